@@ -1,0 +1,5 @@
+"""The one error of the pipeline: arrays that cannot give a result."""
+
+
+class UnusableDataError(ValueError):
+    """The arrays cannot give a result; the message says what was found, what was expected and what to do."""

@@ -1,0 +1,1 @@
+"""What is stored: SQLAlchemy models, Alembic migrations, SQL views, sessions and queries."""

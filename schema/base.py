@@ -1,0 +1,78 @@
+"""The declarative base, the column types that every table shares, and the database's clock."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from sqlalchemy import BigInteger, DateTime, Double, Float, MetaData, SmallInteger
+from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.sql.expression import FunctionElement
+from sqlalchemy.sql.visitors import InternalTraversal
+
+# One set of options for every table: names such as filter "R" and "r" differ, so the collation is binary.
+TABLE_OPTIONS: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+    "mariadb_engine": "InnoDB",
+    "mariadb_charset": "utf8mb4",
+    "mariadb_collate": "utf8mb4_bin",
+}
+
+# Microseconds on MySQL; SQLite keeps text with six decimals anyway.
+UtcDateTime = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+
+Pid = Annotated[int, mapped_column(BigInteger)]
+Real = Annotated[float, mapped_column(Double)]  # what must survive to float64
+Single = Annotated[float, mapped_column(Float(24))]  # errors: seven digits are enough
+Small = Annotated[int, mapped_column(SmallInteger)]
+Utc = Annotated[datetime, mapped_column(UtcDateTime)]
+
+
+class Base(DeclarativeBase):
+    """Base of all models; constraint names are fixed so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    __table_args__: Any = TABLE_OPTIONS
+
+
+class UtcNow(FunctionElement[datetime]):
+    """The database's clock in UTC, plus a number of seconds; hosts' clocks never take part in a comparison."""
+
+    type = UtcDateTime
+    inherit_cache = True
+
+    def __init__(self, offset_seconds: float = 0.0) -> None:
+        super().__init__()
+        self.offset_seconds = float(offset_seconds)
+
+    # The offset is part of the text, so it must be part of the cache key.
+    _traverse_internals: Any = [("offset_seconds", InternalTraversal.dp_plain_obj)]  # noqa: RUF012
+
+
+def utc_now(offset_seconds: float = 0.0) -> UtcNow:
+    """SQL expression for the database's UTC time, ``offset_seconds`` from now."""
+    return UtcNow(offset_seconds)
+
+
+@compiles(UtcNow, "mysql")
+@compiles(UtcNow, "mariadb")
+def _mysql_now(element: UtcNow, _compiler: Any, **_: Any) -> str:
+    if not element.offset_seconds:
+        return "UTC_TIMESTAMP(6)"
+    return f"(UTC_TIMESTAMP(6) + INTERVAL {element.offset_seconds:.6f} SECOND)"
+
+
+@compiles(UtcNow, "sqlite")
+def _sqlite_now(element: UtcNow, _compiler: Any, **_: Any) -> str:
+    # SQLite's clock has milliseconds; three zeros keep the text the same width as SQLAlchemy's own.
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{element.offset_seconds:+.3f} seconds')"

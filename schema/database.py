@@ -1,0 +1,153 @@
+"""Engines, sessions and the version of the schema.
+
+The caller owns the transaction: ``with session_factory.begin() as session: …``; queries are
+functions that take a session.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import NullPool
+
+from schema import partitions, views
+
+SQLITE_BUSY_TIMEOUT_S = 60.0
+CONNECT_TIMEOUT_S = 10
+READ_TIMEOUT_S = 300  # a statement on a dead connection ends, however the network died
+DEADLOCK_CODES = (1205, 1213)  # lock wait timeout, deadlock: the whole transaction is tried again
+DEADLOCK_TRIES = 10
+READ_ONLY = {"tianyu_read_only": True}
+
+Result = TypeVar("Result")
+
+
+class SchemaVersionError(RuntimeError):
+    """The database's schema is not the one that this version of Tianyu was written for."""
+
+
+class DatabaseUrlError(ValueError):
+    """The URL names no database that Tianyu can use."""
+
+
+def connect(url: str) -> Engine:
+    """Engine for ``sqlite:///…`` or ``mysql+pymysql://…``.
+
+    Raises:
+        DatabaseUrlError: the URL cannot be read or names another kind of database.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise DatabaseUrlError(
+            "the database URL cannot be read: expected sqlite:///PATH or mysql+pymysql://…"
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(url)
+    if backend in ("mysql", "mariadb") and parsed.get_driver_name() == "pymysql":
+        return create_engine(
+            url,
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "read_timeout": READ_TIMEOUT_S, "charset": "utf8mb4"},
+        )
+    raise DatabaseUrlError(
+        f"database {parsed.drivername!r} is not supported: expected sqlite:///PATH or mysql+pymysql://…"
+    )
+
+
+def _sqlite(url: str) -> Engine:
+    # No pool: a connection of SQLite costs 0.1 ms and must never cross a thread or a fork.
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN comes too late: see _begin
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # With WAL, NORMAL survives any crash of a process; only a power cut may undo the last commits,
+        # which then run again.
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA cache_size=-65536")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A deferred transaction that reads and then writes fails at once when another wrote in between;
+        # taking the write lock first makes it wait instead.
+        read_only = connection.get_execution_options().get("tianyu_read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def session_factory(engine: Engine) -> sessionmaker[Session]:
+    """Sessions whose objects stay readable after commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def reading_factory(engine: Engine) -> sessionmaker[Session]:
+    """Sessions that only read: on SQLite they never wait for a writer."""
+    return sessionmaker(engine.execution_options(**READ_ONLY), expire_on_commit=False)
+
+
+def transact(sessions: sessionmaker[Session], work: Callable[[Session], Result]) -> Result:
+    """Run ``work`` in one transaction, and the whole of it again after a deadlock or a lock timeout."""
+    for tries_left in range(DEADLOCK_TRIES, 0, -1):
+        try:
+            with sessions.begin() as session:
+                return work(session)
+        except OperationalError as error:
+            code = error.orig.args[0] if error.orig is not None and error.orig.args else None
+            if code not in DEADLOCK_CODES or tries_left == 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _head(config: Config) -> str | None:
+    return ScriptDirectory.from_config(config).get_current_head()
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to the newest version, and add partitions for images to come."""
+    config = _config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        if MigrationContext.configure(connection).get_current_revision() != _head(config):
+            views.drop(connection)
+            command.upgrade(config, "head")
+        views.create(connection)
+    with engine.begin() as connection:
+        partitions.extend(connection)
+
+
+def check_version(engine: Engine) -> None:
+    """Raise ``SchemaVersionError`` unless the schema is exactly the one this code was written for."""
+    expected = _head(_config())
+    with engine.connect().execution_options(**READ_ONLY) as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    if found == expected:
+        return
+    name = engine.url.render_as_string(hide_password=True)
+    if found is None:
+        raise SchemaVersionError(f"database {name} has no Tianyu schema: run `tianyu init`")
+    raise SchemaVersionError(
+        f"database {name} has schema version {found}, this Tianyu needs {expected}: "
+        "run `tianyu init` to upgrade it, or install the Tianyu that made it"
+    )

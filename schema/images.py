@@ -1,0 +1,73 @@
+"""Images: frames from the camera, masters, calibrated and stacked images, and which was made from which."""
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from schema.base import TABLE_OPTIONS, Base, Pid, Real
+
+# Kinds besides the frames' (bias, dark, flat, light).
+MASTER_BIAS, MASTER_DARK, DEBIASED_FLAT, MASTER_FLAT = "master_bias", "master_dark", "debiased_flat", "master_flat"
+PARTIAL_BIAS, PARTIAL_DARK = "partial_bias", "partial_dark"
+CALIBRATED, STACKED, TEMPLATE = "calibrated", "stacked", "template"
+
+
+class Image(Base):
+    """One image on disk. Frames have no ``pid``; every other image was made by exactly one process.
+
+    ``path`` is relative to the site's root, or absolute for frames that lie elsewhere.
+    """
+
+    __tablename__ = "image"
+    __table_args__ = (
+        Index(None, "observation_id", "kind"),
+        Index(None, "graph_pid", "kind"),
+        TABLE_OPTIONS,
+    )
+    image_id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    observation_id: Mapped[int | None] = mapped_column(ForeignKey("observation.observation_id"))
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.site_id"))
+    pid: Mapped[Pid | None] = mapped_column(BigInteger, unique=True)
+    graph_pid: Mapped[Pid | None] = mapped_column(BigInteger)
+    path: Mapped[str] = mapped_column(Text)
+    path_digest: Mapped[str] = mapped_column(String(32), unique=True)  # of site and path: Text cannot be unique
+    nx: Mapped[int | None]
+    ny: Mapped[int | None]
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    # Facts of a frame, carried on to its calibrated image.
+    exposure_s: Mapped[Real | None]
+    start_jd_utc: Mapped[Real | None]
+    jd_utc: Mapped[Real | None]  # mid-exposure
+    bjd_tdb: Mapped[Real | None]  # mid-exposure, at the field's centre
+    gain: Mapped[Real | None]  # electrons per ADU
+    gain_source: Mapped[str | None] = mapped_column(String(32))
+    read_noise: Mapped[Real | None]  # electrons
+    saturation: Mapped[Real | None]  # ADU
+    # Measured by `calibrate`.
+    background: Mapped[Real | None]  # ADU
+    background_rms: Mapped[Real | None]  # ADU a pixel
+    star_count: Mapped[int | None]
+    fwhm: Mapped[Real | None]  # pixels
+    ellipticity: Mapped[Real | None]
+    # Measured by `align`: reference (template) to image, about the image's centre.
+    align_pid: Mapped[Pid | None] = mapped_column(BigInteger)
+    dx: Mapped[Real | None]  # pixels
+    dy: Mapped[Real | None]  # pixels
+    rotation_deg: Mapped[Real | None]
+    scale: Mapped[Real | None]
+    alignment_rms: Mapped[Real | None]  # pixels
+    alignment_matches: Mapped[int | None]
+    # Decided by ingest (frames) and by `select` (calibrated images).
+    select_pid: Mapped[Pid | None] = mapped_column(BigInteger)
+    good: Mapped[bool | None]
+    reject_reason: Mapped[str | None] = mapped_column(Text)
+    weight: Mapped[Real | None]  # good frames in it (stacks and masters)
+
+
+class ImageParent(Base):
+    """Lineage: ``image_id`` was made from ``parent_id``."""
+
+    __tablename__ = "image_parent"
+    __table_args__ = (Index(None, "parent_id"), TABLE_OPTIONS)
+    image_id: Mapped[int] = mapped_column(ForeignKey("image.image_id"), primary_key=True, autoincrement=False)
+    parent_id: Mapped[int] = mapped_column(ForeignKey("image.image_id"), primary_key=True, autoincrement=False)

@@ -1,0 +1,76 @@
+"""What was observed: instruments, filters, observatories, targets and observations."""
+
+from datetime import date
+
+from sqlalchemy import BigInteger, ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from schema.base import TABLE_OPTIONS, Base, Pid, Real, Utc
+
+BIAS, DARK, FLAT, LIGHT = "bias", "dark", "flat", "light"
+
+
+class Instrument(Base):
+    """A camera on a telescope."""
+
+    __tablename__ = "instrument"
+    __table_args__ = (UniqueConstraint("name", "telescope"), TABLE_OPTIONS)
+    instrument_id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    telescope: Mapped[str] = mapped_column(String(64), default="")
+
+
+class Filter(Base):
+    """A photometric band; names are case-sensitive (R is not r)."""
+
+    __tablename__ = "filter"
+    filter_id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+
+
+class ObsSite(Base):
+    """Where the telescope stands; longitude east positive."""
+
+    __tablename__ = "obs_site"
+    obs_site_id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    longitude_deg: Mapped[Real | None]
+    latitude_deg: Mapped[Real | None]
+    elevation_m: Mapped[Real | None]
+
+
+class Target(Base):
+    """The object of observation: a star, a sky region, or a kind of calibration frame."""
+
+    __tablename__ = "target"
+    __table_args__ = (UniqueConstraint("kind", "name"), TABLE_OPTIONS)
+    target_id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(5))  # bias, dark, flat, light
+    name: Mapped[str] = mapped_column(String(128))
+    ra_deg: Mapped[Real | None]
+    dec_deg: Mapped[Real | None]
+
+
+class Observation(Base):
+    """Frames that are processed together: one target, filter, instrument, exposure time and night."""
+
+    __tablename__ = "observation"
+    __table_args__ = (
+        UniqueConstraint("target_id", "filter_id", "instrument_id", "exposure_s", "binning", "night"),
+        TABLE_OPTIONS,
+    )
+    observation_id: Mapped[int] = mapped_column(primary_key=True)
+    target_id: Mapped[int] = mapped_column(ForeignKey("target.target_id"))
+    filter_id: Mapped[int] = mapped_column(ForeignKey("filter.filter_id"))
+    instrument_id: Mapped[int] = mapped_column(ForeignKey("instrument.instrument_id"))
+    obs_site_id: Mapped[int | None] = mapped_column(ForeignKey("obs_site.obs_site_id"))
+    exposure_s: Mapped[Real]  # 0 where frames of several exposure times belong together (bias, flats)
+    binning: Mapped[str] = mapped_column(String(8))
+    night: Mapped[date]
+    created_at: Mapped[Utc]
+    sky_id: Mapped[int | None] = mapped_column(ForeignKey("sky.sky_id"))
+    # What the views show: the graph whose images count, and the relative calibration that stands for it.
+    # No foreign keys: they are set by a process's own finishing transaction.
+    graph_pid: Mapped[Pid | None] = mapped_column(BigInteger)
+    calibration_pid: Mapped[Pid | None] = mapped_column(BigInteger)
+    analysis_pid: Mapped[Pid | None] = mapped_column(BigInteger)

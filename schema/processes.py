@@ -1,0 +1,107 @@
+"""Who does what: sites, groups, processes, their dependencies, attempts and leases."""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from schema.base import TABLE_OPTIONS, Base, Pid, Real, Small, Utc
+
+WAITING, QUEUED, RUNNING = "waiting", "queued", "running"
+SUCCEEDED, FAILED, SKIPPED, CANCELLED = "succeeded", "failed", "skipped", "cancelled"
+UNFINISHED = (WAITING, QUEUED, RUNNING)
+FINISHED = (SUCCEEDED, FAILED, SKIPPED, CANCELLED)
+STATES = UNFINISHED + FINISHED
+
+
+class Site(Base):
+    """Machines that share one file system; images lie under its root folder."""
+
+    __tablename__ = "site"
+    site_id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    root: Mapped[str] = mapped_column(Text)
+
+
+class ProcessGroup(Base):
+    """Consumers that share a kind of hardware; one queue per (site, group)."""
+
+    __tablename__ = "process_group"
+    group_id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    description: Mapped[str] = mapped_column(String(255), default="")
+
+
+class Process(Base):
+    """One unit of work: a command with parameters, for one site and group."""
+
+    __tablename__ = "process"
+    __table_args__ = (
+        CheckConstraint(f"status IN {STATES}", name="status"),
+        # Exactly the order in which ready processes are taken: any filesort would lock rows of other managers.
+        Index(None, "status", "pending", "priority", "pid"),
+        Index(None, "propagated", "status", "pid"),
+        Index(None, "observation_id", "command", "status"),
+        Index(None, "graph_pid"),
+        TABLE_OPTIONS,
+    )
+    pid: Mapped[Pid] = mapped_column(primary_key=True, autoincrement=False)
+    graph_pid: Mapped[Pid] = mapped_column(BigInteger)
+    command: Mapped[str] = mapped_column(String(32))
+    parameters: Mapped[str] = mapped_column(Text)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.site_id"))
+    group_id: Mapped[int] = mapped_column(ForeignKey("process_group.group_id"))
+    observation_id: Mapped[int | None] = mapped_column(ForeignKey("observation.observation_id"))
+    status: Mapped[str] = mapped_column(String(9), default=WAITING)
+    priority: Mapped[int] = mapped_column(default=0)  # smaller runs first, as Unix's nice
+    pending: Mapped[int] = mapped_column(default=0)  # dependencies that are not finished
+    propagated: Mapped[bool] = mapped_column(default=False)  # its end has been counted by its children
+    attempt: Mapped[Small] = mapped_column(default=0)
+    max_attempts: Mapped[Small] = mapped_column(default=3)
+    not_before: Mapped[Utc | None]
+    sent_at: Mapped[Utc | None]  # when its message was confirmed by the broker
+    created_at: Mapped[Utc]
+    finished_at: Mapped[Utc | None]
+    error_class: Mapped[str | None] = mapped_column(String(16))
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class ProcessDependence(Base):
+    """``child_pid`` needs ``parent_pid``: required (it must succeed) or optional (it must only be finished)."""
+
+    __tablename__ = "process_dependence"
+    __table_args__ = (Index(None, "child_pid"), TABLE_OPTIONS)
+    parent_pid: Mapped[Pid] = mapped_column(ForeignKey("process.pid"), primary_key=True, autoincrement=False)
+    child_pid: Mapped[Pid] = mapped_column(ForeignKey("process.pid"), primary_key=True, autoincrement=False)
+    required: Mapped[bool]
+
+
+class ProcessAttempt(Base):
+    """History: one row for each time that a worker took a process."""
+
+    __tablename__ = "process_attempt"
+    pid: Mapped[Pid] = mapped_column(ForeignKey("process.pid"), primary_key=True, autoincrement=False)
+    attempt: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)
+    worker: Mapped[str] = mapped_column(String(128))
+    host: Mapped[str] = mapped_column(String(128))
+    version: Mapped[str] = mapped_column(String(32))
+    started_at: Mapped[Utc]
+    finished_at: Mapped[Utc | None]
+    outcome: Mapped[str | None] = mapped_column(String(16))  # succeeded, failed, lost, cancelled
+    seconds: Mapped[Real | None]
+    cpu_seconds: Mapped[Real | None]
+    max_rss_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    read_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    write_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    error_class: Mapped[str | None] = mapped_column(String(16))
+    error: Mapped[str | None] = mapped_column(Text)
+    traceback: Mapped[str | None] = mapped_column(Text)
+
+
+class Lease(Base):
+    """A worker's claim on a running process; a table of its own so that renewing never waits for a finishing row."""
+
+    __tablename__ = "lease"
+    __table_args__ = (Index(None, "lease_until"), TABLE_OPTIONS)
+    pid: Mapped[Pid] = mapped_column(ForeignKey("process.pid"), primary_key=True, autoincrement=False)
+    attempt: Mapped[Small]
+    worker: Mapped[str] = mapped_column(String(128))
+    lease_until: Mapped[Utc]

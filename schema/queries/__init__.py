@@ -1,0 +1,1 @@
+"""Queries: functions that take a session; the caller owns the transaction."""

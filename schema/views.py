@@ -1,0 +1,86 @@
+"""The SQL views that users rely on; their names and columns are a contract.
+
+Views hold no data, so they are no part of a migration's history: each upgrade drops them first and makes
+today's at the end.
+"""
+
+from sqlalchemy import Connection, text
+
+LIGHT_CURVE = """
+CREATE VIEW light_curve AS
+SELECT i.observation_id AS observation_id,
+       f.source_id AS source_id,
+       f.image_id AS image_id,
+       i.jd_utc AS jd_utc,
+       i.bjd_tdb AS bjd_tdb,
+       f.aperture AS aperture,
+       f.flux AS flux_raw,
+       f.flux_error AS flux_raw_error,
+       r.flux AS flux_relative,
+       r.flux_error AS flux_relative_error,
+       s.reference_group AS reference_group,
+       s.is_reference AS is_reference,
+       f.flag AS flag,
+       i.good AS image_good,
+       s.method AS method
+FROM flux f
+JOIN image i ON i.image_id = f.image_id
+JOIN observation o ON o.observation_id = i.observation_id AND o.graph_pid = i.graph_pid
+LEFT JOIN relative_flux r
+       ON r.source_id = f.source_id AND r.image_id = f.image_id AND r.aperture = f.aperture
+      AND r.pid = o.calibration_pid
+LEFT JOIN reference_star s
+       ON s.pid = o.calibration_pid AND s.source_id = f.source_id AND s.aperture = f.aperture
+"""
+
+# The flux is the one of the sky's latest detection; Gaia's is the nearest of the three.
+SOURCE_CATALOG = """
+CREATE VIEW source_catalog AS
+SELECT s.source_id AS source_id,
+       s.sky_id AS sky_id,
+       s.x AS x,
+       s.y AS y,
+       s.ra_deg AS ra,
+       s.dec_deg AS `dec`,
+       p.flux AS flux,
+       p.flux_error AS flux_error,
+       g.gaia_source_id AS gaia_source_id,
+       g.distance_arcsec AS gaia_distance_arcsec,
+       g.variable AS gaia_variable
+FROM source s
+LEFT JOIN source_position p
+       ON p.source_id = s.source_id
+      AND p.pid = (SELECT MAX(q.pid) FROM source_position q WHERE q.source_id = s.source_id)
+LEFT JOIN source_crossmatch g ON g.source_id = s.source_id AND g.match_rank = 1
+"""
+
+PROCESS_SUMMARY = """
+CREATE VIEW process_summary AS
+SELECT p.observation_id AS observation_id,
+       p.command AS command,
+       p.status AS status,
+       COUNT(DISTINCT p.pid) AS count,
+       SUM(a.seconds) AS seconds,
+       SUM(a.cpu_seconds) AS cpu_seconds,
+       MAX(a.max_rss_bytes) AS max_rss_bytes,
+       SUM(a.read_bytes) AS read_bytes,
+       SUM(a.write_bytes) AS write_bytes
+FROM process p
+LEFT JOIN process_attempt a ON a.pid = p.pid
+GROUP BY p.observation_id, p.command, p.status
+"""
+
+VIEWS = {"light_curve": LIGHT_CURVE, "source_catalog": SOURCE_CATALOG, "process_summary": PROCESS_SUMMARY}
+
+
+def drop(connection: Connection) -> None:
+    """Drop the views, so that their tables may be altered."""
+    for name in VIEWS:
+        connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
+
+
+def create(connection: Connection) -> None:
+    """Make the views anew."""
+    drop(connection)
+    for definition in VIEWS.values():
+        connection.execute(text(definition))

@@ -1,0 +1,7 @@
+"""The broker: queues of messages between manager and consumers, behind one Protocol with two implementations."""
+
+from services.broker.connect import connect
+from services.broker.message import Message, dead_letter_queue, event_queue, work_queue
+from services.broker.protocol import Broker, Delivery
+
+__all__ = ["Broker", "Delivery", "Message", "connect", "dead_letter_queue", "event_queue", "work_queue"]

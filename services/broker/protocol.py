@@ -1,0 +1,53 @@
+"""What manager and consumers need of a broker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.broker.message import Message
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message on loan: it comes back to the queue unless it is settled before its receiver's end."""
+
+    queue: str
+    message: Message
+    tag: int  # the implementation's own
+
+
+class Broker(Protocol):
+    """One connection, used by one thread; only ``settle`` and ``notify`` may be called from others.
+
+    All raise ``TransientError`` when the broker cannot be reached; the caller connects again.
+    """
+
+    def declare(self, queue: str) -> None:
+        """Make a durable work queue with its dead-letter queue; harmless when it exists."""
+
+    def declare_events(self, queue: str) -> None:
+        """Make a queue of events: bounded, and cheap to lose."""
+
+    def send(self, queue: str, messages: Sequence[Message]) -> None:
+        """Send; returns when the broker has taken responsibility for every message."""
+
+    def notify(self, queue: str, message: Message) -> None:
+        """Send an event without waiting: one that is lost costs a sweep's delay, no more. Thread-safe."""
+
+    def subscribe(self, queues: Sequence[str], prefetch: int) -> None:
+        """Receive from these queues, at most ``prefetch`` unsettled messages at a time."""
+
+    def receive(self, timeout_s: float) -> Delivery | None:
+        """The next message, or None after ``timeout_s``; keeps the connection alive meanwhile."""
+
+    def settle(self, delivery: Delivery, *, accepted: bool = True) -> None:
+        """Finish a delivery: it is done, or (not accepted) it goes to the dead-letter queue. Thread-safe.
+
+        A delivery of a connection that is gone is left alone: the broker has given it to somebody else.
+        """
+
+    def depth(self, queue: str) -> int:
+        """Messages in the queue that nobody has received."""
+
+    def close(self) -> None:
+        """Leave; unsettled messages go back to their queues."""

@@ -1,0 +1,92 @@
+"""A consumer's handle on its worker process: start it, give it a claim, wait, and replace it when it dies."""
+
+import multiprocessing
+import signal
+from multiprocessing.connection import Connection
+
+from schema.queries.life import Claim, Failure, Usage
+from services.consumer.worker import Report, serve
+from services.errors import TransientError
+from services.settings import Settings
+
+START_TIMEOUT_S = 120.0
+# A forked child would inherit the broker's socket and the locks of other threads.
+SPAWN = multiprocessing.get_context("spawn")
+
+
+class Child:
+    """One worker process, started when it is first needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._pipe: Connection | None = None
+        self._ready = False
+
+    def start(self) -> None:
+        """Start the process without waiting for it: its imports take about a second."""
+        ours, theirs = SPAWN.Pipe()
+        process = SPAWN.Process(target=serve, args=(theirs, self._settings), name="tianyu-worker", daemon=True)
+        process.start()
+        theirs.close()
+        self._process, self._pipe, self._ready = process, ours, False
+
+    def submit(self, claim: Claim) -> None:
+        """Hand over a claim.
+
+        Raises:
+            TransientError: the process does not start.
+        """
+        if self._process is None or not self._process.is_alive():
+            self.start()
+        assert self._pipe is not None
+        try:
+            if not self._ready:
+                if not self._pipe.poll(START_TIMEOUT_S):
+                    raise TransientError(f"the worker process did not start within {START_TIMEOUT_S:.0f} s")
+                self._pipe.recv()
+                self._ready = True
+            self._pipe.send(claim)
+        except (EOFError, OSError) as error:
+            failure = self._death()
+            raise TransientError(f"the worker process did not start: {failure.message}") from error
+
+    def wait(self, timeout_s: float) -> Report | None:
+        """The report of the running attempt, or None while it still works; a dead process is a transient failure."""
+        assert self._pipe is not None
+        try:
+            if not self._pipe.poll(timeout_s):
+                return None
+            report = self._pipe.recv()
+        except (EOFError, OSError):
+            return Report(Usage(seconds=0.0), self._death())
+        assert isinstance(report, Report)
+        return report
+
+    def _death(self) -> Failure:
+        assert self._process is not None
+        self._process.join(timeout=10)
+        code = self._process.exitcode
+        self.kill()
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+            return Failure("transient", f"the worker process was ended by {name}{hint}")
+        return Failure("transient", f"the worker process left with exit code {code}; its log has the reason")
+
+    def kill(self) -> None:
+        """End the process at once; the next claim starts another."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+        if self._pipe is not None:
+            self._pipe.close()
+        self._process, self._pipe, self._ready = None, None, False
+
+    def close(self) -> None:
+        """Let the process leave by itself: it sees the end of the pipe."""
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._process is not None:
+            self._process.join(timeout=10)
+        self.kill()

@@ -1,0 +1,85 @@
+"""The consumer's main loop: serve the broker, hand deliveries to free slots, leave on SIGTERM."""
+
+import os
+import threading
+from collections.abc import Sequence
+
+from services.broker import Broker, connect, work_queue
+from services.consumer.slot import HOST, Slot
+from services.errors import TransientError
+from services.log import get_logger
+from services.settings import Settings
+
+log = get_logger("consumer")
+POLL_S = 0.5  # how long a stop may go unnoticed
+RECONNECT_S = 1.0
+RECONNECT_MOST_S = 30.0
+
+
+class Consumer:
+    """Receives the work of one or more groups of a site and runs it in ``concurrency`` slots."""
+
+    def __init__(self, settings: Settings, groups: Sequence[str], concurrency: int = 1) -> None:
+        self._settings = settings
+        self._queues = [work_queue(settings.site, group) for group in groups]
+        self._concurrency = concurrency
+        self._broker: Broker = self._connect()
+        name = f"{HOST}:{os.getpid()}"
+        self._slots = [Slot(f"{name}/{number}", settings, lambda: self._broker) for number in range(concurrency)]
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Finish what runs, then leave; safe in a signal handler."""
+        self._stop.set()
+
+    def _connect(self) -> Broker:
+        broker = connect(self._settings.broker_url.get_secret_value(), self._settings.root)
+        for queue in self._queues:
+            broker.declare(queue)
+        broker.subscribe(self._queues, self._concurrency)
+        return broker
+
+    def run(self) -> None:
+        """Work until ``stop`` is called."""
+        for slot in self._slots:
+            slot.start()
+        log.info("consumer ready", queues=self._queues, slots=self._concurrency)
+        turn = 0
+        while not self._stop.is_set():
+            try:
+                delivery = self._broker.receive(POLL_S)
+            except TransientError as error:
+                log.warning("broker lost, connecting again", reason=str(error))
+                self._reconnect()
+                continue
+            if delivery is not None:
+                # Prefetch equals the number of slots, so that a delivery never waits behind a busy one for long.
+                slot = min(self._slots[turn:] + self._slots[:turn], key=lambda slot: slot.load)
+                slot.give(delivery)
+                turn = (turn + 1) % self._concurrency
+        self._leave()
+
+    def _reconnect(self) -> None:
+        delay = RECONNECT_S
+        while not self._stop.wait(delay):
+            try:
+                self._broker = self._connect()
+            except TransientError as error:
+                log.warning("broker still away", reason=str(error), next_try_s=delay)
+                delay = min(delay * 2, RECONNECT_MOST_S)
+            else:
+                log.info("connected again")
+                return
+
+    def _leave(self) -> None:
+        log.info("finishing running work")
+        for slot in self._slots:
+            slot.leave()
+        while any(slot.is_alive() for slot in self._slots):
+            # Heartbeats go on, and so do the acknowledgements.
+            try:
+                self._broker.receive(0.05)
+            except TransientError:
+                self._stop.wait(0.05)
+        self._broker.close()
+        log.info("consumer stopped")

@@ -1,0 +1,156 @@
+"""A slot: one thread of a consumer that takes one delivery at a time through claim, work and settling."""
+
+import random
+import socket
+import threading
+from collections.abc import Callable
+from importlib.metadata import version
+from queue import SimpleQueue
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from schema import database
+from schema.queries import life
+from schema.queries.life import Claim, Failure
+from services.broker import Broker, Delivery, event_queue
+from services.consumer.child import Child
+from services.consumer.worker import Report
+from services.errors import TransientError
+from services.log import get_logger
+from services.settings import Settings
+
+Result = TypeVar("Result")
+log = get_logger("consumer")
+HOST = socket.gethostname()
+VERSION = version("tianyu")
+DATABASE_RETRY_S = 1.0
+RENEWALS_A_LEASE = 3
+
+
+def backoff(settings: Settings, attempt: int) -> float:
+    """Seconds before the next attempt: doubled each time, with jitter so that a herd does not come back at once."""
+    longest = min(settings.backoff_s * 2.0 ** (attempt - 1), settings.backoff_max_s)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret hangs on it
+
+
+class Slot(threading.Thread):
+    """Works on the deliveries that the consumer's main thread gives it, one after the other."""
+
+    def __init__(self, name: str, settings: Settings, broker: Callable[[], Broker]) -> None:
+        super().__init__(name=name, daemon=True)
+        self.load = 0  # deliveries given and not yet settled; a hint for the main thread
+        self._inbox: SimpleQueue[Delivery | None] = SimpleQueue()
+        self._settings = settings
+        self._broker = broker  # asked each time: the main thread may have connected anew
+        self._sessions = database.session_factory(database.connect(settings.database_url.get_secret_value()))
+        self._child = Child(settings)
+        self._leaving = threading.Event()
+
+    def give(self, delivery: Delivery) -> None:
+        """Take on a delivery."""
+        self.load += 1
+        self._inbox.put(delivery)
+
+    def leave(self) -> None:
+        """Finish what was given, then end; a database that is away is not waited for."""
+        self._leaving.set()
+        self._inbox.put(None)
+
+    def run(self) -> None:
+        """Work until told to leave."""
+        self._child.start()
+        while (delivery := self._inbox.get()) is not None:
+            if not self._leaving.is_set():
+                self._handle(delivery)  # what has not begun goes back to the queue with the connection
+            self.load -= 1
+        self._child.close()
+
+    def _handle(self, delivery: Delivery) -> None:
+        message = delivery.message
+        claim = self._persist(lambda: self._claim(message.pid, message.attempt))
+        if claim is not None:
+            self._process(claim)
+            self._tell_manager(delivery)
+        self._settle(delivery)
+
+    def _claim(self, pid: int, attempt: int) -> Claim | None:
+        return database.transact(
+            self._sessions,
+            lambda session: life.claim(
+                session, pid, attempt, worker=self.name, host=HOST, version=VERSION, lease_s=self._settings.lease_s
+            ),
+        )
+
+    def _process(self, claim: Claim) -> None:
+        bound = log.bind(pid=claim.pid, command=claim.command, attempt=claim.attempt)
+        try:
+            self._child.submit(claim)
+            report = self._await(claim)
+        except TransientError as error:
+            report = Report(life.Usage(seconds=0.0), Failure("transient", str(error)))
+        if report is None:
+            bound.warning("lease lost, work dropped")
+        elif report.failure is None:
+            bound.debug("succeeded", seconds=round(report.usage.seconds, 3))
+        else:
+            bound.warning("failed", error_class=report.failure.error_class, reason=report.failure.message)
+            self._record_failure(claim, report)
+
+    def _await(self, claim: Claim) -> Report | None:
+        """Renew the lease while the child works; None when the lease was lost and the child ended for it."""
+        while True:
+            report = self._child.wait(self._settings.lease_s / RENEWALS_A_LEASE)
+            if report is not None:
+                return report
+            try:
+                held = database.transact(
+                    self._sessions,
+                    lambda session: life.renew(session, claim.pid, claim.attempt, self._settings.lease_s),
+                )
+            except DBAPIError as error:
+                log.warning("lease not renewed, database away", pid=claim.pid, reason=str(error.orig))
+                continue
+            if not held:
+                # The child may have committed in this very moment: then its report is there.
+                report = self._child.wait(0.5)
+                if report is None:
+                    self._child.kill()
+                return report
+
+    def _record_failure(self, claim: Claim, report: Report) -> None:
+        failure = report.failure
+        assert failure is not None
+        again = failure.error_class == TransientError.error_class and claim.attempt < claim.max_attempts
+        delay = backoff(self._settings, claim.attempt) if again else None
+        self._persist(
+            lambda: database.transact(
+                self._sessions,
+                lambda session: life.fail(
+                    session, claim.pid, claim.attempt, failure, retry_in_s=delay, usage=report.usage
+                ),
+            )
+        )
+
+    def _persist(self, work: Callable[[], Result]) -> Result | None:
+        """Try until the database answers; a slot without its database has nothing better to do."""
+        while True:
+            try:
+                return work()
+            except DBAPIError as error:
+                log.warning("database does not answer, trying again", reason=str(error.orig))
+                if self._leaving.wait(DATABASE_RETRY_S):
+                    return None
+
+    def _tell_manager(self, delivery: Delivery) -> None:
+        try:
+            self._broker().notify(event_queue(self._settings.site), delivery.message)
+        except TransientError as error:
+            log.debug("event lost, the manager's sweep will find it", reason=str(error))
+
+    def _settle(self, delivery: Delivery) -> None:
+        try:
+            self._broker().settle(delivery)
+        except TransientError as error:
+            # It will be delivered again, and the claim will drop it.
+            log.debug("not settled", pid=delivery.message.pid, reason=str(error))

@@ -1,0 +1,113 @@
+"""The worker: a long-lived child process that runs one step after the other.
+
+A crash, an out-of-memory kill or an endless loop takes this process and one attempt with it, never the consumer.
+Outputs and status are committed together here, guarded by the attempt.
+"""
+
+import signal
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from schema import database
+from schema.queries import life
+from schema.queries.life import Claim, Failure, Usage
+from services import log
+from services.consumer.usage import Meter
+from services.errors import TianyuError, TransientError
+from services.image_store import open_store
+from services.settings import Settings
+from services.steps import STEPS
+from services.steps.base import Context
+
+logger = log.get_logger("worker")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the worker tells the consumer at the end of an attempt; ``failure`` None means that it is committed."""
+
+    usage: Usage
+    failure: Failure | None = None
+
+
+class LostLeaseError(TransientError):
+    """Another worker holds the process by now: nothing was committed."""
+
+
+class Worker:
+    """Connections and settings that live as long as the child process."""
+
+    def __init__(self, settings: Settings) -> None:
+        engine = database.connect(settings.database_url.get_secret_value())
+        self._sessions = database.session_factory(engine)
+        self._reading = database.reading_factory(engine)
+        self._images = open_store(settings.root)
+        self._settings = settings
+
+    def run(self, claim: Claim) -> Report:
+        """Run one attempt to its end; never raises what a step raises."""
+        meter = Meter.start()
+        try:
+            self._attempt(claim, meter)
+        except (
+            Exception
+        ) as error:  # the boundary of a step: whatever it was, it is classified and kept with its traceback
+            return Report(meter.stop(), Failure(_error_class(error), _message(claim, error), traceback.format_exc()))
+        return Report(meter.stop())
+
+    def _attempt(self, claim: Claim, meter: Meter) -> None:
+        step = STEPS.get(claim.command)
+        if step is None:
+            raise TianyuError(
+                f"process {claim.pid} has the command {claim.command!r}, which this consumer does not know: "
+                "run consumers of the version that published it"
+            )
+        context = Context(claim.pid, claim.graph_pid, claim.observation_id, self._reading, self._images, self._settings)
+        outputs = step.start(context, claim.parameters)
+
+        def finish(session: Session) -> None:
+            if not life.succeed(session, claim.pid, claim.attempt, meter.stop()):
+                raise LostLeaseError(f"process {claim.pid} is no longer held by attempt {claim.attempt}")
+            outputs(session)
+
+        database.transact(self._sessions, finish)
+
+
+def _error_class(error: Exception) -> str:
+    if isinstance(error, TianyuError):
+        return error.error_class
+    if isinstance(error, DBAPIError | OSError | MemoryError):
+        return TransientError.error_class
+    return "bug"
+
+
+def _message(claim: Claim, error: Exception) -> str:
+    if isinstance(error, TianyuError):
+        return str(error)
+    # The driver's own words: SQLAlchemy's carry the statement with all its rows.
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return f"process {claim.pid} ({claim.command}): {type(cause).__name__}: {cause}"
+
+
+def serve(connection: Connection, settings: Settings) -> None:
+    """Main of the child process: take claims until the consumer closes its end of the pipe."""
+    # The consumer decides when to stop; a terminal's Ctrl-C and a service manager's SIGTERM go to the whole group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    log.configure(settings.log_format, settings.log_level)
+    worker = Worker(settings)
+    connection.send("ready")
+    while True:
+        try:
+            claim = connection.recv()
+        except EOFError:
+            return
+        report = worker.run(claim)
+        try:
+            connection.send(report)
+        except BrokenPipeError:
+            return  # the consumer is gone; what was committed stays, and the manager frees the rest

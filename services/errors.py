@@ -1,0 +1,33 @@
+"""The errors of Tianyu: one small tree that says what happens next.
+
+    TianyuError
+    ├── TransientError      tried again with backoff, up to max_attempts
+    ├── DataError           the frame or the data are at fault: never retried, the rest of the night goes on
+    └── ConfigurationError  the operator must change a setting, a file or the graph: never retried
+
+A message names the file or PID, what was found, what was expected, and what to do.
+"""
+
+
+class TianyuError(Exception):
+    """Base of all errors that Tianyu raises on purpose."""
+
+    error_class = "configuration"
+
+
+class TransientError(TianyuError):
+    """Database, broker, disk or network failed: the same work may succeed later."""
+
+    error_class = "transient"
+
+
+class DataError(TianyuError):
+    """The input cannot give a result, however often it is tried."""
+
+    error_class = "data"
+
+
+class ConfigurationError(TianyuError):
+    """Settings, parameters or the graph are wrong."""
+
+    error_class = "configuration"

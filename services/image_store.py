@@ -1,0 +1,155 @@
+"""Where images lie and how they are read and written: FITS at the edge, arrays inside.
+
+Derived files lie under the site's root at ``KIND/OBSERVATION/PID.fits``: made of numbers and fixed words only,
+never of names from headers. A file is written under a temporary name and renamed when it is whole, so that no
+reader and no crash ever sees half of one.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from services.errors import DataError, TransientError
+
+TEMPORARY_SUFFIX = ".part"
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """Arrays of one FITS file: the image, and named tables or further images beside it."""
+
+    image: NDArray[Any]
+    extras: Mapping[str, NDArray[Any]]
+
+
+class ImageStore(Protocol):
+    """Reads frames, reads and writes derived images. Paths are as in table ``image``."""
+
+    def derived_path(self, kind: str, observation_id: int | None, pid: int) -> str:
+        """The one place for what ``pid`` makes, relative to the root."""
+
+    def read(self, path: str, *, rows: slice | None = None) -> NDArray[Any]:
+        """The image (or some of its rows) in the file's own type.
+
+        Raises:
+            DataError: the file is not the FITS image that it should be.
+            TransientError: the disk failed.
+        """
+
+    def read_all(self, path: str, extras: tuple[str, ...] = ()) -> StoredImage:
+        """The image with the named extensions."""
+
+    def read_extra(self, path: str, name: str) -> NDArray[Any]:
+        """One named extension, without reading the image."""
+
+    def write(
+        self, path: str, image: NDArray[Any], extras: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
+    ) -> int:
+        """Write atomically; returns the size in bytes.
+
+        Raises:
+            TransientError: the disk is full or failed; nothing is left behind.
+        """
+
+
+class LocalImageStore:
+    """FITS files under a root folder of the site's file system."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def derived_path(self, kind: str, observation_id: int | None, pid: int) -> str:
+        """``KIND/OBSERVATION/PID.fits``."""
+        return f"{kind}/{observation_id or 0}/{pid}.fits"
+
+    def read(self, path: str, *, rows: slice | None = None) -> NDArray[Any]:
+        """Read the first image of the file."""
+
+        def image(hdus: fits.HDUList) -> NDArray[Any]:
+            hdu = _first_image(hdus, path)
+            data: NDArray[Any] = hdu.section[..., rows, :] if rows is not None else hdu.data
+            return np.squeeze(data) if data.ndim > 2 else data
+
+        return self._open(path, image)
+
+    def read_all(self, path: str, extras: tuple[str, ...] = ()) -> StoredImage:
+        """Read the image and extensions in one pass."""
+        return self._open(
+            path,
+            lambda hdus: StoredImage(
+                _native(_first_image(hdus, path).data), {name: _native(hdus[name].data) for name in extras}
+            ),
+        )
+
+    def read_extra(self, path: str, name: str) -> NDArray[Any]:
+        """Read one extension."""
+        return self._open(path, lambda hdus: _native(hdus[name].data))
+
+    def _open(self, path: str, use: Callable[[fits.HDUList], Result]) -> Result:
+        full = self._root / path
+        try:
+            # No memory map: the file is read once, in order; a map costs page faults and keeps the file open.
+            with fits.open(full, memmap=False, lazy_load_hdus=True) as hdus:
+                return use(hdus)
+        except OSError as error:
+            if error.errno in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE):
+                raise TransientError(f"file {str(full)!r} cannot be read now: {error}") from error
+            raise DataError(f"file {str(full)!r} cannot be read as FITS: {error}; is it there and whole?") from error
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise DataError(
+                f"file {str(full)!r} is not the FITS file that was expected: {error}; is it whole?"
+            ) from error
+
+    def write(
+        self, path: str, image: NDArray[Any], extras: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
+    ) -> int:
+        """Write to a temporary name, then rename."""
+        full = self._root / path
+        temporary = full.with_name(f"{full.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+        primary = fits.PrimaryHDU(image)
+        for key, value in header.items():
+            primary.header[key] = value
+        hdus = fits.HDUList([primary, *(_extension(name, data) for name, data in extras.items())])
+        try:
+            full.parent.mkdir(parents=True, exist_ok=True)
+            hdus.writeto(temporary, overwrite=True)
+            size = temporary.stat().st_size
+            temporary.replace(full)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise TransientError(
+                f"file {str(full)!r} cannot be written: {error}; is the disk full or the folder not writable?"
+            ) from error
+        return size
+
+
+def _extension(name: str, data: NDArray[Any]) -> Any:
+    kind = fits.BinTableHDU if data.dtype.names else fits.ImageHDU
+    return kind(data, name=name)
+
+
+def _native(data: Any) -> NDArray[Any]:
+    """Arrays in the machine's byte order: numpy and sep are several times slower on FITS's big-endian ones."""
+    array = np.asarray(data)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _first_image(hdus: fits.HDUList, path: str) -> Any:
+    for hdu in hdus:
+        if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
+            return hdu
+    raise DataError(f"file {path!r} has no two-dimensional image")
+
+
+def open_store(root: Path) -> ImageStore:
+    """The image store of a site."""
+    return LocalImageStore(root)

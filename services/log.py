@@ -1,0 +1,34 @@
+"""Logging: structlog to standard error, as text for people or JSON for machines."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+
+def configure(log_format: str = "text", level: str = "INFO") -> None:
+    """Set up logging for this process."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it says arrives here as exceptions
+
+
+def get_logger(name: str) -> Any:
+    """A logger bound to the name of its room."""
+    return structlog.get_logger(room=name)

@@ -1,0 +1,117 @@
+"""Settings: ``tianyu.toml`` in the working directory (or ``TIANYU_CONFIG``), then ``TIANYU_…`` environment variables.
+
+Unknown keys are refused in the file and among the variables, so that a typo is an error and not a default.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from services.errors import ConfigurationError
+
+PREFIX = "TIANYU_"
+CONFIG_VARIABLE = "TIANYU_CONFIG"
+# Variables that belong to the surroundings (tests, compose files), not to the settings.
+NOT_SETTINGS = ("TIANYU_TEST_", CONFIG_VARIABLE)
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"  # names of sites and groups become parts of queue names
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set; units are in the names."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    database_url: SecretStr = SecretStr("sqlite:///tianyu.db")
+    broker_url: SecretStr = SecretStr("local://")
+    site: Name = "local"
+    root: Path = Path("tianyu-data")
+    index_dir: Path | None = None
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    # Groups by command; everything else goes to `cpu`.
+    default_group: Name = "cpu"
+    groups: dict[str, Name] = {}
+
+    # Process engine.
+    lease_s: Annotated[float, Field(gt=0)] = 60.0
+    sweep_s: Annotated[float, Field(gt=0)] = 2.0
+    resend_after_s: Annotated[float, Field(gt=0)] = 30.0
+    max_attempts: Annotated[int, Field(ge=1)] = 3
+    backoff_s: Annotated[float, Field(ge=0)] = 2.0
+    backoff_max_s: Annotated[float, Field(ge=0)] = 300.0
+
+    # Photometry.
+    fan_out: Annotated[int, Field(ge=2)] = 5
+    flat_method: Literal["mode", "clipped_mean"] = "clipped_mean"
+    relative_methods: tuple[Literal["ensemble", "paper"], ...] = ("ensemble", "paper")
+    detection_threshold: Annotated[float, Field(gt=0)] = 5.0
+    aperture_radii: tuple[Annotated[float, Field(gt=0)], ...] | None = None  # pixels; None: multiples of the FWHM
+    gain: Annotated[float, Field(gt=0)] | None = None  # electrons per ADU, where headers do not tell
+    read_noise: Annotated[float, Field(ge=0)] | None = None  # electrons, where headers do not tell
+    saturation: Annotated[float, Field(gt=0)] | None = None  # ADU, where headers do not tell
+
+    @field_validator("relative_methods")
+    @classmethod
+    def _at_least_one(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError("name each method once, and at least one; the first is the one that the views show")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = Path(os.environ.get(CONFIG_VARIABLE, "tianyu.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+
+    def group_of(self, command: str) -> str:
+        """The group that runs ``command``."""
+        return self.groups.get(command, self.default_group)
+
+    def all_groups(self) -> list[str]:
+        """Every group that the settings name, the default first."""
+        return list(dict.fromkeys([self.default_group, *self.groups.values()]))
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings.
+
+    Raises:
+        ConfigurationError: a key is unknown or a value is wrong; the message names each one.
+    """
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    strange = sorted(
+        n for n in os.environ if n.startswith(PREFIX) and n not in known and not n.startswith(NOT_SETTINGS)
+    )
+    if strange:
+        raise ConfigurationError(
+            f"environment variables {', '.join(strange)} are not settings of Tianyu: "
+            "unset them or correct their names (docs/reference/settings.md lists all)"
+        )
+    config = os.environ.get(CONFIG_VARIABLE)
+    if config and not Path(config).is_file():
+        raise ConfigurationError(f"{CONFIG_VARIABLE} names {config!r}, which is no file: correct the path or unset it")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        # The values themselves are left out: they may hold passwords.
+        lines = [f"{'.'.join(str(part) for part in e['loc']) or 'settings'}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError("settings are wrong: " + "; ".join(lines)) from None
+    except ValueError as error:  # a TOML file that cannot be parsed
+        raise ConfigurationError(f"settings cannot be read: {error}") from error

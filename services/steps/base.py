@@ -1,0 +1,61 @@
+"""What every step is: a command's name, the parameters it takes, and a function of (context, parameters)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from sqlalchemy.orm import Session, sessionmaker
+
+from services.errors import ConfigurationError
+from services.image_store import ImageStore
+from services.settings import Settings
+
+
+class Parameters(BaseModel):
+    """Base of all parameters: frozen and closed, so that a typo in a row is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step may use. ``reading`` opens sessions for its inputs; outputs are written by the one who called it."""
+
+    pid: int
+    graph_pid: int
+    observation_id: int | None
+    reading: sessionmaker[Session]
+    images: ImageStore
+    settings: Settings
+
+
+Outputs = Callable[[Session], None]  # writes a step's rows, inside the transaction that marks it succeeded
+AnyParameters = TypeVar("AnyParameters", bound=Parameters)
+
+
+@dataclass(frozen=True)
+class Step(Generic[AnyParameters]):
+    """A command. ``run`` loads inputs, calls pure functions, writes files, and returns what goes into the database."""
+
+    command: str
+    parameters: type[AnyParameters]
+    run: Callable[[Context, AnyParameters], Outputs]
+
+    def start(self, context: Context, raw: str) -> Outputs:
+        """Validate the parameters and run.
+
+        Raises:
+            ConfigurationError: the parameters are not those of this command.
+        """
+        try:
+            parameters = self.parameters.model_validate_json(raw)
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise ConfigurationError(
+                f"process {context.pid} ({self.command}) has parameters that do not fit: {problems}; publish it again"
+            ) from error
+        return self.run(context, parameters)
+
+
+AnyStep = Step[Any]
