@@ -49,6 +49,8 @@ class Image(Base):
     star_count: Mapped[int | None]
     fwhm: Mapped[Real | None]  # pixels
     ellipticity: Mapped[Real | None]
+    # The `choose_reference` that chose this image as the one others are aligned to.
+    reference_pid: Mapped[Pid | None] = mapped_column(BigInteger)
     # Measured by `align`: reference (template) to image, about the image's centre.
     align_pid: Mapped[Pid | None] = mapped_column(BigInteger)
     dx: Mapped[Real | None]  # pixels

@@ -7,6 +7,7 @@ reader and no crash ever sees half of one.
 
 import errno
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from services.errors import DataError, TransientError
 
 TEMPORARY_SUFFIX = ".part"
+MASTERS_KEPT_BYTES = 100_000_000  # bias, dark and flat of a 2048 x 2048 camera twice over; a big camera's flat alone
 
 Result = TypeVar("Result")
 
@@ -45,6 +47,9 @@ class ImageStore(Protocol):
             TransientError: the disk failed.
         """
 
+    def read_master(self, path: str) -> NDArray[Any]:
+        """A derived image that many frames share: kept in memory, read-only."""
+
     def read_all(self, path: str, extras: tuple[str, ...] = ()) -> StoredImage:
         """The image with the named extensions."""
 
@@ -66,6 +71,7 @@ class LocalImageStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._masters: OrderedDict[str, NDArray[Any]] = OrderedDict()
 
     def derived_path(self, kind: str, observation_id: int | None, pid: int) -> str:
         """``KIND/OBSERVATION/PID.fits``."""
@@ -80,6 +86,18 @@ class LocalImageStore:
             return np.squeeze(data) if data.ndim > 2 else data
 
         return self._open(path, image)
+
+    def read_master(self, path: str) -> NDArray[Any]:
+        """Read, and keep the latest few: a derived file never changes under its name."""
+        master = self._masters.get(path)
+        if master is None:
+            master = _native(self.read(path))
+            master.flags.writeable = False
+            self._masters[path] = master
+            while len(self._masters) > 1 and sum(kept.nbytes for kept in self._masters.values()) > MASTERS_KEPT_BYTES:
+                self._masters.popitem(last=False)
+        self._masters.move_to_end(path)
+        return master
 
     def read_all(self, path: str, extras: tuple[str, ...] = ()) -> StoredImage:
         """Read the image and extensions in one pass."""

@@ -110,9 +110,7 @@ def _recount(session: Session, pids: Sequence[int]) -> None:
                 .join(Process, Process.pid == ProcessDependence.parent_pid)
                 .where(ProcessDependence.child_pid.in_(part), not_(counted))
                 .group_by(ProcessDependence.child_pid)
-            )
-            .tuples()
-            .all()
+            ).all()
         )
         by_count: dict[int, list[int]] = {}
         for pid, count in pending.items():

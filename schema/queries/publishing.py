@@ -70,7 +70,7 @@ def publish(session: Session, processes: Sequence[NewProcess], *, site: str) -> 
     site_id = session.scalar(select(Site.site_id).where(Site.name == site))
     if site_id is None:
         raise LookupError(f"site {site!r} is not registered: run `tianyu init`")
-    groups = dict(session.execute(select(ProcessGroup.name, ProcessGroup.group_id)).tuples().all())
+    groups = dict(session.execute(select(ProcessGroup.name, ProcessGroup.group_id)).all())
     unknown = {process.group for process in processes} - groups.keys()
     if unknown:
         raise LookupError(f"groups {sorted(unknown)} are not registered: run `tianyu init`")

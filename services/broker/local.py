@@ -191,6 +191,8 @@ class LocalBroker:
     def close(self) -> None:
         """Give the unsettled messages back and leave."""
         with self._lock:
+            if self._owner_file.closed:
+                return
             self._give_back(self._owner)
             self._owner_file.close()
             (self._owners / self._owner).unlink(missing_ok=True)

@@ -1,7 +1,9 @@
 """RabbitMQ by pika: quorum queues, publisher confirms, dead letters. Works from 3.10 (Debian's) to 4.x."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -85,14 +87,12 @@ class RabbitBroker:
 
     def send(self, queue: str, messages: Sequence[Message]) -> None:
         """Publish persistent messages; each call of pika waits for the confirm."""
-        properties: Any = pika.BasicProperties(  # type: ignore[no-untyped-call]
+        properties: Any = pika.BasicProperties(
             delivery_mode=pika.DeliveryMode.Persistent, content_type="application/json"
         )
         for message in messages:
             body = message.encode()
-            self._guard(
-                lambda body=body: self._sender.basic_publish("", queue, body, properties, mandatory=True)  # type: ignore[misc]
-            )
+            self._guard(partial(self._sender.basic_publish, "", queue, body, properties, mandatory=True))
 
     def notify(self, queue: str, message: Message) -> None:
         """Publish an event from any thread, by the thread that serves the connection."""
@@ -107,7 +107,7 @@ class RabbitBroker:
         """Start consuming."""
         self._guard(lambda: self._receiver.basic_qos(prefetch_count=prefetch, global_qos=False))
         for queue in queues:
-            self._guard(lambda queue=queue: self._receiver.basic_consume(queue, self._on_message(queue)))  # type: ignore[misc]
+            self._guard(partial(self._receiver.basic_consume, queue, self._on_message(queue)))
 
     def _on_message(self, queue: str) -> Callable[[Any, Any, Any, bytes], None]:
         def receive(channel: Any, method: Any, _properties: Any, body: bytes) -> None:
@@ -121,8 +121,13 @@ class RabbitBroker:
 
     def receive(self, timeout_s: float) -> Delivery | None:
         """Serve the connection until a message is here."""
-        if not self._received:
-            self._guard(lambda: self._connection.process_data_events(time_limit=timeout_s))
+        deadline = time.monotonic() + timeout_s
+        while not self._received:
+            # It also returns when it has run somebody's reply.
+            wait = max(deadline - time.monotonic(), 0.0)
+            self._guard(partial(self._connection.process_data_events, time_limit=wait))
+            if time.monotonic() >= deadline:
+                break
         return self._received.popleft() if self._received else None
 
     def settle(self, delivery: Delivery, *, accepted: bool = True) -> None:

@@ -1,4 +1,6 @@
-"""The manager's loop: woken by finish events, it counts what has ended and sends what is ready; sweeps find the rest."""
+"""The manager's loop: woken by finish events, it counts what has ended and sends what is ready; sweeps find what
+events did not tell.
+"""
 
 import threading
 import time

@@ -1,0 +1,1 @@
+"""The publisher: an observation's whole graph of processes, written in one transaction."""

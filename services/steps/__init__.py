@@ -1,0 +1,37 @@
+"""The steps, one per command, in the order in which an observation takes them.
+
+`solve` and `crossmatch` will stand between `detect` and `calibrate_relative`.
+"""
+
+from services.steps.align import ALIGN
+from services.steps.analyze import ANALYZE
+from services.steps.base import AnyStep
+from services.steps.calibrate import CALIBRATE
+from services.steps.calibrate_relative import CALIBRATE_RELATIVE
+from services.steps.check import CHECK
+from services.steps.choose_reference import CHOOSE_REFERENCE
+from services.steps.detect import DETECT
+from services.steps.extract import EXTRACT
+from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT
+from services.steps.select import SELECT
+from services.steps.stack import STACK
+from services.steps.stack_master import STACK_BIAS, STACK_DARK
+
+ORDER: tuple[AnyStep, ...] = (
+    STACK_BIAS,
+    STACK_DARK,
+    CALIBRATE_FLAT,
+    COMBINE_FLAT,
+    CALIBRATE,
+    CHOOSE_REFERENCE,
+    ALIGN,
+    SELECT,
+    STACK,
+    DETECT,
+    EXTRACT,
+    CALIBRATE_RELATIVE,
+    ANALYZE,
+    CHECK,
+)
+STEPS: dict[str, AnyStep] = {step.command: step for step in ORDER}
+COMMANDS: tuple[str, ...] = tuple(STEPS)

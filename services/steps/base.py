@@ -7,7 +7,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy.orm import Session, sessionmaker
 
-from services.errors import ConfigurationError
+from pipeline.errors import UnusableDataError
+from services.errors import ConfigurationError, DataError
 from services.image_store import ImageStore
 from services.settings import Settings
 
@@ -47,6 +48,7 @@ class Step(Generic[AnyParameters]):
 
         Raises:
             ConfigurationError: the parameters are not those of this command.
+            DataError: the images or measurements cannot give a result.
         """
         try:
             parameters = self.parameters.model_validate_json(raw)
@@ -55,7 +57,10 @@ class Step(Generic[AnyParameters]):
             raise ConfigurationError(
                 f"process {context.pid} ({self.command}) has parameters that do not fit: {problems}; publish it again"
             ) from error
-        return self.run(context, parameters)
+        try:
+            return self.run(context, parameters)
+        except UnusableDataError as error:
+            raise DataError(f"process {context.pid} ({self.command}): {error}") from error
 
 
 AnyStep = Step[Any]

@@ -236,6 +236,7 @@ def upgrade() -> None:
         sa.Column("star_count", sa.Integer(), nullable=True),
         sa.Column("fwhm", sa.Double(), nullable=True),
         sa.Column("ellipticity", sa.Double(), nullable=True),
+        sa.Column("reference_pid", sa.BigInteger(), nullable=True),
         sa.Column("align_pid", sa.BigInteger(), nullable=True),
         sa.Column("dx", sa.Double(), nullable=True),
         sa.Column("dy", sa.Double(), nullable=True),

@@ -1,0 +1,62 @@
+# `make check` is what must pass; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+WORKERS ?= 2
+# Workers share the cores: a library's own threads only get in their way.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo servers servers-down servers-status test lint check bench clean
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' $(MAKEFILE_LIST)
+
+env: $(INSTALLED)  ## Make .venv with Tianyu and its tools, again when pyproject.toml has changed
+
+$(INSTALLED): pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "$(PYTHON) is not here: install Python 3.11 or later, or run make PYTHON=/path/to/python" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Tianyu needs Python 3.11 or later, this is $$("$(PYTHON)" --version 2>&1): run make PYTHON=/path/to/python3.11" >&2; \
+	  exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "this Python cannot make environments: on Debian and Ubuntu run apt-get install python3-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: env  ## Simulate a small night and make its light curves and plots under demo/
+	rm -rf demo
+	$(BIN)/tianyu simulate demo/night --preset demo
+	$(BIN)/tianyu run demo/night --workdir demo/work
+	@echo "The plots:"; find demo/work -name '*.png' | sort
+
+servers: env  ## Find or start the servers that the tests need
+	@$(BIN)/python -m tests.servers up
+
+servers-status: env  ## Ask the servers whether they are there
+	@$(BIN)/python -m tests.servers status
+
+servers-down: env  ## Stop the servers that were started
+	@$(BIN)/python -m tests.servers down
+
+test: servers  ## Run all tests, on real servers
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+lint: env  ## Check style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests/servers tests/conftest.py
+	$(BIN)/lint-imports
+
+check: lint test  ## Check everything
+
+bench: env  ## Measure the pipeline
+	$(BIN)/python bench/pipeline_bench.py
+
+clean:  ## Remove what was built and measured; the environment and the servers stay
+	rm -rf demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,127 @@
+"""Pixels sharper than any star: hot pixels, cosmic rays and short tracks of them."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erf
+
+SHARP_THRESHOLD = 5.0  # sky rms by which a pixel must exceed what its neighbours allow a star
+SHARPEST_FWHM = 1.5  # pixels; nothing that a star this sharp could do is masked
+CONTRAST_MARGIN = 1.2  # for photon noise, intra-pixel response and profiles more peaked than a Gaussian
+BRIGHT_PEAK = 30.0  # sky rms; stars above it tell how sharp this frame's stars are
+BRIGHT_MINIMUM = 10  # stars needed to trust the frame's own sharpness
+BRIGHT_QUANTILE = 0.9  # of the bright stars' contrasts: those centred on a pixel
+FRAME_MARGIN = 1.3  # over that quantile, for stars sharper than the frame's typical ones
+TRACK_ROUNDS = 3  # pixels at corners and ends of a track that follow from pixels already found
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
+
+
+def pair_contrast(fwhm: float) -> float:
+    """Centre pixel over the mean of two opposite neighbours, for a Gaussian star centred on a pixel; fwhm in px."""
+    centre, side = _pixel_shares(fwhm)
+    return centre / side
+
+
+def ring_contrast(fwhm: float) -> float:
+    """Centre pixel over the mean of its eight neighbours, for a Gaussian star centred on a pixel; fwhm in px."""
+    centre, side = _pixel_shares(fwhm)
+    return 2 * centre**2 / (centre * side + side**2)
+
+
+def _pixel_shares(fwhm: float) -> tuple[float, float]:
+    # Shares of a one-dimensional Gaussian that fall in its central pixel and in the next one.
+    half = 0.5 * np.sqrt(4 * np.log(2)) / fwhm
+    return float(erf(half)), float(erf(3 * half) - erf(half)) / 2
+
+
+def find_sharp_pixels(
+    image: Floats, rms: float, *, threshold: float = SHARP_THRESHOLD, fwhm: float = SHARPEST_FWHM
+) -> NDArray[np.bool_]:
+    """Mask of hot pixels and cosmic rays, which stars of at least ``fwhm`` pixels never enter.
+
+    image: float32[ny, nx], sky subtracted, masked pixels NaN; rms: noise of a sky pixel; threshold: in rms.
+    Two tests, each of a ratio that has a ceiling for stars, wherever these lie on the grid:
+
+    - runs: a pixel over the lesser of the means of its two pairs of opposite neighbours (left and right, below and
+      above); trailed stars keep below the ceiling too. Catches pixels in runs along rows and columns.
+    - lone pixels: a local maximum over the mean of its eight neighbours; the ceiling is that of the frame's own
+      bright stars where these are wider than ``fwhm``. Reaches fainter pixels.
+
+    The narrow trails that bleed from saturated stars are masked as well. Returns bool[ny, nx].
+    """
+    bad = np.zeros(image.shape, np.bool_)
+    if not rms > 0 or min(image.shape) < 3:
+        return bad
+    found, flat = bad.reshape(-1), np.ravel(image)
+    noise = threshold * rms
+    where = np.flatnonzero(flat > noise)
+    peak = flat[where]
+    across, along = (_opposite_mean(flat, where, image.shape, axis, -noise) for axis in (1, 0))
+    contrast = CONTRAST_MARGIN * pair_contrast(fwhm)
+    run = _exceeds(peak, np.fmin(across, along), contrast, 2, noise)
+    found[where[run]] = True
+
+    summit = ~run & (peak > across) & (peak > along)
+    where, peak = where[summit], peak[summit]
+    ring = _ring_mean(flat, where, image.shape[1])
+    ceiling = _frame_contrast(peak, ring, rms, CONTRAST_MARGIN * ring_contrast(fwhm))
+    found[where[_exceeds(peak, ring, ceiling, 8, noise)]] = True
+    _follow_tracks(flat, found, image.shape, contrast, noise)
+    return bad
+
+
+def _exceeds(peak: Floats, neighbours: Floats, contrast: float, number: int, noise: float) -> NDArray[np.bool_]:
+    # NaN neighbours compare false: the pixel stays.
+    excess = peak - np.float32(contrast) * np.maximum(neighbours, 0)
+    return np.asarray(excess > noise * np.sqrt(1 + contrast**2 / number))
+
+
+def _opposite_mean(flat: Floats, where: Indices, shape: tuple[int, ...], axis: int, lowest: float) -> Floats:
+    step = shape[1] if axis == 0 else 1
+    place = where // shape[1] if axis == 0 else where % shape[1]
+    before, after = flat.take(where - step, mode="clip"), flat.take(where + step, mode="clip")
+    # A neighbour far below the sky is a dead pixel and says nothing about a star's profile.
+    usable = (place > 0) & (place < shape[axis] - 1) & (before > lowest) & (after > lowest)
+    return np.where(usable, 0.5 * (before + after), np.float32(np.nan))
+
+
+def _ring_mean(flat: Floats, where: Indices, nx: int) -> Floats:
+    total = np.zeros(where.size, np.float32)
+    for step in (-nx - 1, -nx, -nx + 1, -1, 1, nx - 1, nx, nx + 1):
+        total += flat.take(where + step, mode="clip")
+    return total / 8
+
+
+def _frame_contrast(peak: Floats, ring: Floats, rms: float, ceiling: float) -> float:
+    star = (peak > BRIGHT_PEAK * rms) & (ring > 0) & (peak < ceiling * ring)
+    if np.count_nonzero(star) < BRIGHT_MINIMUM:
+        return ceiling
+    return min(ceiling, FRAME_MARGIN * float(np.quantile(peak[star] / ring[star], BRIGHT_QUANTILE)))
+
+
+def _follow_tracks(
+    flat: Floats, found: NDArray[np.bool_], shape: tuple[int, ...], contrast: float, noise: float
+) -> None:
+    """Add neighbours of found pixels that are sharp once the found pixels no longer count as their neighbours.
+
+    Both directions must say so here: a star beside a hot pixel keeps the other direction.
+    """
+    ny, nx = shape
+    ring = np.array([-nx - 1, -nx, -nx + 1, -1, 1, nx - 1, nx, nx + 1])
+    seeds = np.flatnonzero(found)
+    for _ in range(TRACK_ROUNDS):
+        if seeds.size == 0:
+            return
+        beside = np.unique(seeds[:, None] + ring)
+        y, x = np.divmod(beside, nx)
+        beside = beside[(x > 0) & (x < nx - 1) & (y > 0) & (y < ny - 1)]
+        beside = beside[~found[beside] & (flat[beside] > noise)]
+        greater = np.full(beside.size, np.nan, np.float32)
+        for step in (1, nx):
+            before = np.where(found[beside - step], flat[beside + step], flat[beside - step])
+            after = np.where(found[beside + step], before, flat[beside + step])
+            clear = ~(found[beside - step] & found[beside + step])
+            greater = np.fmax(greater, np.where(clear, 0.5 * (before + after), np.float32(np.nan)))
+        seeds = beside[_exceeds(flat[beside], greater, contrast, 2, noise)]
+        found[seeds] = True

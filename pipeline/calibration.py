@@ -1,0 +1,79 @@
+"""From raw counts to a calibrated image: (raw − bias − dark·exposure) / flat."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UnusableDataError
+
+MAXIMUM_SATURATED_FRACTION = 0.5  # of the pixels; more is twilight, a lamp or an open dome
+SATURATION_MINIMUM_PIXELS = 5  # pixels that share the very highest value: noise does not do that, a full well does
+SATURATION_NEIGHBOURHOOD = 0.01  # of the range; the pile-up must outnumber the pixels this close below it
+
+
+def calibrate(
+    raw: NDArray[Any],
+    *,
+    bias: NDArray[Any] | None = None,
+    dark: NDArray[Any] | None = None,
+    exposure: float = 0.0,
+    flat: NDArray[Any] | None = None,
+    saturation: float | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Calibrated image and the mask of saturated pixels (Tianyu paper, eq. 1, before the sky is taken off).
+
+    raw: real[ny, nx], ADU; bias: real[ny, nx], ADU; dark: real[ny, nx], ADU/s, bias already subtracted; exposure: s;
+    flat: real[ny, nx] of mean 1, NaN where unusable; saturation: raw ADU at and above which a pixel is full.
+    Returns float32[ny, nx] in ADU, NaN where the flat is not positive, and bool[ny, nx] or None without saturation.
+    Raises UnusableDataError for unlike shapes, no finite or only one pixel value, or a saturated frame.
+    """
+    for name, master in (("bias", bias), ("dark", dark), ("flat", flat)):
+        if master is not None and master.shape != raw.shape:
+            raise UnusableDataError(
+                f"{name} has shape {master.shape}, the frame {raw.shape}: use masters of the frame's binning and window"
+            )
+    if raw.ndim != 2:
+        raise UnusableDataError(f"the frame has shape {raw.shape}, expected two axes (y, x): split cubes into images")
+    _check_contents(raw)
+    saturated = None if saturation is None else raw >= saturation
+    if saturated is not None:
+        fraction = float(saturated.mean())
+        if fraction > MAXIMUM_SATURATED_FRACTION:
+            raise UnusableDataError(
+                f"{fraction:.0%} of the pixels are at or above the saturation level {saturation} ADU, expected at most "
+                f"{MAXIMUM_SATURATED_FRACTION:.0%}: leave the frame out, or correct the level"
+            )
+    image = raw.astype(np.float32) if bias is None else np.subtract(raw, bias, dtype=np.float32)
+    if dark is not None:
+        image -= np.multiply(dark, exposure, dtype=np.float32)
+    if flat is not None:
+        if not np.fmin.reduce(flat, axis=None) > 0:  # masters made here have no such pixel; others may
+            flat = np.where(flat > 0, flat, np.nan)
+        np.divide(image, flat, out=image, casting="same_kind")
+    return image, saturated
+
+
+def _check_contents(raw: NDArray[Any]) -> None:
+    low, high = np.fmin.reduce(raw, axis=None), np.fmax.reduce(raw, axis=None)
+    if np.isnan(low) or not np.isfinite([low, high]).any():
+        raise UnusableDataError("no pixel of the frame is finite: read-out or file is broken, leave the frame out")
+    if low == high:
+        raise UnusableDataError(
+            f"every pixel of the frame is {low}, expected sky and noise: the shutter, read-out or file failed, "
+            "leave the frame out"
+        )
+
+
+def guess_saturation(raw: NDArray[Any]) -> float | None:
+    """Level in ADU at which the pixels of a raw frame pile up, or None when nothing in it is full.
+
+    raw: integer[ny, nx]. A full well or converter gives many pixels exactly the highest value, more than have the
+    values just below it. A guess for cameras whose level nobody gave: the lowest guess of a night's frames is safe.
+    """
+    if not np.issubdtype(raw.dtype, np.integer):
+        return None  # averaged or calibrated data have no exact ceiling
+    highest, lowest = int(raw.max()), int(raw.min())
+    full = int(np.count_nonzero(raw == highest))
+    near = int(np.count_nonzero(raw >= highest - SATURATION_NEIGHBOURHOOD * (highest - lowest))) - full
+    return float(highest) if full >= SATURATION_MINIMUM_PIXELS and full > near else None

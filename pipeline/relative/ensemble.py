@@ -1,0 +1,213 @@
+"""One comparison for all stars: the weighted mean of all good references (Broeg, Fernández & Neuhäuser 2005)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UnusableDataError
+from pipeline.relative.light_curves import RelativeLightCurves, check_light_curves, normalise
+from pipeline.statistics import BLOCK_VALUES, robust_scatter
+
+MAX_ITERATIONS = 20
+CONVERGED = 0.01  # largest relative change of a variance
+MIN_EPOCHS = 5  # good values a star needs for its own scatter to mean anything; else its quoted errors are believed
+OUTLIER_SIGMA = 5.0
+
+
+def calibrate_ensemble(
+    flux: NDArray[np.float64],
+    error: NDArray[np.float64],
+    candidates: NDArray[np.bool_],
+    good_epochs: NDArray[np.bool_],
+) -> RelativeLightCurves:
+    """Divide every star by the weighted mean of the candidates, itself left out.
+
+    Each candidate is first divided by its own level, so that one missing from a frame does not move the mean. Its
+    weight is 1 / (variance of its own relative light curve), iterated as in Broeg et al. (2005), with two
+    differences: the variance that the comparison brought is taken off, so that one bright star among faint ones keeps
+    its weight; and it is never below the quoted one, so that a lucky scatter earns nothing. Weights follow S/N²:
+    thousands of faint stars add to the mean what they know. A variable gets next to none, and single values that
+    stand out by 5 sigma (a flare, a hot pixel, an eclipse) are left out of the mean.
+
+    Args:
+        flux: float64[n, t], raw, in any unit, NaN where missing.
+        error: float64[n, t], one standard deviation.
+        candidates: bool[n], see `pipeline.relative.candidates`.
+        good_epochs: bool[t]; weights and levels come from these, light curves are made for all.
+
+    Returns:
+        RelativeLightCurves, all in group 0. Without another star than itself, a star has no light curve (NaN).
+
+    Raises:
+        UnusableDataError: shapes that do not fit, no good epoch, or no candidate with a positive flux.
+    """
+    check_light_curves(flux, good_epochs, error)
+    members = np.flatnonzero(candidates)
+    measured = np.isfinite(flux[members]) & np.isfinite(error[members])
+    good_values = measured & good_epochs
+    level = np.where(good_values, flux[members], 0.0).sum(axis=1) / np.maximum(good_values.sum(axis=1), 1)
+    members, measured, level = members[level > 0], measured[level > 0], level[level > 0]
+    if members.size == 0:
+        raise UnusableDataError(
+            f"{int(candidates.sum())} reference candidates among {len(flux)} stars, none with a positive mean flux in "
+            "the good epochs: expected at least one, better six"
+        )
+    value = np.where(measured, flux[members], 0.0)
+    noise = np.where(measured, error[members], 0.0)
+    ensemble = _Ensemble(value, noise, measured, level)
+    ensemble.solve(good_epochs)
+    if ensemble.leave_out_outliers(good_epochs):
+        ensemble.solve(good_epochs)
+    return _apply(flux, error, members, ensemble, good_epochs)
+
+
+class _Ensemble:
+    """The reference stars while their levels and variances are iterated.
+
+    ``value``, ``noise`` float64[c, t] with 0, and ``used`` bool[c, t] with False, where missing; ``level`` float64[c]
+    the star's flux at transparency 1; ``variance`` float64[c] of its own relative noise.
+    """
+
+    def __init__(
+        self,
+        value: NDArray[np.float64],
+        noise: NDArray[np.float64],
+        used: NDArray[np.bool_],
+        level: NDArray[np.float64],
+    ) -> None:
+        self.value, self.noise, self.used, self.level = value, noise, used, level
+        self.variance = np.zeros(len(level))
+        self._sum()
+
+    def _sum(self) -> None:
+        """Sums over the members per epoch: weighted flux, weight, and variance of the weighted flux."""
+        if not self.variance.any():
+            quoted = np.square(self.noise).sum(axis=1) / np.maximum(self.used.sum(axis=1), 1) / self.level**2
+            self.variance = np.maximum(quoted, np.finfo(np.float64).tiny)
+        weight = 1.0 / self.variance
+        self.weight = weight / weight.sum()
+        scaled = self.weight / self.level
+        epochs = self.value.shape[1]
+        self.flux_sum, self.weight_sum, self.variance_sum = (np.zeros(epochs) for _ in range(3))
+        for rows in _blocks(*self.value.shape):
+            used = self.used[rows]
+            self.flux_sum += scaled[rows] @ (self.value[rows] * used)
+            self.weight_sum += self.weight[rows] @ used
+            self.variance_sum += scaled[rows] ** 2 @ np.square(self.noise[rows] * used)
+
+    def comparison(self, rows: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The mean of all other members for each of these, and its variance; float64[b, t], NaN without one."""
+        scaled = (self.weight[rows] / self.level[rows])[:, None] * self.used[rows]
+        weight = self.weight_sum - self.weight[rows, None] * self.used[rows]
+        alone = weight <= 1e-9  # of a total of 1: rounding of the subtraction
+        weight[alone] = np.nan
+        mean = (self.flux_sum - scaled * self.value[rows]) / weight
+        variance = np.maximum(self.variance_sum - np.square(scaled * self.noise[rows]), 0.0) / weight**2
+        return mean, variance
+
+    def solve(self, good: NDArray[np.bool_]) -> None:
+        """Iterate levels and variances until no variance changes by more than CONVERGED."""
+        for _ in range(MAX_ITERATIONS):
+            before = self.variance.copy()
+            others = np.maximum(self.weight.sum() - self.weight, 1e-9) / (self.weight * self.variance)
+            for rows in _blocks(*self.value.shape):
+                self._improve(rows, good, 1.0 / others[rows])
+            self._sum()
+            if np.abs(np.log(self.variance / before)).max() < CONVERGED:
+                return
+
+    def _improve(self, rows: slice, good: NDArray[np.bool_], brought: NDArray[np.float64]) -> None:
+        """New levels and variances of these members; ``brought`` is the variance of their comparisons."""
+        comparison, _ = self.comparison(rows)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = self.value[rows] / (comparison * self.level[rows, None])
+            quoted = np.square(self.noise[rows] / (comparison * self.level[rows, None]))
+        kept = self.used[rows] & good & np.isfinite(relative)
+        count = kept.sum(axis=1)
+        divisor = np.maximum(count, 1)
+        relative[~kept] = 0.0
+        quoted[~kept] = 0.0
+        mean = relative.sum(axis=1) / divisor
+        scatter = np.square(relative).sum(axis=1) / divisor - mean**2
+        fit = (count > 0) & (mean > 0)
+        mean = np.where(fit, mean, 1.0)
+        least = np.maximum(quoted.sum(axis=1) / divisor / mean**2, np.finfo(np.float64).tiny)
+        own = scatter * divisor / np.maximum(divisor - 1, 1) / mean**2 - brought
+        new = np.where(fit & (count >= MIN_EPOCHS), np.maximum(own, least), least)
+        self.level[rows] *= mean
+        # The geometric mean of old and new: between two stars alone, full steps would never settle.
+        self.variance[rows] = np.where(fit, np.sqrt(self.variance[rows] * new), self.variance[rows])
+
+    def leave_out_outliers(self, good: NDArray[np.bool_]) -> bool:
+        """Drop single values that stand out from their star's own light curve; True when there was one.
+
+        Where most stars of an epoch stand out, it is the mean that is wrong, and all are kept.
+        """
+        standing_out = np.zeros_like(self.used)
+        for rows in _blocks(*self.value.shape):
+            comparison, variance = self.comparison(rows)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                relative = self.value[rows] / (comparison * self.level[rows, None])
+                quoted = np.square(self.noise[rows] / (comparison * self.level[rows, None])) + variance / comparison**2
+            relative[~self.used[rows]] = np.nan
+            own = robust_scatter(relative[:, good])
+            sigma = np.sqrt(np.maximum(np.where(np.isfinite(own), own, 0.0)[:, None] ** 2, quoted))
+            standing_out[rows] = np.abs(relative - 1.0) > OUTLIER_SIGMA * sigma
+        standing_out[:, 2 * standing_out.sum(axis=0) > self.used.sum(axis=0)] = False
+        if not standing_out.any():
+            return False
+        self.used &= ~standing_out
+        self._sum()
+        return True
+
+
+def _apply(
+    flux: NDArray[np.float64],
+    error: NDArray[np.float64],
+    members: NDArray[np.int64],
+    ensemble: _Ensemble,
+    good_epochs: NDArray[np.bool_],
+) -> RelativeLightCurves:
+    """Divide all stars by the comparison, the members by that of the others."""
+    none = ensemble.weight_sum <= 0
+    weight_sum = np.where(none, np.nan, ensemble.weight_sum)
+    mean, variance = ensemble.flux_sum / weight_sum, ensemble.variance_sum / weight_sum**2
+    relative, relative_error = np.empty_like(flux), np.empty_like(flux)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for rows in _blocks(*flux.shape):
+            _divide(flux[rows], error[rows], mean, variance, relative[rows], relative_error[rows])
+        for rows in _blocks(*ensemble.value.shape):
+            own_mean, own_variance = ensemble.comparison(rows)
+            stars = members[rows]
+            block, block_error = np.empty_like(own_mean), np.empty_like(own_mean)
+            _divide(flux[stars], error[stars], own_mean, own_variance, block, block_error)
+            relative[stars], relative_error[stars] = block, block_error
+    normalise(relative, relative_error, good_epochs)
+    weight = np.zeros(len(flux))
+    weight[members] = ensemble.weight
+    return RelativeLightCurves(
+        flux=relative,
+        error=relative_error,
+        group=np.zeros(len(flux), dtype=np.int64),
+        is_reference=weight > 0,
+        weight=weight,
+    )
+
+
+def _divide(
+    flux: NDArray[np.float64],
+    error: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    relative: NDArray[np.float64],
+    relative_error: NDArray[np.float64],
+) -> None:
+    np.divide(flux, mean, out=relative)
+    np.divide(np.sqrt(error**2 + np.square(relative) * variance), mean, out=relative_error)
+
+
+def _blocks(stars: int, epochs: int) -> Iterator[slice]:
+    step = max(1, BLOCK_VALUES // max(1, epochs))
+    for start in range(0, stars, step):
+        yield slice(start, min(start + step, stars))

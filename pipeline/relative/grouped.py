@@ -1,0 +1,170 @@
+"""Reference groups by position and flux: the method of the Tianyu paper, section 3.4."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UnusableDataError
+from pipeline.relative.light_curves import RelativeLightCurves, check_light_curves, normalise
+from pipeline.statistics import row_median
+
+POSITION_BINS = 3  # in x and in y
+MIN_GROUP_CANDIDATES = 6  # the paper's n_min
+MIN_REFERENCES = 2  # a reference is compared with the others of its group, so there must be another
+
+
+def calibrate_grouped(
+    flux: NDArray[np.float64],
+    error: NDArray[np.float64],
+    xy: NDArray[np.float64],
+    candidates: NDArray[np.bool_],
+    good_epochs: NDArray[np.bool_],
+) -> RelativeLightCurves:
+    """Divide each star by the plain mean of the references of its own position bin and flux quantile.
+
+    Position bins are 3×3 quantiles of the candidates' x and y; with fewer than two candidates in one of them 2×2, then
+    one bin, are used. A bin of N candidates has ``min(floor(N / 6), floor(sqrt(N)))`` flux quantiles, at least one;
+    other stars belong to the quantile their median flux falls in. In a group, reference i is divided by the mean of
+    the other references and every other star by the mean of all; a candidate stays a reference if leaving it out
+    lowers the group's signal-to-noise ratio, and the two that matter most stay in any case.
+
+    The mean is plain: an epoch in which a reference is missing has no relative flux in that group. Each finished
+    light curve is divided by its median, a constant that the paper leaves in.
+
+    Args:
+        flux: float64[n, t], raw, NaN where missing.
+        error: float64[n, t], one standard deviation.
+        xy: float64[n, 2], finite positions in the template, px.
+        candidates: bool[n], see `pipeline.relative.candidates`.
+        good_epochs: bool[t].
+
+    Returns:
+        RelativeLightCurves; the weight of each reference is 1 / (references of its group).
+
+    Raises:
+        UnusableDataError: shapes that do not fit, no good epoch, or fewer than two candidates.
+    """
+    check_light_curves(flux, good_epochs, error)
+    if candidates.sum() < MIN_REFERENCES:
+        raise UnusableDataError(
+            f"{int(candidates.sum())} reference candidates among {len(flux)} stars: expected at least "
+            f"{MIN_REFERENCES}; the ensemble method needs only one"
+        )
+    group = assign_groups(row_median(flux[:, good_epochs]), xy, candidates)
+    is_reference = np.zeros(len(flux), dtype=np.bool_)
+    relative, relative_error = np.full(flux.shape, np.nan), np.full(flux.shape, np.nan)
+    weight = np.zeros(len(flux))
+    for number in np.unique(group):
+        stars = np.flatnonzero(group == number)
+        chosen = choose_references(flux[np.ix_(stars, good_epochs)], candidates[stars])
+        relative[stars], relative_error[stars] = _relative_with_errors(flux[stars], error[stars], chosen)
+        is_reference[stars] = chosen
+        weight[stars] = chosen / chosen.sum()
+    normalise(relative, relative_error, good_epochs)
+    return RelativeLightCurves(relative, relative_error, group, is_reference, weight)
+
+
+def assign_groups(
+    brightness: NDArray[np.float64], xy: NDArray[np.float64], candidates: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Group of each star, numbered from 0 by position bin, then flux.
+
+    Args:
+        brightness: float64[n], median flux; NaN counts as faintest.
+        xy: float64[n, 2], px.
+        candidates: bool[n], at least two.
+
+    Returns:
+        int64[n].
+    """
+    position = _position_bins(xy, candidates)
+    brightness = np.where(np.isfinite(brightness), brightness, -np.inf)
+    group = np.zeros(len(brightness), dtype=np.int64)
+    first = 0
+    for bin_number in np.unique(position):
+        here = position == bin_number
+        ordered = np.sort(brightness[here & candidates])
+        quantiles = max(1, min(ordered.size // MIN_GROUP_CANDIDATES, int(np.sqrt(ordered.size))))
+        # The faintest candidate of each quantile but the first: equal shares whatever the distribution.
+        edges = ordered[(np.arange(1, quantiles) * ordered.size) // quantiles]
+        group[here] = first + np.searchsorted(edges, brightness[here], side="right")
+        first += quantiles
+    return group
+
+
+def _position_bins(xy: NDArray[np.float64], candidates: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The finest grid of quantiles in which every bin has MIN_REFERENCES candidates."""
+    for bins in range(POSITION_BINS, 1, -1):
+        shares = np.arange(1, bins) / bins
+        column, row = (np.searchsorted(np.quantile(axis[candidates], shares), axis, side="right") for axis in xy.T)
+        position = np.asarray(row * bins + column, dtype=np.int64)
+        if np.bincount(position[candidates], minlength=bins**2).min() >= MIN_REFERENCES:
+            return position
+    return np.zeros(len(xy), dtype=np.int64)
+
+
+def choose_references(flux: NDArray[np.float64], candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Candidates of one group whose absence lowers the group's signal-to-noise ratio; at least two.
+
+    Args:
+        flux: float64[n, t], raw fluxes of the group in the good epochs.
+        candidates: bool[n].
+
+    Returns:
+        bool[n].
+    """
+    numbers = np.flatnonzero(candidates)
+    if numbers.size <= MIN_REFERENCES:
+        return candidates.copy()
+    total = flux[numbers].sum(axis=0)
+    whole = group_snr(_relative(flux, total, candidates))
+    without = np.empty(numbers.size)
+    for index, number in enumerate(numbers):
+        others = candidates.copy()
+        others[number] = False
+        without[index] = group_snr(_relative(flux, total - flux[number], others))
+    chosen = np.zeros_like(candidates)
+    chosen[numbers[without < whole]] = True
+    chosen[numbers[np.argsort(without, kind="stable")[:MIN_REFERENCES]]] = True
+    return chosen
+
+
+def group_snr(relative: NDArray[np.float64]) -> float:
+    """``sum(|m| / s²) / sqrt(sum(1 / s²))`` over the stars with the most epochs (the Tianyu paper, equation 6).
+
+    Args:
+        relative: float64[n, t]; m and s are the mean and standard deviation of each row.
+
+    Returns:
+        The ratio; NaN when no star has a finite value.
+    """
+    present = np.isfinite(relative)
+    count = present.sum(axis=1)
+    rows = relative[(count == count.max()) & (count > 0)]
+    if rows.size == 0:
+        return float("nan")
+    # The group's gaps are shared: the rows with the most epochs have nearly always the same ones.
+    mean, variance = np.nanmean(rows, axis=1), np.nanvar(rows, axis=1)
+    known = variance > 0
+    inverse = 1.0 / variance[known]
+    return float((np.abs(mean[known]) * inverse).sum() / np.sqrt(inverse.sum())) if known.any() else float("nan")
+
+
+def _relative(
+    flux: NDArray[np.float64], total: NDArray[np.float64], references: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Each star over the mean of the references (``total`` is their sum), itself left out."""
+    mean = np.where(references[:, None], total - flux, total) / (references.sum() - references)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(flux / mean)
+
+
+def _relative_with_errors(
+    flux: NDArray[np.float64], error: NDArray[np.float64], references: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    total, variance = flux[references].sum(axis=0), np.square(error[references]).sum(axis=0)
+    count = (references.sum() - references)[:, None]
+    mean = np.where(references[:, None], total - flux, total) / count
+    mean_variance = np.where(references[:, None], variance - error**2, variance) / count**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = flux / mean
+        return relative, np.sqrt(error**2 + np.square(relative) * np.maximum(mean_variance, 0.0)) / np.abs(mean)

@@ -1,0 +1,59 @@
+"""What relative calibration gives, and the checks that its methods share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UnusableDataError
+from pipeline.statistics import row_median
+
+
+@dataclass(frozen=True)
+class RelativeLightCurves:
+    """Light curves relative to reference stars, each divided by its median over the good epochs.
+
+    Attributes:
+        flux: float64[n_sources, n_epochs], 1 at the median; NaN where it cannot be had.
+        error: float64[n_sources, n_epochs], one standard deviation, that of the reference mean included.
+        group: int64[n_sources], which reference group served the source.
+        is_reference: bool[n_sources].
+        weight: float64[n_sources], share of a source in its group's reference mean; 0 for other sources.
+    """
+
+    flux: NDArray[np.float64]
+    error: NDArray[np.float64]
+    group: NDArray[np.int64]
+    is_reference: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+
+
+def check_light_curves(
+    flux: NDArray[np.float64], good_epochs: NDArray[np.bool_], *like_flux: NDArray[np.generic]
+) -> None:
+    """Refuse arrays whose shapes do not fit, and a night without a good epoch.
+
+    Raises:
+        UnusableDataError: with the shapes found and expected.
+    """
+    if flux.ndim != 2 or good_epochs.shape != flux.shape[1:] or any(other.shape != flux.shape for other in like_flux):
+        shapes = [other.shape for other in like_flux]
+        raise UnusableDataError(
+            f"fluxes {flux.shape}, epochs {good_epochs.shape}, errors and flags {shapes}: "
+            "expected (n, t), (t,) and (n, t)"
+        )
+    if not good_epochs.any():
+        raise UnusableDataError(
+            f"none of {good_epochs.size} epochs is good: expected at least one; look at why frames were rejected"
+        )
+
+
+def normalise(flux: NDArray[np.float64], error: NDArray[np.float64], good_epochs: NDArray[np.bool_]) -> None:
+    """Divide each light curve and its errors, in place, by its median over the good epochs.
+
+    A median that is not positive means nothing but noise: such a light curve becomes NaN.
+    """
+    level = row_median(flux[:, good_epochs])
+    level[~(level > 0)] = np.nan
+    flux /= level[:, None]
+    error /= level[:, None]

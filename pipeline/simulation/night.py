@@ -1,0 +1,231 @@
+"""What a simulated night is: every number of the sky, the camera and the weather, with its unit."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from types import MappingProxyType
+
+import numpy as np
+
+from pipeline.errors import UnusableDataError
+
+SECONDS_PER_DAY = 86400.0
+ADC_MAX = 65535  # ADU, of a 16-bit converter
+SMALLEST_SIDE = 32  # pixels: room for one star and its sky
+SMALLEST_FWHM = 1.0  # pixels: a narrower star is not resolved by the rendering (nor by a camera)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,31}")  # target and filter become parts of file names
+
+
+class Stream(IntEnum):
+    """The independent random streams of a night."""
+
+    STARS = 0
+    CONDITIONS = 1
+    DETECTOR = 2
+    BIAS = 3
+    DARK = 4
+    FLAT = 5
+    LIGHT = 6
+
+
+@dataclass(frozen=True)
+class NightSpec:
+    """The specification of a night.
+
+    The default night is small: 40 frames of 512 x 512 pixels, 30 s each, 150 stars in view. With its numbers a star
+    of magnitude ``m`` gives ``30 s * 10**(0.4 * (22 - m))`` electrons: 1.2e6 at magnitude 10.5, where the brightest
+    pixel reaches about 55,000 of 65,535 ADU in the sharpest seeing, so that nothing saturates; 30,000 at magnitude
+    14.5 (signal to noise about 145 a frame in an aperture of 1.5 FWHM); 1,900 at magnitude 17.5 (about 17).
+
+    Stars have no scintillation and no colours: the CCD equation is the whole of their noise.
+
+    Raises:
+        UnusableDataError: a number is out of its range, or a name is not fit for a file name.
+    """
+
+    # Frames
+    shape: tuple[int, int] = (512, 512)  # (ny, nx) pixels
+    n_frames: int = 40
+    exposure_s: float = 30.0
+    cadence_s: float = 45.0  # from start to start
+    start_jd: float = 2460622.1  # JD (UTC) of the first exposure's start
+
+    # Field, and the place it is seen from
+    target: str = "Simulated"
+    filter_name: str = "R"
+    ra_deg: float = 5.0
+    dec_deg: float = 35.0
+    latitude_deg: float = 38.6
+    longitude_deg: float = 93.9  # east positive
+    elevation_m: float = 4200.0
+
+    # Stars
+    n_stars: int = 150  # in view on average; as many to the area are laid out wherever the drift leads
+    mag_min: float = 10.5
+    mag_max: float = 17.5
+    mag_slope: float = 0.25  # d log10(count) / d mag
+    zero_point: float = 22.0  # magnitude that gives 1 electron a second at airmass 1, clear sky
+    min_separation_fwhm: float = 2.5  # between stars, in mean FWHM; blends belong to a harder night
+    n_transits: int = 1
+    n_pulsators: int = 2
+    n_binaries: int = 1
+    n_flares: int = 1
+
+    # Camera
+    gain: float = 1.5  # electrons per ADU
+    read_noise: float = 8.0  # electrons
+    bias_level: float = 1000.0  # ADU
+    bias_structure: float = 1.5  # ADU rms from column to column
+    dark_current: float = 0.05  # electrons per pixel and second
+    full_well: float = 120_000.0  # electrons
+    hot_pixel_fraction: float = 5e-4
+    hot_pixel_max: float = 300.0  # electrons per second, of the hottest
+    n_dead_columns: int = 1
+    vignetting: float = 0.15  # loss of light in the corners
+    n_dust: int = 6
+    dust_depth: float = 0.03
+    pixel_response_rms: float = 0.01
+    ccd_temperature_c: float = -20.0
+
+    # Sky and optics
+    sky_mag: float = 20.0  # magnitudes per square arcsec
+    sky_gradient: float = 0.05  # change across the frame, as a fraction
+    pixel_scale: float = 0.7  # arcsec per pixel
+    seeing: float = 2.2  # arcsec FWHM at the start
+    seeing_change: float = 0.4  # arcsec from the first to the last frame
+    seeing_jitter: float = 0.03  # rms from frame to frame, as a fraction
+    psf_beta: float = 3.0  # Moffat's exponent
+
+    # Pointing; the first frame is the reference, all of it relative to that
+    drift: tuple[float, float] = (12.0, -7.0)  # (x, y) pixels from the first to the last frame
+    drift_walk: float = 0.3  # pixels rms a step, random walk in x and in y
+    rotation_deg: float = 0.05  # from the first to the last frame, about the frame's centre
+
+    # Weather and accidents
+    extinction: float = 0.15  # magnitudes per airmass
+    transparency_jitter: float = 0.01  # rms from frame to frame, as a fraction
+    cloudy_fraction: float = 0.1  # of the frames, in one bank of clouds
+    cloud_transparency: float = 0.15  # in the thick of the bank
+    n_smeared: int = 1  # frames exposed while the telescope moved
+    smear_length: float = 15.0  # pixels
+    n_trails: int = 1  # frames crossed by a satellite
+    trail_peak: float = 1500.0  # electrons per pixel on the trail's ridge
+    cosmic_rays: float = 5.0  # hits a light frame, on average
+
+    # Calibration frames
+    n_bias: int = 5
+    n_dark: int = 5
+    n_flat: int = 5
+    flat_level: float = 30_000.0  # ADU above the bias
+    flat_exposure_s: float = 3.0
+
+    seed: int = 20171220
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_field(field.name, getattr(self, field.name))
+        for name, good, expected in _relations(self):
+            if not good:
+                raise UnusableDataError(f"{name} is {getattr(self, name)!r}, expected {expected}: correct it")
+
+    @property
+    def mean_fwhm(self) -> float:
+        """FWHM half-way through the night, pixels."""
+        return (self.seeing + self.seeing_change / 2) / self.pixel_scale
+
+    @property
+    def length_d(self) -> float:
+        """From the start of the first exposure to the end of the last, days."""
+        return ((self.n_frames - 1) * self.cadence_s + self.exposure_s) / SECONDS_PER_DAY
+
+    @property
+    def sky_rate(self) -> float:
+        """Clear sky, electrons per pixel and second."""
+        return float(10 ** (0.4 * (self.zero_point - self.sky_mag)) * self.pixel_scale**2)
+
+    @property
+    def saturation(self) -> float:
+        """Where pixels stop to count: the converter or the full well, ADU."""
+        return min(float(ADC_MAX), self.bias_level + self.full_well / self.gain)
+
+    @property
+    def n_variables(self) -> int:
+        """Injected variable stars."""
+        return self.n_transits + self.n_pulsators + self.n_binaries + self.n_flares
+
+    def generator(self, stream: Stream, index: int = 0) -> np.random.Generator:
+        """The generator of one frame of one stream: the same in whatever order frames are rendered."""
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(int(stream), index)))
+
+
+# What may be zero or negative; every other number is at least zero.
+_SIGNED = frozenset(
+    ["dec_deg", "latitude_deg", "longitude_deg", "elevation_m", "mag_min", "mag_max", "mag_slope", "zero_point"]
+    + ["sky_mag", "seeing_change", "drift", "rotation_deg", "ccd_temperature_c", "sky_gradient"]
+)
+_POSITIVE = frozenset(["n_frames", "exposure_s", "gain", "full_well", "pixel_scale", "seeing", "flat_exposure_s"])
+_FRACTIONS = frozenset(
+    ["hot_pixel_fraction", "vignetting", "dust_depth", "cloudy_fraction", "cloud_transparency", "seeing_jitter"]
+    + ["pixel_response_rms", "transparency_jitter"]
+)
+
+
+def _check_field(name: str, value: object) -> None:
+    if isinstance(value, str):
+        if not NAME.fullmatch(value):
+            raise UnusableDataError(f"{name} is {value!r}, expected letters, digits, '_', '+' and '-' (at most 32)")
+        return
+    numbers = value if isinstance(value, tuple) else (value,)
+    if not all(isinstance(v, int | float) and math.isfinite(v) for v in numbers):
+        raise UnusableDataError(f"{name} is {value!r}, expected finite numbers: correct it")
+    if name not in _SIGNED and min(numbers) < 0:
+        raise UnusableDataError(f"{name} is {value!r}, expected nothing below zero: correct it")
+    if name in _POSITIVE and min(numbers) <= 0:
+        raise UnusableDataError(f"{name} is {value!r}, expected more than zero: correct it")
+    if name in _FRACTIONS and max(numbers) > 1:
+        raise UnusableDataError(f"{name} is {value!r}, expected a fraction between 0 and 1: correct it")
+
+
+def _relations(spec: NightSpec) -> list[tuple[str, bool, str]]:
+    narrowest = min(spec.seeing, spec.seeing + spec.seeing_change) / spec.pixel_scale
+    return [
+        ("shape", len(spec.shape) == 2 and min(spec.shape) >= SMALLEST_SIDE, f"(ny, nx) from {SMALLEST_SIDE} pixels"),
+        ("drift", len(spec.drift) == 2, "(x, y) in pixels"),
+        ("cadence_s", spec.cadence_s >= spec.exposure_s, f"no less than exposure_s, {spec.exposure_s}"),
+        ("mag_max", spec.mag_max > spec.mag_min, f"more than mag_min, {spec.mag_min}"),
+        ("psf_beta", spec.psf_beta > 1, "more than 1, or a star's light has no finite sum"),
+        ("seeing", narrowest >= SMALLEST_FWHM, f"FWHM from {SMALLEST_FWHM} pixel on, not {narrowest:.2f}, all night"),
+        ("n_stars", spec.n_stars >= spec.n_variables, f"at least the {spec.n_variables} variables (n_transits, …)"),
+        ("bias_level", spec.bias_level < ADC_MAX, f"less than {ADC_MAX} ADU"),
+        ("dec_deg", abs(spec.dec_deg) <= 90, "-90 to 90"),
+        ("latitude_deg", abs(spec.latitude_deg) <= 90, "-90 to 90"),
+    ]
+
+
+PRESETS: Mapping[str, NightSpec] = MappingProxyType(
+    {
+        "demo": NightSpec(),
+        # A survey telescope's frames for three hours: 1,300 stars in view, 2 GB of files.
+        "night": NightSpec(
+            shape=(2048, 2048),
+            n_frames=240,
+            n_stars=1300,
+            ra_deg=20.0,
+            drift=(60.0, -35.0),
+            n_transits=2,
+            n_pulsators=4,
+            n_binaries=2,
+            n_flares=2,
+            n_dead_columns=3,
+            n_dust=20,
+            n_smeared=3,
+            n_trails=6,
+            cosmic_rays=60.0,
+            n_bias=10,
+            n_dark=10,
+            n_flat=10,
+        ),
+    }
+)

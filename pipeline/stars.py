@@ -1,0 +1,115 @@
+"""The stars of one frame: positions and shapes, for alignment and for judging the frame."""
+
+from typing import Any
+
+import numpy as np
+import sep
+from numpy.typing import NDArray
+
+from pipeline.errors import UnusableDataError
+
+STAR_DTYPE = np.dtype(
+    [("x", "f8"), ("y", "f8"), ("flux", "f4"), ("peak", "f4"), ("fwhm", "f4"), ("ellipticity", "f4")]
+)
+
+DETECTION_SIGMA = 5.0  # sky rms of one pixel, reached by each pixel of a detection in the smoothed image
+MINIMUM_AREA = 5  # pixels of a detection
+SIGMA_TO_FWHM = 2.3548
+MAXIMUM_PEAK_SHARE = 0.5  # brightest pixel over flux; a star of FWHM 1.5 px has at most 0.4
+MAXIMUM_ELLIPTICITY = 0.7  # of single detections: axes 10:3; tracks and bleeding columns lie above
+ELLIPTICITY_ALLOWANCE = 0.3  # over the frame's median, so that a badly tracked frame keeps its trailed stars
+CENTROID_STARS = 300  # brightest stars that get windowed centroids, 16 µs each
+BRIGHT_STARS = 200  # stars that make the frame's FWHM and ellipticity
+SATURATED_PEAK = 0.85  # of the highest peak of the frame; above may be saturated
+DETECTION_BUFFER = 300_000  # pixels above the threshold that sep holds at first; 1,000,000 cost 17 ms a frame more
+DEBLEND_LIMIT = 4096  # sub-objects of one detection that sep holds at first
+DEBLEND_LEVELS = 16  # sep's 32, with its cleaning, take twice the time where 15,000 stars are found
+BUFFER_GROWTH = 8
+BUFFER_ATTEMPTS = 3
+
+
+def extract(image: NDArray[np.float32], threshold: float, **options: Any) -> NDArray[Any]:
+    """``sep.extract`` that outgrows sep's internal limits instead of failing on a crowded or wide-spread image.
+
+    image: float32[ny, nx], contiguous, native, sky subtracted, NaN replaced or masked; options: those of sep.extract.
+    Returns sep's record array. Raises UnusableDataError when the image has too much above the threshold even so.
+    """
+    buffer, limit = DETECTION_BUFFER, DEBLEND_LIMIT
+    message = ""
+    for _ in range(BUFFER_ATTEMPTS):
+        sep.set_extract_pixstack(buffer)
+        sep.set_sub_object_limit(limit)
+        try:
+            objects: NDArray[Any] = sep.extract(image, threshold, **options)
+        except Exception as error:  # sep raises bare Exception for each of its limits
+            message = str(error)
+            buffer, limit = buffer * BUFFER_GROWTH, limit * BUFFER_GROWTH
+        else:
+            return objects
+    raise UnusableDataError(
+        f"detections cannot be separated ({message}), expected stars on a flat sky: check the background of the image"
+    )
+
+
+def find_stars(
+    image: NDArray[np.float32],
+    rms: float,
+    *,
+    threshold: float = DETECTION_SIGMA,
+    min_area: int = MINIMUM_AREA,
+) -> NDArray[Any]:
+    """Stars of an image without sky, brightest first; single sharp pixels and streaks are left out.
+
+    image: float32[ny, nx], masked pixels NaN; rms: noise of a sky pixel; threshold: in rms; min_area: pixels.
+    Returns STAR_DTYPE[n]: x, y in pixels, flux and peak in the image's units, FWHM of the moments in pixels,
+    ellipticity 1 − b/a; empty when there are no stars. The brightest 300 have windowed centroids, which scatter less
+    than isophotal ones.
+    """
+    if not rms > 0:
+        return np.empty(0, STAR_DTYPE)
+    work = np.ascontiguousarray(image, dtype=np.float32)
+    mask = np.isnan(work)
+    mask = mask if mask.any() else None
+    objects = extract(work, threshold, err=rms, mask=mask, minarea=min_area, deblend_nthresh=DEBLEND_LEVELS, clean=False)
+    objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
+    ellipticity = 1 - objects["b"] / objects["a"]
+    worst = max(MAXIMUM_ELLIPTICITY, float(np.median(ellipticity)) + ELLIPTICITY_ALLOWANCE) if len(objects) else 1.0
+    kept = (objects["peak"] < MAXIMUM_PEAK_SHARE * objects["flux"]) & (ellipticity <= worst)
+    objects = objects[kept]
+    objects = objects[np.argsort(-objects["flux"], kind="stable")]
+
+    stars = np.empty(len(objects), STAR_DTYPE)
+    for name in ("x", "y", "flux", "peak"):
+        stars[name] = objects[name]
+    stars["fwhm"] = SIGMA_TO_FWHM * np.sqrt((objects["a"] ** 2 + objects["b"] ** 2) / 2)
+    stars["ellipticity"] = 1 - objects["b"] / objects["a"]
+    _refine_centroids(work, mask, stars[:CENTROID_STARS])
+    return stars
+
+
+def _refine_centroids(image: NDArray[np.float32], mask: NDArray[np.bool_] | None, stars: NDArray[Any]) -> None:
+    if not len(stars):
+        return
+    fwhm = frame_fwhm(stars)
+    x, y, _ = sep.winpos(image, stars["x"], stars["y"], fwhm / SIGMA_TO_FWHM, mask=mask)
+    # The window may walk to a brighter neighbour: keep the isophotal centroid there.
+    near = np.hypot(x - stars["x"], y - stars["y"]) < 0.5 * fwhm
+    stars["x"][near], stars["y"][near] = x[near], y[near]
+
+
+def frame_fwhm(stars: NDArray[Any]) -> float:
+    """Median FWHM in pixels of the bright unsaturated stars; NaN when there are none. stars: STAR_DTYPE[n]."""
+    return _median_of_bright(stars, "fwhm")
+
+
+def frame_ellipticity(stars: NDArray[Any]) -> float:
+    """Median ellipticity of the bright unsaturated stars; NaN when there are none. stars: STAR_DTYPE[n]."""
+    return _median_of_bright(stars, "ellipticity")
+
+
+def _median_of_bright(stars: NDArray[Any], name: str) -> float:
+    if not len(stars):
+        return float("nan")
+    unsaturated = stars[stars["peak"] < SATURATED_PEAK * stars["peak"].max()]
+    # Few stars are no ground to call the brightest saturated.
+    return float(np.median((unsaturated if len(unsaturated) >= 5 else stars)[:BRIGHT_STARS][name]))

@@ -1,0 +1,73 @@
+"""Images by the process that made them, by graph, and by observation."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from schema.images import Image, ImageParent
+from schema.processes import Site
+
+
+def path_digest(site_id: int, path: str) -> str:
+    """Digest that makes a path unique at its site; MySQL cannot index a text of any length."""
+    return hashlib.blake2b(f"{site_id}\0{path}".encode(), digest_size=16).hexdigest()
+
+
+def site_id_of(session: Session, site: str) -> int:
+    """Id of a registered site.
+
+    Raises:
+        LookupError: the site is not registered.
+    """
+    site_id = session.scalar(select(Site.site_id).where(Site.name == site))
+    if site_id is None:
+        raise LookupError(f"site {site!r} is not registered: run `tianyu init`")
+    return site_id
+
+
+def add_image(
+    session: Session, *, kind: str, site_id: int, path: str, parents: Iterable[int] = (), **values: Any
+) -> int:
+    """Insert an image with its lineage; returns its id."""
+    image = Image(kind=kind, site_id=site_id, path=path, path_digest=path_digest(site_id, path), **values)
+    session.add(image)
+    session.flush()
+    edges = [{"image_id": image.image_id, "parent_id": parent} for parent in parents]
+    if edges:
+        session.execute(insert(ImageParent), edges)
+    return image.image_id
+
+
+def by_id(session: Session, image_id: int) -> Image:
+    """The image with this id."""
+    return session.get_one(Image, image_id)
+
+
+def by_pid(session: Session, pid: int | None) -> Image | None:
+    """The image that a process made, or None when it made none (it failed, or there is no such process)."""
+    return None if pid is None else session.scalar(select(Image).where(Image.pid == pid))
+
+
+def by_pids(session: Session, pids: Sequence[int]) -> list[Image]:
+    """Images that these processes made, in order of PID."""
+    return list(session.scalars(select(Image).where(Image.pid.in_(pids)).order_by(Image.pid)))
+
+
+def of_graph(session: Session, graph_pid: int, kind: str) -> list[Image]:
+    """Images of one kind that a graph made, in order of PID (which is the order of time for frames)."""
+    return list(
+        session.scalars(select(Image).where(Image.graph_pid == graph_pid, Image.kind == kind).order_by(Image.pid))
+    )
+
+
+def frames(session: Session, observation_id: int, kind: str) -> list[Image]:
+    """Usable frames of an observation, in order of time, then of name."""
+    query = (
+        select(Image)
+        .where(Image.observation_id == observation_id, Image.kind == kind, Image.good.is_not(False))
+        .order_by(Image.start_jd_utc, Image.path, Image.image_id)
+    )
+    return list(session.scalars(query))

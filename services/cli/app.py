@@ -1,0 +1,49 @@
+"""The `tianyu` command."""
+
+import typer
+
+from services.cli import (
+    control,
+    daemons,
+    doctor,
+    ingest,
+    lightcurve,
+    publish,
+    report,
+    run,
+    setup,
+    simulate,
+    status,
+)
+
+app = typer.Typer(
+    name="tianyu",
+    help="A light-curve factory for survey telescopes: a night's frames in, light curves out.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # locals may hold URLs with passwords
+)
+
+app.command("run")(run.run)
+app.command("init")(setup.init)
+app.command("ingest")(ingest.ingest)
+app.command("publish")(publish.publish)
+app.command("manager")(daemons.manager)
+app.command("consumer")(daemons.consumer)
+app.command("status")(status.status)
+app.command("retry")(control.retry)
+app.command("cancel")(control.cancel)
+app.command("lightcurve")(lightcurve.lightcurve)
+app.command("report")(report.report)
+app.command("simulate")(simulate.simulate)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Entry of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""`tianyu ingest`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from services.cli.console import friendly, note, out, progress, start
+
+
+@friendly
+def ingest(
+    raw_dir: Annotated[Path, typer.Argument(help="Folder of FITS frames; searched with its subfolders.")],
+) -> None:
+    """Register frames and group them into observations; frames registered before are left alone.
+
+    Example: `tianyu ingest /data/2026-11-20`
+    """
+    settings = start()
+    from schema import database
+    from services.ingest.register import read_folder, register
+    from services.setup import open_database
+
+    engine = open_database(settings)
+    with progress() as bars:
+        task = bars.add_task("reading headers", note="")
+        folder = read_folder(raw_dir, lambda done, total: bars.update(task, completed=done, total=total))
+    result = database.transact(
+        database.session_factory(engine),
+        lambda session: register(session, folder, site=settings.site, root=settings.root),
+    )
+    table = Table("observation", "kind", "target", "filter", "instrument", "exposure s", "night", "new", "rejected")
+    for item in result.observations:
+        key = item.key
+        cells = (item.observation_id, key.kind, key.target or "", key.filter or "", key.instrument, key.exposure or "")
+        table.add_row(*map(str, (*cells, key.night, item.new, item.rejected)))
+    out.print(table)
+    if result.known:
+        note(f"{result.known} files were registered before")
+    for line in dict.fromkeys(result.notes):
+        note(line)
+    for file, reason in result.rejected:
+        note(f"rejected {file!r}: {reason}")

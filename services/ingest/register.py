@@ -1,0 +1,246 @@
+"""Register frames: files become rows of table image, grouped into observations; what cannot be used keeps its reason."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pipeline.times import bjd_tdb
+from schema.base import utc_now
+from schema.images import Image
+from schema.observing import Filter, Instrument, Observation, ObsSite, Target
+from schema.queries import images
+from services.errors import DataError
+from services.ingest.grouping import ObservationKey, find_duplicates, group
+from services.ingest.headers import FrameFacts, read_frame
+from services.ingest.names import find_frames
+from services.log import get_logger
+
+log = get_logger("ingest")
+UNKNOWN = "unknown"  # kind of a file that cannot be read
+
+
+@dataclass(frozen=True)
+class IngestedObservation:
+    """What an ingest found of one observation."""
+
+    observation_id: int
+    key: ObservationKey
+    new: int  # frames registered by this ingest
+    rejected: int
+
+
+@dataclass
+class Ingest:
+    """What an ingest did."""
+
+    observations: list[IngestedObservation] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)  # (file, reason)
+    known: int = 0  # files that were registered before
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The frames of one folder as read, before they are registered."""
+
+    frames: list[FrameFacts]
+    unreadable: list[tuple[Path, str]]
+
+
+def read_folder(folder: Path, progress: Callable[[int, int], None] | None = None) -> Folder:
+    """Read the headers of all FITS files under ``folder``; one bad file never stops the rest.
+
+    Raises:
+        ConfigurationError: the folder cannot be read.
+        DataError: there is no FITS file in it.
+    """
+    paths, unreadable = find_frames(folder)
+    if not paths and not unreadable:
+        raise DataError(
+            f"folder {str(folder)!r} has no FITS files: expected names ending in .fits, .fit, .fts or .fz (also .gz)"
+        )
+    frames = []
+    for number, path in enumerate(paths, start=1):
+        try:
+            frames.append(read_frame(path))
+        except DataError as error:
+            unreadable.append((path, str(error)))
+        if progress is not None:
+            progress(number, len(paths))
+    return Folder(frames, unreadable)
+
+
+def stored_path(path: Path, root: Path) -> str:
+    """The path as kept in table image: relative to the site's root, absolute for files that lie elsewhere."""
+    absolute = path.absolute()
+    resolved_root = root.absolute()
+    text = str(absolute.relative_to(resolved_root) if absolute.is_relative_to(resolved_root) else absolute)
+    return text
+
+
+def register(session: Session, folder: Folder, *, site: str, root: Path) -> Ingest:
+    """Insert what is new; files registered before are counted and left alone."""
+    registrar = _Registrar(session, images.site_id_of(session, site), root)
+    result = registrar.result
+    for path, reason in folder.unreadable:
+        registrar.reject(path, reason)
+    frames = []
+    for frame in folder.frames:
+        try:
+            str(frame.path).encode()
+        except UnicodeEncodeError:
+            registrar.reject(frame.path, f"file name {str(frame.path)!r} is not UTF-8: rename the file")
+        else:
+            frames.append(frame)
+    duplicates = {duplicate.path: reason for _, duplicate, reason in find_duplicates(frames)}
+    for key, members in group(frames).items():
+        registrar.observation(key, members, duplicates)
+    result.observations.sort(key=lambda observation: observation.observation_id)
+    return result
+
+
+class _Registrar:
+    """One ingest in one transaction."""
+
+    def __init__(self, session: Session, site_id: int, root: Path) -> None:
+        self._session = session
+        self._site_id = site_id
+        self._root = root
+        self.result = Ingest()
+
+    def _get_or_add(self, model: Any, key: dict[str, Any], **more: Any) -> Any:
+        """The row with this unique key, made when it is missing."""
+        row = self._session.scalar(select(model).filter_by(**key))
+        if row is None:
+            row = model(**key, **more)
+            self._session.add(row)
+            self._session.flush()
+        return row
+
+    def _is_known(self, path: str) -> bool:
+        digest = images.path_digest(self._site_id, path)
+        known = self._session.scalar(select(Image.image_id).where(Image.path_digest == digest)) is not None
+        self.result.known += known
+        return known
+
+    def reject(self, path: Path, reason: str) -> None:
+        """Register a file that no observation can use."""
+        text = stored_path(path, self._root).encode(errors="backslashreplace").decode()
+        if not self._is_known(text):
+            images.add_image(
+                self._session, kind=UNKNOWN, site_id=self._site_id, path=text, good=False, reject_reason=reason
+            )
+            self.result.rejected.append((text, reason))
+            log.warning("file rejected", file=text, reason=reason)
+
+    def observation(self, key: ObservationKey, frames: Sequence[FrameFacts], duplicates: dict[Path, str]) -> None:
+        """Register the frames of one observation."""
+        new = [(frame, path) for frame in frames if not self._is_known(path := stored_path(frame.path, self._root))]
+        observation = self._observation_row(key, frames)
+        rejected = 0
+        shape, _ = Counter(frame.shape for frame in frames).most_common(1)[0]
+        bjd = self._barycentric([frame for frame, _ in new])
+        for (frame, path), frame_bjd in zip(new, bjd, strict=True):
+            reason = duplicates.get(frame.path)
+            if reason is None and frame.shape != shape:
+                reason = (
+                    f"frame {path!r} is {frame.shape[1]} x {frame.shape[0]} pixels, most of its observation are "
+                    f"{shape[1]} x {shape[0]}: was the window or the binning changed?"
+                )
+            self._frame_row(observation.observation_id, frame, path, frame_bjd, reason)
+            if reason is not None:
+                rejected += 1
+                self.result.rejected.append((path, reason))
+                log.warning("frame rejected", file=path, reason=reason)
+            self.result.notes += [f"{path}: {note}" for note in frame.notes]
+        self.result.observations.append(IngestedObservation(observation.observation_id, key, len(new), rejected))
+
+    def _observation_row(self, key: ObservationKey, frames: Sequence[FrameFacts]) -> Observation:
+        first = frames[0]
+        instrument = self._get_or_add(Instrument, {"name": key.instrument, "telescope": first.telescope or ""})
+        filter_row = self._get_or_add(Filter, {"name": key.filter or ""})
+        located = next((f for f in frames if f.ra_deg is not None and f.dec_deg is not None), first)
+        target = self._get_or_add(
+            Target,
+            {"kind": key.kind, "name": key.target or ""},
+            ra_deg=located.ra_deg if key.kind == "light" else None,
+            dec_deg=located.dec_deg if key.kind == "light" else None,
+        )
+        unique = {
+            "target_id": target.target_id,
+            "filter_id": filter_row.filter_id,
+            "instrument_id": instrument.instrument_id,
+            "exposure_s": key.exposure or 0.0,
+            "binning": key.binning,
+            "night": key.night,
+        }
+        return self._get_or_add(  # type: ignore[no-any-return]
+            Observation, unique, obs_site_id=self._obs_site_id(first), created_at=utc_now()
+        )
+
+    def _obs_site_id(self, frame: FrameFacts) -> int | None:
+        if frame.site_longitude is None or frame.site_latitude is None:
+            return None
+        name = f"{frame.site_latitude:+.4f} {frame.site_longitude:+.4f}"
+        site = self._get_or_add(
+            ObsSite,
+            {"name": name},
+            longitude_deg=frame.site_longitude,
+            latitude_deg=frame.site_latitude,
+            elevation_m=frame.site_elevation,
+        )
+        return int(site.obs_site_id)
+
+    def _barycentric(self, frames: Sequence[FrameFacts]) -> list[float | None]:
+        """BJD(TDB) of mid-exposure, for frames of the sky with a time; the field's centre is the mean pointing."""
+        result: list[float | None] = [None] * len(frames)
+        timed = [i for i, f in enumerate(frames) if f.kind == "light" and f.jd_utc is not None]
+        pointed = [f for f in frames if f.ra_deg is not None and f.dec_deg is not None]
+        if not timed or not pointed:
+            return result
+        ra, dec = _mean_direction([(f.ra_deg or 0.0, f.dec_deg or 0.0) for f in pointed])
+        site = next((f for f in frames if f.site_longitude is not None and f.site_latitude is not None), None)
+        location = None
+        if site is not None:
+            location = (site.site_longitude or 0.0, site.site_latitude or 0.0, site.site_elevation or 0.0)
+        jd = np.array([frames[i].jd_utc for i in timed], dtype=np.float64)
+        for index, value in zip(timed, bjd_tdb(jd, ra, dec, location).tolist(), strict=True):
+            result[index] = value
+        return result
+
+    def _frame_row(
+        self, observation_id: int, frame: FrameFacts, path: str, bjd: float | None, reason: str | None
+    ) -> None:
+        images.add_image(
+            self._session,
+            kind=frame.kind,
+            site_id=self._site_id,
+            path=path,
+            observation_id=observation_id,
+            ny=frame.shape[0],
+            nx=frame.shape[1],
+            size_bytes=frame.size,
+            exposure_s=frame.exposure,
+            start_jd_utc=frame.start_utc,
+            jd_utc=frame.jd_utc,
+            bjd_tdb=bjd,
+            gain=frame.gain,
+            gain_source=frame.gain_source,
+            read_noise=frame.read_noise,
+            saturation=frame.saturation,
+            good=None if reason is None else False,
+            reject_reason=reason,
+        )
+
+
+def _mean_direction(directions: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Mean of (ra, dec) in degrees, on the sphere: right ascensions on both sides of 0 h average to 0 h."""
+    ra, dec = np.radians(np.array(directions, dtype=np.float64)).T
+    x, y, z = (np.cos(dec) * np.cos(ra)).mean(), (np.cos(dec) * np.sin(ra)).mean(), np.sin(dec).mean()
+    return float(np.degrees(np.arctan2(y, x)) % 360.0), float(np.degrees(np.arctan2(z, np.hypot(x, y))))

@@ -1,0 +1,159 @@
+"""The graph of an observation: which processes there are, and which needs which. Pure: ids in, processes out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.tree import fan_in
+
+from schema.queries.publishing import NewProcess, new_pids
+from services.settings import Settings
+from services.steps.align import ALIGN, AlignParameters
+from services.steps.analyze import ANALYZE, AnalyzeParameters
+from services.steps.base import AnyStep, Parameters
+from services.steps.calibrate import CALIBRATE, CalibrateParameters
+from services.steps.calibrate_relative import CALIBRATE_RELATIVE, CalibrateRelativeParameters
+from services.steps.choose_reference import CHOOSE_REFERENCE, ChooseReferenceParameters
+from services.steps.detect import DETECT, DetectParameters
+from services.steps.extract import EXTRACT, ExtractParameters
+from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT, CalibrateFlatParameters, CombineFlatParameters
+from services.steps.select import SELECT, SelectParameters
+from services.steps.stack import STACK, StackParameters
+from services.steps.stack_master import STACK_BIAS, STACK_DARK, StackMasterParameters
+
+
+@dataclass(frozen=True)
+class Masters:
+    """PIDs of the processes that make an observation's masters; None where there are no such frames."""
+
+    bias: int | None = None
+    dark: int | None = None
+    flat: int | None = None
+
+    def pids(self) -> tuple[int, ...]:
+        """Those that there are."""
+        return tuple(pid for pid in (self.bias, self.dark, self.flat) if pid is not None)
+
+
+@dataclass
+class Graph:
+    """Processes of one observation while they are put together; the first one's PID names the graph."""
+
+    observation_id: int
+    settings: Settings
+    priority: int = 0
+    pids: Iterator[int] = field(default_factory=new_pids)
+    processes: list[NewProcess] = field(default_factory=list)
+
+    @property
+    def graph_pid(self) -> int:
+        """PID of the first process."""
+        return self.processes[0].pid
+
+    def add(
+        self, step: AnyStep, parameters: Parameters, *, required: Sequence[int] = (), optional: Sequence[int] = ()
+    ) -> int:
+        """Add a process; returns its PID."""
+        pid = next(self.pids)
+        self.processes.append(
+            NewProcess(
+                pid=pid,
+                graph_pid=self.processes[0].pid if self.processes else pid,
+                command=step.command,
+                parameters=parameters.model_dump_json(exclude_defaults=True),
+                group=self.settings.group_of(step.command),
+                observation_id=self.observation_id,
+                required=tuple(required),
+                optional=tuple(optional),
+                priority=self.priority,
+                max_attempts=self.settings.max_attempts,
+            )
+        )
+        return pid
+
+    def add_tree(self, leaves: Sequence[int], node: Callable[[tuple[int, ...], bool, bool], int]) -> int:
+        """Add a tree over ``leaves`` by ``node(children, is_leaf, is_root) -> pid``; returns the root's PID."""
+        levels = fan_in(len(leaves), self.settings.fan_out)
+        below = list(leaves)
+        for depth, level in enumerate(levels):
+            is_root = depth == len(levels) - 1
+            below = [node(tuple(below[i] for i in group), depth == 0, is_root) for group in level]
+        return below[0]
+
+
+def add_master(graph: Graph, step: AnyStep, frames: Sequence[int], bias: int | None = None) -> int:
+    """Add the tree of `stack_bias` or `stack_dark`; returns the PID of the master."""
+    kind: Literal["bias", "dark"] = "bias" if step is STACK_BIAS else "dark"
+
+    def node(children: tuple[int, ...], is_leaf: bool, is_root: bool) -> int:
+        subtract = bias if is_root else None
+        parameters = StackMasterParameters(
+            kind=kind,
+            frames=children if is_leaf else (),
+            parents=() if is_leaf else children,
+            bias=subtract,
+            root=is_root,
+        )
+        optional = [*(() if is_leaf else children), *([subtract] if subtract else [])]
+        return graph.add(step, parameters, optional=optional)
+
+    return graph.add_tree(frames, node)
+
+
+def add_flat(graph: Graph, frames: Sequence[int], masters: Masters) -> int:
+    """Add `calibrate_flat` for each flat and `combine_flat`; returns the latter's PID."""
+    flats = [
+        graph.add(
+            CALIBRATE_FLAT,
+            CalibrateFlatParameters(frame=frame, bias=masters.bias, dark=masters.dark),
+            optional=masters.pids(),
+        )
+        for frame in frames
+    ]
+    return graph.add(COMBINE_FLAT, CombineFlatParameters(flats=tuple(flats)), optional=flats)
+
+
+def add_light_curves(graph: Graph, frames: Sequence[int], masters: Masters) -> None:
+    """Add everything from `calibrate` to `analyze`.
+
+    Masters are optional: a night whose flats are all unusable still gives light curves, and says so.
+    """
+    calibrated = [
+        graph.add(
+            CALIBRATE,
+            CalibrateParameters(frame=frame, bias=masters.bias, dark=masters.dark, flat=masters.flat),
+            optional=masters.pids(),
+        )
+        for frame in frames
+    ]
+    reference = graph.add(CHOOSE_REFERENCE, ChooseReferenceParameters(), optional=calibrated)
+    aligned = [
+        graph.add(ALIGN, AlignParameters(calibrated=pid, reference=reference), required=(pid, reference))
+        for pid in calibrated
+    ]
+    selected = graph.add(SELECT, SelectParameters(), optional=aligned)
+
+    def node(children: tuple[int, ...], is_leaf: bool, is_root: bool) -> int:
+        parameters = StackParameters(parents=children, leaf=is_leaf, root=is_root)
+        return graph.add(STACK, parameters, required=(selected,), optional=children)
+
+    template = graph.add_tree(calibrated, node)
+    detected = graph.add(DETECT, DetectParameters(template=template), required=(template,))
+    extracted = [
+        graph.add(
+            EXTRACT, ExtractParameters(calibrated=image, detected=detected), required=(image, alignment, detected)
+        )
+        for image, alignment in zip(calibrated, aligned, strict=True)
+    ]
+    for number, method in enumerate(graph.settings.relative_methods):
+        default = number == 0
+        calibration = graph.add(
+            CALIBRATE_RELATIVE,
+            CalibrateRelativeParameters(method=method, default=default),
+            required=(detected,),
+            optional=extracted,
+        )
+        graph.add(ANALYZE, AnalyzeParameters(calibration=calibration, default=default), required=(calibration,))
+
+
+STACK_MASTER = {"bias": STACK_BIAS, "dark": STACK_DARK}

@@ -1,0 +1,148 @@
+"""Publish an observation: its graph, and those of the calibration observations that it needs, in one transaction."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from schema.observing import BIAS, DARK, FLAT, LIGHT, Observation, Target
+from schema.processes import Process
+from schema.queries import images, publishing
+from schema.queries.publishing import NewProcess
+from services.errors import ConfigurationError
+from services.log import get_logger
+from services.publisher.graph import STACK_MASTER, Graph, Masters, add_flat, add_light_curves, add_master
+from services.publisher.masters import nearest
+from services.settings import Settings
+from services.steps.flats import COMBINE_FLAT
+
+log = get_logger("publisher")
+MASTER_COMMAND = {BIAS: STACK_MASTER[BIAS].command, DARK: STACK_MASTER[DARK].command, FLAT: COMBINE_FLAT.command}
+
+
+@dataclass
+class Publication:
+    """What one call publishes."""
+
+    observation_id: int
+    graph_pid: int | None = None  # of the observation that was asked for
+    processes: list[NewProcess] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def counts(self) -> Counter[str]:
+        """Processes by command."""
+        return Counter(process.command for process in self.processes)
+
+
+class Publisher:
+    """Builds the graphs of one call; the caller owns the transaction and decides whether it is committed."""
+
+    def __init__(self, session: Session, settings: Settings, priority: int = 0) -> None:
+        self._session = session
+        self._settings = settings
+        self._priority = priority
+        self._last_pid = 0
+
+    def publish(self, observation_id: int, *, again: bool = False) -> Publication:
+        """Insert the observation's processes and dependencies.
+
+        Raises:
+            ConfigurationError: there is no such observation, it has no usable frames, or it was published before.
+        """
+        publication = Publication(observation_id)
+        observation = self._observation(observation_id)
+        if observation.graph_pid is not None and not again:
+            created = self._session.scalar(select(Process.created_at).where(Process.pid == observation.graph_pid))
+            raise ConfigurationError(
+                f"observation {observation_id} was published before, as graph {observation.graph_pid} at {created} "
+                "UTC: `tianyu status` shows it; `tianyu publish --again` makes a new graph on purpose"
+            )
+        publication.graph_pid = self._publish_one(observation, publication)
+        try:
+            publishing.publish(self._session, publication.processes, site=self._settings.site)
+        except LookupError as error:
+            raise ConfigurationError(str(error)) from error
+        except IntegrityError as error:
+            raise ConfigurationError(
+                f"observation {observation_id}: its PIDs collide with those of another publisher; publish it again"
+            ) from error
+        return publication
+
+    def _observation(self, observation_id: int) -> Observation:
+        # Locked, so that two publishers of one observation come one after the other.
+        observation = self._session.scalar(
+            select(Observation).where(Observation.observation_id == observation_id).with_for_update()
+        )
+        if observation is None:
+            raise ConfigurationError(
+                f"there is no observation {observation_id}: `tianyu ingest` prints the ids, `tianyu status` lists them"
+            )
+        return observation
+
+    def _kind(self, observation: Observation) -> str:
+        return self._session.get_one(Target, observation.target_id).kind
+
+    def _publish_one(self, observation: Observation, publication: Publication) -> int:
+        """Add one observation's graph, after those of its calibration; returns its graph's PID."""
+        kind = self._kind(observation)
+        frames = [image.image_id for image in images.frames(self._session, observation.observation_id, kind)]
+        if not frames:
+            raise ConfigurationError(
+                f"observation {observation.observation_id} has no usable {kind} frame: "
+                "the reasons are in table image (reject_reason); add frames and ingest again"
+            )
+        masters = self._masters(observation, kind, publication)
+        graph = Graph(observation.observation_id, self._settings, self._priority, publishing.new_pids(self._last_pid))
+        if kind == LIGHT:
+            add_light_curves(graph, frames, masters)
+        elif kind == FLAT:
+            add_flat(graph, frames, masters)
+        else:
+            add_master(graph, STACK_MASTER[kind], frames, masters.bias)
+        self._last_pid = graph.processes[-1].pid
+        publication.processes += graph.processes
+        if observation.graph_pid is None or kind != LIGHT:
+            # The views go on showing a light curve's first graph until the new one has been calibrated.
+            observation.graph_pid = graph.graph_pid
+        return graph.graph_pid
+
+    def _masters(self, observation: Observation, kind: str, publication: Publication) -> Masters:
+        needs = {BIAS: (), DARK: (BIAS,), FLAT: (BIAS, DARK), LIGHT: (BIAS, DARK, FLAT)}[kind]
+        return Masters(**{need: self._master(observation, need, publication) for need in needs})
+
+    def _master(self, observation: Observation, kind: str, publication: Publication) -> int | None:
+        """PID of the process that makes the master, publishing it when nobody has."""
+        source = nearest(self._session, observation, kind)
+        name = f"observation {observation.observation_id}"
+        if source is None:
+            publication.notes.append(f"{name}: no {kind} frames of the same camera, going on without")
+            return None
+        if source.night != observation.night:
+            publication.notes.append(f"{name}: {kind} of night {source.night} (observation {source.observation_id})")
+        if source.graph_pid is None:
+            self._publish_one(source, publication)
+        published = [
+            p.pid
+            for p in publication.processes
+            if p.graph_pid == source.graph_pid and p.command == MASTER_COMMAND[kind]
+        ]
+        if published:
+            return max(published)
+        return self._session.scalar(
+            select(func.max(Process.pid)).where(
+                Process.graph_pid == source.graph_pid, Process.command == MASTER_COMMAND[kind]
+            )
+        )
+
+
+def unpublished(session: Session) -> list[int]:
+    """Observations of the sky that have no graph yet."""
+    query = (
+        select(Observation.observation_id)
+        .join(Target, Target.target_id == Observation.target_id)
+        .where(Target.kind == LIGHT, Observation.graph_pid.is_(None))
+        .order_by(Observation.observation_id)
+    )
+    return list(session.scalars(query))

@@ -1,0 +1,81 @@
+"""Set up a database for use: schema, site and groups; and open one that is set up."""
+
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from schema import database
+from schema.database import DatabaseUrlError, SchemaVersionError
+from schema.processes import ProcessGroup, Site
+from services.errors import ConfigurationError, TransientError
+from services.settings import Settings
+
+
+def open_engine(settings: Settings) -> Engine:
+    """An engine for the configured database, which need not be set up.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+    """
+    try:
+        return database.connect(settings.database_url.get_secret_value())
+    except DatabaseUrlError as error:
+        raise ConfigurationError(f"TIANYU_DATABASE_URL: {error}") from error
+
+
+def database_failure(engine: Engine, error: DBAPIError) -> TransientError:
+    """What a driver's error means to the one who runs the command; the password is never in it."""
+    where = engine.url.render_as_string(hide_password=True)
+    return TransientError(
+        f"database {where} cannot be used: {error.orig}; is it running, and are host, user, password and name right? "
+        "`tianyu doctor` looks closer"
+    )
+
+
+def initialise(settings: Settings, engine: Engine) -> list[str]:
+    """Migrate the schema and register the site and the groups of the settings; safe to repeat. Returns what was done."""
+    root = settings.root.absolute()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"root folder {str(root)!r} cannot be made: {error}; set TIANYU_ROOT") from error
+    try:
+        database.migrate(engine)
+        with database.session_factory(engine).begin() as session:
+            return ["schema is up to date", *_register(session, settings, str(root))]
+    except DBAPIError as error:
+        raise database_failure(engine, error) from error
+
+
+def _register(session: Session, settings: Settings, root: str) -> list[str]:
+    done = []
+    site = session.scalar(select(Site).where(Site.name == settings.site))
+    if site is None:
+        session.add(Site(name=settings.site, root=root))
+        done.append(f"site {settings.site!r} registered with root {root}")
+    elif site.root != root:
+        done.append(f"site {settings.site!r}: root changed from {site.root} to {root}")
+        site.root = root
+    known = set(session.scalars(select(ProcessGroup.name)))
+    for group in settings.all_groups():
+        if group not in known:
+            session.add(ProcessGroup(name=group))
+            done.append(f"group {group!r} registered")
+    return done
+
+
+def open_database(settings: Settings) -> Engine:
+    """An engine for a database that is set up for this version.
+
+    Raises:
+        ConfigurationError: the URL is wrong, or the schema is missing or of another version.
+        TransientError: the database does not answer.
+    """
+    engine = open_engine(settings)
+    try:
+        database.check_version(engine)
+    except SchemaVersionError as error:
+        raise ConfigurationError(str(error)) from error
+    except DBAPIError as error:
+        raise database_failure(engine, error) from error
+    return engine

@@ -1,0 +1,76 @@
+"""`align`: where the reference's pixels lie on one frame."""
+
+from pipeline.alignment import Alignment, align, identity
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from schema.images import Image
+from schema.queries import images
+from services.errors import DataError
+from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.files import STARS
+
+
+class AlignParameters(Parameters):
+    """PIDs of the `calibrate` whose image is aligned and of the `choose_reference`."""
+
+    calibrated: int
+    reference: int
+
+
+def alignment_of(image: Image) -> Alignment:
+    """The alignment kept in an image's row.
+
+    Raises:
+        DataError: it has none.
+    """
+    if image.dx is None or image.dy is None:
+        raise DataError(f"image {image.image_id} ({image.path}) is not aligned")
+    centre = identity((image.ny or 0, image.nx or 0))
+    return Alignment(
+        dx=image.dx,
+        dy=image.dy,
+        rotation=image.rotation_deg or 0.0,
+        scale=image.scale or 1.0,
+        center_x=centre.center_x,
+        center_y=centre.center_y,
+        rms=image.alignment_rms or 0.0,
+        matches=image.alignment_matches or 0,
+    )
+
+
+def run(context: Context, parameters: AlignParameters) -> Outputs:
+    """Match the star lists; the reference itself is where it is."""
+    with context.reading() as session:
+        image = images.by_pid(session, parameters.calibrated)
+        reference = session.scalar(select(Image).where(Image.reference_pid == parameters.reference))
+    if image is None or reference is None:
+        raise DataError(f"process {context.pid}: its image or its reference is gone; publish the observation again")
+    shape = (image.ny or 0, image.nx or 0)
+    if image.image_id == reference.image_id:
+        found = identity(shape)
+    else:
+        found = align(
+            context.images.read_extra(reference.path, STARS), context.images.read_extra(image.path, STARS), shape
+        )
+    image_id = image.image_id
+
+    def write(session: Session) -> None:
+        session.execute(
+            update(Image)
+            .where(Image.image_id == image_id)
+            .values(
+                align_pid=context.pid,
+                dx=found.dx,
+                dy=found.dy,
+                rotation_deg=found.rotation,
+                scale=found.scale,
+                alignment_rms=found.rms,
+                alignment_matches=found.matches,
+            )
+        )
+
+    return write
+
+
+ALIGN = Step("align", AlignParameters, run)

@@ -1,0 +1,38 @@
+"""`choose_reference`: the frame that the others are aligned to; its pixels are the template's pixels."""
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from pipeline import reference
+from schema.images import CALIBRATED, Image
+from schema.queries import images
+from services.errors import DataError
+from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.columns import column
+
+
+class ChooseReferenceParameters(Parameters):
+    """Nothing: it looks at all calibrated images of its graph."""
+
+
+def run(context: Context, _: ChooseReferenceParameters) -> Outputs:
+    """Choose by star count, FWHM and background among the images that there are."""
+    with context.reading() as session:
+        rows = images.of_graph(session, context.graph_pid, CALIBRATED)
+    if not rows:
+        raise DataError(
+            f"process {context.pid}: no frame of observation {context.observation_id} could be calibrated; "
+            "`tianyu status` has the reasons"
+        )
+    index = reference.choose_reference(
+        column(rows, "star_count"), column(rows, "fwhm"), column(rows, "background_rms"), column(rows, "ellipticity")
+    )
+    chosen = rows[index].image_id
+
+    def write(session: Session) -> None:
+        session.execute(update(Image).where(Image.image_id == chosen).values(reference_pid=context.pid))
+
+    return write
+
+
+CHOOSE_REFERENCE = Step("choose_reference", ChooseReferenceParameters, run)

@@ -1,0 +1,77 @@
+"""`calibrate_flat` and `combine_flat`: debiased flats, and the master flat from them in row blocks."""
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from pipeline.calibration import calibrate
+from pipeline.masters import combine_flat
+from schema.images import DEBIASED_FLAT, MASTER_FLAT
+from schema.queries import images
+from services.errors import DataError
+from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.files import save_image
+from services.steps.frames import saturation_of
+
+
+class CalibrateFlatParameters(Parameters):
+    """One flat frame (image id) and the PIDs of the masters to take from it."""
+
+    frame: int
+    bias: int | None = None
+    dark: int | None = None
+
+
+def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) -> Outputs:
+    """Take bias and dark from one flat; a saturated or empty flat fails here and is left out of the master."""
+    with context.reading() as session:
+        frame = images.by_id(session, parameters.frame)
+        bias = images.by_pid(session, parameters.bias)
+        dark = images.by_pid(session, parameters.dark)
+    raw = context.images.read(frame.path)
+    image, _ = calibrate(
+        raw,
+        bias=context.images.read_master(bias.path) if bias else None,
+        dark=context.images.read_master(dark.path) if dark else None,
+        exposure=frame.exposure_s or 0.0,
+        saturation=saturation_of(frame, raw, context.settings),
+    )
+    mean = float(np.nanmean(image))
+    saved = save_image(context, DEBIASED_FLAT, image, parents=[frame], masters=[bias, dark])
+
+    def write(session: Session) -> None:
+        saved.insert(session, exposure_s=frame.exposure_s, background=mean, weight=1.0)
+
+    return write
+
+
+class CombineFlatParameters(Parameters):
+    """PIDs of the debiased flats."""
+
+    flats: tuple[int, ...]
+
+
+def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Outputs:
+    """Combine the flats that could be debiased; rows are read in blocks, so memory does not grow with their number."""
+    with context.reading() as session:
+        flats = images.by_pids(session, parameters.flats)
+    if not flats:
+        raise DataError(
+            f"process {context.pid}: none of {len(parameters.flats)} flats could be used; see `tianyu status`"
+        )
+    shape = (flats[0].ny or 0, flats[0].nx or 0)
+    master = combine_flat(
+        lambda index, rows: context.images.read(flats[index].path, rows=rows),
+        [flat.background or 0.0 for flat in flats],
+        shape,
+        context.settings.flat_method,
+    )
+    saved = save_image(context, MASTER_FLAT, master, parents=flats)
+
+    def write(session: Session) -> None:
+        saved.insert(session, weight=float(len(flats)))
+
+    return write
+
+
+CALIBRATE_FLAT = Step("calibrate_flat", CalibrateFlatParameters, run_calibrate_flat)
+COMBINE_FLAT = Step("combine_flat", CombineFlatParameters, run_combine_flat)

@@ -1,0 +1,76 @@
+"""`stack`: the weighted mean of good frames or of stacks, by a tree; the root is the template."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.stacking import Stack, shift_to_reference, weighted_mean
+from sqlalchemy.orm import Session
+
+from schema.images import STACKED, TEMPLATE, Image
+from schema.queries import images
+from services.errors import DataError
+from services.steps.align import alignment_of
+from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.columns import column
+from services.steps.files import WEIGHT, save_image
+
+
+class StackParameters(Parameters):
+    """PIDs of `calibrate` (a leaf of the tree) or of `stack` whose images are averaged."""
+
+    parents: tuple[int, ...]
+    leaf: bool
+    root: bool
+
+
+def _stack(context: Context, image: Image, leaf: bool) -> Stack:
+    if leaf:
+        return Stack.of_frame(shift_to_reference(context.images.read(image.path), alignment_of(image)))
+    stored = context.images.read_all(image.path, (WEIGHT,))
+    return Stack(stored.image, stored.extras[WEIGHT].astype("f4"), int(image.weight or 0))
+
+
+def run(context: Context, parameters: StackParameters) -> Outputs:
+    """Average what is good, one input in memory after the other; frames that failed or were rejected are left out."""
+    with context.reading() as session:
+        inputs = [image for image in images.by_pids(session, parameters.parents) if image.weight]
+    if not inputs and parameters.root:
+        raise DataError(
+            f"process {context.pid}: no frame of observation {context.observation_id} is good enough to be stacked; "
+            "`tianyu status` and table image (reject_reason) have the reasons"
+        )
+    if not inputs:
+        return _nothing
+
+    def stacks() -> Iterator[Stack]:
+        for image in inputs:
+            yield _stack(context, image, parameters.leaf)
+
+    total = weighted_mean(stacks())
+    fwhm = column(inputs, "fwhm")
+    saved = save_image(
+        context,
+        TEMPLATE if parameters.root else STACKED,
+        total.image,
+        parents=inputs,
+        extras={WEIGHT: total.weight.astype("i4")},
+    )
+    # A stack that is not aligned with its tree cannot exist: its exposure and FWHM are means over its frames.
+    facts: dict[str, Any] = {"weight": float(total.frames), "fwhm": _mean(fwhm), "good": True}
+
+    def write(session: Session) -> None:
+        saved.insert(session, **facts)
+
+    return write
+
+
+def _mean(values: Any) -> float | None:
+    finite = values[values == values]
+    return float(finite.mean()) if finite.size else None
+
+
+def _nothing(_session: Session) -> None:
+    """A branch without good frames makes no image."""
+
+
+STACK = Step("stack", StackParameters, run)

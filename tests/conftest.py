@@ -1,0 +1,135 @@
+"""Fixtures: fresh databases, a broker, and a real night. A missing server fails a test and never skips it.
+
+Workers of pytest-xdist need no care: every test has a database, a site and queues of its own.
+"""
+
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pika
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+from tests.servers import env
+
+MAIN, SQLITE, MARIADB, MYSQL = "main", "sqlite", "mariadb", "mysql"
+VARIABLES = {MAIN: env.DATABASE, MARIADB: env.MARIADB, MYSQL: env.MYSQL}
+DATABASE_FIXTURES = ("database_url", "each_database_url")
+
+QUEUE_GROUPS = ("cpu", "memory", "gpu", "telescope", "events")  # whose queues a test may make and leave
+
+REAL_FRAMES_VARIABLE = "TIANYU_TEST_DATA"
+REAL_FRAMES_ARCHIVE = env.CHECKOUT.parent / "shared" / "data" / "hatp32.tar.xz"
+FITS_SUFFIXES = (".fits", ".fit", ".fts")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "server: needs a database server or a broker (set by itself from the fixtures)")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        databases = [parameters.get(name, MAIN) for name in DATABASE_FIXTURES if name in fixtures]
+        if "broker_url" in fixtures or any(database != SQLITE for database in databases):
+            item.add_marker(pytest.mark.server)
+        if "real_frames" in fixtures:
+            item.add_marker(pytest.mark.xdist_group("real_frames"))  # the night is unpacked once
+
+
+def server_url(variable: str) -> str:
+    """URL of a test server; fails the test where none is known."""
+    url = env.read(env.FILE).get(variable)
+    if url is None:
+        pytest.fail(
+            f"{variable} is not set and no server is remembered: run `make test` or `make servers`", pytrace=False
+        )
+    return url
+
+
+@contextmanager
+def fresh_database(engine: str, folder: Path) -> Iterator[str]:
+    """URL of an empty database on ``engine`` (a key of VARIABLES, or SQLite in ``folder``), dropped afterwards."""
+    if engine == SQLITE:
+        yield f"sqlite:///{folder / 'test.db'}"
+        return
+    server = make_url(server_url(VARIABLES[engine]))
+    name = f"tianyu_test_{uuid4().hex}"
+    administrator = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with administrator.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield server.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with administrator.connect() as connection:
+            # A session that a failed test left open may hold a lock for which DROP would wait for ever.
+            query = text("SELECT id FROM information_schema.processlist WHERE db = :name")
+            for session in connection.execute(query, {"name": name}).scalars().all():
+                connection.execute(text(f"KILL {int(session)}"))
+            connection.execute(text(f"DROP DATABASE {name}"))
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database on the main server; by indirect parameter on "sqlite", "mariadb" or "mysql"."""
+    with fresh_database(getattr(request, "param", MAIN), tmp_path) as url:
+        yield url
+
+
+@pytest.fixture(params=[SQLITE, MARIADB, MYSQL])
+def each_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database on each engine in turn."""
+    with fresh_database(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def unique_site() -> str:
+    """Name of a site that no other test has; queues carry it in their names."""
+    return f"t{uuid4().hex[:16]}"
+
+
+@pytest.fixture
+def broker_url(unique_site: str) -> Iterator[str]:
+    """The broker; the queues of ``unique_site`` are deleted afterwards."""
+    url = server_url(env.BROKER)
+    yield url
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    channel = connection.channel()
+    for group in QUEUE_GROUPS:
+        for queue in (f"tianyu.{unique_site}.{group}", f"tianyu.{unique_site}.{group}.dead"):
+            channel.queue_delete(queue)  # a queue that is not there is no error
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def real_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the 142 frames of HAT-P-32: an archive beside the checkout, or what TIANYU_TEST_DATA names."""
+    given = os.environ.get(REAL_FRAMES_VARIABLE)
+    source = Path(given) if given else REAL_FRAMES_ARCHIVE
+    if not source.exists():
+        lacking = (
+            f"the real frames of HAT-P-32 are not at {source}: clone the public repository rzellem/EXOTIC_sampledata "
+            f"and set {REAL_FRAMES_VARIABLE} to its folder HatP32Dec202017"
+        )
+        if given:
+            pytest.fail(lacking, pytrace=False)
+        pytest.skip(lacking)
+    if source.is_file():
+        folder = tmp_path_factory.mktemp("real_frames")
+        with tarfile.open(source) as archive:
+            archive.extractall(folder, filter="data")
+        source = folder
+    frames = sorted(path for path in source.rglob("*") if path.suffix.lower() in FITS_SUFFIXES)
+    if not frames:
+        pytest.fail(
+            f"{source} holds no FITS file: set {REAL_FRAMES_VARIABLE} to the folder of the frames", pytrace=False
+        )
+    return frames[0].parent

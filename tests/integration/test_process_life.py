@@ -1,0 +1,311 @@
+"""The life of a process in SQL, on every engine: guards, counting, retries, cancelling, leases."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from schema import database
+from schema.base import utc_now
+from schema.processes import (
+    CANCELLED,
+    FAILED,
+    QUEUED,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    WAITING,
+    Lease,
+    Process,
+    ProcessAttempt,
+    ProcessGroup,
+    Site,
+)
+from schema.queries import life, operating, publishing, scheduling
+from schema.queries.life import Claim, Failure, Usage
+from schema.queries.publishing import NewProcess
+
+LEASE_S = 60.0
+USAGE = Usage(seconds=1.0, cpu_seconds=0.5, max_rss_bytes=1, read_bytes=2, write_bytes=3)
+TRANSIENT = Failure("transient", "disk away", "Traceback …")
+
+
+@pytest.fixture
+def engine(any_database_url: str) -> Iterator[Engine]:
+    engine = database.connect(any_database_url)
+    database.migrate(engine)
+    with database.session_factory(engine).begin() as session:
+        session.add_all([Site(name="here", root="/nowhere"), ProcessGroup(name="cpu")])
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    return database.session_factory(engine)
+
+
+def process(pid: int, *, required: tuple[int, ...] = (), optional: tuple[int, ...] = (), **more: int) -> NewProcess:
+    return NewProcess(
+        pid=pid, graph_pid=1, command="check", parameters="{}", group="cpu", observation_id=None,
+        required=required, optional=optional, **more,
+    )  # fmt: skip
+
+
+def publish(sessions: sessionmaker[Session], *processes: NewProcess) -> None:
+    with sessions.begin() as session:
+        publishing.publish(session, processes, site="here")
+
+
+def status(sessions: sessionmaker[Session]) -> dict[int, str]:
+    with sessions.begin() as session:
+        return dict(session.execute(select(Process.pid, Process.status)).all())
+
+
+def count(sessions: sessionmaker[Session]) -> None:
+    while database.transact(sessions, scheduling.propagate):
+        pass
+
+
+def take(sessions: sessionmaker[Session]) -> list[int]:
+    return [ready.pid for ready in database.transact(sessions, scheduling.take_ready)]
+
+
+def claim(sessions: sessionmaker[Session], pid: int, attempt: int = 1, lease_s: float = LEASE_S) -> Claim | None:
+    with sessions.begin() as session:
+        return life.claim(session, pid, attempt, worker="w", host="h", version="v", lease_s=lease_s)
+
+
+def run(sessions: sessionmaker[Session], pid: int, *, succeed: bool = True, attempt: int = 1) -> None:
+    assert claim(sessions, pid, attempt) is not None
+    with sessions.begin() as session:
+        if succeed:
+            assert life.succeed(session, pid, attempt, USAGE)
+        else:
+            assert life.fail(session, pid, attempt, Failure("data", "bad frame"), retry_in_s=None)
+
+
+def test_a_graph_runs_in_order_of_its_dependencies(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1), process(2, required=(1,)), process(3, required=(1,)), process(4, required=(2, 3)))
+    assert take(sessions) == [1]
+    run(sessions, 1)
+    assert take(sessions) == []  # not before the end of 1 is counted
+    count(sessions)
+    assert take(sessions) == [2, 3]
+    run(sessions, 3)
+    count(sessions)
+    assert take(sessions) == []
+    run(sessions, 2)
+    count(sessions)
+    count(sessions)  # a second count changes nothing
+    assert take(sessions) == [4]
+    run(sessions, 4)
+    assert set(status(sessions).values()) == {SUCCEEDED}
+
+
+def test_a_graph_is_published_whole_or_not_at_all(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(2))
+    with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+        publish(sessions, process(1), process(2))
+    assert status(sessions) == {2: WAITING}
+
+
+def test_priority_goes_before_pid(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1), process(2, priority=-5), process(3))
+    assert take(sessions) == [2, 1, 3]
+
+
+def test_optional_dependencies_need_only_be_finished(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1), process(2), process(3, optional=(1, 2)))
+    take(sessions)
+    run(sessions, 1, succeed=False)
+    count(sessions)
+    assert take(sessions) == []
+    run(sessions, 2)
+    count(sessions)
+    assert take(sessions) == [3]
+
+
+def test_what_requires_a_failed_process_is_skipped_down_the_graph(sessions: sessionmaker[Session]) -> None:
+    publish(
+        sessions,
+        process(1),
+        process(2),
+        process(3, required=(1, 2)),
+        process(4, required=(3,)),
+        process(5, optional=(4,), required=(2,)),
+    )
+    take(sessions)
+    run(sessions, 1, succeed=False)
+    run(sessions, 2)
+    count(sessions)
+    assert status(sessions) == {1: FAILED, 2: SUCCEEDED, 3: SKIPPED, 4: SKIPPED, 5: WAITING}
+    assert take(sessions) == [5]
+
+
+def test_a_duplicate_or_late_message_claims_nothing(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1))
+    assert claim(sessions, 1) is None  # not queued yet
+    take(sessions)
+    assert claim(sessions, 1, attempt=2) is None
+    assert claim(sessions, 1) is not None
+    assert claim(sessions, 1) is None
+    with sessions.begin() as session:
+        assert session.scalar(select(func.count()).select_from(ProcessAttempt)) == 1
+
+
+def test_a_transient_failure_waits_and_is_tried_again(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1), process(2, required=(1,)))
+    take(sessions)
+    claim(sessions, 1)
+    with sessions.begin() as session:
+        assert life.fail(session, 1, 1, TRANSIENT, retry_in_s=3600.0, usage=USAGE)
+    count(sessions)
+    assert status(sessions) == {1: WAITING, 2: WAITING}
+    assert take(sessions) == []  # not before its time
+    with sessions.begin() as session:
+        session.execute(update(Process).where(Process.pid == 1).values(not_before=utc_now(-1.0)))
+    assert take(sessions) == [1]
+    assert claim(sessions, 1, attempt=1) is None  # the first message, delivered late
+    run(sessions, 1, attempt=2)
+    count(sessions)
+    assert take(sessions) == [2]
+    with sessions.begin() as session:
+        outcomes = session.execute(select(ProcessAttempt.attempt, ProcessAttempt.outcome, ProcessAttempt.traceback))
+        assert outcomes.all() == [(1, FAILED, "Traceback …"), (2, SUCCEEDED, None)]
+
+
+def test_a_worker_that_lost_its_lease_commits_nothing(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1))
+    take(sessions)
+    claim(sessions, 1, lease_s=-1.0)
+    with sessions.begin() as session:
+        assert [row[:2] for row in life.expired_leases(session)] == [(1, 1)]
+        assert life.fail(session, 1, 1, TRANSIENT, retry_in_s=0.0, outcome="lost")
+    with sessions.begin() as session:
+        assert not life.renew(session, 1, 1, LEASE_S)
+        assert not life.succeed(session, 1, 1, USAGE)
+        assert not life.fail(session, 1, 1, TRANSIENT, retry_in_s=None)
+    assert take(sessions) == [1]
+    assert claim(sessions, 1, attempt=2) is not None
+    with sessions.begin() as session:
+        assert not life.succeed(session, 1, 1, USAGE)
+        assert life.succeed(session, 1, 2, USAGE)
+        assert session.scalar(select(func.count()).select_from(Lease)) == 0
+
+
+def test_leases_are_renewed_by_the_clock_of_the_database(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1))
+    take(sessions)
+    claim(sessions, 1, lease_s=-1.0)
+    with sessions.begin() as session:
+        assert life.renew(session, 1, 1, LEASE_S)
+        assert life.expired_leases(session) == []
+
+
+def test_cancelled_work_never_starts_and_running_work_is_fenced(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1), process(2), process(3), process(4, required=(1,)), process(5))
+    take(sessions)
+    claim(sessions, 2)
+    run(sessions, 5)
+    with sessions.begin() as session:
+        assert operating.cancel(session, [1, 2, 5]) == [1, 2]
+    assert claim(sessions, 1) is None
+    with sessions.begin() as session:
+        assert not life.succeed(session, 2, 1, USAGE)
+    count(sessions)
+    assert status(sessions) == {1: CANCELLED, 2: CANCELLED, 3: QUEUED, 4: SKIPPED, 5: SUCCEEDED}
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_retry_revives_what_was_skipped_and_counts_anew(sessions: sessionmaker[Session], counted: bool) -> None:
+    publish(
+        sessions,
+        process(1),
+        process(2),
+        process(3, required=(1, 2)),
+        process(4, required=(3,), optional=(2,)),
+        process(5, optional=(1,), required=(2,)),
+    )
+    take(sessions)
+    run(sessions, 1, succeed=False)
+    run(sessions, 2)
+    if counted:
+        count(sessions)
+    with sessions.begin() as session:
+        assert operating.retry(session, [1, 2]) == ([1, 3, 4] if counted else [1])
+    count(sessions)
+    assert take(sessions) == [1]
+    run(sessions, 1, attempt=2)
+    count(sessions)
+    assert take(sessions) == [3, 5]
+    run(sessions, 3)
+    count(sessions)
+    assert take(sessions) == [4]
+
+
+def test_a_parent_published_before_counts_until_its_end_is_counted(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1), process(2))
+    take(sessions)
+    run(sessions, 1)
+    publish(sessions, process(3, required=(1, 2)))
+    count(sessions)
+    publish(sessions, process(4, required=(1,)))
+    assert take(sessions) == [4]
+    run(sessions, 2)
+    count(sessions)
+    assert take(sessions) == [3]
+
+
+def test_unsent_and_lost_messages_are_found(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1), process(2))
+    assert take(sessions) == [1, 2]
+    with sessions.begin() as session:
+        scheduling.mark_sent(session, [1])
+        assert [ready.pid for ready in scheduling.unsent(session)] == [2]
+        assert scheduling.queued_since(session, 0.0) in ({("here", "cpu"): 1}, {})
+    with sessions.begin() as session:
+        session.execute(update(Process).where(Process.pid == 1).values(sent_at=utc_now(-100.0)))
+        assert scheduling.queued_since(session, 30.0) == {("here", "cpu"): 1}
+        scheduling.forget_sent(session, "here", "cpu", 30.0)
+        assert [ready.pid for ready in scheduling.unsent(session)] == [1, 2]
+
+
+def test_ready_rows_are_taken_in_the_order_of_an_index(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    publish(sessions, *(process(pid, optional=(1,) if pid > 1 else ()) for pid in range(1, 2001)))
+    query = "SELECT pid FROM process WHERE status='waiting' AND pending=0 ORDER BY priority, pid LIMIT 100"
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            plan = str(connection.execute(text(f"EXPLAIN QUERY PLAN {query}")).all())
+            assert "ix_process_status_pending_priority_pid" in plan
+            assert "TEMP B-TREE" not in plan
+        else:
+            connection.execute(text("ANALYZE TABLE process")).all()
+            plan = str(connection.execute(text(f"EXPLAIN {query} FOR UPDATE SKIP LOCKED")).mappings().all())
+            assert "ix_process_status_pending_priority_pid" in plan
+            assert "filesort" not in plan
+
+
+def test_two_managers_never_take_the_same_row(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    if engine.dialect.name == "sqlite":
+        return _one_writer_at_a_time(sessions)
+    publish(sessions, *(process(pid) for pid in range(1, 21)))
+    with sessions.begin() as first, sessions.begin() as second:
+        one = {ready.pid for ready in scheduling.take_ready(first, limit=10)}
+        two = {ready.pid for ready in scheduling.take_ready(second, limit=10)}
+        assert not one & two
+        assert len(one) == len(two) == 10
+
+
+def _one_writer_at_a_time(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1))
+    assert take(sessions) == [1]
+    assert take(sessions) == []
+
+
+def test_running_is_a_state_between_claim_and_end(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1))
+    take(sessions)
+    claim(sessions, 1)
+    assert status(sessions) == {1: RUNNING}

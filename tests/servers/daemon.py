@@ -1,0 +1,101 @@
+"""A server of our own: one process group in one folder, which outlives the program that started it."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.servers.errors import CannotStart, Refused
+
+READY_TIMEOUT_S = 120.0  # a cold start on two busy cores
+STOP_TIMEOUT_S = 30.0
+POLL_S = 0.1
+LOG_LINES_SHOWN = 15
+
+PID_FILE = "pid"
+URL_FILE = "url"
+LOG_FILE = "log"
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def started_at(pid: int) -> str | None:
+    """Start time of a live process in clock ticks since boot: with the PID it names a process for good."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()  # the name in parentheses may hold spaces
+    return None if fields[0] == "Z" else fields[19]
+
+
+def running(folder: Path) -> int | None:
+    """PID of the server of ``folder`` if it lives."""
+    file = folder / PID_FILE
+    words = file.read_text(encoding="utf-8").split() if file.is_file() else []
+    if len(words) != 2 or not words[0].isdigit() or started_at(int(words[0])) != words[1]:
+        return None
+    return int(words[0])
+
+
+def url(folder: Path) -> str | None:
+    """URL of the server of ``folder`` if it lives."""
+    file = folder / URL_FILE
+    return file.read_text(encoding="utf-8").strip() if running(folder) and file.is_file() else None
+
+
+def launch(
+    folder: Path,
+    command: Sequence[str | Path],
+    server_url: str,
+    answers: Callable[[str], None],
+    environ: Mapping[str, str] | None = None,
+) -> str:
+    """Start ``command`` and wait until ``answers`` raises no more; returns ``server_url``.
+
+    Raises:
+        CannotStart: the process ended or did not answer in time; the message ends with its log.
+    """
+    log = folder / LOG_FILE
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environ, start_new_session=True
+        )
+    (folder / PID_FILE).write_text(f"{process.pid} {started_at(process.pid)}", encoding="utf-8")
+    (folder / URL_FILE).write_text(server_url, encoding="utf-8")
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    reason = "it ended"
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            answers(server_url)
+        except Refused as refusal:
+            reason = str(refusal)
+            time.sleep(POLL_S)
+        else:
+            return server_url
+    stop(folder)
+    tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+    raise CannotStart("\n    ".join([f"{command[0]} did not start ({reason}); its log {log} ends:", *tail]))
+
+
+def stop(folder: Path) -> bool:
+    """End the server of ``folder``; False if none was running."""
+    pid = running(folder)
+    if pid is not None:
+        os.killpg(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while running(folder) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        if running(folder):
+            os.killpg(pid, signal.SIGKILL)
+    for name in (PID_FILE, URL_FILE):
+        (folder / name).unlink(missing_ok=True)
+    return pid is not None

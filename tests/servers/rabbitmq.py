@@ -1,0 +1,64 @@
+"""A private RabbitMQ: guest/guest, on loopback, with a port mapper and a cookie of its own."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from tests.servers import daemon, debian, probe, programs
+from tests.servers.errors import CannotStart
+
+PACKAGE = "rabbitmq-server"
+# The command in PATH is Debian's wrapper, which changes to the user of the system's broker.
+UNWRAPPED = "/usr/lib/rabbitmq/bin"
+DISK_FREE_LIMIT = "64MB"
+EPMD_TIMEOUT_S = 20.0
+
+
+def start(folder: Path) -> str:
+    """Start in ``folder``; returns the URL.
+
+    Raises:
+        CannotStart: RabbitMQ is not installed and cannot be, or does not start.
+    """
+    server = programs.find("rabbitmq-server", first=UNWRAPPED)
+    if server is None:
+        debian.install(PACKAGE)
+        server = programs.find("rabbitmq-server", first=UNWRAPPED)
+    if server is None:
+        raise CannotStart(f"rabbitmq-server is not there, even after {PACKAGE} was installed")
+    for name in ("mnesia", "logs", "home"):
+        (folder / name).mkdir(exist_ok=True)
+    port, node_port, mapper_port = (daemon.free_port() for _ in range(3))
+    (folder / "rabbitmq.conf").write_text(
+        f"listeners.tcp.1 = 127.0.0.1:{port}\ndisk_free_limit.absolute = {DISK_FREE_LIMIT}\n", encoding="utf-8"
+    )
+    (folder / "enabled_plugins").write_text("[].\n", encoding="utf-8")
+    (folder / "mapper_port").write_text(str(mapper_port), encoding="utf-8")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))} | {
+        "HOME": str(folder / "home"),
+        "ERL_EPMD_PORT": str(mapper_port),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODENAME": "tianyu-test@localhost",
+        "RABBITMQ_DIST_PORT": str(node_port),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(folder / "logs"),
+        "RABBITMQ_PID_FILE": str(folder / "server.pid"),
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+    }
+    return daemon.launch(folder, [server], f"amqp://guest:guest@127.0.0.1:{port}/", probe.rabbitmq, environ)
+
+
+def stop(folder: Path) -> bool:
+    """End the server of ``folder`` and its port mapper, which leaves the process group; False if none was running."""
+    stopped = daemon.stop(folder)
+    port = folder / "mapper_port"
+    mapper = programs.find("epmd") or next(iter(sorted(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"))), None)
+    if port.is_file() and mapper:
+        environ = dict(os.environ, ERL_EPMD_PORT=port.read_text(encoding="utf-8"), ERL_EPMD_ADDRESS="127.0.0.1")
+        with contextlib.suppress(CannotStart):  # it was gone already
+            programs.run([mapper, "-kill"], EPMD_TIMEOUT_S, environ=environ)
+    port.unlink(missing_ok=True)
+    return stopped
