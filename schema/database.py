@@ -114,7 +114,8 @@ def transact(sessions: sessionmaker[Session], work: Callable[[Session], Result])
     raise AssertionError("unreachable")
 
 
-def _config() -> Config:
+def alembic_config() -> Config:
+    """Configuration that names our migrations; the connection goes into ``attributes``."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config
@@ -126,7 +127,7 @@ def _head(config: Config) -> str | None:
 
 def migrate(engine: Engine) -> None:
     """Bring the schema to the newest version, and add partitions for images to come."""
-    config = _config()
+    config = alembic_config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         if MigrationContext.configure(connection).get_current_revision() != _head(config):
@@ -139,7 +140,7 @@ def migrate(engine: Engine) -> None:
 
 def check_version(engine: Engine) -> None:
     """Raise ``SchemaVersionError`` unless the schema is exactly the one this code was written for."""
-    expected = _head(_config())
+    expected = _head(alembic_config())
     with engine.connect().execution_options(**READ_ONLY) as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     if found == expected:

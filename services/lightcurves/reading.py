@@ -1,0 +1,176 @@
+"""The light curve of one source, from view ``light_curve`` to a table with units and facts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from astropy.table import MaskedColumn, Table
+from numpy.typing import NDArray
+from sqlalchemy import column, select, table
+from sqlalchemy.orm import Session
+
+from pipeline.statistics import robust_scatter
+from schema.photometry import Aperture, LightCurveStatistics
+from services.errors import ConfigurationError, DataError
+from services.lightcurves.selection import ObservationFacts, SourceFacts
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the view: numpy type, unit and meaning."""
+
+    name: str
+    dtype: str
+    unit: str | None
+    description: str
+
+
+COLUMNS = (
+    Column("observation_id", "i8", None, "observation"),
+    Column("source_id", "i8", None, "source"),
+    Column("image_id", "i8", None, "calibrated image"),
+    Column("jd_utc", "f8", "d", "Julian date of mid-exposure, UTC"),
+    Column("bjd_tdb", "f8", "d", "barycentric Julian date of mid-exposure, TDB"),
+    Column("aperture", "i4", None, "index of the aperture"),
+    Column("flux_raw", "f8", "adu", "aperture flux, sky subtracted"),
+    Column("flux_raw_error", "f8", "adu", "standard deviation of flux_raw by the CCD equation"),
+    Column("flux_relative", "f8", None, "flux relative to the reference stars, median 1"),
+    Column("flux_relative_error", "f8", None, "standard deviation of flux_relative, the reference stars' included"),
+    Column("reference_group", "i8", None, "group of reference stars"),
+    Column("is_reference", "bool", None, "the source is itself a reference star"),
+    Column("flag", "i4", None, "bits: 2 blended, 4 saturated, 8 edge, 16 bad pixel, 32 no sky; 0 is good"),
+    Column("image_good", "bool", None, "the image was not rejected"),
+    Column("method", "str", None, "method of the relative calibration"),
+)
+VIEW = table("light_curve", *(column(c.name) for c in COLUMNS))
+NEVER_NULL = {"observation_id": 0, "source_id": 0, "image_id": 0, "aperture": 0, "flag": 0, "method": ""}
+
+ApertureChoice = int | Literal["best", "all"]
+
+
+@dataclass(frozen=True)
+class LightCurve:
+    """A light curve, ordered by time; ``table`` has the view's columns, NULL masked, and the facts as its ``meta``."""
+
+    observation: ObservationFacts
+    source: SourceFacts
+    radii: dict[int, float]  # pixels, of the apertures in the table
+    table: Table
+
+    def values(self, name: str) -> NDArray[Any]:
+        """A column as a plain array, NaN for NULL: ``[n]``."""
+        values = np.ma.asarray(self.table[name])
+        filler = np.nan if values.dtype.kind == "f" else None
+        return np.asarray(np.ma.filled(values, filler))
+
+
+def read_light_curve(
+    session: Session, observation: ObservationFacts, source: SourceFacts, aperture: ApertureChoice = "best"
+) -> LightCurve:
+    """Read one source's light curve in its best aperture, in a given one, or in all.
+
+    The best aperture is the one that `analyze` named; before it has run, the one that scatters least.
+
+    Raises:
+        ConfigurationError: there is no such aperture.
+        DataError: the observation has no light curves yet, or this source was not measured.
+    """
+    name = f"observation {observation.observation_id} ({observation.title})"
+    if observation.calibration_pid is None:
+        raise DataError(
+            f"{name} has no light curves yet: `tianyu status {observation.observation_id}` shows how far it is"
+        )
+    radii = _radii(session, observation)
+    chosen = _analysed_best(session, observation, source) if aperture == "best" else aperture
+    if isinstance(chosen, int) and chosen not in radii:
+        known = ", ".join(f"{number} ({radius:g} px)" for number, radius in radii.items())
+        raise ConfigurationError(f"{name} has no aperture {chosen}: it has {known or 'none'}")
+    rows = _rows(session, observation, source, chosen if isinstance(chosen, int) else None)
+    if not rows:
+        raise DataError(
+            f"source {source.source_id} at ({source.x:.1f}, {source.y:.1f}) of {name} was measured on no image: "
+            "does it leave the frames?"
+        )
+    result = _table(rows)
+    if chosen is None:
+        result = _least_scatter(result)
+    used = {int(number) for number in np.unique(np.asarray(result["aperture"]))}
+    radii = {number: radius for number, radius in radii.items() if number in used}
+    result.meta = _meta(observation, source, radii, result)
+    return LightCurve(observation, source, radii, result)
+
+
+def _radii(session: Session, observation: ObservationFacts) -> dict[int, float]:
+    query = select(Aperture.aperture, Aperture.radius).where(Aperture.graph_pid == observation.graph_pid)
+    return dict(session.execute(query.order_by(Aperture.aperture)).tuples().all())
+
+
+def _analysed_best(session: Session, observation: ObservationFacts, source: SourceFacts) -> int | None:
+    """The aperture that `analyze` found best for this source in the calibration that the views show."""
+    return session.scalar(
+        select(LightCurveStatistics.aperture).where(
+            LightCurveStatistics.pid == observation.analysis_pid,
+            LightCurveStatistics.source_id == source.source_id,
+            LightCurveStatistics.calibration_pid == observation.calibration_pid,
+            LightCurveStatistics.best_aperture.is_(True),
+        )
+    )
+
+
+def _rows(
+    session: Session, observation: ObservationFacts, source: SourceFacts, aperture: int | None
+) -> Sequence[Sequence[Any]]:
+    query = select(VIEW).where(
+        VIEW.c.source_id == source.source_id, VIEW.c.observation_id == observation.observation_id
+    )
+    if aperture is not None:
+        query = query.where(VIEW.c.aperture == aperture)
+    return session.execute(query.order_by(VIEW.c.jd_utc, VIEW.c.image_id, VIEW.c.aperture)).all()
+
+
+def _table(rows: Sequence[Sequence[Any]]) -> Table:
+    result = Table()
+    for description, values in zip(COLUMNS, zip(*rows, strict=True), strict=True):
+        if description.dtype == "bool":
+            # An image that nobody judged is not good; a source without a part in the calibration is no reference.
+            data = np.array([bool(value) for value in values])
+        else:
+            filler = NEVER_NULL.get(description.name, 0)
+            data = np.array([filler if value is None else value for value in values], dtype=description.dtype)
+        mask = np.array([value is None for value in values])
+        nullable = description.dtype != "bool" and description.name not in NEVER_NULL
+        result[description.name] = MaskedColumn(
+            data, mask=mask if nullable else False, unit=description.unit, description=description.description
+        )
+    return result
+
+
+def _least_scatter(rows: Table) -> Table:
+    aperture = np.asarray(rows["aperture"])
+    flux = np.where(np.asarray(rows["image_good"]), np.ma.filled(rows["flux_relative"], np.nan), np.nan)
+    scatter = {number: robust_scatter(flux[None, aperture == number])[0] for number in np.unique(aperture)}
+    best: Table = rows[aperture == min(scatter, key=lambda number: np.nan_to_num(scatter[number], nan=np.inf))]
+    return best
+
+
+def _meta(
+    observation: ObservationFacts, source: SourceFacts, radii: dict[int, float], rows: Table
+) -> dict[str, int | float | str]:
+    methods = sorted({str(method) for method in rows["method"] if method})
+    meta: dict[str, int | float | str] = {
+        "observation": observation.observation_id,
+        "target": observation.target,
+        "filter": observation.filter,
+        "instrument": observation.instrument,
+        "night": observation.night.isoformat(),
+        "source": source.source_id,
+        "x": source.x,
+        "y": source.y,
+    }
+    if source.ra_deg is not None and source.dec_deg is not None:
+        meta |= {"ra_deg": source.ra_deg, "dec_deg": source.dec_deg}
+    return meta | {
+        "aperture_radius_px": " ".join(f"{radius:g}" for radius in radii.values()),
+        "calibration_method": " ".join(methods),
+    }

@@ -1,0 +1,125 @@
+"""The migrated schema equals the models, and the views keep their contract, on every engine."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+
+from schema import database, partitions
+from schema.database import SchemaVersionError
+from schema.models import metadata
+
+VIEWS = {
+    "light_curve": (
+        "observation_id source_id image_id jd_utc bjd_tdb aperture flux_raw flux_raw_error flux_relative "
+        "flux_relative_error reference_group is_reference flag image_good"
+    ),
+    "source_catalog": (
+        "source_id sky_id x y ra dec flux flux_error gaia_source_id gaia_distance_arcsec gaia_variable"
+    ),
+    "process_summary": (
+        "observation_id command status count seconds cpu_seconds max_rss_bytes read_bytes write_bytes"
+    ),
+}
+
+
+@pytest.fixture
+def engine(any_database_url: str) -> Iterator[Engine]:
+    engine = database.connect(any_database_url)
+    yield engine
+    engine.dispose()
+
+
+def differences(engine: Engine) -> list[Any]:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return list(compare_metadata(context, metadata))
+
+
+def test_migrated_schema_equals_the_models(engine: Engine) -> None:
+    assert differences(engine)  # an empty database differs: the comparison is able to fail
+    database.migrate(engine)
+    assert differences(engine) == []
+    with engine.connect() as connection:
+        inspector = inspect(connection)
+        for name, table in metadata.tables.items():
+            indexes = {index["name"] for index in inspector.get_indexes(name)}
+            assert {index.name for index in table.indexes} <= indexes
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_views_have_the_columns_of_the_contract(engine: Engine, view: str) -> None:
+    database.migrate(engine)
+    with engine.connect() as connection:
+        columns = list(connection.execute(text(f"SELECT * FROM {view}")).keys())
+    expected = VIEWS[view].split()
+    assert columns[: len(expected)] == expected
+
+
+def test_migrating_twice_changes_nothing(engine: Engine) -> None:
+    database.migrate(engine)
+    database.migrate(engine)
+    database.check_version(engine)
+    assert differences(engine) == []
+
+
+def test_downgrade_leaves_nothing_behind(engine: Engine) -> None:
+    database.migrate(engine)
+    config = database.alembic_config()
+    with engine.begin() as connection:
+        from schema import views
+
+        views.drop(connection)
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    with engine.connect() as connection:
+        assert set(inspect(connection).get_table_names()) == {"alembic_version"}
+
+
+def test_a_missing_schema_says_what_to_do(engine: Engine) -> None:
+    with pytest.raises(SchemaVersionError, match="run `tianyu init`"):
+        database.check_version(engine)
+
+
+def test_a_schema_of_another_version_is_refused(engine: Engine) -> None:
+    database.migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaVersionError, match="9999.*needs"):
+        database.check_version(engine)
+
+
+def test_measurements_are_partitioned_ahead_of_the_images(engine: Engine) -> None:
+    database.migrate(engine)
+    with engine.begin() as connection:
+        ahead = partitions.ranges_ahead(connection)
+        if engine.dialect.name == "sqlite":
+            assert ahead is None
+            return
+        assert ahead == partitions.PARTITIONS_AHEAD
+        connection.execute(text("INSERT INTO site (name, root) VALUES ('s', '/')"))
+        newest = 3 * partitions.IMAGES_PER_PARTITION + 5
+        connection.execute(
+            text("INSERT INTO image (image_id, kind, site_id, path, path_digest) VALUES (:id, 'light', 1, 'a', 'a')"),
+            {"id": newest},
+        )
+        assert partitions.ranges_ahead(connection) == partitions.PARTITIONS_AHEAD - 3
+        rows = [{"i": image} for image in (1, newest, 10**7)]
+        connection.execute(
+            text("INSERT INTO flux (source_id, image_id, aperture, flux, flag) VALUES (1, :i, 0, 1.0, 0)"), rows
+        )
+    database.migrate(engine)
+    with engine.begin() as connection:
+        assert partitions.ranges_ahead(connection) == partitions.PARTITIONS_AHEAD
+        assert connection.execute(text("SELECT COUNT(*) FROM flux")).scalar_one() == 3
+
+
+def test_names_are_case_sensitive(engine: Engine) -> None:
+    database.migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO filter (name) VALUES ('R'), ('r')"))
+        assert connection.execute(text("SELECT COUNT(*) FROM filter WHERE name = 'R'")).scalar_one() == 1
