@@ -36,7 +36,8 @@ def vote(a: Points, b: Points, shape: tuple[int, int], *, rotate: bool) -> Vote 
     """
     if not len(a) or not len(b):
         return None
-    offsets = (b[None, :, :] - a[:, None, :]).reshape(-1, 2)
+    # Axes first and contiguous: minima over the last axis of [n, 2] take ten times longer.
+    offsets = np.stack([(b[None, :, axis] - a[:, None, axis]).ravel() for axis in (0, 1)])
     arms = a - (np.array(shape)[::-1] - 1) / 2
     reach = float(np.radians(MAXIMUM_ROTATION) * np.hypot(*shape) / 2) if rotate else 0.0
     rotations = np.linspace(-MAXIMUM_ROTATION, MAXIMUM_ROTATION, 2 * int(np.ceil(reach / CORNER_STEP)) + 1)
@@ -46,10 +47,10 @@ def vote(a: Points, b: Points, shape: tuple[int, int], *, rotate: bool) -> Vote 
     for size in ALL_WINDOWS if rotate else PLAIN_WINDOWS:
         for centre in _best_windows(offsets, size, shape):
             near = np.flatnonzero(
-                (np.abs(offsets[:, 0] - centre[0]) < reach + size / 2)
-                & (np.abs(offsets[:, 1] - centre[1]) < reach + size / 2)
+                (np.abs(offsets[0] - centre[0]) < reach + size / 2)
+                & (np.abs(offsets[1] - centre[1]) < reach + size / 2)
             )
-            found = _count(offsets[near] - centre, arms[near // len(b)], rotations)
+            found = _count(offsets[:, near] - centre[:, None], arms[near // len(b)], rotations)
             if found.votes > best.votes:
                 best = Vote(found.dx + centre[0], found.dy + centre[1], found.rotation, found.votes)
     expected = FINE_BOX**2 * len(a) * len(b) / (shape[0] * shape[1])
@@ -61,14 +62,14 @@ def _best_windows(offsets: Points, size: float, shape: tuple[int, int]) -> list[
     """Centres float64[2] of the square windows of ``size`` px that hold more offsets than chance explains."""
     step = size / 2
     cells = np.floor(offsets / step).astype(np.intp)
-    low = cells.min(axis=0)
-    counts = _box_counts(cells - low, np.zeros(1, np.intp))[0]
+    low = cells.min(axis=1)
+    counts = _box_counts(cells - low[:, None], np.zeros(1, np.intp))[0]
     # Chance offsets are most frequent where the fields overlap most.
     overlap = [
         np.clip(1 - np.abs(np.arange(n) + start) * step / extent, 0.05, 1)
         for n, start, extent in zip(counts.shape, low[::-1], shape, strict=True)
     ]
-    expected = np.outer(*overlap) * (len(offsets) * size**2 / (shape[0] * shape[1]))
+    expected = np.outer(*overlap) * (offsets.shape[1] * size**2 / (shape[0] * shape[1]))
     excess = (counts - expected) / np.sqrt(expected + 1)
     centres = []
     for _ in range(WINDOWS_TRIED):
@@ -79,10 +80,10 @@ def _best_windows(offsets: Points, size: float, shape: tuple[int, int]) -> list[
 
 
 def _box_counts(cells: NDArray[np.intp], layers: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Points in boxes of 2×2 cells about each corner between cells: int[layers, y, x] of cells[n, 2] = (x, y) ≥ 0."""
-    width, height = (cells.max(axis=0) + 1).tolist()
+    """Points in boxes of 2×2 cells about each corner between cells: int[layers, y, x] of cells[2, n] = (x, y) ≥ 0."""
+    width, height = (cells.max(axis=1) + 1).tolist()
     depth = int(layers.max()) + 1
-    keys = (layers * height + cells[:, 1]) * width + cells[:, 0]
+    keys = (layers * height + cells[1]) * width + cells[0]
     grid = np.bincount(keys, minlength=depth * height * width).reshape(depth, height, width)
     boxes = np.zeros((depth, height + 1, width + 1), np.intp)
     for y in (0, 1):
@@ -93,18 +94,19 @@ def _box_counts(cells: NDArray[np.intp], layers: NDArray[np.intp]) -> NDArray[np
 
 def _count(offsets: Points, arms: Points, rotations: Points) -> Vote:
     """The rotation and the box of FINE_BOX px with the most offsets, which belong to stars at ``arms``."""
-    if not len(offsets):
+    if not offsets.size:
         return Vote(0.0, 0.0, 0.0, 0)
     cosine, sine = np.cos(np.radians(rotations))[:, None] - 1, np.sin(np.radians(rotations))[:, None]
-    x = offsets[:, 0] - (cosine * arms[:, 0] - sine * arms[:, 1])
-    y = offsets[:, 1] - (sine * arms[:, 0] + cosine * arms[:, 1])
-    straight = np.stack([x, y], axis=-1)  # offsets without what each rotation adds to them
-    cells = np.floor(straight / (FINE_BOX / 2)).astype(np.intp)
-    low = cells.min(axis=(0, 1))
-    layers = np.repeat(np.arange(len(rotations)), len(offsets))
-    boxes = _box_counts((cells - low).reshape(-1, 2), layers)
+    x = offsets[0] - (cosine * arms[:, 0] - sine * arms[:, 1])
+    y = offsets[1] - (sine * arms[:, 0] + cosine * arms[:, 1])
+    straight = np.stack([x, y])  # [2, rotations, n]: offsets without what each rotation adds to them
+    cells = np.floor(straight.reshape(2, -1) / (FINE_BOX / 2)).astype(np.intp)
+    low = cells.min(axis=1)
+    layers = np.repeat(np.arange(len(rotations)), offsets.shape[1])
+    boxes = _box_counts(cells - low[:, None], layers)
     k, row, column = np.unravel_index(int(np.argmax(boxes)), boxes.shape)
     middle = (np.array([column, row]) + low) * (FINE_BOX / 2)
-    inside = (np.abs(straight[k] - middle) <= FINE_BOX / 2).all(axis=1)
-    shift = straight[k][inside].mean(axis=0)
+    chosen = straight[:, k]
+    inside = (np.abs(chosen - middle[:, None]) <= FINE_BOX / 2).all(axis=0)
+    shift = chosen[:, inside].mean(axis=1)
     return Vote(float(shift[0]), float(shift[1]), float(rotations[k]), int(boxes[k, row, column]))

@@ -59,10 +59,9 @@ class LightCurve:
     table: Table
 
     def values(self, name: str) -> NDArray[Any]:
-        """A column as a plain array, NaN for NULL: ``[n]``."""
+        """A column as a plain array ``[n]``; NULL is NaN, and 0 in columns of integers."""
         values = np.ma.asarray(self.table[name])
-        filler = np.nan if values.dtype.kind == "f" else None
-        return np.asarray(np.ma.filled(values, filler))
+        return np.asarray(np.ma.filled(values, np.nan) if values.dtype.kind == "f" else values.data)
 
 
 def read_light_curve(

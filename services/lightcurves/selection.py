@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from schema.observing import LIGHT, Filter, Instrument, Observation, Target
@@ -54,7 +54,7 @@ class SourceFacts:
     dec_deg: float | None
 
 
-def _observations() -> Select[Any]:
+def _observations() -> Any:
     return (
         select(
             Observation.observation_id,

@@ -161,7 +161,9 @@ def test_two_receivers_share_the_work(open_broker: Connect, queue: str) -> None:
     assert held == {0, 1}
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"pid": 1}', b'{"pid": "1", "attempt": 1}', b'{"pid":1,"attempt":1,"x":1}', b"\x80\x04K."])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"pid": 1}', b'{"pid": "1", "attempt": 1}', b'{"pid":1,"attempt":1,"x":1}', b"\x80\x04K."]
+)
 def test_a_message_is_a_pid_and_an_attempt_and_nothing_else(body: bytes) -> None:
     with pytest.raises(DataError, match="not a PID and an attempt"):
         Message.decode(body)

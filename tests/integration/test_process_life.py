@@ -32,8 +32,8 @@ TRANSIENT = Failure("transient", "disk away", "Traceback …")
 
 
 @pytest.fixture
-def engine(any_database_url: str) -> Iterator[Engine]:
-    engine = database.connect(any_database_url)
+def engine(each_database_url: str) -> Iterator[Engine]:
+    engine = database.connect(each_database_url)
     database.migrate(engine)
     with database.session_factory(engine).begin() as session:
         session.add_all([Site(name="here", root="/nowhere"), ProcessGroup(name="cpu")])

@@ -18,18 +18,14 @@ VIEWS = {
         "observation_id source_id image_id jd_utc bjd_tdb aperture flux_raw flux_raw_error flux_relative "
         "flux_relative_error reference_group is_reference flag image_good"
     ),
-    "source_catalog": (
-        "source_id sky_id x y ra dec flux flux_error gaia_source_id gaia_distance_arcsec gaia_variable"
-    ),
-    "process_summary": (
-        "observation_id command status count seconds cpu_seconds max_rss_bytes read_bytes write_bytes"
-    ),
+    "source_catalog": ("source_id sky_id x y ra dec flux flux_error gaia_source_id gaia_distance_arcsec gaia_variable"),
+    "process_summary": ("observation_id command status count seconds cpu_seconds max_rss_bytes read_bytes write_bytes"),
 }
 
 
 @pytest.fixture
-def engine(any_database_url: str) -> Iterator[Engine]:
-    engine = database.connect(any_database_url)
+def engine(each_database_url: str) -> Iterator[Engine]:
+    engine = database.connect(each_database_url)
     yield engine
     engine.dispose()
 

@@ -1,0 +1,26 @@
+"""`tianyu doctor`."""
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from services.cli.console import friendly, out, start
+
+
+@friendly
+def doctor() -> None:
+    """Look at settings, database, broker and disk, and say what is wrong and what to do.
+
+    Exit code 0 only when everything is as it should be.
+    """
+    settings = start()
+    from services.doctor import examine
+
+    findings = examine(settings)
+    table = Table("", "subject", "found", "what to do")
+    for finding in findings:
+        mark = Text("ok", "green") if finding.ok else Text("wrong", "bold red")
+        table.add_row(mark, finding.subject, Text(finding.found), Text(finding.remedy))
+    out.print(table)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,122 @@
+"""`tianyu doctor`: look at settings, database, broker and disk; say what is wrong and what to do."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import DBAPIError
+
+from schema import database, partitions
+from schema.database import SchemaVersionError
+from schema.processes import ProcessGroup, Site
+from services.broker import connect, work_queue
+from services.errors import TianyuError
+from services.settings import Settings
+from services.setup import database_failure, open_engine
+
+FREE_BYTES_LEAST = 10_000_000_000  # half a night of a 2048 x 2048 camera with all its intermediate images
+PARTITIONS_LEAST = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; ``remedy`` is empty when it is as it should be."""
+
+    subject: str
+    found: str
+    remedy: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Nothing to do."""
+        return not self.remedy
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; one failure does not hide the others."""
+    findings = [Finding("settings", f"site {settings.site!r}, groups {', '.join(settings.all_groups())}")]
+    findings += _root(settings.root.absolute())
+    try:
+        engine = open_engine(settings)
+    except TianyuError as error:
+        findings.append(Finding("database", str(error), "correct TIANYU_DATABASE_URL"))
+    else:
+        findings += _database(settings, engine)
+        engine.dispose()
+    findings += _broker(settings)
+    return findings
+
+
+def _root(root: Path) -> Iterator[Finding]:
+    if not root.is_dir():
+        yield Finding("root folder", f"{root} is no folder", "make it, run `tianyu init`, or correct TIANYU_ROOT")
+        return
+    if not os.access(root, os.W_OK | os.X_OK):
+        yield Finding(
+            "root folder", f"{root} is not writable for this user", "change its owner or mode, or TIANYU_ROOT"
+        )
+        return
+    free = shutil.disk_usage(root).free
+    enough = free >= FREE_BYTES_LEAST
+    remedy = "" if enough else "free some space, or move the root to a larger disk (TIANYU_ROOT)"
+    yield Finding("disk", f"{free / 1e9:.1f} GB free at {root}", remedy)
+
+
+def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    name = engine.url.render_as_string(hide_password=True)
+    try:
+        database.check_version(engine)
+    except SchemaVersionError as error:
+        yield Finding("database", str(error), "run `tianyu init`, or the Tianyu that made the schema")
+        return
+    except DBAPIError as error:
+        yield Finding("database", str(database_failure(engine, error)), "start it, or correct TIANYU_DATABASE_URL")
+        return
+    with engine.connect().execution_options(**database.READ_ONLY) as connection:
+        version = "SQLite" if engine.dialect.name == "sqlite" else connection.execute(text("SELECT VERSION()")).scalar()
+        yield Finding("database", f"{name}, {version}, schema up to date")
+        yield from _registration(settings, engine)
+        ahead = partitions.ranges_ahead(connection)
+        if ahead is not None:
+            few = ahead < PARTITIONS_LEAST
+            found = f"room for {max(ahead, 0) * partitions.IMAGES_PER_PARTITION} more images in partitions"
+            yield Finding("partitions", found, "run `tianyu init`: it adds partitions" if few else "")
+
+
+def _registration(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    with database.reading_factory(engine)() as session:
+        site = session.scalar(select(Site).where(Site.name == settings.site))
+        groups = set(session.scalars(select(ProcessGroup.name)))
+    root = str(settings.root.absolute())
+    if site is None:
+        yield Finding("site", f"site {settings.site!r} is not registered", "run `tianyu init`")
+    elif site.root != root:
+        remedy = "set TIANYU_ROOT to the registered folder, or run `tianyu init` to register this one"
+        yield Finding("site", f"site {settings.site!r} is registered with root {site.root}, here it is {root}", remedy)
+    else:
+        yield Finding("site", f"site {settings.site!r} registered")
+    missing = [group for group in settings.all_groups() if group not in groups]
+    if missing:
+        yield Finding("groups", f"groups {', '.join(missing)} are not registered", "run `tianyu init`")
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    try:
+        broker = connect(settings.broker_url.get_secret_value(), settings.root)
+    except TianyuError as error:
+        yield Finding("broker", str(error), "start it, or correct TIANYU_BROKER_URL")
+        return
+    try:
+        depths = []
+        for group in settings.all_groups():
+            queue = work_queue(settings.site, group)
+            broker.declare(queue)
+            depths.append(f"{queue}: {broker.depth(queue)} waiting")
+        yield Finding("broker", "answers; " + ", ".join(depths))
+    except TianyuError as error:
+        yield Finding("broker", str(error), "see the message; the manager declares the queues when it starts")
+    finally:
+        broker.close()

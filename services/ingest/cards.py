@@ -1,0 +1,80 @@
+"""Values of header cards, whatever state they are in: text, numbers, comments; what is unset or broken is None."""
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from astropy.io import fits
+
+NAME_LENGTH = 64  # characters of a name that are kept, as wide as the tables' columns
+
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d{1,3})?)\s*([A-Za-z]*)", re.ASCII)
+
+
+def printable(text: str) -> str:
+    """The text on one line without control characters, blanks collapsed."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def raw(header: fits.Header, key: str) -> Any:
+    """Value of a card, None where it is missing or undefined; a card that breaks the standard gives its text."""
+    try:
+        value = header.get(key)
+    except fits.VerifyError:
+        image = header.cards[key].image
+        return image[10:].split(" /")[0].strip().strip("'")
+    return None if isinstance(value, fits.card.Undefined) else value
+
+
+def text(header: fits.Header, keys: Iterable[str], length: int = NAME_LENGTH) -> str | None:
+    """The first of ``keys`` that says something, as printable text of at most ``length`` characters."""
+    for key in keys:
+        value = raw(header, key)
+        if value is None or isinstance(value, bool):
+            continue
+        if cleaned := printable(str(value))[:length].strip():
+            return cleaned
+    return None
+
+
+def as_number(value: Any, units: Iterable[str] = ()) -> float | None:
+    """A finite number, also out of text (``'60.0'``, ``'60 s'`` when ``s`` is among the lower-case ``units``)."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, (int, float)):
+        try:
+            number = float(value)
+        except OverflowError:
+            return None
+        return number if math.isfinite(number) else None
+    found = _NUMBER.fullmatch(str(value).strip())
+    if found is None or found[2].lower() not in ("", *units):
+        return None
+    number = float(found[1].replace("d", "e").replace("D", "e"))
+    return number if math.isfinite(number) else None
+
+
+def number(
+    header: fits.Header, keys: Iterable[str], low: float, high: float, units: Iterable[str] = ()
+) -> tuple[float | None, str | None]:
+    """The first of ``keys`` with a number in [low, high]: (value, key), or (None, None)."""
+    for key in keys:
+        value = as_number(raw(header, key), units)
+        if value is not None and low <= value <= high:
+            return value, key
+    return None, None
+
+
+def comment(header: fits.Header, key: str) -> str:
+    """Comment of a card in lower case, empty if there is none."""
+    try:
+        return str(header.comments[key]).lower()
+    except (KeyError, fits.VerifyError):
+        return ""
+
+
+def decimals(header: fits.Header, key: str) -> int:
+    """Decimal places as written: what the header's own rounding hides."""
+    found = re.match(r"[\s']*[+-]?\d*\.?(\d*)", str(header.cards[key].image)[10:], re.ASCII)
+    return len(found[1]) if found else 0

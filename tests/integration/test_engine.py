@@ -1,0 +1,225 @@
+"""Manager and consumers as real processes, over both databases and brokers: work is done once, whatever dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from schema import database
+from schema.processes import FINISHED, SUCCEEDED, Lease, Process, ProcessAttempt
+from schema.queries import publishing
+from schema.queries.publishing import NewProcess, new_pids
+from services.settings import Settings, load
+from services.setup import initialise, open_engine
+
+PATIENCE_S = 120.0
+LEASE_S = 3.0
+
+
+@dataclass
+class Engine:
+    """A database, a broker, and the programs that a test starts on them."""
+
+    settings: Settings
+    environment: dict[str, str]
+    logs: Path
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def sessions(self) -> sessionmaker[Session]:
+        return database.session_factory(open_engine(self.settings))
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.logs / f"{len(self.running)}-{arguments[0]}.log").open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "services.cli.app", *arguments],
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+            )
+        self.running.append(process)
+        return process
+
+    def publish(self, shape: Callable[[list[int]], list[NewProcess]], count: int) -> list[int]:
+        source = new_pids()
+        pids = [next(source) for _ in range(count)]
+        with self.sessions.begin() as session:
+            publishing.publish(session, shape(pids), site=self.settings.site)
+        return pids
+
+    def wait(self, condition: Callable[[Session], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        sessions = self.sessions
+        while time.monotonic() < deadline:
+            with sessions() as session:
+                if condition(session):
+                    return
+            time.sleep(0.05)
+        tails = "\n".join(f"{p.name}: {p.read_text()[-2000:]}" for p in sorted(self.logs.iterdir()))
+        pytest.fail(f"nothing more happened within {PATIENCE_S} s; the logs end with\n{tails}")
+
+
+def all_finished(session: Session) -> bool:
+    return session.scalar(select(func.count()).where(Process.status.not_in(FINISHED))) == 0
+
+
+@pytest.fixture(params=["embedded", pytest.param("servers", marks=pytest.mark.server)])
+def engine(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unique_site: str
+) -> Iterator[Engine]:
+    if request.param == "embedded":
+        urls = {"TIANYU_DATABASE_URL": f"sqlite:///{tmp_path / 'tianyu.db'}", "TIANYU_BROKER_URL": "local://"}
+    else:
+        urls = {
+            "TIANYU_DATABASE_URL": request.getfixturevalue("database_url"),
+            "TIANYU_BROKER_URL": request.getfixturevalue("broker_url"),
+        }
+    variables = urls | {
+        "TIANYU_SITE": unique_site,
+        "TIANYU_ROOT": str(tmp_path / "root"),
+        "TIANYU_LEASE_S": str(LEASE_S),
+        "TIANYU_SWEEP_S": "0.5",
+        "TIANYU_BACKOFF_S": "0.1",
+        "TIANYU_LOG_LEVEL": "DEBUG",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = load()
+    initialise(settings, open_engine(settings))
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    engine = Engine(settings, dict(os.environ), logs)
+    yield engine
+    for process in engine.running:
+        process.kill()
+        process.wait()
+
+
+def check(
+    pid: int, graph: int, *, seconds: float = 0.0, required: tuple[int, ...] = (), max_attempts: int = 5
+) -> NewProcess:
+    return NewProcess(
+        pid=pid,
+        graph_pid=graph,
+        command="check",
+        parameters=f'{{"seconds": {seconds}}}',
+        group="cpu",
+        observation_id=None,
+        required=required,
+        max_attempts=max_attempts,
+    )
+
+
+def layers(pids: list[int]) -> list[NewProcess]:
+    """A start, two layers of work, an end that needs all."""
+    width = (len(pids) - 2) // 2
+    first, a, b, last = pids[0], pids[1 : width + 1], pids[width + 1 : 2 * width + 1], pids[2 * width + 1]
+    return [
+        check(first, first),
+        *(check(pid, first, required=(first,), seconds=0.02) for pid in a),
+        *(check(pid, first, required=(above,), seconds=0.02) for pid, above in zip(b, a, strict=True)),
+        check(last, first, required=tuple(b)),
+    ]
+
+
+def assert_each_succeeded_once(engine: Engine, pids: list[int]) -> None:
+    with engine.sessions() as session:
+        ends = dict(session.execute(select(Process.pid, Process.status)).all())
+        assert ends == dict.fromkeys(pids, SUCCEEDED)
+        succeeded = session.execute(
+            select(ProcessAttempt.pid, func.count())
+            .where(ProcessAttempt.outcome == SUCCEEDED)
+            .group_by(ProcessAttempt.pid)
+        ).all()
+        assert dict(succeeded) == dict.fromkeys(pids, 1)
+        assert session.scalar(select(func.count()).select_from(Lease)) == 0
+
+
+def test_a_graph_runs_to_its_end(engine: Engine) -> None:
+    engine.start("manager")
+    engine.start("consumer", "--concurrency", "2")
+    pids = engine.publish(layers, 42)
+    engine.wait(all_finished)
+    assert_each_succeeded_once(engine, pids)
+    with engine.sessions() as session:
+        assert session.scalar(select(func.count()).where(ProcessAttempt.seconds > 0.0)) == len(pids)
+
+
+def test_killed_consumer_and_manager_lose_and_double_nothing(engine: Engine) -> None:
+    manager = engine.start("manager")
+    victim = engine.start("consumer")
+    pids = engine.publish(layers, 62)
+    engine.wait(lambda session: (session.scalar(select(func.count()).where(Process.status == SUCCEEDED)) or 0) > 5)
+    victim.kill()
+    manager.kill()
+    manager.wait()
+    engine.start("consumer")
+    engine.start("manager")
+    engine.wait(all_finished)
+    assert_each_succeeded_once(engine, pids)
+
+
+def test_killed_worker_costs_one_attempt_and_not_the_consumer(engine: Engine) -> None:
+    engine.start("manager")
+    consumer = engine.start("consumer")
+    pids = engine.publish(lambda pids: [check(pids[0], pids[0], seconds=2.0)], 1)
+    engine.wait(lambda session: session.scalar(select(func.count()).where(Process.status == "running")) == 1)
+    children = Path(f"/proc/{consumer.pid}/task/{consumer.pid}/children").read_text().split()
+    workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert workers
+    for pid in workers:
+        os.kill(int(pid), signal.SIGKILL)
+    engine.wait(all_finished)
+    assert_each_succeeded_once(engine, pids)
+    assert consumer.poll() is None
+    with engine.sessions() as session:
+        first = session.get_one(ProcessAttempt, (pids[0], 1))
+        assert (first.outcome, first.error_class) == ("failed", "transient")
+        assert "SIGKILL" in (first.error or "")
+
+
+def test_sigterm_finishes_the_current_process_and_leaves(engine: Engine) -> None:
+    engine.start("manager")
+    consumer = engine.start("consumer")
+    pids = engine.publish(lambda pids: [check(pid, pids[0], seconds=1.0) for pid in pids], 3)
+    engine.wait(lambda session: session.scalar(select(func.count()).where(Process.status == "running")) == 1)
+    consumer.terminate()
+    assert consumer.wait(30) == 0
+    with engine.sessions() as session:
+        states = [session.get_one(Process, pid).status for pid in pids]
+    assert states.count(SUCCEEDED) == 1
+    assert states.count("queued") == 2
+    engine.start("consumer", "--concurrency", "2")
+    engine.wait(all_finished)
+    assert_each_succeeded_once(engine, pids)
+
+
+def test_parameters_that_do_not_fit_fail_at_once_with_a_reason(engine: Engine) -> None:
+    engine.start("manager")
+    engine.start("consumer")
+    [pid] = engine.publish(
+        lambda pids: [
+            NewProcess(
+                pid=pids[0],
+                graph_pid=pids[0],
+                command="check",
+                parameters='{"second": 1}',
+                group="cpu",
+                observation_id=None,
+            )
+        ],
+        1,
+    )
+    engine.wait(all_finished)
+    with engine.sessions() as session:
+        process = session.get_one(Process, pid)
+        assert (process.status, process.attempt, process.error_class) == ("failed", 1, "configuration")
+        assert "second: Extra inputs are not permitted" in (process.error or "")
