@@ -1,6 +1,6 @@
 """Where a frame lies on the reference frame: the vote on offsets, then a similarity fitted to the matched stars."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -64,12 +64,12 @@ class Alignment:
     def to_frame(self, xy: Points) -> Points:
         """Frame coordinates float64[n, 2] of reference coordinates xy float64[n, 2]."""
         center = np.array([self.center_x, self.center_y])
-        return (xy - center) @ self.matrix.T + center + (self.dx, self.dy)
+        return np.asarray((xy - center) @ self.matrix.T + center + (self.dx, self.dy))
 
     def to_reference(self, xy: Points) -> Points:
         """Reference coordinates float64[n, 2] of frame coordinates xy float64[n, 2]."""
         center = np.array([self.center_x, self.center_y])
-        return (xy - center - (self.dx, self.dy)) @ np.linalg.inv(self.matrix).T + center
+        return np.asarray((xy - center - (self.dx, self.dy)) @ np.linalg.inv(self.matrix).T + center)
 
 
 def rotation_matrix(degrees: float) -> Points:
@@ -141,7 +141,7 @@ def _fit(a: Points, b: Points, start: Vote, shape: tuple[int, int]) -> Alignment
     x, y = _center(shape)
     found = Alignment(start.dx, start.dy, start.rotation, 1.0, float(x), float(y), FIRST_TOLERANCE, 0)
     tolerance = FIRST_TOLERANCE
-    tree = KDTree(b)
+    tree = _tree(b)
     used: tuple[int, ...] = ()
     for turn in range(FIT_ROUNDS):
         i, j = _matched(a, b, found, tolerance, tree)
@@ -168,9 +168,9 @@ def _least_squares(a: Points, b: Points, before: Alignment) -> Alignment:
         dot, cross = (p * q).sum(), (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum()
         rotation, scale = float(np.degrees(np.arctan2(cross, dot))), float(np.hypot(dot, cross) / (p**2).sum())
     shift = mean_b - center - scale * rotation_matrix(rotation) @ (mean_a - center)
-    fitted = Alignment(float(shift[0]), float(shift[1]), rotation, scale, *center.tolist(), 0.0, len(a))
-    rms = float(np.sqrt(((fitted.to_frame(a) - b) ** 2).sum(axis=1).mean()))
-    return Alignment(fitted.dx, fitted.dy, rotation, scale, fitted.center_x, fitted.center_y, rms, len(a))
+    dx, dy = shift.tolist()
+    fitted = replace(before, dx=dx, dy=dy, rotation=rotation, scale=scale, matches=len(a))
+    return replace(fitted, rms=float(np.sqrt(((fitted.to_frame(a) - b) ** 2).sum(axis=1).mean())))
 
 
 def _matched(
@@ -179,12 +179,18 @@ def _matched(
     """Indices of stars of a and b nearest to each other, one-to-one, within tolerance."""
     if not len(a) or not len(b):
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    distance, j = (tree or KDTree(b)).query(found.to_frame(a), distance_upper_bound=tolerance)
+    distance, j = (tree or _tree(b)).query(  # type: ignore[no-untyped-call]
+        found.to_frame(a), distance_upper_bound=tolerance
+    )
     i = np.flatnonzero(np.isfinite(distance))
     order = i[np.argsort(distance[i], kind="stable")]
     _, nearest = np.unique(j[order], return_index=True)
     i = np.sort(order[nearest])
     return i, np.asarray(j[i], np.intp)
+
+
+def _tree(xy: Points) -> KDTree:
+    return KDTree(xy)  # type: ignore[no-untyped-call]
 
 
 def _better_than_chance(found: Alignment, a: Points, b: Points, shape: tuple[int, int]) -> bool:
@@ -218,14 +224,12 @@ def _turn(found: Alignment, turn: float) -> Alignment:
     if turn == 0:
         return found
     rotation = (found.rotation + turn + 180) % 360 - 180
-    return Alignment(
-        -found.dx, -found.dy, rotation, found.scale, found.center_x, found.center_y, found.rms, found.matches
-    )
+    return replace(found, dx=-found.dx, dy=-found.dy, rotation=rotation)
 
 
 def _by_flux(stars: NDArray[Any]) -> NDArray[Any]:
     usable = stars[np.isfinite(stars["x"]) & np.isfinite(stars["y"])]
-    return usable[np.argsort(-usable["flux"], kind="stable")]
+    return np.asarray(usable[np.argsort(-usable["flux"], kind="stable")])
 
 
 def _positions(stars: NDArray[Any]) -> Points:

@@ -83,14 +83,14 @@ def _opposite_mean(flat: Floats, where: Indices, shape: tuple[int, ...], axis: i
     before, after = flat.take(where - step, mode="clip"), flat.take(where + step, mode="clip")
     # A neighbour far below the sky is a dead pixel and says nothing about a star's profile.
     usable = (place > 0) & (place < shape[axis] - 1) & (before > lowest) & (after > lowest)
-    return np.where(usable, 0.5 * (before + after), np.float32(np.nan))
+    return np.where(usable, (before + after) / 2, np.nan).astype(np.float32)
 
 
 def _ring_mean(flat: Floats, where: Indices, nx: int) -> Floats:
     total = np.zeros(where.size, np.float32)
     for step in (-nx - 1, -nx, -nx + 1, -1, 1, nx - 1, nx, nx + 1):
         total += flat.take(where + step, mode="clip")
-    return total / 8
+    return total / np.float32(8)
 
 
 def _frame_contrast(peak: Floats, ring: Floats, rms: float, ceiling: float) -> float:

@@ -1,6 +1,7 @@
 """Aperture fluxes at sub-pixel positions on frames that were never resampled."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import sep
@@ -38,7 +39,7 @@ class Apertures:
 
     def __post_init__(self) -> None:
         edges = (0.0, *self.radii)
-        if not self.radii or any(not low < high < np.inf for low, high in zip(edges, edges[1:], strict=False)):
+        if not self.radii or any(not low < high < np.inf for low, high in pairwise(edges)):
             raise UnusableDataError(f"aperture radii {self.radii} px: expected positive, ascending numbers")
         if not 0.0 < self.annulus[0] < self.annulus[1] < np.inf:
             raise UnusableDataError(f"sky annulus {self.annulus} px: expected 0 < inner < outer")

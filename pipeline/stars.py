@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 
-STAR_DTYPE = np.dtype(
-    [("x", "f8"), ("y", "f8"), ("flux", "f4"), ("peak", "f4"), ("fwhm", "f4"), ("ellipticity", "f4")]
-)
+STAR_DTYPE = np.dtype([("x", "f8"), ("y", "f8"), ("flux", "f4"), ("peak", "f4"), ("fwhm", "f4"), ("ellipticity", "f4")])
 
 DETECTION_SIGMA = 5.0  # sky rms of one pixel, reached by each pixel of a detection in the smoothed image
 MINIMUM_AREA = 5  # pixels of a detection
@@ -68,9 +66,11 @@ def find_stars(
     if not rms > 0:
         return np.empty(0, STAR_DTYPE)
     work = np.ascontiguousarray(image, dtype=np.float32)
-    mask = np.isnan(work)
-    mask = mask if mask.any() else None
-    objects = extract(work, threshold, err=rms, mask=mask, minarea=min_area, deblend_nthresh=DEBLEND_LEVELS, clean=False)
+    masked = np.isnan(work)
+    mask = masked if masked.any() else None
+    objects = extract(
+        work, threshold, err=rms, mask=mask, minarea=min_area, deblend_nthresh=DEBLEND_LEVELS, clean=False
+    )
     objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
     ellipticity = 1 - objects["b"] / objects["a"]
     worst = max(MAXIMUM_ELLIPTICITY, float(np.median(ellipticity)) + ELLIPTICITY_ALLOWANCE) if len(objects) else 1.0

@@ -1,10 +1,13 @@
 """Times of an observation: mid-exposure, and as seen from the barycentre of the solar system."""
 
+import warnings
+
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import EarthLocation, SkyCoord
 from astropy.time import Time
 from astropy.utils import iers
+from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import UnusableDataError
@@ -58,9 +61,11 @@ def bjd_tdb(
         site = EarthLocation.from_geocentric(0.0, 0.0, 0.0, unit=u.m)
     else:
         site = EarthLocation.from_geodetic(location[0] * u.deg, location[1] * u.deg, location[2] * u.m)
+    # Beyond its tables astropy warns of a polar motion it takes for the mean: nanoseconds here.
     offline = iers.conf.set_temp("auto_download", False)
     any_date = iers.conf.set_temp("iers_degraded_accuracy", "ignore")
-    with offline, any_date:
+    with offline, any_date, warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
         times = Time(jd_utc, format="jd", scale="utc", location=site)
         delay = times.light_travel_time(SkyCoord(ra_deg * u.deg, dec_deg * u.deg), ephemeris="builtin")
         return np.asarray((times.tdb + delay).jd, dtype=np.float64)

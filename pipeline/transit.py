@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
+from scipy import optimize
 
 from pipeline.errors import UnusableDataError
 from pipeline.statistics import robust_scatter
@@ -89,19 +89,25 @@ def fit_trapezoid(
     window = mid_time_window or duration_guess or span / 6.0
     durations = (duration_guess,) if duration_guess else tuple(share * span for share in TRIAL_SHARES)
     mids = mid_time_guess + window * np.linspace(-1.0, 1.0, TRIAL_MIDS)
+    problem = everything = _Problem(time[usable] - reference, flux[usable], error[usable], span)
+    solution = problem.best_start(mids - reference, durations)
     used = usable
-    problem = _Problem(time[used] - reference, flux[used], error[used], span)
-    start = problem.best_start(mids - reference, durations)
+    # The grid clips first: one wild point in the transit can turn a search from there into a spike on that point.
     for _ in range(MAX_CLIPS):
-        problem = _Problem(time[used] - reference, flux[used], error[used], span)
-        solution, covariance = problem.solve(start)
-        everywhere = _Problem(time[usable] - reference, flux[usable], error[usable], span)
-        deviation = everywhere.residuals_with(solution, problem.baseline(solution))
-        kept = usable.copy()
-        kept[usable] = np.abs(deviation) <= CLIP_SIGMA * robust_scatter(deviation[None])[0]
+        kept = _kept(everything, usable, problem, solution)
         if np.array_equal(kept, used) or kept.sum() < MIN_POINTS:
             break
-        used, start = kept, solution
+        used = kept
+        problem = _Problem(time[used] - reference, flux[used], error[used], span)
+        solution = problem.best_start(mids - reference, durations)
+    solution, covariance = problem.solve(solution)
+    for _ in range(MAX_CLIPS):
+        kept = _kept(everything, usable, problem, solution)
+        if np.array_equal(kept, used) or kept.sum() < MIN_POINTS:
+            break
+        used = kept
+        problem = _Problem(time[used] - reference, flux[used], error[used], span)
+        solution, covariance = problem.solve(solution)
     return _result(time, flux, used, reference, problem, solution, covariance)
 
 
@@ -151,13 +157,22 @@ class _Problem:
         high = np.array([MAX_DEPTH, self.x.max(), 2.0 * self.span, INGRESS_SHARES[1]])
         inside = np.clip(start, low + 1e-6 * (high - low), high - 1e-6 * (high - low))
         residuals: Callable[[NDArray[np.float64]], NDArray[np.float64]] = self.residuals
-        # Steps of the derivative reach over several points: between two of them the shape's corners do not move.
-        found = least_squares(
+        found = optimize.least_squares(  # type: ignore[operator]  # mypy takes it for its module
             residuals, inside, bounds=(low, high), x_scale=[0.01, 0.1 * self.span, 0.1 * self.span, 0.1]
         )
         degrees = max(1, self.x.size - 7)
         covariance = np.linalg.pinv(found.jac.T @ found.jac) * (2.0 * found.cost / degrees)
         return np.asarray(found.x, dtype=np.float64), covariance
+
+
+def _kept(
+    everything: _Problem, usable: NDArray[np.bool_], problem: _Problem, solution: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Usable points within CLIP_SIGMA robust sigma of the solution; bool[t]."""
+    deviation = everything.residuals_with(solution, problem.baseline(solution))
+    kept = usable.copy()
+    kept[usable] = np.abs(deviation) <= CLIP_SIGMA * robust_scatter(deviation[None])[0]
+    return kept
 
 
 def _result(

@@ -9,7 +9,7 @@ from sqlalchemy import case, distinct, func, select
 from sqlalchemy.orm import Session
 
 from schema.observing import Observation
-from schema.processes import FINISHED, SUCCEEDED, Process, ProcessAttempt
+from schema.processes import FAILED, SUCCEEDED, Process, ProcessAttempt
 from services.errors import ConfigurationError, DataError
 from services.steps import COMMANDS
 from services.steps.calibrate import CALIBRATE
@@ -23,7 +23,7 @@ class CommandCost:
 
     command: str
     processes: int
-    calls: int  # attempts: more than processes where some were tried again
+    calls: int  # attempts that ended: more than processes where some were tried again
     succeeded: int  # processes
     seconds: float
     cpu_seconds: float | None
@@ -74,7 +74,7 @@ class Report:
     finished_at: datetime
     elapsed_s: float
     running_s: float
-    finished_processes: int
+    finished_processes: int  # succeeded or failed; a skipped process never ran
     frames: int  # calibrated
 
     @property
@@ -181,12 +181,12 @@ def _workers(session: Session, graph_pid: int) -> int:
 
 
 def _counts(session: Session, graph_pid: int) -> dict[str, tuple[int, int, int]]:
-    """Processes, finished and succeeded ones of each command."""
+    """Of each command: all processes, those that worked to their end, and those that succeeded."""
     rows = session.execute(
         select(
             Process.command,
             func.count(),
-            func.sum(case((Process.status.in_(FINISHED), 1), else_=0)),
+            func.sum(case((Process.status.in_((SUCCEEDED, FAILED)), 1), else_=0)),
             func.sum(case((Process.status == SUCCEEDED, 1), else_=0)),
         )
         .where(Process.graph_pid == graph_pid)
@@ -200,7 +200,7 @@ def _costs(session: Session, graph_pid: int, counts: dict[str, tuple[int, int, i
     sums = session.execute(
         select(
             Process.command,
-            func.count(),
+            func.count(ProcessAttempt.finished_at),
             func.sum(ProcessAttempt.seconds),
             func.sum(ProcessAttempt.cpu_seconds),
             func.max(ProcessAttempt.max_rss_bytes),

@@ -288,9 +288,9 @@ def _list_running(session: Session, found: dict[int, _Found]) -> None:
         .where(Process.status == RUNNING)
         .order_by(ProcessAttempt.started_at, Process.pid)
     )
-    for observation, graph_pid, *facts in rows:
+    for observation, graph_pid, pid, command, attempt, worker, host, since in rows:
         if observation in found and graph_pid == found[observation].graph_pid:
-            found[observation].running.append(Running(*facts))
+            found[observation].running.append(Running(pid, command, attempt, worker, host, since))
 
 
 def _assemble(row: Any, found: _Found) -> ObservationStatus:

@@ -7,8 +7,8 @@ from pipeline.relative.light_curves import RelativeLightCurves
 
 __all__ = [
     "Candidates",
-    "Relaxation",
     "RelativeLightCurves",
+    "Relaxation",
     "calibrate_ensemble",
     "calibrate_grouped",
     "reference_candidates",

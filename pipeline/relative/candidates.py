@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from pipeline.flags import Flag
 from pipeline.relative.light_curves import check_light_curves
 
-ENOUGH_CANDIDATES = 6  # the smallest reference group of the Tianyu paper
+FEWEST_CANDIDATES = 6  # the smallest reference group of the Tianyu paper
+WANTED_SHARE = 0.1  # of the stars that could serve at all: 7 flawless of 400 make a worse mean than 180 nearly so
+WANTED_CANDIDATES = 50  # are enough in any field
 MIN_GAIA_RATIO = 1.5  # distance of the second nearest over that of the nearest Gaia source
 SPOILED = int(Flag.SATURATED | Flag.EDGE | Flag.BAD_PIXEL | Flag.NO_SKY)
 SPOILED_AND_RARE = 0.1  # share of good epochs that may be flagged once that is relaxed
@@ -19,7 +21,7 @@ PRESENT_AT_ALL = 0.5
 
 
 class Relaxation(IntEnum):
-    """How far the rules had to be relaxed to find ENOUGH_CANDIDATES; each step includes those before it."""
+    """How far the rules had to be relaxed to find enough candidates; each step includes those before it."""
 
     NONE = 0
     RARE_FLAGS = 1  # a flag (bad pixel, edge, saturation, no sky) in up to a tenth of the good epochs
@@ -48,8 +50,9 @@ def reference_candidates(
 
     A candidate is measured with positive flux and without a bad flag in every good epoch; its nearest other source is
     at least as far as that of the median source; it was never blended, is no Gaia variable, and where Gaia is known
-    its second nearest Gaia source is 1.5 times as far as its nearest. With fewer than ENOUGH_CANDIDATES, the rules
-    give way in the order of `Relaxation` until there are enough; Gaia variables are never let in.
+    its second nearest Gaia source is 1.5 times as far as its nearest. With fewer than a tenth of the stars that could
+    serve at all (at least 6, at most 50), the rules give way in the order of `Relaxation` until there are enough;
+    Gaia variables are never let in.
 
     Args:
         flux: float64[n, t], raw flux in one aperture, NaN where missing.
@@ -80,20 +83,21 @@ def reference_candidates(
         Relaxation.RARE_GAPS: constant & (present >= PRESENT_OFTEN) & (spoiled <= SPOILED_AND_RARE),
         Relaxation.ALL: constant & (present >= PRESENT_AT_ALL),
     }
-    enough = next((step for step, mask in steps.items() if mask.sum() >= ENOUGH_CANDIDATES), None)
-    if enough is None:
-        # In a poor field the strictest rules that give all the stars there are.
-        most = steps[Relaxation.ALL].sum()
-        enough = next(step for step, mask in steps.items() if mask.sum() == most)
-    return Candidates(steps[enough], enough)
+    number = {step: int(mask.sum()) for step, mask in steps.items()}
+    most = number[Relaxation.ALL]
+    # A poor field gives all the stars there are, by the strictest rules that do.
+    wanted = min(most, max(FEWEST_CANDIDATES, min(WANTED_CANDIDATES, round(WANTED_SHARE * most))))
+    step = next(step for step in Relaxation if number[step] >= wanted)
+    return Candidates(steps[step], step)
 
 
 def _isolated(xy: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether the nearest other source is at least as far as that of the median source; bool[n]."""
     distance = np.zeros(len(xy))
     known = np.isfinite(xy).all(axis=1)
-    if known.any():
-        nearest, _ = cKDTree(xy[known]).query(xy[known], k=[2])  # the first is the source itself
+    if bool(known.any()):
+        tree = KDTree(xy[known])  # type: ignore[no-untyped-call]
+        nearest, _ = tree.query(xy[known], k=[2])  # type: ignore[no-untyped-call]  # the first is the source itself
         distance[known] = nearest[:, 0]
-        return np.asarray(known & (distance >= np.median(distance[known])))
-    return known
+        known &= distance >= np.median(distance[known])
+    return np.asarray(known, dtype=np.bool_)

@@ -13,6 +13,8 @@ MAX_ITERATIONS = 20
 CONVERGED = 0.01  # largest relative change of a variance
 MIN_EPOCHS = 5  # good values a star needs for its own scatter to mean anything; else its quoted errors are believed
 OUTLIER_SIGMA = 5.0
+MIN_VARIANCE = 1e-12  # relative; 1 ppm of scatter, below which no photometry goes and weights would overflow
+MIN_OTHERS = 1e-9  # of a total weight of 1: what rounding leaves of the others' weight where there are none
 
 
 def calibrate_ensemble(
@@ -77,14 +79,12 @@ class _Ensemble:
         level: NDArray[np.float64],
     ) -> None:
         self.value, self.noise, self.used, self.level = value, noise, used, level
-        self.variance = np.zeros(len(level))
+        quoted = np.square(noise).sum(axis=1) / np.maximum(used.sum(axis=1), 1) / level**2
+        self.variance = np.maximum(quoted, MIN_VARIANCE)
         self._sum()
 
     def _sum(self) -> None:
         """Sums over the members per epoch: weighted flux, weight, and variance of the weighted flux."""
-        if not self.variance.any():
-            quoted = np.square(self.noise).sum(axis=1) / np.maximum(self.used.sum(axis=1), 1) / self.level**2
-            self.variance = np.maximum(quoted, np.finfo(np.float64).tiny)
         weight = 1.0 / self.variance
         self.weight = weight / weight.sum()
         scaled = self.weight / self.level
@@ -100,8 +100,7 @@ class _Ensemble:
         """The mean of all other members for each of these, and its variance; float64[b, t], NaN without one."""
         scaled = (self.weight[rows] / self.level[rows])[:, None] * self.used[rows]
         weight = self.weight_sum - self.weight[rows, None] * self.used[rows]
-        alone = weight <= 1e-9  # of a total of 1: rounding of the subtraction
-        weight[alone] = np.nan
+        weight[weight <= MIN_OTHERS] = np.nan
         mean = (self.flux_sum - scaled * self.value[rows]) / weight
         variance = np.maximum(self.variance_sum - np.square(scaled * self.noise[rows]), 0.0) / weight**2
         return mean, variance
@@ -110,7 +109,7 @@ class _Ensemble:
         """Iterate levels and variances until no variance changes by more than CONVERGED."""
         for _ in range(MAX_ITERATIONS):
             before = self.variance.copy()
-            others = np.maximum(self.weight.sum() - self.weight, 1e-9) / (self.weight * self.variance)
+            others = np.maximum(1.0 - self.weight, MIN_OTHERS) / (self.weight * self.variance)
             for rows in _blocks(*self.value.shape):
                 self._improve(rows, good, 1.0 / others[rows])
             self._sum()
@@ -132,7 +131,7 @@ class _Ensemble:
         scatter = np.square(relative).sum(axis=1) / divisor - mean**2
         fit = (count > 0) & (mean > 0)
         mean = np.where(fit, mean, 1.0)
-        least = np.maximum(quoted.sum(axis=1) / divisor / mean**2, np.finfo(np.float64).tiny)
+        least = np.maximum(quoted.sum(axis=1) / divisor / mean**2, MIN_VARIANCE)
         own = scatter * divisor / np.maximum(divisor - 1, 1) / mean**2 - brought
         new = np.where(fit & (count >= MIN_EPOCHS), np.maximum(own, least), least)
         self.level[rows] *= mean

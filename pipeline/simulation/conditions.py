@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.simulation.night import SECONDS_PER_DAY, SMALLEST_FWHM, NightSpec
+from pipeline.simulation.checks import SMALLEST_FWHM
+from pipeline.simulation.night import SECONDS_PER_DAY, NightSpec
 
 LOWEST_ALTITUDE_DEG = 10.0  # lower, the airmass formula and every telescope give up
 CLOUD_GLOW = 0.5  # an opaque cloud brightens the sky by this fraction
@@ -48,8 +49,8 @@ def draw_conditions(spec: NightSpec, rng: np.random.Generator) -> FrameTable:
     """
     n = spec.n_frames
     index = np.arange(n)
-    progress = index / max(n - 1, 1)
-    jd_mid = spec.start_jd + (index * spec.cadence_s + spec.exposure_s / 2) / SECONDS_PER_DAY
+    progress: Floats = index / np.float64(max(n - 1, 1))
+    jd_mid = spec.start_jd + (index * np.float64(spec.cadence_s) + spec.exposure_s / 2) / SECONDS_PER_DAY
     walk = rng.normal(0, spec.drift_walk, (2, n))
     walk[:, 0] = 0
     dx, dy = np.outer(spec.drift, progress) + np.cumsum(walk, axis=1)

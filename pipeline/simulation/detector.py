@@ -17,7 +17,7 @@ Image = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Detector:
-    """Fixed patterns, each float32[ny, nx]: ``bias`` in ADU, ``dark`` in electrons per second, ``response`` (about 1)."""
+    """Fixed patterns, each float32[ny, nx]: ``bias`` in ADU, ``dark`` in electrons per second, ``response`` about 1."""
 
     bias: Image
     dark: Image
@@ -56,9 +56,8 @@ def read_out(expected: Image, detector: Detector, spec: NightSpec, rng: np.rando
 
 def _response(spec: NightSpec, rng: np.random.Generator) -> Image:
     ny, nx = spec.shape
-    y = np.linspace(-1, 1, ny, dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, nx, dtype=np.float32)
-    response = 1 - np.float32(spec.vignetting) * (x**2 + y**2) / 2
+    y, x = np.linspace(-1, 1, ny)[:, None] ** 2, np.linspace(-1, 1, nx) ** 2
+    response = (1 - spec.vignetting * (x + y) / 2).astype(np.float32)
     response *= 1 + np.float32(spec.pixel_response_rms) * rng.standard_normal(spec.shape, dtype=np.float32)
     for _ in range(spec.n_dust):
         _add_dust(response, rng.uniform(*DUST_RADIUS), rng.uniform(0, nx), rng.uniform(0, ny), spec.dust_depth)

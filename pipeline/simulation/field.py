@@ -13,6 +13,7 @@ from pipeline.simulation.variables import BINARY, CONSTANT, FLARE, MODELS, PULSA
 
 BORDER_FWHM = 10.0  # stars are laid out this far beyond what any frame sees: their wings reach in
 VARIABLE_MARGIN = 20.0  # pixels that variables keep from the border, so that their sky is measured too
+ISOLATION_FWHM = 6.0  # from a variable to its nearest neighbour: no aperture mixes their light
 VARIABLE_STEP_MAG = 0.5  # variables are 1, 1.5, 2, … magnitudes fainter than the brightest stars
 VARIABLE_STEPS = 6  # then again from 1
 PLACEMENT_TRIES = 200  # a star, before the field is called full
@@ -60,7 +61,7 @@ def draw_stars(spec: NightSpec, frames: FrameTable, rng: np.random.Generator) ->
         *repeat(BINARY, spec.n_binaries),
         *repeat(FLARE, spec.n_flares),
     ]
-    for k, star in enumerate(_most_seen(x, y, frames, spec.shape, len(wanted), rng)):
+    for k, star in enumerate(_best_placed(x, y, spec, frames, rng)[: len(wanted)]):
         kind[star] = wanted[k]
         mag[star] = spec.mag_min + 1 + VARIABLE_STEP_MAG * (k % VARIABLE_STEPS)
         parameters[:, star] = draw_parameters(wanted[k], spec, rng)
@@ -81,7 +82,7 @@ def _place(spec: NightSpec, frames: FrameTable, rng: np.random.Generator) -> tup
     """Uniform positions, one after the other, each as far from the others as wanted."""
     ny, nx = spec.shape
     corners = np.array([[-0.5, nx - 0.5, -0.5, nx - 0.5], [-0.5, -0.5, ny - 0.5, ny - 0.5]])
-    seen = np.array([to_reference(*corners, frames, i, spec.shape) for i in range(spec.n_frames)])
+    seen = np.array([to_reference(corners[0], corners[1], frames, i, spec.shape) for i in range(spec.n_frames)])
     border = BORDER_FWHM * spec.mean_fwhm
     low, high = seen.min(axis=(0, 2)) - border, seen.max(axis=(0, 2)) + border
     n = round(spec.n_stars * float(np.prod(high - low)) / (ny * nx))
@@ -100,15 +101,17 @@ def _place(spec: NightSpec, frames: FrameTable, rng: np.random.Generator) -> tup
     return placed[:, 0], placed[:, 1]
 
 
-def _most_seen(
-    x: Floats, y: Floats, frames: FrameTable, shape: tuple[int, int], count: int, rng: np.random.Generator
+def _best_placed(
+    x: Floats, y: Floats, spec: NightSpec, frames: FrameTable, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """The ``count`` stars that are in view on most frames, in random order among equals."""
-    ny, nx = shape
-    seen = np.zeros(x.size)
-    for i in range(frames.index.size):
-        u, v = to_frame(x, y, frames, i, shape)
-        inside = (np.minimum(u, nx - 1 - u) > VARIABLE_MARGIN) & (np.minimum(v, ny - 1 - v) > VARIABLE_MARGIN)
-        seen += inside
-    order = np.argsort(rng.uniform(size=x.size) - seen)
-    return order[:count]
+    """All stars, those in view on most frames first; among equals the isolated ones, then in random order."""
+    ny, nx = spec.shape
+    rank = rng.uniform(0, 0.5, x.size)
+    for i in range(spec.n_frames):
+        u, v = to_frame(x, y, frames, i, spec.shape)
+        rank -= (np.minimum(u, nx - 1 - u) > VARIABLE_MARGIN) & (np.minimum(v, ny - 1 - v) > VARIABLE_MARGIN)
+    for k in range(x.size):
+        # The second smallest distance: the smallest is the star's own.
+        neighbour = np.partition((x - x[k]) ** 2 + (y - y[k]) ** 2, 1)[1] if x.size > 1 else np.inf
+        rank[k] += 0.5 * (neighbour < (ISOLATION_FWHM * spec.mean_fwhm) ** 2)
+    return np.argsort(rank)

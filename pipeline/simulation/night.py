@@ -1,21 +1,14 @@
 """What a simulated night is: every number of the sky, the camera and the weather, with its unit."""
 
-import math
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
-from types import MappingProxyType
 
 import numpy as np
 
-from pipeline.errors import UnusableDataError
+from pipeline.simulation.checks import check
 
 SECONDS_PER_DAY = 86400.0
 ADC_MAX = 65535  # ADU, of a 16-bit converter
-SMALLEST_SIDE = 32  # pixels: room for one star and its sky
-SMALLEST_FWHM = 1.0  # pixels: a narrower star is not resolved by the rendering (nor by a camera)
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,31}")  # target and filter become parts of file names
 
 
 class Stream(IntEnum):
@@ -124,11 +117,7 @@ class NightSpec:
     seed: int = 20171220
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            _check_field(field.name, getattr(self, field.name))
-        for name, good, expected in _relations(self):
-            if not good:
-                raise UnusableDataError(f"{name} is {getattr(self, name)!r}, expected {expected}: correct it")
+        check(self)
 
     @property
     def mean_fwhm(self) -> float:
@@ -158,74 +147,3 @@ class NightSpec:
     def generator(self, stream: Stream, index: int = 0) -> np.random.Generator:
         """The generator of one frame of one stream: the same in whatever order frames are rendered."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(int(stream), index)))
-
-
-# What may be zero or negative; every other number is at least zero.
-_SIGNED = frozenset(
-    ["dec_deg", "latitude_deg", "longitude_deg", "elevation_m", "mag_min", "mag_max", "mag_slope", "zero_point"]
-    + ["sky_mag", "seeing_change", "drift", "rotation_deg", "ccd_temperature_c", "sky_gradient"]
-)
-_POSITIVE = frozenset(["n_frames", "exposure_s", "gain", "full_well", "pixel_scale", "seeing", "flat_exposure_s"])
-_FRACTIONS = frozenset(
-    ["hot_pixel_fraction", "vignetting", "dust_depth", "cloudy_fraction", "cloud_transparency", "seeing_jitter"]
-    + ["pixel_response_rms", "transparency_jitter"]
-)
-
-
-def _check_field(name: str, value: object) -> None:
-    if isinstance(value, str):
-        if not NAME.fullmatch(value):
-            raise UnusableDataError(f"{name} is {value!r}, expected letters, digits, '_', '+' and '-' (at most 32)")
-        return
-    numbers = value if isinstance(value, tuple) else (value,)
-    if not all(isinstance(v, int | float) and math.isfinite(v) for v in numbers):
-        raise UnusableDataError(f"{name} is {value!r}, expected finite numbers: correct it")
-    if name not in _SIGNED and min(numbers) < 0:
-        raise UnusableDataError(f"{name} is {value!r}, expected nothing below zero: correct it")
-    if name in _POSITIVE and min(numbers) <= 0:
-        raise UnusableDataError(f"{name} is {value!r}, expected more than zero: correct it")
-    if name in _FRACTIONS and max(numbers) > 1:
-        raise UnusableDataError(f"{name} is {value!r}, expected a fraction between 0 and 1: correct it")
-
-
-def _relations(spec: NightSpec) -> list[tuple[str, bool, str]]:
-    narrowest = min(spec.seeing, spec.seeing + spec.seeing_change) / spec.pixel_scale
-    return [
-        ("shape", len(spec.shape) == 2 and min(spec.shape) >= SMALLEST_SIDE, f"(ny, nx) from {SMALLEST_SIDE} pixels"),
-        ("drift", len(spec.drift) == 2, "(x, y) in pixels"),
-        ("cadence_s", spec.cadence_s >= spec.exposure_s, f"no less than exposure_s, {spec.exposure_s}"),
-        ("mag_max", spec.mag_max > spec.mag_min, f"more than mag_min, {spec.mag_min}"),
-        ("psf_beta", spec.psf_beta > 1, "more than 1, or a star's light has no finite sum"),
-        ("seeing", narrowest >= SMALLEST_FWHM, f"FWHM from {SMALLEST_FWHM} pixel on, not {narrowest:.2f}, all night"),
-        ("n_stars", spec.n_stars >= spec.n_variables, f"at least the {spec.n_variables} variables (n_transits, …)"),
-        ("bias_level", spec.bias_level < ADC_MAX, f"less than {ADC_MAX} ADU"),
-        ("dec_deg", abs(spec.dec_deg) <= 90, "-90 to 90"),
-        ("latitude_deg", abs(spec.latitude_deg) <= 90, "-90 to 90"),
-    ]
-
-
-PRESETS: Mapping[str, NightSpec] = MappingProxyType(
-    {
-        "demo": NightSpec(),
-        # A survey telescope's frames for three hours: 1,300 stars in view, 2 GB of files.
-        "night": NightSpec(
-            shape=(2048, 2048),
-            n_frames=240,
-            n_stars=1300,
-            ra_deg=20.0,
-            drift=(60.0, -35.0),
-            n_transits=2,
-            n_pulsators=4,
-            n_binaries=2,
-            n_flares=2,
-            n_dead_columns=3,
-            n_dust=20,
-            n_smeared=3,
-            n_trails=6,
-            cosmic_rays=60.0,
-            n_bias=10,
-            n_dark=10,
-            n_flat=10,
-        ),
-    }
-)

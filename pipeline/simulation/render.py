@@ -40,7 +40,7 @@ def render_light(truth: Truth, i: int, detector: Detector, rng: np.random.Genera
     """Light frame ``i`` uint16[ny, nx]."""
     spec, frames = truth.spec, truth.frames
     expected = _expected_stars(truth, i, rng)
-    ny, nx = spec.shape
+    nx = spec.shape[1]
     slope = np.float32(spec.sky_gradient) * (np.arange(nx, dtype=np.float32) / nx - np.float32(0.5))
     expected += np.float32(frames.sky[i] * spec.exposure_s) * np.maximum(1 + slope, 0)
     if frames.has_trail[i]:

@@ -55,7 +55,7 @@ def _stamp_radius(flux: Floats, fwhm: float, beta: float) -> NDArray[np.int64]:
     peak = np.maximum(flux, STAMP_EDGE) * (beta - 1) / (np.pi * alpha**2)
     radius = np.clip(alpha * (peak / STAMP_EDGE) ** (0.5 / beta), MIN_RADIUS, MAX_RADIUS)
     step = np.ceil(np.log(radius / MIN_RADIUS) / np.log(RADIUS_STEP))
-    return np.ceil(MIN_RADIUS * RADIUS_STEP**step).astype(np.int64)
+    return np.asarray(np.ceil(MIN_RADIUS * RADIUS_STEP**step), dtype=np.int64)
 
 
 def _moffat(dx: Floats, dy: Floats, flux: Floats, radius: int, fwhm: float, beta: float) -> Image:
@@ -73,7 +73,7 @@ def _moffat(dx: Floats, dy: Floats, flux: Floats, radius: int, fwhm: float, beta
     profile += profile * t * (np.float32(beta + 1) * s * t - 1) * curvature
     stamps = profile.reshape(n, size, SUBPIXELS, size, SUBPIXELS).sum(axis=(2, 4), dtype=np.float32)
     scale = flux * (beta - 1) / (np.pi * alpha**2 * SUBPIXELS**2)
-    return stamps * scale.astype(np.float32)[:, None, None]
+    return np.asarray(stamps * scale[:, None, None], dtype=np.float32)
 
 
 def _add(image: Image, stamp: Image, left: int, top: int) -> None:

@@ -38,7 +38,7 @@ def ingest(
     out.print(table)
     if result.known:
         note(f"{result.known} files were registered before")
-    for line in dict.fromkeys(result.notes):
+    for line in result.notes:
         note(line)
     for file, reason in result.rejected:
         note(f"rejected {file!r}: {reason}")

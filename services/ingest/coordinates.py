@@ -28,8 +28,8 @@ _SEXAGESIMAL = re.compile(
     re.ASCII,
 )
 _WEST_POSITIVE = re.compile(r"west[^,;]*(\+|positive)|(\+|positive)[^,;]*west")
-_WEST_NEGATIVE = re.compile(
-    r"west[^,;]*(-|negative)|(-|negative)[^,;]*west|east[^,;]*(\+|positive)|(\+|positive).*east"
+_EAST_POSITIVE = re.compile(
+    r"west[^,;]*negative|negative[^,;]*west|west (is |= ?)?-|east[^,;]*(\+|positive)|(\+|positive)[^,;]*east"
 )
 
 
@@ -104,7 +104,7 @@ def site(
 
 
 def _says_west(comment: str) -> bool:
-    if _WEST_NEGATIVE.search(comment):
+    if _EAST_POSITIVE.search(comment):
         return False
     return "west" in comment and ("east" not in comment or _WEST_POSITIVE.search(comment) is not None)
 

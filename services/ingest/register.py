@@ -87,7 +87,6 @@ def stored_path(path: Path, root: Path) -> str:
 def register(session: Session, folder: Folder, *, site: str, root: Path) -> Ingest:
     """Insert what is new; files registered before are counted and left alone."""
     registrar = _Registrar(session, images.site_id_of(session, site), root)
-    result = registrar.result
     for path, reason in folder.unreadable:
         registrar.reject(path, reason)
     frames = []
@@ -101,8 +100,7 @@ def register(session: Session, folder: Folder, *, site: str, root: Path) -> Inge
     duplicates = {duplicate.path: reason for _, duplicate, reason in find_duplicates(frames)}
     for key, members in group(frames).items():
         registrar.observation(key, members, duplicates)
-    result.observations.sort(key=lambda observation: observation.observation_id)
-    return result
+    return registrar.finish()
 
 
 class _Registrar:
@@ -113,6 +111,7 @@ class _Registrar:
         self._site_id = site_id
         self._root = root
         self.result = Ingest()
+        self._notes: Counter[str] = Counter()
 
     def _get_or_add(self, model: Any, key: dict[str, Any], **more: Any) -> Any:
         """The row with this unique key, made when it is missing."""
@@ -139,6 +138,12 @@ class _Registrar:
             self.result.rejected.append((text, reason))
             log.warning("file rejected", file=text, reason=reason)
 
+    def finish(self) -> Ingest:
+        """The result; a note that many frames share is one line."""
+        self.result.observations.sort(key=lambda observation: observation.observation_id)
+        self.result.notes = [f"{count} frames: {note}" for note, count in self._notes.items()]
+        return self.result
+
     def observation(self, key: ObservationKey, frames: Sequence[FrameFacts], duplicates: dict[Path, str]) -> None:
         """Register the frames of one observation."""
         new = [(frame, path) for frame in frames if not self._is_known(path := stored_path(frame.path, self._root))]
@@ -158,7 +163,7 @@ class _Registrar:
                 rejected += 1
                 self.result.rejected.append((path, reason))
                 log.warning("frame rejected", file=path, reason=reason)
-            self.result.notes += [f"{path}: {note}" for note in frame.notes]
+            self._notes.update(frame.notes)
         self.result.observations.append(IngestedObservation(observation.observation_id, key, len(new), rejected))
 
     def _observation_row(self, key: ObservationKey, frames: Sequence[FrameFacts]) -> Observation:

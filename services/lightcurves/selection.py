@@ -45,13 +45,18 @@ class ObservationFacts:
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """One source: its place in the sky's template (0-based pixels) and, where solved, on the celestial sphere."""
+    """One source: its place in the sky's template (0-based pixels) and, where solved, on the celestial sphere.
+
+    ``own_x, own_y`` is its place in the observation's own template, which differs when another night defined the sky.
+    """
 
     source_id: int
     x: float
     y: float
     ra_deg: float | None
     dec_deg: float | None
+    own_x: float
+    own_y: float
 
 
 def _observations() -> Any:
@@ -113,6 +118,7 @@ def find_source(
     *,
     source_id: int | None = None,
     xy: tuple[float, float] | None = None,
+    own_xy: tuple[float, float] | None = None,
     radec: tuple[float, float] | None = None,
     xy_tolerance_px: float = XY_TOLERANCE_PX,
     radec_tolerance_arcsec: float = RADEC_TOLERANCE_ARCSEC,
@@ -124,22 +130,27 @@ def find_source(
         observation: sources that it did not measure are not considered.
         source_id: id in table ``source``.
         xy: pixels of the sky's template, 0-based, as in view ``source_catalog``.
+        own_xy: pixels of the observation's own template, 0-based, as on its plot of the stack.
         radec: right ascension and declination, degrees.
-        xy_tolerance_px: how far from ``xy`` the source may lie.
+        xy_tolerance_px: how far from ``xy`` or ``own_xy`` the source may lie.
         radec_tolerance_arcsec: how far from ``radec`` the source may lie.
 
     Raises:
         ConfigurationError: there is no such source, none within the tolerance, or no celestial coordinates.
         DataError: the observation has no sources yet.
     """
-    if sum(given is not None for given in (source_id, xy, radec)) != 1:
+    if sum(given is not None for given in (source_id, xy, own_xy, radec)) != 1:
         raise ConfigurationError("a source is chosen by its id, by x,y or by ra,dec: give exactly one of the three")
     sources = _sources(session, observation)
     name = f"observation {observation.observation_id} ({observation.title})"
     if not sources:
         raise DataError(f"{name} has no sources yet: `tianyu status {observation.observation_id}` shows how far it is")
     if xy is not None:
-        return _nearest_by_pixels(sources, _finite(xy, "x,y"), xy_tolerance_px, name)
+        places = [(source.x, source.y) for source in sources]
+        return _nearest_by_pixels(sources, places, _finite(xy, "x,y"), xy_tolerance_px, name)
+    if own_xy is not None:
+        places = [(source.own_x, source.own_y) for source in sources]
+        return _nearest_by_pixels(sources, places, _finite(own_xy, "x,y"), xy_tolerance_px, name)
     if radec is not None:
         return _nearest_by_radec(sources, _finite(radec, "ra,dec"), radec_tolerance_arcsec, name)
     for source in sources:
@@ -154,7 +165,15 @@ def find_source(
 def _sources(session: Session, observation: ObservationFacts) -> list[SourceFacts]:
     """Sources that the observation's graph detected, in order of id."""
     rows = session.execute(
-        select(Source.source_id, Source.x, Source.y, Source.ra_deg, Source.dec_deg)
+        select(
+            Source.source_id,
+            Source.x,
+            Source.y,
+            Source.ra_deg,
+            Source.dec_deg,
+            SourcePosition.x,
+            SourcePosition.y,
+        )
         .join(SourcePosition, SourcePosition.source_id == Source.source_id)
         .join(Process, Process.pid == SourcePosition.pid)
         .where(Process.graph_pid == observation.graph_pid, Process.command == DETECT.command)
@@ -170,16 +189,20 @@ def _finite(pair: tuple[float, float], name: str) -> tuple[float, float]:
 
 
 def _nearest_by_pixels(
-    sources: Sequence[SourceFacts], xy: tuple[float, float], tolerance: float, name: str
+    sources: Sequence[SourceFacts],
+    places: Sequence[tuple[float, float]],
+    xy: tuple[float, float],
+    tolerance: float,
+    name: str,
 ) -> SourceFacts:
-    distance = np.hypot([s.x - xy[0] for s in sources], [s.y - xy[1] for s in sources])
+    distance = np.hypot(*(np.array(places) - xy).T)
     best = int(np.argmin(distance))
     if distance[best] > tolerance:
         near = sources[best]
         raise ConfigurationError(
             f"{name} has no source within {tolerance:g} px of ({xy[0]:g}, {xy[1]:g}): the nearest, source "
-            f"{near.source_id} at ({near.x:.2f}, {near.y:.2f}), is {distance[best]:.1f} px away; pixels are 0-based, "
-            "of the sky's template"
+            f"{near.source_id} at ({places[best][0]:.2f}, {places[best][1]:.2f}), is {distance[best]:.1f} px away; "
+            "pixels are 0-based, of the template"
         )
     return sources[best]
 

@@ -1,9 +1,9 @@
 """`align`: where the reference's pixels lie on one frame."""
 
-from pipeline.alignment import Alignment, align, identity
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from pipeline.alignment import Alignment, align
 from schema.images import Image
 from schema.queries import images
 from services.errors import DataError
@@ -26,7 +26,7 @@ def alignment_of(image: Image) -> Alignment:
     """
     if image.dx is None or image.dy is None:
         raise DataError(f"image {image.image_id} ({image.path}) is not aligned")
-    centre = identity((image.ny or 0, image.nx or 0))
+    centre = Alignment.identity((image.ny or 0, image.nx or 0))
     return Alignment(
         dx=image.dx,
         dy=image.dy,
@@ -48,7 +48,7 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
         raise DataError(f"process {context.pid}: its image or its reference is gone; publish the observation again")
     shape = (image.ny or 0, image.nx or 0)
     if image.image_id == reference.image_id:
-        found = identity(shape)
+        found = Alignment.identity(shape)
     else:
         found = align(
             context.images.read_extra(reference.path, STARS), context.images.read_extra(image.path, STARS), shape

@@ -5,19 +5,25 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pipeline.relative.candidates import reference_candidates
-from pipeline.relative.ensemble import calibrate_ensemble
-from pipeline.relative.grouped import calibrate_grouped
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from pipeline.relative import RelativeLightCurves
+from pipeline.relative import (
+    RelativeLightCurves,
+    Relaxation,
+    calibrate_ensemble,
+    calibrate_grouped,
+    reference_candidates,
+)
 from schema.observing import Observation
 from schema.photometry import ReferenceStar
 from schema.queries.measurements import flux_matrix, insert_relative_fluxes, insert_rows, none_for_nan
 from services.errors import DataError
+from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.light_curves import GraphAxes, graph_axes
+
+log = get_logger("calibrate_relative")
 
 
 class CalibrateRelativeParameters(Parameters):
@@ -51,8 +57,7 @@ def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
                 f"process {context.pid}: observation {context.observation_id} has no good frame with sources"
             )
         curves = {aperture: _calibrate(session, axes, aperture, parameters.method) for aperture in axes.apertures}
-    measured = np.isfinite(np.stack([c.flux for c in curves.values()])).any()
-    if not measured:
+    if not any(np.isfinite(curve.flux).any() for curve in curves.values()):
         raise DataError(
             f"process {context.pid}: no star of observation {context.observation_id} could be calibrated by "
             f"{parameters.method}: at least two stars must be measured on the same good frames"
@@ -76,7 +81,9 @@ def _calibrate(session: Session, axes: GraphAxes, aperture: int, method: str) ->
     candidates = reference_candidates(
         flux, error, flag, axes.xy, axes.good, gaia_variable=axes.gaia_variable, gaia_ratio=axes.gaia_ratio
     )
-    return METHODS[method](flux, error, axes, candidates, axes.good)
+    if candidates.relaxation is not Relaxation.NONE:
+        log.warning("rules for reference stars relaxed", aperture=aperture, step=candidates.relaxation.name)
+    return METHODS[method](flux, error, axes, candidates.mask, axes.good)
 
 
 def _write(session: Session, pid: int, method: str, aperture: int, axes: GraphAxes, curve: RelativeLightCurves) -> None:

@@ -3,7 +3,7 @@
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from pipeline import reference
+from pipeline.reference import choose_reference
 from schema.images import CALIBRATED, Image
 from schema.queries import images
 from services.errors import DataError
@@ -24,7 +24,7 @@ def run(context: Context, _: ChooseReferenceParameters) -> Outputs:
             f"process {context.pid}: no frame of observation {context.observation_id} could be calibrated; "
             "`tianyu status` has the reasons"
         )
-    index = reference.choose_reference(
+    index = choose_reference(
         column(rows, "star_count"), column(rows, "fwhm"), column(rows, "background_rms"), column(rows, "ellipticity")
     )
     chosen = rows[index].image_id

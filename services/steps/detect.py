@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pipeline.alignment import align
-from pipeline.detection import detect_sources, match_sources
-from pipeline.stacking import Stack
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
+from pipeline.alignment import align
+from pipeline.detection import detect_sources, match_sources
 from pipeline.errors import UnusableDataError
 from pipeline.photometry import Apertures, default_apertures
+from pipeline.stacking import Stack
 from pipeline.stars import STAR_DTYPE
 from schema.base import utc_now
 from schema.images import CALIBRATED, TEMPLATE

@@ -27,7 +27,8 @@ def start(folder: Path) -> str:
     if not data.is_dir():
         new = folder / "data.new"
         shutil.rmtree(new, ignore_errors=True)
-        options = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+        # Forced: it need not resolve the name of this machine.
+        options = ["--auth-root-authentication-method=normal", "--skip-test-db", "--force"]
         programs.run([initialise, "--no-defaults", who, f"--datadir={new}", *options], INITIALISE_TIMEOUT_S)
         new.rename(data)
     port = daemon.free_port()

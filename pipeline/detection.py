@@ -1,0 +1,134 @@
+"""The sources of a template, and which of them are already known."""
+
+from typing import Any
+
+import numpy as np
+import sep
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from pipeline.background import subtract_background
+from pipeline.bad_pixels import find_sharp_pixels
+from pipeline.errors import UnusableDataError
+from pipeline.flags import Flag
+from pipeline.stacking import Stack
+from pipeline.stars import MAXIMUM_PEAK_SHARE, MINIMUM_AREA, SIGMA_TO_FWHM, extract
+
+SOURCE_DTYPE = np.dtype(
+    [
+        ("x", "f8"),
+        ("y", "f8"),
+        ("flux", "f4"),
+        ("flux_error", "f4"),
+        ("fwhm", "f4"),
+        ("ellipticity", "f4"),
+        ("flag", "i4"),
+    ]
+)
+
+DETECTION_SIGMA = 5.0  # noise of a pixel, as scaled by its weight
+EXTRACTED_WEIGHT = 0.25  # of the full weight; less is masked
+COVERED_WEIGHT = 0.5  # of the full weight, at the position of a source
+APERTURE_FWHM = 1.5  # radius of the aperture that measures a source's flux
+SHAPE_STARS_SNR = 20.0  # stars above it, in flux over error, tell how stars look on this template
+SHAPE_STARS_MINIMUM = 5
+SHARP_FRACTION = 0.7  # of the stars' minor axis; narrower is a hot pixel or the track of one that the sky moved past
+MAXIMUM_ELLIPTICITY = 0.6  # axes 5:2 …
+ELLIPTICITY_ALLOWANCE = 0.3  # … or as much above the stars' median
+MINIMUM_SNR = 3.0  # of the aperture flux; less is a ripple beside a brighter star
+EDGE_FWHM = 1.0  # distance to blank pixels or the border below which a source is flagged
+
+
+def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm: float | None = None) -> NDArray[Any]:
+    """Sources on a template, brightest first; hot pixels, their tracks and streaks are left out.
+
+    template: Stack of aligned frames; threshold: noise of a pixel; fwhm: px, of the stars, measured when not given.
+    The sky is subtracted and its noise scaled by the weight map. Sources lie where at least half of the frames do.
+    Returns SOURCE_DTYPE[n]: position in px; flux in a radius of 1.5 FWHM, in the image's units, and its error from the
+    sky noise alone; FWHM of the moments in px; ellipticity; flag BLENDED or EDGE. Empty when nothing is found.
+    Raises UnusableDataError when the template is empty.
+    """
+    full = float(template.weight.max(initial=0.0))
+    if not full > 0:
+        raise UnusableDataError("the template is empty, expected good frames in it: see why frames were rejected")
+    blank = template.weight < EXTRACTED_WEIGHT * full
+    image, background = subtract_background(np.where(blank, np.float32(np.nan), template.image))
+    if not background.rms > 0:
+        return np.empty(0, SOURCE_DTYPE)
+    seen = template.weight[~blank]
+    with np.errstate(divide="ignore"):
+        noise = np.sqrt(np.float32(np.median(seen)) / template.weight) * np.float32(background.rms)
+    noise[blank] = np.inf
+    with np.errstate(invalid="ignore"):
+        sharp = find_sharp_pixels(image / noise, 1.0)
+    mask = np.isnan(image) | sharp
+
+    objects = extract(image, threshold, err=noise, mask=mask, minarea=MINIMUM_AREA)
+    objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
+    objects = objects[objects["peak"] < MAXIMUM_PEAK_SHARE * objects["flux"]]
+    rows, columns = _pixels(objects, image.shape)
+    objects = objects[template.weight[rows, columns] >= COVERED_WEIGHT * full]
+    if not len(objects):
+        return np.empty(0, SOURCE_DTYPE)
+    objects = objects[_like_stars(objects, noise, fwhm)]
+    return _measure(objects, image, noise, mask, blank, fwhm)
+
+
+def _pixels(objects: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    rows = np.clip(np.rint(objects["y"]).astype(np.intp), 0, shape[0] - 1)
+    columns = np.clip(np.rint(objects["x"]).astype(np.intp), 0, shape[1] - 1)
+    return rows, columns
+
+
+def _like_stars(objects: NDArray[Any], noise: NDArray[np.float32], fwhm: float | None) -> NDArray[np.bool_]:
+    rows, columns = _pixels(objects, noise.shape)
+    snr = objects["flux"] / (noise[rows, columns] * np.sqrt(objects["npix"]))
+    ellipticity = 1 - objects["b"] / objects["a"]
+    bright = snr > SHAPE_STARS_SNR
+    sample = bright if np.count_nonzero(bright) >= SHAPE_STARS_MINIMUM else np.ones(len(objects), np.bool_)
+    minor = float(np.median(objects["b"][sample])) if fwhm is None else fwhm / SIGMA_TO_FWHM
+    most = max(MAXIMUM_ELLIPTICITY, float(np.median(ellipticity[sample])) + ELLIPTICITY_ALLOWANCE)
+    return np.asarray((objects["b"] > SHARP_FRACTION * minor) & (ellipticity < most))
+
+
+def _measure(
+    objects: NDArray[Any],
+    image: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    blank: NDArray[np.bool_],
+    fwhm: float | None,
+) -> NDArray[Any]:
+    sources = np.zeros(len(objects), SOURCE_DTYPE)
+    if not len(objects):
+        return sources
+    sources["x"], sources["y"] = objects["x"], objects["y"]
+    sources["fwhm"] = SIGMA_TO_FWHM * np.sqrt((objects["a"] ** 2 + objects["b"] ** 2) / 2)
+    sources["ellipticity"] = 1 - objects["b"] / objects["a"]
+    width = float(np.median(sources["fwhm"])) if fwhm is None else fwhm
+    sources["flux"], sources["flux_error"], _ = sep.sum_circle(
+        image, objects["x"], objects["y"], APERTURE_FWHM * width, err=noise, mask=mask
+    )
+    sources["flag"][objects["flag"] & sep.OBJ_MERGED > 0] |= int(Flag.BLENDED)
+    _, _, missing = sep.sum_circle(image, objects["x"], objects["y"], EDGE_FWHM * width, mask=blank)
+    sources["flag"][missing & (sep.APER_TRUNC | sep.APER_HASMASKED) > 0] |= int(Flag.EDGE)
+    sources = sources[sources["flux"] > MINIMUM_SNR * sources["flux_error"]]
+    return sources[np.argsort(-sources["flux"], kind="stable")]
+
+
+def match_sources(known_xy: NDArray[np.float64], new_xy: NDArray[np.float64], tolerance: float) -> NDArray[np.intp]:
+    """Index of the known source of each new one, −1 for none; one-to-one, nearest pairs first, by K-D trees.
+
+    known_xy: float64[n, 2]; new_xy: float64[m, 2]; tolerance: in their unit. Returns int[m].
+    """
+    result = np.full(len(new_xy), -1, np.intp)
+    if not len(known_xy) or not len(new_xy):
+        return result
+    known, new = KDTree(known_xy), KDTree(new_xy)  # type: ignore[no-untyped-call]
+    pairs = new.sparse_distance_matrix(known, tolerance, output_type="ndarray")  # type: ignore[no-untyped-call]
+    taken = np.zeros(len(known_xy), np.bool_)
+    for pair in np.sort(pairs, order=["v", "i", "j"]):
+        if result[pair["i"]] < 0 and not taken[pair["j"]]:
+            result[pair["i"]] = pair["j"]
+            taken[pair["j"]] = True
+    return result

@@ -1,0 +1,56 @@
+"""The choice of the frame that the others of an observation are aligned to."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.errors import UnusableDataError
+
+MINIMUM_STARS = 3  # a frame with fewer cannot carry a similarity
+MAD_TO_SIGMA = 1.4826
+RELATIVE_FLOOR = 0.05  # of the median; scatter below it says nothing about a frame's quality
+ELLIPTICITY_FLOOR = 0.03
+SCORE_LIMIT = 3.0  # sigma; beyond it a frame is not better, often an artefact (planes and twilight add "stars")
+STAR_WEIGHT = 2.0  # of the star count against one for each other measure: what is not detected cannot be matched
+UNKNOWN_SCORE = -1.0  # sigma, of a measure that is missing
+
+
+def choose_reference(
+    star_count: ArrayLike,
+    fwhm: ArrayLike,
+    background_rms: ArrayLike,
+    ellipticity: ArrayLike | None = None,
+) -> int:
+    """Index of the reference frame: many stars, sharp and round, low background noise.
+
+    All real[n], one value a frame, NaN where unknown (failed frames); fwhm in pixels. Each measure is counted in
+    robust sigma from its median, up to 3, and the weighted sum decides; of equal frames the first is taken.
+    Raises UnusableDataError when no frame has at least 3 stars.
+    """
+    stars = np.asarray(star_count, np.float64)
+    usable = np.isfinite(stars) & (stars >= MINIMUM_STARS)
+    if not usable.any():
+        most = np.nanmax(stars) if np.isfinite(stars).any() else 0
+        raise UnusableDataError(
+            f"none of {stars.size} frames can be the reference: at most {most:g} stars found, expected at least "
+            f"{MINIMUM_STARS}; check exposure, focus and the calibration of the frames"
+        )
+    score = STAR_WEIGHT * _score(stars, usable) - _badness(fwhm, usable) - _badness(background_rms, usable)
+    if ellipticity is not None:
+        score -= _badness(ellipticity, usable, ELLIPTICITY_FLOOR)
+    return int(np.argmax(np.where(usable, score, -np.inf)))
+
+
+def _badness(values: ArrayLike, usable: NDArray[np.bool_], floor: float = 0.0) -> NDArray[np.float64]:
+    array = np.asarray(values, np.float64)
+    # A width or a noise of zero is a failed measurement.
+    score = _score(np.where(array > 0, array, np.nan) if not floor else array, usable, floor)
+    return np.where(np.isfinite(score), score, -UNKNOWN_SCORE)
+
+
+def _score(values: NDArray[np.float64], usable: NDArray[np.bool_], floor: float = 0.0) -> NDArray[np.float64]:
+    known = values[usable & np.isfinite(values)]
+    if not known.size:
+        return np.full(values.shape, np.nan)
+    centre = float(np.median(known))
+    scale = max(MAD_TO_SIGMA * float(np.median(np.abs(known - centre))), floor, RELATIVE_FLOOR * abs(centre), 1e-9)
+    return np.clip((values - centre) / scale, -SCORE_LIMIT, SCORE_LIMIT)

@@ -1,0 +1,81 @@
+"""Whether a night's specification makes sense: each number in its range, each name fit for a file name."""
+
+import math
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UnusableDataError
+
+if TYPE_CHECKING:
+    from pipeline.simulation.night import NightSpec
+
+SMALLEST_SIDE = 32  # pixels: room for one star and its sky
+SMALLEST_FWHM = 1.0  # pixels: a narrower star is not resolved by the rendering, nor by a camera
+HIGHEST_BIAS = 60_000  # ADU: room for some light below the converter's 65,535
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,31}")  # target and filter become parts of file names
+
+# What may be negative; every other number is at least zero.
+_SIGNED = frozenset(
+    {"dec_deg", "latitude_deg", "longitude_deg", "elevation_m", "mag_min", "mag_max", "mag_slope", "zero_point"}
+    | {"sky_mag", "sky_gradient", "seeing_change", "drift", "rotation_deg", "ccd_temperature_c"}
+)
+_POSITIVE = frozenset({"n_frames", "exposure_s", "gain", "full_well", "pixel_scale", "seeing", "flat_exposure_s"})
+_FRACTIONS = frozenset(
+    {"hot_pixel_fraction", "vignetting", "dust_depth", "cloudy_fraction", "cloud_transparency"}
+    | {"seeing_jitter", "pixel_response_rms", "transparency_jitter"}
+)
+
+
+def check(spec: "NightSpec") -> None:
+    """Check every number and name.
+
+    Raises:
+        UnusableDataError: names the field, what it is and what was expected.
+    """
+    for field in fields(spec):
+        expected = _expected(field.name, getattr(spec, field.name), field.default)
+        if expected:
+            raise _wrong(spec, field.name, expected)
+    for name, good, expected in _relations(spec):
+        if not good:
+            raise _wrong(spec, name, expected)
+
+
+def _wrong(spec: "NightSpec", name: str, expected: str) -> UnusableDataError:
+    return UnusableDataError(f"{name} is {getattr(spec, name)!r}, expected {expected}: correct it")
+
+
+def _expected(name: str, value: Any, default: Any) -> str | None:
+    """What the value of a field should have been; None when it is right."""
+    if isinstance(default, str):
+        good = isinstance(value, str) and NAME.fullmatch(value)
+        return None if good else "at most 32 letters, digits, '_', '+' and '-', the first a letter or digit"
+    numbers = value if isinstance(default, tuple) and isinstance(value, tuple) else (value,)
+    wanted = len(default) if isinstance(default, tuple) else 1
+    kind = int if isinstance(default[0] if isinstance(default, tuple) else default, int) else (int, float)
+    if len(numbers) != wanted or not all(isinstance(n, kind) and math.isfinite(n) for n in numbers):
+        return f"{'whole' if kind is int else 'finite'} numbers, {wanted} of them"
+    if name in _POSITIVE and min(numbers) <= 0:
+        return "more than zero"
+    if name not in _SIGNED and min(numbers) < 0:
+        return "nothing below zero"
+    if name in _FRACTIONS and max(numbers) > 1:
+        return "a fraction between 0 and 1"
+    return None
+
+
+def _relations(spec: "NightSpec") -> list[tuple[str, bool, str]]:
+    narrowest = min(spec.seeing, spec.seeing + spec.seeing_change) / spec.pixel_scale
+    return [
+        ("shape", min(spec.shape) >= SMALLEST_SIDE, f"(ny, nx) from {SMALLEST_SIDE} pixels"),
+        ("cadence_s", spec.cadence_s >= spec.exposure_s, f"no less than exposure_s, {spec.exposure_s}"),
+        ("mag_max", spec.mag_max > spec.mag_min, f"more than mag_min, {spec.mag_min}"),
+        ("psf_beta", spec.psf_beta > 1, "more than 1, or a star's light has no finite sum"),
+        ("seeing", narrowest >= SMALLEST_FWHM, f"FWHM from {SMALLEST_FWHM} pixel on, not {narrowest:.2f}, all night"),
+        ("n_stars", spec.n_stars >= spec.n_variables, f"at least the {spec.n_variables} variables (n_transits, …)"),
+        ("bias_level", spec.bias_level <= HIGHEST_BIAS, f"at most {HIGHEST_BIAS} ADU"),
+        ("sky_gradient", abs(spec.sky_gradient) <= 1, "between -1 and 1"),
+        ("dec_deg", abs(spec.dec_deg) <= 90, "-90 to 90"),
+        ("latitude_deg", abs(spec.latitude_deg) <= 90, "-90 to 90"),
+    ]

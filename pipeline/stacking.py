@@ -1,0 +1,168 @@
+"""Aligned frames and stacks into a stack: weighted means that leave out what is masked or blank."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.alignment import Alignment
+from pipeline.errors import UnusableDataError
+
+Image = NDArray[np.float32]
+
+ROUNDED_SHIFT_LIMIT = 0.5  # px by which rotation and scale may move a corner before the frame is resampled
+CLIP_SIGMA = 5.0  # noise above the others at which a pixel is left out
+CLIP_SOURCE = 2.0  # times the brightest value nearby in the others: no change of seeing or rounded shift reaches it
+CLIP_ROWS = 32  # rows at once, for the processor's cache
+NOISE_SAMPLE = 65536  # pixels that give a frame's noise
+MAD_TO_SIGMA = 1.4826
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A mean image, its weight map, and the number of frames in it.
+
+    image: float32[ny, nx], NaN where weight is 0; weight: float32[ny, nx], good frames in each pixel.
+    """
+
+    image: Image
+    weight: Image
+    frames: int
+
+    @classmethod
+    def of_frame(cls, image: Image, weight: float = 1.0) -> "Stack":
+        """The stack of one aligned frame float32[ny, nx]; weight 0 makes an empty stack of a rejected frame."""
+        valid = np.isfinite(image) & (weight > 0)
+        return cls(np.where(valid, image, np.float32(np.nan)), valid * np.float32(weight), int(weight > 0))
+
+
+def shift_to_reference(image: Image, alignment: Alignment) -> Image:
+    """A frame on the reference's pixels: float32[ny, nx] to float32[ny, nx], what lies outside the frame NaN.
+
+    Moved by the rounded shift (to the nearest pixel, Tianyu paper section 3.2) when rotation and scale move no corner
+    by more than 0.5 px, which leaves noise and masks alone; else resampled bilinearly by the whole transformation,
+    where a pixel that touches a masked one is masked.
+    """
+    ny, nx = image.shape
+    corners = np.array([[0, 0], [nx - 1, 0], [0, ny - 1], [nx - 1, ny - 1]], np.float64)
+    moved = alignment.to_frame(corners) - corners
+    # The shift of the field's centre, wherever the transformation has its own.
+    shift = alignment.to_frame(np.array([[(nx - 1) / 2, (ny - 1) / 2]]))[0] - ((nx - 1) / 2, (ny - 1) / 2)
+    if np.hypot(*(moved - shift).T).max() <= ROUNDED_SHIFT_LIMIT:
+        dx, dy = np.rint(shift).astype(int)
+        return _shift_whole(image, int(dx), int(dy))
+    matrix = alignment.matrix[::-1, ::-1]  # scipy's axes are (y, x)
+    origin = alignment.to_frame(np.zeros((1, 2)))[0][::-1]
+    return np.asarray(
+        ndimage.affine_transform(  # type: ignore[attr-defined]
+            image, matrix, offset=origin, output=np.float32, order=1, mode="constant", cval=np.nan
+        )
+    )
+
+
+def _shift_whole(image: Image, dx: int, dy: int) -> Image:
+    ny, nx = image.shape
+    result = np.full(image.shape, np.nan, np.float32)
+    to_y, to_x = slice(max(0, -dy), min(ny, ny - dy)), slice(max(0, -dx), min(nx, nx - dx))
+    if to_y.start < to_y.stop and to_x.start < to_x.stop:
+        from_y, from_x = slice(to_y.start + dy, to_y.stop + dy), slice(to_x.start + dx, to_x.stop + dx)
+        result[to_y, to_x] = image[from_y, from_x]
+    return result
+
+
+def weighted_mean(stacks: Iterable[Stack]) -> Stack:
+    """Per-pixel mean of stacks by their weight maps; exact over any tree, for the weights add up.
+
+    One stack at a time is held beside the sum. Pixels of weight 0 are left out; where all are, the mean is NaN.
+    Raises UnusableDataError for no stack or unlike shapes.
+    """
+    total: Image | None = None
+    weight: Image | None = None
+    frames = 0
+    for stack in stacks:
+        if total is None or weight is None:
+            total, weight = np.zeros_like(stack.image), np.zeros_like(stack.weight)
+        if stack.image.shape != total.shape:
+            raise UnusableDataError(
+                f"a stack has shape {stack.image.shape}, the ones before it {total.shape}: stack one binning only"
+            )
+        product = stack.image * stack.weight
+        np.copyto(product, 0, where=stack.weight == 0)  # NaN × 0
+        total += product
+        weight += stack.weight
+        frames += stack.frames
+    if total is None or weight is None:
+        raise UnusableDataError("no stack to combine, expected at least one: check which frames were aligned")
+    with np.errstate(invalid="ignore"):
+        total /= weight  # 0/0: NaN where nothing was seen
+    return Stack(total, weight, frames)
+
+
+def clipped_mean(frames: Sequence[Image]) -> Stack:
+    """Mean of a few aligned frames without the values far above the others: hot pixels, cosmic rays, bright trails.
+
+    frames: float32[ny, nx] each, sky subtracted, at most a tree node's number. A value is left out when it exceeds the
+    lower median of the frames by 5 sigma of the frame's noise and by twice the brightest mean of the other frames
+    within one pixel; the latter keeps star cores whole when the seeing changes or a shift is rounded, so that the mean
+    of a star is that of the plain mean. Raises UnusableDataError for no frame or unlike shapes.
+    """
+    if not frames:
+        raise UnusableDataError("no frame to combine, expected at least one: check which frames were aligned")
+    shape = frames[0].shape
+    for i, frame in enumerate(frames):
+        if frame.shape != shape:
+            raise UnusableDataError(f"frame {i} has shape {frame.shape}, the first {shape}: stack one binning only")
+    limits = np.array([CLIP_SIGMA * _noise(frame) for frame in frames], np.float32)
+    image, weight = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    for start in range(0, shape[0], CLIP_ROWS):
+        rows = slice(start, min(start + CLIP_ROWS, shape[0]))
+        reach = slice(max(0, rows.start - 1), min(rows.stop + 1, shape[0]))  # one row more for the neighbours
+        inner = slice(rows.start - reach.start, rows.stop - reach.start)
+        mean, count = _clip_block([frame[reach] for frame in frames], limits)
+        image[rows], weight[rows] = mean[inner], count[inner]
+    return Stack(image, weight, len(frames))
+
+
+def _clip_block(values: list[Image], limits: Image) -> tuple[Image, Image]:
+    total, count = np.zeros_like(values[0]), np.full_like(values[0], len(values))
+    highest, lowest = values[0].copy(), values[0].copy()
+    for value in values:
+        np.fmax(highest, value, out=highest)
+        np.fmin(lowest, value, out=lowest)
+        masked = np.isnan(value)
+        count -= masked
+        total += np.where(masked, np.float32(0), value)
+    others = np.where(count > 1, (total - highest) / np.maximum(count - 1, 1), np.float32(0))
+    tolerance = CLIP_SOURCE * np.maximum(_brightest_nearby(others), 0)
+    # Sorting is for the few pixels where anything could be left out at all.
+    where = np.nonzero(highest - lowest > tolerance + limits.min())
+    if where[0].size:
+        some = np.stack([value[where] for value in values])
+        ranked = np.sort(some, axis=0)  # NaN last
+        middle = (np.maximum(count[where].astype(np.intp), 1) - 1) // 2
+        allowed = ranked[middle, np.arange(middle.size)] + tolerance[where] + limits[:, None]
+        kept = some <= allowed  # false for NaN
+        total[where] = np.where(kept, some, np.float32(0)).sum(axis=0)
+        count[where] = kept.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return total / count, count
+
+
+def _noise(frame: Image) -> float:
+    """Noise of the sky pixels; infinite, so that nothing is clipped, for an empty frame."""
+    sample = np.ravel(frame)[:: max(1, frame.size // NOISE_SAMPLE)]
+    sample = sample[np.isfinite(sample)]
+    return MAD_TO_SIGMA * float(np.median(np.abs(sample - np.median(sample)))) if sample.size else float("inf")
+
+
+def _brightest_nearby(image: Image) -> Image:
+    """Maximum over 3×3 pixels."""
+    tall = image.copy()
+    tall[1:] = np.maximum(tall[1:], image[:-1])
+    tall[:-1] = np.maximum(tall[:-1], image[1:])
+    wide = tall.copy()
+    wide[:, 1:] = np.maximum(wide[:, 1:], tall[:, :-1])
+    wide[:, :-1] = np.maximum(wide[:, :-1], tall[:, 1:])
+    return wide

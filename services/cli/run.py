@@ -1,0 +1,189 @@
+"""`tianyu run`: a folder of frames in, light curves out, by one command and without a server."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from services import log
+from services.cli.console import err, friendly, note, out, progress, show_error
+from services.cli.positions import Position, parse_target
+from services.errors import ConfigurationError, TianyuError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+    from services.ingest.register import Folder
+    from services.settings import Settings
+    from services.status import ObservationStatus
+
+POLL_S = 0.1
+MOST_CONSUMERS = 4  # by default: more than this and a laptop's disk is the limit
+REASONS_SHOWN = 8
+
+
+@friendly
+def run(
+    raw_dir: Annotated[Path, typer.Argument(help="Folder of FITS frames; searched with its subfolders.")],
+    workdir: Annotated[Path, typer.Option(help="Where database, images and plots go.")] = Path("tianyu-work"),
+    consumers: Annotated[int | None, typer.Option(min=1, max=64, help="Default: one a core, at most 4.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y|RA,DEC", help="Star to plot: pixels of the first frame, or hh:mm:ss,+dd:mm:ss."),
+    ] = None,
+    plots: Annotated[bool, typer.Option(help="Draw stack, scatter, offsets and a light curve.")] = True,
+) -> None:
+    """Make the light curves of a night: register, publish, process, summarise.
+
+    A run that was interrupted goes on where it was when it is started again. Exit code 0 only if light curves were made.
+
+    Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target 424,286`
+    """
+    place = None if target is None else parse_target(target)
+    from services.embedded import embedded_settings, process_tree
+
+    settings = embedded_settings(workdir)
+    log.configure(settings.log_format, "WARNING")
+    began = time.monotonic()
+    from services.ingest.register import read_folder
+
+    with progress() as bars:
+        task = bars.add_task("reading headers", note="")
+        folder = read_folder(raw_dir, lambda done, total: bars.update(task, completed=done, total=total))
+    with process_tree(settings, consumers or min(os.cpu_count() or 1, MOST_CONSUMERS)) as (engine, look_after):
+        observations = _publish(settings, engine, folder)
+        _wait(engine, look_after)
+    if not observations:
+        raise ConfigurationError(
+            f"no observation in {str(raw_dir)!r} could be published: see the messages above; "
+            "light frames are needed, calibration frames alone give no light curves"
+        )
+    made = [_finish(settings, engine, observation, place, plots) for observation in observations]
+    out.print(f"database {settings.root / 'tianyu.db'}", soft_wrap=True)
+    note(f"done in {time.monotonic() - began:.1f} s")
+    if not all(made):
+        raise typer.Exit(1)
+
+
+def _publish(settings: "Settings", engine: "Engine", folder: "Folder") -> list[int]:
+    """Register and publish; returns the light observations of this working folder."""
+    from sqlalchemy import select
+
+    from schema import database
+    from schema.observing import Observation, Target
+    from services.ingest.register import register
+    from services.publisher.publish import Publisher, unpublished
+
+    sessions = database.session_factory(engine)
+    result = database.transact(
+        sessions, lambda session: register(session, folder, site=settings.site, root=settings.root)
+    )
+    for file, reason in result.rejected:
+        note(f"rejected {file!r}: {reason}")
+    for line in result.notes:
+        note(line)
+    with sessions() as session:
+        wanted = unpublished(session)
+    for observation in wanted:
+        try:
+            with sessions.begin() as session:
+                publication = Publisher(session, settings).publish(observation)
+        except ConfigurationError as error:
+            show_error(str(error))
+            continue
+        for line in publication.notes:
+            note(line)
+    with sessions() as session:
+        query = (
+            select(Observation.observation_id)
+            .join(Target, Target.target_id == Observation.target_id)
+            .where(Target.kind == "light", Observation.graph_pid.is_not(None))
+        )
+        return list(session.scalars(query.order_by(Observation.observation_id)))
+
+
+def _wait(engine: "Engine", look_after: Callable[[], None]) -> None:
+    from schema import database
+    from services.cli.bars import follow
+    from services.status import finished, status
+
+    reading = database.reading_factory(engine)
+
+    def done() -> bool:
+        look_after()
+        with reading() as session:
+            return finished(session)
+
+    def look() -> "list[ObservationStatus]":
+        with reading() as session:
+            return status(session)
+
+    follow(look, done, lambda: time.sleep(POLL_S))
+
+
+def _finish(settings: "Settings", engine: "Engine", observation: int, place: Position | None, plots: bool) -> bool:
+    """Print the summary of one observation and draw its plots; returns whether it has light curves."""
+    from schema import database
+    from services.status import light_curves_made, status
+    from services.summary import summarize
+
+    with database.reading_factory(engine)() as session:
+        made = light_curves_made(session, observation)
+        summary = summarize(session, observation)
+        [state] = status(session, observation)
+    out.print(Text(f"observation {observation}: {state.target}, filter {state.filter}, night {state.night}", "bold"))
+    out.print(f"  frames           {summary.used} used of {summary.frames}")
+    for rejection in summary.rejected[:REASONS_SHOWN]:
+        out.print(Text(f"    rejected {rejection.frames}: {rejection.reason}"))
+    out.print(f"  sources          {summary.sources}, {summary.light_curves} with light curves")
+    out.print(f"  reference stars  {summary.reference_stars}")
+    if summary.bright_scatter_mmag is not None and summary.bright_error_mmag is not None:
+        out.print(
+            f"  median scatter   {summary.bright_scatter_mmag:.2f} mmag of the {summary.bright_stars} brightest "
+            f"unsaturated stars; their errors promise {summary.bright_error_mmag:.2f} mmag"
+        )
+    for line in summary.notes:
+        out.print(Text(f"  note: {line}", "yellow"))
+    for failure in state.failures[:REASONS_SHOWN]:
+        out.print(Text(f"  failed: {failure.command} {failure.pid}: {failure.error}", "red"))
+    if not made:
+        show_error(f"observation {observation} has no light curves: the reasons are above")
+        return False
+    if plots:
+        _draw(settings, engine, observation, place)
+    return True
+
+
+def _draw(settings: "Settings", engine: "Engine", observation: int, place: Position | None) -> None:
+    from schema import database
+    from services.image_store import open_store
+    from services.plots import make_plots
+
+    folder = settings.root / "plots" / str(observation)
+    with database.reading_factory(engine)() as session:
+        source = None
+        if place is not None:
+            try:
+                source = _target_source(session, observation, place)
+            except TianyuError as error:
+                err.print(Text(f"target: {error}; the most variable star is drawn instead", "yellow"))
+        paths = make_plots(session, open_store(settings.root), observation, folder, source)
+    out.print(f"  plots            {', '.join(path.name for path in paths)} in {folder}", soft_wrap=True)
+
+
+def _target_source(session: "Session", observation: int, place: Position) -> int:
+    from services.lightcurves.selection import find_observation, find_source
+    from services.targets import template_position
+
+    facts = find_observation(session, observation)
+    if place.on_sky:
+        return find_source(session, facts, radec=place.pair).source_id
+    xy = template_position(session, facts.graph_pid or 0, place.pair)
+    source = find_source(session, facts, xy=xy)
+    note(f"the target is source {source.source_id} at x = {source.x:.1f}, y = {source.y:.1f} of the template")
+    return source.source_id

@@ -1,0 +1,171 @@
+"""A frame's facts, read from its header once: everything downstream works with these, never with headers."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from astropy.io import fits
+
+from services.errors import DataError
+from services.ingest import cards
+from services.ingest.coordinates import pointing, site
+from services.ingest.kinds import Kind, filter_of, kind_of, target_of
+from services.ingest.names import quoted
+from services.ingest.opening import open_frame
+from services.ingest.times import Times, exposure_time, frame_times
+
+GAIN_RANGE = (0.01, 99.9)  # e-/ADU
+LARGEST_INTEGER_GAIN = 9  # a larger whole number in GAIN is a CMOS camera's gain setting unless its comment says e-/ADU
+READ_NOISE_RANGE_E = (0.01, 1000.0)
+SATURATION_RANGE_ADU = (100.0, 1e9)
+TEMPERATURE_RANGE_C = (-200.0, 60.0)
+KELVIN = 273.15
+KELVIN_ABOVE = 150.0  # no camera is this warm in Celsius
+
+INSTRUMENT_KEYS = ("INSTRUME", "CAMERA", "DETECTOR")
+TELESCOPE_KEYS = ("TELESCOP", "TELNAME")
+ELECTRON_GAIN_KEYS = ("EGAIN", "CCDGAIN")
+READ_NOISE_KEYS = ("RDNOISE", "READNOIS", "READNOISE", "RON", "ENOISE")
+SATURATION_KEYS = ("SATURATE", "SATLEVEL", "MAXLIN", "DATAMAX")
+TEMPERATURE_KEYS = ("CCD-TEMP", "CCDTEMP", "CAMTEMP", "DET-TEMP", "CCDATEMP")
+BINNING_KEYS = (("XBINNING", "YBINNING"), ("CCDXBIN", "CCDYBIN"), ("BINX", "BINY"))
+PRODUCT_KEY = "TIANYUPI"  # in every image that Tianyu makes
+UNKNOWN_INSTRUMENT = "unknown"
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """What is known of one frame; None where the header does not say or cannot be believed."""
+
+    path: Path
+    kind: Kind
+    target: str | None
+    filter: str | None
+    instrument: str
+    telescope: str | None
+    exposure: float  # s
+    binning: str  # '1x1', x first
+    shape: tuple[int, int]  # (ny, nx), pixels
+    start_utc: float | None  # JD(UTC)
+    jd_utc: float | None  # JD(UTC) of mid-exposure
+    day: date | None  # the header's calendar day, where it has no time of day
+    time_source: str | None  # keyword
+    gain: float | None  # e-/ADU
+    gain_source: str | None  # keyword
+    read_noise: float | None  # e-
+    saturation: float | None  # ADU
+    ra_deg: float | None
+    dec_deg: float | None
+    site_latitude: float | None  # degrees
+    site_longitude: float | None  # degrees, east positive
+    site_elevation: float | None  # m
+    temperature: float | None  # degrees Celsius, of the detector
+    header: str  # cards, one a line
+    size: int  # bytes of the file
+    mtime: float  # s since 1970
+    notes: tuple[str, ...] = ()  # what was doubtful, and how it was decided
+
+
+def read_frame(path: Path) -> FrameFacts:
+    """Read the facts of one frame; its pixels are not read, but their absence is found.
+
+    Raises:
+        DataError: the file is no whole 2-D FITS image, was made by Tianyu, or is a dark or light frame whose date or
+            exposure time is there and cannot be read.
+        TransientError: the machine cannot read now.
+    """
+    opened = open_frame(path)
+    header = opened.header
+    if cards.raw(header, PRODUCT_KEY) is not None:
+        raise DataError(f"file {quoted(path)} was made by Tianyu and is no frame: keep raw frames in a folder apart")
+    kind, kind_notes = kind_of(header, path)
+    exposure, times, time_notes = _exposure_and_times(header, path, kind)
+    gain, gain_source = _gain(header)
+    ra, dec = pointing(header)
+    latitude, longitude, elevation, site_notes = site(header, times.utc_offset_s)
+    return FrameFacts(
+        path=path,
+        kind=kind,
+        target=target_of(header, path, kind),
+        filter=filter_of(header, path, kind),
+        instrument=cards.text(header, INSTRUMENT_KEYS) or UNKNOWN_INSTRUMENT,
+        telescope=cards.text(header, TELESCOPE_KEYS),
+        exposure=exposure or 0.0,
+        binning=_binning(header),
+        shape=opened.shape,
+        start_utc=times.start,
+        jd_utc=times.middle,
+        day=times.day,
+        time_source=times.source,
+        gain=gain,
+        gain_source=gain_source,
+        read_noise=cards.number(header, READ_NOISE_KEYS, *READ_NOISE_RANGE_E)[0],
+        saturation=cards.number(header, SATURATION_KEYS, *SATURATION_RANGE_ADU)[0],
+        ra_deg=ra,
+        dec_deg=dec,
+        site_latitude=latitude,
+        site_longitude=longitude,
+        site_elevation=elevation,
+        temperature=_temperature(header),
+        header=opened.header_text,
+        size=opened.size,
+        mtime=opened.mtime,
+        notes=(*opened.notes, *kind_notes, *time_notes, *site_notes),
+    )
+
+
+def _exposure_and_times(header: fits.Header, path: Path, kind: Kind) -> tuple[float | None, Times, tuple[str, ...]]:
+    """Bias frames and flats are used without a time: what cannot be read there is a note."""
+    exposure, times = None, Times()
+    notes: list[str] = []
+    try:
+        exposure, exposure_notes = exposure_time(header)
+        notes += exposure_notes
+        times = frame_times(header, exposure)
+        notes += times.notes
+    except ValueError as error:
+        if kind in ("dark", "light"):
+            raise DataError(f"file {quoted(path)}: {error}; correct the header, or remove the file") from error
+        notes.append(str(error))
+    if kind in ("dark", "light") and exposure is None:
+        notes.append("no exposure time in the header: taken as 0 s")
+    if kind == "light" and times.start is None:
+        notes.append("no time in the header")
+    return exposure, times, tuple(notes)
+
+
+def _gain(header: fits.Header) -> tuple[float | None, str | None]:
+    """Electrons per ADU: EGAIN first, as GAIN is the gain setting in many CMOS cameras' headers."""
+    gain, key = cards.number(header, ELECTRON_GAIN_KEYS, *GAIN_RANGE)
+    if gain is not None:
+        return gain, key
+    gain, key = cards.number(header, ("GAIN",), *GAIN_RANGE)
+    if gain is None or key is None:
+        return None, None
+    comment = cards.comment(header, key)
+    is_in_electrons = "e-" in comment or "electron" in comment or "e/" in comment
+    is_setting = gain > LARGEST_INTEGER_GAIN and gain.is_integer() and not is_in_electrons
+    return (None, None) if is_setting else (gain, key)
+
+
+def _binning(header: fits.Header) -> str:
+    for keys in BINNING_KEYS:
+        factors = [cards.number(header, (key,), 1, 64)[0] for key in keys]
+        if None not in factors:
+            return "x".join(f"{factor:.0f}" for factor in factors)
+    written = cards.text(header, ("CCDSUM", "BINNING", "CCDBIN")) or ""
+    parts = written.lower().replace("x", " ").replace(",", " ").split()
+    if parts and len(parts) <= 2 and all(part.isascii() and part.isdigit() and 1 <= int(part) <= 64 for part in parts):
+        return f"{int(parts[0])}x{int(parts[-1])}"
+    return "1x1"
+
+
+def _temperature(header: fits.Header) -> float | None:
+    for key in TEMPERATURE_KEYS:
+        value = cards.as_number(cards.raw(header, key))
+        if value is None or (value == -1 and "-1 if no" in cards.comment(header, key)):
+            continue
+        celsius = value - KELVIN if value > KELVIN_ABOVE or "kelvin" in cards.comment(header, key) else value
+        if TEMPERATURE_RANGE_C[0] <= celsius <= TEMPERATURE_RANGE_C[1]:
+            return celsius
+    return None

@@ -1,0 +1,128 @@
+"""What a frame is: bias, dark, flat or light, of which target and through which filter."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from astropy.io import fits
+
+from services.ingest import cards
+
+Kind = Literal["bias", "dark", "flat", "light"]
+
+TYPE_KEYS = (
+    *("IMAGETYP", "OBSTYPE", "IMGTYPE", "IMAGETYPE", "FRAMETYP", "FRAME", "OBS_TYPE", "EXPTYPE", "DATA-TYP"),
+    "ESO DPR TYPE",
+)
+FILTER_KEYS = ("FILTER", "FILTER1", "FILTER2", "FILTER3", "FILTNAM", "FILTERID", "INSFLNM")
+OPEN_FILTERS = frozenset({"open", "air", "empty", "none", "clear", "n/a"})
+TARGET_LENGTH = 128
+
+# In this order: a dark flat is a dark, a twilight flat is no light.
+_TYPES: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    ("dark", ("dark",)),
+    ("flat", ("flat", "twilight")),
+    ("bias", ("bias", "zero")),
+    ("light", ("light", "object", "science", "target")),
+)
+_WORDS: dict[str, Kind] = {
+    **dict.fromkeys(("bias", "biases", "zero", "zeros", "zeroes"), "bias"),
+    **dict.fromkeys(("dark", "darks"), "dark"),
+    **dict.fromkeys(
+        ("flat", "flats", "flatfield", "flatfields", "skyflat", "skyflats", "domeflat", "domeflats"), "flat"
+    ),
+    **dict.fromkeys(("light", "lights", "object", "objects", "science"), "light"),
+}
+_NEUTRAL_WORDS = frozenset(
+    {"frame", "frames", "image", "images", "field", "fields", "sky", "dome", "twilight", "evening", "morning", "dusk"}
+    | {"dawn", "night", "raw", "cal", "calib", "calibration", "calibrations", "sec", "clear", "red", "green", "blue"}
+)
+_FILTER_NAMES = frozenset(
+    {"U", "B", "V", "R", "I", "Rc", "Ic", "u", "g", "r", "i", "z", "y", "up", "gp", "rp", "ip", "zp"}
+    | {"L", "Lum", "Clear", "clear", "CLEAR", "Red", "Green", "Blue", "Ha", "OIII", "SII"}
+)
+_SUFFIX = re.compile(r"\.(fits?|fts)(\.(fz|gz))?$|\.fz$", re.IGNORECASE)
+_ATTACHED_NUMBER = re.compile(r"\d{5,}$")  # of fewer digits it may be the star's: NGC7000
+_EXPOSURE = re.compile(r"\d+(s|sec)", re.IGNORECASE)
+
+
+def kind_of(header: fits.Header, path: Path) -> tuple[Kind, tuple[str, ...]]:
+    """Kind by the header, else by OBJECT, the file's name, its folder or the folder above; else light. And notes."""
+    written = cards.text(header, TYPE_KEYS)
+    said = _by_type(written) if written else None
+    named = _by_name(path)
+    if said is not None:
+        clash = named is not None and named != said
+        return said, (f"header says {said}, name or folder {named}: the header is followed",) if clash else ()
+    notes = (f"type {written!r} is not known",) if written else ()
+    object_name = cards.text(header, ("OBJECT",))
+    by_object = _by_words(object_name, is_strict=True) if object_name else None
+    return by_object or named or "light", notes
+
+
+def target_of(header: fits.Header, path: Path, kind: Kind) -> str | None:
+    """Name of what a light frame shows: OBJECT, else the file's name without number, exposure time and filter."""
+    if kind != "light":
+        return None
+    return cards.text(header, ("OBJECT", "OBJNAME", "TARGET"), TARGET_LENGTH) or _target_in_name(_stem(path))
+
+
+def filter_of(header: fits.Header, path: Path, kind: Kind) -> str | None:
+    """Name of the filter of a flat or light frame, by the header, else by the file's name.
+
+    Of several wheels the one counts that is not open.
+    """
+    if kind in ("bias", "dark"):
+        return None
+    found = [name for key in FILTER_KEYS if (name := cards.text(header, (key,))) is not None]
+    if found:
+        return next((name for name in found if name.lower() not in OPEN_FILTERS), found[0])
+    return next((part for part in reversed(re.split(r"[-_. ]+", _stem(path))) if part in _FILTER_NAMES), None)
+
+
+def _by_type(written: str) -> Kind | None:
+    squashed = re.sub(r"[\W_]+", "", written.lower())
+    return next((kind for kind, words in _TYPES if any(word in squashed for word in words)), None)
+
+
+def _by_name(path: Path) -> Kind | None:
+    kind = _by_words(_stem(path), is_strict=False)
+    for folder in (path.parent, path.parent.parent):
+        kind = kind or _by_words(folder.name, is_strict=True)
+    return kind
+
+
+def _by_words(name: str, *, is_strict: bool) -> Kind | None:
+    """The kind a name has a word for; strict: and no word that is foreign to calibration (the Dark Nebula is not)."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    words = [word.lower() for word in re.split(r"[\W\d_]+", apart) if word]
+    kinds = {_WORDS[word] for word in words if word in _WORDS}
+    if is_strict and any(len(word) > 2 and word not in _WORDS and word not in _NEUTRAL_WORDS for word in words):
+        return None
+    return next((kind for kind, _ in _TYPES if kind in kinds), None)
+
+
+def _stem(path: Path) -> str:
+    return _SUFFIX.sub("", path.name)
+
+
+def _target_in_name(stem: str) -> str | None:
+    """What is left of the name without kind, filter and exposure time, and without one running number at its end."""
+    parts = re.split(r"([-_. ]+)", stem)
+    has_number = False
+    while parts and (_is_filler(parts[-1]) or (parts[-1].isdigit() and not has_number)):
+        has_number |= parts.pop().isdigit()
+    while parts and (parts[0].lower() in _WORDS or not parts[0].strip("-_. ")):
+        del parts[0]
+    name = "".join(parts)
+    name = name if has_number else _ATTACHED_NUMBER.sub("", name)
+    return cards.printable(name.encode(errors="replace").decode())[:TARGET_LENGTH].strip() or None
+
+
+def _is_filler(part: str) -> bool:
+    return (
+        not part.strip("-_. ")
+        or part in _FILTER_NAMES
+        or part.lower() in _WORDS
+        or _EXPOSURE.fullmatch(part) is not None
+    )

@@ -1,0 +1,69 @@
+"""What `analyze` found of an observation's stars, as arrays, and which of them are saturated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from pipeline.flags import Flag
+from schema.images import Image
+from schema.photometry import Flux, LightCurveStatistics
+from services.lightcurves.selection import ObservationFacts
+
+MAX_SATURATED_SHARE = 0.05  # of its epochs: a single cosmic ray does not make a star saturated
+
+
+@dataclass(frozen=True)
+class Stars:
+    """Stars with a light curve in their best aperture, brightest first; ``[n]`` each, fluxes relative or ADU."""
+
+    source_id: NDArray[np.int64]
+    flux: NDArray[np.float64]  # median raw flux, ADU
+    scatter: NDArray[np.float64]
+    error: NDArray[np.float64]  # median quoted error of a point
+    epochs: NDArray[np.int64]
+
+
+def read_stars(session: Session, observation: ObservationFacts) -> Stars:
+    """Stars of positive flux, scatter and error; none before `analyze` has run."""
+    rows = session.execute(
+        select(
+            LightCurveStatistics.source_id,
+            LightCurveStatistics.flux_median,
+            LightCurveStatistics.scatter,
+            LightCurveStatistics.error_median,
+            LightCurveStatistics.epochs,
+        )
+        .where(
+            LightCurveStatistics.pid == observation.analysis_pid,
+            LightCurveStatistics.best_aperture.is_(True),
+            LightCurveStatistics.flux_median > 0,
+            LightCurveStatistics.scatter > 0,
+            LightCurveStatistics.error_median > 0,
+        )
+        .order_by(LightCurveStatistics.flux_median.desc(), LightCurveStatistics.source_id)
+    ).all()
+    table = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 5)
+    return Stars(
+        source_id=table[:, 0].astype(np.int64),
+        flux=table[:, 1],
+        scatter=table[:, 2],
+        error=table[:, 3],
+        epochs=table[:, 4].astype(np.int64),
+    )
+
+
+def saturated(session: Session, observation: ObservationFacts, source_ids: Sequence[int]) -> set[int]:
+    """Those of a few sources whose apertures are flagged as saturated; reads all their fluxes."""
+    flagged = func.sum(case((Flux.flag.bitwise_and(int(Flag.SATURATED)) > 0, 1), else_=0))
+    query = (
+        select(Flux.source_id)
+        .join(Image, Image.image_id == Flux.image_id)
+        .where(Flux.source_id.in_(source_ids), Image.graph_pid == observation.graph_pid)
+        .group_by(Flux.source_id)
+        .having(flagged > MAX_SATURATED_SHARE * func.count())
+    )
+    return set(session.scalars(query))

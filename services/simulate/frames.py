@@ -1,0 +1,85 @@
+"""The frames of a night: their names, their headers, and what renders them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from astropy.time import Time
+from numpy.typing import NDArray
+
+from pipeline.simulation.detector import Detector
+from pipeline.simulation.night import SECONDS_PER_DAY, NightSpec, Stream
+from pipeline.simulation.render import render_bias, render_dark, render_flat, render_light
+from pipeline.simulation.truth import Truth
+
+FLAT = "Flat Field"
+CALIBRATION_PAUSE_S = 15.0  # between calibration frames, which end as the night starts
+
+Header = dict[str, tuple[str | float | int, str]]  # value and comment of each card
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One file to be written."""
+
+    name: str
+    header: Header
+    render: Callable[[], NDArray[np.uint16]]
+
+
+def frames_of(truth: Truth, detector: Detector) -> Iterator[Frame]:
+    """All frames in the order of a night: flats, darks, biases, lights."""
+    spec = truth.spec
+    kinds = (
+        (f"flat_{spec.filter_name}", FLAT, spec.n_flat, spec.flat_exposure_s, Stream.FLAT, render_flat),
+        ("dark", "Dark Frame", spec.n_dark, spec.exposure_s, Stream.DARK, render_dark),
+        ("bias", "Bias Frame", spec.n_bias, 0.0, Stream.BIAS, render_bias),
+    )
+    seconds = sum(n * (exposure + CALIBRATION_PAUSE_S) for _, _, n, exposure, _, _ in kinds)
+    for stem, image_type, n, exposure, stream, render in kinds:
+        for i in range(n):
+            header = _header(spec, image_type, spec.start_jd - seconds / SECONDS_PER_DAY, exposure)
+            if image_type == FLAT:
+                header["FILTER"] = (spec.filter_name, "filter")
+            seconds -= exposure + CALIBRATION_PAUSE_S
+            yield Frame(f"{stem}_{i + 1:03d}.fits", header, partial(render, spec, detector, spec.generator(stream, i)))
+    for i in range(spec.n_frames):
+        yield Frame(
+            f"{spec.target}_{spec.filter_name}_{i + 1:04d}.fits",
+            _light_header(truth, i),
+            partial(render_light, truth, i, detector, spec.generator(Stream.LIGHT, i)),
+        )
+
+
+def _header(spec: NightSpec, image_type: str, start_jd: float, exposure_s: float) -> Header:
+    return {
+        "IMAGETYP": (image_type, "kind of frame"),
+        "DATE-OBS": (Time(start_jd, format="jd", scale="utc", precision=3).isot, "start of exposure, UTC"),
+        "TIMESYS": ("UTC", "time scale of DATE-OBS"),
+        "EXPTIME": (exposure_s, "exposure time, s"),
+        "INSTRUME": ("SIMCAM", "simulated camera"),
+        "TELESCOP": ("SIMSCOPE", "simulated telescope"),
+        "GAIN": (spec.gain, "electrons per ADU"),
+        "RDNOISE": (spec.read_noise, "read noise, electrons"),
+        "SATURATE": (spec.saturation, "pixels stop to count here, ADU"),
+        "XBINNING": (1, "binning along x"),
+        "YBINNING": (1, "binning along y"),
+        "CCD-TEMP": (spec.ccd_temperature_c, "temperature of the sensor, C"),
+        "SITELAT": (spec.latitude_deg, "latitude, degrees north"),
+        "SITELONG": (spec.longitude_deg, "longitude, degrees east"),
+        "SITEELEV": (spec.elevation_m, "elevation, m"),
+    }
+
+
+def _light_header(truth: Truth, i: int) -> Header:
+    spec = truth.spec
+    start_jd = spec.start_jd + i * spec.cadence_s / SECONDS_PER_DAY
+    return _header(spec, "Light Frame", start_jd, spec.exposure_s) | {
+        "OBJECT": (spec.target, "simulated field"),
+        "FILTER": (spec.filter_name, "filter"),
+        "RA": (spec.ra_deg, "right ascension of the field, degrees, J2000"),
+        "DEC": (spec.dec_deg, "declination of the field, degrees, J2000"),
+        "AIRMASS": (round(float(truth.frames.airmass[i]), 4), "at mid-exposure"),
+        "PIXSCALE": (spec.pixel_scale, "arcsec per pixel"),
+    }

@@ -1,0 +1,229 @@
+"""What `tianyu run` says at its end: frames used and rejected, stars, precision, and what to know about them."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import case, distinct, exists, func, select
+from sqlalchemy.orm import Session, aliased
+
+from pipeline.flags import Flag
+from schema.images import CALIBRATED, MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image, ImageParent
+from schema.observing import Observation
+from schema.photometry import Flux, LightCurveStatistics, ReferenceStar, RelativeFlux
+from schema.processes import FAILED, Process
+from schema.skies import SourcePosition
+from services.errors import ConfigurationError
+from services.steps.detect import DETECT
+
+BRIGHT_SHARE = 0.1  # of the unsaturated stars, the brightest
+MIN_BRIGHT_STARS = 5
+MAX_SATURATED_SHARE = 0.05  # of its epochs: a single cosmic ray does not make a star saturated
+MMAG_PER_UNIT = 1000.0 * 2.5 / np.log(10.0)  # small relative flux to millimagnitudes
+VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")  # names and numbers within a reason
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Frames rejected for one kind of reason; names and numbers in ``reason`` are those of the first."""
+
+    reason: str
+    frames: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The result of one observation; scatter and error are relative: 0.001 is 1.09 mmag."""
+
+    observation_id: int
+    frames: int
+    used: int
+    rejected: tuple[Rejection, ...]
+    sources: int
+    reference_stars: int
+    light_curves: int
+    bright_stars: int  # the brightest tenth of the unsaturated ones
+    bright_scatter: float | None  # their median scatter in the best aperture
+    bright_error: float | None  # their median quoted error
+    notes: tuple[str, ...]
+
+    @property
+    def bright_scatter_mmag(self) -> float | None:
+        """Scatter in millimagnitudes."""
+        return None if self.bright_scatter is None else self.bright_scatter * MMAG_PER_UNIT
+
+    @property
+    def bright_error_mmag(self) -> float | None:
+        """Quoted error in millimagnitudes."""
+        return None if self.bright_error is None else self.bright_error * MMAG_PER_UNIT
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers, texts, lists and dictionaries only."""
+        return asdict(self)
+
+
+def summarize(session: Session, observation_id: int) -> Summary:
+    """Summary of the graph whose images count for the observation.
+
+    Raises:
+        ConfigurationError: there is no such observation.
+    """
+    observation = session.get(Observation, observation_id)
+    if observation is None:
+        raise ConfigurationError(
+            f"there is no observation {observation_id}: `tianyu status` lists the observations with their ids"
+        )
+    frames, used, rejected = _frames(session, observation)
+    bright, scatter, error = _precision(session, observation)
+    return Summary(
+        observation_id=observation_id,
+        frames=frames,
+        used=used,
+        rejected=rejected,
+        sources=_sources(session, observation),
+        reference_stars=_reference_stars(session, observation),
+        light_curves=_light_curves(session, observation),
+        bright_stars=bright,
+        bright_scatter=scatter,
+        bright_error=error,
+        notes=tuple(_notes(session, observation, frames - used - sum(kind.frames for kind in rejected))),
+    )
+
+
+def _calibrated(observation: Observation) -> list[Any]:
+    return [Image.graph_pid == observation.graph_pid, Image.kind == CALIBRATED]
+
+
+def _frames(session: Session, observation: Observation) -> tuple[int, int, tuple[Rejection, ...]]:
+    """Frames of the camera, calibrated images that are good, and why the others are not."""
+    of_camera = [Image.observation_id == observation.observation_id, Image.pid.is_(None)]
+    frames = session.scalar(select(func.count()).where(*of_camera)) or 0
+    used = session.scalar(select(func.count()).where(*_calibrated(observation), Image.good.is_(True))) or 0
+    reasons: list[str] = []
+    for part in (of_camera, _calibrated(observation)):
+        query = select(Image.reject_reason).where(*part, Image.good.is_(False)).order_by(Image.image_id)
+        reasons += [reason or "no reason given" for reason in session.scalars(query)]
+    return frames, used, group_reasons(reasons)
+
+
+def group_reasons(reasons: Sequence[str]) -> tuple[Rejection, ...]:
+    """Reasons that differ in names and numbers alone are one kind; the most frequent comes first."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for reason in reasons:
+        kinds[VARYING.sub("…", reason)].append(reason)
+    grouped = [Rejection(members[0], len(members)) for members in kinds.values()]
+    return tuple(sorted(grouped, key=lambda rejection: -rejection.frames))
+
+
+def _detect(observation: Observation) -> Any:
+    return (
+        select(Process.pid)
+        .where(Process.graph_pid == observation.graph_pid, Process.command == DETECT.command)
+        .scalar_subquery()
+    )
+
+
+def _sources(session: Session, observation: Observation) -> int:
+    return session.scalar(select(func.count()).where(SourcePosition.pid == _detect(observation))) or 0
+
+
+def _reference_stars(session: Session, observation: Observation) -> int:
+    """Stars that are references in at least one aperture."""
+    query = select(func.count(distinct(ReferenceStar.source_id))).where(
+        ReferenceStar.pid == observation.calibration_pid, ReferenceStar.is_reference.is_(True)
+    )
+    return session.scalar(query) or 0
+
+
+def _light_curves(session: Session, observation: Observation) -> int:
+    """Sources with a relative flux; asked source by source, which is one probe of the primary key each."""
+    if observation.calibration_pid is None:
+        return 0
+    measured = exists().where(
+        RelativeFlux.source_id == SourcePosition.source_id, RelativeFlux.pid == observation.calibration_pid
+    )
+    return session.scalar(select(func.count()).where(SourcePosition.pid == _detect(observation), measured)) or 0
+
+
+def _precision(session: Session, observation: Observation) -> tuple[int, float | None, float | None]:
+    """Number, median scatter and median quoted error of the brightest unsaturated stars."""
+    statistics = session.execute(
+        select(LightCurveStatistics.source_id, LightCurveStatistics.scatter, LightCurveStatistics.error_median)
+        .where(
+            LightCurveStatistics.pid == observation.analysis_pid,
+            LightCurveStatistics.best_aperture.is_(True),
+            LightCurveStatistics.scatter > 0,
+            LightCurveStatistics.error_median > 0,
+            LightCurveStatistics.flux_median > 0,
+        )
+        .order_by(LightCurveStatistics.flux_median.desc(), LightCurveStatistics.source_id)
+    ).all()
+    wanted = max(MIN_BRIGHT_STARS, round(BRIGHT_SHARE * len(statistics)))
+    chosen: list[Any] = []
+    # Saturated stars are the brightest: as many again are looked at until there are enough of the others.
+    for start in range(0, len(statistics), wanted):
+        part = statistics[start : start + wanted]
+        saturated = _saturated(session, observation, [row.source_id for row in part])
+        chosen += [row for row in part if row.source_id not in saturated]
+        if len(chosen) >= wanted:
+            break
+    chosen = chosen[:wanted]
+    if not chosen:
+        return 0, None, None
+    scatter, error = (float(np.median([getattr(row, name) for row in chosen])) for name in ("scatter", "error_median"))
+    return len(chosen), scatter, error
+
+
+def _saturated(session: Session, observation: Observation, source_ids: Sequence[int]) -> set[int]:
+    flagged = func.sum(case((Flux.flag.bitwise_and(int(Flag.SATURATED)) > 0, 1), else_=0))
+    query = (
+        select(Flux.source_id)
+        .join(Image, Image.image_id == Flux.image_id)
+        .where(Flux.source_id.in_(source_ids), Image.graph_pid == observation.graph_pid)
+        .group_by(Flux.source_id)
+        .having(flagged > MAX_SATURATED_SHARE * func.count())
+    )
+    return set(session.scalars(query))
+
+
+def _notes(session: Session, observation: Observation, unjudged: int) -> list[str]:
+    """What a reader of the light curves should know; ``unjudged`` frames are neither used nor rejected."""
+    calibrated = _calibrated(observation)
+    notes = []
+    parent = aliased(Image)
+    kinds = set(
+        session.scalars(
+            select(parent.kind)
+            .distinct()
+            .join(ImageParent, ImageParent.parent_id == parent.image_id)
+            .join(Image, Image.image_id == ImageParent.image_id)
+            .where(*calibrated)
+        )
+    )
+    images = session.scalar(select(func.count()).where(*calibrated)) or 0
+    missing = [
+        name
+        for name, kind in (("bias", MASTER_BIAS), ("dark", MASTER_DARK), ("flat", MASTER_FLAT))
+        if kind not in kinds
+    ]
+    if images and missing:
+        notes.append(f"calibrated without {', '.join(missing)}")
+    for column, note in (
+        (Image.gain, "of unknown gain: their errors leave out the stars' own noise; set gain in tianyu.toml"),
+        (Image.jd_utc, "without a time: their headers tell no date of exposure"),
+        (Image.bjd_tdb, "without barycentric time: their headers tell no pointing"),
+    ):
+        lacking = session.scalar(select(func.count()).where(*calibrated, column.is_(None))) or 0
+        if lacking:
+            notes.append(f"{lacking} of {images} calibrated frames {note}")
+    failed = session.scalar(
+        select(func.count()).where(Process.graph_pid == observation.graph_pid, Process.status == FAILED)
+    )
+    if unjudged > 0:
+        notes.append(f"{unjudged} frames are neither used nor rejected: their processes did not get that far")
+    if failed:
+        notes.append(f"{failed} processes failed: `tianyu status {observation.observation_id}` has the reasons")
+    return notes

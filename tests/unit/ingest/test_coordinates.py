@@ -1,0 +1,92 @@
+"""Pointings and sites in degrees."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingest.coordinates import pointing, sexagesimal, site
+from tests.unit.ingest.made_frames import header
+
+MST = -7 * 3600
+
+
+@given(st.integers(0, 1), st.integers(0, 359), st.integers(0, 59), st.integers(0, 5999))
+def test_sexagesimal_round_trip(minus: int, degrees: int, minutes: int, centiseconds: int) -> None:
+    sign, seconds = "-" * minus, centiseconds / 100
+    expected = (-1) ** minus * (degrees + minutes / 60 + seconds / 3600)
+    for text in (
+        f"{sign}{degrees:02d}:{minutes:02d}:{seconds:05.2f}",
+        f"{sign}{degrees} {minutes} {seconds}",
+        f"{sign}{degrees}d{minutes}m{seconds:.2f}s",
+        f"{sign}{degrees:02d}:{minutes + seconds / 60:013.10f}",
+    ):
+        assert sexagesimal(text) == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.text())
+def test_any_text_is_an_angle_or_none(text: str) -> None:
+    value = sexagesimal(text)
+    assert value is None or abs(value) <= 1000
+
+
+@pytest.mark.parametrize(
+    ("cards", "ra", "dec"),
+    [
+        ({"RA": 31.312, "DEC": 46.769}, 31.312, 46.769),
+        ({"RA": "02:04:10", "DEC": "+46:41:16"}, 31.0417, 46.6878),
+        ({"RA": "02 04 10", "DEC": "-00 30 00"}, 31.0417, -0.5),
+        ({"RA": "31.312", "DEC": "46.769"}, 31.312, 46.769),
+        ({"RA": (2.0874667, "hours"), "DEC": 46.769}, 31.312, 46.769),
+        ({"RA": ("031:18:43.2", "degrees"), "DEC": 46.769}, 31.312, 46.769),
+        ({"OBJCTRA": "02 04 10", "OBJCTDEC": "46 41 16"}, 31.0417, 46.6878),
+        ({"RA": "unset", "DEC": "unset", "OBJCTRA": "02 04 10", "OBJCTDEC": "46 41 16"}, 31.0417, 46.6878),
+        ({"RA": 0.0, "DEC": 0.0, "OBJCTRA": "02 04 10", "OBJCTDEC": "46 41 16"}, 31.0417, 46.6878),
+        ({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 31.312, "CRVAL2": 46.769}, 31.312, 46.769),
+        ({"CTYPE1": "PIXEL", "CTYPE2": "PIXEL", "CRVAL1": 31.312, "CRVAL2": 46.769}, None, None),
+        ({"RA": 31.312, "DEC": 97.0}, None, None),
+        ({"RA": -10.0, "DEC": 5.0}, 350.0, 5.0),
+    ],
+)
+def test_pointings(cards: dict[str, object], ra: float | None, dec: float | None) -> None:
+    found_ra, found_dec = pointing(header(**cards))
+    assert found_ra == pytest.approx(ra, abs=1e-4)
+    assert found_dec == pytest.approx(dec, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("value", "comment", "offset_s", "east"),
+    [
+        (110.88, "Local longitude", MST, -110.88),
+        (-110.88, "Local longitude", MST, -110.88),
+        (110.88, "Local longitude", None, 110.88),
+        (116.4, "", 8 * 3600, 116.4),
+        (110.88, "[deg] West longitude", None, -110.88),
+        (110.88, "positive west, negative east", None, -110.88),
+        (-110.88, "East positive, west negative", None, -110.88),
+        (-110.88, "[deg] west is negative", None, -110.88),
+        (249.12, "", None, -110.88),
+        ("110 52 48 W", "", None, -110.88),
+        ("E 110:52:48", "", MST, 110.88),
+        ("-110 52 48", "", None, -110.88),
+    ],
+)
+def test_longitude_becomes_east_positive(value: object, comment: str, offset_s: int | None, east: float) -> None:
+    _, longitude, _, notes = site(header(LONGITUD=(value, comment)), offset_s)
+    assert longitude == pytest.approx(east, abs=1e-9)
+    flipped = isinstance(value, float) and value == 110.88 and east < 0
+    assert bool(notes) == flipped
+
+
+@pytest.mark.parametrize(
+    ("cards", "latitude", "elevation"),
+    [
+        ({"SITELAT": "-31 40 48", "SITELONG": "unknown", "ELEVATIO": "2606 m"}, -31.68, 2606.0),
+        ({"LATITUDE": "31:40:48 S", "OBSGEO_H": -9999.0}, -31.68, None),
+        ({"LATITUDE": "N 31 40 48", "SITEELEV": 12.5}, 31.68, 12.5),
+        ({"LATITUDE": 131.68}, None, None),
+    ],
+)
+def test_latitude_and_elevation(cards: dict[str, object], latitude: float | None, elevation: float | None) -> None:
+    found_latitude, longitude, found_elevation, notes = site(header(**cards), None)
+    assert found_latitude == pytest.approx(latitude)
+    assert (longitude, found_elevation, notes) == (None, elevation, ())

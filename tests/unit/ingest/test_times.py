@@ -1,0 +1,147 @@
+"""Which of a header's times counts."""
+
+import pytest
+from astropy.time import Time
+
+from services.ingest.times import Times, exposure_time, frame_times
+from tests.unit.ingest.made_frames import header
+
+START = Time("2017-12-20T01:33:43.317", scale="utc").jd
+SECOND = 1 / 86400
+NEAR = 1e-3 * SECOND
+
+
+def near(jd: float) -> object:
+    return pytest.approx(jd, abs=NEAR, rel=0)
+
+
+@pytest.mark.parametrize(
+    ("cards", "source"),
+    [
+        ({"DATE_OBS": "2017-12-20T01:33:43.317"}, "DATE-OBS"),
+        ({"DATE_OBS": "2017-12-19T18:33:43.317-0700"}, "DATE-OBS"),
+        ({"DATE_OBS": "2017-12-20", "TIME_OBS": "01:33:43.317"}, "DATE-OBS+TIME-OBS"),
+        ({"DATE_OBS": "2017/12/20", "UT": "01:33:43.317"}, "DATE-OBS+UT"),
+        ({"DATE_OBS": "2017-12-20", "UTSTART": "01:33:43.317"}, "DATE-OBS+UTSTART"),
+        ({"DATE_OBS": "20/12/17", "UT_OBS": "1:33:43.317"}, "DATE-OBS+UT-OBS"),
+        ({"DATE_OBS": "2017-12-20T00:00:00", "TIME_OBS": "01:33:43.317"}, "DATE-OBS+TIME-OBS"),
+        ({"UT_OBS": "2017-12-20T01:33:43.317"}, "UT-OBS"),
+        ({"DATE_BEG": "2017-12-20T01:33:43.317"}, "DATE-BEG"),
+        ({"JD": START}, "JD"),
+        ({"MJD_OBS": START - 2400000.5}, "MJD-OBS"),
+        ({"MJD_OBS": f"{START - 2400000.5:.9f}"}, "MJD-OBS"),
+        ({"DATE_OBS": ("2017-12-20T01:34:13.317", "mid-exposure, UTC")}, "DATE-OBS"),
+        ({"DATE_OBS": ("2017-12-20T01:34:43.317", "UTC at end of exposure")}, "DATE-OBS"),
+        ({"DATE_OBS": ("2017-12-20T01:33:43.317", "Start, not middle, of exposure")}, "DATE-OBS"),
+        ({"DATE_AVG": "2017-12-20T01:34:13.317"}, "DATE-AVG"),
+        ({"DATE_OBS": "2017-12-20T01:34:20.317", "TIMESYS": "TAI"}, "DATE-OBS"),
+        ({"DATE_OBS": "2017-12-20T01:34:52.501", "TIMESYS": "TT"}, "DATE-OBS"),
+        ({"DATE_OBS": "2017-12-20T01:34:01.317", "TIMESYS": "GPS"}, "DATE-OBS"),
+    ],
+)
+def test_one_start_in_many_dialects(cards: dict[str, object], source: str) -> None:
+    times = frame_times(header(**cards), 60.0)
+    assert times.start == near(START)
+    assert times.middle == near(START + 30 * SECOND)
+    assert times.source == source
+    assert times.notes == ()
+
+
+def test_utc_by_name_goes_before_a_local_stamp_that_agrees() -> None:
+    times = frame_times(
+        header(DATE_OBS="2017-12-19T18:33:43.317-0700", UT_OBS="2017-12-20T01:33:43.317-0000", MJD_OBS=58107.065), 60.0
+    )
+    assert (times.source, times.utc_offset_s, times.notes) == ("UT-OBS", -7 * 3600, ())
+    assert times.start == near(START)
+
+
+@pytest.mark.parametrize("local", ["2017-12-19T18:33:40-0700", "2017-12-19T18:33:43.317"])
+def test_utc_by_name_goes_before_a_stamp_that_disagrees_and_says_so(local: str) -> None:
+    times = frame_times(header(DATE_OBS=local, UT_OBS="2017-12-20T01:33:43.317Z"), 60.0)
+    assert times.start == near(START)
+    assert "DATE-OBS differs from UT-OBS" in times.notes[0]
+
+
+def test_a_stamp_with_an_offset_goes_before_one_without() -> None:
+    times = frame_times(header(DATE_OBS="2017-12-19T18:33:43.317", DATE_BEG="2017-12-19T18:33:43.317-0700"), 60.0)
+    assert times.source == "DATE-BEG"
+    assert times.start == near(START)
+    assert "DATE-OBS differs" in times.notes[0]
+
+
+def test_disagreement_below_a_second_is_no_news() -> None:
+    assert frame_times(header(DATE_OBS="2017-12-20T01:33:43", UT_OBS="2017-12-20T01:33:43.317"), 60.0).notes == ()
+
+
+def test_rounding_of_julian_dates_is_said() -> None:
+    times = frame_times(header(MJD_OBS=58107.065), 60.0)
+    assert times.start == pytest.approx(START, abs=0.0005, rel=0)
+    assert times.notes == ("MJD-OBS is rounded to 86 s",)
+
+
+def test_julian_date_of_another_day_is_said() -> None:
+    times = frame_times(header(DATE_OBS="2017-12-20T01:33:43", MJD_OBS=58106.06508), 60.0)
+    assert "MJD-OBS differs from DATE-OBS, which is used, by 86400 s" in times.notes[0]
+
+
+def test_local_time_without_an_offset_is_doubted() -> None:
+    times = frame_times(header(DATE_OBS=("2017-12-20T01:33:43", "Start of exposure, LT")), 60.0)
+    assert "local time" in times.notes[0]
+
+
+def test_a_day_alone_is_no_start() -> None:
+    times = frame_times(header(DATE_OBS="2017-12-20"), 60.0)
+    assert (times.start, times.middle, str(times.day)) == (None, None, "2017-12-20")
+
+
+def test_the_day_the_file_was_written_is_no_time() -> None:
+    assert frame_times(header(DATE="2020-01-01T00:00:00", HJD=2458107.5, OBJECT="x"), 60.0) == Times()
+
+
+@pytest.mark.parametrize(
+    "cards", [{"DATE_OBS": "yesterday"}, {"DATE_OBS": "2017-12-20", "TIME_OBS": "noon"}, {"DATE_OBS": 20171220}]
+)
+def test_garbage_is_an_error(cards: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"DATE-OBS: '.*' is not|DATE-OBS: 'noon' is not"):
+        frame_times(header(**cards), 60.0)
+
+
+def test_garbage_beside_a_readable_time_is_a_note() -> None:
+    times = frame_times(header(DATE_OBS="0000-00-00T00:00:00", MJD_OBS=START - 2400000.5), 60.0)
+    assert times.start == near(START)
+    assert "DATE-OBS: '0000-00-00T00:00:00' is not a date" in times.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("cards", "seconds"),
+    [
+        ({"EXPTIME": 60}, 60.0),
+        ({"EXPOSURE": 0.5}, 0.5),
+        ({"EXP_TIME": "30.0"}, 30.0),
+        ({"ITIME": " 12 s "}, 12.0),
+        ({"EXPTIME": "250 ms"}, 0.25),
+        ({"EXPTIME": (250.0, "[ms] integration")}, 0.25),
+        ({"EXPTIME": "auto", "EXPOSURE": 20.0}, 20.0),
+        ({"EXPTIME": 0}, 0.0),
+        ({"OBJECT": "x"}, None),
+        ({"EXPTIME": ""}, None),
+    ],
+)
+def test_exposure_times(cards: dict[str, object], seconds: float | None) -> None:
+    made = header(**cards)
+    if "EXP-TIME" in made:
+        made["EXP_TIME"] = made.pop("EXP-TIME")
+    assert exposure_time(made) == (seconds, ())
+
+
+@pytest.mark.parametrize("value", ["long", -1.0, 1e9, True, "1,5"])
+def test_impossible_exposure_times(value: object) -> None:
+    with pytest.raises(ValueError, match=r"EXPTIME = .* cannot be read"):
+        exposure_time(header(EXPTIME=value))
+
+
+def test_disagreeing_exposure_times_are_said() -> None:
+    assert exposure_time(header(EXPTIME=60.0, EXPOSURE=59.0)) == (
+        60.0,
+        ("EXPOSURE differs from EXPTIME, which is used",),
+    )

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from pipeline.errors import UnusableDataError
+from pipeline.flags import Flag
+from pipeline.relative import Relaxation, reference_candidates
+
+EPOCHS = 20
+
+
+class Field:
+    """n stars on a grid whose spacing grows, so that later stars are more isolated."""
+
+    def __init__(self, stars: int) -> None:
+        self.flux = np.full((stars, EPOCHS), 1000.0)
+        self.error = np.full((stars, EPOCHS), 10.0)
+        self.flag = np.zeros((stars, EPOCHS), dtype=np.int32)
+        self.xy = np.column_stack([np.cumsum(np.arange(stars, dtype=np.float64)), np.zeros(stars)])
+        self.good = np.ones(EPOCHS, dtype=bool)
+
+    def candidates(self, **gaia: np.ndarray) -> tuple[list[int], Relaxation]:
+        found = reference_candidates(self.flux, self.error, self.flag, self.xy, self.good, **gaia)
+        return np.flatnonzero(found.mask).tolist(), found.relaxation
+
+
+def test_the_isolated_half_of_a_flawless_field() -> None:
+    assert Field(40).candidates() == (list(range(20, 40)), Relaxation.NONE)
+
+
+def test_what_shuts_a_star_out() -> None:
+    field = Field(40)
+    field.flux[25, 3] = np.nan
+    field.flux[26, 4] = -1.0
+    field.error[27, 5] = np.nan
+    field.flag[28, 6] = Flag.SATURATED
+    field.flag[29, 7] = Flag.BAD_PIXEL
+    field.flag[30, 8] = Flag.EDGE
+    field.flag[31, 9] = Flag.BLENDED
+    variable, ratio = np.zeros(40, dtype=bool), np.full(40, np.nan)
+    variable[32] = True
+    ratio[33], ratio[34] = 1.2, 1.8
+    out = {25, 26, 27, 28, 29, 30, 31, 32, 33}
+    expected = [star for star in range(20, 40) if star not in out]
+    assert field.candidates(gaia_variable=variable, gaia_ratio=ratio) == (expected, Relaxation.NONE)
+
+
+def test_bad_epochs_do_not_count() -> None:
+    field = Field(40)
+    field.good[3] = False
+    field.flux[:, 3] = np.nan
+    field.flag[:, 3] = Flag.EDGE
+    assert field.candidates() == (list(range(20, 40)), Relaxation.NONE)
+
+
+def test_rare_flags_are_allowed_before_neighbours() -> None:
+    field = Field(100)
+    field.flag[np.arange(96), np.arange(96) % EPOCHS] = Flag.BAD_PIXEL
+    assert field.candidates() == (list(range(50, 100)), Relaxation.RARE_FLAGS)
+
+
+def test_a_few_flawless_stars_are_not_enough_in_a_rich_field() -> None:
+    field = Field(400)
+    field.flag[:393, 0] = Flag.BAD_PIXEL
+    assert field.candidates() == (list(range(200, 400)), Relaxation.RARE_FLAGS)
+
+
+@pytest.mark.parametrize("stars", [4, 10])
+def test_poor_fields_give_all_their_stars(stars: int) -> None:
+    assert Field(stars).candidates() == (list(range(stars)), Relaxation.NEIGHBOURS)
+
+
+def test_of_three_equally_far_stars_all_are_isolated() -> None:
+    field = Field(3)
+    field.xy = np.array([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0]])
+    assert field.candidates() == ([0, 1, 2], Relaxation.NONE)
+
+
+def test_a_variable_is_never_let_in() -> None:
+    field = Field(4)
+    variable = np.array([False, True, False, False])
+    assert field.candidates(gaia_variable=variable) == ([0, 2, 3], Relaxation.NEIGHBOURS)
+
+
+def test_gaps_are_the_last_resort() -> None:
+    field = Field(10)
+    field.flux[:8, :3] = np.nan
+    assert field.candidates() == (list(range(10)), Relaxation.RARE_GAPS)
+    field.flux[:8, :9] = np.nan
+    assert field.candidates() == (list(range(10)), Relaxation.ALL)
+    field.flux[:8, :11] = np.nan
+    assert field.candidates() == ([8, 9], Relaxation.NONE)
+
+
+def test_one_star_and_none() -> None:
+    assert Field(1).candidates()[0] == [0]
+    assert Field(0).candidates()[0] == []
+
+
+def test_no_good_epoch_is_refused() -> None:
+    field = Field(5)
+    field.good[:] = False
+    with pytest.raises(UnusableDataError, match="none of 20 epochs"):
+        field.candidates()

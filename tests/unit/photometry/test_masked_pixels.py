@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from pipeline.masked_pixels import fill_masked, touched_apertures
+
+
+def test_a_lone_pixel_takes_the_quadratic_surface_through_its_neighbours() -> None:
+    y, x = np.indices((30, 30), dtype=np.float64)
+    image = (3 + 0.5 * x - 0.2 * y + 0.3 * x * y + 0.1 * x**2 - 0.4 * y**2).astype(np.float32)
+    masked = np.zeros(image.shape, dtype=bool)
+    masked[11, 17] = True
+    damaged = image.copy()
+    damaged[masked] = np.nan
+    assert fill_masked(damaged, masked)[11, 17] == pytest.approx(image[11, 17], rel=1e-5)
+    assert np.isnan(damaged[11, 17])
+
+
+def test_pixels_in_a_row_and_in_a_corner_take_the_mean_of_the_good_ones() -> None:
+    image = np.arange(25, dtype=np.float32).reshape(5, 5)
+    masked = np.zeros(image.shape, dtype=bool)
+    masked[0, 0] = masked[2, 2] = masked[2, 3] = True
+    filled = fill_masked(image, masked)
+    assert filled[0, 0] == pytest.approx(np.mean([1, 5, 6]))
+    assert filled[2, 2] == pytest.approx(np.mean([6, 7, 8, 11, 16, 17, 18]))
+    np.testing.assert_array_equal(filled[~masked], image[~masked])
+
+
+def test_a_pixel_without_good_neighbours_is_unknown() -> None:
+    masked = np.zeros((9, 9), dtype=bool)
+    masked[3:6, 3:6] = True
+    assert np.argwhere(np.isnan(fill_masked(np.ones((9, 9), dtype=np.float32), masked))).tolist() == [[4, 4]]
+
+
+def test_touch_is_exact_to_the_edge_of_the_pixel() -> None:
+    mask = np.zeros((40, 40), dtype=bool)
+    mask[20, 25] = True  # covers x from 24.5 to 25.5
+    xy = np.array([[20.0, 20.0], [19.9, 20.0], [20.49, 20.0], [25.0, 17.0], [39.0, 39.0]])
+    touched = touched_apertures(mask, xy, (2.4, 4.55, 6.0))
+    np.testing.assert_array_equal(touched, [[0, 1, 1], [0, 0, 1], [0, 1, 1], [0, 1, 1], [0, 0, 0]])
+
+
+def test_beside_the_edge_no_pixel_of_the_far_side_touches() -> None:
+    mask = np.zeros((40, 40), dtype=bool)
+    mask[:, 39] = True
+    assert not touched_apertures(mask, np.array([[0.0, 20.0], [1.0, 0.0]]), (5.0,)).any()
