@@ -9,6 +9,7 @@ from pipeline.errors import UnusableDataError
 
 MAXIMUM_SATURATED_FRACTION = 0.5  # of the pixels; more is twilight, a lamp or an open dome
 SATURATION_MINIMUM_PIXELS = 5  # pixels that share the very highest value: noise does not do that, a full well does
+SATURATION_MINIMUM_RANGE = 255  # ADU; no converter saturates within fewer levels
 SATURATION_NEIGHBOURHOOD = 0.01  # of the range; the pile-up must outnumber the pixels this close below it
 
 
@@ -74,6 +75,8 @@ def guess_saturation(raw: NDArray[Any]) -> float | None:
     if not np.issubdtype(raw.dtype, np.integer):
         return None  # averaged or calibrated data have no exact ceiling
     highest, lowest = int(raw.max()), int(raw.min())
+    if highest - lowest < SATURATION_MINIMUM_RANGE:
+        return None
     full = int(np.count_nonzero(raw == highest))
     near = int(np.count_nonzero(raw >= highest - SATURATION_NEIGHBOURHOOD * (highest - lowest))) - full
     return float(highest) if full >= SATURATION_MINIMUM_PIXELS and full > near else None

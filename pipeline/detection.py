@@ -1,5 +1,6 @@
 """The sources of a template, and which of them are already known."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.bad_pixels import find_sharp_pixels
 from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag
 from pipeline.stacking import Stack
-from pipeline.stars import MAXIMUM_PEAK_SHARE, MINIMUM_AREA, SIGMA_TO_FWHM, extract
+from pipeline.stars import MAXIMUM_PEAK_SHARE, MINIMUM_AREA, axes, extract, find_stars, frame_fwhm, fwhm_of_axes
 
 SOURCE_DTYPE = np.dtype(
     [
@@ -26,14 +27,16 @@ SOURCE_DTYPE = np.dtype(
     ]
 )
 
-DETECTION_SIGMA = 5.0  # noise of a pixel, as scaled by its weight
+DETECTION_SIGMA = 5.0  # of each pixel of a detection in the smoothed image
+DEFAULT_FWHM = 2.5  # px, where no star is bright enough to tell
+KERNEL_REACH = 1.0  # FWHM to each side; the profile has fallen to 0.06
 EXTRACTED_WEIGHT = 0.25  # of the full weight; less is masked
 COVERED_WEIGHT = 0.5  # of the full weight, at the position of a source
 APERTURE_FWHM = 1.5  # radius of the aperture that measures a source's flux
 SHAPE_STARS_SNR = 20.0  # stars above it, in flux over error, tell how stars look on this template
 SHAPE_STARS_MINIMUM = 5
-SHARP_FRACTION = 0.7  # of the stars' minor axis; narrower is a hot pixel or the track of one that the sky moved past
-MAXIMUM_ELLIPTICITY = 0.6  # axes 5:2 …
+SHARP_FRACTION = 0.5  # of the stars' minor axis; narrower is a hot pixel or the track of one that the sky moved past
+MAXIMUM_ELLIPTICITY = 0.7  # axes 10:3 …
 ELLIPTICITY_ALLOWANCE = 0.3  # … or as much above the stars' median
 MINIMUM_SNR = 3.0  # of the aperture flux; less is a ripple beside a brighter star
 EDGE_FWHM = 1.0  # distance to blank pixels or the border below which a source is flagged
@@ -42,8 +45,9 @@ EDGE_FWHM = 1.0  # distance to blank pixels or the border below which a source i
 def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm: float | None = None) -> NDArray[Any]:
     """Sources on a template, brightest first; hot pixels, their tracks and streaks are left out.
 
-    template: Stack of aligned frames; threshold: noise of a pixel; fwhm: px, of the stars, measured when not given.
-    The sky is subtracted and its noise scaled by the weight map. Sources lie where at least half of the frames do.
+    template: Stack of aligned frames; threshold: significance of each pixel of a detection in the image smoothed with
+    the stars' own profile, which finds a star of S/N 10; fwhm: px, of the stars, measured when not given. The sky is
+    subtracted and its noise scaled by the weight map. Sources lie where at least half of the frames do.
     Returns SOURCE_DTYPE[n]: position in px; flux in a radius of 1.5 FWHM, in the image's units, and its error from the
     sky noise alone; FWHM of the moments in px; ellipticity; flag BLENDED or EDGE. Empty when nothing is found.
     Raises UnusableDataError when the template is empty.
@@ -51,27 +55,50 @@ def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm:
     full = float(template.weight.max(initial=0.0))
     if not full > 0:
         raise UnusableDataError("the template is empty, expected good frames in it: see why frames were rejected")
-    blank = template.weight < EXTRACTED_WEIGHT * full
-    image, background = subtract_background(np.where(blank, np.float32(np.nan), template.image))
-    if not background.rms > 0:
+    sky = _Sky.of(template, full)
+    if sky is None:
         return np.empty(0, SOURCE_DTYPE)
-    seen = template.weight[~blank]
-    with np.errstate(divide="ignore"):
-        noise = np.sqrt(np.float32(np.median(seen)) / template.weight) * np.float32(background.rms)
-    noise[blank] = np.inf
-    with np.errstate(invalid="ignore"):
-        sharp = find_sharp_pixels(image / noise, 1.0)
-    mask = np.isnan(image) | sharp
-
-    objects = extract(image, threshold, err=noise, mask=mask, minarea=MINIMUM_AREA)
+    if fwhm is None:
+        fwhm = frame_fwhm(find_stars(np.where(sky.mask, np.float32(np.nan), sky.image), sky.rms))
+        fwhm = fwhm if np.isfinite(fwhm) else DEFAULT_FWHM
+    kernel = _profile(fwhm)
+    objects = extract(sky.image, threshold, kernel, err=sky.noise, mask=sky.mask, minarea=MINIMUM_AREA)
     objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
-    objects = objects[objects["peak"] < MAXIMUM_PEAK_SHARE * objects["flux"]]
-    rows, columns = _pixels(objects, image.shape)
+    rows, columns = _pixels(objects, sky.image.shape)
     objects = objects[template.weight[rows, columns] >= COVERED_WEIGHT * full]
-    if not len(objects):
-        return np.empty(0, SOURCE_DTYPE)
-    objects = objects[_like_stars(objects, noise, fwhm)]
-    return _measure(objects, image, noise, mask, blank, fwhm)
+    objects = objects[_like_stars(objects, kernel, sky.noise)]
+    return _measure(objects, kernel, sky, fwhm)
+
+
+@dataclass(frozen=True)
+class _Sky:
+    """Template without sky, noise of each pixel, and what is masked: blank pixels, and those besides that are sharp."""
+
+    image: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    blank: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
+    rms: float
+
+    @classmethod
+    def of(cls, template: Stack, full: float) -> "_Sky | None":
+        blank = template.weight < EXTRACTED_WEIGHT * full
+        image, background = subtract_background(np.where(blank, np.float32(np.nan), template.image))
+        if not background.rms > 0:
+            return None
+        typical = np.float32(np.median(template.weight[~blank]))
+        with np.errstate(divide="ignore"):
+            noise = np.sqrt(typical / template.weight) * np.float32(background.rms)
+        noise[blank] = np.inf
+        mask = np.isnan(image) | find_sharp_pixels(image / noise, 1.0)
+        return cls(image, noise, blank, mask, background.rms)
+
+
+def _profile(fwhm: float) -> NDArray[np.float32]:
+    reach = max(1, int(np.ceil(KERNEL_REACH * fwhm)))
+    place = np.arange(-reach, reach + 1)
+    gaussian = np.exp(-4 * np.log(2) * (place / fwhm) ** 2)
+    return np.outer(gaussian, gaussian).astype(np.float32)
 
 
 def _pixels(objects: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -80,37 +107,33 @@ def _pixels(objects: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[np.i
     return rows, columns
 
 
-def _like_stars(objects: NDArray[Any], noise: NDArray[np.float32], fwhm: float | None) -> NDArray[np.bool_]:
+def _like_stars(objects: NDArray[Any], kernel: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.bool_]:
+    if not len(objects):
+        return np.zeros(0, np.bool_)
     rows, columns = _pixels(objects, noise.shape)
-    snr = objects["flux"] / (noise[rows, columns] * np.sqrt(objects["npix"]))
-    ellipticity = 1 - objects["b"] / objects["a"]
-    bright = snr > SHAPE_STARS_SNR
+    major, minor = axes(objects, kernel)
+    ellipticity = 1 - minor / major
+    bright = objects["flux"] > SHAPE_STARS_SNR * noise[rows, columns] * np.sqrt(objects["npix"])
     sample = bright if np.count_nonzero(bright) >= SHAPE_STARS_MINIMUM else np.ones(len(objects), np.bool_)
-    minor = float(np.median(objects["b"][sample])) if fwhm is None else fwhm / SIGMA_TO_FWHM
+    narrowest = SHARP_FRACTION * float(np.median(minor[sample]))
     most = max(MAXIMUM_ELLIPTICITY, float(np.median(ellipticity[sample])) + ELLIPTICITY_ALLOWANCE)
-    return np.asarray((objects["b"] > SHARP_FRACTION * minor) & (ellipticity < most))
+    lone = objects["peak"] > MAXIMUM_PEAK_SHARE * objects["flux"]
+    # The moments of a faint star are those of its few pixels above the threshold: no ground to leave it out.
+    return np.asarray(~lone & (~bright | ((minor > narrowest) & (ellipticity < most))))
 
 
-def _measure(
-    objects: NDArray[Any],
-    image: NDArray[np.float32],
-    noise: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    blank: NDArray[np.bool_],
-    fwhm: float | None,
-) -> NDArray[Any]:
+def _measure(objects: NDArray[Any], kernel: NDArray[np.float32], sky: _Sky, fwhm: float) -> NDArray[Any]:
     sources = np.zeros(len(objects), SOURCE_DTYPE)
     if not len(objects):
         return sources
-    sources["x"], sources["y"] = objects["x"], objects["y"]
-    sources["fwhm"] = SIGMA_TO_FWHM * np.sqrt((objects["a"] ** 2 + objects["b"] ** 2) / 2)
-    sources["ellipticity"] = 1 - objects["b"] / objects["a"]
-    width = float(np.median(sources["fwhm"])) if fwhm is None else fwhm
-    sources["flux"], sources["flux_error"], _ = sep.sum_circle(
-        image, objects["x"], objects["y"], APERTURE_FWHM * width, err=noise, mask=mask
-    )
+    x, y = objects["x"], objects["y"]
+    major, minor = axes(objects, kernel)
+    sources["x"], sources["y"] = x, y
+    sources["fwhm"], sources["ellipticity"] = fwhm_of_axes(major, minor), 1 - minor / major
+    flux, error, _ = sep.sum_circle(sky.image, x, y, APERTURE_FWHM * fwhm, err=sky.noise, mask=sky.mask)
+    sources["flux"], sources["flux_error"] = flux, error
     sources["flag"][objects["flag"] & sep.OBJ_MERGED > 0] |= int(Flag.BLENDED)
-    _, _, missing = sep.sum_circle(image, objects["x"], objects["y"], EDGE_FWHM * width, mask=blank)
+    _, _, missing = sep.sum_circle(sky.image, x, y, EDGE_FWHM * fwhm, mask=sky.blank)
     sources["flag"][missing & (sep.APER_TRUNC | sep.APER_HASMASKED) > 0] |= int(Flag.EDGE)
     sources = sources[sources["flux"] > MINIMUM_SNR * sources["flux_error"]]
     return sources[np.argsort(-sources["flux"], kind="stable")]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import optimize
 
@@ -13,6 +14,8 @@ from pipeline.statistics import robust_scatter
 MIN_POINTS = 12  # seven parameters, and something left to judge them by
 CLIP_SIGMA = 4.0
 MAX_CLIPS = 5
+SPIKE_SIGMA = 6.0
+SPIKE_WINDOW = 5  # points; a transit of three survives
 TRIAL_SHARES = (0.05, 0.1, 0.2, 0.35, 0.5)  # durations tried without a guess, of the time observed
 TRIAL_MIDS = 13
 MAX_DEPTH = 1.0
@@ -89,17 +92,12 @@ def fit_trapezoid(
     window = mid_time_window or duration_guess or span / 6.0
     durations = (duration_guess,) if duration_guess else tuple(share * span for share in TRIAL_SHARES)
     mids = mid_time_guess + window * np.linspace(-1.0, 1.0, TRIAL_MIDS)
-    problem = everything = _Problem(time[usable] - reference, flux[usable], error[usable], span)
+    everything = _Problem(time[usable] - reference, flux[usable], error[usable], span)
+    # A wild point in the transit would turn the first search into a spike on that point.
+    used = usable.copy()
+    used[usable] = ~_spikes(time[usable], flux[usable])
+    problem = _Problem(time[used] - reference, flux[used], error[used], span)
     solution = problem.best_start(mids - reference, durations)
-    used = usable
-    # The grid clips first: one wild point in the transit can turn a search from there into a spike on that point.
-    for _ in range(MAX_CLIPS):
-        kept = _kept(everything, usable, problem, solution)
-        if np.array_equal(kept, used) or kept.sum() < MIN_POINTS:
-            break
-        used = kept
-        problem = _Problem(time[used] - reference, flux[used], error[used], span)
-        solution = problem.best_start(mids - reference, durations)
     solution, covariance = problem.solve(solution)
     for _ in range(MAX_CLIPS):
         kept = _kept(everything, usable, problem, solution)
@@ -163,6 +161,15 @@ class _Problem:
         degrees = max(1, self.x.size - 7)
         covariance = np.linalg.pinv(found.jac.T @ found.jac) * (2.0 * found.cost / degrees)
         return np.asarray(found.x, dtype=np.float64), covariance
+
+
+def _spikes(time: NDArray[np.float64], flux: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Points that stand out from the running median, whatever the model; bool[t]."""
+    order = np.argsort(time, kind="stable")
+    deviation = np.empty_like(flux)
+    windows = sliding_window_view(np.pad(flux[order], SPIKE_WINDOW // 2, mode="edge"), SPIKE_WINDOW)
+    deviation[order] = flux[order] - np.median(windows, axis=1)
+    return np.asarray(np.abs(deviation) > SPIKE_SIGMA * robust_scatter(deviation[None])[0])
 
 
 def _kept(

@@ -3,12 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from sqlalchemy import BigInteger, DateTime, Double, Float, MetaData, SmallInteger
+from sqlalchemy import BigInteger, BindParameter, DateTime, Double, Float, MetaData, SmallInteger, literal
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.sql.expression import FunctionElement
-from sqlalchemy.sql.visitors import InternalTraversal
 
 # One set of options for every table: names such as filter "R" and "r" differ, so the collation is binary.
 TABLE_OPTIONS: dict[str, Any] = {
@@ -51,28 +50,19 @@ class UtcNow(FunctionElement[datetime]):
     type = UtcDateTime
     inherit_cache = True
 
-    def __init__(self, offset_seconds: float = 0.0) -> None:
-        super().__init__()
-        self.offset_seconds = float(offset_seconds)
 
-    # The offset is part of the text, so it must be part of the cache key.
-    _traverse_internals: Any = [("offset_seconds", InternalTraversal.dp_plain_obj)]  # noqa: RUF012
-
-
-def utc_now(offset_seconds: float = 0.0) -> UtcNow:
+def utc_now(offset_seconds: float | BindParameter[float] = 0.0) -> UtcNow:
     """SQL expression for the database's UTC time, ``offset_seconds`` from now."""
-    return UtcNow(offset_seconds)
+    return UtcNow(literal(offset_seconds, Double))
 
 
 @compiles(UtcNow, "mysql")
 @compiles(UtcNow, "mariadb")
-def _mysql_now(element: UtcNow, _compiler: Any, **_: Any) -> str:
-    if not element.offset_seconds:
-        return "UTC_TIMESTAMP(6)"
-    return f"(UTC_TIMESTAMP(6) + INTERVAL {element.offset_seconds:.6f} SECOND)"
+def _mysql_now(element: UtcNow, compiler: Any, **kw: Any) -> str:
+    return f"(UTC_TIMESTAMP(6) + INTERVAL {compiler.process(element.clauses, **kw)} SECOND)"
 
 
 @compiles(UtcNow, "sqlite")
-def _sqlite_now(element: UtcNow, _compiler: Any, **_: Any) -> str:
+def _sqlite_now(element: UtcNow, compiler: Any, **kw: Any) -> str:
     # SQLite's clock has milliseconds; three zeros keep the text the same width as SQLAlchemy's own.
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{element.offset_seconds:+.3f} seconds')"
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', ({compiler.process(element.clauses, **kw)}) || ' seconds')"

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import QueuePool
 
 from schema import partitions, views
 
@@ -66,8 +66,10 @@ def connect(url: str) -> Engine:
 
 
 def _sqlite(url: str) -> Engine:
-    # No pool: a connection of SQLite costs 0.1 ms and must never cross a thread or a fork.
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S})
+    # Connections are kept: the last one to close writes the whole log back, which costs more than a transaction.
+    # Each is used by one thread at a time, and worker processes are spawned, never forked.
+    arguments = {"timeout": SQLITE_BUSY_TIMEOUT_S, "check_same_thread": False}
+    engine = create_engine(url, poolclass=QueuePool, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

@@ -29,8 +29,8 @@ class NightSpec:
 
     The default night is small: 40 frames of 512 x 512 pixels, 30 s each, 150 stars in view. With its numbers a star
     of magnitude ``m`` gives ``30 s * 10**(0.4 * (22 - m))`` electrons: 1.2e6 at magnitude 10.5, where the brightest
-    pixel reaches about 55,000 of 65,535 ADU in the sharpest seeing, so that nothing saturates; 30,000 at magnitude
-    14.5 (signal to noise about 145 a frame in an aperture of 1.5 FWHM); 1,900 at magnitude 17.5 (about 17).
+    pixel reaches about 52,000 of 65,535 ADU in the sharpest seeing, so that nothing saturates; 30,000 at magnitude
+    14.5 (signal to noise about 140 a frame in an aperture of 1.5 FWHM); 1,900 at magnitude 17.5 (about 15).
 
     Stars have no scintillation and no colours: the CCD equation is the whole of their noise.
 

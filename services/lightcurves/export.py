@@ -88,7 +88,8 @@ def _parquet(table: Table, path: Path) -> None:
         arrays.append(array)
     meta = {name: str(value) for name, value in table.meta.items()}
     content = pyarrow.Table.from_arrays(arrays, schema=pyarrow.schema(fields, metadata=meta))
-    parquet.write_table(content, path)  # type: ignore[no-untyped-call]
+    with path.open("wb") as stream:
+        parquet.write_table(content, stream)  # type: ignore[no-untyped-call]
 
 
 def _printable(value: Any) -> Any:

@@ -274,17 +274,13 @@ def test_unsent_and_lost_messages_are_found(sessions: sessionmaker[Session]) -> 
 
 def test_ready_rows_are_taken_in_the_order_of_an_index(engine: Engine, sessions: sessionmaker[Session]) -> None:
     publish(sessions, *(process(pid, optional=(1,) if pid > 1 else ()) for pid in range(1, 2001)))
-    query = "SELECT pid FROM process WHERE status='waiting' AND pending=0 ORDER BY priority, pid LIMIT 100"
+    query = scheduling.ready_pids(100).compile(engine, compile_kwargs={"literal_binds": True})
+    explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
     with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            plan = str(connection.execute(text(f"EXPLAIN QUERY PLAN {query}")).all())
-            assert "ix_process_status_pending_priority_pid" in plan
-            assert "TEMP B-TREE" not in plan
-        else:
-            connection.execute(text("ANALYZE TABLE process")).all()
-            plan = str(connection.execute(text(f"EXPLAIN {query} FOR UPDATE SKIP LOCKED")).mappings().all())
-            assert "ix_process_status_pending_priority_pid" in plan
-            assert "filesort" not in plan
+        plan = str(connection.exec_driver_sql(f"{explain} {query}".replace("%", "%%")).mappings().all())
+    assert scheduling.READY_INDEX in plan
+    assert "filesort" not in plan
+    assert "TEMP B-TREE" not in plan
 
 
 def test_two_managers_never_take_the_same_row(engine: Engine, sessions: sessionmaker[Session]) -> None:

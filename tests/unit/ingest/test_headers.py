@@ -23,7 +23,7 @@ def test_a_frame_of_a_remote_telescope_with_local_time(tmp_path: Path) -> None:
         DEC=46.769087,
         INSTRUME="Main",
         FILTER="Clear",
-        CAMTEMP=(271.0, "CCD Camera Temperature in Kelvin, =-1 if no data"),
+        CAMTEMP=(271.0, "CCD Temperature in Kelvin, =-1 if no data"),
         TELESCOP="Cecilia",
         LATITUDE=31.68,
         LONGITUD=(110.88, "Local longitude"),

@@ -1,38 +1,13 @@
 """Searching a folder."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from services.errors import ConfigurationError
 from services.ingest.names import find_frames, quoted
-
-NOBODY = 65534
-
-
-@contextmanager
-def without_root() -> Iterator[None]:
-    """Permissions do not bind root."""
-    is_root = os.geteuid() == 0
-    if is_root:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        if is_root:
-            os.seteuid(0)
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Path:
-    """A folder that anyone can reach."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    return tmp_path
+from tests.unit.ingest.conftest import without_root
 
 
 def touch(path: Path) -> Path:

@@ -12,10 +12,8 @@ from astropy.io import fits
 from services.errors import DataError, TransientError
 from services.ingest.headers import read_frame
 from services.ingest.opening import open_frame
+from tests.unit.ingest.conftest import without_root
 from tests.unit.ingest.made_frames import header, pixels, write
-from tests.unit.ingest.test_names import shelf, without_root
-
-__all__ = ["shelf"]
 
 
 def packed(path: Path, name: str = "packed.fits.gz") -> Path:
@@ -78,15 +76,19 @@ def test_truncated_gzip_and_tiles(tmp_path: Path) -> None:
     zipped = packed(write(tmp_path / "a.fits", data))
     tiles = tmp_path / "a.fits.fz"
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(data)]).writeto(tiles)
-    for path in (zipped, tiles):
+    for path, reason in ((zipped, r"cannot be read as FITS: .* is it whole\?"), (tiles, "is truncated")):
         whole = path.read_bytes()
         assert open_frame(path).shape == (600, 700)
         path.write_bytes(whole[: len(whole) * 2 // 3])
-        with pytest.raises(DataError, match="is truncated"):
+        with pytest.raises(DataError, match=reason):
             open_frame(path)
-        path.write_bytes(whole[:300])
-        with pytest.raises(DataError, match=r"cannot be read as FITS|is truncated"):
-            open_frame(path)
+
+
+def test_a_truncated_file_packed_afterwards_is_still_truncated(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.fits", pixels(shape=(600, 700)))
+    path.write_bytes(path.read_bytes()[:400_000])
+    with pytest.raises(DataError, match="is truncated: 400000 bytes"):
+        open_frame(packed(path))
 
 
 def test_gzip_with_more_than_the_image_is_whole(tmp_path: Path) -> None:

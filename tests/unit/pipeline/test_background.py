@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import FieldMaker  # type: ignore[import-not-found]
 
 from pipeline.background import subtract_background
 from pipeline.errors import UnusableDataError
+from tests.unit.pipeline.star_fields import make_field
 
 
-def test_level_and_noise_of_a_sloping_sky_with_stars(rng: np.random.Generator, make_field: FieldMaker) -> None:
+def test_level_and_noise_of_a_sloping_sky_with_stars(rng: np.random.Generator) -> None:
     field = make_field(rng, (512, 512), stars=150, sky=400.0)
     y, x = np.mgrid[:512, :512]
     slope = 50 * x / 512 - 30 * y / 512

@@ -20,7 +20,7 @@ from schema.skies import Sky, Source, SourcePosition
 from services.image_store import ImageStore
 
 GRAPH_PID = 1_700_000_000_000_000_000
-BEGAN = datetime(2024, 3, 4, 20, 0, 0)  # noqa: DTZ001 - the database keeps UTC without a zone
+BEGAN = datetime(2024, 3, 4, 20, 0, 0)
 NIGHT = date(2024, 3, 4)
 GAIN, SKY_RMS, RADII = 1.5, 12.0, (3.0, 4.5, 6.0)
 JD0, CADENCE_D = 2460374.30, 0.002

@@ -1,0 +1,1 @@
+"""Tests of the pipeline: arrays with a known truth."""

@@ -1,0 +1,146 @@
+"""Plots: the star worth a look is found, means are right, and what is drawn is what was measured."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+
+from pipeline.flags import Flag
+from schema.observing import Observation
+from schema.photometry import Flux, LightCurveStatistics
+from services.errors import ConfigurationError, DataError
+from services.image_store import LocalImageStore
+from services.lightcurves.reading import read_light_curve
+from services.lightcurves.selection import find_observation, find_source
+from services.plots import make_plots, most_variable
+from services.plots.light_curve import bin_means, draw_light_curve
+from services.plots.stack import _reduced
+from services.plots.statistics import Stars
+from services.plots.variables import excess_significance
+from tests.unit.services import made_up
+from tests.unit.services.made_up import MadeUp
+
+NAMES = ["stack.png", "scatter.png", "offsets.png", "lightcurve.png"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalImageStore:
+    return LocalImageStore(tmp_path)
+
+
+@pytest.fixture
+def made(session: Session, store: LocalImageStore) -> MadeUp:
+    return made_up.add_light_curves(session, made_up.add_observation(session), np.random.default_rng(1), store=store)
+
+
+def test_most_variable_is_the_one_that_dips_not_the_saturated_one(session: Session, made: MadeUp) -> None:
+    assert most_variable(session, find_observation(session)) == made.variable
+
+
+def test_a_saturated_star_is_recognised_by_its_flags_alone(session: Session, made: MadeUp) -> None:
+    session.execute(update(Flux).values(flag=int(Flag.EDGE)))
+    assert most_variable(session, find_observation(session)) == made.saturated
+
+
+def test_stars_of_few_epochs_are_left_out(session: Session, made: MadeUp) -> None:
+    of_variable = LightCurveStatistics.source_id == made.variable
+    session.execute(update(LightCurveStatistics).where(of_variable).values(epochs=20))
+    assert most_variable(session, find_observation(session)) not in (made.variable, made.saturated, None)
+
+
+def test_nothing_is_variable_before_the_analysis(session: Session, made: MadeUp) -> None:
+    session.execute(update(Observation).values(analysis_pid=None))
+    assert most_variable(session, find_observation(session)) is None
+
+
+def test_a_common_excess_makes_no_star_variable() -> None:
+    """All bright stars scatter twice as much as quoted; one faint star 1.6 times, where its like scatter as quoted."""
+    error = np.geomspace(1e-3, 1e-2, 60)
+    scatter = np.where(np.arange(60) < 20, 2.0, 1.0) * error
+    scatter[45] = 1.6 * error[45]
+    stars = Stars(np.arange(60), 1 / error, scatter, error, np.full(60, 201))
+    significance = excess_significance(stars)
+    assert np.argmax(significance) == 45
+    assert significance[45] == pytest.approx(np.log(1.6) * 20.0)
+    np.testing.assert_allclose(significance[:8], 0.0, atol=1e-12)
+
+
+def test_bin_means_are_weighted() -> None:
+    time = np.array([0.0, 0.1, 1.0, 1.2, 5.0])
+    flux = np.array([1.0, 4.0, 2.0, np.nan, 7.0])
+    error = np.array([1.0, 2.0, 1.0, 1.0, 0.5])
+    at, mean, mean_error = bin_means(time, flux, error, 1.0)
+    np.testing.assert_allclose(at, [0.02, 1.0, 5.0])
+    np.testing.assert_allclose(mean, [(1.0 + 4.0 / 4) / 1.25, 2.0, 7.0])
+    np.testing.assert_allclose(mean_error, [1.25**-0.5, 1.0, 0.5])
+
+
+def test_reduced_template_is_the_mean_of_known_pixels() -> None:
+    image = np.arange(20, dtype=np.float32).reshape(4, 5)
+    image[0, 0] = np.nan
+    np.testing.assert_allclose(_reduced(image, 2), [[(1 + 5 + 6) / 3, (2 + 3 + 7 + 8) / 4], [13, 15]])
+
+
+def _has_colour(path: Path, colour: tuple[int, int, int]) -> bool:
+    pixels = np.round(imread(path)[..., :3] * 255).astype(int)
+    return bool((np.abs(pixels - colour).max(axis=2) < 30).any())
+
+
+def test_all_plots_are_made_and_mark_what_they_should(
+    session: Session, store: LocalImageStore, made: MadeUp, tmp_path: Path
+) -> None:
+    folder = tmp_path / "plots" / "1"
+    paths = make_plots(session, store, made.observation_id, folder)
+    assert [path.name for path in paths] == NAMES
+    assert sorted(file.name for file in folder.iterdir()) == sorted(NAMES)
+    red, orange, blue = (200, 53, 43), (224, 134, 26), (47, 109, 179)
+    assert _has_colour(paths[0], red)  # the target
+    assert _has_colour(paths[0], orange)  # reference stars
+    assert _has_colour(paths[1], orange)  # quoted errors
+    assert _has_colour(paths[2], red)  # rejected frames
+    assert _has_colour(paths[3], blue)
+    assert not _has_colour(paths[3], orange)  # nothing is flagged
+    session.execute(
+        update(Flux)
+        .where(Flux.source_id == made.variable, Flux.image_id > int(made.image_ids[30]))
+        .values(flag=int(Flag.BAD_PIXEL))
+    )
+    assert _has_colour(make_plots(session, store, made.observation_id, folder)[3], orange)
+
+
+def test_plots_of_a_night_that_stopped_early(
+    session: Session, store: LocalImageStore, made: MadeUp, tmp_path: Path
+) -> None:
+    (tmp_path / store.derived_path("template", made.observation_id, made_up.GRAPH_PID + 9)).unlink()
+    session.execute(update(Observation).values(analysis_pid=None, calibration_pid=None))
+    session.execute(delete(LightCurveStatistics))
+    paths = make_plots(session, store, made.observation_id, tmp_path / "plots")
+    assert [path.name for path in paths] == ["offsets.png"]
+
+
+def test_target_that_is_not_there(session: Session, store: LocalImageStore, made: MadeUp, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="has no source 9999"):
+        make_plots(session, store, made.observation_id, tmp_path / "plots", 9999)
+
+
+def test_names_with_formula_signs_are_text(session: Session, store: LocalImageStore, tmp_path: Path) -> None:
+    observation = made_up.add_observation(session, name=r"$\frac{x$ <b>", filter_name="$_")
+    made_up.add_light_curves(session, observation, np.random.default_rng(1), n_stars=8, store=store)
+    assert len(make_plots(session, store, observation, tmp_path / "plots")) == 4
+
+
+def test_a_light_curve_of_several_apertures_is_refused(session: Session, made: MadeUp, tmp_path: Path) -> None:
+    facts = find_observation(session)
+    curve = read_light_curve(session, facts, find_source(session, facts, source_id=made.variable), "all")
+    with pytest.raises(DataError, match="a plot shows one aperture"):
+        draw_light_curve(curve, tmp_path / "x.png")
+
+
+def test_a_plot_in_a_folder_that_is_not_there(session: Session, made: MadeUp, tmp_path: Path) -> None:
+    facts = find_observation(session)
+    curve = read_light_curve(session, facts, find_source(session, facts, source_id=made.variable))
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        draw_light_curve(curve, tmp_path / "missing" / "x.png")
