@@ -5,7 +5,9 @@ from numpy.typing import NDArray
 from scipy.special import erf
 
 SHARP_THRESHOLD = 5.0  # sky rms by which a pixel must exceed what its neighbours allow a star
-SHARPEST_FWHM = 1.5  # pixels; nothing that a star this sharp could do is masked
+# px; nothing that a star this sharp could do is masked. Trailed stars of undersampled cameras reach 1.4 px across the
+# trail (MicroObservatory's do, in one frame of eight, when 1.5 px was the limit their cores were masked).
+SHARPEST_FWHM = 1.2
 CONTRAST_MARGIN = 1.2  # for photon noise, intra-pixel response and profiles more peaked than a Gaussian
 BRIGHT_PEAK = 30.0  # sky rms; stars above it tell how sharp this frame's stars are
 BRIGHT_MINIMUM = 10  # stars needed to trust the frame's own sharpness

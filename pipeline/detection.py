@@ -12,8 +12,9 @@ from pipeline.background import subtract_background
 from pipeline.bad_pixels import find_sharp_pixels
 from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag
+from pipeline.shapes import SIGMA_TO_FWHM, Shapes, measure_shapes
 from pipeline.stacking import Stack
-from pipeline.stars import MAXIMUM_PEAK_SHARE, MINIMUM_AREA, axes, extract, find_stars, frame_fwhm, fwhm_of_axes
+from pipeline.stars import MINIMUM_AREA, extract, find_stars, frame_fwhm
 
 SOURCE_DTYPE = np.dtype(
     [
@@ -35,8 +36,10 @@ COVERED_WEIGHT = 0.5  # of the full weight, at the position of a source
 APERTURE_FWHM = 1.5  # radius of the aperture that measures a source's flux
 SHAPE_STARS_SNR = 20.0  # stars above it, in flux over error, tell how stars look on this template
 SHAPE_STARS_MINIMUM = 5
-SHARP_FRACTION = 0.5  # of the stars' minor axis; narrower is a hot pixel or the track of one that the sky moved past
+SHARP_FRACTION = 0.4  # of the stars' variance along the minor axis; hot pixels and their tracks have 0.1 to 0.3
 MAXIMUM_ELLIPTICITY = 0.7  # axes 10:3 …
+MAXIMUM_STREAK = 0.85  # of a detection as a whole: axes 7:1, trails and bleeding columns
+MAXIMUM_WALK = 0.5  # FWHM that a windowed centroid may lie from the detection's
 ELLIPTICITY_ALLOWANCE = 0.3  # … or as much above the stars' median
 MINIMUM_SNR = 3.0  # of the aperture flux; less is a ripple beside a brighter star
 EDGE_FWHM = 1.0  # distance to blank pixels or the border below which a source is flagged
@@ -66,8 +69,7 @@ def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm:
     objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
     rows, columns = _pixels(objects, sky.image.shape)
     objects = objects[template.weight[rows, columns] >= COVERED_WEIGHT * full]
-    objects = objects[_like_stars(objects, kernel, sky.noise)]
-    return _measure(objects, kernel, sky, fwhm)
+    return _measure(objects, sky, fwhm) if len(objects) else np.empty(0, SOURCE_DTYPE)
 
 
 @dataclass(frozen=True)
@@ -107,35 +109,34 @@ def _pixels(objects: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[np.i
     return rows, columns
 
 
-def _like_stars(objects: NDArray[Any], kernel: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.bool_]:
-    if not len(objects):
-        return np.zeros(0, np.bool_)
-    rows, columns = _pixels(objects, noise.shape)
-    major, minor = axes(objects, kernel)
-    ellipticity = 1 - minor / major
-    bright = objects["flux"] > SHAPE_STARS_SNR * noise[rows, columns] * np.sqrt(objects["npix"])
-    sample = bright if np.count_nonzero(bright) >= SHAPE_STARS_MINIMUM else np.ones(len(objects), np.bool_)
-    narrowest = SHARP_FRACTION * float(np.median(minor[sample]))
-    most = max(MAXIMUM_ELLIPTICITY, float(np.median(ellipticity[sample])) + ELLIPTICITY_ALLOWANCE)
-    lone = objects["peak"] > MAXIMUM_PEAK_SHARE * objects["flux"]
-    # The moments of a faint star are those of its few pixels above the threshold: no ground to leave it out.
-    return np.asarray(~lone & (~bright | ((minor > narrowest) & (ellipticity < most))))
+def _like_stars(objects: NDArray[Any], shapes: Shapes, snr: NDArray[np.float64]) -> NDArray[np.bool_]:
+    sample = snr > SHAPE_STARS_SNR
+    if np.count_nonzero(sample) < SHAPE_STARS_MINIMUM:
+        sample = np.isfinite(shapes.minor)
+    if not sample.any():
+        return sample
+    narrowest = SHARP_FRACTION * float(np.nanmedian(shapes.minor[sample]))
+    most = max(MAXIMUM_ELLIPTICITY, float(np.nanmedian(shapes.ellipticity[sample])) + ELLIPTICITY_ALLOWANCE)
+    longest = 1 - objects["b"] / objects["a"] < MAXIMUM_STREAK
+    return np.asarray((snr > MINIMUM_SNR) & (shapes.minor > narrowest) & (shapes.ellipticity < most) & longest)
 
 
-def _measure(objects: NDArray[Any], kernel: NDArray[np.float32], sky: _Sky, fwhm: float) -> NDArray[Any]:
-    sources = np.zeros(len(objects), SOURCE_DTYPE)
-    if not len(objects):
-        return sources
-    x, y = objects["x"], objects["y"]
-    major, minor = axes(objects, kernel)
-    sources["x"], sources["y"] = x, y
-    sources["fwhm"], sources["ellipticity"] = fwhm_of_axes(major, minor), 1 - minor / major
+def _measure(objects: NDArray[Any], sky: _Sky, fwhm: float) -> NDArray[Any]:
+    x, y, _ = sep.winpos(sky.image, objects["x"], objects["y"], fwhm / SIGMA_TO_FWHM, mask=sky.mask)
+    # The window may walk to a brighter neighbour: keep the detection's own centroid there.
+    walked = np.hypot(x - objects["x"], y - objects["y"]) > MAXIMUM_WALK * fwhm
+    x, y = np.where(walked, objects["x"], x), np.where(walked, objects["y"], y)
     flux, error, _ = sep.sum_circle(sky.image, x, y, APERTURE_FWHM * fwhm, err=sky.noise, mask=sky.mask)
-    sources["flux"], sources["flux_error"] = flux, error
+    shapes = measure_shapes(sky.image, x, y, fwhm, sky.mask)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kept = _like_stars(objects, shapes, flux / error)
+    sources = np.zeros(len(objects), SOURCE_DTYPE)
+    sources["x"], sources["y"], sources["flux"], sources["flux_error"] = x, y, flux, error
+    sources["fwhm"], sources["ellipticity"] = shapes.fwhm, shapes.ellipticity
     sources["flag"][objects["flag"] & sep.OBJ_MERGED > 0] |= int(Flag.BLENDED)
     _, _, missing = sep.sum_circle(sky.image, x, y, EDGE_FWHM * fwhm, mask=sky.blank)
     sources["flag"][missing & (sep.APER_TRUNC | sep.APER_HASMASKED) > 0] |= int(Flag.EDGE)
-    sources = sources[sources["flux"] > MINIMUM_SNR * sources["flux_error"]]
+    sources = sources[kept]
     return sources[np.argsort(-sources["flux"], kind="stable")]
 
 

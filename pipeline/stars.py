@@ -34,7 +34,8 @@ def extract(
     """``sep.extract`` that outgrows sep's internal limits instead of failing on a crowded or wide-spread image.
 
     image: float32[ny, nx], contiguous, native, sky subtracted, NaN masked; kernel: what it is smoothed with before
-    detection, odd float32[k, k]; options: those of sep.extract. Returns sep's record array. Raises UnusableDataError when the image has too much above the threshold even so.
+    detection, odd float32[k, k]; options: those of sep.extract. Returns sep's record array.
+    Raises UnusableDataError when the image has too much above the threshold even so.
     """
     buffer, limit = DETECTION_BUFFER, DEBLEND_LIMIT
     message = ""

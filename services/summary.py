@@ -7,21 +7,20 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import case, distinct, exists, func, select
+from sqlalchemy import distinct, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from pipeline.flags import Flag
 from schema.images import CALIBRATED, MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image, ImageParent
 from schema.observing import Observation
-from schema.photometry import Flux, LightCurveStatistics, ReferenceStar, RelativeFlux
+from schema.photometry import ReferenceStar, RelativeFlux
 from schema.processes import FAILED, Process
 from schema.skies import SourcePosition
 from services.errors import ConfigurationError
+from services.lightcurves.statistics import read_stars, saturated
 from services.steps.detect import DETECT
 
 BRIGHT_SHARE = 0.1  # of the unsaturated stars, the brightest
 MIN_BRIGHT_STARS = 5
-MAX_SATURATED_SHARE = 0.05  # of its epochs: a single cosmic ray does not make a star saturated
 MMAG_PER_UNIT = 1000.0 * 2.5 / np.log(10.0)  # small relative flux to millimagnitudes
 VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")  # names and numbers within a reason
 
@@ -150,43 +149,21 @@ def _light_curves(session: Session, observation: Observation) -> int:
 
 def _precision(session: Session, observation: Observation) -> tuple[int, float | None, float | None]:
     """Number, median scatter and median quoted error of the brightest unsaturated stars."""
-    statistics = session.execute(
-        select(LightCurveStatistics.source_id, LightCurveStatistics.scatter, LightCurveStatistics.error_median)
-        .where(
-            LightCurveStatistics.pid == observation.analysis_pid,
-            LightCurveStatistics.best_aperture.is_(True),
-            LightCurveStatistics.scatter > 0,
-            LightCurveStatistics.error_median > 0,
-            LightCurveStatistics.flux_median > 0,
-        )
-        .order_by(LightCurveStatistics.flux_median.desc(), LightCurveStatistics.source_id)
-    ).all()
-    wanted = max(MIN_BRIGHT_STARS, round(BRIGHT_SHARE * len(statistics)))
-    chosen: list[Any] = []
+    stars = read_stars(session, observation.analysis_pid)
+    n = stars.source_id.size
+    wanted = max(MIN_BRIGHT_STARS, round(BRIGHT_SHARE * n))
+    chosen: list[int] = []
     # Saturated stars are the brightest: as many again are looked at until there are enough of the others.
-    for start in range(0, len(statistics), wanted):
-        part = statistics[start : start + wanted]
-        saturated = _saturated(session, observation, [row.source_id for row in part])
-        chosen += [row for row in part if row.source_id not in saturated]
+    for start in range(0, n, wanted):
+        part = stars.source_id[start : start + wanted].tolist()
+        unusable = saturated(session, observation.graph_pid, part)
+        chosen += [start + place for place, source_id in enumerate(part) if source_id not in unusable]
         if len(chosen) >= wanted:
             break
     chosen = chosen[:wanted]
     if not chosen:
         return 0, None, None
-    scatter, error = (float(np.median([getattr(row, name) for row in chosen])) for name in ("scatter", "error_median"))
-    return len(chosen), scatter, error
-
-
-def _saturated(session: Session, observation: Observation, source_ids: Sequence[int]) -> set[int]:
-    flagged = func.sum(case((Flux.flag.bitwise_and(int(Flag.SATURATED)) > 0, 1), else_=0))
-    query = (
-        select(Flux.source_id)
-        .join(Image, Image.image_id == Flux.image_id)
-        .where(Flux.source_id.in_(source_ids), Image.graph_pid == observation.graph_pid)
-        .group_by(Flux.source_id)
-        .having(flagged > MAX_SATURATED_SHARE * func.count())
-    )
-    return set(session.scalars(query))
+    return len(chosen), float(np.median(stars.scatter[chosen])), float(np.median(stars.error[chosen]))
 
 
 def _notes(session: Session, observation: Observation, unjudged: int) -> list[str]:

@@ -102,7 +102,8 @@ def read_light_curve(
 
 def _radii(session: Session, observation: ObservationFacts) -> dict[int, float]:
     query = select(Aperture.aperture, Aperture.radius).where(Aperture.graph_pid == observation.graph_pid)
-    return {aperture: radius for aperture, radius in session.execute(query.order_by(Aperture.aperture))}
+    rows = session.execute(query.order_by(Aperture.aperture))
+    return {row.aperture: row.radius for row in rows}
 
 
 def _analysed_best(session: Session, observation: ObservationFacts, source: SourceFacts) -> int | None:

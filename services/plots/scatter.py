@@ -14,7 +14,7 @@ from schema.images import CALIBRATED, Image
 from schema.photometry import Aperture
 from services.errors import DataError
 from services.lightcurves.selection import ObservationFacts
-from services.plots.statistics import Stars, read_stars, saturated
+from services.lightcurves.statistics import Stars, read_stars, saturated
 from services.plots.style import BLACK, BLUE, GREY, LEGEND, ORANGE, RED, new_figure, save, tidy
 
 ZERO_POINT = 25.0  # arbitrary, mag of a star of 1 ADU: keeps instrumental magnitudes positive
@@ -31,12 +31,12 @@ def scatter_against_magnitude(
     Raises:
         DataError: the light curves have not been analysed yet.
     """
-    stars = read_stars(session, observation)
+    stars = read_stars(session, observation.analysis_pid)
     if not stars.source_id.size:
         raise DataError(f"observation {observation.observation_id} has no analysed light curves to draw")
     magnitude = ZERO_POINT - 2.5 * np.log10(stars.flux)
     brightest = stars.source_id[:SATURATION_CHECKS].tolist()
-    is_saturated = np.isin(stars.source_id, list(saturated(session, observation, brightest)))
+    is_saturated = np.isin(stars.source_id, list(saturated(session, observation.graph_pid, brightest)))
     figure = new_figure(8.0, 5.6)
     axes = figure.add_subplot()
     axes.set_yscale("log")

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from services.lightcurves.selection import ObservationFacts
-from services.plots.statistics import Stars, read_stars, saturated
+from services.lightcurves.statistics import Stars, read_stars, saturated
 
 MIN_EPOCHS = 10
 MIN_EPOCH_SHARE = 0.5  # of the epochs of the best covered star
@@ -20,7 +20,7 @@ def most_variable(session: Session, observation: ObservationFacts) -> int | None
     Quoted errors are too small for all bright stars on a night of scintillation or of poor flats, so a star is
     compared with stars of like brightness too. Saturated stars are left out.
     """
-    stars = read_stars(session, observation)
+    stars = read_stars(session, observation.analysis_pid)
     if not stars.source_id.size:
         return None
     enough = max(MIN_EPOCHS, MIN_EPOCH_SHARE * float(stars.epochs.max()))
@@ -29,7 +29,7 @@ def most_variable(session: Session, observation: ObservationFacts) -> int | None
     ranked = stars.source_id[well_measured[np.argsort(-significance, kind="stable")]].tolist()
     for start in range(0, len(ranked), SATURATION_CHECKS):
         part = ranked[start : start + SATURATION_CHECKS]
-        unusable = saturated(session, observation, part)
+        unusable = saturated(session, observation.graph_pid, part)
         for source_id in part:
             if source_id not in unusable:
                 return int(source_id)

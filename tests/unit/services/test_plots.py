@@ -15,10 +15,10 @@ from services.errors import ConfigurationError, DataError
 from services.image_store import LocalImageStore
 from services.lightcurves.reading import read_light_curve
 from services.lightcurves.selection import find_observation, find_source
+from services.lightcurves.statistics import Stars
 from services.plots import make_plots, most_variable
 from services.plots.light_curve import bin_means, draw_light_curve
 from services.plots.stack import _reduced
-from services.plots.statistics import Stars
 from services.plots.variables import excess_significance
 from tests.unit.services import made_up
 from tests.unit.services.made_up import MadeUp

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from pipeline.flags import Flag
 from schema.images import Image
 from schema.photometry import Flux, LightCurveStatistics
-from services.lightcurves.selection import ObservationFacts
 
 MAX_SATURATED_SHARE = 0.05  # of its epochs: a single cosmic ray does not make a star saturated
 
@@ -27,8 +26,8 @@ class Stars:
     epochs: NDArray[np.int64]
 
 
-def read_stars(session: Session, observation: ObservationFacts) -> Stars:
-    """Stars of positive flux, scatter and error; none before `analyze` has run."""
+def read_stars(session: Session, analysis_pid: int | None) -> Stars:
+    """Stars of positive flux, scatter and error, by the `analyze` with this PID; none before it has run."""
     rows = session.execute(
         select(
             LightCurveStatistics.source_id,
@@ -38,7 +37,7 @@ def read_stars(session: Session, observation: ObservationFacts) -> Stars:
             LightCurveStatistics.epochs,
         )
         .where(
-            LightCurveStatistics.pid == observation.analysis_pid,
+            LightCurveStatistics.pid == analysis_pid,
             LightCurveStatistics.best_aperture.is_(True),
             LightCurveStatistics.flux_median > 0,
             LightCurveStatistics.scatter > 0,
@@ -56,13 +55,13 @@ def read_stars(session: Session, observation: ObservationFacts) -> Stars:
     )
 
 
-def saturated(session: Session, observation: ObservationFacts, source_ids: Sequence[int]) -> set[int]:
-    """Those of a few sources whose apertures are flagged as saturated; reads all their fluxes."""
+def saturated(session: Session, graph_pid: int | None, source_ids: Sequence[int]) -> set[int]:
+    """Those of a few sources whose apertures are flagged as saturated; reads all their fluxes of one graph."""
     flagged = func.sum(case((Flux.flag.bitwise_and(int(Flag.SATURATED)) > 0, 1), else_=0))
     query = (
         select(Flux.source_id)
         .join(Image, Image.image_id == Flux.image_id)
-        .where(Flux.source_id.in_(source_ids), Image.graph_pid == observation.graph_pid)
+        .where(Flux.source_id.in_(source_ids), Image.graph_pid == graph_pid)
         .group_by(Flux.source_id)
         .having(flagged > MAX_SATURATED_SHARE * func.count())
     )
