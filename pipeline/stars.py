@@ -7,14 +7,14 @@ import sep
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
+from pipeline.shapes import PIXEL_VARIANCE, SIGMA_TO_FWHM
 
 STAR_DTYPE = np.dtype([("x", "f8"), ("y", "f8"), ("flux", "f4"), ("peak", "f4"), ("fwhm", "f4"), ("ellipticity", "f4")])
 
 DETECTION_SIGMA = 5.0  # sky rms of one pixel, reached by each pixel of a detection in the smoothed image
 MINIMUM_AREA = 5  # pixels of a detection
-SIGMA_TO_FWHM = 2.3548
 SMOOTHING = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32)  # applied by sep before detection
-PIXEL_VARIANCE = 1 / 12  # px², of a single pixel: nothing is narrower
+SMOOTHING_VARIANCE = 0.5  # px², of SMOOTHING along each axis
 MAXIMUM_PEAK_SHARE = 0.5  # brightest pixel over flux; a star of FWHM 1.5 px has at most 0.4
 MAXIMUM_ELLIPTICITY = 0.7  # of single detections: axes 10:3; tracks and bleeding columns lie above
 ELLIPTICITY_ALLOWANCE = 0.3  # over the frame's median, so that a badly tracked frame keeps its trailed stars
@@ -28,13 +28,11 @@ BUFFER_GROWTH = 8
 BUFFER_ATTEMPTS = 3
 
 
-def extract(
-    image: NDArray[np.float32], threshold: float, kernel: NDArray[np.float32] = SMOOTHING, **options: Any
-) -> NDArray[Any]:
+def extract(image: NDArray[np.float32], threshold: float, **options: Any) -> NDArray[Any]:
     """``sep.extract`` that outgrows sep's internal limits instead of failing on a crowded or wide-spread image.
 
-    image: float32[ny, nx], contiguous, native, sky subtracted, NaN masked; kernel: what it is smoothed with before
-    detection, odd float32[k, k]; options: those of sep.extract. Returns sep's record array.
+    image: float32[ny, nx], contiguous, native, sky subtracted, NaN masked; options: those of sep.extract.
+    Returns sep's record array.
     Raises UnusableDataError when the image has too much above the threshold even so.
     """
     buffer, limit = DETECTION_BUFFER, DEBLEND_LIMIT
@@ -43,7 +41,7 @@ def extract(
         sep.set_extract_pixstack(buffer)
         sep.set_sub_object_limit(limit)
         try:
-            objects: NDArray[Any] = sep.extract(image, threshold, filter_kernel=kernel, **options)
+            objects: NDArray[Any] = sep.extract(image, threshold, filter_kernel=SMOOTHING, **options)
         except Exception as error:  # sep raises bare Exception for each of its limits
             message = str(error)
             buffer, limit = buffer * BUFFER_GROWTH, limit * BUFFER_GROWTH
@@ -54,22 +52,13 @@ def extract(
     )
 
 
-def axes(
-    objects: NDArray[Any], kernel: NDArray[np.float32] = SMOOTHING
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Major and minor axis, rms in px, of sep's objects without the kernel's width.
+def _axes(objects: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Major and minor axis, rms in px, of sep's objects without the smoothing.
 
     sep measures shapes on the smoothed image: uncorrected, a star of FWHM 1.7 px has 2.4 px.
     """
-    place = np.arange(len(kernel)) - len(kernel) // 2
-    smoothing = float((kernel.sum(axis=0) * place**2).sum() / kernel.sum())
-    major, minor = (np.sqrt(np.maximum(objects[name] ** 2 - smoothing, PIXEL_VARIANCE)) for name in "ab")
+    major, minor = (np.sqrt(np.maximum(objects[name] ** 2 - SMOOTHING_VARIANCE, PIXEL_VARIANCE)) for name in "ab")
     return major, minor
-
-
-def fwhm_of_axes(major: NDArray[np.float64], minor: NDArray[np.float64]) -> NDArray[np.float64]:
-    """FWHM in px of the Gaussian of the same moments."""
-    return np.asarray(SIGMA_TO_FWHM * np.sqrt((major**2 + minor**2) / 2))
 
 
 def find_stars(
@@ -95,7 +84,7 @@ def find_stars(
         work, threshold, err=rms, mask=mask, minarea=min_area, deblend_nthresh=DEBLEND_LEVELS, clean=False
     )
     objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
-    major, minor = axes(objects)
+    major, minor = _axes(objects)
     ellipticity = 1 - minor / major
     worst = max(MAXIMUM_ELLIPTICITY, float(np.median(ellipticity)) + ELLIPTICITY_ALLOWANCE) if len(objects) else 1.0
     kept = (objects["peak"] < MAXIMUM_PEAK_SHARE * objects["flux"]) & (ellipticity <= worst)
@@ -104,7 +93,7 @@ def find_stars(
     stars = np.empty(len(objects), STAR_DTYPE)
     for name in ("x", "y", "flux", "peak"):
         stars[name] = objects[name]
-    stars["fwhm"] = fwhm_of_axes(major[order], minor[order])
+    stars["fwhm"] = SIGMA_TO_FWHM * np.sqrt((major**2 + minor**2)[order] / 2)
     stars["ellipticity"] = ellipticity[order]
     _refine_centroids(work, mask, stars[:CENTROID_STARS])
     return stars

@@ -19,6 +19,9 @@ TABLE_OPTIONS: dict[str, Any] = {
     "mariadb_collate": "utf8mb4_bin",
 }
 
+# SQLite would keep a hidden row number and a second tree for the key; without it inserts take half the time.
+MEASUREMENT_OPTIONS: dict[str, Any] = TABLE_OPTIONS | {"sqlite_with_rowid": False}
+
 # Microseconds on MySQL; SQLite keeps text with six decimals anyway.
 UtcDateTime = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 

@@ -8,7 +8,7 @@ MariaDB they are partitioned by image (see ``schema.partitions``), so that inser
 from sqlalchemy import BigInteger, Boolean, Float, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from schema.base import TABLE_OPTIONS, Base, Pid, Real, Single, Small
+from schema.base import MEASUREMENT_OPTIONS, TABLE_OPTIONS, Base, Pid, Real, Single, Small
 
 
 class Aperture(Base):
@@ -28,6 +28,7 @@ class Flux(Base):
     """Raw aperture flux of one source on one calibrated image, ADU; never updated."""
 
     __tablename__ = "flux"
+    __table_args__ = MEASUREMENT_OPTIONS
     source_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     image_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     aperture: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)
@@ -40,6 +41,7 @@ class RelativeFlux(Base):
     """Flux relative to the reference stars, median 1, keyed by the process that calibrated it."""
 
     __tablename__ = "relative_flux"
+    __table_args__ = MEASUREMENT_OPTIONS
     source_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     image_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     aperture: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)
@@ -52,6 +54,7 @@ class ReferenceStar(Base):
     """The part each source plays in one calibration: its group, whether it is a reference, its weight."""
 
     __tablename__ = "reference_star"
+    __table_args__ = MEASUREMENT_OPTIONS
     pid: Mapped[Pid] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     source_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     aperture: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)

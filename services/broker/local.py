@@ -42,6 +42,7 @@ class LocalBroker:
         self._path = path
         self._lock = threading.RLock()
         self._owners = path.with_name(path.name + ".owners")
+        self._settled = threading.Event()  # there is room for another message: no need to sleep on
         self._subscribed: tuple[str, ...] = ()
         self._prefetch = 1
         self._reaped = 0.0
@@ -126,8 +127,11 @@ class LocalBroker:
             delivery = self._take()
             if delivery is not None or time.monotonic() >= deadline:
                 return delivery
-            time.sleep(min(pause, max(deadline - time.monotonic(), 0.0)))
-            pause = min(pause * 1.5, POLL_MOST_S)
+            if self._settled.wait(min(pause, max(deadline - time.monotonic(), 0.0))):
+                self._settled.clear()
+                pause = POLL_FIRST_S
+            else:
+                pause = min(pause * 1.5, POLL_MOST_S)
 
     def _take(self) -> Delivery | None:
         marks = ",".join("?" * len(self._subscribed))
@@ -159,6 +163,7 @@ class LocalBroker:
                     "UPDATE message SET queue = ?, owner = NULL WHERE id = ? AND owner = ?",
                     (dead_letter_queue(delivery.queue), delivery.tag, self._owner),
                 )
+        self._settled.set()
 
     def depth(self, queue: str) -> int:
         """Messages without an owner."""

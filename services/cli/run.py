@@ -184,6 +184,6 @@ def _target_source(session: "Session", observation: int, place: Position) -> int
     if place.on_sky:
         return find_source(session, facts, radec=place.pair).source_id
     xy = template_position(session, facts.graph_pid or 0, place.pair)
-    source = find_source(session, facts, xy=xy)
+    source = find_source(session, facts, own_xy=xy)
     note(f"the target is source {source.source_id} at x = {source.x:.1f}, y = {source.y:.1f} of the template")
     return source.source_id

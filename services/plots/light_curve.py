@@ -4,21 +4,23 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pipeline.flags import Flag
-from pipeline.statistics import robust_scatter
+from pipeline.statistics import MAD_TO_SIGMA, robust_scatter
 from services.errors import DataError
 from services.lightcurves.reading import LightCurve
 from services.plots.style import BLACK, BLUE, GREY, LEGEND, ORANGE, new_figure, save, tidy
 
 DISTRUSTED = int(Flag.SATURATED | Flag.EDGE | Flag.BAD_PIXEL | Flag.NO_SKY)
-MIN_POINTS_TO_BIN = 30
+MIN_POINTS_TO_BIN = 60
 POINTS_A_BIN = 8  # on average
 MAX_BINS = 60
+MAX_SPREAD = 1.5  # of a bin's points, over the noise between neighbours: beyond, means would hide the variation
 MINUTES_PER_DAY = 1440.0
-OUTER_PERCENTILES = (1.0, 99.0)  # of the trusted points: what must be in view
-MARGIN = 0.35  # of their range, above and below
+MARGIN = 0.1  # of the range in view, above and below
+MARGIN_ERRORS = 3.0  # quoted errors, above and below: single points beyond are no noise
 PPT = 1000.0
 
 
@@ -52,10 +54,12 @@ def draw_light_curve(curve: LightCurve, path: Path) -> Path:
     ):
         if chosen.any():
             _points(axes, time[chosen], flux[chosen], error[chosen], marker, colour, name)
-    if np.count_nonzero(trusted) >= MIN_POINTS_TO_BIN:
-        _draw_bins(axes, time[trusted], flux[trusted], error[trusted])
-    if np.any(trusted | flagged):
-        _limit(axes, flux[measured], flux[trusted] if trusted.any() else flux[flagged])
+    basis = next(chosen for chosen in (trusted, flagged, rejected) if chosen.any())
+    low, high = view_limits(flux[basis], error[basis])
+    _limit(axes, flux[measured], low, high)
+    in_view = trusted & (flux >= low) & (flux <= high)
+    if np.count_nonzero(in_view) >= MIN_POINTS_TO_BIN:
+        _draw_bins(axes, time[in_view], flux[in_view], error[in_view])
     tidy(
         axes,
         f"{scale} − {origin:.0f} (days)",
@@ -112,11 +116,27 @@ def bin_means(
     return (*means, total**-0.5)  # type: ignore[return-value]
 
 
+def resolved_within(time: NDArray[np.float64], flux: NDArray[np.float64], width: float) -> bool:
+    """Whether the flux varies within bins of ``width`` by clearly more than from point to point: ``[n]`` by time."""
+    number = ((time - time.min()) // width).astype(np.int64)
+    count = np.bincount(number)
+    several = count > 1
+    mean = np.bincount(number, flux) / np.maximum(count, 1)
+    squares = np.bincount(number, (flux - mean[number]) ** 2)
+    if not several.any():
+        return False
+    spread = np.median(np.sqrt(squares[several] / (count[several] - 1)))
+    noise = MAD_TO_SIGMA * np.median(np.abs(np.diff(flux))) / np.sqrt(2.0)
+    return bool(spread > MAX_SPREAD * noise)
+
+
 def _draw_bins(axes: Axes, time: NDArray[np.float64], flux: NDArray[np.float64], error: NDArray[np.float64]) -> None:
     span = float(np.ptp(time))
     if span <= 0:
         return
     width = span / min(MAX_BINS, time.size // POINTS_A_BIN) * (1 + 1e-9)  # the last point falls into the last bin
+    if resolved_within(time, flux, width):
+        return
     at, mean, mean_error = bin_means(time, flux, error, width)
     axes.errorbar(
         at,
@@ -133,14 +153,26 @@ def _draw_bins(axes: Axes, time: NDArray[np.float64], flux: NDArray[np.float64],
     )
 
 
-def _limit(axes: Axes, all_flux: NDArray[np.float64], shown: NDArray[np.float64]) -> None:
-    """Keep single outliers from flattening the curve, and say how many lie outside."""
-    low, high = np.percentile(shown, OUTER_PERCENTILES)
-    margin = max(MARGIN * (high - low), 1e-6)
-    axes.set_ylim(low - margin, high + margin)
-    outside = np.count_nonzero((all_flux < low - margin) | (all_flux > high + margin))
+def view_limits(flux: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[float, float]:
+    """Lowest and highest flux in view: ``flux, error: [n]`` in order of time.
+
+    The median of three neighbours drops single outliers, which would flatten the curve, and keeps a flare or a dip
+    of two points.
+    """
+    kept = np.median(sliding_window_view(np.pad(flux, 1, mode="reflect"), 3), axis=1) if flux.size > 2 else flux
+    low, high = float(kept.min()), float(kept.max())
+    known = error[np.isfinite(error)]
+    margin = MARGIN * (high - low) + MARGIN_ERRORS * (float(np.median(known)) if known.size else 0.0)
+    margin = margin or abs(high) * MARGIN or MARGIN
+    return low - margin, high + margin
+
+
+def _limit(axes: Axes, flux: NDArray[np.float64], low: float, high: float) -> None:
+    axes.set_ylim(low, high)
+    outside = np.count_nonzero((flux < low) | (flux > high))
     if outside:
-        axes.plot([], [], " ", label=f"{outside} outside the plot")
+        words = f"{outside} point{'s' if outside > 1 else ''} outside the plot"
+        axes.text(0.995, 0.98, words, transform=axes.transAxes, ha="right", va="top", fontsize=9, color=BLACK)
 
 
 def _title(curve: LightCurve, flux: NDArray[np.float64], error: NDArray[np.float64]) -> str:

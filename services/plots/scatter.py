@@ -41,7 +41,9 @@ def scatter_against_magnitude(
     axes = figure.add_subplot()
     axes.set_yscale("log")
     size = 14 if magnitude.size < 3000 else 5
-    axes.scatter(magnitude, stars.error * PPT, s=0.6 * size, color=ORANGE, linewidths=0, label="quoted error (median)")
+    axes.scatter(
+        magnitude, stars.error * PPT, s=0.6 * size, color=ORANGE, linewidths=0, zorder=3, label="quoted error (median)"
+    )
     usual = ~is_saturated
     axes.scatter(
         magnitude[usual],

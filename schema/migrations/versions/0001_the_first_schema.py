@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from schema.base import TABLE_OPTIONS
+from schema.base import MEASUREMENT_OPTIONS, TABLE_OPTIONS
 
 revision = "0001"
 down_revision = None
@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("flux_error", sa.Float(precision=24), nullable=True),
         sa.Column("flag", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("source_id", "image_id", "aperture", name=op.f("pk_flux")),
-        **TABLE_OPTIONS,
+        **MEASUREMENT_OPTIONS,
     )
     op.create_table(
         "instrument",
@@ -91,7 +91,7 @@ def upgrade() -> None:
         sa.Column("is_reference", sa.Boolean(), nullable=False),
         sa.Column("weight", sa.Float(precision=24), nullable=True),
         sa.PrimaryKeyConstraint("pid", "source_id", "aperture", name=op.f("pk_reference_star")),
-        **TABLE_OPTIONS,
+        **MEASUREMENT_OPTIONS,
     )
     op.create_table(
         "relative_flux",
@@ -102,7 +102,7 @@ def upgrade() -> None:
         sa.Column("flux", sa.Double(), nullable=True),
         sa.Column("flux_error", sa.Float(precision=24), nullable=True),
         sa.PrimaryKeyConstraint("source_id", "image_id", "aperture", "pid", name=op.f("pk_relative_flux")),
-        **TABLE_OPTIONS,
+        **MEASUREMENT_OPTIONS,
     )
     op.create_table(
         "site",

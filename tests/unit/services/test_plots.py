@@ -17,7 +17,7 @@ from services.lightcurves.reading import read_light_curve
 from services.lightcurves.selection import find_observation, find_source
 from services.lightcurves.statistics import Stars
 from services.plots import make_plots, most_variable
-from services.plots.light_curve import bin_means, draw_light_curve
+from services.plots.light_curve import bin_means, draw_light_curve, resolved_within, view_limits
 from services.plots.stack import _reduced
 from services.plots.variables import excess_significance
 from tests.unit.services import made_up
@@ -76,6 +76,26 @@ def test_bin_means_are_weighted() -> None:
     np.testing.assert_allclose(at, [0.02, 1.0, 5.0])
     np.testing.assert_allclose(mean, [(1.0 + 4.0 / 4) / 1.25, 2.0, 7.0])
     np.testing.assert_allclose(mean_error, [1.25**-0.5, 1.0, 0.5])
+
+
+def test_means_are_left_out_where_they_would_hide_the_variation() -> None:
+    time = np.arange(200) * 0.001
+    noise = 0.003 * np.random.default_rng(5).standard_normal(200)
+    transit = 1 + noise - 0.02 * (np.abs(time - 0.1) < 0.03)
+    pulsation = 1 + noise + 0.1 * np.sin(2 * np.pi * time / 0.02)
+    assert not resolved_within(time, transit, 0.008)
+    assert resolved_within(time, pulsation, 0.008)
+
+
+def test_view_keeps_short_events_and_drops_single_outliers() -> None:
+    flux, error = np.ones(50), np.full(50, 0.001)
+    flux[[0, 20, 49]] = 3.0
+    flux[30:32] = 1.2
+    low, high = view_limits(flux, error)
+    assert low == pytest.approx(1.0 - 0.1 * 0.2 - 0.003)
+    assert high == pytest.approx(1.2 + 0.1 * 0.2 + 0.003)
+    low, high = view_limits(np.array([1.0]), np.array([np.nan]))
+    assert low < 1.0 < high
 
 
 def test_reduced_template_is_the_mean_of_known_pixels() -> None:

@@ -1,0 +1,158 @@
+"""Sources of a template against the stars that were drawn; hot pixels are none."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.alignment import Alignment
+from pipeline.bad_pixels import find_sharp_pixels
+from pipeline.detection import SOURCE_DTYPE, detect_sources, match_sources
+from pipeline.errors import UnusableDataError
+from pipeline.flags import Flag
+from pipeline.stacking import Stack, shift_to_reference, weighted_mean
+from tests.unit.pipeline.star_fields import make_field, noiseless
+
+SHAPE = (400, 400)
+GRID = np.array([(x, y) for x in range(25, 380, 25) for y in range(25, 380, 25)], np.float64)
+
+
+def _distances(sources: NDArray[Any], xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.hypot(sources["x"][:, None] - xy[:, 0], sources["y"][:, None] - xy[:, 1])
+
+
+def _snr(flux: NDArray[np.float64], rms: float, fwhm: float) -> NDArray[np.float64]:
+    """S/N of a star in an aperture of its FWHM's radius."""
+    return np.asarray(flux / (rms * np.sqrt(np.pi) * fwhm))
+
+
+@pytest.mark.parametrize("fwhm", [1.6, 2.5, 4.0])
+def test_stars_are_found_and_nothing_else(rng: np.random.Generator, fwhm: float) -> None:
+    xy = GRID + rng.uniform(-0.5, 0.5, GRID.shape)
+    field = make_field(rng, SHAPE, xy=xy, flux=10 ** rng.uniform(2.4, 5, len(xy)), fwhm=fwhm)
+    sources = detect_sources(Stack.of_frame(field.image))
+    distance = _distances(sources, xy)
+    assert (distance.min(axis=1) < 1.5).mean() > 0.99
+    found = distance.min(axis=0) < 1.5
+    assert found[_snr(field.flux, field.rms, fwhm) > 15].mean() > 0.97
+    assert len(sources) == np.unique(distance.argmin(axis=1)).size
+    assert (np.diff(sources["flux"]) <= 0).all()
+    assert sources.dtype == SOURCE_DTYPE
+
+
+def test_fluxes_errors_and_positions(rng: np.random.Generator) -> None:
+    fwhm = 2.5
+    field = make_field(rng, SHAPE, xy=GRID + 0.3, flux=np.full(len(GRID), 1500.0), fwhm=fwhm, sky=400.0)
+    sources = detect_sources(Stack.of_frame(field.image), fwhm=fwhm)
+    radius = 1.5 * fwhm
+    expected = 1500 * (1 - np.exp(-4 * np.log(2) * 1.5**2))
+    assert np.mean(sources["flux"]) == pytest.approx(expected, rel=0.03)
+    # The error is the sky's: what the stars add in photons is left to those who know the gain.
+    sky_error = 20 * np.sqrt(np.pi) * radius
+    assert np.median(sources["flux_error"]) == pytest.approx(sky_error, rel=0.03)
+    assert sources["flux"].std() == pytest.approx(np.hypot(sky_error, np.sqrt(1500)), rel=0.15)
+    assert np.sqrt(np.mean(_distances(sources, GRID + 0.3).min(axis=1) ** 2)) < 0.3
+
+
+def _drifting_night(rng: np.random.Generator, mask_sharp: bool) -> tuple[Stack, NDArray[np.float64], NDArray[np.intp]]:
+    """Thirty frames that drift by 2 px each over 300 hot pixels, stacked on the first."""
+    xy = np.concatenate([rng.uniform(20, 380, (150, 2)), rng.uniform(20, 380, (150, 2)) + (60, 30)])
+    flux = 10 ** rng.uniform(3, 4.5, 300)
+    hot = rng.integers(0, 400, (300, 2))
+    strength = 10 ** rng.uniform(1.7, 3.5, 300)
+    stacks = []
+    for i in range(30):
+        drift = Alignment(2.0 * i, 1.0 * i, 0.0, 1.0, 199.5, 199.5, 0.1, 100)
+        image = make_field(rng, SHAPE, xy=drift.to_frame(xy), flux=flux).image
+        image[hot[:, 1], hot[:, 0]] += strength
+        if mask_sharp:
+            image[find_sharp_pixels(image, 10.0)] = np.nan
+        stacks.append(Stack.of_frame(shift_to_reference(image, drift)))
+    return weighted_mean(stacks), xy, hot
+
+
+@pytest.mark.parametrize("mask_sharp", [True, False])
+def test_drifting_over_hot_pixels_makes_no_sources(rng: np.random.Generator, mask_sharp: bool) -> None:
+    template, xy, _ = _drifting_night(rng, mask_sharp)
+    sources = detect_sources(template)
+    real = _distances(sources, xy).min(axis=1) < 2
+    assert real.mean() > 0.95
+    assert real.sum() > 180
+
+
+def test_hot_pixels_of_a_steady_telescope_make_no_sources(rng: np.random.Generator) -> None:
+    xy = GRID + rng.uniform(-0.5, 0.5, GRID.shape)
+    flux = 10 ** rng.uniform(3, 4.5, len(xy))
+    y, x = rng.integers(5, 395, (2, 200))
+    clear = np.hypot(x[:, None] - xy[:, 0], y[:, None] - xy[:, 1]).min(axis=1) > 5
+    mean = np.mean([make_field(rng, SHAPE, xy=xy, flux=flux).image for _ in range(10)], axis=0).astype(np.float32)
+    mean[y[clear], x[clear]] += 10 ** rng.uniform(1, 4, clear.sum())
+    sources = detect_sources(Stack(mean, np.full(SHAPE, 10, np.float32), 10))
+    real = _distances(sources, xy).min(axis=1) < 1.5
+    assert real.mean() > 0.99
+    assert real.sum() == len(xy)
+
+
+def test_noise_follows_the_weight(rng: np.random.Generator) -> None:
+    weight = np.full(SHAPE, 16, np.float32)
+    weight[:, 200:] = 9
+    noise = rng.normal(0, 10, SHAPE) / np.sqrt(weight) * 4
+    image = (noise + noiseless(SHAPE, GRID, np.full(len(GRID), 3000.0), 2.5)).astype(np.float32)
+    sources = detect_sources(Stack(image, weight, 16), fwhm=2.5)
+    left, right = (sources["flux_error"][side] for side in (sources["x"] < 190, sources["x"] > 210))
+    assert np.median(right) / np.median(left) == pytest.approx(4 / 3, rel=0.01)
+    assert np.median(left) == pytest.approx(10 * np.sqrt(np.pi) * 3.75, rel=0.05)
+
+
+def test_sources_lie_where_half_of_the_frames_do(rng: np.random.Generator) -> None:
+    field = make_field(rng, SHAPE, xy=GRID, flux=np.full(len(GRID), 2e4))
+    weight = np.full(SHAPE, 20, np.float32)
+    weight[:, :100] = 9
+    weight[:60] = 0
+    field.image[:60] = np.nan
+    sources = detect_sources(Stack(field.image, weight, 20))
+    assert sources["x"].min() > 99
+    assert sources["y"].min() > 60
+    assert len(sources) == np.count_nonzero((GRID[:, 0] >= 100) & (GRID[:, 1] > 60))
+
+
+def test_blends_and_edges_are_flagged(rng: np.random.Generator) -> None:
+    xy = np.array([[100.0, 100], [105.0, 100], [200, 200], [300, 2], *(GRID[::7] + (10, 10))])
+    field = make_field(rng, SHAPE, xy=xy, flux=np.full(len(xy), 4e4))
+    sources = detect_sources(Stack.of_frame(field.image))
+    flags = {tuple(np.rint(s[["x", "y"]].tolist()).astype(int)): int(s["flag"]) for s in sources}
+    assert flags[100, 100] == flags[105, 100] == Flag.BLENDED
+    assert flags[200, 200] == 0
+    assert flags[300, 2] & Flag.EDGE
+
+
+def test_an_empty_sky_has_no_sources_and_an_empty_template_is_refused(rng: np.random.Generator) -> None:
+    assert detect_sources(Stack.of_frame(rng.normal(0, 5, SHAPE).astype(np.float32))).shape == (0,)
+    blank = np.full(SHAPE, np.nan, np.float32)
+    with pytest.raises(UnusableDataError, match="template is empty"):
+        detect_sources(Stack.of_frame(blank))
+
+
+class TestMatchSources:
+    def test_known_sources_are_found_again(self, rng: np.random.Generator) -> None:
+        known = rng.uniform(0, 2000, (500, 2))
+        order = rng.permutation(500)
+        new = known[order] + rng.normal(0, 0.1, known.shape)
+        matched = match_sources(known, np.concatenate([new, [[5000.0, 5000.0]]]), 1.5)
+        assert matched[-1] == -1
+        assert (matched[:-1] == order).mean() > 0.99
+
+    def test_a_known_source_is_given_once_to_the_nearest(self) -> None:
+        known = np.array([[0.0, 0.0], [2.0, 0.0]])
+        new = np.array([[0.9, 0.0], [0.2, 0.0], [0.0, 0.1]])
+        # The third is nearest to source 0; what is left takes source 1 if it is near enough.
+        assert match_sources(known, new, 1.5).tolist() == [1, -1, 0]
+
+    def test_beyond_the_tolerance_all_are_new(self) -> None:
+        assert match_sources(np.array([[0.0, 0.0]]), np.array([[1.6, 0.0]]), 1.5).tolist() == [-1]
+
+    def test_nothing_to_match(self) -> None:
+        none, one = np.empty((0, 2)), np.zeros((1, 2))
+        assert match_sources(none, one, 1.5).tolist() == [-1]
+        assert match_sources(one, none, 1.5).size == 0

@@ -1,0 +1,185 @@
+"""Stacks against the mean of what is in them."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.alignment import Alignment
+from pipeline.errors import UnusableDataError
+from pipeline.stacking import Stack, clipped_mean, shift_to_reference, weighted_mean
+from pipeline.tree import fan_in
+from tests.unit.pipeline.star_fields import make_field, noiseless
+
+Image = NDArray[np.float32]
+SHAPE = (60, 80)
+
+
+def _alignment(dx: float, dy: float, rotation: float = 0.0, shape: tuple[int, int] = SHAPE) -> Alignment:
+    return Alignment(dx, dy, rotation, 1.0, (shape[1] - 1) / 2, (shape[0] - 1) / 2, 0.1, 10)
+
+
+class TestShiftToReference:
+    @pytest.mark.parametrize(
+        ("dx", "dy", "shift"),
+        [(3.4, -2.4, (3, -2)), (3.6, -2.6, (4, -3)), (-0.6, 0.4, (-1, 0)), (70.0, 0.0, (70, 0)), (0.2, 0.3, (0, 0))],
+    )
+    def test_whole_pixels_are_rounded_to_the_nearest(
+        self, rng: np.random.Generator, dx: float, dy: float, shift: tuple[int, int]
+    ) -> None:
+        sky = rng.normal(0, 1, (260, 280)).astype(np.float32)
+        frame, expected = (sky[100 - b : 160 - b, 100 - a : 180 - a] for a, b in (shift, (0, 0)))
+        result = shift_to_reference(frame, _alignment(dx, dy))
+        seen = np.isfinite(result)
+        np.testing.assert_array_equal(result[seen], expected[seen])
+        assert seen.sum() == (80 - abs(shift[0])) * (60 - abs(shift[1]))
+
+    def test_a_frame_beyond_the_field_is_blank(self) -> None:
+        assert np.isnan(shift_to_reference(np.ones(SHAPE, np.float32), _alignment(90, 0))).all()
+        assert np.isnan(shift_to_reference(np.ones(SHAPE, np.float32), _alignment(0, -60))).all()
+
+    def test_a_small_rotation_leaves_noise_and_masks_alone(self, rng: np.random.Generator) -> None:
+        frame = rng.normal(0, 1, SHAPE).astype(np.float32)
+        frame[10, 10] = np.nan
+        result = shift_to_reference(frame, _alignment(0, 0, 0.4))  # corners move by 0.35 px
+        np.testing.assert_array_equal(result, frame)
+
+    @pytest.mark.parametrize("rotation", [1.5, -3.0, 179.0])
+    def test_a_rotated_frame_lies_on_the_reference(self, rng: np.random.Generator, rotation: float) -> None:
+        shape = (300, 400)
+        xy = rng.uniform(0.2, 0.8, (40, 2)) * (400, 300)
+        found = _alignment(12.3, -7.6, rotation, shape)
+        flux = np.full(40, 1e4)
+        frame = noiseless(shape, found.to_frame(xy), flux, 4.0).astype(np.float32)
+        result = shift_to_reference(frame, found)
+        assert np.isnan(result).any()
+        # Bilinear interpolation spreads a star of FWHM 4 px by a few per cent; position and flux stay.
+        expected = noiseless(shape, xy, flux, 4.0)
+        seen = np.isfinite(result)
+        assert np.abs(result - expected)[seen].max() < 0.12 * expected.max()
+        y, x = np.mgrid[:300, :400]
+        for axis in (x, y):
+            assert (result * axis)[seen].sum() == pytest.approx((expected * axis)[seen].sum(), rel=2e-3)
+
+    def test_resampling_masks_what_touches_a_masked_pixel(self) -> None:
+        frame = np.ones((101, 101), np.float32)
+        frame[50, 50] = np.nan
+        result = shift_to_reference(frame, _alignment(0.5, 0.5, 2.0, frame.shape))
+        assert 1 <= np.isnan(result[40:60, 40:60]).sum() <= 4
+        np.testing.assert_allclose(result[np.isfinite(result)], 1)
+
+    def test_the_centre_of_the_transformation_need_not_be_the_field_s(self) -> None:
+        # About a far centre a tiny rotation is a large shift.
+        found = Alignment(0.0, 0.0, 0.05, 1.0, 20000.0, 30.0, 0.1, 9)
+        frame = np.zeros(SHAPE, np.float32)
+        frame[20, 40] = 1
+        moved = found.to_reference(np.array([[40.0, 20.0]]))[0]
+        y, x = np.argwhere(shift_to_reference(frame, found) == 1)[0]
+        assert np.hypot(x - moved[0], y - moved[1]) < 0.75
+
+
+class TestWeightedMean:
+    @pytest.mark.parametrize("n", [1, 2, 6, 11, 26, 31])
+    def test_a_tree_is_the_mean_of_its_leaves(self, rng: np.random.Generator, n: int) -> None:
+        frames = rng.normal(100, 10, (n, 12, 15)).astype(np.float32)
+        frames[rng.random(frames.shape) < 0.2] = np.nan
+        nodes = [Stack.of_frame(frame) for frame in frames]
+        for level in fan_in(n):
+            nodes = [weighted_mean(nodes[i] for i in node) for node in level]
+        seen = np.isfinite(frames).sum(axis=0)
+        np.testing.assert_array_equal(nodes[0].weight, seen)
+        assert nodes[0].frames == n
+        expected = np.nansum(frames, axis=0) / np.where(seen, seen, np.nan)
+        np.testing.assert_allclose(nodes[0].image, expected, rtol=3e-6)
+
+    def test_rejected_frames_count_for_nothing(self) -> None:
+        good, bad = (np.full((3, 4), value, np.float32) for value in (5, 900))
+        mean = weighted_mean([Stack.of_frame(good), Stack.of_frame(bad, weight=0.0)])
+        np.testing.assert_array_equal(mean.image, good)
+        assert mean.frames == 1
+        nothing = weighted_mean([Stack.of_frame(bad, weight=0.0)])
+        assert np.isnan(nothing.image).all()
+        assert (nothing.weight.sum(), nothing.frames) == (0, 0)
+
+    def test_noise_falls_as_the_square_root(self, rng: np.random.Generator) -> None:
+        mean = weighted_mean(Stack.of_frame(rng.normal(0, 10, (200, 200)).astype(np.float32)) for _ in range(25))
+        assert mean.image.std() == pytest.approx(2, rel=0.02)
+
+    def test_one_stack_at_a_time_is_asked_for(self) -> None:
+        asked: list[int] = []
+
+        def stacks():  # type: ignore[no-untyped-def]
+            for i in range(3):
+                asked.append(i)
+                yield Stack.of_frame(np.full((2, 2), i, np.float32))
+
+        assert weighted_mean(stacks()).image[0, 0] == 1
+        assert asked == [0, 1, 2]
+
+    def test_what_cannot_be_stacked_is_refused(self) -> None:
+        with pytest.raises(UnusableDataError, match="no stack"):
+            weighted_mean([])
+        with pytest.raises(UnusableDataError, match="shape"):
+            weighted_mean(Stack.of_frame(np.ones(shape, np.float32)) for shape in ((2, 2), (2, 3)))
+
+
+class TestClippedMean:
+    def _frames(self, rng: np.random.Generator, fwhms: tuple[float, ...]) -> tuple[list[Image], NDArray[np.float64]]:
+        xy, flux = rng.uniform(15, 185, (40, 2)), 10 ** rng.uniform(3.5, 6, 40)
+        fields = [make_field(rng, (200, 200), xy=xy + rng.uniform(-0.5, 0.5, 2), flux=flux, fwhm=f) for f in fwhms]
+        return [field.image for field in fields], xy
+
+    @pytest.mark.parametrize(
+        "fwhms", [(2.5,) * 5, (2.5, 3.0, 3.5, 4.0, 2.0), (1.6, 3.0, 3.0, 3.0, 3.0), (2.0, 4.0), (2, 3, 4)]
+    )
+    def test_stars_keep_their_light_when_the_seeing_changes(
+        self, rng: np.random.Generator, fwhms: tuple[float, ...]
+    ) -> None:
+        frames, xy = self._frames(rng, fwhms)
+        clipped, plain = clipped_mean(frames).image, np.mean(frames, axis=0)
+        for x, y in xy:
+            box = np.s_[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4]
+            assert clipped[box].sum() == pytest.approx(plain[box].sum(), rel=0.003, abs=15)
+
+    @pytest.mark.parametrize("number", [2, 3, 4, 5])
+    def test_hot_pixels_and_trails_are_left_out(self, rng: np.random.Generator, number: int) -> None:
+        frames, _ = self._frames(rng, (3.0,) * number)
+        clean = np.mean(frames, axis=0)
+        y, x = rng.integers(0, 200, (2, 300))
+        frames[0][y, x] += 400
+        frames[1][100:103, :] += 150
+        stack = clipped_mean(frames)
+        error = stack.image - clean
+        sky = clean < 10
+        assert np.abs(error[sky]).max() < 60
+        assert np.median(stack.weight[100:103]) == number - 1
+        assert stack.weight.max() == number
+
+    def test_twice_the_same_place_is_left_out_too(self, rng: np.random.Generator) -> None:
+        frames = [rng.normal(0, 10, (50, 50)).astype(np.float32) for _ in range(5)]
+        frames[0][20, 20] = frames[1][20, 20] = 500
+        stack = clipped_mean(frames)
+        assert stack.weight[20, 20] == 3
+        assert abs(stack.image[20, 20]) < 30
+
+    def test_noise_is_not_clipped(self, rng: np.random.Generator) -> None:
+        stack = clipped_mean([rng.normal(0, 10, (400, 400)).astype(np.float32) for _ in range(5)])
+        assert abs(stack.image.mean()) < 0.05
+        assert stack.image.std() == pytest.approx(10 / np.sqrt(5), rel=0.01)
+        assert (stack.weight < 5).mean() < 1e-4
+
+    def test_masked_pixels_and_blank_frames(self, rng: np.random.Generator) -> None:
+        frames = [rng.normal(0, 10, (70, 50)).astype(np.float32) for _ in range(3)]
+        frames[0][:40], frames[1][:20], frames[2][:10] = np.nan, np.nan, np.nan
+        blank = np.full((70, 50), np.nan, np.float32)
+        stack = clipped_mean([*frames, blank])
+        assert np.isnan(stack.image[:10]).all()
+        for rows, number in ((slice(10, 20), 1), (slice(20, 40), 2), (slice(40, 70), 3)):
+            assert (stack.weight[rows] == number).mean() > 0.99
+        np.testing.assert_array_equal(np.isnan(stack.image), stack.weight == 0)
+        np.testing.assert_array_equal(stack.image[10:20], frames[2][10:20])
+
+    def test_what_cannot_be_combined_is_refused(self) -> None:
+        with pytest.raises(UnusableDataError, match="no frame"):
+            clipped_mean([])
+        with pytest.raises(UnusableDataError, match="shape"):
+            clipped_mean([np.ones((2, 2), np.float32), np.ones((2, 3), np.float32)])
