@@ -39,7 +39,7 @@ def calibrate(
     _check_contents(raw)
     saturated = None if saturation is None else raw >= saturation
     if saturated is not None:
-        fraction = float(saturated.mean())
+        fraction = np.count_nonzero(saturated) / saturated.size
         if fraction > MAXIMUM_SATURATED_FRACTION:
             raise UnusableDataError(
                 f"{fraction:.0%} of the pixels are at or above the saturation level {saturation} ADU, expected at most "

@@ -61,7 +61,7 @@ def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm:
     sky = _Sky.of(template, full)
     if sky is None:
         return np.empty(0, SOURCE_DTYPE)
-    if fwhm is None:
+    if fwhm is None or not np.isfinite(fwhm):
         fwhm = frame_fwhm(find_stars(np.where(sky.mask, np.float32(np.nan), sky.image), sky.rms))
         fwhm = fwhm if np.isfinite(fwhm) else DEFAULT_FWHM
     # sep's cleaning compares unlike units when it filters by matched noise, and takes out real stars of S/N 10 to 20.
@@ -96,11 +96,12 @@ class _Sky:
         image, background = subtract_background(np.where(blank, np.float32(np.nan), template.image))
         if not background.rms > 0:
             return None
-        typical = np.float32(np.median(template.weight[~blank]))
+        # The noise of one frame, from an image in which each pixel has it, whatever its weight.
+        frame_noise = subtract_background(image * np.sqrt(template.weight))[1].rms
         with np.errstate(divide="ignore"):
-            noise = np.sqrt(typical / template.weight) * np.float32(background.rms)
+            noise = (frame_noise / np.sqrt(template.weight)).astype(np.float32)
         noise[blank] = np.inf
-        mask = np.isnan(image) | find_sharp_pixels(image / noise, 1.0)
+        mask = np.isnan(image) | find_sharp_pixels((image / noise).astype(np.float32), 1.0)
         return cls(image, noise, blank, mask, background.rms)
 
 
@@ -135,10 +136,19 @@ def _measure(objects: NDArray[Any], sky: _Sky, fwhm: float) -> NDArray[Any]:
     sources["x"], sources["y"], sources["flux"], sources["flux_error"] = x, y, flux, error
     sources["fwhm"], sources["ellipticity"] = shapes.fwhm, shapes.ellipticity
     sources["flag"][objects["flag"] & sep.OBJ_MERGED > 0] |= int(Flag.BLENDED)
-    _, _, missing = sep.sum_circle(sky.image, x, y, EDGE_FWHM * fwhm, mask=sky.blank)
-    sources["flag"][missing & (sep.APER_TRUNC | sep.APER_HASMASKED) > 0] |= int(Flag.EDGE)
+    sources["flag"][_at_edge(x, y, EDGE_FWHM * fwhm, sky.blank)] |= int(Flag.EDGE)
     sources = sources[kept]
     return sources[np.argsort(-sources["flux"], kind="stable")]
+
+
+def _at_edge(
+    x: NDArray[np.float64], y: NDArray[np.float64], distance: float, blank: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    # sep calls an aperture truncated only when it is a pixel beyond the border.
+    last_y, last_x = blank.shape[0] - 0.5, blank.shape[1] - 0.5
+    beyond = (np.minimum(x, y) < distance - 0.5) | (x + distance > last_x) | (y + distance > last_y)
+    _, _, missing = sep.sum_circle(blank.astype(np.float32), x, y, distance, mask=blank)
+    return np.asarray(beyond | (missing & sep.APER_HASMASKED > 0))
 
 
 def match_sources(known_xy: NDArray[np.float64], new_xy: NDArray[np.float64], tolerance: float) -> NDArray[np.intp]:

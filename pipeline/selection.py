@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 STAR_SIGMA = 3.0  # Tianyu paper: both sides of the star count
 BACKGROUND_SIGMA = 5.0  # Tianyu paper: upper side of the background noise
 SHAPE_SIGMA = 5.0  # upper side of FWHM, ellipticity and alignment rms
+LINE_FRAMES = 8  # fewer make no line, and are compared with their median
 TREND_FRAMES = 31  # frames of the running median that follows airmass, moon and twilight
 MAD_TO_SIGMA = 1.4826
 STAR_FLOOR = 0.06  # of the count: below it scatter is no sign of a bad frame
@@ -113,7 +114,7 @@ def _clip(test: _Test, values: Array, kept: NDArray[np.bool_], reasons: list[lis
     if not places.size:
         return
     series = values[places]
-    centre = _running_median(series)
+    centre = _trend(series)
     spread = MAD_TO_SIGMA * float(np.median(np.abs(series / np.maximum(centre, 1e-9) - 1)))
     scale = np.maximum(test.floor(centre), spread * centre)
     low, high = centre - test.sigma * scale, centre + test.sigma * scale
@@ -124,13 +125,22 @@ def _clip(test: _Test, values: Array, kept: NDArray[np.bool_], reasons: list[lis
             reasons[i].append(f"{test.name} {value:g} below {lowest:.{test.digits}f} ({test.sigma:g} sigma)")
 
 
-def _running_median(series: Array) -> Array:
-    """Median of up to TREND_FRAMES frames about each; at the ends the straight continuation of the nearest ones."""
-    half = min(TREND_FRAMES, series.size) // 2
-    if series.size < TREND_FRAMES:
-        return np.full(series.shape, float(np.median(series)))
-    # Reflected through the end points' own medians, so that a steady rise or fall goes on at the ends.
-    first, last = np.median(series[: half // 2]), np.median(series[-(half // 2) :])
-    padded = np.concatenate([2 * first - series[half:0:-1], series, 2 * last - series[-2 : -half - 2 : -1]])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
-    return np.asarray(np.median(windows, axis=1))
+def _trend(series: Array) -> Array:
+    """What each frame is compared with: the running median, and robust lines where that has no frames on one side."""
+    n = series.size
+    if n < LINE_FRAMES:
+        return np.full(n, float(np.median(series)))
+    if n < TREND_FRAMES:
+        return _line(series)
+    half = TREND_FRAMES // 2
+    windows = np.lib.stride_tricks.sliding_window_view(series, TREND_FRAMES)
+    start, end = _line(series[:TREND_FRAMES])[:half], _line(series[-TREND_FRAMES:])[-half:]
+    return np.concatenate([start, np.asarray(np.median(windows, axis=1), np.float64), end])
+
+
+def _line(series: Array) -> Array:
+    """Theil's line: the median of all slopes, which three bad frames of ten do not move."""
+    i, j = np.triu_indices(series.size, 1)
+    slope = float(np.median((series[j] - series[i]) / (j - i)))
+    places = np.arange(series.size)
+    return np.asarray(slope * places + float(np.median(series - slope * places)), np.float64)

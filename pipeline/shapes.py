@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIGMA_TO_FWHM = 2.3548
+NARROWEST_WEIGHT = 2.5  # px FWHM; a narrower weight, sampled at pixel centres, makes round stars look elongated
 WEIGHT_REACH = 3.0  # sigma of the weight to each side
 CHUNK = 2000  # sources at once; 2000 stamps of 17×17 pixels take 5 MB an array
 LARGEST_SHARE = 0.9  # of the weight's variance; a source without an end would be infinitely wide
@@ -42,11 +43,11 @@ class Shapes:
 
 
 def measure_shapes(image: NDArray[np.float32], x: Floats, y: Floats, fwhm: float, mask: NDArray[np.bool_]) -> Shapes:
-    """Moments of the sources at x, y float64[n] (px) under a round Gaussian of the stars' fwhm (px).
+    """Moments of the sources at x, y float64[n] (px) under a round Gaussian of the stars' fwhm (px), 2.5 at least.
 
     image: float32[ny, nx], sky subtracted; mask: bool[ny, nx], pixels that do not count.
     """
-    weight = (fwhm / SIGMA_TO_FWHM) ** 2
+    weight = (max(fwhm, NARROWEST_WEIGHT) / SIGMA_TO_FWHM) ** 2
     reach = int(np.ceil(WEIGHT_REACH * np.sqrt(weight)))
     span = np.arange(-reach, reach + 1)
     moments = np.full((3, len(x)), np.nan)

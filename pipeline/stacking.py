@@ -14,7 +14,10 @@ Image = NDArray[np.float32]
 
 ROUNDED_SHIFT_LIMIT = 0.5  # px by which rotation and scale may move a corner before the frame is resampled
 CLIP_SIGMA = 5.0  # noise above the others at which a pixel is left out
-CLIP_SOURCE = 2.0  # times the brightest value nearby in the others: no change of seeing or rounded shift reaches it
+CLIP_SOURCE = 5.0  # times the brightest value nearby in the others: no change of seeing or rounded shift reaches it
+CLIP_BOTH = 4  # values from which two may be left out of the mean of the others
+CLIP_NEIGHBOUR_SIGMA = 2.5  # noise of that mean by which a neighbour must stand out to count
+CLIP_REACH = 2  # px that the brightness of a neighbour counts: wings of a frame of bad seeing, rounded shifts
 CLIP_ROWS = 32  # rows at once, for the processor's cache
 NOISE_SAMPLE = 65536  # pixels that give a frame's noise
 MAD_TO_SIGMA = 1.4826
@@ -104,8 +107,8 @@ def clipped_mean(frames: Sequence[Image]) -> Stack:
     """Mean of a few aligned frames without the values far above the others: hot pixels, cosmic rays, bright trails.
 
     frames: float32[ny, nx] each, sky subtracted, at most a tree node's number. A value is left out when it exceeds the
-    lower median of the frames by 5 sigma of the frame's noise and by twice the brightest mean of the other frames
-    within one pixel; the latter keeps star cores whole when the seeing changes or a shift is rounded, so that the mean
+    lower median of the frames by 5 sigma of the frame's noise and by five times the brightest mean of the other frames
+    within two pixels; the latter keeps star cores whole when the seeing changes or a shift is rounded, so that the mean
     of a star is that of the plain mean. Raises UnusableDataError for no frame or unlike shapes.
     """
     if not frames:
@@ -118,7 +121,7 @@ def clipped_mean(frames: Sequence[Image]) -> Stack:
     image, weight = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for start in range(0, shape[0], CLIP_ROWS):
         rows = slice(start, min(start + CLIP_ROWS, shape[0]))
-        reach = slice(max(0, rows.start - 1), min(rows.stop + 1, shape[0]))  # one row more for the neighbours
+        reach = slice(max(0, rows.start - CLIP_REACH), min(rows.stop + CLIP_REACH, shape[0]))
         inner = slice(rows.start - reach.start, rows.stop - reach.start)
         mean, count = _clip_block([frame[reach] for frame in frames], limits)
         image[rows], weight[rows] = mean[inner], count[inner]
@@ -127,15 +130,23 @@ def clipped_mean(frames: Sequence[Image]) -> Stack:
 
 def _clip_block(values: list[Image], limits: Image) -> tuple[Image, Image]:
     total, count = np.zeros_like(values[0]), np.full_like(values[0], len(values))
-    highest, lowest = values[0].copy(), values[0].copy()
+    highest = np.full_like(values[0], -np.inf)
+    second, lowest = highest.copy(), -highest
     for value in values:
+        np.fmax(second, np.fmin(highest, value), out=second)
         np.fmax(highest, value, out=highest)
         np.fmin(lowest, value, out=lowest)
         masked = np.isnan(value)
         count -= masked
         total += np.where(masked, np.float32(0), value)
-    others = np.where(count > 1, (total - highest) / np.maximum(count - 1, 1), np.float32(0))
-    tolerance = CLIP_SOURCE * np.maximum(_brightest_nearby(others), 0)
+    # Two of many may be hot in the same place, when the sky moves slowly.
+    without = np.where(count < CLIP_BOTH, np.minimum(count, 1), np.float32(2))
+    with np.errstate(invalid="ignore"):
+        rest = total - np.where(count > 0, highest, np.float32(0)) - np.where(without == 2, second, np.float32(0))
+    number = np.maximum(count - without, 1)
+    # Less what noise alone makes of the brightest of the neighbours: on empty sky the noise limit decides.
+    others = rest / number - (CLIP_NEIGHBOUR_SIGMA / CLIP_SIGMA * limits.min()) / np.sqrt(number)
+    tolerance = CLIP_SOURCE * np.maximum(_brightest_nearby(_brightest_nearby(others)), 0)
     # Sorting is for the few pixels where anything could be left out at all.
     where = np.nonzero(highest - lowest > tolerance + limits.min())
     if where[0].size:
@@ -157,7 +168,7 @@ def _noise(frame: Image) -> float:
     return MAD_TO_SIGMA * float(np.median(np.abs(sample - np.median(sample)))) if sample.size else float("inf")
 
 
-def _brightest_nearby(image: Image) -> Image:
+def _brightest_nearby(image: NDArray[np.floating]) -> NDArray[np.floating]:
     """Maximum over 3×3 pixels."""
     tall = image.copy()
     tall[1:] = np.maximum(tall[1:], image[:-1])

@@ -113,7 +113,7 @@ def _matrix(
     image_ids: NDArray[np.int64],
     where: list[Any],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Three matrices by source and image. Both id lists must be sorted.
+    """Three matrices by source and image, in the order of the ids.
 
     The query names ranges, not lists: ids of one detection and one graph are all but contiguous, ranges prune
     partitions, and the few strangers are dropped here.
@@ -124,8 +124,8 @@ def _matrix(
         return matrices[0], matrices[1], matrices[2]
     query = select(table.source_id, table.image_id, table.flux, table.flux_error, *extra).where(
         table.aperture == aperture,
-        table.source_id.between(int(source_ids[0]), int(source_ids[-1])),
-        table.image_id.between(int(image_ids[0]), int(image_ids[-1])),
+        table.source_id.between(int(source_ids.min()), int(source_ids.max())),
+        table.image_id.between(int(image_ids.min()), int(image_ids.max())),
         *where,
     )
     for values in _blocks(session, query):
@@ -150,6 +150,8 @@ def _blocks(session: Session, query: Select[Any]) -> Iterator[NDArray[np.float64
     result.close()
 
 
-def _positions(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    position = np.minimum(np.searchsorted(ids, wanted), ids.size - 1)
+def _positions(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where each wanted id stands in ``ids``, and whether it is there at all."""
+    order = np.argsort(ids)
+    position = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), ids.size - 1)]
     return position, ids[position] == wanted

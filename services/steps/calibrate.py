@@ -31,12 +31,13 @@ class CalibrateParameters(Parameters):
 
 def masked_pixels(bad: NDArray[np.bool_], saturated: NDArray[np.bool_] | None) -> NDArray[Any]:
     """Masked pixels as a table of flat indices and bits: a few thousand rows instead of a second image."""
-    bits = bad.astype(np.uint8) * np.uint8(BAD)
-    if saturated is not None:
-        bits |= saturated.astype(np.uint8) * np.uint8(SATURATED)
-    index = np.flatnonzero(bits)
+    either = bad if saturated is None else bad | saturated
+    index = np.flatnonzero(either)
     table = np.empty(index.size, PIXEL_DTYPE)
-    table["index"], table["bits"] = index, bits.ravel()[index]
+    table["index"] = index
+    table["bits"] = bad.ravel()[index] * np.uint8(BAD)
+    if saturated is not None:
+        table["bits"] |= saturated.ravel()[index] * np.uint8(SATURATED)
     return table
 
 

@@ -16,7 +16,7 @@ from schema.skies import SourceCrossmatch, SourcePosition
 
 @dataclass(frozen=True)
 class GraphAxes:
-    """The axes of an observation's light curves; ids are sorted."""
+    """The axes of an observation's light curves: sources by id, images by time, whoever was processed first."""
 
     source_ids: NDArray[np.int64]  # [n_sources]
     xy: NDArray[np.float64]  # [n_sources, 2], template pixels
@@ -35,7 +35,7 @@ def graph_axes(session: Session, graph_pid: int) -> GraphAxes:
         .where(SourcePosition.pid == detect)
         .order_by(SourcePosition.source_id)
     ).all()
-    rows = sorted(images.of_graph(session, graph_pid, CALIBRATED), key=lambda row: row.image_id)
+    rows = sorted(images.of_graph(session, graph_pid, CALIBRATED), key=lambda row: (row.jd_utc or 0.0, row.pid))
     apertures = session.scalars(
         select(Aperture.aperture).where(Aperture.graph_pid == graph_pid).order_by(Aperture.aperture)
     ).all()

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.stacking import Stack, shift_to_reference, weighted_mean
+import numpy as np
 from sqlalchemy.orm import Session
 
+from pipeline.stacking import Stack, shift_to_reference, weighted_mean
 from schema.images import STACKED, TEMPLATE, Image
 from schema.queries import images
 from services.errors import DataError
@@ -53,7 +54,7 @@ def run(context: Context, parameters: StackParameters) -> Outputs:
         TEMPLATE if parameters.root else STACKED,
         total.image,
         parents=inputs,
-        extras={WEIGHT: total.weight.astype("i4")},
+        extras={WEIGHT: total.weight.astype(np.min_scalar_type(-total.frames - 1))},
     )
     # A stack that is not aligned with its tree cannot exist: its exposure and FWHM are means over its frames.
     facts: dict[str, Any] = {"weight": float(total.frames), "fwhm": _mean(fwhm), "good": True}

@@ -120,7 +120,7 @@ def test_three_stars_are_enough(rng: np.random.Generator) -> None:
 
 def test_two_stars_give_the_shift_alone(rng: np.random.Generator) -> None:
     xy = np.array([[300.0, 1700], [1500, 400]])
-    found = align(star_list(xy, np.array([2.0, 1])), star_list(xy + (40, -30), np.array([2.0, 1])), LARGE)
+    found = align(star_list(xy, np.array([2.0, 1])), star_list(xy + np.array([40, -30]), np.array([2.0, 1])), LARGE)
     assert (found.dx, found.dy, found.rotation, found.scale) == pytest.approx((40, -30, 0, 1))
     assert found.matches == 2
 

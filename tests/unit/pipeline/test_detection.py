@@ -57,7 +57,7 @@ def test_fluxes_errors_and_positions(rng: np.random.Generator) -> None:
 
 def _drifting_night(rng: np.random.Generator, mask_sharp: bool) -> tuple[Stack, NDArray[np.float64], NDArray[np.intp]]:
     """Thirty frames that drift by 2 px each over 300 hot pixels, stacked on the first."""
-    xy = np.concatenate([rng.uniform(20, 380, (150, 2)), rng.uniform(20, 380, (150, 2)) + (60, 30)])
+    xy = np.concatenate([rng.uniform(20, 380, (150, 2)), rng.uniform(20, 380, (150, 2)) + np.array([60, 30])])
     flux = 10 ** rng.uniform(3, 4.5, 300)
     hot = rng.integers(0, 400, (300, 2))
     strength = 10 ** rng.uniform(1.7, 3.5, 300)
@@ -72,12 +72,12 @@ def _drifting_night(rng: np.random.Generator, mask_sharp: bool) -> tuple[Stack, 
     return weighted_mean(stacks), xy, hot
 
 
-@pytest.mark.parametrize("mask_sharp", [True, False])
-def test_drifting_over_hot_pixels_makes_no_sources(rng: np.random.Generator, mask_sharp: bool) -> None:
+@pytest.mark.parametrize(("mask_sharp", "purity"), [(True, 0.99), (False, 0.9)])
+def test_drifting_over_hot_pixels_makes_no_sources(rng: np.random.Generator, mask_sharp: bool, purity: float) -> None:
     template, xy, _ = _drifting_night(rng, mask_sharp)
     sources = detect_sources(template)
     real = _distances(sources, xy).min(axis=1) < 2
-    assert real.mean() > 0.95
+    assert real.mean() > purity
     assert real.sum() > 180
 
 
@@ -118,13 +118,13 @@ def test_sources_lie_where_half_of_the_frames_do(rng: np.random.Generator) -> No
 
 
 def test_blends_and_edges_are_flagged(rng: np.random.Generator) -> None:
-    xy = np.array([[100.0, 100], [105.0, 100], [200, 200], [300, 2], *(GRID[::7] + (10, 10))])
+    xy = np.array([[100.0, 100], [105.0, 100], [200, 200], [300, 1], *(GRID[::7] + 10)])
     field = make_field(rng, SHAPE, xy=xy, flux=np.full(len(xy), 4e4))
     sources = detect_sources(Stack.of_frame(field.image))
     flags = {tuple(np.rint(s[["x", "y"]].tolist()).astype(int)): int(s["flag"]) for s in sources}
     assert flags[100, 100] == flags[105, 100] == Flag.BLENDED
     assert flags[200, 200] == 0
-    assert flags[300, 2] & Flag.EDGE
+    assert flags[300, 1] & Flag.EDGE
 
 
 def test_an_empty_sky_has_no_sources_and_an_empty_template_is_refused(rng: np.random.Generator) -> None:

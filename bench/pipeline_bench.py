@@ -1,0 +1,215 @@
+"""Seconds a frame by step, beside the bare library calls on the same frames in the same run.
+
+`python bench/pipeline_bench.py [--frames 60] [--size 2048] [--stars 1300] [--keep DIR]`
+
+The bare calls are what any program must do with these libraries: read, calibrate, background, subtract, extract, write,
+match, stack, read, apertures, insert. The ratio is `tianyu run` with one consumer, start of the interpreter, headers,
+database and relative calibration included, over their sum. Machines differ; the ratio is what counts.
+"""
+
+import argparse
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import sep
+from astropy.io import fits
+from scipy.spatial import KDTree
+
+from services.simulate import night_spec, simulate
+
+RADII = (3.0, 4.5, 6.0)
+SECONDS: dict[str, float] = defaultdict(float)
+
+
+@contextmanager
+def timed(step: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    SECONDS[step] += time.perf_counter() - start
+
+
+def bare_masters(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    with timed("masters"):
+        bias = np.mean([fits.getdata(p) for p in sorted(folder.glob("bias_*"))], axis=0, dtype="f4")
+        darks = sorted(folder.glob("dark_*"))
+        dark = np.mean([fits.getdata(p) for p in darks], axis=0, dtype="f4") - bias
+        flats = [fits.getdata(p) - bias for p in sorted(folder.glob("flat_*"))]
+        flat = np.median([f / f.mean() for f in flats], axis=0).astype("f4")
+    return bias, dark, flat
+
+
+def bare_calibrate(path: Path, masters: tuple[np.ndarray, ...], output: Path) -> np.ndarray:
+    bias, dark, flat = masters
+    with timed("read"):
+        raw = fits.getdata(path, memmap=False)
+    with timed("calibrate"):
+        image = (raw - bias - dark) / flat
+    with timed("background"):
+        background = sep.Background(image)
+    with timed("subtract"):
+        image = image - background
+    with timed("extract stars"):
+        stars = sep.extract(image, 5.0, err=background.globalrms)
+    with timed("write"):
+        fits.PrimaryHDU(image).writeto(output, overwrite=True)
+    return stars
+
+
+def bare_night(folder: Path, work: Path) -> None:
+    """The calls for all frames, in order, in this process."""
+    masters = bare_masters(folder)
+    lights = sorted(folder.glob("Simulated_R_*"))
+    outputs = [work / f"{number}.fits" for number in range(len(lights))]
+    lists = [bare_calibrate(path, masters, output) for path, output in zip(lights, outputs, strict=True)]
+    shifts = []
+    for stars in lists:
+        with timed("align"):
+            tree = KDTree(np.column_stack([lists[0]["x"], lists[0]["y"]]))
+            _, near = tree.query(np.column_stack([stars["x"], stars["y"]]), distance_upper_bound=50.0)
+            matched = near < len(lists[0])
+            shifts.append(
+                (
+                    np.median(stars["x"][matched] - lists[0]["x"][near[matched]]),
+                    np.median(stars["y"][matched] - lists[0]["y"][near[matched]]),
+                )
+            )
+    total = None
+    for output, (dx, dy) in zip(outputs, shifts, strict=True):
+        with timed("stack"):
+            image = fits.getdata(output, memmap=False)
+            moved = np.roll(image, (-round(dy), -round(dx)), (0, 1))
+            total = moved if total is None else total + moved
+    assert total is not None
+    with timed("detect"):
+        total = np.ascontiguousarray(total / len(outputs), dtype="f4")
+        background = sep.Background(total)
+        sources = sep.extract(total - background, 5.0, err=background.globalrms)
+    # sep refuses an annulus that lies outside: sources at the border are left out, Tianyu has them.
+    reach = 30.0 + np.abs(shifts).max()
+    ny, nx = total.shape
+    inside = (np.abs(sources["x"] - nx / 2) < nx / 2 - reach) & (np.abs(sources["y"] - ny / 2) < ny / 2 - reach)
+    bare_fluxes(outputs, shifts, sources[inside], work / "bare.db")
+
+
+def bare_fluxes(outputs: list[Path], shifts: list[tuple[float, float]], sources: np.ndarray, database: Path) -> None:
+    connection = sqlite3.connect(database)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE flux (source INT, image INT, aperture INT, flux REAL, error REAL, flag INT)")
+    for number, (output, (dx, dy)) in enumerate(zip(outputs, shifts, strict=True)):
+        with timed("read again"):
+            image = fits.getdata(output, memmap=False).astype("f4")
+        rows = []
+        with timed("apertures"):
+            x, y = sources["x"] + dx, sources["y"] + dy
+            for aperture, radius in enumerate(RADII):
+                flux, error, flag = sep.sum_circle(
+                    image, x, y, radius, err=10.0, gain=1.5, bkgann=(12.0, 18.0), subpix=0
+                )
+                rows.append((aperture, flux, error, flag))
+        with timed("insert"), connection:
+            for aperture, flux, error, flag in rows:
+                connection.executemany(
+                    "INSERT INTO flux VALUES (?, ?, ?, ?, ?, ?)",
+                    zip(
+                        range(len(flux)),
+                        [number] * len(flux),
+                        [aperture] * len(flux),
+                        flux.tolist(),
+                        error.tolist(),
+                        flag.tolist(),
+                        strict=True,
+                    ),
+                )
+    connection.close()
+
+
+def tianyu_run(folder: Path, work: Path) -> float:
+    start = time.perf_counter()
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "services.cli.app",
+            "run",
+            str(folder),
+            "--workdir",
+            str(work),
+            "--consumers",
+            "1",
+            "--no-plots",
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    return time.perf_counter() - start
+
+
+def report(work: Path, frames: int, elapsed: float) -> None:
+    bare = sum(SECONDS.values())
+    print(f"\nbare library calls ({frames} frames)")
+    for step, seconds in SECONDS.items():
+        print(f"  {step:<20}{1000 * seconds / frames:8.1f} ms a frame")
+    print(f"  {'all':<20}{1000 * bare / frames:8.1f} ms a frame, {bare:.2f} s")
+    print("\nTianyu, one consumer, in the steps")
+    connection = sqlite3.connect(work / "tianyu.db")
+    rows = connection.execute(
+        "SELECT command, SUM(count), SUM(seconds), MAX(max_rss_bytes) FROM process_summary GROUP BY command ORDER BY MIN(observation_id), SUM(seconds) DESC"
+    ).fetchall()
+    for command, count, seconds, _ in rows:
+        print(
+            f"  {command:<20}{1000 * seconds / frames:8.1f} ms a frame, {count} processes of {1000 * seconds / count:.1f} ms"
+        )
+    steps = sum(row[2] for row in rows)
+    processes = sum(row[1] for row in rows)
+    span = connection.execute(
+        "SELECT 86400 * (julianday(MAX(finished_at)) - julianday(MIN(started_at))) FROM process_attempt"
+    ).fetchone()[0]
+    print(f"  {'all steps':<20}{1000 * steps / frames:8.1f} ms a frame, {steps:.2f} s")
+    print(f"  first start to last end {span:.2f} s; between steps {1000 * (span - steps) / processes:.1f} ms a process")
+    print(f"  command to end {elapsed:.2f} s")
+    print(f"  peak memory of the worker {max(row[3] for row in rows) / 1e6:.0f} MB")
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    print(f"  largest process of the tree {children * 1024 / 1e6:.0f} MB")
+    print(f"\ntotal over bare calls: {elapsed / bare:.2f} (steps alone {steps / bare:.2f})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--size", type=int, default=2048)
+    parser.add_argument("--stars", type=int, default=1300)
+    parser.add_argument("--keep", type=Path, help="keep the simulated night here, and use it again")
+    arguments = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory() as temporary:
+        night = arguments.keep or Path(temporary) / "night"
+        if not (night / "truth").is_dir():
+            print("simulating the night …")
+            spec = night_spec(
+                "night",
+                n_frames=arguments.frames,
+                shape=(arguments.size, arguments.size),
+                n_stars=arguments.stars,
+                seed=1,
+            )
+            simulate(spec, night)
+        work = Path(temporary)
+        (work / "bare").mkdir()
+        bare_night(night, work / "bare")
+        elapsed = tianyu_run(night, work / "run")
+        report(work / "run", arguments.frames, elapsed)
+
+
+if __name__ == "__main__":
+    main()
