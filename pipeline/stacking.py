@@ -5,20 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline.alignment import Alignment
 from pipeline.errors import UnusableDataError
 
 Image = NDArray[np.float32]
 
-ROUNDED_SHIFT_LIMIT = 0.5  # px by which rotation and scale may move a corner before the frame is resampled
+TILE_SHIFT = 0.5  # px by which rotation and scale may move one end of a tile against the other
 CLIP_SIGMA = 5.0  # noise above the others at which a pixel is left out
 CLIP_SOURCE = 5.0  # times the brightest value nearby in the others: no change of seeing or rounded shift reaches it
 CLIP_BOTH = 4  # values from which two may be left out of the mean of the others
 CLIP_NEIGHBOUR_SIGMA = 2.5  # noise of that mean by which a neighbour must stand out to count
 CLIP_REACH = 2  # px that the brightness of a neighbour counts: wings of a frame of bad seeing, rounded shifts
-CLIP_ROWS = 32  # rows at once, for the processor's cache
+CLIP_ROWS = 24  # rows at once: for the processor's cache, and for rotations up to a degree
 NOISE_SAMPLE = 65536  # pixels that give a frame's noise
 MAD_TO_SIGMA = 1.4826
 
@@ -41,38 +40,65 @@ class Stack:
         return cls(np.where(valid, image, np.float32(np.nan)), valid * np.float32(weight), int(weight > 0))
 
 
-def shift_to_reference(image: Image, alignment: Alignment) -> Image:
-    """A frame on the reference's pixels: float32[ny, nx] to float32[ny, nx], what lies outside the frame NaN.
+def stack_frames(frames: Sequence[Image], alignments: Sequence[Alignment]) -> Stack:
+    """Align a few frames and average them without what stands far above the others: a leaf of the tree.
 
-    Moved by the rounded shift (to the nearest pixel, Tianyu paper section 3.2) when rotation and scale move no corner
-    by more than 0.5 px, which leaves noise and masks alone; else resampled bilinearly by the whole transformation,
-    where a pixel that touches a masked one is masked.
+    frames: float32[ny, nx] each, sky subtracted, masked pixels NaN, at most a tree node's number; alignments: reference
+    to frame, one each. Every reference pixel takes the frame's nearest pixel (the Tianyu paper rounds the frame's
+    shift, section 3.2; here each part of a rotated frame has its own), so that noise and masks stay as they are. What
+    lies outside the frame is left out, and so are hot pixels, cosmic rays and bright trails, as in `clipped_mean`.
+    Raises UnusableDataError for no frame or unlike shapes.
     """
-    ny, nx = image.shape
-    corners = np.array([[0, 0], [nx - 1, 0], [0, ny - 1], [nx - 1, ny - 1]], np.float64)
-    moved = alignment.to_frame(corners) - corners
-    # The shift of the field's centre, wherever the transformation has its own.
-    shift = alignment.to_frame(np.array([[(nx - 1) / 2, (ny - 1) / 2]]))[0] - ((nx - 1) / 2, (ny - 1) / 2)
-    if np.hypot(*(moved - shift).T).max() <= ROUNDED_SHIFT_LIMIT:
-        dx, dy = np.rint(shift).astype(int)
-        return _shift_whole(image, int(dx), int(dy))
-    matrix = alignment.matrix[::-1, ::-1]  # scipy's axes are (y, x)
-    origin = alignment.to_frame(np.zeros((1, 2)))[0][::-1]
-    return np.asarray(
-        ndimage.affine_transform(  # type: ignore[attr-defined]
-            image, matrix, offset=origin, output=np.float32, order=1, mode="constant", cval=np.nan
-        )
-    )
+    return _clipped_mean([_Aligned(frame, alignment) for frame, alignment in zip(frames, alignments, strict=True)])
 
 
-def _shift_whole(image: Image, dx: int, dy: int) -> Image:
-    ny, nx = image.shape
-    result = np.full(image.shape, np.nan, np.float32)
-    to_y, to_x = slice(max(0, -dy), min(ny, ny - dy)), slice(max(0, -dx), min(nx, nx - dx))
-    if to_y.start < to_y.stop and to_x.start < to_x.stop:
-        from_y, from_x = slice(to_y.start + dy, to_y.stop + dy), slice(to_x.start + dx, to_x.stop + dx)
-        result[to_y, to_x] = image[from_y, from_x]
+def shift_to_reference(image: Image, alignment: Alignment) -> Image:
+    """A frame on the reference's pixels by the nearest pixel: float32[ny, nx], what lies outside the frame NaN."""
+    aligned = _Aligned(image, alignment)
+    result = np.empty(image.shape, np.float32)
+    for start in range(0, image.shape[0], CLIP_ROWS):
+        rows = slice(start, min(start + CLIP_ROWS, image.shape[0]))
+        result[rows] = aligned.rows(rows)
     return result
+
+
+class _Aligned:
+    """A frame seen through its alignment, a few rows at a time."""
+
+    def __init__(self, image: Image, alignment: Alignment) -> None:
+        ny, nx = image.shape
+        centre = np.array([(nx - 1) / 2, (ny - 1) / 2])
+        matrix, middle = alignment.matrix, alignment.to_frame(centre[None])[0]
+        if matrix[0, 0] < 0:  # after a meridian flip: turned back by half a turn about the frame's centre
+            image, matrix, middle = image[::-1, ::-1], -matrix, 2 * centre - middle
+        self.image = image
+        self._middle, self._centre = middle, centre
+        self._excess = matrix - np.eye(2)  # what the transformation does besides shifting
+        slope = float(np.abs(self._excess).max())
+        self._tile = nx if slope * max(image.shape) <= TILE_SHIFT else max(1, int(TILE_SHIFT / slope))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.image.shape
+
+    def rows(self, rows: slice) -> Image:
+        """Rows of the reference, float32[rows, nx]; each tile moves by its own rounded shift."""
+        ny, nx = self.image.shape
+        result = np.full((rows.stop - rows.start, nx), np.nan, np.float32)
+        starts = np.arange(0, nx, self._tile)
+        x = np.minimum(starts + (self._tile - 1) / 2, nx - 1)
+        points = np.column_stack([x, np.full(x.size, (rows.start + rows.stop - 1) / 2)]) - self._centre
+        shifts = np.rint(points @ self._excess.T + self._middle - self._centre).astype(int)
+        # Neighbours with the same shift are one piece.
+        first = np.flatnonzero(np.r_[True, (np.diff(shifts, axis=0) != 0).any(axis=1)])
+        ends = np.r_[starts[first[1:]], nx]
+        for start, end, (dx, dy) in zip(starts[first].tolist(), ends.tolist(), shifts[first].tolist(), strict=True):
+            left, right = max(start, -dx), min(end, nx - dx)
+            top, bottom = max(rows.start, -dy), min(rows.stop, ny - dy)
+            if left < right and top < bottom:
+                piece = self.image[top + dy : bottom + dy, left + dx : right + dx]
+                result[top - rows.start : bottom - rows.start, left:right] = piece
+        return result
 
 
 def weighted_mean(stacks: Iterable[Stack]) -> Stack:
@@ -107,23 +133,27 @@ def clipped_mean(frames: Sequence[Image]) -> Stack:
     """Mean of a few aligned frames without the values far above the others: hot pixels, cosmic rays, bright trails.
 
     frames: float32[ny, nx] each, sky subtracted, at most a tree node's number. A value is left out when it exceeds the
-    lower median of the frames by 5 sigma of the frame's noise and by five times the brightest mean of the other frames
-    within two pixels; the latter keeps star cores whole when the seeing changes or a shift is rounded, so that the mean
+    lower median of the frames by 5 sigma of the frame's noise and by twice the brightest mean of the other frames
+    within one pixel; the latter keeps star cores whole when the seeing changes or a shift is rounded, so that the mean
     of a star is that of the plain mean. Raises UnusableDataError for no frame or unlike shapes.
     """
+    return _clipped_mean([_Aligned(frame, Alignment.identity(frame.shape)) for frame in frames])
+
+
+def _clipped_mean(frames: Sequence[_Aligned]) -> Stack:
     if not frames:
         raise UnusableDataError("no frame to combine, expected at least one: check which frames were aligned")
     shape = frames[0].shape
     for i, frame in enumerate(frames):
         if frame.shape != shape:
             raise UnusableDataError(f"frame {i} has shape {frame.shape}, the first {shape}: stack one binning only")
-    limits = np.array([CLIP_SIGMA * _noise(frame) for frame in frames], np.float32)
+    limits = np.array([CLIP_SIGMA * _noise(frame.image) for frame in frames], np.float32)
     image, weight = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for start in range(0, shape[0], CLIP_ROWS):
         rows = slice(start, min(start + CLIP_ROWS, shape[0]))
-        reach = slice(max(0, rows.start - CLIP_REACH), min(rows.stop + CLIP_REACH, shape[0]))
+        reach = slice(max(0, rows.start - 1), min(rows.stop + 1, shape[0]))  # one row more for the neighbours
         inner = slice(rows.start - reach.start, rows.stop - reach.start)
-        mean, count = _clip_block([frame[reach] for frame in frames], limits)
+        mean, count = _clip_block([frame.rows(reach) for frame in frames], limits)
         image[rows], weight[rows] = mean[inner], count[inner]
     return Stack(image, weight, len(frames))
 

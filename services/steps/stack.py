@@ -1,12 +1,12 @@
 """`stack`: the weighted mean of good frames or of stacks, by a tree; the root is the template."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from sqlalchemy.orm import Session
 
-from pipeline.stacking import Stack, shift_to_reference, weighted_mean
+from pipeline.stacking import Stack, stack_frames, weighted_mean
 from schema.images import STACKED, TEMPLATE, Image
 from schema.queries import images
 from services.errors import DataError
@@ -24,11 +24,18 @@ class StackParameters(Parameters):
     root: bool
 
 
-def _stack(context: Context, image: Image, leaf: bool) -> Stack:
+def _combine(context: Context, inputs: Sequence[Image], leaf: bool) -> Stack:
+    """A leaf holds its frames at once, fan-out many; a node above holds one stack beside the sum."""
     if leaf:
-        return Stack.of_frame(shift_to_reference(context.images.read(image.path), alignment_of(image)))
-    stored = context.images.read_all(image.path, (WEIGHT,))
-    return Stack(stored.image, stored.extras[WEIGHT].astype("f4"), int(image.weight or 0))
+        frames = [context.images.read(image.path) for image in inputs]
+        return stack_frames(frames, [alignment_of(image) for image in inputs])
+
+    def stacks() -> Iterator[Stack]:
+        for image in inputs:
+            stored = context.images.read_all(image.path, (WEIGHT,))
+            yield Stack(stored.image, stored.extras[WEIGHT].astype(np.float32), int(image.weight or 0))
+
+    return weighted_mean(stacks())
 
 
 def run(context: Context, parameters: StackParameters) -> Outputs:
@@ -42,19 +49,14 @@ def run(context: Context, parameters: StackParameters) -> Outputs:
         )
     if not inputs:
         return _nothing
-
-    def stacks() -> Iterator[Stack]:
-        for image in inputs:
-            yield _stack(context, image, parameters.leaf)
-
-    total = weighted_mean(stacks())
+    total = _combine(context, inputs, parameters.leaf)
     fwhm = column(inputs, "fwhm")
     saved = save_image(
         context,
         TEMPLATE if parameters.root else STACKED,
         total.image,
         parents=inputs,
-        extras={WEIGHT: total.weight.astype(np.min_scalar_type(-total.frames - 1))},
+        extras={WEIGHT: total.weight.astype(np.int16 if total.frames < 2**15 else np.int32)},
     )
     # A stack that is not aligned with its tree cannot exist: its exposure and FWHM are means over its frames.
     facts: dict[str, Any] = {"weight": float(total.frames), "fwhm": _mean(fwhm), "good": True}
