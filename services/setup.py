@@ -4,7 +4,10 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from schema import database
+from schema import (
+    database,
+    models,  # noqa: F401 - a row cannot be written before all tables that its own refers to are known
+)
 from schema.database import DatabaseUrlError, SchemaVersionError
 from schema.processes import ProcessGroup, Site
 from services.errors import ConfigurationError, TransientError
@@ -33,7 +36,7 @@ def database_failure(engine: Engine, error: DBAPIError) -> TransientError:
 
 
 def initialise(settings: Settings, engine: Engine) -> list[str]:
-    """Migrate the schema and register the site and the groups of the settings; safe to repeat. Returns what was done."""
+    """Migrate the schema and register site and groups of the settings; safe to repeat. Returns what was done."""
     root = settings.root.absolute()
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -62,6 +65,21 @@ def _register(session: Session, settings: Settings, root: str) -> list[str]:
             session.add(ProcessGroup(name=group))
             done.append(f"group {group!r} registered")
     return done
+
+
+def require_site(settings: Settings, engine: Engine) -> None:
+    """Make sure that the site is registered: nothing would ever come to the queues of another.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    with database.reading_factory(engine)() as session:
+        sites = list(session.scalars(select(Site.name).order_by(Site.name)))
+    if settings.site not in sites:
+        raise ConfigurationError(
+            f"site {settings.site!r} is not registered in {engine.url.render_as_string(hide_password=True)} (there: "
+            f"{', '.join(sites) or 'none'}): correct TIANYU_SITE, or run `tianyu init` to register it"
+        )
 
 
 def open_database(settings: Settings) -> Engine:

@@ -171,15 +171,14 @@ def _notes(session: Session, observation: Observation, unjudged: int) -> list[st
     calibrated = _calibrated(observation)
     notes = []
     parent = aliased(Image)
-    kinds = set(
-        session.scalars(
-            select(parent.kind)
-            .distinct()
-            .join(ImageParent, ImageParent.parent_id == parent.image_id)
-            .join(Image, Image.image_id == ImageParent.image_id)
-            .where(*calibrated)
-        )
-    )
+    parents = session.execute(
+        select(parent.kind, parent.observation_id)
+        .distinct()
+        .join(ImageParent, ImageParent.parent_id == parent.image_id)
+        .join(Image, Image.image_id == ImageParent.image_id)
+        .where(*calibrated)
+    ).all()
+    kinds = {kind for kind, _ in parents}
     images = session.scalar(select(func.count()).where(*calibrated)) or 0
     missing = [
         name
@@ -188,6 +187,17 @@ def _notes(session: Session, observation: Observation, unjudged: int) -> list[st
     ]
     if images and missing:
         notes.append(f"calibrated without {', '.join(missing)}")
+    rejected = session.execute(
+        select(Image.kind, func.count())
+        .where(
+            Image.observation_id.in_({id_ for _, id_ in parents} - {observation.observation_id}),
+            Image.pid.is_(None),
+            Image.good.is_(False),
+        )
+        .group_by(Image.kind)
+        .order_by(Image.kind)
+    )
+    notes += [f"{count} {kind} frames were rejected: table image has the reasons" for kind, count in rejected]
     for column, note in (
         (Image.gain, "of unknown gain: their errors leave out the stars' own noise; set gain in tianyu.toml"),
         (Image.jd_utc, "without a time: their headers tell no date of exposure"),

@@ -39,6 +39,8 @@ def friendly(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:  # `tianyu status | head`
             sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the interpreter's last flush
+        except OSError as error:
+            show_error(f"{error}; check that the disk has room and that you may read and write there")
         except Exception as error:
             _show_database_error(error)
         raise typer.Exit(EXIT_FAILED)

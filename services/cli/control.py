@@ -1,14 +1,15 @@
 """`tianyu retry` and `tianyu cancel`: what operators do to processes."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from services.cli.console import friendly, out, start
 from services.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 Pids = Annotated[list[int] | None, typer.Argument(help="PIDs.", metavar="PID...")]
 
@@ -62,7 +63,9 @@ def cancel(
     )
 
 
-def _pids(session: Session, states: Any, observation: int | None) -> list[int]:
+def _pids(session: "Session", states: Any, observation: int | None) -> list[int]:
+    from sqlalchemy import select
+
     from schema.processes import Process
 
     query = select(Process.pid).where(Process.status.in_(states))
@@ -71,7 +74,7 @@ def _pids(session: Session, states: Any, observation: int | None) -> list[int]:
     return list(session.scalars(query))
 
 
-def _change(work: Callable[[Session], list[int]], settings: Any, verb: str) -> None:
+def _change(work: "Callable[[Session], list[int]]", settings: Any, verb: str) -> None:
     from schema import database
     from services.setup import open_database
 

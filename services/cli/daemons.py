@@ -17,12 +17,17 @@ def manager() -> None:
     """Put each process whose dependencies are done into the queue of its site and group, until stopped.
 
     Any number may run: one is active, the others stand by.
+
+    Example: `tianyu manager`
     """
     settings = start()
+    from services.broker import connect
     from services.manager.manager import Manager
     from services.setup import open_database
 
     open_database(settings).dispose()
+    # Once it runs it waits for a broker that is away; at the start a wrong URL should not be waited for.
+    connect(settings.broker_url.get_secret_value(), settings.root).close()
     instance = Manager(settings)
     on_stop(instance.stop)
     instance.run()
@@ -40,9 +45,11 @@ def consumer(
     """
     settings = start()
     from services.consumer.consumer import Consumer
-    from services.setup import open_database
+    from services.setup import open_database, require_site
 
-    open_database(settings).dispose()
+    engine = open_database(settings)
+    require_site(settings, engine)
+    engine.dispose()
     instance = Consumer(settings, group or [settings.default_group], concurrency)
     on_stop(instance.stop)
     if parent is not None:

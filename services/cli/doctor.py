@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.console import friendly, out, start
+from services.errors import ConfigurationError
 
 
 @friendly
@@ -12,11 +13,15 @@ def doctor() -> None:
     """Look at settings, database, broker and disk, and say what is wrong and what to do.
 
     Exit code 0 only when everything is as it should be.
-    """
-    settings = start()
-    from services.doctor import examine
 
-    findings = examine(settings)
+    Example: `tianyu doctor`
+    """
+    from services.doctor import Finding, examine
+
+    try:
+        findings = examine(start())
+    except ConfigurationError as error:
+        findings = [Finding("settings", str(error), "correct tianyu.toml and the environment, then look again")]
     table = Table("", "subject", "found", "what to do")
     for finding in findings:
         mark = Text("ok", "green") if finding.ok else Text("wrong", "bold red")

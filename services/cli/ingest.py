@@ -20,9 +20,10 @@ def ingest(
     settings = start()
     from schema import database
     from services.ingest.register import read_folder, register
-    from services.setup import open_database
+    from services.setup import open_database, require_site
 
     engine = open_database(settings)
+    require_site(settings, engine)
     with progress() as bars:
         task = bars.add_task("reading headers", note="")
         folder = read_folder(raw_dir, lambda done, total: bars.update(task, completed=done, total=total))
@@ -40,5 +41,11 @@ def ingest(
         note(f"{result.known} files were registered before")
     for line in result.notes:
         note(line)
+    for item in result.observations:
+        if item.published and item.new > item.rejected:
+            note(
+                f"observation {item.observation_id} was published before these frames: "
+                f"`tianyu publish {item.observation_id} --again` takes them in"
+            )
     for file, reason in result.rejected:
         note(f"rejected {file!r}: {reason}")

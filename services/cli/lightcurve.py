@@ -26,7 +26,8 @@ def lightcurve(
 ) -> None:
     """Print, save or draw the light curve of one source.
 
-    Examples: `tianyu lightcurve --source 17`, `tianyu lightcurve --observation 4 --xy 424,286 --format fits --output lc.fits`,
+    Examples: `tianyu lightcurve --source 17`,
+    `tianyu lightcurve --observation 4 --xy 424,286 --format fits --output lc.fits`,
     `tianyu lightcurve --source 17 --plot lc.png --output lc.csv`
     """
     settings = start()

@@ -26,9 +26,11 @@ def publish(
     settings = start()
     from schema import database
     from services.publisher.publish import Publisher, unpublished
-    from services.setup import open_database
+    from services.setup import open_database, require_site
 
-    sessions = database.session_factory(open_database(settings))
+    engine = open_database(settings)
+    require_site(settings, engine)
+    sessions = database.session_factory(engine)
     with sessions() as session:
         wanted = unpublished(session) if observation_id is None else [observation_id]
     if not wanted:

@@ -40,23 +40,23 @@ def run(
 ) -> None:
     """Make the light curves of a night: register, publish, process, summarise.
 
-    A run that was interrupted goes on where it was when it is started again. Exit code 0 only if light curves were made.
+    A run that was interrupted goes on where it was when it is started again, and
+    takes in frames that came since. Exit code 0 only if light curves were made.
 
     Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target 424,286`
     """
     place = None if target is None else parse_target(target)
     from services.embedded import embedded_settings, process_tree
 
+    from services.ingest.names import find_frames
+
+    find_frames(raw_dir)  # a folder that cannot be read is told before anything is made
     settings = embedded_settings(workdir)
     log.configure(settings.log_format, "WARNING")
     began = time.monotonic()
-    from services.ingest.register import read_folder
-
-    with progress() as bars:
-        task = bars.add_task("reading headers", note="")
-        folder = read_folder(raw_dir, lambda done, total: bars.update(task, completed=done, total=total))
-    with process_tree(settings, consumers or min(os.cpu_count() or 1, MOST_CONSUMERS)) as (engine, look_after):
-        observations = _publish(settings, engine, folder)
+    count = consumers or min(os.cpu_count() or 1, MOST_CONSUMERS)
+    with process_tree(settings, count) as (engine, look_after):
+        observations = _publish(settings, engine, _read(raw_dir))
         _wait(engine, look_after)
     if not observations:
         raise ConfigurationError(
@@ -70,12 +70,20 @@ def run(
         raise typer.Exit(1)
 
 
+def _read(raw_dir: Path) -> "Folder":
+    from services.ingest.register import read_folder
+
+    with progress() as bars:
+        task = bars.add_task("reading headers", note="")
+        return read_folder(raw_dir, lambda done, total: bars.update(task, completed=done, total=total))
+
+
 def _publish(settings: "Settings", engine: "Engine", folder: "Folder") -> list[int]:
     """Register and publish; returns the light observations of this working folder."""
     from sqlalchemy import select
 
     from schema import database
-    from schema.observing import Observation, Target
+    from schema.observing import LIGHT, Observation, Target
     from services.ingest.register import register
     from services.publisher.publish import Publisher, unpublished
 
@@ -89,10 +97,15 @@ def _publish(settings: "Settings", engine: "Engine", folder: "Folder") -> list[i
         note(line)
     with sessions() as session:
         wanted = unpublished(session)
-    for observation in wanted:
+    grown = [
+        item.observation_id
+        for item in result.observations
+        if item.key.kind == LIGHT and item.published and item.new > item.rejected
+    ]
+    for observation in wanted + grown:
         try:
             with sessions.begin() as session:
-                publication = Publisher(session, settings).publish(observation)
+                publication = Publisher(session, settings).publish(observation, again=observation in grown)
         except ConfigurationError as error:
             show_error(str(error))
             continue
@@ -102,7 +115,7 @@ def _publish(settings: "Settings", engine: "Engine", folder: "Folder") -> list[i
         query = (
             select(Observation.observation_id)
             .join(Target, Target.target_id == Observation.target_id)
-            .where(Target.kind == "light", Observation.graph_pid.is_not(None))
+            .where(Target.kind == LIGHT, Observation.graph_pid.is_not(None))
         )
         return list(session.scalars(query.order_by(Observation.observation_id)))
 

@@ -17,7 +17,7 @@ def simulate(
     size: Annotated[int | None, typer.Option(min=64, help="Pixels of a side.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Another seed is another night.")] = None,
 ) -> None:
-    """Simulate a night with known truth: stars, seeing, drift, clouds, trails, hot pixels, a transit and other variables.
+    """Simulate a night with known truth: stars, seeing, drift, clouds, trails, hot pixels, a transit and more.
 
     The truth lies beside the frames in `truth/`.
 

@@ -5,7 +5,7 @@ import signal
 from multiprocessing.connection import Connection
 
 from schema.queries.life import Claim, Failure, Usage
-from services.consumer.worker import Report, serve
+from services.consumer.report import Report, serve
 from services.errors import TransientError
 from services.settings import Settings
 

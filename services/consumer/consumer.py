@@ -11,7 +11,7 @@ from services.log import get_logger
 from services.settings import Settings
 
 log = get_logger("consumer")
-POLL_S = 0.5  # how long a stop may go unnoticed
+POLL_S = 0.1  # how long a stop may go unnoticed
 RECONNECT_S = 1.0
 RECONNECT_MOST_S = 30.0
 

@@ -15,7 +15,7 @@ from schema.queries import life
 from schema.queries.life import Claim, Failure
 from services.broker import Broker, Delivery, event_queue
 from services.consumer.child import Child
-from services.consumer.worker import Report
+from services.consumer.report import Report
 from services.errors import TransientError
 from services.log import get_logger
 from services.settings import Settings

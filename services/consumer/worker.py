@@ -6,7 +6,6 @@ Outputs and status are committed together here, guarded by the attempt.
 
 import signal
 import traceback
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from sqlalchemy.exc import DBAPIError
@@ -14,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from schema import database
 from schema.queries import life
-from schema.queries.life import Claim, Failure, Usage
+from schema.queries.life import Claim, Failure
 from services import log
+from services.consumer.report import READY, Report
 from services.consumer.usage import Meter
 from services.errors import TianyuError, TransientError
 from services.image_store import open_store
@@ -24,14 +24,6 @@ from services.steps import STEPS
 from services.steps.base import Context
 
 logger = log.get_logger("worker")
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the worker tells the consumer at the end of an attempt; ``failure`` None means that it is committed."""
-
-    usage: Usage
-    failure: Failure | None = None
 
 
 class LostLeaseError(TransientError):
@@ -100,7 +92,7 @@ def serve(connection: Connection, settings: Settings) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     log.configure(settings.log_format, settings.log_level)
     worker = Worker(settings)
-    connection.send("ready")
+    connection.send(READY)
     while True:
         try:
             claim = connection.recv()

@@ -1,4 +1,4 @@
-"""Register frames: files become rows of table image, grouped into observations; what cannot be used keeps its reason."""
+"""Register frames: files become rows of table image, grouped into observations; what cannot be used has a reason."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.times import bjd_tdb
@@ -15,7 +15,7 @@ from schema.base import utc_now
 from schema.images import Image
 from schema.observing import Filter, Instrument, Observation, ObsSite, Target
 from schema.queries import images
-from services.errors import DataError
+from services.errors import ConfigurationError, DataError
 from services.ingest.grouping import ObservationKey, find_duplicates, group
 from services.ingest.headers import FrameFacts, read_frame
 from services.ingest.names import find_frames
@@ -23,6 +23,7 @@ from services.log import get_logger
 
 log = get_logger("ingest")
 UNKNOWN = "unknown"  # kind of a file that cannot be read
+DIGESTS_A_QUERY = 1000  # SQLite takes up to 32766 values in a statement
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class IngestedObservation:
     key: ObservationKey
     new: int  # frames registered by this ingest
     rejected: int
+    published: bool  # before this ingest: its graph knows nothing of the new frames
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Folder:
 
     frames: list[FrameFacts]
     unreadable: list[tuple[Path, str]]
+    duplicates: dict[Path, str] = field(default_factory=dict)  # reason by file
 
 
 def read_folder(folder: Path, progress: Callable[[int, int], None] | None = None) -> Folder:
@@ -68,50 +71,76 @@ def read_folder(folder: Path, progress: Callable[[int, int], None] | None = None
     frames = []
     for number, path in enumerate(paths, start=1):
         try:
-            frames.append(read_frame(path))
+            frames.append(_read(path))
         except DataError as error:
             unreadable.append((path, str(error)))
         if progress is not None:
             progress(number, len(paths))
-    return Folder(frames, unreadable)
+    return Folder(frames, unreadable, {copy.path: reason for _, copy, reason in find_duplicates(frames)})
+
+
+def _read(path: Path) -> FrameFacts:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"file name {str(path)!r} is not UTF-8: rename the file") from error
+    return read_frame(path)
 
 
 def stored_path(path: Path, root: Path) -> str:
-    """The path as kept in table image: relative to the site's root, absolute for files that lie elsewhere."""
-    absolute = path.absolute()
-    resolved_root = root.absolute()
-    text = str(absolute.relative_to(resolved_root) if absolute.is_relative_to(resolved_root) else absolute)
-    return text
+    """The path as kept in table image: relative to the site's root, absolute for files that lie elsewhere.
+
+    Bytes that are no UTF-8 are written as escapes; no frame of such a name is ever opened by its stored path.
+    """
+    absolute, resolved_root = path.absolute(), root.absolute()
+    kept = absolute.relative_to(resolved_root) if absolute.is_relative_to(resolved_root) else absolute
+    return str(kept).encode(errors="backslashreplace").decode()
 
 
 def register(session: Session, folder: Folder, *, site: str, root: Path) -> Ingest:
-    """Insert what is new; files registered before are counted and left alone."""
-    registrar = _Registrar(session, images.site_id_of(session, site), root)
+    """Insert what is new; files registered before are counted and left alone.
+
+    A file that could not be read before, or that was rejected and has another size by now, was still being written or
+    has been copied again: it is taken anew.
+
+    Raises:
+        ConfigurationError: the site is not registered.
+    """
+    try:
+        site_id = images.site_id_of(session, site)
+    except LookupError as error:
+        raise ConfigurationError(str(error)) from error
+    registrar = _Registrar(session, site_id, root, [f.path for f in folder.frames] + [p for p, _ in folder.unreadable])
     for path, reason in folder.unreadable:
         registrar.reject(path, reason)
-    frames = []
-    for frame in folder.frames:
-        try:
-            str(frame.path).encode()
-        except UnicodeEncodeError:
-            registrar.reject(frame.path, f"file name {str(frame.path)!r} is not UTF-8: rename the file")
-        else:
-            frames.append(frame)
-    duplicates = {duplicate.path: reason for _, duplicate, reason in find_duplicates(frames)}
-    for key, members in group(frames).items():
-        registrar.observation(key, members, duplicates)
+    for key, members in group(folder.frames).items():
+        registrar.observation(key, members, folder.duplicates)
     return registrar.finish()
 
 
 class _Registrar:
-    """One ingest in one transaction."""
+    """One ingest in one transaction; a few statements for all frames, however many."""
 
-    def __init__(self, session: Session, site_id: int, root: Path) -> None:
+    def __init__(self, session: Session, site_id: int, root: Path, paths: Sequence[Path]) -> None:
         self._session = session
         self._site_id = site_id
-        self._root = root
+        self._stored = {path: stored_path(path, root) for path in paths}
+        self._digests = {path: images.path_digest(site_id, stored) for path, stored in self._stored.items()}
+        self._known = self._registered()
+        self._inserts: list[dict[str, Any]] = []
+        self._updates: list[dict[str, Any]] = []
         self.result = Ingest()
         self._notes: Counter[str] = Counter()
+
+    def _registered(self) -> dict[str, Any]:
+        """Rows (image_id, kind, size_bytes, good, reject_reason) by digest of what was registered before."""
+        columns = (Image.path_digest, Image.image_id, Image.kind, Image.size_bytes, Image.good, Image.reject_reason)
+        digests = sorted(set(self._digests.values()))
+        rows: dict[str, Any] = {}
+        for start in range(0, len(digests), DIGESTS_A_QUERY):
+            query = select(*columns).where(Image.path_digest.in_(digests[start : start + DIGESTS_A_QUERY]))
+            rows |= {row.path_digest: row for row in self._session.execute(query)}
+        return rows
 
     def _get_or_add(self, model: Any, key: dict[str, Any], **more: Any) -> Any:
         """The row with this unique key, made when it is missing."""
@@ -122,49 +151,66 @@ class _Registrar:
             self._session.flush()
         return row
 
-    def _is_known(self, path: str) -> bool:
-        digest = images.path_digest(self._site_id, path)
-        known = self._session.scalar(select(Image.image_id).where(Image.path_digest == digest)) is not None
-        self.result.known += known
-        return known
-
     def reject(self, path: Path, reason: str) -> None:
         """Register a file that no observation can use."""
-        text = stored_path(path, self._root).encode(errors="backslashreplace").decode()
-        if not self._is_known(text):
-            images.add_image(
-                self._session, kind=UNKNOWN, site_id=self._site_id, path=text, good=False, reject_reason=reason
-            )
-            self.result.rejected.append((text, reason))
-            log.warning("file rejected", file=text, reason=reason)
+        known = self._known.get(self._digests[path])
+        self.result.known += known is not None
+        if known is None:
+            self._inserts.append(self._row(path, kind=UNKNOWN, good=False, reject_reason=reason))
+        elif known.kind == UNKNOWN and known.reject_reason != reason:
+            self._updates.append({"image_id": known.image_id, "reject_reason": reason})
+        else:
+            return
+        self._tell(path, reason)
+
+    def _tell(self, path: Path, reason: str) -> None:
+        self.result.rejected.append((self._stored[path], reason))
+        log.info("file rejected", file=self._stored[path], reason=reason)
 
     def finish(self) -> Ingest:
-        """The result; a note that many frames share is one line."""
+        """Write the rows; returns the result, in which a note that many frames share is one line."""
+        if self._inserts:
+            self._session.execute(insert(Image), self._inserts)
+        if self._updates:
+            self._session.execute(update(Image), self._updates)
         self.result.observations.sort(key=lambda observation: observation.observation_id)
         self.result.notes = [f"{count} frames: {note}" for note, count in self._notes.items()]
         return self.result
 
+    def _is_new(self, frame: FrameFacts) -> bool:
+        known = self._known.get(self._digests[frame.path])
+        return known is None or known.kind == UNKNOWN or (known.good is False and known.size_bytes != frame.size)
+
     def observation(self, key: ObservationKey, frames: Sequence[FrameFacts], duplicates: dict[Path, str]) -> None:
         """Register the frames of one observation."""
-        new = [(frame, path) for frame in frames if not self._is_known(path := stored_path(frame.path, self._root))]
+        new = [frame for frame in frames if self._is_new(frame)]
+        self.result.known += len(frames) - len(new)
         observation = self._observation_row(key, frames)
         rejected = 0
         shape, _ = Counter(frame.shape for frame in frames).most_common(1)[0]
-        bjd = self._barycentric([frame for frame, _ in new])
-        for (frame, path), frame_bjd in zip(new, bjd, strict=True):
+        for frame, bjd in zip(new, self._barycentric(new), strict=True):
             reason = duplicates.get(frame.path)
             if reason is None and frame.shape != shape:
                 reason = (
-                    f"frame {path!r} is {frame.shape[1]} x {frame.shape[0]} pixels, most of its observation are "
-                    f"{shape[1]} x {shape[0]}: was the window or the binning changed?"
+                    f"frame {self._stored[frame.path]!r} is {frame.shape[1]} x {frame.shape[0]} pixels, most of its "
+                    f"observation are {shape[1]} x {shape[0]}: was the window or the binning changed?"
                 )
-            self._frame_row(observation.observation_id, frame, path, frame_bjd, reason)
+            self._take(frame, self._frame_row(observation.observation_id, frame, bjd, reason))
             if reason is not None:
                 rejected += 1
-                self.result.rejected.append((path, reason))
-                log.warning("frame rejected", file=path, reason=reason)
+                self._tell(frame.path, reason)
             self._notes.update(frame.notes)
-        self.result.observations.append(IngestedObservation(observation.observation_id, key, len(new), rejected))
+        published = observation.graph_pid is not None
+        self.result.observations.append(
+            IngestedObservation(observation.observation_id, key, len(new), rejected, published)
+        )
+
+    def _take(self, frame: FrameFacts, row: dict[str, Any]) -> None:
+        known = self._known.get(self._digests[frame.path])
+        if known is None:
+            self._inserts.append(row)
+        else:
+            self._updates.append(row | {"image_id": known.image_id, "select_pid": None})
 
     def _observation_row(self, key: ObservationKey, frames: Sequence[FrameFacts]) -> Observation:
         first = frames[0]
@@ -220,13 +266,11 @@ class _Registrar:
         return result
 
     def _frame_row(
-        self, observation_id: int, frame: FrameFacts, path: str, bjd: float | None, reason: str | None
-    ) -> None:
-        images.add_image(
-            self._session,
+        self, observation_id: int, frame: FrameFacts, bjd: float | None, reason: str | None
+    ) -> dict[str, Any]:
+        return self._row(
+            frame.path,
             kind=frame.kind,
-            site_id=self._site_id,
-            path=path,
             observation_id=observation_id,
             ny=frame.shape[0],
             nx=frame.shape[1],
@@ -242,6 +286,9 @@ class _Registrar:
             good=None if reason is None else False,
             reject_reason=reason,
         )
+
+    def _row(self, path: Path, **values: Any) -> dict[str, Any]:
+        return {"site_id": self._site_id, "path": self._stored[path], "path_digest": self._digests[path], **values}
 
 
 def _mean_direction(directions: Sequence[tuple[float, float]]) -> tuple[float, float]:

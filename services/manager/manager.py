@@ -24,7 +24,7 @@ from services.settings import Settings
 log = get_logger("manager")
 RECONNECT_S = 1.0
 STANDBY_POLL_S = 1.0
-POLL_S = 0.5  # how long a stop may go unnoticed
+POLL_S = 0.1  # how long a stop may go unnoticed
 EVENTS_AT_ONCE = 1000
 
 

@@ -4,11 +4,12 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from pipeline.alignment import Alignment, align
-from schema.images import Image
+from schema.images import Image, ImageParent
 from schema.queries import images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import STARS
+from services.steps.frames import blaming
 
 
 class AlignParameters(Parameters):
@@ -39,20 +40,34 @@ def alignment_of(image: Image) -> Alignment:
     )
 
 
+def _frame_path(session: Session, image: Image | None) -> str:
+    """Path of the frame that was calibrated to the image: what the operator knows it by."""
+    if image is None:
+        return ""
+    query = (
+        select(Image.path)
+        .join(ImageParent, ImageParent.parent_id == Image.image_id)
+        .where(ImageParent.image_id == image.image_id, Image.pid.is_(None))
+    )
+    return session.scalar(query) or image.path
+
+
 def run(context: Context, parameters: AlignParameters) -> Outputs:
     """Match the star lists; the reference itself is where it is."""
     with context.reading() as session:
         image = images.by_pid(session, parameters.calibrated)
         reference = session.scalar(select(Image).where(Image.reference_pid == parameters.reference))
+        frame_path = _frame_path(session, image)
     if image is None or reference is None:
         raise DataError(f"process {context.pid}: its image or its reference is gone; publish the observation again")
     shape = (image.ny or 0, image.nx or 0)
     if image.image_id == reference.image_id:
         found = Alignment.identity(shape)
     else:
-        found = align(
-            context.images.read_extra(reference.path, STARS), context.images.read_extra(image.path, STARS), shape
-        )
+        of_reference = context.images.read_extra(reference.path, STARS)
+        stars = context.images.read_extra(image.path, STARS)
+        with blaming(frame_path):
+            found = align(of_reference, stars, shape)
     image_id = image.image_id
 
     def write(session: Session) -> None:

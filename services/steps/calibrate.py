@@ -14,7 +14,7 @@ from schema.images import CALIBRATED
 from schema.queries import images
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import PIXELS, STARS, save_image
-from services.steps.frames import gain_of, saturation_of
+from services.steps.frames import blaming, gain_of, read_frame, read_master, saturation_of
 
 BAD, SATURATED = 1, 2  # bits of extension PIXELS
 PIXEL_DTYPE = np.dtype([("index", "i4"), ("bits", "u1")])
@@ -59,17 +59,19 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             name: images.by_pid(session, pid)
             for name, pid in (("bias", parameters.bias), ("dark", parameters.dark), ("flat", parameters.flat))
         }
-    raw = context.images.read(frame.path)
-    image, saturated = calibration.calibrate(
-        raw,
-        exposure=frame.exposure_s or 0.0,
-        saturation=saturation_of(frame, raw, context.settings),
-        **{name: context.images.read_master(master.path) for name, master in masters.items() if master},
-    )
-    del raw
-    image, background = subtract_background(image)
-    image[find_sharp_pixels(image, background.rms)] = np.nan
-    stars = find_stars(image, background.rms)
+    raw = read_frame(context, frame)
+    pixels = {name: read_master(context, master) for name, master in masters.items() if master}
+    with blaming(frame.path):
+        image, saturated = calibration.calibrate(
+            raw,
+            exposure=frame.exposure_s or 0.0,
+            saturation=saturation_of(frame, raw, context.settings),
+            **pixels,
+        )
+        del raw
+        image, background = subtract_background(image)
+        image[find_sharp_pixels(image, background.rms)] = np.nan
+        stars = find_stars(image, background.rms)
     fwhm, ellipticity = frame_fwhm(stars), frame_ellipticity(stars)
     saved = save_image(
         context,

@@ -1,16 +1,17 @@
 """`calibrate_flat` and `combine_flat`: debiased flats, and the master flat from them in row blocks."""
 
 import numpy as np
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline.calibration import calibrate
 from pipeline.masters import combine_flat
-from schema.images import DEBIASED_FLAT, MASTER_FLAT
+from schema.images import DEBIASED_FLAT, MASTER_FLAT, Image
 from schema.queries import images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import save_image
-from services.steps.frames import saturation_of
+from services.steps.frames import blaming, failures, read_frame, read_master, rejection, saturation_of
 
 
 class CalibrateFlatParameters(Parameters):
@@ -27,15 +28,21 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
         frame = images.by_id(session, parameters.frame)
         bias = images.by_pid(session, parameters.bias)
         dark = images.by_pid(session, parameters.dark)
-    raw = context.images.read(frame.path)
-    image, _ = calibrate(
-        raw,
-        bias=context.images.read_master(bias.path) if bias else None,
-        dark=context.images.read_master(dark.path) if dark else None,
-        exposure=frame.exposure_s or 0.0,
-        saturation=saturation_of(frame, raw, context.settings),
-    )
+    raw = read_frame(context, frame)
+    with blaming(frame.path):
+        image, _ = calibrate(
+            raw,
+            bias=read_master(context, bias) if bias else None,
+            dark=read_master(context, dark) if dark else None,
+            exposure=frame.exposure_s or 0.0,
+            saturation=saturation_of(frame, raw, context.settings),
+        )
     mean = float(np.nanmean(image))
+    if not mean > 0:
+        raise DataError(
+            f"flat {frame.path!r} has mean {mean:.4g} ADU above the bias, expected more than 0: was the lamp on, the "
+            "shutter open? Remove it"
+        )
     saved = save_image(context, DEBIASED_FLAT, image, parents=[frame], masters=[bias, dark])
 
     def write(session: Session) -> None:
@@ -54,6 +61,7 @@ def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Out
     """Combine the flats that could be debiased; rows are read in blocks, so memory does not grow with their number."""
     with context.reading() as session:
         flats = images.by_pids(session, parameters.flats)
+        failed = failures(session, context.graph_pid, CALIBRATE_FLAT)
     if not flats:
         raise DataError(
             f"process {context.pid}: none of {len(parameters.flats)} flats could be used; see `tianyu status`"
@@ -69,6 +77,8 @@ def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Out
 
     def write(session: Session) -> None:
         saved.insert(session, weight=float(len(flats)))
+        if failed:
+            session.execute(update(Image), [rejection(flat.frame, error, context.pid) for flat, error in failed])
 
     return write
 

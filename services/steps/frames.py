@@ -1,14 +1,84 @@
-"""What a frame's header does not tell is taken from the settings, or from the type of its pixels."""
+"""Frames from the camera: reading them, blaming them, and what their headers do not tell.
 
+Errors name the frame's file, and a frame that is at fault is rejected with that reason in table image.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from pipeline.errors import UnusableDataError
 from schema.images import Image
+from schema.processes import FAILED, Process
+from services.errors import ConfigurationError, DataError
 from services.settings import Settings
+from services.steps.base import AnyStep, Context
 
 CONVERTER_CEILINGS = frozenset(2**bits - 1 for bits in range(10, 17))  # ADU
+
+
+@contextmanager
+def blaming(path: str) -> Iterator[None]:
+    """What the pipeline finds wrong within is the fault of the file at ``path``, and its error says so."""
+    try:
+        yield
+    except UnusableDataError as error:
+        raise DataError(f"frame {path!r}: {error}") from error
+
+
+def read_frame(context: Context, frame: Image) -> NDArray[Any]:
+    """The frame's pixels in the file's own type.
+
+    Raises:
+        DataError: the file cannot be read, or is not the one that was registered.
+    """
+    raw = context.images.read(frame.path)
+    if raw.shape != (frame.ny, frame.nx):
+        size = " x ".join(str(length) for length in reversed(raw.shape))
+        raise DataError(
+            f"frame {frame.path!r} is {size} pixels, it was {frame.nx} x {frame.ny} when it was registered: "
+            "put the first file back, or give this one a name of its own and ingest it"
+        )
+    return raw
+
+
+def read_master(context: Context, master: Image) -> NDArray[Any]:
+    """The pixels of a master, kept in memory.
+
+    Raises:
+        ConfigurationError: its file is damaged. No frame is to blame: all frames would be calibrated unlike the others.
+    """
+    try:
+        return context.images.read_master(master.path)
+    except DataError as error:
+        raise ConfigurationError(
+            f"{master.kind} of process {master.pid} is lost: {error} "
+            f"`tianyu publish --again {master.observation_id}` makes it anew, then publish this observation again"
+        ) from error
+
+
+def rejection(image_id: int, reason: str, pid: int) -> dict[str, Any]:
+    """The change of a row in table image that process ``pid`` rejects."""
+    return {"image_id": image_id, "good": False, "reject_reason": reason, "select_pid": pid}
+
+
+def failures(session: Session, graph_pid: int, step: AnyStep) -> list[tuple[Any, str]]:
+    """Parameters and error of the processes of one command that failed by their data's fault."""
+    query = select(Process.parameters, Process.error).where(
+        Process.graph_pid == graph_pid,
+        Process.command == step.command,
+        Process.status == FAILED,
+        Process.error_class == DataError.error_class,
+    )
+    return [
+        (step.parameters.model_validate_json(raw), error or f"{step.command} failed")
+        for raw, error in session.execute(query)
+    ]
 
 
 def saturation_of(frame: Image, raw: NDArray[Any], settings: Settings) -> float | None:

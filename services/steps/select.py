@@ -1,17 +1,21 @@
 """`select`: which images are good; the others keep their reason and get weight 0 in the stack."""
 
+from typing import Any
+
 import numpy as np
-from sqlalchemy import select as sql_select
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline import selection
 from schema.images import CALIBRATED, Image
-from schema.processes import FAILED, Process
 from schema.queries import images
+from services.steps.align import ALIGN
 from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.calibrate import CALIBRATE, CalibrateParameters
+from services.steps.calibrate import CALIBRATE
 from services.steps.columns import column
+from services.steps.frames import failures, rejection
+
+NOT_ALIGNED = "could not be aligned: `tianyu status` has the reason"  # no fault of the frame
 
 
 class SelectParameters(Parameters):
@@ -22,13 +26,8 @@ def run(context: Context, _: SelectParameters) -> Outputs:
     """Judge the images, and carry the reasons of frames that could not even be calibrated to their rows."""
     with context.reading() as session:
         rows = images.of_graph(session, context.graph_pid, CALIBRATED)
-        failed = session.execute(
-            sql_select(Process.parameters, Process.error).where(
-                Process.graph_pid == context.graph_pid,
-                Process.command == CALIBRATE.command,
-                Process.status == FAILED,
-            )
-        ).all()
+        unusable = failures(session, context.graph_pid, CALIBRATE)
+        not_aligned = {align.calibrated: error for align, error in failures(session, context.graph_pid, ALIGN)}
     aligned = np.isfinite(column(rows, "dx"))
     # A frame that could not be aligned is judged as missing, whatever else it shows.
     star_count = np.where(aligned, column(rows, "star_count"), np.nan)
@@ -39,27 +38,21 @@ def run(context: Context, _: SelectParameters) -> Outputs:
         ellipticity=column(rows, "ellipticity"),
         alignment_rms=column(rows, "alignment_rms"),
     )
-    updates = [
+    updates: list[dict[str, Any]] = [
         {
             "image_id": row.image_id,
             "good": bool(good),
-            "reject_reason": (reason or None) if was_aligned else "could not be aligned",
+            "reject_reason": (reason or None) if was_aligned else not_aligned.get(row.pid, NOT_ALIGNED),
             "weight": float(good),
             "select_pid": context.pid,
         }
         for row, good, reason, was_aligned in zip(rows, judged.good, judged.reason, aligned, strict=True)
     ]
-    unreadable = [
-        {
-            "image_id": CalibrateParameters.model_validate_json(raw).frame,
-            "good": False,
-            "reject_reason": error or "calibration failed",
-        }
-        for raw, error in failed
-    ]
+    updates += [rejection(calibrate.frame, error, context.pid) for calibrate, error in unusable]
 
     def write(session: Session) -> None:
-        session.execute(update(Image), updates + [row | {"select_pid": context.pid} for row in unreadable])
+        if updates:
+            session.execute(update(Image), updates)
 
     return write
 

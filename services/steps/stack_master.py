@@ -1,16 +1,21 @@
 """`stack_bias` and `stack_dark`: the mean of bias or dark frames, by a tree of bounded memory."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from pipeline.calibration import calibrate
 from pipeline.masters import combine_mean, read_noise
-from schema.images import MASTER_BIAS, MASTER_DARK, PARTIAL_BIAS, PARTIAL_DARK
+from schema.images import MASTER_BIAS, MASTER_DARK, PARTIAL_BIAS, PARTIAL_DARK, Image
 from schema.queries import images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import save_image
+from services.steps.frames import blaming, read_frame, read_master, rejection, saturation_of
 
 MASTER = {"bias": MASTER_BIAS, "dark": MASTER_DARK}
 PARTIAL = {"bias": PARTIAL_BIAS, "dark": PARTIAL_DARK}
@@ -26,8 +31,31 @@ class StackMasterParameters(Parameters):
     root: bool
 
 
+def _read(
+    context: Context, frames: Sequence[Image]
+) -> tuple[list[Image], list[NDArray[Any]], list[tuple[Image, DataError]]]:
+    """The frames that can be used with their pixels, and the others with what is wrong: one never spoils the master."""
+    used: list[Image] = []
+    arrays: list[NDArray[Any]] = []
+    unusable: list[tuple[Image, DataError]] = []
+    for frame in frames:
+        try:
+            raw = read_frame(context, frame)
+            with blaming(frame.path):
+                calibrate(raw, saturation=saturation_of(frame, raw, context.settings))  # for what it refuses
+        except DataError as error:
+            unusable.append((frame, error))
+        else:
+            used.append(frame)
+            arrays.append(raw)
+    return used, arrays, unusable
+
+
 def run(context: Context, parameters: StackMasterParameters) -> Outputs:
-    """Average the inputs; a parent that failed is left out. A master dark is in ADU a second, without bias."""
+    """Average the inputs; frames that are no good are rejected, and a parent without an image is left out.
+
+    A master dark is in ADU a second, without bias.
+    """
     kind = parameters.kind
     with context.reading() as session:
         if parameters.frames:
@@ -35,10 +63,22 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
         else:
             inputs = images.by_pids(session, parameters.parents)
         bias = images.by_pid(session, parameters.bias) if parameters.root else None
+    unusable: list[tuple[Image, DataError]] = []
+    if parameters.frames:
+        inputs, arrays, unusable = _read(context, inputs)
+    else:
+        arrays = [context.images.read(image.path) for image in inputs]
+
+    def reject(session: Session) -> None:
+        if unusable:
+            session.execute(update(Image), [rejection(f.image_id, str(e), context.pid) for f, e in unusable])
+
+    if not inputs and parameters.root:
+        first = f"; the first: {unusable[0][1]}" if unusable else "; retry those that failed"
+        raise DataError(f"process {context.pid}: no {kind} frame can be used{first}")
     if not inputs:
-        raise DataError(f"process {context.pid}: none of its {kind} inputs is there; retry those that failed")
+        return reject  # a branch without good frames makes no image
     weights = [image.weight or 1.0 for image in inputs]
-    arrays = [context.images.read(image.path) for image in inputs]
     if parameters.frames:
         noise = read_noise(arrays) if kind == "bias" else float("nan")
     else:
@@ -50,7 +90,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
         if exposure <= 0:
             raise DataError(f"dark frame {inputs[0].path!r} has no exposure time: set EXPTIME in its header")
         if bias is not None:
-            mean -= context.images.read_master(bias.path)
+            mean -= read_master(context, bias)
         mean /= exposure
     gain = next((image.gain for image in inputs if image.gain), context.settings.gain)
     saved = save_image(context, (MASTER if parameters.root else PARTIAL)[kind], mean, parents=inputs, masters=[bias])
@@ -64,6 +104,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
             read_noise=noise * gain if gain and np.isfinite(noise) else None,
             gain=gain,
         )
+        reject(session)
 
     return write
 

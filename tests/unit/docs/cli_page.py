@@ -1,64 +1,73 @@
 """docs/reference/cli.md, written from the program: `python -m tests.unit.docs.cli_page` writes it anew."""
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-import typer.main
+from typer.models import ArgumentInfo, OptionInfo
 
 from services.cli.app import app
 from tests.unit.docs.pages import DOCS
 
 PAGE = DOCS / "reference" / "cli.md"
-GROUP: Any = typer.main.get_command(app)
 HEAD = """# Commands
 
-Each command reads its settings from `tianyu.toml` and the environment: see [settings](settings.md). Results go to standard
-output, remarks and logs to standard error. The exit code is 0 for success, 1 for failure, 2 for arguments that cannot be
-read, 130 after Ctrl-C.
+Each command reads its settings from `tianyu.toml` and the environment: see [settings](settings.md). Results go to
+standard output, remarks and logs to standard error. The exit code is 0 for success, 1 for failure, 2 for arguments that
+cannot be read, 130 after Ctrl-C.
 
 This page is written from the program by `python -m tests.unit.docs.cli_page`; a test fails where they differ.
 """
+TYPE_NAMES = {int: "N", str: "TEXT", Path: "PATH", float: "X"}
 
 
 def render() -> str:
     """The page."""
-    return "\n".join([HEAD, *(_command(name, command) for name, command in GROUP.commands.items())])
+    sections = [_command(str(command.name), command.callback) for command in app.registered_commands if command.callback]
+    return "\n".join([HEAD, *sections])
 
 
-def _command(name: str, command: Any) -> str:
-    parameters = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
-    arguments = [parameter for parameter in parameters if parameter.param_type_name == "argument"]
-    usage = " ".join(["tianyu", name, "[OPTIONS]", *(_argument(parameter) for parameter in arguments)])
-    lines = [f"## tianyu {name}", "", "```text", usage, "```", "", inspect.cleandoc(command.help), ""]
-    if parameters:
-        lines += ["| argument or option | default | meaning |", "| --- | --- | --- |"]
-        lines += [_row(parameter) for parameter in parameters] + [""]
+def _command(name: str, run: Callable[..., Any]) -> str:
+    hints = get_type_hints(run, include_extras=True)
+    arguments, rows = [], []
+    for parameter in inspect.signature(run).parameters.values():
+        assert get_origin(hints[parameter.name]) is Annotated, f"{name}: {parameter.name} has no help"
+        kind, info = get_args(hints[parameter.name])[:2]
+        if info.hidden:
+            continue
+        if isinstance(info, ArgumentInfo):
+            shown = str(info.metavar or parameter.name.upper())
+            arguments.append(shown if parameter.default is parameter.empty else f"[{shown}]")
+            spelled = f"`{arguments[-1]}`"
+        else:
+            spelled = _option(parameter.name, kind, info, parameter.default)
+        default = parameter.default
+        hidden_default = default is parameter.empty or default is None or isinstance(default, bool)
+        cells = (spelled, "" if hidden_default else f"`{default}`", info.help or "")
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    usage = " ".join(["tianyu", name, "[OPTIONS]", *arguments])
+    lines = [f"## tianyu {name}", "", "```text", usage, "```", "", inspect.cleandoc(run.__doc__ or ""), ""]
+    if rows:
+        lines += ["| argument or option | default | meaning |", "| --- | --- | --- |", *rows, ""]
     return "\n".join(lines)
 
 
-def _argument(parameter: Any) -> str:
-    name = (parameter.metavar or parameter.name).upper()
-    return str(name if parameter.required else f"[{name}]")
-
-
-def _row(parameter: Any) -> str:
-    if parameter.param_type_name == "argument":
-        name = f"`{_argument(parameter)}`"
+def _option(name: str, kind: Any, info: OptionInfo, default: Any) -> str:
+    plain = [part for part in get_args(kind) if part is not NoneType] or [kind]
+    kind = get_args(plain[0])[0] if get_origin(plain[0]) is list else plain[0]
+    # Inside Annotated the first name stands where a default once stood.
+    given = [one for one in (info.default, *(info.param_decls or ())) if isinstance(one, str)]
+    spelled = given or ["--" + name.replace("_", "-")]
+    if kind is bool:
+        spelled += [] if given else [spelled[0].replace("--", "--no-", 1)]
+        return ", ".join(f"`{one}`" for one in spelled) + (" (on)" if default else "")
+    if get_origin(kind) is Literal or isinstance(kind, str):
+        metavar = "|".join(plain if isinstance(kind, str) else get_args(kind))
     else:
-        metavar = "" if parameter.is_flag else f" {_metavar(parameter)}"
-        name = ", ".join(f"`{option}{metavar}`" for option in (*parameter.opts, *parameter.secondary_opts))
-    default = "" if parameter.default in (None, False) else f"`{_value(parameter.default)}`"
-    cells = (name, default, parameter.help or "")
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def _metavar(parameter: Any) -> str:
-    choices = getattr(parameter.type, "choices", None)
-    return str(parameter.metavar or ("|".join(choices) if choices else parameter.type.name.split()[0].upper()))
-
-
-def _value(default: Any) -> str:
-    return "on" if default is True else str(default)
+        metavar = str(info.metavar or TYPE_NAMES[kind])
+    return ", ".join(f"`{one} {metavar}`" for one in spelled)
 
 
 if __name__ == "__main__":

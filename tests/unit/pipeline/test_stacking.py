@@ -45,7 +45,7 @@ class TestShiftToReference:
         result = shift_to_reference(frame, _alignment(0, 0, 0.4))  # corners move by 0.35 px
         np.testing.assert_array_equal(result, frame)
 
-    @pytest.mark.parametrize("rotation", [1.5, -3.0, 179.0])
+    @pytest.mark.parametrize("rotation", [1.5, -1.0, 179.0])
     def test_a_rotated_frame_lies_on_the_reference(self, rng: np.random.Generator, rotation: float) -> None:
         shape = (300, 400)
         xy = rng.uniform(0.2, 0.8, (40, 2)) * (400, 300)

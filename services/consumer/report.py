@@ -1,0 +1,24 @@
+"""What goes through the pipe between a consumer and its worker process."""
+
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from schema.queries.life import Failure, Usage
+from services.settings import Settings
+
+READY = "ready"  # the worker's first word
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the worker tells the consumer at the end of an attempt; ``failure`` None means that it is committed."""
+
+    usage: Usage
+    failure: Failure | None = None
+
+
+def serve(connection: Connection, settings: Settings) -> None:
+    """Main of the worker process. The steps and their libraries are imported here, in the child alone."""
+    from services.consumer.worker import serve as serve_worker
+
+    serve_worker(connection, settings)

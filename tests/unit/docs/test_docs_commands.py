@@ -1,0 +1,95 @@
+"""Every command that the documentation shows is one that the program has, with options that it knows."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from services.cli.app import app
+from tests.unit.docs.pages import CHECKOUT, PAGES, blocks, inline_code, name_of
+
+GROUP: Any = typer.main.get_command(app)
+PLACEHOLDER = re.compile(r"\b[A-Z][A-Z_]+\b")  # PID, RAW_DIR: a number is as good
+NOT_THERE = ("rerun", "pause", "gc", "logs", "graph")  # the documentation says so
+COMPOSE_SERVICES = set(
+    re.findall(r"^  ([a-z]+):$", (CHECKOUT / "docker-compose.yml").read_text().partition("\nservices:\n")[2], re.M)
+)
+
+
+def parse(words: list[str]) -> None:
+    """Parse a command line as the program does, and run nothing."""
+    name, *arguments = words
+    assert name in GROUP.commands, f"there is no command {name!r}"
+    GROUP.commands[name].make_context(name, arguments)
+
+
+def shown_commands(page: Path) -> list[str]:
+    """Lines of shell blocks, continued lines joined, without prompts, remarks and the output of consoles."""
+    lines = []
+    for language in ("bash", "console"):
+        for block in blocks(page, language):
+            joined = block.replace("\\\n", " ")
+            chosen = [line.strip() for line in joined.splitlines()]
+            if language == "console":
+                chosen = [line.removeprefix("$ ") for line in chosen if line.startswith("$ ")]
+            lines += [line for line in chosen if line and not line.startswith("#")]
+    return lines
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a command without assignments before it, and without what the shell keeps for itself."""
+    words = shlex.split(line.split("|")[0].rstrip("& "), comments=True)
+    while words and re.match(r"[A-Z_]+=", words[0]):
+        del words[0]
+    return words[: words.index(">")] if ">" in words else words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_in_blocks_can_be_parsed(page: Path) -> None:
+    for line in shown_commands(page):
+        match words_of(line):
+            case ["tianyu", *rest]:
+                parse(rest)
+            case ["docker", "compose", *rest]:
+                check_compose(rest)
+            case ["make", *targets]:
+                check_make(targets)
+
+
+def check_compose(words: list[str]) -> None:
+    verb = next(word for word in words if not word.startswith("-"))
+    if verb == "run":
+        service = next(place for place, word in enumerate(words) if word in COMPOSE_SERVICES)
+        assert words[service] == "tianyu"
+        parse(words[service + 1 :])
+    for scale in re.findall(r"(\w+)=\d+", " ".join(words)):
+        assert scale in COMPOSE_SERVICES
+
+
+def check_make(targets: list[str]) -> None:
+    known = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.M))
+    assert set(targets) - known == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_in_the_text_can_be_parsed(page: Path) -> None:
+    for code in inline_code(page):
+        words = words_of(code) if code.count("'") % 2 == 0 else []
+        if words[:1] == ["tianyu"] and len(words) > 1 and words[1] not in NOT_THERE:
+            parse([PLACEHOLDER.sub("1", word) for word in words[1:]])
+        if words[:1] == ["make"]:
+            check_make(words[1:])
+
+
+@pytest.mark.parametrize("command", NOT_THERE)
+def test_what_is_said_to_be_missing_is_missing(command: str) -> None:
+    assert command not in GROUP.commands
+
+
+@pytest.mark.parametrize("line", ["status --wai", "stats", "publish one", "simulate"])
+def test_a_wrong_command_is_found(line: str) -> None:
+    with pytest.raises(Exception, match=r"(?i)no such option|there is no command|not a valid|missing"):
+        parse(line.split())

@@ -1,0 +1,161 @@
+"""The reference says what the program is: commands, settings, schema, flags, files, header keywords, numbers."""
+
+import importlib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from pipeline.flags import Flag
+from pipeline.stars import STAR_DTYPE
+from schema import database, images, processes
+from schema.models import metadata
+from schema.observing import BIAS, DARK, FLAT, LIGHT
+from schema.views import VIEWS
+from services.ingest import coordinates, headers, kinds, register, times
+from services.settings import CONFIG_VARIABLE, PREFIX, Settings
+from services.steps import COMMANDS, files
+from services.steps.calibrate import PIXEL_DTYPE
+from tests.unit.docs import cli_page
+from tests.unit.docs.pages import DOCS, PAGES, blocks, name_of, table_rows
+
+REFERENCE = DOCS / "reference"
+HEADER_KEYS = {
+    "kind of frame": kinds.TYPE_KEYS,
+    "filter": kinds.FILTER_KEYS,
+    "target": ("OBJECT", "OBJNAME", "TARGET"),
+    "exposure time": times.EXPOSURE_KEYS,
+    "start, UTC by name": times.UTC_KEYS,
+    "start": times.DATE_KEYS,
+    "time of day": times.TIME_KEYS,
+    "Julian date": times.JD_KEYS,
+    "pointing": tuple(key for pair in coordinates.POINTING_KEYS for key in pair),
+    "latitude": coordinates.LATITUDE_KEYS,
+    "longitude": coordinates.LONGITUDE_KEYS,
+    "elevation": coordinates.ELEVATION_KEYS,
+    "camera": headers.INSTRUMENT_KEYS,
+    "telescope": headers.TELESCOPE_KEYS,
+    "gain": (*headers.ELECTRON_GAIN_KEYS, "GAIN"),
+    "read noise": headers.READ_NOISE_KEYS,
+    "saturation": headers.SATURATION_KEYS,
+    "binning": (*(key for pair in headers.BINNING_KEYS for key in pair), "CCDSUM", "BINNING", "CCDBIN"),
+}
+
+
+def test_the_page_of_commands_is_what_the_program_says() -> None:
+    expected = cli_page.render()
+    assert cli_page.PAGE.read_text() == expected, "run `python -m tests.unit.docs.cli_page`"
+
+
+def settings_rows() -> list[list[str]]:
+    headings = ("Where things are", "Groups of consumers", "Process engine", "Photometry")
+    return [row for heading in headings for row in table_rows(REFERENCE / "settings.md", heading)]
+
+
+def test_every_setting_is_listed_with_its_variable() -> None:
+    listed = {name: variable for name, variable, *_ in settings_rows()}
+    assert listed == {name: f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize("row", settings_rows(), ids=lambda row: row[0])
+def test_defaults_are_those_of_the_settings(row: list[str]) -> None:
+    name, _, default, *_ = row
+    found = Settings.model_construct().model_dump(mode="json", context=None)[name]
+    if name.endswith("_url"):
+        found = Settings.model_fields[name].default.get_secret_value()
+    assert (None if default == "not set" else tomllib.loads(f"x = {default}")["x"]) == found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_settings_files_can_be_loaded(page: Path) -> None:
+    for block in blocks(page, "toml"):
+        values = tomllib.loads(block)
+        loaded = Settings(**values)
+        assert loaded.model_fields_set == set(values)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_variables_are_settings(page: Path) -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    shown = set(re.findall(r"\bTIANYU_[A-Z_]+\b", page.read_text()))
+    assert {name for name in shown if not name.startswith("TIANYU_TEST_")} <= known
+
+
+def test_every_table_is_listed() -> None:
+    rows = table_rows(REFERENCE / "schema.md", "Tables, and what they are in the paper")
+    listed = [name for row in rows for name in re.findall(r"\w+", row[0])]
+    assert sorted(listed) == sorted(metadata.tables)
+
+
+def test_every_view_is_listed_with_its_columns(tmp_path: Path) -> None:
+    rows = table_rows(REFERENCE / "schema.md", "Views (a contract)")
+    engine = database.connect(f"sqlite:///{tmp_path / 'docs.db'}")
+    database.migrate(engine)
+    with engine.connect().execution_options(**database.READ_ONLY) as connection:
+        columns = {name: list(connection.execute(text(f"SELECT * FROM {name}")).keys()) for name in VIEWS}
+    engine.dispose()
+    assert {view: listed.split(", ") for view, _, listed in rows} == columns
+
+
+def test_states_are_those_of_processes() -> None:
+    assert [row[0] for row in table_rows(DOCS / "explanation" / "process-life.md", "States")] == list(processes.STATES)
+
+
+def test_every_command_of_a_graph_is_listed() -> None:
+    rows = table_rows(DOCS / "architecture.md", "The graph of an observation")
+    assert [row[0] for row in rows] == [command for command in COMMANDS if command != "check"]
+
+
+def test_flags_are_those_of_the_pipeline() -> None:
+    rows = table_rows(REFERENCE / "flags.md", "Flags of a flux")
+    assert {row[1]: int(row[0]) for row in rows} == {flag.name: int(flag) for flag in Flag}
+
+
+def test_kinds_of_images_are_those_of_the_schema() -> None:
+    made = {
+        value
+        for name, value in vars(images).items()
+        if name.isupper() and isinstance(value, str) and value not in (BIAS, DARK, FLAT, LIGHT)
+    }
+    assert {row[0] for row in table_rows(REFERENCE / "files.md", "Images")} == made
+    frames = {row[0] for row in table_rows(REFERENCE / "files.md", "Frames")}
+    assert frames == {BIAS, DARK, FLAT, LIGHT, register.UNKNOWN}
+
+
+def test_extensions_and_their_columns_are_those_of_the_steps() -> None:
+    rows = {row[0]: row[2] for row in table_rows(REFERENCE / "files.md", "Extensions")}
+    assert set(rows) == {files.PIXELS, files.STARS, files.WEIGHT}
+    assert re.findall(r"`(\w+)`", rows[files.STARS]) == list(STAR_DTYPE.names or ())
+    assert re.findall(r"`(\w+)`", rows[files.PIXELS]) == list(PIXEL_DTYPE.names or ())
+
+
+def test_header_keywords_are_those_that_are_read() -> None:
+    rows = table_rows(DOCS / "how-to" / "own-frames.md", "What is read from a header")
+    listed = {row[0]: tuple(re.findall(r"`([^`]+)`", row[1])) for row in rows}
+    assert listed == HEADER_KEYS
+
+
+def number_rows() -> list[tuple[str, str]]:
+    page = DOCS / "explanation" / "photometry.md"
+    found = re.findall(r"^\| `(pipeline\.[\w.]+)` \| ([^|]+?) \|", page.read_text(), re.MULTILINE)
+    assert len(found) > 20
+    return [(name, value) for name, value in found]
+
+
+@pytest.mark.parametrize(("name", "shown"), number_rows())
+def test_numbers_of_the_photometry_are_those_of_the_code(name: str, shown: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    value: Any = getattr(importlib.import_module(module), attribute)
+    numbers = tuple(float(number) for number in shown.split(", "))
+    assert numbers == (tuple(value) if isinstance(value, tuple) else (float(value),))
+
+
+def test_tests_that_are_named_exist() -> None:
+    for page in PAGES:
+        for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text()):
+            source = DOCS.parent / path
+            assert source.is_file(), f"{name_of(page)} names {path}"
+            assert f"def {name}(" in source.read_text(), f"{name_of(page)} names {path}::{name}"
