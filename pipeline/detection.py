@@ -42,6 +42,7 @@ MAXIMUM_STREAK = 0.85  # of a detection as a whole: axes 7:1, trails and bleedin
 MAXIMUM_WALK = 0.5  # FWHM that a windowed centroid may lie from the detection's
 ELLIPTICITY_ALLOWANCE = 0.3  # … or as much above the stars' median
 MINIMUM_SNR = 3.0  # of the aperture flux; less is a ripple beside a brighter star
+CUT_FWHM = 0.5  # distance to blank pixels or the border below which a star's position is that of what is left of it
 EDGE_FWHM = 1.0  # distance to blank pixels or the border below which a source is flagged
 
 
@@ -50,7 +51,8 @@ def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm:
 
     template: Stack of aligned frames; threshold: significance of each of five pixels of a detection in the slightly
     smoothed image, which finds lone stars of S/N 10; fwhm: px, of the stars, measured when not given. The sky is
-    subtracted and its noise scaled by the weight map. Sources lie where at least half of the frames do.
+    subtracted and its noise scaled by the weight map. Sources lie where at least half of the frames do, with their peak
+    well inside: a star cut by the border has no position.
     Returns SOURCE_DTYPE[n]: position in px; flux in a radius of 1.5 FWHM, in the image's units, and its error from the
     sky noise alone; FWHM of the moments in px; ellipticity; flag BLENDED or EDGE. Empty when nothing is found.
     Raises UnusableDataError when the template is empty.
@@ -131,7 +133,7 @@ def _measure(objects: NDArray[Any], sky: _Sky, fwhm: float) -> NDArray[Any]:
     flux, error, _ = sep.sum_circle(sky.image, x, y, APERTURE_FWHM * fwhm, err=sky.noise, mask=sky.mask)
     shapes = measure_shapes(sky.image, x, y, fwhm, sky.mask)
     with np.errstate(invalid="ignore", divide="ignore"):
-        kept = _like_stars(objects, shapes, flux / error)
+        kept = _like_stars(objects, shapes, flux / error) & ~_at_edge(x, y, CUT_FWHM * fwhm, sky.blank)
     sources = np.zeros(len(objects), SOURCE_DTYPE)
     sources["x"], sources["y"], sources["flux"], sources["flux_error"] = x, y, flux, error
     sources["fwhm"], sources["ellipticity"] = shapes.fwhm, shapes.ellipticity

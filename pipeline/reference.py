@@ -12,6 +12,10 @@ ELLIPTICITY_FLOOR = 0.03
 SCORE_LIMIT = 3.0  # sigma; beyond it a frame is not better, often an artefact (planes and twilight add "stars")
 STAR_WEIGHT = 2.0  # of the star count against one for each other measure: what is not detected cannot be matched
 UNKNOWN_SCORE = -1.0  # sigma, of a measure that is missing
+# Sigma, by which the first and the last frame stand back, the square of the distance between. The template covers what
+# the reference sees: with a drift of 220 px of 1024, a reference at the night's start lost 10 % of the stars that were
+# in view for more than half of the night. A steady drift keeps all of those in view of its middle.
+MIDDLE_WEIGHT = 4.0
 
 
 def choose_reference(
@@ -20,10 +24,11 @@ def choose_reference(
     background_rms: ArrayLike,
     ellipticity: ArrayLike | None = None,
 ) -> int:
-    """Index of the reference frame: many stars, sharp and round, low background noise.
+    """Index of the reference frame: many stars, sharp and round, low background noise, not far from mid-night.
 
-    All real[n], one value a frame, NaN where unknown (failed frames); fwhm in pixels. Each measure is counted in
-    robust sigma from its median, up to 3, and the weighted sum decides; of equal frames the first is taken.
+    All real[n], one value a frame in the order of time, NaN where unknown (failed frames); fwhm in pixels. Each measure
+    is counted in robust sigma from its median, up to 3, and the weighted sum decides; of equal frames the one nearest
+    the middle is taken.
     Raises UnusableDataError when no frame has at least 3 stars.
     """
     stars = np.asarray(star_count, np.float64)
@@ -37,6 +42,7 @@ def choose_reference(
     score = STAR_WEIGHT * _score(stars, usable) - _badness(fwhm, usable) - _badness(background_rms, usable)
     if ellipticity is not None:
         score -= _badness(ellipticity, usable, ELLIPTICITY_FLOOR)
+    score -= MIDDLE_WEIGHT * np.linspace(-1.0, 1.0, stars.size) ** 2
     return int(np.argmax(np.where(usable, score, -np.inf)))
 
 

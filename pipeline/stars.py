@@ -7,7 +7,7 @@ import sep
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.shapes import PIXEL_VARIANCE, SIGMA_TO_FWHM
+from pipeline.shapes import PIXEL_VARIANCE, SIGMA_TO_FWHM, measure_shapes
 
 STAR_DTYPE = np.dtype([("x", "f8"), ("y", "f8"), ("flux", "f4"), ("peak", "f4"), ("fwhm", "f4"), ("ellipticity", "f4")])
 
@@ -18,7 +18,8 @@ SMOOTHING_VARIANCE = 0.5  # px², of SMOOTHING along each axis
 MAXIMUM_PEAK_SHARE = 0.5  # brightest pixel over flux; a star of FWHM 1.5 px has at most 0.4
 MAXIMUM_ELLIPTICITY = 0.7  # of single detections: axes 10:3; tracks and bleeding columns lie above
 ELLIPTICITY_ALLOWANCE = 0.3  # over the frame's median, so that a badly tracked frame keeps its trailed stars
-CENTROID_STARS = 300  # brightest stars that get windowed centroids, 16 µs each
+CENTROID_STARS = 300  # brightest stars that get windowed centroids and weighted widths, 30 µs each
+WIDTH_ROUNDS = 2  # the weight as wide as the stars; a third changes the median by less than 1 %
 BRIGHT_STARS = 200  # stars that make the frame's FWHM and ellipticity
 SATURATED_PEAK = 0.85  # of the highest peak of the frame; above may be saturated
 DETECTION_BUFFER = 300_000  # pixels above the threshold that sep holds at first; 1,000,000 cost 17 ms a frame more
@@ -73,7 +74,8 @@ def find_stars(
     image: float32[ny, nx], masked pixels NaN; rms: noise of a sky pixel; threshold: in rms; min_area: pixels.
     Returns STAR_DTYPE[n]: x, y in pixels, flux and peak in the image's units, FWHM of the moments in pixels,
     ellipticity 1 − b/a; empty when there are no stars. The brightest 300 have windowed centroids, which scatter less
-    than isophotal ones.
+    than isophotal ones, and weighted widths: isophotal ones shrink towards the threshold, so that a frame's median
+    told its depth more than its seeing (0.75 of the truth with 110 stars, 1.13 with 480).
     """
     if not rms > 0:
         return np.empty(0, STAR_DTYPE)
@@ -96,6 +98,7 @@ def find_stars(
     stars["fwhm"] = SIGMA_TO_FWHM * np.sqrt((major**2 + minor**2)[order] / 2)
     stars["ellipticity"] = ellipticity[order]
     _refine_centroids(work, mask, stars[:CENTROID_STARS])
+    _refine_widths(work, mask, stars[:CENTROID_STARS])
     return stars
 
 
@@ -107,6 +110,17 @@ def _refine_centroids(image: NDArray[np.float32], mask: NDArray[np.bool_] | None
     # The window may walk to a brighter neighbour: keep the isophotal centroid there.
     near = np.hypot(x - stars["x"], y - stars["y"]) < 0.5 * fwhm
     stars["x"][near], stars["y"][near] = x[near], y[near]
+
+
+def _refine_widths(image: NDArray[np.float32], mask: NDArray[np.bool_] | None, stars: NDArray[Any]) -> None:
+    masked = np.zeros(image.shape, np.bool_) if mask is None else mask
+    for _ in range(WIDTH_ROUNDS):
+        fwhm = frame_fwhm(stars)
+        if not np.isfinite(fwhm):
+            return
+        width = measure_shapes(image, stars["x"], stars["y"], fwhm, masked).fwhm
+        known = np.isfinite(width)
+        stars["fwhm"][known] = width[known]
 
 
 def frame_fwhm(stars: NDArray[Any]) -> float:

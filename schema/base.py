@@ -27,7 +27,7 @@ UtcDateTime = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 
 Pid = Annotated[int, mapped_column(BigInteger)]
 Real = Annotated[float, mapped_column(Double)]  # what must survive to float64
-Single = Annotated[float, mapped_column(Float(24))]  # errors: seven digits are enough
+Single = Annotated[float, mapped_column(Float(24))]  # MySQL hands these over with six digits
 Small = Annotated[int, mapped_column(SmallInteger)]
 Utc = Annotated[datetime, mapped_column(UtcDateTime)]
 

@@ -5,7 +5,7 @@ fluxes go in. Their keys start with the source, so that one light curve is one r
 MariaDB they are partitioned by image (see ``schema.partitions``), so that inserts stay in memory.
 """
 
-from sqlalchemy import BigInteger, Boolean, Float, ForeignKey, Index, String
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from schema.base import MEASUREMENT_OPTIONS, TABLE_OPTIONS, Base, Pid, Real, Single, Small
@@ -33,7 +33,7 @@ class Flux(Base):
     image_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     aperture: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)
     flux: Mapped[Real | None]
-    flux_error: Mapped[float | None] = mapped_column(Float(24))
+    flux_error: Mapped[Real | None]
     flag: Mapped[Small] = mapped_column(default=0)
 
 
@@ -47,7 +47,7 @@ class RelativeFlux(Base):
     aperture: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)
     pid: Mapped[Pid] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     flux: Mapped[Real | None]
-    flux_error: Mapped[float | None] = mapped_column(Float(24))
+    flux_error: Mapped[Real | None]
 
 
 class ReferenceStar(Base):

@@ -20,19 +20,32 @@ def open_engine(settings: Settings) -> Engine:
     Raises:
         ConfigurationError: the URL cannot be used.
     """
+    url = settings.database_url.get_secret_value()
     try:
-        return database.connect(settings.database_url.get_secret_value())
+        engine = database.connect(url)
+        (engine.url.host or "").encode("idna")  # as connecting will
     except DatabaseUrlError as error:
         raise ConfigurationError(f"TIANYU_DATABASE_URL: {error}") from error
+    except ValueError:
+        # Its text may hold parts of the password, where that has an unquoted @ or colon.
+        raise ConfigurationError(
+            "TIANYU_DATABASE_URL: host or port cannot be read: expected mysql+pymysql://USER:PASSWORD@HOST:PORT/NAME "
+            "with special characters of the password quoted (@ as %40)"
+        ) from None
+    if engine.url.database in (None, "", ":memory:"):
+        raise ConfigurationError(
+            "TIANYU_DATABASE_URL names no database: expected sqlite:///PATH or mysql+pymysql://USER:PASSWORD@HOST/NAME"
+        )
+    return engine
 
 
 def database_failure(engine: Engine, error: DBAPIError) -> TransientError:
     """What a driver's error means to the one who runs the command; the password is never in it."""
     where = engine.url.render_as_string(hide_password=True)
-    return TransientError(
-        f"database {where} cannot be used: {error.orig}; is it running, and are host, user, password and name right? "
-        "`tianyu doctor` looks closer"
-    )
+    questions = "is it running, and are host, user, password and name right?"
+    if engine.dialect.name == "sqlite":
+        questions = "is its folder there, writable and not full, and is the file a database?"
+    return TransientError(f"database {where} cannot be used: {error.orig}; {questions} `tianyu doctor` looks closer")
 
 
 def initialise(settings: Settings, engine: Engine) -> list[str]:

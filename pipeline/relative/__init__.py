@@ -1,6 +1,6 @@
 """Relative photometry: light curves freed of what all stars of a field share, by two methods side by side."""
 
-from pipeline.relative.candidates import Candidates, Relaxation, reference_candidates
+from pipeline.relative.candidates import Candidates, Relaxation, ensemble_candidates, reference_candidates
 from pipeline.relative.ensemble import calibrate_ensemble
 from pipeline.relative.grouped import calibrate_grouped
 from pipeline.relative.light_curves import RelativeLightCurves
@@ -11,5 +11,6 @@ __all__ = [
     "Relaxation",
     "calibrate_ensemble",
     "calibrate_grouped",
+    "ensemble_candidates",
     "reference_candidates",
 ]

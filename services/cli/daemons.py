@@ -21,13 +21,13 @@ def manager() -> None:
     Example: `tianyu manager`
     """
     settings = start()
-    from services.broker import connect
+    from services.doctor import open_broker
     from services.manager.manager import Manager
     from services.setup import open_database
 
     open_database(settings).dispose()
     # Once it runs it waits for a broker that is away; at the start a wrong URL should not be waited for.
-    connect(settings.broker_url.get_secret_value(), settings.root).close()
+    open_broker(settings).close()
     instance = Manager(settings)
     on_stop(instance.stop)
     instance.run()
@@ -45,11 +45,13 @@ def consumer(
     """
     settings = start()
     from services.consumer.consumer import Consumer
+    from services.doctor import open_broker
     from services.setup import open_database, require_site
 
     engine = open_database(settings)
     require_site(settings, engine)
     engine.dispose()
+    open_broker(settings).close()
     instance = Consumer(settings, group or [settings.default_group], concurrency)
     on_stop(instance.stop)
     if parent is not None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from services.cli.console import friendly, note, out, progress, start
@@ -31,7 +32,9 @@ def ingest(
         database.session_factory(engine),
         lambda session: register(session, folder, site=settings.site, root=settings.root),
     )
-    table = Table("observation", "kind", "target", "filter", "instrument", "exposure s", "night", "new", "rejected")
+    table = Table("id", "kind", "target", "filter", "instrument", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("exposure s", "night", "new", "rejected"):
+        table.add_column(heading, justify="right")
     for item in result.observations:
         key = item.key
         cells = (item.observation_id, key.kind, key.target or "", key.filter or "", key.instrument, key.exposure or "")

@@ -32,7 +32,12 @@ def report(
     if as_json:
         out.print_json(data=result.to_json())
         return
-    table = Table(box=SIMPLE_HEAD, title=f"observation {observation_id}, graph {result.graph_pid}", pad_edge=False)
+    table = Table(
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title=f"observation {observation_id}, graph {result.graph_pid}",
+        pad_edge=False,
+    )
     table.add_column("command", no_wrap=True)
     for heading in ("calls", "wall s", "s/call", "CPU s", "CPU %", "peak MB", "read MB", "write MB"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -47,7 +47,6 @@ def run(
     """
     place = None if target is None else parse_target(target)
     from services.embedded import embedded_settings, process_tree
-
     from services.ingest.names import find_frames
 
     find_frames(raw_dir)  # a folder that cannot be read is told before anything is made

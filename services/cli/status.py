@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -66,7 +67,10 @@ def _print(found: "list[ObservationStatus]") -> None:
     if not found:
         note("there are no observations yet: `tianyu ingest RAW_DIR` registers frames")
         return
-    table = Table("observation", "kind", "target", "filter", "night", "frames", "rejected", "processes", "state")
+    table = Table("id", "kind", "target", "filter", "night", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("frames", "rejected", "done"):
+        table.add_column(heading, justify="right")
+    table.add_column("state", no_wrap=True)
     for one in found:
         total = sum(command.total for command in one.commands)
         progress = f"{one.count('succeeded')}/{total}" if total else ""

@@ -9,10 +9,12 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline.relative import (
+    Candidates,
     RelativeLightCurves,
     Relaxation,
     calibrate_ensemble,
     calibrate_grouped,
+    ensemble_candidates,
     reference_candidates,
 )
 from schema.observing import Observation
@@ -33,19 +35,22 @@ class CalibrateRelativeParameters(Parameters):
     default: bool
 
 
-def _ensemble(
-    flux: NDArray[Any], error: NDArray[Any], _axes: GraphAxes, candidates: NDArray[np.bool_], good: NDArray[np.bool_]
-) -> RelativeLightCurves:
-    return calibrate_ensemble(flux, error, candidates, good)
+Calibrated = tuple[Candidates, RelativeLightCurves]
 
 
-def _paper(
-    flux: NDArray[Any], error: NDArray[Any], axes: GraphAxes, candidates: NDArray[np.bool_], good: NDArray[np.bool_]
-) -> RelativeLightCurves:
-    return calibrate_grouped(flux, error, axes.xy, candidates, good)
+def _ensemble(flux: NDArray[Any], error: NDArray[Any], flag: NDArray[Any], axes: GraphAxes) -> Calibrated:
+    candidates = ensemble_candidates(flux, error, flag, axes.good, axes.gaia_variable)
+    return candidates, calibrate_ensemble(flux, error, candidates.mask, axes.good)
 
 
-METHODS: dict[str, Callable[..., RelativeLightCurves]] = {"ensemble": _ensemble, "paper": _paper}
+def _paper(flux: NDArray[Any], error: NDArray[Any], flag: NDArray[Any], axes: GraphAxes) -> Calibrated:
+    candidates = reference_candidates(
+        flux, error, flag, axes.xy, axes.good, gaia_variable=axes.gaia_variable, gaia_ratio=axes.gaia_ratio
+    )
+    return candidates, calibrate_grouped(flux, error, axes.xy, candidates.mask, axes.good)
+
+
+METHODS: dict[str, Callable[..., Calibrated]] = {"ensemble": _ensemble, "paper": _paper}
 
 
 def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
@@ -78,12 +83,10 @@ def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
 
 def _calibrate(session: Session, axes: GraphAxes, aperture: int, method: str) -> RelativeLightCurves:
     flux, error, flag = flux_matrix(session, aperture, axes.source_ids, axes.image_ids)
-    candidates = reference_candidates(
-        flux, error, flag, axes.xy, axes.good, gaia_variable=axes.gaia_variable, gaia_ratio=axes.gaia_ratio
-    )
+    candidates, curves = METHODS[method](flux, error, flag, axes)
     if candidates.relaxation is not Relaxation.NONE:
         log.warning("rules for reference stars relaxed", aperture=aperture, step=candidates.relaxation.name)
-    return METHODS[method](flux, error, axes, candidates.mask, axes.good)
+    return curves
 
 
 def _write(session: Session, pid: int, method: str, aperture: int, axes: GraphAxes, curve: RelativeLightCurves) -> None:

@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("image_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("aperture", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("flux", sa.Double(), nullable=True),
-        sa.Column("flux_error", sa.Float(precision=24), nullable=True),
+        sa.Column("flux_error", sa.Double(), nullable=True),
         sa.Column("flag", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("source_id", "image_id", "aperture", name=op.f("pk_flux")),
         **MEASUREMENT_OPTIONS,
@@ -100,7 +100,7 @@ def upgrade() -> None:
         sa.Column("aperture", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("pid", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("flux", sa.Double(), nullable=True),
-        sa.Column("flux_error", sa.Float(precision=24), nullable=True),
+        sa.Column("flux_error", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("source_id", "image_id", "aperture", "pid", name=op.f("pk_relative_flux")),
         **MEASUREMENT_OPTIONS,
     )

@@ -140,7 +140,7 @@ def test_header_keywords_are_those_that_are_read() -> None:
 
 def number_rows() -> list[tuple[str, str]]:
     page = DOCS / "explanation" / "photometry.md"
-    found = re.findall(r"^\| `(pipeline\.[\w.]+)` \| ([^|]+?) \|", page.read_text(), re.MULTILINE)
+    found = re.findall(r"^\| `((?:pipeline|services)\.[\w.]+)` \| ([^|]+?) \|", page.read_text(), re.MULTILINE)
     assert len(found) > 20
     return [(name, value) for name, value in found]
 

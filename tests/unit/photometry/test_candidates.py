@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag
-from pipeline.relative import Relaxation, reference_candidates
+from pipeline.relative import Relaxation, ensemble_candidates, reference_candidates
 
 EPOCHS = 20
 
@@ -101,3 +101,25 @@ def test_no_good_epoch_is_refused() -> None:
     field.good[:] = False
     with pytest.raises(UnusableDataError, match="none of 20 epochs"):
         field.candidates()
+
+
+def test_the_ensemble_takes_neighbours_and_rare_gaps() -> None:
+    field = Field(40)
+    field.flag[5] = Flag.BLENDED
+    field.flux[6, :4] = np.nan  # a fifth of the epochs
+    field.flag[7, :2] = Flag.BAD_PIXEL
+    field.flux[8, :5] = np.nan
+    field.flag[9, :3] = Flag.SATURATED
+    variable = np.zeros(40, dtype=bool)
+    variable[10] = True
+    found = ensemble_candidates(field.flux, field.error, field.flag, field.good, variable)
+    assert np.flatnonzero(~found.mask).tolist() == [8, 9, 10]
+    assert found.relaxation is Relaxation.NONE
+
+
+def test_a_poor_ensemble_takes_what_there_is() -> None:
+    field = Field(8)
+    field.flag[3:] = Flag.SATURATED
+    found = ensemble_candidates(field.flux, field.error, field.flag, field.good)
+    assert found.mask.all()
+    assert found.relaxation is Relaxation.ALL

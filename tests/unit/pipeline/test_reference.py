@@ -23,7 +23,18 @@ def test_the_best_of_all_measures_wins() -> None:
 
 
 def test_the_first_frame_may_be_the_worst() -> None:
-    assert choose_reference(**_night(star_count={0: 20}, fwhm={0: 6}, background_rms={0: 30})) == 1
+    assert choose_reference(**_night(star_count={0: 20}, fwhm={0: 6}, background_rms={0: 30})) != 0
+
+
+def test_of_equal_frames_the_one_at_mid_night_wins() -> None:
+    assert choose_reference(**_night()) in (9, 10)
+    assert choose_reference(**_night(star_count={9: 100, 10: 100})) in (8, 11)
+
+
+def test_a_slow_decline_does_not_make_the_first_frame_the_reference() -> None:
+    night = _night()
+    night["fwhm"] = np.linspace(2.4, 2.6, 20)
+    assert 4 < choose_reference(**night) < 11
 
 
 def test_spurious_stars_do_not_win() -> None:
@@ -32,8 +43,8 @@ def test_spurious_stars_do_not_win() -> None:
 
 
 def test_a_measure_that_failed_is_no_advantage() -> None:
-    night = _night(star_count={2: 305}, fwhm={2: np.nan})
-    assert choose_reference(**night) == 0
+    night = _night(star_count={9: 305}, fwhm={9: np.nan})
+    assert choose_reference(**night) == 10
     night = _night(star_count={2: 600}, background_rms={2: 0.0}, fwhm={2: np.nan})
     assert choose_reference(**night) == 2
 

@@ -1,0 +1,144 @@
+"""The same night by one command and by the whole system gives the same rows, also when a consumer is killed."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select, text
+
+from schema import database
+from schema.processes import Process
+from services.simulate import night_spec, simulate
+from tests.acceptance.programs import Programs
+
+PATIENCE_S = 240.0
+LEASE_S = 5.0
+
+FLUXES = """
+SELECT s.x, s.y, l.aperture, p.path, l.jd_utc, l.bjd_tdb, l.flux_raw, l.flux_raw_error, l.flux_relative,
+       l.flux_relative_error, l.is_reference, l.flag, l.image_good
+FROM light_curve l
+JOIN source s ON s.source_id = l.source_id
+JOIN image_parent ip ON ip.image_id = l.image_id
+JOIN image p ON p.image_id = ip.parent_id AND p.kind = 'light'
+"""
+IMAGES = """
+SELECT p.path, i.good, i.reject_reason, i.star_count, i.background, i.fwhm, i.dx, i.dy, i.rotation_deg
+FROM image i
+JOIN image_parent ip ON ip.image_id = i.image_id
+JOIN image p ON p.image_id = ip.parent_id AND p.kind = 'light'
+WHERE i.kind = 'calibrated' ORDER BY p.path
+"""
+
+pytestmark = pytest.mark.xdist_group("distributed_night")
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    spec = night_spec("demo", n_frames=24, shape=(384, 384), n_stars=100, seed=5)
+    return simulate(spec, tmp_path_factory.mktemp("distributed") / "night")
+
+
+@pytest.fixture(scope="module")
+def embedded(night: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """URL of the database of an embedded run."""
+    workdir = tmp_path_factory.mktemp("embedded")
+    Programs({}, workdir).run("run", str(night), "--workdir", str(workdir), "--consumers", "1", "--no-plots")
+    return f"sqlite:///{workdir / 'tianyu.db'}"
+
+
+@pytest.fixture
+def system(database_url: str, broker_url: str, unique_site: str, tmp_path: Path) -> Iterator[Programs]:
+    programs = Programs(
+        {
+            "TIANYU_DATABASE_URL": database_url,
+            "TIANYU_BROKER_URL": broker_url,
+            "TIANYU_SITE": unique_site,
+            "TIANYU_ROOT": str(tmp_path / "root"),
+            "TIANYU_LEASE_S": str(LEASE_S),
+            "TIANYU_SWEEP_S": "0.5",
+            "TIANYU_BACKOFF_S": "0.1",
+        },
+        tmp_path,
+    )
+    yield programs
+    programs.stop()
+
+
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    engine = database.connect(url)
+    with engine.connect() as connection:
+        result = [tuple(row) for row in connection.execute(text(query))]
+    engine.dispose()
+    return result
+
+
+def light_curves(url: str) -> tuple[list[tuple[Any, ...]], np.ndarray]:
+    """Keys (source position, aperture, frame) and values of all rows, in an order that no id decides."""
+    found = sorted(rows(url, FLUXES), key=lambda row: (row[3], row[2], row[0], row[1]))
+    return [row[:4] for row in found], np.array([row[4:] for row in found], dtype=np.float64)
+
+
+def assert_same_light_curves(one: str, other: str) -> None:
+    keys, values = light_curves(one)
+    other_keys, other_values = light_curves(other)
+    assert len(keys) > 1000
+    assert len(set(keys)) == len(keys)  # nothing twice
+    assert keys == other_keys
+    columns = "jd_utc bjd_tdb flux_raw flux_raw_error flux_relative flux_relative_error is_reference flag image_good"
+    for number, name in enumerate(columns.split()):
+        np.testing.assert_allclose(values[:, number], other_values[:, number], rtol=1e-12, atol=0, err_msg=name)
+
+
+def assert_same_images(one: str, other: str) -> None:
+    for ours, theirs in zip(rows(one, IMAGES), rows(other, IMAGES), strict=True):
+        assert ours[:4] == theirs[:4]
+        np.testing.assert_allclose(np.array(ours[4:], float), np.array(theirs[4:], float), rtol=1e-12)
+
+
+def wait_until_succeeded(url: str, count: int) -> None:
+    engine = database.connect(url)
+    sessions = database.session_factory(engine)
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        with sessions() as session:
+            if (session.scalar(select(func.count()).where(Process.status == "succeeded")) or 0) >= count:
+                engine.dispose()
+                return
+        time.sleep(0.02)
+    pytest.fail(f"fewer than {count} processes succeeded within {PATIENCE_S} s")
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["undisturbed", "a consumer is killed"])
+def test_the_system_gives_the_rows_of_the_embedded_run(
+    night: Path, embedded: str, system: Programs, killed: bool
+) -> None:
+    url = system.environment["TIANYU_DATABASE_URL"]
+    system.run("init")
+    system.run("ingest", str(night))
+    system.start("manager")
+    first = system.start("consumer")
+    system.start("consumer")
+    system.run("publish", "--all")
+    if killed:
+        wait_until_succeeded(url, 25)
+        first.kill()
+    status = system.run("status", "--wait")
+    assert "light curves made" in status.stdout
+    assert_same_images(embedded, url)
+    assert_same_light_curves(embedded, url)
+    attempts = rows(url, "SELECT pid, COUNT(*) FROM process_attempt WHERE outcome = 'succeeded' GROUP BY pid")
+    assert all(count == 1 for _, count in attempts)
+    assert not rows(url, "SELECT pid FROM process WHERE status <> 'succeeded'")
+    assert not rows(url, "SELECT pid FROM lease")
+
+
+def test_lightcurve_command_reads_from_the_server(embedded: str, tmp_path: Path) -> None:
+    programs = Programs({"TIANYU_DATABASE_URL": embedded}, tmp_path)
+    [source] = rows(embedded, "SELECT MIN(source_id) FROM source")[0]
+    printed = programs.run("lightcurve", "--source", str(source)).stdout
+    assert printed.splitlines()[0].startswith("observation_id,source_id,image_id,jd_utc,bjd_tdb,aperture,flux_raw")
+    assert len(printed.splitlines()) == 25
