@@ -35,7 +35,9 @@ def manager() -> None:
 
 @friendly
 def consumer(
-    group: Annotated[list[str] | None, typer.Option(help="Group to work for; may be repeated. Default: cpu.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help="Group to work for; may be repeated. Default: the setting default_group.")
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="Processes to run at a time.")] = 1,
     parent: Annotated[int | None, typer.Option(hidden=True, help="Leave when this process is gone.")] = None,
 ) -> None:

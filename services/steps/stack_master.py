@@ -9,7 +9,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline.calibration import calibrate
-from pipeline.masters import combine_mean, read_noise
+from pipeline.masters import combine_clipped, combine_mean, read_noise
 from schema.images import MASTER_BIAS, MASTER_DARK, PARTIAL_BIAS, PARTIAL_DARK, Image
 from schema.queries import images
 from services.errors import DataError
@@ -83,7 +83,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
         noise = read_noise(arrays) if kind == "bias" else float("nan")
     else:
         noise = float(np.average([image.background_rms or np.nan for image in inputs], weights=weights))
-    mean = combine_mean(arrays, weights)
+    mean = combine_clipped(arrays) if parameters.frames else combine_mean(arrays, weights)
     del arrays
     exposure = inputs[0].exposure_s or 0.0
     if parameters.root and kind == "dark":

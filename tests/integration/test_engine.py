@@ -170,9 +170,14 @@ def test_killed_consumer_and_manager_lose_and_double_nothing(engine: Engine) -> 
 def test_killed_worker_costs_one_attempt_and_not_the_consumer(engine: Engine) -> None:
     engine.start("manager")
     consumer = engine.start("consumer")
-    pids = engine.publish(lambda pids: [check(pids[0], pids[0], seconds=2.0)], 1)
-    engine.wait(lambda session: session.scalar(select(func.count()).where(Process.status == "running")) == 1)
-    children = Path(f"/proc/{consumer.pid}/task/{consumer.pid}/children").read_text().split()
+    # The first process shows that the worker is there before the second is given to it.
+    pids = engine.publish(
+        lambda pids: [check(pids[0], pids[0]), check(pids[1], pids[0], seconds=3.0, required=(pids[0],))], 2
+    )
+    engine.wait(lambda session: session.get_one(Process, pids[1]).status == "running")
+    time.sleep(0.5)  # from the claim to the step it is a matter of milliseconds
+    threads = Path(f"/proc/{consumer.pid}/task").iterdir()
+    children = [pid for thread in threads for pid in (thread / "children").read_text().split()]
     workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert workers
     for pid in workers:
@@ -181,7 +186,7 @@ def test_killed_worker_costs_one_attempt_and_not_the_consumer(engine: Engine) ->
     assert_each_succeeded_once(engine, pids)
     assert consumer.poll() is None
     with engine.sessions() as session:
-        first = session.get_one(ProcessAttempt, (pids[0], 1))
+        first = session.get_one(ProcessAttempt, (pids[1], 1))
         assert (first.outcome, first.error_class) == ("failed", "transient")
         assert "SIGKILL" in (first.error or "")
 

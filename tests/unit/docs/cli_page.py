@@ -25,7 +25,9 @@ TYPE_NAMES = {int: "N", str: "TEXT", Path: "PATH", float: "X"}
 
 def render() -> str:
     """The page."""
-    sections = [_command(str(command.name), command.callback) for command in app.registered_commands if command.callback]
+    sections = [
+        _command(str(command.name), command.callback) for command in app.registered_commands if command.callback
+    ]
     return "\n".join([HEAD, *sections])
 
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.masters import FlatMethod, combine_flat, combine_mean, read_noise
+from pipeline.masters import combine_clipped, combine_flat, combine_mean, read_noise
 
 SHAPE = (96, 128)
 COUNTS = 20000.0  # electrons of a flat's pixel
@@ -152,3 +152,30 @@ class TestCombineFlat:
     def test_flats_that_cannot_serve_are_refused(self, means: list[float], message: str) -> None:
         with pytest.raises(UnusableDataError, match=message):
             combine_flat(lambda i, rows: np.ones((96, 128))[rows], means, SHAPE, "mode")
+
+
+def test_cosmic_rays_in_one_frame_do_not_reach_the_master(rng: np.random.Generator) -> None:
+    frames = rng.normal(1000.0, 5.0, (5, 100, 90))
+    clean = frames.mean(axis=0)
+    frames[2, 40, 10:20] += 4000.0
+    frames[4, 70, 50] += 60.0
+    master = combine_clipped(list(frames))
+    assert master.dtype == np.float32
+    hit = np.zeros(clean.shape, bool)
+    hit[40, 10:20] = hit[70, 50] = True
+    assert np.abs(master[hit] - 1000.0).max() < 4 * 5.0 / 2
+    assert master[~hit] == pytest.approx(clean[~hit], abs=1e-3)
+
+
+def test_hot_pixels_keep_the_mean_of_their_own_noise(rng: np.random.Generator) -> None:
+    frames = rng.normal(1000.0, 5.0, (5, 200, 200))
+    frames[:, ::4, ::4] = rng.normal(6000.0, 80.0, (5, 50, 50))
+    master = combine_clipped(list(frames))
+    assert master[::4, ::4].mean() == pytest.approx(frames[:, ::4, ::4].mean(), abs=3 * 80 / np.sqrt(5 * 2500))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_one_or_two_frames_are_averaged_as_they_are(rng: np.random.Generator, number: int) -> None:
+    frames = rng.normal(1000.0, 5.0, (number, 20, 20))
+    frames[0, 3, 3] += 500.0
+    assert combine_clipped(list(frames)) == pytest.approx(frames.mean(axis=0), abs=1e-3)

@@ -1,0 +1,121 @@
+"""What a run left in its database, as arrays: sources by frames by apertures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, text
+
+from pipeline.alignment import Alignment
+from schema import database
+
+Floats = NDArray[np.float64]
+
+GRAPH = "SELECT observation_id, graph_pid, analysis_pid FROM observation WHERE calibration_pid IS NOT NULL"
+IMAGES = """
+SELECT image_id, jd_utc, bjd_tdb, good, reject_reason, reference_pid, dx, dy, rotation_deg, scale, ny, nx
+FROM image WHERE graph_pid = :graph AND kind = 'calibrated' ORDER BY jd_utc
+"""
+SOURCES = """
+SELECT p.source_id, p.x, p.y, p.flux, p.flux_error FROM source_position p
+JOIN process d ON d.pid = p.pid AND d.graph_pid = :graph AND d.command = 'detect' ORDER BY p.source_id
+"""
+LIGHT_CURVES = """
+SELECT source_id, image_id, aperture, flux_raw, flux_raw_error, flux_relative, flux_relative_error, flag
+FROM light_curve WHERE observation_id = :observation
+"""
+APERTURES = "SELECT radius FROM aperture WHERE graph_pid = :graph ORDER BY aperture"
+BEST = "SELECT source_id, aperture FROM light_curve_statistics WHERE pid = :analysis AND best_aperture"
+
+
+@dataclass(frozen=True)
+class MeasuredNight:
+    """One observation's result; n sources, t calibrated frames in order of time, k apertures."""
+
+    observation: int
+    xy: Floats  # [n, 2], template pixels
+    template_flux: Floats  # [n], ADU
+    template_error: Floats  # [n]
+    radii: Floats  # [k], px
+    best: NDArray[np.int64]  # [n], aperture of the smallest scatter
+    jd: Floats  # [t], UTC
+    bjd: Floats  # [t], TDB
+    good: NDArray[np.bool_]  # [t]
+    reasons: list[str]
+    alignments: list[Alignment | None]  # template to frame
+    reference: int  # frame whose pixels are the template's
+    raw: Floats  # [n, t, k], ADU
+    raw_error: Floats
+    relative: Floats  # [n, t, k]
+    error: Floats
+    flag: NDArray[np.int64]  # [n, t, k]; 0 where nothing was measured
+
+    def in_best(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values [n, t] of each source in its best aperture, of values [n, t, k]."""
+        return np.take_along_axis(values, self.best[:, None, None], axis=2)[:, :, 0]
+
+    def clean(self, aperture: int | None = None) -> NDArray[np.bool_]:
+        """Whether a relative flux is there, on a good frame and without a flag; bool[n, t]."""
+        flux, flag = (
+            (self.in_best(values) if aperture is None else values[:, :, aperture])
+            for values in (self.relative, self.flag)
+        )
+        return np.isfinite(flux) & (flag == 0) & self.good
+
+
+def read_night(workdir: Path) -> MeasuredNight:
+    """Read the one observation with light curves in a working folder."""
+    engine = database.connect(f"sqlite:///{workdir / 'tianyu.db'}")
+    with engine.connect() as connection:
+        night = _read(connection)
+    engine.dispose()
+    return night
+
+
+def _read(connection: Connection) -> MeasuredNight:
+    def rows(query: str, **values: int) -> list[Any]:
+        return list(connection.execute(text(query), values))
+
+    [(observation, graph, analysis)] = rows(GRAPH)
+    images, sources = rows(IMAGES, graph=graph), rows(SOURCES, graph=graph)
+    radii = np.array([row.radius for row in rows(APERTURES, graph=graph)])
+    place = {row.source_id: index for index, row in enumerate(sources)}
+    frame = {row.image_id: index for index, row in enumerate(images)}
+    values = np.full((4, len(sources), len(images), radii.size), np.nan)
+    flag = np.zeros(values.shape[1:], np.int64)
+    for source, image, aperture, *fluxes, bits in rows(LIGHT_CURVES, observation=observation):
+        at = place[source], frame[image], aperture
+        values[(slice(None), *at)] = [np.nan if value is None else value for value in fluxes]
+        flag[at] = bits
+    best = np.zeros(len(sources), np.int64)
+    for source, aperture in rows(BEST, analysis=analysis):
+        best[place[source]] = aperture
+    table = np.array([tuple(row) for row in sources], dtype=np.float64)
+    return MeasuredNight(
+        observation=observation,
+        xy=table[:, 1:3],
+        template_flux=table[:, 3],
+        template_error=table[:, 4],
+        radii=radii,
+        best=best,
+        jd=np.array([row.jd_utc for row in images], dtype=np.float64),
+        bjd=np.array([row.bjd_tdb for row in images], dtype=np.float64),
+        good=np.array([bool(row.good) for row in images]),
+        reasons=[row.reject_reason or "" for row in images],
+        alignments=[_alignment(row) for row in images],
+        reference=next(index for index, row in enumerate(images) if row.reference_pid),
+        raw=values[0],
+        raw_error=values[1],
+        relative=values[2],
+        error=values[3],
+        flag=flag,
+    )
+
+
+def _alignment(row: Any) -> Alignment | None:
+    if row.dx is None:
+        return None
+    centre_x, centre_y = (row.nx - 1) / 2, (row.ny - 1) / 2
+    return Alignment(row.dx, row.dy, row.rotation_deg, row.scale, centre_x, centre_y, rms=0.0, matches=0)

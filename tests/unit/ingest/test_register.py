@@ -1,0 +1,162 @@
+"""Registering frames: what is new, what was there, what has become whole, and at what cost in statements."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from schema import database, models
+from schema.images import Image
+from schema.processes import Site
+from services.errors import ConfigurationError
+from services.ingest.register import UNKNOWN, Folder, Ingest, read_folder, register
+from tests.unit.ingest.made_frames import facts, pixels, write
+
+MOST_STATEMENTS = 20  # for any number of frames of one observation; one a frame would be a thousand
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = database.connect(f"sqlite:///{tmp_path / 'test.db'}")
+    models.metadata.create_all(engine)
+    with database.session_factory(engine).begin() as session:
+        session.add(Site(name="here", root="/night"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    return database.session_factory(engine)
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    return folder
+
+
+def ingest(sessions: sessionmaker[Session], folder: Folder | Path) -> Ingest:
+    read = read_folder(folder) if isinstance(folder, Path) else folder
+    with sessions.begin() as session:
+        return register(session, read, site="here", root=Path("/nowhere"))
+
+
+def rows(sessions: sessionmaker[Session]) -> dict[str, Image]:
+    with sessions() as session:
+        return {Path(image.path).name: image for image in session.scalars(select(Image))}
+
+
+def light(path: Path, seed: int = 1, **cards: Any) -> Path:
+    time = f"2024-03-04T20:{seed:02d}:00"
+    return write(path, pixels(seed), IMAGETYP="light", OBJECT="M1", EXPTIME=30.0, DATE_OBS=time, **cards)
+
+
+def test_a_thousand_frames_take_a_few_statements(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    night = Folder([facts(f"{i:04d}.fits", jd=2460374.3 + i / 1440) for i in range(1000)], [])
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _cursor, text, *_: statements.append(text))
+    first = ingest(sessions, night)
+    assert (first.observations[0].new, first.known) == (1000, 0)
+    assert len(statements) <= MOST_STATEMENTS
+    statements.clear()
+    second = ingest(sessions, night)
+    assert (second.observations[0].new, second.known) == (0, 1000)
+    assert len(statements) <= MOST_STATEMENTS
+    assert len(rows(sessions)) == 1000
+
+
+def test_a_file_that_was_still_being_written_is_taken_when_it_is_whole(
+    sessions: sessionmaker[Session], raw: Path
+) -> None:
+    light(raw / "whole.fits")
+    path = light(raw / "late.fits", seed=2)
+    content = path.read_bytes()
+    path.write_bytes(content[:3000])
+    ingest(sessions, raw)
+    before = rows(sessions)["late.fits"]
+    assert (before.kind, before.good, before.observation_id) == (UNKNOWN, False, None)
+    assert "truncated" in (before.reject_reason or "")
+
+    path.write_bytes(content)
+    result = ingest(sessions, raw)
+    after = rows(sessions)["late.fits"]
+    assert (after.kind, after.good, after.reject_reason) == ("light", None, None)
+    assert after.image_id == before.image_id
+    assert after.observation_id == rows(sessions)["whole.fits"].observation_id
+    assert (after.nx, after.ny, after.exposure_s, after.size_bytes) == (30, 20, 30.0, len(content))
+    assert (result.observations[0].new, result.known) == (1, 1)
+
+
+def test_a_file_that_is_unreadable_in_another_way_tells_the_new_reason(
+    sessions: sessionmaker[Session], raw: Path
+) -> None:
+    path = light(raw / "late.fits")
+    content = path.read_bytes()
+    path.write_bytes(b"")
+    assert "is empty" in ingest(sessions, raw).rejected[0][1]
+    assert not ingest(sessions, raw).rejected  # told once
+    path.write_bytes(content[:3000])
+    assert "truncated" in ingest(sessions, raw).rejected[0][1]
+    assert "truncated" in (rows(sessions)["late.fits"].reject_reason or "")
+
+
+def test_a_rejected_frame_that_was_copied_again_gets_another_chance(
+    sessions: sessionmaker[Session], raw: Path
+) -> None:
+    path = light(raw / "again.fits")
+    light(raw / "other.fits", seed=2)
+    ingest(sessions, raw)
+    with sessions.begin() as session:
+        for image in session.scalars(select(Image)):
+            image.good, image.reject_reason, image.select_pid = False, "cannot be read", 7
+    path.unlink()
+    write(path, pixels(1, (80, 30)), IMAGETYP="light", OBJECT="M1", EXPTIME=30.0, DATE_OBS="2024-03-04T20:01:00")
+    (raw / "other.fits").unlink()
+    ingest(sessions, raw)
+    found = rows(sessions)
+    assert (found["again.fits"].good, found["again.fits"].reject_reason, found["again.fits"].ny) == (None, None, 80)
+    assert found["again.fits"].select_pid is None
+    assert found["other.fits"].good is False  # it has not changed
+
+
+def test_names_of_any_bytes_are_registered_on_one_line(sessions: sessionmaker[Session], raw: Path) -> None:
+    light(raw / "with ' \" quotes.fits", seed=1)
+    light(raw / "new\nline.fits", seed=2)
+    light(raw / "ünïcode-星.fits", seed=3)
+    light(raw / "plain.fits", seed=4).rename(raw / b"odd\xff.fits".decode(errors="surrogateescape"))
+    result = ingest(sessions, raw)
+    found = rows(sessions)
+    assert {name: found[name].good for name in found} == {
+        "with ' \" quotes.fits": None,
+        "new\nline.fits": None,
+        "ünïcode-星.fits": None,
+        "odd\\udcff.fits": False,
+    }
+    [(file, reason)] = result.rejected
+    assert "is not UTF-8: rename the file" in reason
+    assert "\n" not in file + reason
+
+
+def test_copies_and_frames_of_another_shape_are_rejected_with_the_reason(
+    sessions: sessionmaker[Session], raw: Path
+) -> None:
+    for seed in (1, 2, 3):
+        light(raw / f"{seed}.fits", seed)
+    (raw / "copy.fits").write_bytes((raw / "3.fits").read_bytes())
+    write(raw / "odd.fits", pixels(5, (25, 30)), IMAGETYP="light", OBJECT="M1", EXPTIME=30.0)
+    ingest(sessions, raw)
+    found = rows(sessions)
+    assert [found[f"{seed}.fits"].good for seed in (1, 2, 3)] == [None, None, None]
+    assert found["copy.fits"].good is False
+    assert "has the same content as" in (found["copy.fits"].reject_reason or "")
+    assert "30 x 25 pixels, most of its observation are 30 x 20" in (found["odd.fits"].reject_reason or "")
+
+
+def test_a_site_that_is_not_registered_is_named(sessions: sessionmaker[Session]) -> None:
+    with sessions() as session, pytest.raises(ConfigurationError, match=r"'elsewhere' is not registered.*tianyu init"):
+        register(session, Folder([], []), site="elsewhere", root=Path("/night"))
