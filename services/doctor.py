@@ -70,7 +70,7 @@ def _root(root: Path) -> Iterator[Finding]:
     if not root.is_dir():
         yield Finding("root folder", f"{root} is no folder", "make it, run `tianyu init`, or correct TIANYU_ROOT")
         return
-    if not os.access(root, os.W_OK | os.X_OK):
+    if not os.access(root, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         yield Finding(
             "root folder", f"{root} is not writable for this user", "change its owner or mode, or TIANYU_ROOT"
         )

@@ -1,5 +1,6 @@
 """Set up a database for use: schema, site and groups; and open one that is set up."""
 
+from alembic.util import CommandError
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -59,6 +60,11 @@ def initialise(settings: Settings, engine: Engine) -> list[str]:
         database.migrate(engine)
         with database.session_factory(engine).begin() as session:
             return ["schema is up to date", *_register(session, settings, str(root))]
+    except CommandError as error:  # it does not know the schema's version
+        raise ConfigurationError(
+            f"database {engine.url.render_as_string(hide_password=True)} has a schema of another Tianyu: {error}; "
+            "install the version that made it, or name another database"
+        ) from error
     except DBAPIError as error:
         raise database_failure(engine, error) from error
 

@@ -1,6 +1,7 @@
 """`tianyu run`: a folder of frames in, light curves out, by one command and without a server."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.text import Text
 from services import log
 from services.cli.console import err, friendly, note, out, progress, show_error
 from services.cli.positions import Position, parse_target
-from services.errors import ConfigurationError, TianyuError
+from services.errors import ConfigurationError, TianyuError, TransientError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 POLL_S = 0.1
 MOST_CONSUMERS = 4  # by default: more than this and a laptop's disk is the limit
 REASONS_SHOWN = 8
+FREE_BYTES_LEAST = 50_000_000  # three calibrated images of a 2048 x 2048 camera; with less, database and queues stall
 
 
 @friendly
@@ -49,6 +51,7 @@ def run(
     from services.embedded import embedded_settings, process_tree
     from services.ingest.names import find_frames
 
+    log.configure(level="WARNING")  # until the settings say in which form
     find_frames(raw_dir)  # a folder that cannot be read is told before anything is made
     settings = embedded_settings(workdir)
     log.configure(settings.log_format, "WARNING")
@@ -56,7 +59,7 @@ def run(
     count = consumers or min(os.cpu_count() or 1, MOST_CONSUMERS)
     with process_tree(settings, count) as (engine, look_after):
         observations = _publish(settings, engine, _read(raw_dir))
-        _wait(engine, look_after)
+        _wait(settings, engine, look_after)
     if not observations:
         raise ConfigurationError(
             f"no observation in {str(raw_dir)!r} could be published: see the messages above; "
@@ -119,7 +122,16 @@ def _publish(settings: "Settings", engine: "Engine", folder: "Folder") -> list[i
         return list(session.scalars(query.order_by(Observation.observation_id)))
 
 
-def _wait(engine: "Engine", look_after: Callable[[], None]) -> None:
+def _require_space(root: Path) -> None:
+    free = shutil.disk_usage(root).free
+    if free < FREE_BYTES_LEAST:
+        raise TransientError(
+            f"the disk of {str(root)!r} is full: {free / 1e6:.0f} MB free, at least {FREE_BYTES_LEAST / 1e6:.0f} MB are "
+            "needed; free some space and start the same command again, it goes on where it was"
+        )
+
+
+def _wait(settings: "Settings", engine: "Engine", look_after: Callable[[], None]) -> None:
     from schema import database
     from services.cli.bars import follow
     from services.status import finished, status
@@ -128,6 +140,7 @@ def _wait(engine: "Engine", look_after: Callable[[], None]) -> None:
 
     def done() -> bool:
         look_after()
+        _require_space(settings.root)
         with reading() as session:
             return finished(session)
 

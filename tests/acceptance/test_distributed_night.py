@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
 
 from schema import database
 from schema.processes import Process
@@ -100,11 +102,13 @@ def assert_same_images(one: str, other: str) -> None:
 
 
 def wait_until_succeeded(url: str, count: int) -> None:
+    while url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).exists():
+        time.sleep(0.02)
     engine = database.connect(url)
-    sessions = database.session_factory(engine)
+    sessions = database.reading_factory(engine)
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        with sessions() as session:
+        with suppress(OperationalError), sessions() as session:  # the tables may not be there yet
             if (session.scalar(select(func.count()).where(Process.status == "succeeded")) or 0) >= count:
                 engine.dispose()
                 return
@@ -134,6 +138,25 @@ def test_the_system_gives_the_rows_of_the_embedded_run(
     assert all(count == 1 for _, count in attempts)
     assert not rows(url, "SELECT pid FROM process WHERE status <> 'succeeded'")
     assert not rows(url, "SELECT pid FROM lease")
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(night: Path, embedded: str, tmp_path: Path) -> None:
+    workdir = tmp_path / "work"
+    url = f"sqlite:///{workdir / 'tianyu.db'}"
+    programs = Programs({}, tmp_path)
+    arguments = ("run", str(night), "--workdir", str(workdir), "--consumers", "2", "--no-plots")
+    first = programs.start(*arguments)
+    wait_until_succeeded(url, 30)
+    first.kill()
+    first.wait()
+    done_before = rows(url, "SELECT COUNT(*) FROM process WHERE status = 'succeeded'")[0][0]
+    programs.run(*arguments)
+    assert_same_images(embedded, url)
+    assert_same_light_curves(embedded, url)
+    attempts = rows(url, "SELECT COUNT(*) FROM process_attempt WHERE attempt = 1 AND outcome = 'succeeded'")[0][0]
+    assert attempts >= done_before  # nothing that was done was done again
+    assert not rows(url, "SELECT pid FROM process_attempt WHERE outcome = 'succeeded' GROUP BY pid HAVING COUNT(*) > 1")
+    assert not list(workdir.rglob("*.part"))
 
 
 def test_lightcurve_command_reads_from_the_server(embedded: str, tmp_path: Path) -> None:

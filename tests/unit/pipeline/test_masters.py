@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.masters import combine_clipped, combine_flat, combine_mean, read_noise
+from pipeline.masters import FlatMethod, combine_clipped, combine_flat, combine_mean, read_noise
 
 SHAPE = (96, 128)
 COUNTS = 20000.0  # electrons of a flat's pixel

@@ -1,0 +1,265 @@
+"""Broken surroundings: every command says in a sentence or two what is wrong and what to do, and leaves with 1."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from click.testing import Result
+from sqlalchemy import create_engine, make_url, text
+from typer.testing import CliRunner
+
+from services.cli.app import app
+from tests.unit.ingest.conftest import shelf, without_root
+
+__all__ = ["shelf"]
+
+PASSWORD = "hunter2"
+CLOSED_PORT = 9  # `discard`, which nobody runs
+RAW = "raw"
+COMMANDS: dict[str, list[str]] = {
+    "run": ["run", RAW],
+    "init": ["init"],
+    "ingest": ["ingest", RAW],
+    "publish": ["publish", "--all"],
+    "manager": ["manager"],
+    "consumer": ["consumer"],
+    "status": ["status"],
+    "retry": ["retry", "--failed"],
+    "cancel": ["cancel", "--observation", "1"],
+    "lightcurve": ["lightcurve", "--source", "1"],
+    "report": ["report", "1"],
+    "simulate": ["simulate", "night", "--frames", "1", "--size", "64"],
+    "doctor": ["doctor"],
+}
+WITHOUT_SERVERS = ("run", "simulate")
+OF_DATABASE = [name for name in COMMANDS if name not in WITHOUT_SERVERS]
+OF_SCHEMA = [name for name in OF_DATABASE if name != "init"]
+OF_SITE = ["ingest", "publish", "consumer", "doctor"]
+OF_BROKER = ["manager", "consumer", "doctor"]
+
+DATABASES = {
+    "another kind": (f"postgresql://tianyu:{PASSWORD}@db/tianyu", "is not supported"),
+    "another driver": (f"mysql://tianyu:{PASSWORD}@db/tianyu", "is not supported"),
+    "no URL": ("tianyu.db", "cannot be read"),
+    "no name": (f"mysql+pymysql://tianyu:{PASSWORD}@127.0.0.1/", "names no database"),
+    "no number as port": (f"mysql+pymysql://tianyu:{PASSWORD}@127.0.0.1:port/tianyu", "cannot be read"),
+    "no host": (f"mysql+pymysql://tianyu:{PASSWORD}@a..b/tianyu", "cannot be read"),
+    "unknown host": (f"mysql+pymysql://tianyu:{PASSWORD}@nowhere.invalid/tianyu", "nowhere.invalid"),
+    "wrong port": (f"mysql+pymysql://tianyu:{PASSWORD}@127.0.0.1:{CLOSED_PORT}/tianyu", "refused"),
+    "no folder": ("sqlite:////no/such/folder/tianyu.db", "unable to open database file"),
+    "no database": ("sqlite:////etc/passwd", "file is not a database"),
+}
+BROKERS = {
+    "another kind": (f"redis://tianyu:{PASSWORD}@127.0.0.1/", "is not supported"),
+    "no number as port": (f"amqp://tianyu:{PASSWORD}@127.0.0.1:port/", "cannot be read"),
+    "port too large": (f"amqp://tianyu:{PASSWORD}@127.0.0.1:99999/", "cannot be read"),
+    "no host": (f"amqp://tianyu:{PASSWORD}@a..b/", "cannot be read"),
+    "unknown host": (f"amqp://tianyu:{PASSWORD}@nowhere.invalid/", "nowhere.invalid"),
+    "wrong port": (f"amqp://tianyu:{PASSWORD}@127.0.0.1:{CLOSED_PORT}/", f"127.0.0.1:{CLOSED_PORT} cannot be used"),
+    "no folder": ("local:///proc/nowhere/broker.db", "No such file or directory"),
+}
+
+Tianyu = Callable[..., Result]
+
+
+@pytest.fixture
+def tianyu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tianyu:
+    """Runs a command in an empty folder, with settings given as keywords."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.startswith("TIANYU_") and not name.startswith("TIANYU_TEST_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "1000")
+    (tmp_path / RAW).mkdir()
+    (tmp_path / RAW / "text.fits").write_text("no frame")
+
+    def call(command: str, *more: str, **settings: str) -> Result:
+        environment = {f"TIANYU_{name.upper()}": value for name, value in settings.items()}
+        return CliRunner().invoke(app, [*COMMANDS.get(command, [command]), *more], env=environment)
+
+    return call
+
+
+def says(result: Result, command: str, *words: str) -> None:
+    """The command failed as it should: 1, a sentence or two (doctor: a table), no traceback and no password."""
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit), repr(result.exception)
+    assert "Traceback" not in result.output
+    assert PASSWORD not in result.output
+    told = result.stdout if command == "doctor" else result.stderr
+    for word in words:
+        assert word in told
+    if command == "doctor":
+        assert "wrong" in told
+    else:
+        [line] = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+        assert len(line) > len("error: ")
+        assert result.stdout == ""
+
+
+@pytest.mark.parametrize("command", OF_DATABASE)
+@pytest.mark.parametrize("case", DATABASES)
+def test_a_database_url_that_is_wrong(tianyu: Tianyu, command: str, case: str) -> None:
+    url, word = DATABASES[case]
+    says(tianyu(command, database_url=url), command, word)
+
+
+@pytest.mark.parametrize("command", OF_DATABASE)
+def test_a_database_that_refuses_the_password(tianyu: Tianyu, database_url: str, command: str) -> None:
+    url = make_url(database_url).set(username="tianyu_nobody", password=PASSWORD)
+    result = tianyu(command, database_url=url.render_as_string(hide_password=False))
+    says(result, command, "Access denied for user 'tianyu_nobody'")
+
+
+@pytest.mark.parametrize("command", OF_DATABASE)
+def test_a_database_that_is_missing_on_its_server(tianyu: Tianyu, database_url: str, command: str) -> None:
+    url = make_url(database_url).set(database="tianyu_test_never_made")
+    result = tianyu(command, database_url=url.render_as_string(hide_password=False))
+    says(result, command, "tianyu_test_never_made")
+
+
+@pytest.mark.parametrize("command", OF_SCHEMA)
+def test_a_database_without_schema(tianyu: Tianyu, command: str) -> None:
+    says(tianyu(command), command, "has no Tianyu schema: run `tianyu init`")
+
+
+@pytest.mark.parametrize("command", OF_DATABASE)
+def test_a_schema_of_another_version(tianyu: Tianyu, command: str) -> None:
+    assert tianyu("init").exit_code == 0
+    with create_engine("sqlite:///tianyu.db").begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'f00d'"))
+    says(tianyu(command), command, "f00d", "Tianyu that made" if command != "init" else "version that made")
+
+
+@pytest.mark.parametrize("command", OF_SITE)
+def test_a_site_that_is_not_registered(tianyu: Tianyu, command: str) -> None:
+    assert tianyu("init").exit_code == 0
+    says(tianyu(command, site="loca1"), command, "site 'loca1' is not registered", "tianyu init")
+
+
+@pytest.mark.parametrize("command", OF_BROKER)
+@pytest.mark.parametrize("case", BROKERS)
+def test_a_broker_url_that_is_wrong(tianyu: Tianyu, command: str, case: str) -> None:
+    url, word = BROKERS[case]
+    assert tianyu("init").exit_code == 0
+    says(tianyu(command, broker_url=url), command, word)
+
+
+@pytest.mark.parametrize("command", OF_BROKER)
+def test_a_broker_that_refuses_the_password(tianyu: Tianyu, broker_url: str, command: str) -> None:
+    broker = make_url(broker_url).set(username="tianyu_nobody", password=PASSWORD)
+    assert tianyu("init").exit_code == 0
+    says(tianyu(command, broker_url=broker.render_as_string(hide_password=False)), command, "ACCESS_REFUSED")
+
+
+@pytest.mark.parametrize("command", OF_BROKER)
+def test_a_broker_without_that_virtual_host(tianyu: Tianyu, broker_url: str, command: str) -> None:
+    broker = make_url(broker_url).set(database="tianyu_never_made")
+    assert tianyu("init").exit_code == 0
+    result = tianyu(command, broker_url=broker.render_as_string(hide_password=False))
+    says(result, command, "tianyu_never_made")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("max_atempts = 3", "max_atempts"),
+        ("max_attempts = 0", "max_attempts"),
+        ("max_attempts = ", "settings cannot be read"),
+    ],
+    ids=["unknown key", "value out of range", "no TOML"],
+)
+def test_a_settings_file_that_is_wrong(tianyu: Tianyu, command: str, line: str, word: str) -> None:
+    Path("tianyu.toml").write_text(line + "\n")
+    says(tianyu(command), command, word)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_variable_with_a_typo(tianyu: Tianyu, command: str) -> None:
+    says(tianyu(command, databaseurl=f"sqlite:///{PASSWORD}"), command, "TIANYU_DATABASEURL")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_settings_file_that_is_missing(tianyu: Tianyu, command: str) -> None:
+    says(tianyu(command, config="night.toml"), command, "TIANYU_CONFIG", "night.toml")
+
+
+def test_a_root_that_cannot_be_made(tianyu: Tianyu) -> None:
+    Path("file").write_text("")
+    says(tianyu("init", root="file/root"), "init", "root folder", "TIANYU_ROOT")
+    assert tianyu("init").exit_code == 0
+    says(tianyu("doctor", root="file/root"), "doctor", "is no folder", "TIANYU_ROOT")
+    says(tianyu("run", "--workdir", "file/work"), "run", "working folder", "--workdir")
+    says(tianyu("simulate", "--", "file/night"), "simulate") if False else None
+
+
+def test_a_folder_to_simulate_into_that_cannot_be_made(tianyu: Tianyu) -> None:
+    Path("night").write_text("")
+    says(tianyu("simulate"), "simulate", "'night'", "is not a folder")
+
+
+def test_a_root_that_is_read_only(tianyu: Tianyu, shelf: Path) -> None:
+    assert tianyu("init").exit_code == 0
+    root = shelf / "root"
+    root.mkdir()
+    root.chmod(0o555)
+    with without_root():
+        says(tianyu("doctor", root=str(root), broker_url="local:///nowhere"), "doctor", "is not writable")
+        says(tianyu("run", "--workdir", str(root)), "run", "is not writable", "--workdir")
+
+
+def test_doctor_tells_all_that_is_wrong_at_once(tianyu: Tianyu) -> None:
+    result = tianyu(
+        "doctor",
+        root="nowhere",
+        database_url=DATABASES["wrong port"][0],
+        broker_url=BROKERS["wrong port"][0],
+    )
+    says(result, "doctor", "nowhere", f"127.0.0.1:{CLOSED_PORT}/tianyu", f"127.0.0.1:{CLOSED_PORT} cannot be used")
+    assert result.stdout.count("wrong") == 3
+
+
+def test_doctor_finds_nothing_where_nothing_is_wrong(
+    tianyu: Tianyu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.doctor.FREE_BYTES_LEAST", 1)
+    assert tianyu("init").exit_code == 0
+    result = tianyu("doctor")
+    assert (result.exit_code, "wrong" in result.stdout) == (0, False), result.output
+
+
+def test_a_frames_folder_that_is_missing_or_empty(tianyu: Tianyu) -> None:
+    assert tianyu("init").exit_code == 0
+    Path("empty").mkdir()
+    for command in ("run", "ingest"):
+        missing = CliRunner().invoke(app, [command, "nowhere"])
+        says(missing, command, "'nowhere' cannot be read", "check its name")
+        empty = CliRunner().invoke(app, [command, "empty"])
+        says(empty, command, "'empty' has no FITS files", ".fits")
+
+
+def test_a_frames_folder_that_may_not_be_read(tianyu: Tianyu, shelf: Path) -> None:
+    closed = shelf / "closed"
+    closed.mkdir(mode=0o700)
+    assert tianyu("init").exit_code == 0
+    with without_root():
+        closed.chmod(0) if os.geteuid() == closed.stat().st_uid else None
+        result = CliRunner().invoke(app, ["run", str(closed)])
+    says(result, "run", "cannot be read", "Permission denied")
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group)
+    assert sorted(group.commands) == sorted(COMMANDS)
+    for name, command in group.commands.items():
+        result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"})
+        assert result.exit_code == 0
+        assert "Usage" in result.stdout
+        help_text = command.help or ""
+        assert "Example" in help_text, name
+        assert f"tianyu {name}" in help_text.split("Example", 1)[1], name
