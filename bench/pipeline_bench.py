@@ -9,7 +9,6 @@ database and relative calibration included, over their sum. Machines differ; the
 
 import argparse
 import os
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -133,29 +132,48 @@ def bare_fluxes(outputs: list[Path], shifts: list[tuple[float, float]], sources:
     connection.close()
 
 
-def tianyu_run(folder: Path, work: Path) -> float:
+def consumer_memory(root_pid: int) -> int:
+    """Resident bytes now of the consumers below ``root_pid``, with their workers."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+
+    def below(pid: int) -> list[int]:
+        return [pid, *(grandchild for child, parent in parents.items() if parent == pid for grandchild in below(child))]
+
+    total = 0
+    for pid in (pid for child, parent in parents.items() if parent == root_pid for pid in below(child)):
+        with suppress(OSError, IndexError):
+            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return total
+
+
+def tianyu_run(folder: Path, work: Path) -> tuple[float, int]:
+    """Seconds from command to end, and the consumer's peak memory in bytes."""
+    command = ["run", str(folder), "--workdir", str(work), "--consumers", "1", "--no-plots"]
+    peak = 0
     start = time.perf_counter()
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "services.cli.app",
-            "run",
-            str(folder),
-            "--workdir",
-            str(work),
-            "--consumers",
-            "1",
-            "--no-plots",
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.cli.app", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    return time.perf_counter() - start
+    while process.poll() is None:
+        peak = max(peak, consumer_memory(process.pid))
+        time.sleep(0.1)
+    elapsed = time.perf_counter() - start
+    if process.returncode:
+        sys.exit(f"tianyu run ended with {process.returncode}")
+    return elapsed, peak
 
 
-def report(work: Path, frames: int, elapsed: float) -> None:
+STEPS = """
+SELECT command, SUM(count), SUM(seconds) FROM process_summary
+GROUP BY command ORDER BY MIN(observation_id), SUM(seconds) DESC
+"""
+SPAN = "SELECT 86400 * (julianday(MAX(finished_at)) - julianday(MIN(started_at))) FROM process_attempt"
+
+
+def report(work: Path, frames: int, elapsed: float, memory: int) -> None:
     bare = sum(SECONDS.values())
     print(f"\nbare library calls ({frames} frames)")
     for step, seconds in SECONDS.items():
@@ -163,24 +181,18 @@ def report(work: Path, frames: int, elapsed: float) -> None:
     print(f"  {'all':<20}{1000 * bare / frames:8.1f} ms a frame, {bare:.2f} s")
     print("\nTianyu, one consumer, in the steps")
     connection = sqlite3.connect(work / "tianyu.db")
-    rows = connection.execute(
-        "SELECT command, SUM(count), SUM(seconds), MAX(max_rss_bytes) FROM process_summary GROUP BY command ORDER BY MIN(observation_id), SUM(seconds) DESC"
-    ).fetchall()
-    for command, count, seconds, _ in rows:
-        print(
-            f"  {command:<20}{1000 * seconds / frames:8.1f} ms a frame, {count} processes of {1000 * seconds / count:.1f} ms"
-        )
-    steps = sum(row[2] for row in rows)
-    processes = sum(row[1] for row in rows)
-    span = connection.execute(
-        "SELECT 86400 * (julianday(MAX(finished_at)) - julianday(MIN(started_at))) FROM process_attempt"
-    ).fetchone()[0]
+    rows = connection.execute(STEPS).fetchall()
+    for command, count, seconds in rows:
+        each = 1000 * seconds / count
+        print(f"  {command:<20}{1000 * seconds / frames:8.1f} ms a frame, {count} processes of {each:.1f} ms")
+    steps, processes = sum(row[2] for row in rows), sum(row[1] for row in rows)
+    [span] = connection.execute(SPAN).fetchone()
     print(f"  {'all steps':<20}{1000 * steps / frames:8.1f} ms a frame, {steps:.2f} s")
-    print(f"  first start to last end {span:.2f} s; between steps {1000 * (span - steps) / processes:.1f} ms a process")
-    print(f"  command to end {elapsed:.2f} s")
-    print(f"  peak memory of the worker {max(row[3] for row in rows) / 1e6:.0f} MB")
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    print(f"  largest process of the tree {children * 1024 / 1e6:.0f} MB")
+    print(
+        f"  first start to last end {span:.2f} s: {1000 * (span - steps) / processes:.1f} ms a process beside its step"
+    )
+    print(f"  command to end {elapsed:.2f} s; start, headers, graph and summary {elapsed - span:.2f} s")
+    print(f"  peak memory of the consumer with its worker {memory / 1e6:.0f} MB")
     print(f"\ntotal over bare calls: {elapsed / bare:.2f} (steps alone {steps / bare:.2f})")
 
 
@@ -207,8 +219,8 @@ def main() -> None:
         work = Path(temporary)
         (work / "bare").mkdir()
         bare_night(night, work / "bare")
-        elapsed = tianyu_run(night, work / "run")
-        report(work / "run", arguments.frames, elapsed)
+        elapsed, memory = tianyu_run(night, work / "run")
+        report(work / "run", arguments.frames, elapsed, memory)
 
 
 if __name__ == "__main__":

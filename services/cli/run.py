@@ -126,8 +126,8 @@ def _require_space(root: Path) -> None:
     free = shutil.disk_usage(root).free
     if free < FREE_BYTES_LEAST:
         raise TransientError(
-            f"the disk of {str(root)!r} is full: {free / 1e6:.0f} MB free, at least {FREE_BYTES_LEAST / 1e6:.0f} MB are "
-            "needed; free some space and start the same command again, it goes on where it was"
+            f"the disk of {str(root)!r} is full: {free / 1e6:.0f} MB free, at least {FREE_BYTES_LEAST / 1e6:.0f} MB "
+            "are needed; free some space and start the same command again, it goes on where it was"
         )
 
 

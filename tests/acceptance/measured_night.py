@@ -62,7 +62,7 @@ class MeasuredNight:
             (self.in_best(values) if aperture is None else values[:, :, aperture])
             for values in (self.relative, self.flag)
         )
-        return np.isfinite(flux) & (flag == 0) & self.good
+        return np.asarray(np.isfinite(flux) & (flag == 0) & self.good)
 
 
 def read_night(workdir: Path) -> MeasuredNight:

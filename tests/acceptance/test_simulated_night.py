@@ -74,9 +74,10 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     Programs({}, folder).run("run", str(raw), "--workdir", str(work), "--consumers", "2")
     truth, night = read_truth(raw), read_night(work)
     frames = np.array([int(np.argmin(np.abs(truth.frames.jd_mid - jd))) for jd in night.jd])
-    x, y = to_reference(*night.xy.T, truth.frames, int(frames[night.reference]), truth.spec.shape)
+    x, y = to_reference(night.xy[:, 0], night.xy[:, 1], truth.frames, int(frames[night.reference]), truth.spec.shape)
     # Every simulated star can be detected: the faintest has a signal to noise of 15 in one frame.
-    distance, stars = KDTree(np.column_stack([truth.stars.x, truth.stars.y])).query(np.column_stack([x, y]))
+    tree = KDTree(np.column_stack([truth.stars.x, truth.stars.y]))  # type: ignore[no-untyped-call]
+    distance, stars = tree.query(np.column_stack([x, y]))  # type: ignore[no-untyped-call]
     return Result(truth, night, work / "plots" / str(night.observation), frames, stars, distance)
 
 

@@ -4,12 +4,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
-import typer
-from click.testing import Result
 from sqlalchemy import create_engine, make_url, text
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from services.cli.app import app
 from tests.unit.ingest.conftest import shelf, without_root
@@ -194,7 +191,6 @@ def test_a_root_that_cannot_be_made(tianyu: Tianyu) -> None:
     assert tianyu("init").exit_code == 0
     says(tianyu("doctor", root="file/root"), "doctor", "is no folder", "TIANYU_ROOT")
     says(tianyu("run", "--workdir", "file/work"), "run", "working folder", "--workdir")
-    says(tianyu("simulate", "--", "file/night"), "simulate") if False else None
 
 
 def test_a_folder_to_simulate_into_that_cannot_be_made(tianyu: Tianyu) -> None:
@@ -244,22 +240,18 @@ def test_a_frames_folder_that_is_missing_or_empty(tianyu: Tianyu) -> None:
 
 def test_a_frames_folder_that_may_not_be_read(tianyu: Tianyu, shelf: Path) -> None:
     closed = shelf / "closed"
-    closed.mkdir(mode=0o700)
+    closed.mkdir(mode=0)
     assert tianyu("init").exit_code == 0
     with without_root():
-        closed.chmod(0) if os.geteuid() == closed.stat().st_uid else None
         result = CliRunner().invoke(app, ["run", str(closed)])
     says(result, "run", "cannot be read", "Permission denied")
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    group = typer.main.get_command(app)
-    assert isinstance(group, click.Group)
-    assert sorted(group.commands) == sorted(COMMANDS)
-    for name, command in group.commands.items():
+    assert sorted(str(command.name) for command in app.registered_commands) == sorted(COMMANDS)
+    for name in COMMANDS:
         result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"})
         assert result.exit_code == 0
         assert "Usage" in result.stdout
-        help_text = command.help or ""
-        assert "Example" in help_text, name
-        assert f"tianyu {name}" in help_text.split("Example", 1)[1], name
+        _, _, example = result.stdout.partition("Example")
+        assert f"tianyu {name}" in example, name

@@ -85,7 +85,7 @@ def test_a_schema_of_another_version_is_refused(engine: Engine) -> None:
     database.migrate(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(SchemaVersionError, match="9999.*needs"):
+    with pytest.raises(SchemaVersionError, match=r"9999.*needs"):
         database.check_version(engine)
 
 

@@ -105,9 +105,7 @@ def test_a_file_that_is_unreadable_in_another_way_tells_the_new_reason(
     assert "truncated" in (rows(sessions)["late.fits"].reject_reason or "")
 
 
-def test_a_rejected_frame_that_was_copied_again_gets_another_chance(
-    sessions: sessionmaker[Session], raw: Path
-) -> None:
+def test_a_rejected_frame_that_was_copied_again_gets_another_chance(sessions: sessionmaker[Session], raw: Path) -> None:
     path = light(raw / "again.fits")
     light(raw / "other.fits", seed=2)
     ingest(sessions, raw)

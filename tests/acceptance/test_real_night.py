@@ -1,0 +1,124 @@
+"""The transit of HAT-P-32 b of 2017 December 20, as a six-inch telescope saw it, without calibration frames."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from numpy.typing import NDArray
+
+from pipeline.transit import TrapezoidFit, fit_trapezoid
+from tests.acceptance.measured_night import MeasuredNight, read_night
+from tests.acceptance.programs import Programs
+
+HOST_XY = (424.0, 286.0)  # 0-based pixels of the first frame
+EPOCH_BJD_TDB = 2458107.71104  # of mid-transit, from the published ephemeris
+DEPTH = (0.018, 0.030)  # 2.2 % in white light, of a star that shares its pixels with a fainter neighbour
+MID_TIME_MINUTES = 6.0
+SCATTER = 0.009  # a point, about the fitted transit
+FRAMES = 142
+BRIGHT_SNR = 30.0  # of a source on the template: single frames tell then whether it is there
+
+
+@dataclass(frozen=True)
+class Result:
+    night: MeasuredNight
+    plots: Path
+    host: int  # source
+    output: str
+
+
+@pytest.fixture(scope="module")
+def result(real_frames: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    work = tmp_path_factory.mktemp("real") / "work"
+    target = ",".join(f"{value:g}" for value in HOST_XY)
+    done = Programs({}, work.parent).run(
+        "run", str(real_frames), "--workdir", str(work), "--consumers", "2", "--target", target
+    )
+    night = read_night(work)
+    first = night.alignments[0]
+    assert first is not None
+    distance = np.hypot(*(night.xy - first.to_reference(np.array([HOST_XY]))).T)
+    assert distance.min() < 2.0
+    return Result(night, work / "plots" / str(night.observation), int(np.argmin(distance)), done.stdout)
+
+
+def fit(result: Result, points: NDArray[np.bool_]) -> TrapezoidFit:
+    """The trapezoid that fits the host's light curve in its best aperture."""
+    night, host = result.night, result.host
+    aperture = night.best[host]
+    return fit_trapezoid(
+        night.bjd[points] - EPOCH_BJD_TDB,
+        night.relative[host, points, aperture],
+        night.error[host, points, aperture],
+        mid_time_guess=0.0,
+    )
+
+
+def test_nearly_all_frames_are_good(result: Result) -> None:
+    assert result.night.good.size == FRAMES
+    assert result.night.good.sum() >= 0.95 * FRAMES
+    assert all(result.night.reasons[index] for index in np.flatnonzero(~result.night.good))
+
+
+@pytest.mark.parametrize("flagged", [False, True])
+def test_the_transit_is_where_and_as_deep_as_published(result: Result, flagged: bool) -> None:
+    """On the unflagged points, and on all points of good frames."""
+    night = result.night
+    points = night.good & np.isfinite(night.in_best(night.relative)[result.host])
+    if not flagged:
+        points &= night.clean()[result.host]
+    assert points.sum() >= 0.85 * FRAMES
+    found = fit(result, points)
+    assert DEPTH[0] < found.depth < DEPTH[1]
+    assert abs(found.mid_time) * 1440 < MID_TIME_MINUTES
+    assert found.residual_scatter < SCATTER
+    assert found.depth > 8 * found.depth_error
+
+
+def test_unflagged_points_scatter_no_more_than_their_bulk(result: Result) -> None:
+    """A plain standard deviation, which one spoilt point would double: what is spoilt is flagged."""
+    points = result.night.clean()[result.host]
+    found = fit(result, points)
+    residuals = result.night.in_best(result.night.relative)[result.host, points] / found.model - 1
+    assert residuals.std() < SCATTER
+
+
+def test_the_best_stars_are_good_to_six_millimagnitudes(result: Result) -> None:
+    night = result.night
+    flux = np.where(night.clean(), night.in_best(night.relative), np.nan)
+    measured = np.isfinite(flux).sum(axis=1) >= 0.85 * night.good.sum()
+    scatter = 1.4826 * np.nanmedian(np.abs(flux[measured] - np.nanmedian(flux[measured], axis=1)[:, None]), axis=1)
+    assert np.sort(scatter)[:20].max() < 0.006
+
+
+def test_sources_move_with_the_sky(result: Result) -> None:
+    """A hot pixel shines where the sky carries its track across it, a star all night: from its first third to its last.
+
+    The sky moves by half of the frame during the night, so that no pixel serves a source in both.
+    """
+    night = result.night
+    good = np.flatnonzero(night.good)
+    thirds = good[: good.size // 3], good[-(good.size // 3) :]
+    aperture = 1
+    bright = night.template_flux > BRIGHT_SNR * night.template_error
+    seen = [np.isfinite(night.raw[:, third, aperture]).mean(axis=1) > 0.5 for third in thirds]
+    chosen = bright & seen[0] & seen[1]
+    early, late = (np.nanmedian(night.raw[chosen][:, third, aperture], axis=1) for third in thirds)
+    assert chosen.sum() > 300
+    steady = (early > 0) & (late > 0.6 * early) & (late < early / 0.6)
+    assert steady.mean() > 0.95
+
+
+@pytest.mark.parametrize("name", ["stack.png", "scatter.png", "offsets.png", "lightcurve.png"])
+def test_plots_are_pictures(result: Result, name: str) -> None:
+    picture = imread(result.plots / name)
+    assert min(picture.shape[:2]) >= 400
+    assert picture[..., :3].std() > 0.02, "the picture is blank"
+
+
+def test_the_run_says_what_it_lacked(result: Result) -> None:
+    said = " ".join(result.output.split())
+    assert "calibrated without bias, dark, flat" in said
+    assert "unknown gain" in said
