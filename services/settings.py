@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     backoff_max_s: Annotated[float, Field(ge=0)] = 300.0
 
     # Photometry.
-    fan_out: Annotated[int, Field(ge=2)] = 5
+    fan_out: Annotated[int, Field(ge=3)] = 5
     flat_method: Literal["mode", "clipped_mean"] = "clipped_mean"
     relative_methods: tuple[Literal["ensemble", "paper"], ...] = ("ensemble", "paper")
     detection_threshold: Annotated[float, Field(gt=0)] = 5.0

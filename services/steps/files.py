@@ -53,10 +53,11 @@ def save_image(
     parents: Sequence[Image],
     masters: Sequence[Image | None] = (),
     extras: Mapping[str, NDArray[Any]] | None = None,
+    unit: str = "adu",
 ) -> SavedImage:
     """Write the file of this process; its place depends on the PID alone, so that a second attempt replaces it."""
     path = context.images.derived_path(kind, context.observation_id, context.pid)
-    header = {"TIANYUPI": str(context.pid), "BUNIT": "adu"}
+    header = {"TIANYUPI": str(context.pid), "BUNIT": unit}
     size = context.images.write(path, image, extras or {}, header)
     ids = tuple(dict.fromkeys(parent.image_id for parent in (*parents, *masters) if parent is not None))
     ny, nx = image.shape

@@ -73,7 +73,7 @@ def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Out
         shape,
         context.settings.flat_method,
     )
-    saved = save_image(context, MASTER_FLAT, master, parents=flats)
+    saved = save_image(context, MASTER_FLAT, master, parents=flats, unit="")
 
     def write(session: Session) -> None:
         saved.insert(session, weight=float(len(flats)))

@@ -93,7 +93,9 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
             mean -= read_master(context, bias)
         mean /= exposure
     gain = next((image.gain for image in inputs if image.gain), context.settings.gain)
-    saved = save_image(context, (MASTER if parameters.root else PARTIAL)[kind], mean, parents=inputs, masters=[bias])
+    made = (MASTER if parameters.root else PARTIAL)[kind]
+    unit = "adu/s" if made == MASTER_DARK else "adu"
+    saved = save_image(context, made, mean, parents=inputs, masters=[bias], unit=unit)
 
     def write(session: Session) -> None:
         saved.insert(

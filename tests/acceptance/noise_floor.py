@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import uniform_filter  # type: ignore[attr-defined]
 
 from pipeline.simulation.detector import make_detector
 from pipeline.simulation.night import Stream

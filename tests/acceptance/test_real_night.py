@@ -96,7 +96,7 @@ def test_the_best_stars_are_good_to_six_millimagnitudes(result: Result) -> None:
 def test_sources_move_with_the_sky(result: Result) -> None:
     """A hot pixel shines where the sky carries its track across it, a star all night: from its first third to its last.
 
-    The sky moves by half of the frame during the night, so that no pixel serves a source in both.
+    The sky moves by 270 pixels during the night, so that no pixel serves a source in both.
     """
     night = result.night
     good = np.flatnonzero(night.good)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from pipeline.alignment import Alignment
 from pipeline.bad_pixels import find_sharp_pixels
@@ -125,6 +126,16 @@ def test_blends_and_edges_are_flagged(rng: np.random.Generator) -> None:
     assert flags[100, 100] == flags[105, 100] == Flag.BLENDED
     assert flags[200, 200] == 0
     assert flags[300, 1] & Flag.EDGE
+
+
+def test_a_star_that_the_border_cuts_is_no_source(rng: np.random.Generator) -> None:
+    """What is left of it has its centroid elsewhere: one lying outside would be found 2 px from its place."""
+    cut = np.array([[-0.7, 100.0], [200.0, -1.5], [SHAPE[1] - 0.5, 150.0]])
+    field = make_field(rng, SHAPE, xy=np.vstack([cut, GRID]), flux=np.full(3 + len(GRID), 4e4), fwhm=3.5)
+    sources = detect_sources(Stack.of_frame(field.image), fwhm=3.5)
+    distance, _ = KDTree(GRID).query(np.column_stack([sources["x"], sources["y"]]))
+    assert len(sources) == len(GRID)
+    assert distance.max() < 0.2
 
 
 def test_an_empty_sky_has_no_sources_and_an_empty_template_is_refused(rng: np.random.Generator) -> None:

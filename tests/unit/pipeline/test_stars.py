@@ -43,6 +43,17 @@ def test_the_frame_fwhm_is_that_of_the_pixels(rng: np.random.Generator, fwhm: fl
     assert frame_ellipticity(stars) < 0.05
 
 
+@pytest.mark.parametrize("share_of_faint", [0.0, 0.9])
+def test_the_frame_fwhm_does_not_depend_on_how_faint_its_stars_are(
+    rng: np.random.Generator, share_of_faint: float
+) -> None:
+    faint = np.arange(len(GRID)) < share_of_faint * len(GRID)
+    field = make_field(rng, (512, 512), xy=GRID + 0.3, flux=np.where(faint, 2500.0, 1e5), fwhm=3.5)
+    stars = find_stars(field.image, field.rms)
+    assert len(stars) > 0.8 * len(GRID)
+    assert frame_fwhm(stars) == pytest.approx(np.hypot(3.5, 0.68), rel=0.05)
+
+
 def test_a_badly_tracked_frame_keeps_its_stars(rng: np.random.Generator) -> None:
     field = make_field(rng, (512, 512), xy=GRID, flux=np.full(len(GRID), 5e4), fwhm=2.5, ratio=4.0)
     stars = find_stars(field.image, field.rms)
