@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from schema import database, partitions
 from schema.database import SchemaVersionError
 from schema.processes import ProcessGroup, Site
-from services.broker import Broker, connect, work_queue
-from services.errors import ConfigurationError, TianyuError
+from services.broker import connect, work_queue
+from services.errors import TianyuError
 from services.settings import Settings
 from services.setup import database_failure, open_engine
 
@@ -33,22 +33,6 @@ class Finding:
     def ok(self) -> bool:
         """Nothing to do."""
         return not self.remedy
-
-
-def open_broker(settings: Settings) -> Broker:
-    """A connection to the configured broker.
-
-    Raises:
-        ConfigurationError: the URL cannot be used.
-        TransientError: the broker does not answer.
-    """
-    try:
-        return connect(settings.broker_url.get_secret_value(), settings.root)
-    except ValueError:  # of host or port; its text may hold parts of the password
-        raise ConfigurationError(
-            "TIANYU_BROKER_URL: host or port cannot be read: expected amqp://USER:PASSWORD@HOST:PORT/VHOST with "
-            "special characters of the password quoted (@ as %40)"
-        ) from None
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -121,7 +105,7 @@ def _registration(settings: Settings, engine: Engine) -> Iterator[Finding]:
 
 def _broker(settings: Settings) -> Iterator[Finding]:
     try:
-        broker = open_broker(settings)
+        broker = connect(settings.broker_url.get_secret_value(), settings.root)
     except TianyuError as error:
         yield Finding("broker", str(error), "start it, or correct TIANYU_BROKER_URL")
         return

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 
 from schema import database
 from schema.queries import life
@@ -46,9 +47,11 @@ def embedded_settings(workdir: Path, **overrides: Any) -> Settings:
         raise ConfigurationError(
             f"working folder {str(workdir)!r} cannot be made: {error}; choose another --workdir"
         ) from error
+    # Built, not pasted together: a folder's name may hold what a URL takes for its own.
+    database_url = URL.create("sqlite", database=str(workdir / DATABASE_FILE))
     return load(
-        database_url=SecretStr(f"sqlite:///{workdir / DATABASE_FILE}"),
-        broker_url=SecretStr(f"local://{workdir / LOCAL_FILE}"),
+        database_url=SecretStr(database_url.render_as_string(hide_password=False)),
+        broker_url=SecretStr(f"local://{quote(str(workdir / LOCAL_FILE))}"),
         root=workdir,
         sweep_s=EMBEDDED_SWEEP_S,
         lease_s=EMBEDDED_LEASE_S,

@@ -1,7 +1,7 @@
 """Choose the broker by its URL."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from services.broker.local import LocalBroker
 from services.broker.protocol import Broker
@@ -9,6 +9,7 @@ from services.broker.rabbitmq import RabbitBroker
 from services.errors import ConfigurationError
 
 LOCAL_FILE = "broker.db"
+FORMS = "amqp://USER:PASSWORD@HOST:5672/VHOST (special characters quoted, @ as %40) or local://"
 
 
 def connect(url: str, root: Path) -> Broker:
@@ -18,11 +19,12 @@ def connect(url: str, root: Path) -> Broker:
         ConfigurationError: the URL names no broker that Tianyu knows.
         TransientError: the broker does not answer.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "local":
-        return LocalBroker(Path(parts.path) if parts.path else root / LOCAL_FILE)
-    if parts.scheme in ("amqp", "amqps"):
-        return RabbitBroker(url)
-    raise ConfigurationError(
-        f"broker URL of scheme {parts.scheme!r} is not supported: expected amqp://USER:PASSWORD@HOST:5672/ or local://"
-    )
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "local":
+            return LocalBroker(Path(unquote(parts.path)) if parts.path else root / LOCAL_FILE)
+        if parts.scheme in ("amqp", "amqps"):
+            return RabbitBroker(url)
+    except ValueError:  # its text may hold a part of the password
+        raise ConfigurationError(f"TIANYU_BROKER_URL: host or port cannot be read: expected {FORMS}") from None
+    raise ConfigurationError(f"broker URL of scheme {parts.scheme!r} is not supported: expected {FORMS}")

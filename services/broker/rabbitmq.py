@@ -22,6 +22,8 @@ CONNECT_TIMEOUT_S = 5
 DELIVERY_LIMIT = 20  # a message that came back so often is a poison message
 EVENTS_KEPT = 10_000  # a manager that was away needs no more: its first sweep finds the rest
 
+NO_ANSWER = {"AMQPConnectionError": "connection refused"}  # pika says nothing more of it
+
 Result = TypeVar("Result")
 log = get_logger("broker")
 
@@ -34,10 +36,10 @@ class RabbitBroker:
         self._where = f"RabbitMQ at {parts.hostname}:{parts.port or 5672}"
         try:
             parameters = pika.URLParameters(url)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError):  # their text may hold a part of the password
             raise ConfigurationError(
                 "the broker URL cannot be read: expected amqp://USER:PASSWORD@HOST:PORT/VHOST"
-            ) from error
+            ) from None
         parameters.heartbeat = HEARTBEAT_S
         parameters.blocked_connection_timeout = BLOCKED_TIMEOUT_S
         parameters.socket_timeout = CONNECT_TIMEOUT_S
@@ -53,7 +55,7 @@ class RabbitBroker:
         try:
             return call()
         except (AMQPError, OSError) as error:
-            reason = str(error) or type(error).__name__
+            reason = str(error) or NO_ANSWER.get(type(error).__name__, type(error).__name__)
             raise TransientError(
                 f"{self._where} cannot be used: {reason}; is it running, are user and vhost right?"
             ) from error

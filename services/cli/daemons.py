@@ -21,13 +21,13 @@ def manager() -> None:
     Example: `tianyu manager`
     """
     settings = start()
-    from services.doctor import open_broker
+    from services.broker import connect
     from services.manager.manager import Manager
     from services.setup import open_database
 
     open_database(settings).dispose()
     # Once it runs it waits for a broker that is away; at the start a wrong URL should not be waited for.
-    open_broker(settings).close()
+    connect(settings.broker_url.get_secret_value(), settings.root).close()
     instance = Manager(settings)
     on_stop(instance.stop)
     instance.run()
@@ -46,14 +46,14 @@ def consumer(
     Examples: `tianyu consumer`, `tianyu consumer --group cpu --group memory --concurrency 4`
     """
     settings = start()
+    from services.broker import connect
     from services.consumer.consumer import Consumer
-    from services.doctor import open_broker
     from services.setup import open_database, require_site
 
     engine = open_database(settings)
     require_site(settings, engine)
     engine.dispose()
-    open_broker(settings).close()
+    connect(settings.broker_url.get_secret_value(), settings.root).close()
     instance = Consumer(settings, group or [settings.default_group], concurrency)
     on_stop(instance.stop)
     if parent is not None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.tree import fan_in
-
 from schema.queries.publishing import NewProcess, new_pids
 from services.settings import Settings
 from services.steps.align import ALIGN, AlignParameters

@@ -58,7 +58,14 @@ def add(context: Context, name: str, pixels: np.ndarray, kind: str = "light", **
     root = context.settings.root
     fits.writeto(root / name, pixels)
     with context.reading.begin() as session:
-        values: dict[str, Any] = {"kind": kind, "site_id": 1, "path": name, "ny": SHAPE[0], "nx": SHAPE[1], "exposure_s": 0.0} | more
+        values: dict[str, Any] = {
+            "kind": kind,
+            "site_id": 1,
+            "path": name,
+            "ny": SHAPE[0],
+            "nx": SHAPE[1],
+            "exposure_s": 0.0,
+        } | more
         return images.add_image(session, **values)
 
 
