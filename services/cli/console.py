@@ -20,9 +20,11 @@ R = TypeVar("R")
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
+PIPE_WIDTH = 500  # characters
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Without a terminal nobody sees a line's end: in files and pipes tables are not squeezed into 80 columns.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPE_WIDTH)
 
 
 def friendly(command: Callable[P, R]) -> Callable[P, R]:

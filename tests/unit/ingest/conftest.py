@@ -27,6 +27,6 @@ def without_root() -> Iterator[None]:
 def shelf(tmp_path: Path) -> Path:
     """A temporary folder that anyone can reach; pytest's own are closed to others."""
     for folder in (tmp_path, *tmp_path.parents):
-        if folder == tmp_path or folder.name.startswith("pytest-"):
+        if folder == tmp_path or folder.name.startswith(("pytest-", "popen-")):
             folder.chmod(folder.stat().st_mode | 0o055)
     return tmp_path
