@@ -110,11 +110,11 @@ def bare_fluxes(outputs: list[Path], shifts: list[tuple[float, float]], sources:
         rows = []
         with timed("apertures"):
             x, y = sources["x"] + dx, sources["y"] + dy
+            sky, _, _ = sep.sum_circann(image, x, y, 12.0, 18.0, subpix=1)
+            sky /= np.pi * (18.0**2 - 12.0**2)
             for aperture, radius in enumerate(RADII):
-                flux, error, flag = sep.sum_circle(
-                    image, x, y, radius, err=10.0, gain=1.5, bkgann=(12.0, 18.0), subpix=0
-                )
-                rows.append((aperture, flux, error, flag))
+                flux, error, flag = sep.sum_circle(image, x, y, radius, err=10.0, gain=1.5, subpix=0)
+                rows.append((aperture, flux - sky * np.pi * radius**2, error, flag))
         with timed("insert"), connection:
             for aperture, flux, error, flag in rows:
                 connection.executemany(

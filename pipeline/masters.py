@@ -18,6 +18,7 @@ COMBINE_CLIP_SIGMA = 5.0  # above the others; nothing but a cosmic ray or a flic
 COMBINE_CLIP_FRAMES = 3  # of two values nobody knows which is the wrong one
 NOISE_SAMPLE_STEP = 4  # each fourth row and column tell the noise of a frame
 NOISE_CLIP_SIGMA = 5.0  # leaves out cosmic rays, moves the rms of Gaussian noise by less than 1e-5
+NOISE_PIXELS = 1 << 20  # of a frame, for its noise
 NOISE_CLIP_ROUNDS = 10
 GAUSSIAN_90_HALF_WIDTH = 1.6449  # sigma from the median to the 95th percentile
 MAD_TO_SIGMA = 1.4826
@@ -87,9 +88,12 @@ def read_noise(frames: Sequence[NDArray[Any]]) -> float:
     """Read noise in ADU rms from the differences of consecutive bias frames; NaN for fewer than two frames.
 
     frames: real[ny, nx] each, ADU. A difference holds the noise of two frames and no fixed pattern; pixels further
-    than 5 sigma from its median (cosmic rays, flickering pixels) are left out. Median over the pairs.
+    than 5 sigma from its median (cosmic rays, flickering pixels) are left out. Median over the pairs. Of large frames
+    every few rows are looked at: a million pixels give the noise to 0.1 %.
     """
-    pairs = [_clipped_rms(np.subtract(b, a, dtype=np.float32)) / np.sqrt(2.0) for a, b in pairwise(frames)]
+    step = max(1, int(np.size(frames[0]) // NOISE_PIXELS)) if len(frames) else 1
+    sampled = [np.asarray(frame)[::step] for frame in frames]
+    pairs = [_clipped_rms(np.subtract(b, a, dtype=np.float32)) / np.sqrt(2.0) for a, b in pairwise(sampled)]
     return float(np.median(pairs)) if pairs else float("nan")
 
 

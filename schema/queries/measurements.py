@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, Table, literal_column, select
+from sqlalchemy import Select, Table, select
 from sqlalchemy.orm import Session
 
 from schema.photometry import Flux, RelativeFlux
 
 ROWS_PER_INSERT = 20_000
 ROWS_PER_FETCH = 100_000  # read at once: some 30 MB of Python's numbers
+
+Ids = NDArray[np.int64]
 
 
 def insert_rows(session: Session, table: Any, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> int:
@@ -88,42 +90,42 @@ def none_for_nan(values: NDArray[np.floating[Any]]) -> list[float | None]:
 
 
 def flux_matrix(
-    session: Session, aperture: int, source_ids: NDArray[np.int64], image_ids: NDArray[np.int64]
+    session: Session, aperture: int, source_ids: Ids, image_ids: Ids
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
     """Raw fluxes of one aperture: ``flux, error, flag: [n_sources, n_images]``, NaN (flag 0) where there is no row."""
-    flux, error, flag = _matrix(session, Flux, [Flux.flag], aperture, source_ids, image_ids, [])
+    columns = [Flux.flux, Flux.flux_error, Flux.flag]
+    flux, error, flag = _matrices(session, columns, aperture, source_ids, image_ids)
     return flux, error, np.nan_to_num(flag).astype(np.int32)
 
 
+def raw_flux_matrix(session: Session, aperture: int, source_ids: Ids, image_ids: Ids) -> NDArray[np.float64]:
+    """Raw fluxes alone: ``[n_sources, n_images]``, NaN where there is no row."""
+    return _matrices(session, [Flux.flux], aperture, source_ids, image_ids)[0]
+
+
 def relative_matrix(
-    session: Session, pid: int, aperture: int, source_ids: NDArray[np.int64], image_ids: NDArray[np.int64]
+    session: Session, pid: int, aperture: int, source_ids: Ids, image_ids: Ids
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Relative fluxes of one calibration and aperture: ``flux, error: [n_sources, n_images]``, NaN without a row."""
-    none: Any = literal_column("0")
-    flux, error, _ = _matrix(session, RelativeFlux, [none], aperture, source_ids, image_ids, [RelativeFlux.pid == pid])
+    columns = [RelativeFlux.flux, RelativeFlux.flux_error]
+    flux, error = _matrices(session, columns, aperture, source_ids, image_ids, RelativeFlux.pid == pid)
     return flux, error
 
 
-def _matrix(
-    session: Session,
-    table: type[Flux] | type[RelativeFlux],
-    extra: list[Any],
-    aperture: int,
-    source_ids: NDArray[np.int64],
-    image_ids: NDArray[np.int64],
-    where: list[Any],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Three matrices by source and image, in the order of the ids.
+def _matrices(
+    session: Session, columns: list[Any], aperture: int, source_ids: Ids, image_ids: Ids, *where: Any
+) -> list[NDArray[np.float64]]:
+    """A matrix by source and image for each column, in the order of the ids.
 
     Each query takes a range of sources, so that memory stays bounded whatever the driver keeps. It names ranges, not
     lists: ids of one detection and one graph are all but contiguous, ranges prune partitions, and the few strangers
     are dropped here.
     """
-    shape = (source_ids.size, image_ids.size)
-    matrices = tuple(np.full(shape, np.nan) for _ in range(3))
+    matrices = [np.full((source_ids.size, image_ids.size), np.nan) for _ in columns]
     if not source_ids.size or not image_ids.size:
-        return matrices[0], matrices[1], matrices[2]
-    query = select(table.source_id, table.image_id, table.flux, table.flux_error, *extra).where(
+        return matrices
+    table = columns[0].class_
+    query = select(table.source_id, table.image_id, *columns).where(
         table.aperture == aperture,
         table.image_id.between(int(image_ids.min()), int(image_ids.max())),
         *where,
@@ -133,16 +135,18 @@ def _matrix(
     for start in range(0, ordered.size, step):
         few = ordered[start : start + step]
         values = _values(session, query.where(table.source_id.between(int(few[0]), int(few[-1]))))
+        if not values.size:
+            continue
         i, i_known = _positions(source_ids, values[:, 0].astype(np.int64))
         j, j_known = _positions(image_ids, values[:, 1].astype(np.int64))
         known = i_known & j_known
         for matrix, column in zip(matrices, values[known, 2:].T, strict=True):
             matrix[i[known], j[known]] = column
-    return matrices[0], matrices[1], matrices[2]
+    return matrices
 
 
 def _values(session: Session, query: Select[Any]) -> NDArray[np.float64]:
-    """Rows of a query as ``float64[rows, 5]``; NULL is NaN, and ids are exact up to 2^53.
+    """Rows of a query as ``float64[rows, columns]``; NULL is NaN, and ids are exact up to 2^53.
 
     They come straight from the driver's cursor: SQLAlchemy's row objects would take three times as long.
     """
@@ -151,7 +155,7 @@ def _values(session: Session, query: Select[Any]) -> NDArray[np.float64]:
     assert cursor is not None
     values = np.array(cursor.fetchall(), dtype=np.float64)
     result.close()
-    return values.reshape(-1, 5)
+    return values
 
 
 def _positions(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

@@ -1,13 +1,13 @@
 """`analyze`: how much each light curve scatters, beside what its quoted errors promise, and its best aperture."""
 
 import numpy as np
-from pipeline.statistics import best_aperture, light_curve_statistics
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from pipeline.statistics import best_aperture, light_curve_statistics
 from schema.observing import Observation
 from schema.photometry import LightCurveStatistics
-from schema.queries.measurements import flux_matrix, insert_rows, none_for_nan, relative_matrix
+from schema.queries.measurements import insert_rows, none_for_nan, raw_flux_matrix, relative_matrix
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.light_curves import graph_axes
 
@@ -42,7 +42,7 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
         axes = graph_axes(session, context.graph_pid)
         statistics, medians = [], []
         for aperture in axes.apertures:
-            raw, _, _ = flux_matrix(session, aperture, axes.source_ids, axes.image_ids)
+            raw = raw_flux_matrix(session, aperture, axes.source_ids, axes.image_ids)
             flux, error = relative_matrix(session, parameters.calibration, aperture, axes.source_ids, axes.image_ids)
             statistics.append(light_curve_statistics(flux, error, axes.good))
             medians.append(_median(raw[:, axes.good]))
