@@ -49,14 +49,25 @@ def calibrate(
     if dark is not None:
         image -= np.multiply(dark, exposure, dtype=np.float32)
     if flat is not None:
-        if not np.fmin.reduce(flat, axis=None) > 0:  # masters made here have no such pixel; others may
+        if not _lowest(flat) > 0:  # masters made here have no such pixel; others may
             flat = np.where(flat > 0, flat, np.nan)
         np.divide(image, flat, out=image, casting="same_kind")
     return image, saturated
 
 
+def _lowest(image: NDArray[Any]) -> Any:
+    """Least value that is no NaN; the plain minimum is five times quicker and mostly enough."""
+    lowest = image.min()
+    return np.fmin.reduce(image, axis=None) if np.isnan(lowest) else lowest
+
+
+def _highest(image: NDArray[Any]) -> Any:
+    highest = image.max()
+    return np.fmax.reduce(image, axis=None) if np.isnan(highest) else highest
+
+
 def _check_contents(raw: NDArray[Any]) -> None:
-    low, high = np.fmin.reduce(raw, axis=None), np.fmax.reduce(raw, axis=None)
+    low, high = _lowest(raw), _highest(raw)
     if np.isnan(low) or not np.isfinite([low, high]).any():
         raise UnusableDataError("no pixel of the frame is finite: read-out or file is broken, leave the frame out")
     if low == high:

@@ -82,11 +82,3 @@ class Child:
         if self._pipe is not None:
             self._pipe.close()
         self._process, self._pipe, self._ready = None, None, False
-
-    def close(self) -> None:
-        """Let the process leave by itself: it sees the end of the pipe."""
-        if self._pipe is not None:
-            self._pipe.close()
-        if self._process is not None:
-            self._process.join(timeout=10)
-        self.kill()

@@ -64,7 +64,7 @@ class Slot(threading.Thread):
             if not self._leaving.is_set():
                 self._handle(delivery)  # what has not begun goes back to the queue with the connection
             self.load -= 1
-        self._child.close()
+        self._child.kill()  # it is idle: what it did is committed
 
     def _handle(self, delivery: Delivery) -> None:
         message = delivery.message

@@ -7,19 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline.calibration import guess_saturation
 from pipeline.errors import UnusableDataError
 from schema.images import Image
 from schema.processes import FAILED, Process
 from services.errors import ConfigurationError, DataError
 from services.settings import Settings
 from services.steps.base import AnyStep, Context
-
-CONVERTER_CEILINGS = frozenset(2**bits - 1 for bits in range(10, 17))  # ADU
 
 
 @contextmanager
@@ -82,16 +80,8 @@ def failures(session: Session, graph_pid: int, step: AnyStep) -> list[tuple[Any,
 
 
 def saturation_of(frame: Image, raw: NDArray[Any], settings: Settings) -> float | None:
-    """Level (ADU) from which a raw pixel is saturated; None when nothing tells.
-
-    Where neither header nor settings tell, an integer frame whose brightest pixels stand at the ceiling of a
-    converter (4095, 16383, 65535, …) is saturated there.
-    """
-    level = frame.saturation or settings.saturation
-    if level is not None or not np.issubdtype(raw.dtype, np.integer):
-        return level
-    brightest = int(raw.max())
-    return float(brightest) if brightest in CONVERTER_CEILINGS else None
+    """Level (ADU) from which a raw pixel is saturated: the header's, the settings', else where pixels pile up."""
+    return frame.saturation or settings.saturation or guess_saturation(raw)
 
 
 def gain_of(frame: Image, settings: Settings) -> tuple[float | None, str]:
