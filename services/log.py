@@ -7,6 +7,16 @@ from typing import Any
 import structlog
 
 
+class _CurrentStderr:
+    """Whatever standard error is when a line is written: loggers outlive a redirection."""
+
+    def write(self, text: str) -> None:
+        sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure(log_format: str = "text", level: str = "INFO") -> None:
     """Set up logging for this process."""
     renderer: Any = (
@@ -23,7 +33,7 @@ def configure(log_format: str = "text", level: str = "INFO") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_CurrentStderr()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it says arrives here as exceptions
