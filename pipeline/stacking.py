@@ -163,12 +163,16 @@ def _clip_block(values: list[Image], limits: Image) -> tuple[Image, Image]:
     highest = np.full_like(values[0], -np.inf)
     second, lowest = highest.copy(), -highest
     for value in values:
-        np.fmax(second, np.fmin(highest, value), out=second)
-        np.fmax(highest, value, out=highest)
-        np.fmin(lowest, value, out=lowest)
-        masked = np.isnan(value)
-        count -= masked
-        total += np.where(masked, np.float32(0), value)
+        masked = np.flatnonzero(np.isnan(value))
+        if masked.size:  # few; for what is highest they count as sky, in the sum not at all
+            value.ravel()[masked] = 0
+            count.ravel()[masked] -= 1
+        np.maximum(second, np.minimum(highest, value), out=second)
+        np.maximum(highest, value, out=highest)
+        np.minimum(lowest, value, out=lowest)
+        total += value
+        if masked.size:
+            value.ravel()[masked] = np.nan
     # Two of many may be hot in the same place, when the sky moves slowly.
     without = np.where(count < CLIP_BOTH, np.minimum(count, 1), np.float32(2))
     with np.errstate(invalid="ignore"):

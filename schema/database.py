@@ -1,23 +1,16 @@
-"""Engines, sessions and the version of the schema.
+"""Engines, sessions and transactions.
 
 The caller owns the transaction: ``with session_factory.begin() as session: …``; queries are
 functions that take a session.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
-
-from schema import partitions, views
 
 SQLITE_BUSY_TIMEOUT_S = 60.0
 WAL_PAGES = 16_000  # of 4 kB
@@ -28,10 +21,6 @@ DEADLOCK_TRIES = 10
 READ_ONLY = {"tianyu_read_only": True}
 
 Result = TypeVar("Result")
-
-
-class SchemaVersionError(RuntimeError):
-    """The database's schema is not the one that this version of Tianyu was written for."""
 
 
 class DatabaseUrlError(ValueError):
@@ -117,43 +106,3 @@ def transact(sessions: sessionmaker[Session], work: Callable[[Session], Result])
             if code not in DEADLOCK_CODES or tries_left == 1:
                 raise
     raise AssertionError("unreachable")
-
-
-def alembic_config() -> Config:
-    """Configuration that names our migrations; the connection goes into ``attributes``."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
-
-
-def _head(config: Config) -> str | None:
-    return ScriptDirectory.from_config(config).get_current_head()
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the schema to the newest version, and add partitions for images to come."""
-    config = alembic_config()
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        if MigrationContext.configure(connection).get_current_revision() != _head(config):
-            views.drop(connection)
-            command.upgrade(config, "head")
-        views.create(connection)
-    with engine.begin() as connection:
-        partitions.extend(connection)
-
-
-def check_version(engine: Engine) -> None:
-    """Raise ``SchemaVersionError`` unless the schema is exactly the one this code was written for."""
-    expected = _head(alembic_config())
-    with engine.connect().execution_options(**READ_ONLY) as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
-    if found == expected:
-        return
-    name = engine.url.render_as_string(hide_password=True)
-    if found is None:
-        raise SchemaVersionError(f"database {name} has no Tianyu schema: run `tianyu init`")
-    raise SchemaVersionError(
-        f"database {name} has schema version {found}, this Tianyu needs {expected}: "
-        "run `tianyu init` to upgrade it, or install the Tianyu that made it"
-    )

@@ -9,9 +9,9 @@ from pathlib import Path
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError
 
-from schema import database, partitions
-from schema.database import SchemaVersionError
+from schema import database, partitions, versions
 from schema.processes import ProcessGroup, Site
+from schema.versions import SchemaVersionError
 from services.broker import connect, work_queue
 from services.errors import TianyuError
 from services.settings import Settings
@@ -68,7 +68,7 @@ def _root(root: Path) -> Iterator[Finding]:
 def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
     name = engine.url.render_as_string(hide_password=True)
     try:
-        database.check_version(engine)
+        versions.check_version(engine)
     except SchemaVersionError as error:
         yield Finding("database", str(error), "run `tianyu init`, or the Tianyu that made the schema")
         return

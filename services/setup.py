@@ -8,9 +8,11 @@ from sqlalchemy.orm import Session
 from schema import (
     database,
     models,  # noqa: F401 - a row cannot be written before all tables that its own refers to are known
+    versions,
 )
-from schema.database import DatabaseUrlError, SchemaVersionError
+from schema.database import DatabaseUrlError
 from schema.processes import ProcessGroup, Site
+from schema.versions import SchemaVersionError
 from services.errors import ConfigurationError, TransientError
 from services.settings import Settings
 
@@ -57,7 +59,7 @@ def initialise(settings: Settings, engine: Engine) -> list[str]:
     except OSError as error:
         raise ConfigurationError(f"root folder {str(root)!r} cannot be made: {error}; set TIANYU_ROOT") from error
     try:
-        database.migrate(engine)
+        versions.migrate(engine)
         with database.session_factory(engine).begin() as session:
             return ["schema is up to date", *_register(session, settings, str(root))]
     except CommandError as error:  # it does not know the schema's version
@@ -110,7 +112,7 @@ def open_database(settings: Settings) -> Engine:
     """
     engine = open_engine(settings)
     try:
-        database.check_version(engine)
+        versions.check_version(engine)
     except SchemaVersionError as error:
         raise ConfigurationError(str(error)) from error
     except DBAPIError as error:

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that ``schema.database.migrate`` hands over."""
+"""Alembic's entry: runs on the connection that ``schema.versions.migrate`` hands over."""
 
 from alembic import context
 

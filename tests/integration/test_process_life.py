@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from schema import database
+from schema import database, versions
 from schema.base import utc_now
 from schema.processes import (
     CANCELLED,
@@ -34,7 +34,7 @@ TRANSIENT = Failure("transient", "disk away", "Traceback …")
 @pytest.fixture
 def engine(each_database_url: str) -> Iterator[Engine]:
     engine = database.connect(each_database_url)
-    database.migrate(engine)
+    versions.migrate(engine)
     with database.session_factory(engine).begin() as session:
         session.add_all([Site(name="here", root="/nowhere"), ProcessGroup(name="cpu")])
     yield engine

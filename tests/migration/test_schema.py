@@ -9,9 +9,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-from schema import database, partitions
-from schema.database import SchemaVersionError
+from schema import database, partitions, versions
 from schema.models import metadata
+from schema.versions import SchemaVersionError
 
 VIEWS = {
     "light_curve": (
@@ -38,7 +38,7 @@ def differences(engine: Engine) -> list[Any]:
 
 def test_migrated_schema_equals_the_models(engine: Engine) -> None:
     assert differences(engine)  # an empty database differs: the comparison is able to fail
-    database.migrate(engine)
+    versions.migrate(engine)
     assert differences(engine) == []
     with engine.connect() as connection:
         inspector = inspect(connection)
@@ -49,7 +49,7 @@ def test_migrated_schema_equals_the_models(engine: Engine) -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_views_have_the_columns_of_the_contract(engine: Engine, view: str) -> None:
-    database.migrate(engine)
+    versions.migrate(engine)
     with engine.connect() as connection:
         columns = list(connection.execute(text(f"SELECT * FROM {view}")).keys())
     expected = VIEWS[view].split()
@@ -57,15 +57,15 @@ def test_views_have_the_columns_of_the_contract(engine: Engine, view: str) -> No
 
 
 def test_migrating_twice_changes_nothing(engine: Engine) -> None:
-    database.migrate(engine)
-    database.migrate(engine)
-    database.check_version(engine)
+    versions.migrate(engine)
+    versions.migrate(engine)
+    versions.check_version(engine)
     assert differences(engine) == []
 
 
 def test_downgrade_leaves_nothing_behind(engine: Engine) -> None:
-    database.migrate(engine)
-    config = database.alembic_config()
+    versions.migrate(engine)
+    config = versions.alembic_config()
     with engine.begin() as connection:
         from schema import views
 
@@ -78,19 +78,19 @@ def test_downgrade_leaves_nothing_behind(engine: Engine) -> None:
 
 def test_a_missing_schema_says_what_to_do(engine: Engine) -> None:
     with pytest.raises(SchemaVersionError, match="run `tianyu init`"):
-        database.check_version(engine)
+        versions.check_version(engine)
 
 
 def test_a_schema_of_another_version_is_refused(engine: Engine) -> None:
-    database.migrate(engine)
+    versions.migrate(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SchemaVersionError, match=r"9999.*needs"):
-        database.check_version(engine)
+        versions.check_version(engine)
 
 
 def test_measurements_are_partitioned_ahead_of_the_images(engine: Engine) -> None:
-    database.migrate(engine)
+    versions.migrate(engine)
     with engine.begin() as connection:
         ahead = partitions.ranges_ahead(connection)
         if engine.dialect.name == "sqlite":
@@ -108,14 +108,14 @@ def test_measurements_are_partitioned_ahead_of_the_images(engine: Engine) -> Non
         connection.execute(
             text("INSERT INTO flux (source_id, image_id, aperture, flux, flag) VALUES (1, :i, 0, 1.0, 0)"), rows
         )
-    database.migrate(engine)
+    versions.migrate(engine)
     with engine.begin() as connection:
         assert partitions.ranges_ahead(connection) == partitions.PARTITIONS_AHEAD
         assert connection.execute(text("SELECT COUNT(*) FROM flux")).scalar_one() == 3
 
 
 def test_names_are_case_sensitive(engine: Engine) -> None:
-    database.migrate(engine)
+    versions.migrate(engine)
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO filter (name) VALUES ('R'), ('r')"))
         assert connection.execute(text("SELECT COUNT(*) FROM filter WHERE name = 'R'")).scalar_one() == 1

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from pipeline.flags import Flag
 from pipeline.stars import STAR_DTYPE
-from schema import database, images, processes
+from schema import database, images, processes, versions
 from schema.models import metadata
 from schema.observing import BIAS, DARK, FLAT, LIGHT
 from schema.views import VIEWS
@@ -93,7 +93,7 @@ def test_every_table_is_listed() -> None:
 def test_every_view_is_listed_with_its_columns(tmp_path: Path) -> None:
     rows = table_rows(REFERENCE / "schema.md", "Views (a contract)")
     engine = database.connect(f"sqlite:///{tmp_path / 'docs.db'}")
-    database.migrate(engine)
+    versions.migrate(engine)
     with engine.connect().execution_options(**database.READ_ONLY) as connection:
         columns = {name: list(connection.execute(text(f"SELECT * FROM {name}")).keys()) for name in VIEWS}
     engine.dispose()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from schema import database
+from schema import database, versions
 from tests.unit.docs.pages import DOCS, PAGES, blocks, name_of
 
 EXAMPLES = [(page, statement) for page in PAGES for block in blocks(page, "sql") for statement in block.split(";")]
@@ -18,7 +18,7 @@ QUERY_PAGE = DOCS / "how-to" / "query.md"
 @pytest.fixture
 def engine(each_database_url: str) -> Iterator[Engine]:
     engine = database.connect(each_database_url)
-    database.migrate(engine)
+    versions.migrate(engine)
     yield engine
     engine.dispose()
 

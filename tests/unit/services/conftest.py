@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
-from schema import database
+from schema import database, versions
 from tests.unit.services import made_up
 
 
 def open_session(url: str) -> Iterator[Session]:
     engine = database.connect(url)
-    database.migrate(engine)
+    versions.migrate(engine)
     with database.session_factory(engine)() as session:
         made_up.base_rows(session)
         yield session

@@ -1,0 +1,59 @@
+"""The version of the schema: migrate a database to the newest, refuse one of another.
+
+Apart from `schema.database`, since workers need no Alembic, and its import takes a tenth of a second.
+"""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+
+from schema import partitions, views
+from schema.database import READ_ONLY
+
+
+class SchemaVersionError(RuntimeError):
+    """The database's schema is not the one that this version of Tianyu was written for."""
+
+
+def alembic_config() -> Config:
+    """Configuration that names our migrations; the connection goes into ``attributes``."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _head(config: Config) -> str | None:
+    return ScriptDirectory.from_config(config).get_current_head()
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to the newest version, and add partitions for images to come."""
+    config = alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        if MigrationContext.configure(connection).get_current_revision() != _head(config):
+            views.drop(connection)
+            command.upgrade(config, "head")
+        views.create(connection)
+    with engine.begin() as connection:
+        partitions.extend(connection)
+
+
+def check_version(engine: Engine) -> None:
+    """Raise ``SchemaVersionError`` unless the schema is exactly the one this code was written for."""
+    expected = _head(alembic_config())
+    with engine.connect().execution_options(**READ_ONLY) as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    if found == expected:
+        return
+    name = engine.url.render_as_string(hide_password=True)
+    if found is None:
+        raise SchemaVersionError(f"database {name} has no Tianyu schema: run `tianyu init`")
+    raise SchemaVersionError(
+        f"database {name} has schema version {found}, this Tianyu needs {expected}: "
+        "run `tianyu init` to upgrade it, or install the Tianyu that made it"
+    )
