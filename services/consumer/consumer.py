@@ -23,9 +23,10 @@ class Consumer:
         self._settings = settings
         self._queues = [work_queue(settings.site, group) for group in groups]
         self._concurrency = concurrency
-        self._broker: Broker = self._connect()
         name = f"{HOST}:{os.getpid()}"
+        # First of all: the workers' imports take a second, in which the broker can be reached.
         self._slots = [Slot(f"{name}/{number}", settings, lambda: self._broker) for number in range(concurrency)]
+        self._broker: Broker = self._connect()
         self._stop = threading.Event()
 
     def stop(self) -> None:

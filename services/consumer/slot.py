@@ -45,6 +45,7 @@ class Slot(threading.Thread):
         self._broker = broker  # asked each time: the main thread may have connected anew
         self._sessions = database.session_factory(database.connect(settings.database_url.get_secret_value()))
         self._child = Child(settings)
+        self._child.start()
         self._leaving = threading.Event()
 
     def give(self, delivery: Delivery) -> None:
@@ -59,7 +60,6 @@ class Slot(threading.Thread):
 
     def run(self) -> None:
         """Work until told to leave."""
-        self._child.start()
         while (delivery := self._inbox.get()) is not None:
             if not self._leaving.is_set():
                 self._handle(delivery)  # what has not begun goes back to the queue with the connection
