@@ -133,8 +133,8 @@ def clipped_mean(frames: Sequence[Image]) -> Stack:
     """Mean of a few aligned frames without the values far above the others: hot pixels, cosmic rays, bright trails.
 
     frames: float32[ny, nx] each, sky subtracted, at most a tree node's number. A value is left out when it exceeds the
-    lower median of the frames by 5 sigma of the frame's noise and by twice the brightest mean of the other frames
-    within one pixel; the latter keeps star cores whole when the seeing changes or a shift is rounded, so that the mean
+    lower median of the frames by 5 sigma of the frame's noise and by five times the brightest mean of the other frames
+    within two pixels; the latter keeps star cores whole when the seeing changes or a shift is rounded, so that the mean
     of a star is that of the plain mean. Raises UnusableDataError for no frame or unlike shapes.
     """
     return _clipped_mean([_Aligned(frame, Alignment.identity(frame.shape)) for frame in frames])
@@ -151,7 +151,7 @@ def _clipped_mean(frames: Sequence[_Aligned]) -> Stack:
     image, weight = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for start in range(0, shape[0], CLIP_ROWS):
         rows = slice(start, min(start + CLIP_ROWS, shape[0]))
-        reach = slice(max(0, rows.start - 1), min(rows.stop + 1, shape[0]))  # one row more for the neighbours
+        reach = slice(max(0, rows.start - CLIP_REACH), min(rows.stop + CLIP_REACH, shape[0]))
         inner = slice(rows.start - reach.start, rows.stop - reach.start)
         mean, count = _clip_block([frame.rows(reach) for frame in frames], limits)
         image[rows], weight[rows] = mean[inner], count[inner]
@@ -180,7 +180,10 @@ def _clip_block(values: list[Image], limits: Image) -> tuple[Image, Image]:
     number = np.maximum(count - without, 1)
     # Less what noise alone makes of the brightest of the neighbours: on empty sky the noise limit decides.
     others = rest / number - (CLIP_NEIGHBOUR_SIGMA / CLIP_SIGMA * limits.min()) / np.sqrt(number)
-    tolerance = CLIP_SOURCE * np.maximum(_brightest_nearby(_brightest_nearby(others)), 0)
+    brightest = others
+    for _ in range(CLIP_REACH):
+        brightest = _brightest_nearby(brightest)
+    tolerance = CLIP_SOURCE * np.maximum(brightest, 0)
     # Sorting is for the few pixels where anything could be left out at all.
     where = np.nonzero(highest - lowest > tolerance + limits.min())
     if where[0].size:

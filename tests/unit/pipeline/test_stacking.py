@@ -156,6 +156,19 @@ class TestClippedMean:
             box = np.s_[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4]
             assert clipped[box].sum() == pytest.approx(plain[box].sum(), rel=0.003, abs=15)
 
+    @pytest.mark.parametrize("rows", [3, 7, 200])
+    def test_no_pixel_depends_on_where_its_block_begins(
+        self, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, rows: int
+    ) -> None:
+        frames, xy = self._frames(rng, (2.0, 2.5, 3.0, 3.5, 4.0))
+        x, y = np.rint(xy).astype(int).T
+        frames[1][y + 3, x] += 2000  # where a neighbour's brightness decides
+        expected = clipped_mean(frames)
+        monkeypatch.setattr("pipeline.stacking.CLIP_ROWS", rows)
+        found = clipped_mean(frames)
+        np.testing.assert_array_equal(found.weight, expected.weight)
+        np.testing.assert_array_equal(found.image, expected.image)
+
     @pytest.mark.parametrize("number", [2, 3, 4, 5])
     def test_hot_pixels_and_trails_are_left_out(self, rng: np.random.Generator, number: int) -> None:
         frames = [rng.normal(0, 10, (200, 200)).astype(np.float32) for _ in range(number)]
