@@ -5,7 +5,6 @@ working folder, so that a run that was interrupted, or killed, goes on where it 
 """
 
 import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from services.broker.connect import LOCAL_FILE
 from services.errors import ConfigurationError, TianyuError
 from services.log import get_logger
 from services.manager.manager import Manager
-from services.settings import PREFIX, Settings, load
+from services.settings import Settings, as_environment, load
 from services.setup import initialise, open_engine
 
 log = get_logger("run")
@@ -89,14 +88,7 @@ class Consumers:
         self._processes = [self._start(number) for number in range(count)]
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
-        environment = dict(os.environ)
-        fixed = ("database_url", "broker_url", "root", "site", "sweep_s", "lease_s")
-        for name in fixed:
-            value = getattr(self._settings, name)
-            environment[PREFIX + name.upper()] = (
-                value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-            )
-        environment |= _overrides(self._settings, fixed)
+        environment = os.environ | as_environment(self._settings)
         command = [sys.executable, "-m", "services.cli.app", "consumer", "--parent", str(os.getpid())]
         with (self._logs / f"consumer-{number}.log").open("ab") as output:
             return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # noqa: S603
@@ -126,16 +118,6 @@ class Consumers:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _overrides(settings: Settings, fixed: tuple[str, ...]) -> dict[str, str]:
-    """Settings that were given to this run alone (as options) and that its consumers must know."""
-    values = settings.model_dump(mode="json", include=settings.model_fields_set - set(fixed))
-    return {PREFIX + name.upper(): _as_text(value) for name, value in values.items() if value is not None}
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Unknown keys are refused in the file and among the variables, so that a typo is an error and not a default.
 """
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -87,6 +88,18 @@ class Settings(BaseSettings):
     def all_groups(self) -> list[str]:
         """Every group that the settings name, the default first."""
         return list(dict.fromkeys([self.default_group, *self.groups.values()]))
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Variables from which another process reads what was set here; what was left to its default stays out."""
+    variables = {}
+    for name in sorted(settings.model_fields_set):
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        if value is not None:
+            variables[PREFIX + name.upper()] = str(value) if isinstance(value, str | Path) else json.dumps(value)
+    return variables
 
 
 def load(**overrides: Any) -> Settings:

@@ -23,10 +23,9 @@ class Consumer:
         self._settings = settings
         self._queues = [work_queue(settings.site, group) for group in groups]
         self._concurrency = concurrency
-        name = f"{HOST}:{os.getpid()}"
-        # First of all: the workers' imports take a second, in which the broker can be reached.
-        self._slots = [Slot(f"{name}/{number}", settings, lambda: self._broker) for number in range(concurrency)]
         self._broker: Broker = self._connect()
+        name = f"{HOST}:{os.getpid()}"
+        self._slots = [Slot(f"{name}/{number}", settings, lambda: self._broker) for number in range(concurrency)]
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -42,6 +41,14 @@ class Consumer:
 
     def run(self) -> None:
         """Work until ``stop`` is called."""
+        try:
+            self._serve()
+        finally:
+            # A worker takes no signal but SIGKILL: left behind it would be waited for without end.
+            for slot in self._slots:
+                slot.end_worker()
+
+    def _serve(self) -> None:
         for slot in self._slots:
             slot.start()
         log.info("consumer ready", queues=self._queues, slots=self._concurrency)

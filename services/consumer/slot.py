@@ -64,7 +64,10 @@ class Slot(threading.Thread):
             if not self._leaving.is_set():
                 self._handle(delivery)  # what has not begun goes back to the queue with the connection
             self.load -= 1
-        self._child.kill()  # it is idle: what it did is committed
+
+    def end_worker(self) -> None:
+        """End the worker process: what it did is committed, and what it may still do is fenced by its lease."""
+        self._child.kill()
 
     def _handle(self, delivery: Delivery) -> None:
         message = delivery.message

@@ -17,13 +17,11 @@ from schema.queries.life import Claim, Failure
 from services import log
 from services.consumer.report import READY, Report
 from services.consumer.usage import Meter
-from services.errors import TianyuError, TransientError
+from services.errors import ConfigurationError, TianyuError, TransientError
 from services.image_store import open_store
 from services.settings import Settings
 from services.steps import STEPS
 from services.steps.base import Context
-
-logger = log.get_logger("worker")
 
 
 class LostLeaseError(TransientError):
@@ -45,16 +43,14 @@ class Worker:
         meter = Meter.start()
         try:
             self._attempt(claim, meter)
-        except (
-            Exception
-        ) as error:  # the boundary of a step: whatever it was, it is classified and kept with its traceback
+        except Exception as error:  # the boundary of a step: whatever it was is classified, and keeps its traceback
             return Report(meter.stop(), Failure(_error_class(error), _message(claim, error), traceback.format_exc()))
         return Report(meter.stop())
 
     def _attempt(self, claim: Claim, meter: Meter) -> None:
         step = STEPS.get(claim.command)
         if step is None:
-            raise TianyuError(
+            raise ConfigurationError(
                 f"process {claim.pid} has the command {claim.command!r}, which this consumer does not know: "
                 "run consumers of the version that published it"
             )
