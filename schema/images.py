@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from schema.base import TABLE_OPTIONS, Base, Pid, Real
+from schema.base import TABLE_OPTIONS, Base, Pid, Real, Utc
 
 # Kinds besides the frames' (bias, dark, flat, light).
 MASTER_BIAS, MASTER_DARK, DEBIASED_FLAT, MASTER_FLAT = "master_bias", "master_dark", "debiased_flat", "master_flat"
@@ -34,6 +34,7 @@ class Image(Base):
     nx: Mapped[int | None]
     ny: Mapped[int | None]
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    deleted_at: Mapped[Utc | None]  # when its file was removed to free space; the row stays
     # Facts of a frame, carried on to its calibrated image.
     exposure_s: Mapped[Real | None]
     start_jd_utc: Mapped[Real | None]

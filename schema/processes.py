@@ -30,14 +30,39 @@ class ProcessGroup(Base):
     description: Mapped[str] = mapped_column(String(255), default="")
 
 
+class PausedGroup(Base):
+    """A queue whose work waits until an operator resumes it."""
+
+    __tablename__ = "paused_group"
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.site_id"), primary_key=True, autoincrement=False)
+    group_id: Mapped[int] = mapped_column(ForeignKey("process_group.group_id"), primary_key=True, autoincrement=False)
+    paused_at: Mapped[Utc]
+
+
+class Service(Base):
+    """A manager or consumer that runs, as far as the database knows: it says so again before ``alive_until``."""
+
+    __tablename__ = "service"
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)  # kind:host:process id:random
+    kind: Mapped[str] = mapped_column(String(16))  # manager, consumer
+    state: Mapped[str] = mapped_column(String(16))  # active, standby
+    host: Mapped[str] = mapped_column(String(128))
+    version: Mapped[str] = mapped_column(String(32))
+    site_id: Mapped[int | None] = mapped_column(ForeignKey("site.site_id"))  # of a consumer
+    group_names: Mapped[str] = mapped_column(Text)  # that a consumer works for: a JSON list
+    slots: Mapped[int]
+    started_at: Mapped[Utc]
+    alive_until: Mapped[Utc]
+
+
 class Process(Base):
     """One unit of work: a command with parameters, for one site and group."""
 
     __tablename__ = "process"
     __table_args__ = (
         CheckConstraint(f"status IN {STATES}", name="status"),
-        # Exactly the order in which ready processes are taken: any filesort would lock rows of other managers.
-        Index(None, "status", "pending", "priority", "pid"),
+        # Exactly the order in which one queue's ready processes are taken: any filesort would lock rows of others.
+        Index("ix_process_ready", "status", "pending", "site_id", "group_id", "priority", "pid"),
         Index(None, "propagated", "status", "pid"),
         Index(None, "observation_id", "command", "status"),
         Index(None, "graph_pid"),
@@ -45,6 +70,7 @@ class Process(Base):
     )
     pid: Mapped[Pid] = mapped_column(primary_key=True, autoincrement=False)
     graph_pid: Mapped[Pid] = mapped_column(BigInteger)
+    origin_pid: Mapped[Pid | None] = mapped_column(BigInteger)  # whose outputs it took over, when a graph was made anew
     command: Mapped[str] = mapped_column(String(32))
     parameters: Mapped[str] = mapped_column(Text)
     site_id: Mapped[int] = mapped_column(ForeignKey("site.site_id"))
@@ -85,7 +111,7 @@ class ProcessAttempt(Base):
     version: Mapped[str] = mapped_column(String(32))
     started_at: Mapped[Utc]
     finished_at: Mapped[Utc | None]
-    outcome: Mapped[str | None] = mapped_column(String(16))  # succeeded, failed, lost, cancelled
+    outcome: Mapped[str | None] = mapped_column(String(16))  # succeeded, failed, killed, lost, cancelled
     seconds: Mapped[Real | None]
     cpu_seconds: Mapped[Real | None]
     max_rss_bytes: Mapped[int | None] = mapped_column(BigInteger)

@@ -51,6 +51,15 @@ class Settings(BaseSettings):
     max_attempts: Annotated[int, Field(ge=1)] = 3
     backoff_s: Annotated[float, Field(ge=0)] = 2.0
     backoff_max_s: Annotated[float, Field(ge=0)] = 300.0
+    queue_window: Annotated[int, Field(ge=1)] = 200  # messages of one queue at a time; the rest waits by priority
+    # Limits of one attempt, by command; `default` holds for all that are not named.
+    time_limit_s: dict[str, Annotated[float, Field(gt=0)]] = {"default": 3600.0}
+    memory_limit_bytes: dict[str, Annotated[int, Field(gt=0)]] = {}
+    poison_attempts: Annotated[int, Field(ge=1)] = 2  # a process that ended its worker so often is not tried again
+
+    # What `tianyu gc` leaves.
+    keep_calibrated: bool = True
+    keep_partial: bool = False
 
     # Photometry.
     fan_out: Annotated[int, Field(ge=3)] = 5

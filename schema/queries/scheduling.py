@@ -25,7 +25,7 @@ from schema.processes import (
 )
 
 CHUNK = 1000  # values in one IN list
-READY_INDEX = "ix_process_status_pending_priority_pid"
+READY_INDEX = "ix_process_ready"
 
 
 @dataclass(frozen=True)
