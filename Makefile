@@ -8,7 +8,7 @@ WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo servers servers-down servers-status test lint check bench clean
+.PHONY: help env demo servers servers-down servers-status test lint check bench bench-engine chaos clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' $(MAKEFILE_LIST)
@@ -56,6 +56,13 @@ check: lint test  ## Check everything
 
 bench: env  ## Measure the pipeline
 	$(BIN)/python bench/pipeline_bench.py
+
+bench-engine: servers  ## Measure the process engine, beside Celery; ARGS=--scale or ARGS=--embedded measure more
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m bench.engine $(ARGS)
+
+chaos: env  ## Kill and cut a running system for long, by CHAOS_SEEDS, CHAOS_KILLS, CHAOS_FRAMES; prints figures
+	@$(BIN)/python -m tests.chaos
 
 clean:  ## Remove what was built and measured; the environment and the servers stay
 	rm -rf demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -1,15 +1,16 @@
 """Where a frame lies on the reference frame: the vote on offsets, then a similarity fitted to the matched stars."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
-from scipy.special import pdtrc
 
 from pipeline.errors import UnusableDataError
 from pipeline.offset_vote import MAXIMUM_ROTATION, Vote, vote
+
+if TYPE_CHECKING:
+    from scipy.spatial import KDTree
 
 Points = NDArray[np.float64]
 
@@ -174,7 +175,7 @@ def _least_squares(a: Points, b: Points, before: Alignment) -> Alignment:
 
 
 def _matched(
-    a: Points, b: Points, found: Alignment, tolerance: float, tree: KDTree | None = None
+    a: Points, b: Points, found: Alignment, tolerance: float, tree: "KDTree | None" = None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Indices of stars of a and b nearest to each other, one-to-one, within tolerance."""
     if not len(a) or not len(b):
@@ -189,13 +190,17 @@ def _matched(
     return i, np.asarray(j[i], np.intp)
 
 
-def _tree(xy: Points) -> KDTree:
+def _tree(xy: Points) -> "KDTree":
+    from scipy.spatial import KDTree  # see pipeline/__init__.py
+
     return KDTree(xy)  # type: ignore[no-untyped-call]
 
 
 def _better_than_chance(found: Alignment, a: Points, b: Points, shape: tuple[int, int]) -> bool:
     if found.matches < 2 or abs(found.scale - 1) > MAXIMUM_SCALE_CHANGE or abs(found.rotation) > 2 * MAXIMUM_ROTATION:
         return False
+    from scipy.special import pdtrc
+
     inside = _inside(found.to_frame(a), shape)
     tolerance = max(CLIP_RMS * found.rms, FLOOR_TOLERANCE)
     expected = inside * len(b) * np.pi * tolerance**2 / (shape[0] * shape[1])

@@ -1,8 +1,9 @@
 """Pixels sharper than any star: hot pixels, cosmic rays and short tracks of them."""
 
+from math import erf
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf
 
 SHARP_THRESHOLD = 5.0  # sky rms by which a pixel must exceed what its neighbours allow a star
 # px; nothing that a star this sharp could do is masked. Trailed stars of undersampled cameras reach 1.4 px across the
@@ -34,7 +35,7 @@ def ring_contrast(fwhm: float) -> float:
 def _pixel_shares(fwhm: float) -> tuple[float, float]:
     # Shares of a one-dimensional Gaussian that fall in its central pixel and in the next one.
     half = 0.5 * np.sqrt(4 * np.log(2)) / fwhm
-    return float(erf(half)), float(erf(3 * half) - erf(half)) / 2
+    return erf(half), (erf(3 * half) - erf(half)) / 2
 
 
 def find_sharp_pixels(

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import sep
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from pipeline.background import subtract_background
 from pipeline.bad_pixels import find_sharp_pixels
@@ -161,6 +160,8 @@ def match_sources(known_xy: NDArray[np.float64], new_xy: NDArray[np.float64], to
     result = np.full(len(new_xy), -1, np.intp)
     if not len(known_xy) or not len(new_xy):
         return result
+    from scipy.spatial import KDTree  # see pipeline/__init__.py
+
     known, new = KDTree(known_xy), KDTree(new_xy)  # type: ignore[no-untyped-call]
     pairs = new.sparse_distance_matrix(known, tolerance, output_type="ndarray")  # type: ignore[no-untyped-call]
     taken = np.zeros(len(known_xy), np.bool_)

@@ -7,11 +7,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.column_median import column_median
 from pipeline.errors import UnusableDataError
 
 FlatMethod = Literal["mode", "clipped_mean"]
 
 FLAT_BLOCK_ROWS = 64  # rows; 100 flats of 2048 columns take 52 MB a block
+FLAT_READ_VALUES = 100 * FLAT_BLOCK_ROWS * 2048  # of all flats, in memory at once
 FLAT_MINIMUM_RESPONSE = 0.1  # of the mean; a pixel below it is vignetted or dead
 FLAT_CLIP_SIGMA = 3.5  # times the scatter of a flat about the median flat
 COMBINE_CLIP_SIGMA = 5.0  # above the others; nothing but a cosmic ray or a flickering pixel gets there
@@ -99,10 +101,14 @@ def read_noise(frames: Sequence[NDArray[Any]]) -> float:
 
 
 def _clipped_rms(values: NDArray[np.float32]) -> float:
-    kept = values[np.isfinite(values)].astype(np.float64)
+    kept = values[np.isfinite(values)]
     if kept.size == 0:
         return float("nan")
-    low, centre, high = np.percentile(kept, [5, 50, 95])
+    # Sorting float32 takes a tenth of the time in which `numpy.percentile` finds the same.
+    kept = np.sort(kept).astype(np.float64)
+    place = np.array([0.05, 0.5, 0.95]) * (kept.size - 1)
+    below, above = kept[np.floor(place).astype(np.intp)], kept[np.ceil(place).astype(np.intp)]
+    low, centre, high = below + (above - below) * (place % 1)
     # Quantised noise below 1 ADU may leave both percentiles at the same integer.
     spread = (high - low) / (2 * GAUSSIAN_90_HALF_WIDTH) or float(kept.std())
     for _ in range(NOISE_CLIP_ROUNDS):
@@ -119,6 +125,7 @@ def combine_flat(
     shape: tuple[int, int],
     method: FlatMethod = "clipped_mean",
     block_rows: int = FLAT_BLOCK_ROWS,
+    read_values: int = FLAT_READ_VALUES,
 ) -> NDArray[np.float32]:
     """Master flat from debiased flats, in blocks of rows so that memory does not grow with the image.
 
@@ -126,6 +133,8 @@ def combine_flat(
     (ny, nx). Each flat is divided by its mean. ``mode`` is the Tianyu paper's master flat, Pearson's 3·median − 2·mean
     with the mean weighted by the flats' means; ``clipped_mean`` is that weighted mean without the values that lie
     3.5 sigma from the median, sigma measured for each flat and block.
+
+    At most ``read_values`` values are in memory at once, or those of one block.
 
     Returns float32[ny, nx] of mean 1; pixels that are not finite or have at most 0.1 of the mean response are NaN.
     Raises UnusableDataError when there is no flat, a mean is not positive, or no usable pixel is left.
@@ -138,26 +147,30 @@ def combine_flat(
     master = np.empty(shape, np.float32)
     combine = _mode if method == "mode" else _clipped_mean
     weights = np.asarray(means, np.float32) / np.float32(np.sum(means))
-    for start in range(0, shape[0], block_rows):
-        rows = slice(start, min(start + block_rows, shape[0]))
-        block = np.empty((len(means), rows.stop - rows.start, shape[1]), np.float32)
+    # A file is opened for every read: few flats give several blocks at a time.
+    blocks = max(1, read_values // (len(means) * block_rows * shape[1]))
+    for start in range(0, shape[0], blocks * block_rows):
+        rows = slice(start, min(start + blocks * block_rows, shape[0]))
+        flats = np.empty((len(means), rows.stop - rows.start, shape[1]), np.float32)
         for i, mean in enumerate(means):
             values = read_rows(i, rows)
-            if values.shape != block.shape[1:]:
-                raise UnusableDataError(f"flat {i} gave rows of shape {values.shape}, expected {block.shape[1:]}")
-            np.divide(values, mean, out=block[i], casting="unsafe")
-        master[rows] = combine(block, weights)
+            if values.shape != flats.shape[1:]:
+                raise UnusableDataError(f"flat {i} gave rows of shape {values.shape}, expected {flats.shape[1:]}")
+            np.divide(values, mean, out=flats[i], casting="unsafe")
+        for block_start in range(0, rows.stop - rows.start, block_rows):
+            block = flats[:, block_start : block_start + block_rows]
+            master[start + block_start : start + block_start + block.shape[1]] = combine(block, weights)
     return _normalise(master)
 
 
 def _mode(block: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
     # A pixel that is NaN in one flat is NaN in both terms: flats share their dead pixels.
-    result: NDArray[np.float32] = 3 * np.median(block, axis=0) - 2 * np.tensordot(weights, block, axes=1)
+    result: NDArray[np.float32] = 3 * column_median(block) - 2 * np.tensordot(weights, block, axes=1)
     return result
 
 
 def _clipped_mean(block: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    median = np.median(block, axis=0)
+    median = column_median(block)
     total = np.zeros_like(median)
     weight = np.zeros_like(median)
     for flat, share in zip(block, weights, strict=True):

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import pdtrc
 
 Points = NDArray[np.float64]
 
@@ -53,6 +52,8 @@ def vote(a: Points, b: Points, shape: tuple[int, int], *, rotate: bool) -> Vote 
             found = _count(offsets[:, near] - centre[:, None], arms[near // len(b)], rotations)
             if found.votes > best.votes:
                 best = Vote(found.dx + centre[0], found.dy + centre[1], found.rotation, found.votes)
+    from scipy.special import pdtrc  # see pipeline/__init__.py
+
     expected = FINE_BOX**2 * len(a) * len(b) / (shape[0] * shape[1])
     trials = 4.0 * shape[0] * shape[1] / FINE_BOX**2 * len(rotations)
     return best if best.votes >= 2 and pdtrc(best.votes - 1, expected) * trials < CHANCE else None

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from sqlalchemy import BigInteger, BindParameter, DateTime, Double, Float, MetaData, SmallInteger, literal
+from sqlalchemy import BigInteger, BindParameter, DateTime, Double, Float, MetaData, SmallInteger, Table, literal
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, mapped_column
@@ -47,6 +47,13 @@ class Base(DeclarativeBase):
     __table_args__: Any = TABLE_OPTIONS
 
 
+def table_of(model: type[Base]) -> Table:
+    """The table behind a model: statements on it skip what the ORM would do for each execution."""
+    table = model.__table__
+    assert isinstance(table, Table)
+    return table
+
+
 class UtcNow(FunctionElement[datetime]):
     """The database's clock in UTC, plus a number of seconds; hosts' clocks never take part in a comparison."""
 
@@ -56,7 +63,8 @@ class UtcNow(FunctionElement[datetime]):
 
 def utc_now(offset_seconds: float | BindParameter[float] = 0.0) -> UtcNow:
     """SQL expression for the database's UTC time, ``offset_seconds`` from now."""
-    return UtcNow(literal(offset_seconds, Double))
+    offset = offset_seconds if isinstance(offset_seconds, BindParameter) else literal(offset_seconds, Double)
+    return UtcNow(offset)
 
 
 @compiles(UtcNow, "mysql")

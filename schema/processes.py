@@ -10,6 +10,8 @@ SUCCEEDED, FAILED, SKIPPED, CANCELLED = "succeeded", "failed", "skipped", "cance
 UNFINISHED = (WAITING, QUEUED, RUNNING)
 FINISHED = (SUCCEEDED, FAILED, SKIPPED, CANCELLED)
 STATES = UNFINISHED + FINISHED
+# Outcomes of an attempt besides succeeded, failed and cancelled: it ended its worker; its worker fell silent.
+KILLED, LOST = "killed", "lost"
 
 
 class Site(Base):

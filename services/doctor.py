@@ -1,8 +1,8 @@
-"""`tianyu doctor`: look at settings, database, broker and disk; say what is wrong and what to do."""
+"""`tianyu doctor`: look at settings, database, broker, disk and services; say what is wrong and what to do."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from services.broker import connect, work_queue
 from services.errors import TianyuError
 from services.settings import Settings
 from services.setup import database_failure, open_engine
+from services.status import LiveService, QueueStatus, overview
+from services.status.fleet import active_managers, standby_managers
+from services.status.stuck import NO_ACTIVE_MANAGER, consumer_remedy, manager_remedy, resume_remedy
 
 FREE_BYTES_LEAST = 10_000_000_000  # half a night of a 2048 x 2048 camera with all its intermediate images
 PARTITIONS_LEAST = 2
@@ -79,6 +82,7 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
         version = "SQLite" if engine.dialect.name == "sqlite" else connection.execute(text("SELECT VERSION()")).scalar()
         yield Finding("database", f"{name}, {version}, schema up to date")
         yield from _registration(settings, engine)
+        yield from _services(settings, engine)
         ahead = partitions.ranges_ahead(connection)
         if ahead is not None:
             few = ahead < PARTITIONS_LEAST
@@ -101,6 +105,51 @@ def _registration(settings: Settings, engine: Engine) -> Iterator[Finding]:
     missing = [group for group in settings.all_groups() if group not in groups]
     if missing:
         yield Finding("groups", f"groups {', '.join(missing)} are not registered", "run `tianyu init`")
+
+
+def _services(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    """Whether somebody is there for the work that waits; without work nobody need be."""
+    with database.reading_factory(engine)() as session:
+        found = overview(session)
+    unfinished = any(not one.finished for one in found.observations) or any(one.unstarted for one in found.queues)
+    yield _managers(found.services, unfinished)
+    for queue in found.queues:
+        if queue.site == settings.site:
+            yield from _queue(queue)
+
+
+def _managers(services: Sequence[LiveService], unfinished: bool) -> Finding:
+    active, standby = active_managers(services), standby_managers(services)
+    if not active:
+        waits = "and work waits for it" if unfinished else "and no work waits for it"
+        return Finding("manager", f"{NO_ACTIVE_MANAGER}, {waits}", manager_remedy(services) if unfinished else "")
+    hosts = ", ".join(manager.host for manager in active)
+    if len(active) > 1:
+        longest = max(manager.alive_s for manager in active)
+        remedy = (
+            f"look again in {longest:.0f} s: one that was killed counts as alive until then; if both stay, stop one, "
+            "keep the logs of both and report it"
+        )
+        return Finding("manager", f"{len(active)} managers say that they are active, on {hosts}: one may be", remedy)
+    return Finding("manager", f"active on {hosts}; {len(standby)} stand by")
+
+
+def _queue(queue: QueueStatus) -> Iterator[Finding]:
+    subject = f"group {queue.group}"
+    if queue.paused_since is not None:
+        since = f"paused since {queue.paused_since:%Y-%m-%d %H:%M:%S} UTC"
+        yield Finding(subject, f"{since}; {_processes(queue.unstarted)} for it", resume_remedy(queue))
+    waiting = f"{_processes(queue.unstarted)} for group {queue.group!r} of site {queue.site}"
+    if queue.consumers:
+        alive = f"consumers alive: {queue.consumers}, their slots: {queue.slots}, processes at work: {queue.running}"
+        yield Finding(subject, f"{waiting}; {alive}")
+    else:
+        remedy = consumer_remedy(queue) if queue.unstarted else ""
+        yield Finding(subject, f"{waiting} and no consumer is alive", remedy)
+
+
+def _processes(count: int) -> str:
+    return f"{count or 'no'} process{'es wait' if count != 1 else ' waits'}"
 
 
 def _broker(settings: Settings) -> Iterator[Finding]:

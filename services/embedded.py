@@ -2,35 +2,38 @@
 
 Everything is the real thing: the consumers are the same program that runs beside RabbitMQ. The state lies in the
 working folder, so that a run that was interrupted, or killed, goes on where it was when it is started again.
+
+Interpreters take most of a short run's start: consumers begin with their imports before the database is there, and
+what only this process needs is imported while they do. `python -m services.embedded` is such a consumer.
 """
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pydantic import SecretStr
-from sqlalchemy import URL, Engine
 
-from schema import database
-from schema.queries import life
-from services.broker.connect import LOCAL_FILE
+from services import log
 from services.errors import ConfigurationError, TianyuError
-from services.log import get_logger
-from services.manager.manager import Manager
 from services.settings import Settings, as_environment, load
-from services.setup import initialise, open_engine
 
-log = get_logger("run")
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+logger = log.get_logger("run")
 DATABASE_FILE = "tianyu.db"
 LOCK_FILE = "run.lock"
 LOG_FOLDER = "logs"
+RELEASE = b"w"  # one byte
 EMBEDDED_SWEEP_S = 1.0
 EMBEDDED_LEASE_S = 30.0
 STOP_TIMEOUT_S = 60.0
@@ -46,11 +49,10 @@ def embedded_settings(workdir: Path, **overrides: Any) -> Settings:
         raise ConfigurationError(
             f"working folder {str(workdir)!r} cannot be made: {error}; choose another --workdir"
         ) from error
-    # Built, not pasted together: a folder's name may hold what a URL takes for its own.
-    database_url = URL.create("sqlite", database=str(workdir / DATABASE_FILE))
     return load(
-        database_url=SecretStr(database_url.render_as_string(hide_password=False)),
-        broker_url=SecretStr(f"local://{quote(str(workdir / LOCAL_FILE))}"),
+        # Quoted: a folder's name may hold what a URL takes for its own.
+        database_url=SecretStr(f"sqlite:///{quote(str(workdir / DATABASE_FILE))}"),
+        broker_url=SecretStr("local://"),  # a file under the root
         root=workdir,
         sweep_s=EMBEDDED_SWEEP_S,
         lease_s=EMBEDDED_LEASE_S,
@@ -78,20 +80,35 @@ def exclusive(workdir: Path) -> Iterator[None]:
 
 
 class Consumers:
-    """Consumer processes of this machine, started again when they die."""
+    """Consumer processes of this machine, started again when they die. They wait for ``release`` before they work."""
 
     def __init__(self, settings: Settings, count: int) -> None:
         self._settings = settings
         self._logs = settings.root / LOG_FOLDER
         self._logs.mkdir(exist_ok=True)
         self._restarts = 0
+        self._released = False
         self._processes = [self._start(number) for number in range(count)]
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
         environment = os.environ | as_environment(self._settings)
-        command = [sys.executable, "-m", "services.cli.app", "consumer", "--parent", str(os.getpid())]
         with (self._logs / f"consumer-{number}.log").open("ab") as output:
-            return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # noqa: S603
+            process = subprocess.Popen(
+                [sys.executable, "-m", "services.embedded"],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+            )
+        if self._released:
+            _tell(process)
+        return process
+
+    def release(self) -> None:
+        """The database is set up: let them work."""
+        self._released = True
+        for process in self._processes:
+            _tell(process)
 
     def watch(self) -> None:
         """Start dead consumers again.
@@ -103,15 +120,21 @@ class Consumers:
             if process.poll() is None:
                 continue
             self._restarts += 1
-            log.warning("consumer died, starting another", number=number, exit_code=process.returncode)
+            logger.warning("consumer died, starting another", number=number, exit_code=process.returncode)
             if self._restarts > MOST_RESTARTS:
                 raise TianyuError(f"consumers die again and again: {self._logs} has their last words")
             self._processes[number] = self._start(number)
 
+    def dismiss(self) -> None:
+        """Tell them to finish what they do and to leave, without waiting for it."""
+        for process in self._processes:
+            assert process.stdin is not None
+            with suppress(OSError):
+                process.stdin.close()
+
     def stop(self) -> None:
         """Let them finish what they do, then leave."""
-        for process in self._processes:
-            process.terminate()
+        self.dismiss()
         for process in self._processes:
             try:
                 process.wait(STOP_TIMEOUT_S)
@@ -120,23 +143,81 @@ class Consumers:
                 process.wait()
 
 
+def _tell(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    with suppress(OSError):  # it died: `watch` starts another
+        process.stdin.write(RELEASE)
+        process.stdin.flush()
+
+
+def consume(orders: int) -> None:
+    """Main of a consumer: get ready, wait for the word, work until ``orders`` end.
+
+    ``orders`` is the file descriptor of a pipe, which ends with the run at the latest, however that ended.
+
+    Raises:
+        TianyuError: the settings or the local queue cannot be used.
+    """
+    settings = load()
+    log.configure(settings.log_format, settings.log_level)
+    from services.consumer.consumer import Consumer
+
+    consumer = Consumer(settings, settings.all_groups())
+
+    def stop(*_: Any) -> None:
+        consumer.stop()
+
+    def wait_for_the_end() -> None:
+        os.read(orders, 1)
+        consumer.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    if not os.read(orders, 1):
+        consumer.stop()  # the run has failed before it began
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    consumer.run()
+
+
+@dataclass(frozen=True)
+class ProcessTree:
+    """What runs in a working folder: the database's engine, and the functions that look after the rest."""
+
+    engine: "Engine"
+    look_after: Callable[[], None]  # starts again what died
+    dismiss: Callable[[], None]  # nothing is left to do: lets consumers leave while the caller goes on
+
+
 @contextmanager
-def process_tree(settings: Settings, consumers: int) -> Iterator[tuple[Engine, Callable[[], None]]]:
-    """Database, manager and consumers in ``settings.root``; gives the engine and a function that looks after them."""
+def process_tree(settings: Settings, consumers: int) -> Iterator[ProcessTree]:
+    """Database, manager and consumers in ``settings.root``."""
     with ExitStack() as stack:
         stack.enter_context(exclusive(settings.root))
+        workers = Consumers(settings, consumers)
+        stack.callback(workers.stop)
+        from schema import database
+        from schema.queries import life
+        from services.manager.manager import Manager
+        from services.setup import initialise, open_engine
+
         engine = open_engine(settings)
         initialise(settings, engine)
         with database.session_factory(engine).begin() as session:
             # We hold the folder: whoever held a lease is dead.
             interrupted = life.expire_all_leases(session)
         if interrupted:
-            log.info("going on after an interruption", processes=interrupted)
-        workers = Consumers(settings, consumers)
-        stack.callback(workers.stop)
+            logger.info("going on after an interruption", processes=interrupted)
+        workers.release()
         manager = Manager(settings)
         thread = threading.Thread(target=manager.run, name="manager", daemon=True)
         thread.start()
         stack.callback(thread.join, STOP_TIMEOUT_S)
         stack.callback(manager.stop)
-        yield engine, workers.watch
+        yield ProcessTree(engine, workers.watch, workers.dismiss)
+
+
+if __name__ == "__main__":
+    try:
+        consume(sys.stdin.fileno())
+    except TianyuError as error:
+        sys.exit(f"consumer: {error}")

@@ -1,12 +1,13 @@
 """Where images lie and how they are read and written: FITS at the edge, arrays inside.
 
 Derived files lie under the site's root at ``KIND/OBSERVATION/PID.fits``: made of numbers and fixed words only,
-never of names from headers. A file is written under a temporary name and renamed when it is whole, so that no
-reader and no crash ever sees half of one.
+never of names from headers. A file is written under a temporary name, in a folder beside, and renamed when it is
+whole, so that no reader and no crash ever sees half of one.
 """
 
 import errno
 import os
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from numpy.typing import NDArray
 from services.errors import DataError, TransientError
 
 TEMPORARY_SUFFIX = ".part"
+# Temporary files lie in a folder of their own: it holds few, so that a killed attempt's are found without a look at
+# thousands of whole ones, and it is on the same disk, so that renaming moves no bytes.
+TEMPORARY_FOLDER = "unfinished"
 MASTERS_KEPT_BYTES = 100_000_000  # bias, dark and flat of a 2048 x 2048 camera twice over; a big camera's flat alone
 
 Result = TypeVar("Result")
@@ -130,24 +134,41 @@ class LocalImageStore:
     def write(
         self, path: str, image: NDArray[Any], extras: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
     ) -> int:
-        """Write to a temporary name, then rename."""
+        """Write to a temporary name, then rename.
+
+        What a killed attempt left of the same file is removed. An attempt that is still alive, though nobody waits for
+        it, loses its temporary file and fails: each writer renames its own name only.
+        """
         full = self._root / path
-        temporary = full.with_name(f"{full.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+        temporary = _temporary(full)
         primary = fits.PrimaryHDU(image)
         for key, value in header.items():
             primary.header[key] = value
         hdus = fits.HDUList([primary, *(_extension(name, data) for name, data in extras.items())])
         try:
-            full.parent.mkdir(parents=True, exist_ok=True)
-            hdus.writeto(temporary, overwrite=True)
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            for left in temporary.parent.glob(f"{full.name}.*{TEMPORARY_SUFFIX}"):
+                left.unlink(missing_ok=True)
+            hdus.writeto(temporary)
             size = temporary.stat().st_size
             temporary.replace(full)
+        except FileNotFoundError as error:
+            raise TransientError(
+                f"file {str(full)!r} cannot be written: its temporary file is gone; another attempt of the same "
+                "process has taken over, or somebody removed the folder"
+            ) from error
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise TransientError(
                 f"file {str(full)!r} cannot be written: {error}; is the disk full or the folder not writable?"
             ) from error
         return size
+
+
+def _temporary(full: Path) -> Path:
+    """A name that no other attempt has, on whatever host: two writers of one file never share bytes."""
+    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
+    return full.parent / TEMPORARY_FOLDER / f"{full.name}.{mark}{TEMPORARY_SUFFIX}"
 
 
 def _extension(name: str, data: NDArray[Any]) -> Any:

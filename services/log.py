@@ -36,7 +36,8 @@ def configure(log_format: str = "text", level: str = "INFO") -> None:
         logger_factory=structlog.PrintLoggerFactory(_CurrentStderr()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it says arrives here as exceptions
+    for library in ("pika", "sqlalchemy.pool"):  # what they say arrives here as exceptions
+        logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def get_logger(name: str) -> Any:

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from pipeline.flags import Flag
 from pipeline.relative.light_curves import check_light_curves
@@ -120,6 +119,8 @@ def ensemble_candidates(
 
 def _isolated(xy: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether the nearest other source is at least as far as that of the median source; bool[n]."""
+    from scipy.spatial import KDTree  # see pipeline/__init__.py
+
     distance = np.zeros(len(xy))
     known = np.isfinite(xy).all(axis=1)
     if bool(known.any()):

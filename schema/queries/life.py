@@ -7,12 +7,13 @@ longer holds it changes no row and returns False: somebody else was faster.
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Double, and_, bindparam, delete, func, insert, literal, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from schema.base import utc_now
-from schema.processes import FAILED, QUEUED, RUNNING, SUCCEEDED, WAITING, Lease, Process, ProcessAttempt
+from schema.base import table_of, utc_now
+from schema.prepared import Prepared
+from schema.processes import FAILED, KILLED, QUEUED, RUNNING, SUCCEEDED, WAITING, Lease, Process, ProcessAttempt
 
 ERROR_CHARACTERS = 4000  # of a message kept in the database
 TRACEBACK_CHARACTERS = 16000
@@ -44,11 +45,97 @@ class Usage:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt ended without success; ``error_class`` is transient, data or configuration."""
+    """Why an attempt ended without success; ``error_class`` is transient, data, configuration, bug or poison."""
 
     error_class: str
     message: str
     traceback: str | None = None
+
+
+_process, _attempt, _lease = table_of(Process), table_of(ProcessAttempt), table_of(Lease)
+_held = and_(
+    _process.c.pid == bindparam("held_pid"),
+    _process.c.attempt == bindparam("held_attempt"),
+    _process.c.status == RUNNING,
+)
+_CLAIM = Prepared(
+    update(_process)
+    .where(
+        _process.c.pid == bindparam("held_pid"),
+        _process.c.status == QUEUED,
+        _process.c.attempt == bindparam("last_attempt"),
+    )
+    .values(status=RUNNING, attempt=bindparam("next_attempt"))
+)
+_BEGIN_ATTEMPT = Prepared(
+    insert(_attempt).values(
+        pid=bindparam("pid"),
+        attempt=bindparam("attempt"),
+        worker=bindparam("worker"),
+        host=bindparam("host"),
+        version=bindparam("version"),
+        started_at=utc_now(),
+    )
+)
+_TAKE_LEASE = Prepared(
+    insert(_lease).values(
+        pid=bindparam("pid"),
+        attempt=bindparam("attempt"),
+        worker=bindparam("worker"),
+        lease_until=utc_now(bindparam("lease_s", type_=Double)),
+    )
+)
+_READ_CLAIM = Prepared(
+    select(
+        _process.c.pid,
+        _process.c.attempt,
+        _process.c.max_attempts,
+        _process.c.command,
+        _process.c.parameters,
+        _process.c.graph_pid,
+        _process.c.observation_id,
+    ).where(_process.c.pid == bindparam("held_pid"))
+)
+_RENEW = Prepared(
+    update(_lease)
+    .where(_lease.c.pid == bindparam("held_pid"), _lease.c.attempt == bindparam("held_attempt"))
+    .values(lease_until=utc_now(bindparam("lease_s", type_=Double)))
+)
+_OWN_LEASE = Prepared(
+    select(_lease.c.pid).where(
+        _lease.c.pid == bindparam("held_pid"),
+        _lease.c.attempt == bindparam("held_attempt"),
+        _lease.c.worker == bindparam("held_worker"),
+    )
+)
+_SUCCEED = Prepared(
+    update(_process).where(_held).values(status=SUCCEEDED, finished_at=utc_now(), error_class=None, error=None)
+)
+_END_ATTEMPT = Prepared(
+    update(_attempt)
+    .where(_attempt.c.pid == bindparam("held_pid"), _attempt.c.attempt == bindparam("held_attempt"))
+    .values(
+        finished_at=utc_now(),
+        **{
+            name: bindparam(name)
+            for name in (
+                "outcome",
+                "seconds",
+                "cpu_seconds",
+                "max_rss_bytes",
+                "read_bytes",
+                "write_bytes",
+                "error_class",
+                "error",
+                "traceback",
+            )
+        },
+    )
+)
+_DROP_LEASE = Prepared(
+    delete(_lease).where(_lease.c.pid == bindparam("held_pid"), _lease.c.attempt == bindparam("held_attempt"))
+)
+_NO_USAGE = dict.fromkeys(("seconds", "cpu_seconds", "max_rss_bytes", "read_bytes", "write_bytes"))
 
 
 def _changed(result: object) -> bool:
@@ -59,65 +146,51 @@ def _changed(result: object) -> bool:
 def claim(
     session: Session, pid: int, attempt: int, *, worker: str, host: str, version: str, lease_s: float
 ) -> Claim | None:
-    """Take the process for ``worker``, or return None when the message is a duplicate or late."""
-    taken = session.execute(
-        update(Process)
-        .where(Process.pid == pid, Process.status == QUEUED, Process.attempt == attempt - 1)
-        .values(status=RUNNING, attempt=attempt)
-    )
-    if not _changed(taken):
+    """Take the process for ``worker``, or return None when the message is a duplicate or late.
+
+    May be repeated by the same worker when it cannot know whether its commit reached the database.
+    """
+    connection = session.connection()
+    if _CLAIM.change(connection, held_pid=pid, last_attempt=attempt - 1, next_attempt=attempt):
+        facts = {"pid": pid, "attempt": attempt, "worker": worker}
+        _BEGIN_ATTEMPT.change(connection, **facts, host=host, version=version)
+        _TAKE_LEASE.change(connection, **facts, lease_s=lease_s)
+    elif _OWN_LEASE.first(connection, held_pid=pid, held_attempt=attempt, held_worker=worker) is None:
         return None
-    session.execute(
-        insert(ProcessAttempt).values(
-            pid=pid, attempt=attempt, worker=worker, host=host, version=version, started_at=utc_now()
-        )
-    )
-    session.execute(insert(Lease).values(pid=pid, attempt=attempt, worker=worker, lease_until=utc_now(lease_s)))
-    row = session.execute(
-        select(
-            Process.max_attempts, Process.command, Process.parameters, Process.graph_pid, Process.observation_id
-        ).where(Process.pid == pid)
-    ).one()
-    return Claim(pid, attempt, *row)
+    row = _READ_CLAIM.first(connection, held_pid=pid)
+    assert row is not None
+    return Claim(*row)
 
 
 def renew(session: Session, pid: int, attempt: int, lease_s: float) -> bool:
     """Prolong the lease; False when it was lost."""
-    return _changed(
-        session.execute(
-            update(Lease).where(Lease.pid == pid, Lease.attempt == attempt).values(lease_until=utc_now(lease_s))
-        )
-    )
+    return _RENEW.change(session.connection(), held_pid=pid, held_attempt=attempt, lease_s=lease_s) == 1
 
 
 def _close_attempt(
-    session: Session, pid: int, attempt: int, outcome: str, usage: Usage | None, failure: Failure | None = None
+    connection: Connection,
+    pid: int,
+    attempt: int,
+    outcome: str,
+    usage: Usage | None,
+    failure: Failure | None = None,
 ) -> None:
-    values: dict[str, object] = {"outcome": outcome, "finished_at": utc_now()}
-    if usage is not None:
-        values |= vars(usage)
+    held = {"held_pid": pid, "held_attempt": attempt}
+    values: dict[str, object] = {"outcome": outcome, "error_class": None, "error": None, "traceback": None}
     if failure is not None:
-        values |= {
-            "error_class": failure.error_class,
-            "error": failure.message[:ERROR_CHARACTERS],
-            "traceback": failure.traceback[-TRACEBACK_CHARACTERS:] if failure.traceback else None,
-        }
-    session.execute(
-        update(ProcessAttempt).where(ProcessAttempt.pid == pid, ProcessAttempt.attempt == attempt).values(**values)
-    )
-    session.execute(delete(Lease).where(Lease.pid == pid, Lease.attempt == attempt))
+        values["error_class"] = failure.error_class
+        values["error"] = failure.message[:ERROR_CHARACTERS]
+        values["traceback"] = failure.traceback[-TRACEBACK_CHARACTERS:] if failure.traceback else None
+    _END_ATTEMPT.change(connection, **held, **values, **(_NO_USAGE if usage is None else vars(usage)))
+    _DROP_LEASE.change(connection, **held)
 
 
 def succeed(session: Session, pid: int, attempt: int, usage: Usage) -> bool:
     """Mark success; False (and nothing may be committed) when this attempt no longer holds the process."""
-    held = session.execute(
-        update(Process)
-        .where(Process.pid == pid, Process.attempt == attempt, Process.status == RUNNING)
-        .values(status=SUCCEEDED, finished_at=utc_now(), error_class=None, error=None)
-    )
-    if not _changed(held):
+    connection = session.connection()
+    if not _SUCCEED.change(connection, held_pid=pid, held_attempt=attempt):
         return False
-    _close_attempt(session, pid, attempt, SUCCEEDED, usage)
+    _close_attempt(connection, pid, attempt, SUCCEEDED, usage)
     return True
 
 
@@ -140,26 +213,36 @@ def fail(
         values |= {"status": FAILED, "finished_at": utc_now()}
     else:
         values |= {"status": WAITING, "not_before": utc_now(retry_in_s), "sent_at": None}
-    held = session.execute(
-        update(Process)
-        .where(Process.pid == pid, Process.attempt == attempt, Process.status == RUNNING)
-        .values(**values)
+    connection = session.connection()
+    held = connection.execute(
+        update(_process).where(_held).values(**values), {"held_pid": pid, "held_attempt": attempt}
     )
     if not _changed(held):
         return False
-    _close_attempt(session, pid, attempt, outcome, usage, failure)
+    _close_attempt(connection, pid, attempt, outcome, usage, failure)
     return True
+
+
+def worker_deaths(session: Session, pid: int) -> list[str]:
+    """What the attempts said that ended their worker, in order."""
+    query = (
+        select(_attempt.c.attempt, _attempt.c.error)
+        .where(_attempt.c.pid == pid, _attempt.c.outcome == KILLED)
+        .order_by(_attempt.c.attempt)
+    )
+    return [f"attempt {attempt}: {error}" for attempt, error in session.execute(query)]
+
+
+EXPIRED = (
+    select(_lease.c.pid, _lease.c.attempt, _lease.c.worker, _process.c.max_attempts)
+    .join(_process, _process.c.pid == _lease.c.pid)
+    .where(_lease.c.lease_until < utc_now())
+)
 
 
 def expired_leases(session: Session) -> list[tuple[int, int, str, int]]:
     """(pid, attempt, worker, max_attempts) of running processes whose worker stopped renewing its lease."""
-    rows = session.execute(
-        select(Lease.pid, Lease.attempt, Lease.worker, Process.max_attempts)
-        .join(Process, Process.pid == Lease.pid)
-        .where(Lease.lease_until < utc_now())
-        .order_by(Lease.pid)
-    )
-    return [(row.pid, row.attempt, row.worker, row.max_attempts) for row in rows]
+    return sorted((row.pid, row.attempt, row.worker, row.max_attempts) for row in session.execute(EXPIRED))
 
 
 def expire_all_leases(session: Session) -> int:

@@ -8,24 +8,28 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, case, func, or_, select, update
+from sqlalchemy import Integer, Select, and_, bindparam, case, false, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from schema.base import utc_now
+from schema.base import table_of, utc_now
 from schema.processes import (
     FINISHED,
     QUEUED,
     SKIPPED,
     SUCCEEDED,
     WAITING,
+    PausedGroup,
     Process,
     ProcessDependence,
     ProcessGroup,
     Site,
 )
 
+NOT_WITHOUT = "a dependency that it requires did not succeed"  # error of what is skipped
 CHUNK = 1000  # values in one IN list
+MOST_COUNTED = 5000  # ends that one transaction counts
 READY_INDEX = "ix_process_ready"
+ENDED_INDEX = "ix_process_propagated_status_pid"
 
 
 @dataclass(frozen=True)
@@ -43,32 +47,50 @@ def chunks(pids: Sequence[int]) -> list[Sequence[int]]:
     return [pids[start : start + CHUNK] for start in range(0, len(pids), CHUNK)]
 
 
+_process = table_of(Process)
+ENDED = (
+    select(_process.c.pid, _process.c.status)
+    # A comparison, not `IS false`: that would not walk the index.
+    .where(_process.c.propagated == false(), _process.c.status.in_(FINISHED))
+    .order_by(_process.c.pid)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+    .with_hint(_process, f"FORCE INDEX ({ENDED_INDEX})", "mysql")
+    .with_hint(_process, f"FORCE INDEX ({ENDED_INDEX})", "mariadb")
+)
+_edge = table_of(ProcessDependence)
+EDGES = select(_edge.c.parent_pid, _edge.c.child_pid, _edge.c.required).where(
+    _edge.c.parent_pid.in_(bindparam("pids", expanding=True))
+)
+_SET_COUNTED = update(_process).where(_process.c.pid.in_(bindparam("pids", expanding=True))).values(propagated=True)
+# Never below zero: a process that an operator sent back has its dependencies counted already.
+_COUNT_DOWN = (
+    update(_process)
+    .where(_process.c.pid.in_(bindparam("pids", expanding=True)), _process.c.status == WAITING)
+    .values(
+        pending=case(
+            (_process.c.pending > bindparam("fewer", type_=Integer), _process.c.pending - bindparam("fewer")), else_=0
+        )
+    )
+)
+
+
 def propagate(session: Session, limit: int = CHUNK) -> int:
     """Count up to ``limit`` finished processes in their children, exactly once each; returns how many.
 
     Children whose required dependency did not succeed become ``skipped`` and are counted by the next call.
     """
-    finished = session.execute(
-        select(Process.pid, Process.status)
-        .where(Process.propagated.is_(False), Process.status.in_(FINISHED))
-        .order_by(Process.pid)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
+    finished = session.execute(ENDED, {"most": limit}).all()
     if not finished:
         return 0
-    status = {row.pid: row.status for row in finished}
+    status: dict[int, str] = {row.pid: row.status for row in finished}
     for parents in chunks(list(status)):
-        edges = session.execute(
-            select(ProcessDependence.parent_pid, ProcessDependence.child_pid, ProcessDependence.required).where(
-                ProcessDependence.parent_pid.in_(parents)
-            )
-        ).all()
+        edges = session.execute(EDGES, {"pids": parents}).all()
         fewer = Counter(edge.child_pid for edge in edges)
         hopeless = sorted({e.child_pid for e in edges if e.required and status[e.parent_pid] != SUCCEEDED})
         _skip(session, hopeless)
         _count_down(session, fewer)
-        session.execute(update(Process).where(Process.pid.in_(parents)).values(propagated=True))
+        session.execute(_SET_COUNTED, {"pids": parents})
     return len(finished)
 
 
@@ -77,7 +99,7 @@ def _skip(session: Session, pids: Sequence[int]) -> None:
         session.execute(
             update(Process)
             .where(Process.pid.in_(part), Process.status == WAITING)
-            .values(status=SKIPPED, finished_at=utc_now(), error="a dependency that it requires did not succeed")
+            .values(status=SKIPPED, finished_at=utc_now(), error=NOT_WITHOUT)
         )
 
 
@@ -87,40 +109,122 @@ def _count_down(session: Session, fewer: Counter[int]) -> None:
         by_count[count].append(pid)
     for count, pids in sorted(by_count.items()):
         for part in chunks(sorted(pids)):
-            # Never below zero: a process that an operator sent back has its dependencies counted already.
-            left = case((Process.pending > count, Process.pending - count), else_=0)
-            session.execute(
-                update(Process).where(Process.pid.in_(part), Process.status == WAITING).values(pending=left)
-            )
+            session.execute(_COUNT_DOWN, {"pids": part, "fewer": count})
 
 
-def ready_pids(limit: int) -> Select[int]:
-    """The query of what may be sent now, locking as it goes.
+@dataclass(frozen=True)
+class Queue:
+    """Work of one group at one site."""
+
+    site_id: int
+    group_id: int
+    site: str
+    group: str
+
+
+def queues(session: Session) -> list[Queue]:
+    """All queues that there may be, paused or not."""
+    rows = session.execute(
+        select(Site.site_id, ProcessGroup.group_id, Site.name, ProcessGroup.name)
+        .select_from(Site)
+        .join(ProcessGroup, literal(True))
+        .order_by(Site.site_id, ProcessGroup.group_id)
+    )
+    return [Queue(*row) for row in rows]
+
+
+def _open_queues(session: Session) -> list[Queue]:
+    """Queues that are not paused. The groups are locked, so that a pause comes wholly before or wholly after."""
+    session.execute(_LOCK_GROUPS)
+    return [Queue(*row) for row in session.execute(_OPEN_QUEUES)]
+
+
+_LOCK_GROUPS = select(ProcessGroup.group_id).order_by(ProcessGroup.group_id).with_for_update(read=True)
+_OPEN_QUEUES = (
+    select(Site.site_id, ProcessGroup.group_id, Site.name, ProcessGroup.name)
+    .select_from(Site)
+    .join(ProcessGroup, literal(True))
+    .outerjoin(PausedGroup, and_(PausedGroup.site_id == Site.site_id, PausedGroup.group_id == ProcessGroup.group_id))
+    .where(PausedGroup.site_id.is_(None))
+    .order_by(Site.site_id, ProcessGroup.group_id)
+)
+QUEUED_BY_QUEUE = (
+    select(_process.c.site_id, _process.c.group_id, func.count())
+    .where(_process.c.status == QUEUED)
+    .group_by(_process.c.site_id, _process.c.group_id)
+)
+
+
+def ready_in_queue() -> Select[int, int]:
+    """The query of what may be sent now to one queue, locking as it goes.
 
     MySQL sorts a small table rather than walk the index, and then locks all of it; hence the hint.
     """
-    query = (
-        select(Process.pid)
+    return (
+        select(_process.c.pid, _process.c.attempt)
         .where(
-            Process.status == WAITING,
-            Process.pending == 0,
-            or_(Process.not_before.is_(None), Process.not_before <= utc_now()),
+            _process.c.status == WAITING,
+            _process.c.pending == 0,
+            _process.c.site_id == bindparam("queue_site"),
+            _process.c.group_id == bindparam("queue_group"),
+            or_(_process.c.not_before.is_(None), _process.c.not_before <= utc_now()),
         )
-        .order_by(Process.priority, Process.pid)
-        .limit(limit)
+        .order_by(_process.c.priority, _process.c.pid)
+        .limit(bindparam("room", type_=Integer))
         .with_for_update(skip_locked=True)
+        .with_hint(_process, f"FORCE INDEX ({READY_INDEX})", "mysql")
+        .with_hint(_process, f"FORCE INDEX ({READY_INDEX})", "mariadb")
     )
-    for dialect in ("mysql", "mariadb"):
-        query = query.with_hint(Process, f"FORCE INDEX ({READY_INDEX})", dialect)
-    return query
 
 
-def take_ready(session: Session, limit: int = CHUNK) -> list[Ready]:
-    """Mark up to ``limit`` ready processes as queued, by priority then PID; the caller commits and then sends them."""
-    pids = list(session.scalars(ready_pids(limit)))
-    for part in chunks(pids):
-        session.execute(update(Process).where(Process.pid.in_(part)).values(status=QUEUED, sent_at=None))
-    return [ready for part in chunks(pids) for ready in _addressed(session, part)]
+_READY = ready_in_queue()
+_SET_QUEUED = (
+    update(_process).where(_process.c.pid.in_(bindparam("pids", expanding=True))).values(status=QUEUED, sent_at=None)
+)
+_SET_SENT = (
+    update(_process)
+    .where(_process.c.pid.in_(bindparam("pids", expanding=True)), _process.c.status == QUEUED)
+    .values(sent_at=utc_now())
+)
+
+
+def take_ready(session: Session, window: int = CHUNK) -> list[Ready]:
+    """Mark ready processes as queued, by priority then PID; the caller commits and then sends them.
+
+    No queue holds more than ``window`` messages, so that what comes later with a better priority overtakes all
+    but those. Paused groups are left alone.
+    """
+    queued = {(site_id, group_id): count for site_id, group_id, count in session.execute(QUEUED_BY_QUEUE)}
+    taken: list[Ready] = []
+    for queue in _open_queues(session):
+        room = window - queued.get((queue.site_id, queue.group_id), 0)
+        if room <= 0:
+            continue
+        key = {"queue_site": queue.site_id, "queue_group": queue.group_id, "room": room}
+        rows = session.execute(_READY, key).all()
+        for part in chunks([pid for pid, _ in rows]):
+            session.execute(_SET_QUEUED, {"pids": part})
+        taken += [Ready(pid, attempt + 1, queue.site, queue.group) for pid, attempt in rows]
+    return taken
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What one step of the manager did: ends counted, processes to be sent, and messages that are out now."""
+
+    counted: int
+    ready: list[Ready]
+    queued: int
+
+
+def advance(session: Session, window: int) -> Advance:
+    """Count what has ended, with all that is skipped for it, and take what is ready then; one transaction."""
+    counted = 0
+    while counted < MOST_COUNTED and (more := propagate(session)):
+        counted += more
+    ready = take_ready(session, window)
+    queued = sum(count for _, _, count in session.execute(QUEUED_BY_QUEUE))
+    return Advance(counted, ready, queued)
 
 
 def _addressed(session: Session, pids: Sequence[int]) -> list[Ready]:
@@ -136,10 +240,8 @@ def _addressed(session: Session, pids: Sequence[int]) -> list[Ready]:
 
 def mark_sent(session: Session, pids: Sequence[int]) -> None:
     """Note that the broker has confirmed the messages of these processes."""
-    for part in chunks(pids):
-        session.execute(
-            update(Process).where(Process.pid.in_(part), Process.status == QUEUED).values(sent_at=utc_now())
-        )
+    for part in chunks(sorted(pids)):
+        session.execute(_SET_SENT, {"pids": part})
 
 
 def unsent(session: Session, limit: int = CHUNK) -> list[Ready]:

@@ -10,15 +10,16 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from services.broker.message import Message, dead_letter_queue
 from services.broker.protocol import Delivery
 from services.errors import TransientError
 
+Result = TypeVar("Result")
 POLL_FIRST_S = 0.001
 POLL_MOST_S = 0.02  # an idle process looks 50 times a second, for about 0.2 % of a core
 BUSY_TIMEOUT_S = 30.0
@@ -44,6 +45,7 @@ class LocalBroker:
         self._owners = path.with_name(path.name + ".owners")
         self._settled = threading.Event()  # there is room for another message: no need to sleep on
         self._subscribed: tuple[str, ...] = ()
+        self._heard: tuple[str, ...] = ()
         self._prefetch = 1
         self._reaped = 0.0
         try:
@@ -106,43 +108,58 @@ class LocalBroker:
                 [(queue, message.pid, message.attempt) for message in messages],
             )
 
-    def notify(self, queue: str, message: Message) -> None:
-        """Insert the event."""
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO message (queue, pid, attempt) VALUES (?, ?, ?)", (queue, message.pid, message.attempt)
-            )
-
     def subscribe(self, queues: Sequence[str], prefetch: int) -> None:
         """Receive from these queues."""
         self._subscribed, self._prefetch = tuple(queues), prefetch
 
     def receive(self, timeout_s: float) -> Delivery | None:
         """Look for a message, less and less often while there is none."""
+        return self._poll(timeout_s, self._take)
+
+    def listen(self, events: str) -> None:
+        """Hear this queue too."""
+        self._heard = (*self._heard, events)
+
+    def wait_for_events(self, timeout_s: float) -> int:
+        """Look for events, and take all that there are."""
+        return self._poll(timeout_s, self._take_events) or 0
+
+    def _poll(self, timeout_s: float, look: Callable[[], Result | None]) -> Result | None:
         deadline = time.monotonic() + timeout_s
         pause = POLL_FIRST_S
         while True:
             if time.monotonic() - self._reaped > REAP_INTERVAL_S:
                 self._reap()
-            delivery = self._take()
-            if delivery is not None or time.monotonic() >= deadline:
-                return delivery
+            found = look()
+            if found is not None or time.monotonic() >= deadline:
+                return found
             if self._settled.wait(min(pause, max(deadline - time.monotonic(), 0.0))):
                 self._settled.clear()
                 pause = POLL_FIRST_S
             else:
                 pause = min(pause * 1.5, POLL_MOST_S)
 
-    def _take(self) -> Delivery | None:
-        marks = ",".join("?" * len(self._subscribed))
-        where = f"queue IN ({marks}) AND owner IS NULL"
-        look = f"SELECT id, queue, pid, attempt FROM message WHERE {where} ORDER BY id LIMIT 1"  # noqa: S608
+    def _take_events(self) -> int | None:
+        where = f"queue IN ({','.join('?' * len(self._heard))})"
+        if not self._is_there(where, self._heard):
+            return None
+        with self._transaction() as connection:
+            return connection.execute(f"DELETE FROM message WHERE {where}", self._heard).rowcount or None  # noqa: S608
+
+    def _is_there(self, where: str, queues: tuple[str, ...]) -> bool:
+        """Whether there is a message, without taking the write lock."""
         with self._lock:
             try:
-                if self._connection.execute(look, self._subscribed).fetchone() is None:
-                    return None  # without taking the write lock
+                query = f"SELECT 1 FROM message WHERE {where} LIMIT 1"  # noqa: S608 - marks and fixed words only
+                return self._connection.execute(query, queues).fetchone() is not None
             except sqlite3.Error as error:
                 raise TransientError(f"local broker {self._path} failed: {error}") from error
+
+    def _take(self) -> Delivery | None:
+        where = f"queue IN ({','.join('?' * len(self._subscribed))}) AND owner IS NULL"
+        look = f"SELECT id, queue, pid, attempt FROM message WHERE {where} ORDER BY id LIMIT 1"  # noqa: S608
+        if not self._is_there(where, self._subscribed):
+            return None
         with self._transaction() as connection:
             held = connection.execute("SELECT COUNT(*) FROM message WHERE owner = ?", (self._owner,)).fetchone()[0]
             row = connection.execute(look, self._subscribed).fetchone() if held < self._prefetch else None
@@ -153,9 +170,12 @@ class LocalBroker:
             )
         return Delivery(row[1], Message(row[2], row[3]), row[0])
 
-    def settle(self, delivery: Delivery, *, accepted: bool = True) -> None:
-        """Delete the message, or move it to the dead-letter queue."""
+    def settle(self, delivery: Delivery, *, accepted: bool = True, tell: str | None = None) -> None:
+        """Delete the message, or move it to the dead-letter queue; the event in the same transaction."""
         with self._transaction() as connection:
+            if tell is not None:
+                told = (tell, delivery.message.pid, delivery.message.attempt)
+                connection.execute("INSERT INTO message (queue, pid, attempt) VALUES (?, ?, ?)", told)
             if accepted:
                 connection.execute("DELETE FROM message WHERE id = ? AND owner = ?", (delivery.tag, self._owner))
             else:

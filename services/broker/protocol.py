@@ -13,11 +13,12 @@ class Delivery:
 
     queue: str
     message: Message
-    tag: int  # the implementation's own
+    tag: int  # the implementation's own, on the connection
+    connection: object = None  # that it came by, where tags mean nothing on another
 
 
 class Broker(Protocol):
-    """One connection, used by one thread; only ``settle`` and ``notify`` may be called from others.
+    """One connection, used by one thread; only ``settle`` may be called from others.
 
     All raise ``TransientError`` when the broker cannot be reached; the caller connects again.
     """
@@ -31,19 +32,26 @@ class Broker(Protocol):
     def send(self, queue: str, messages: Sequence[Message]) -> None:
         """Send; returns when the broker has taken responsibility for every message."""
 
-    def notify(self, queue: str, message: Message) -> None:
-        """Send an event without waiting: one that is lost costs a sweep's delay, no more. Thread-safe."""
-
     def subscribe(self, queues: Sequence[str], prefetch: int) -> None:
         """Receive from these queues, at most ``prefetch`` unsettled messages at a time."""
 
     def receive(self, timeout_s: float) -> Delivery | None:
         """The next message, or None after ``timeout_s``; keeps the connection alive meanwhile."""
 
-    def settle(self, delivery: Delivery, *, accepted: bool = True) -> None:
+    def settle(self, delivery: Delivery, *, accepted: bool = True, tell: str | None = None) -> None:
         """Finish a delivery: it is done, or (not accepted) it goes to the dead-letter queue. Thread-safe.
 
-        A delivery of a connection that is gone is left alone: the broker has given it to somebody else.
+        ``tell`` names a queue of events that hears of it, without waiting: an event that is lost costs a sweep's
+        delay, no more. A delivery of a connection that is gone is left alone: the broker has given it to somebody else.
+        """
+
+    def listen(self, events: str) -> None:
+        """Hear a queue of events."""
+
+    def wait_for_events(self, timeout_s: float) -> int:
+        """Wait until something was told in the queues that are listened to; how many events (0: ``timeout_s`` is over).
+
+        They say only that there is something to look for, so that all that came together count as one.
         """
 
     def depth(self, queue: str) -> int:

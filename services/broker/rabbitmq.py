@@ -1,16 +1,15 @@
 """RabbitMQ by pika: quorum queues, publisher confirms, dead letters. Works from 3.10 (Debian's) to 4.x."""
 
-import time
-from collections import deque
+import threading
 from collections.abc import Callable, Sequence
-from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pika
-from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
+from services.broker.amqp import Answer, ConfirmingChannel, ServedChannel, ServedConnection
 from services.broker.message import Message, dead_letter_queue
 from services.broker.protocol import Delivery
 from services.errors import ConfigurationError, DataError, TransientError
@@ -29,7 +28,7 @@ log = get_logger("broker")
 
 
 class RabbitBroker:
-    """One AMQP connection with a channel for receiving and one for sending."""
+    """One AMQP connection with a channel for receiving, one for events and questions, and one for sending."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -43,22 +42,33 @@ class RabbitBroker:
         parameters.heartbeat = HEARTBEAT_S
         parameters.blocked_connection_timeout = BLOCKED_TIMEOUT_S
         parameters.socket_timeout = CONNECT_TIMEOUT_S
-        self._connection = self._guard(lambda: pika.BlockingConnection(parameters))
-        self._receiver: BlockingChannel = self._guard(self._connection.channel)
-        self._sender: BlockingChannel = self._guard(self._connection.channel)
-        self._guard(self._sender.confirm_delivery)
-        self._events: BlockingChannel = self._guard(self._connection.channel)
-        self._received: deque[Delivery] = deque()
+        self._received: SimpleQueue[Delivery | None] = SimpleQueue()  # None: something has changed
+        self._told = 0
+        self._news = threading.Condition()
+        self._connection = self._guard(lambda: ServedConnection(parameters, self._on_end))
+        self._receiver = self._guard(lambda: ServedChannel(self._connection))
+        self._events = self._guard(lambda: ServedChannel(self._connection))
+        self._sender: ConfirmingChannel | None = None
+
+    def _on_end(self) -> None:
+        self._received.put(None)
+        with self._news:
+            self._news.notify_all()
 
     def _guard(self, call: Callable[[], Result]) -> Result:
         """Run a call of pika; whatever ends a connection is a transient error that names the broker."""
         try:
             return call()
         except (AMQPError, OSError) as error:
-            reason = str(error) or NO_ANSWER.get(type(error).__name__, type(error).__name__)
-            raise TransientError(
-                f"{self._where} cannot be used: {reason}; is it running, are user and vhost right?"
-            ) from error
+            raise self._lost(error) from error
+
+    def _lost(self, error: BaseException) -> TransientError:
+        reason = str(error) or NO_ANSWER.get(type(error).__name__, type(error).__name__)
+        return TransientError(f"{self._where} cannot be used: {reason}; is it running, are user and vhost right?")
+
+    def _require(self) -> None:
+        if self._connection.end is not None:
+            raise self._lost(self._connection.end)
 
     def declare(self, queue: str) -> None:
         """Make the quorum queue and its dead-letter queue."""
@@ -77,44 +87,50 @@ class RabbitBroker:
         self._declare(queue, {"x-queue-type": "classic", "x-max-length": EVENTS_KEPT})
 
     def _declare(self, queue: str, arguments: dict[str, Any]) -> None:
+        def declare(channel: Any, answer: Answer) -> None:
+            channel.queue_declare(queue, durable=True, arguments=arguments, callback=answer)
+
         try:
-            self._sender.queue_declare(queue, durable=True, arguments=arguments)
+            self._events.ask(declare)
         except ChannelClosedByBroker as error:
             raise ConfigurationError(
                 f"queue {queue!r} exists on {self._where} with other properties ({error.reply_text}): "
                 "delete it there and start again; its work is sent again from the database"
             ) from error
         except (AMQPError, OSError) as error:
-            raise TransientError(f"{self._where} cannot be used: {error}") from error
+            raise self._lost(error) from error
 
     def send(self, queue: str, messages: Sequence[Message]) -> None:
-        """Publish persistent messages; each call of pika waits for the confirm."""
-        properties: Any = pika.BasicProperties(
-            delivery_mode=pika.DeliveryMode.Persistent, content_type="application/json"
-        )
-        for message in messages:
-            body = message.encode()
-            self._guard(partial(self._sender.basic_publish, "", queue, body, properties, mandatory=True))
-
-    def notify(self, queue: str, message: Message) -> None:
-        """Publish an event from any thread, by the thread that serves the connection."""
-
-        def publish() -> None:
-            if self._events.is_open:
-                self._events.basic_publish("", queue, message.encode())
-
-        self._later(publish)
+        """Publish persistent messages and wait for their confirms."""
+        bodies = [message.encode() for message in messages]
+        try:
+            if self._sender is None:
+                self._sender = ConfirmingChannel(self._connection)
+            self._sender.send(queue, bodies)
+        except (AMQPError, OSError) as error:
+            self._connection.close()  # what is still unconfirmed must not count for the next batch
+            raise TransientError(f"{self._where} did not take the messages for {queue!r}: {error}") from error
 
     def subscribe(self, queues: Sequence[str], prefetch: int) -> None:
         """Start consuming."""
-        self._guard(lambda: self._receiver.basic_qos(prefetch_count=prefetch, global_qos=False))
+
+        def set_prefetch(channel: Any, answer: Answer) -> None:
+            channel.basic_qos(prefetch_count=prefetch, global_qos=False, callback=answer)
+
+        self._guard(lambda: self._receiver.ask(set_prefetch))
         for queue in queues:
-            self._guard(partial(self._receiver.basic_consume, queue, self._on_message(queue)))
+            self._consume(self._receiver, queue, self._on_message(queue))
+
+    def _consume(self, channel: ServedChannel, queue: str, receive: Callable[..., None], **options: Any) -> None:
+        def consume(raw: Any, answer: Answer) -> None:
+            raw.basic_consume(queue, receive, callback=answer, **options)
+
+        self._guard(lambda: channel.ask(consume))
 
     def _on_message(self, queue: str) -> Callable[[Any, Any, Any, bytes], None]:
         def receive(channel: Any, method: Any, _properties: Any, body: bytes) -> None:
             try:
-                self._received.append(Delivery(queue, Message.decode(body), method.delivery_tag))
+                self._received.put(Delivery(queue, Message.decode(body), method.delivery_tag, self._connection))
             except DataError as error:
                 log.error("message refused", queue=queue, reason=str(error))
                 channel.basic_reject(method.delivery_tag, requeue=False)
@@ -122,45 +138,59 @@ class RabbitBroker:
         return receive
 
     def receive(self, timeout_s: float) -> Delivery | None:
-        """Serve the connection until a message is here."""
-        deadline = time.monotonic() + timeout_s
-        while not self._received:
-            # It also returns when it has run somebody's reply.
-            wait = max(deadline - time.monotonic(), 0.0)
-            self._guard(partial(self._connection.process_data_events, time_limit=wait))
-            if time.monotonic() >= deadline:
-                break
-        return self._received.popleft() if self._received else None
+        """Wait for a message."""
+        self._require()
+        try:
+            delivery = self._received.get(timeout=max(timeout_s, 0.0))
+        except Empty:
+            return None
+        if delivery is None:
+            self._require()
+        return delivery
 
-    def settle(self, delivery: Delivery, *, accepted: bool = True) -> None:
-        """Acknowledge or dead-letter, by the thread that serves the connection."""
+    def listen(self, events: str) -> None:
+        """Start consuming, without acknowledgements."""
+
+        def hear(*_message: Any) -> None:
+            with self._news:
+                self._told += 1
+                self._news.notify_all()
+
+        self._consume(self._events, events, hear, auto_ack=True)
+
+    def wait_for_events(self, timeout_s: float) -> int:
+        """Wait until something was told."""
+        with self._news:
+            self._news.wait_for(lambda: self._told or self._connection.end is not None, timeout_s)
+            told, self._told = self._told, 0
+        if not told:
+            self._require()
+        return told
+
+    def settle(self, delivery: Delivery, *, accepted: bool = True, tell: str | None = None) -> None:
+        """Tell, then acknowledge or dead-letter, by the thread that serves the connection."""
+        events, receiver = self._events.raw, self._receiver.raw
 
         def reply() -> None:
-            if not self._receiver.is_open:
+            if tell is not None and events.is_open:
+                events.basic_publish("", tell, delivery.message.encode())
+            if not receiver.is_open or delivery.connection is not self._connection:
                 return
             if accepted:
-                self._receiver.basic_ack(delivery.tag)
+                receiver.basic_ack(delivery.tag)
             else:
-                self._receiver.basic_reject(delivery.tag, requeue=False)
+                receiver.basic_reject(delivery.tag, requeue=False)
 
-        self._later(reply)
-
-    def _later(self, call: Callable[[], None]) -> None:
-        try:
-            self._connection.add_callback_threadsafe(call)
-        except AMQPError:
-            log.debug("connection is gone, reply dropped", broker=self._where)
+        self._connection.post(reply)
 
     def depth(self, queue: str) -> int:
         """Ready messages, as the broker counts them."""
-        declared = self._guard(lambda: self._sender.queue_declare(queue, passive=True))
-        return int(declared.method.message_count)
+
+        def look(channel: Any, answer: Answer) -> None:
+            channel.queue_declare(queue, passive=True, callback=answer)
+
+        return int(self._guard(lambda: self._events.ask(look)).method.message_count)
 
     def close(self) -> None:
         """Serve what is still to be sent, then close."""
-        try:
-            if self._connection.is_open:
-                self._connection.process_data_events(time_limit=0)
-                self._connection.close()
-        except (AMQPError, OSError):
-            log.debug("connection was already gone", broker=self._where)
+        self._connection.close()

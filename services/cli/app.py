@@ -6,10 +6,14 @@ from services.cli import (
     control,
     daemons,
     doctor,
+    gc,
+    graph,
     ingest,
     lightcurve,
+    logs,
     publish,
     report,
+    rerun,
     run,
     setup,
     simulate,
@@ -32,10 +36,16 @@ app.command("publish")(publish.publish)
 app.command("manager")(daemons.manager)
 app.command("consumer")(daemons.consumer)
 app.command("status")(status.status)
+app.command("graph")(graph.graph)
+app.command("logs")(logs.logs)
 app.command("retry")(control.retry)
+app.command("rerun")(rerun.rerun)
 app.command("cancel")(control.cancel)
+app.command("pause")(control.pause)
+app.command("resume")(control.resume)
 app.command("lightcurve")(lightcurve.lightcurve)
 app.command("report")(report.report)
+app.command("gc")(gc.gc)
 app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
 

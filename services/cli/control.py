@@ -1,42 +1,60 @@
-"""`tianyu retry` and `tianyu cancel`: what operators do to processes."""
+"""`tianyu retry`, `cancel`, `pause` and `resume`: what operators do to processes and queues."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from services.cli.console import friendly, out, start
+from services.cli.console import friendly, note, out, start
 from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from services.settings import Settings
+
 Pids = Annotated[list[int] | None, typer.Argument(help="PIDs.", metavar="PID...")]
+Group = Annotated[str, typer.Argument(help="Group of consumers, as cpu or memory.")]
+SiteName = Annotated[str | None, typer.Option("--site", help="Another site than the one of the settings.")]
+Result = TypeVar("Result")
+
+REASONS_SHOWN = 20
 
 
 @friendly
 def retry(
     pids: Pids = None,
-    failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
-    observation: Annotated[int | None, typer.Option(help="With --failed: of this observation alone.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All that failed, of each newest graph.")] = False,
+    cancelled: Annotated[
+        bool, typer.Option("--cancelled", help="All that was cancelled, of each newest graph.")
+    ] = False,
+    observation: Annotated[
+        int | None, typer.Option(help="With --failed or --cancelled: of this observation alone.")
+    ] = None,
 ) -> None:
-    """Send failed processes, and all that was skipped behind them, back to waiting. Safe while consumers run.
+    """Send failed or cancelled processes, and all that was skipped behind them, back to waiting.
+
+    Safe while consumers run. What requires a process without success that is not sent back itself is left as it is.
 
     Examples: `tianyu retry 1795238400000123456`, `tianyu retry --failed --observation 3`
     """
-    if bool(pids) == failed:
-        raise ConfigurationError("give either PIDs or --failed: `tianyu retry PID`, `tianyu retry --failed`")
+    if bool(pids) == (failed or cancelled):
+        raise ConfigurationError(
+            "give either PIDs, or --failed or --cancelled: `tianyu retry PID`, `tianyu retry --failed`"
+        )
     settings = start()
-    from schema.processes import FAILED
-    from schema.queries.operating import retry as retry_processes
+    from schema.processes import CANCELLED, FAILED
+    from schema.queries import operating
 
-    _change(
-        lambda session: retry_processes(
-            session, pids or _pids(session, [FAILED], observation), more_attempts=settings.max_attempts
-        ),
-        settings,
-        "sent back to waiting",
-    )
+    states = [state for state, asked in ((FAILED, failed), (CANCELLED, cancelled)) if asked]
+
+    def work(session: "Session") -> tuple[list[int], list[str]]:
+        asked = pids or operating.pids_in(session, states, observation)
+        changed = operating.retry(session, asked, more_attempts=settings.max_attempts)
+        left = _left(session, asked, changed)
+        return changed, [reason + _because(session, pid) for pid, reason in left]
+
+    _report(*_transact(settings, work), "sent back to waiting")
 
 
 @friendly
@@ -53,32 +71,97 @@ def cancel(
             "give either PIDs or --observation: `tianyu cancel PID`, `tianyu cancel --observation 3`"
         )
     settings = start()
-    from schema.processes import UNFINISHED
-    from schema.queries.operating import cancel as cancel_processes
+    from schema.queries import operating
 
-    _change(
-        lambda session: cancel_processes(session, pids or _pids(session, UNFINISHED, observation)),
-        settings,
-        "cancelled",
-    )
+    def work(session: "Session") -> tuple[list[int], list[str]]:
+        asked = pids or operating.unfinished_pids(session, observation or 0)
+        changed = operating.cancel(session, asked)
+        return changed, [reason for _, reason in _left(session, asked, changed)]
 
-
-def _pids(session: "Session", states: Any, observation: int | None) -> list[int]:
-    from sqlalchemy import select
-
-    from schema.processes import Process
-
-    query = select(Process.pid).where(Process.status.in_(states))
-    if observation is not None:
-        query = query.where(Process.observation_id == observation)
-    return list(session.scalars(query))
+    _report(*_transact(settings, work), "cancelled")
 
 
-def _change(work: "Callable[[Session], list[int]]", settings: Any, verb: str) -> None:
+@friendly
+def pause(group: Group, site: SiteName = None) -> None:
+    """Let no process of a group start until `tianyu resume`; what runs is finished.
+
+    Publishing, retrying and running again work as ever, and wait.
+
+    Examples: `tianyu pause gpu`, `tianyu pause memory --site north`
+    """
+    settings = start()
+    from schema.queries import operating
+
+    name = site or settings.site
+    began, back = _transact(settings, lambda session: operating.pause(session, *_queue(session, name, group)))
+    said = "is paused" if began else "was paused before"
+    out.print(f"group {group} of site {name} {said}; {back} queued processes went back to waiting")
+
+
+@friendly
+def resume(group: Group, site: SiteName = None) -> None:
+    """Let a paused group go on.
+
+    Examples: `tianyu resume gpu`
+    """
+    settings = start()
+    from schema.queries import operating
+
+    name = site or settings.site
+    was_paused = _transact(settings, lambda session: operating.resume(session, *_queue(session, name, group)))
+    out.print(f"group {group} of site {name} {'goes on' if was_paused else 'was not paused'}")
+
+
+def _transact(settings: "Settings", work: "Callable[[Session], Result]") -> Result:
     from schema import database
     from services.setup import open_database
 
-    changed = database.transact(database.session_factory(open_database(settings)), work)
+    return database.transact(database.session_factory(open_database(settings)), work)
+
+
+def _queue(session: "Session", site: str, group: str) -> tuple[int, int]:
+    """Ids of a site and a group that are registered."""
+    from sqlalchemy import select
+
+    from schema.processes import ProcessGroup, Site
+
+    sites = dict(session.execute(select(Site.name, Site.site_id)).all())
+    groups = dict(session.execute(select(ProcessGroup.name, ProcessGroup.group_id)).all())
+    for kind, name, known in (("site", site, sites), ("group", group, groups)):
+        if name not in known:
+            raise ConfigurationError(f"there is no {kind} {name!r}: known are {', '.join(sorted(known)) or 'none'}")
+    return sites[site], groups[group]
+
+
+def _left(session: "Session", asked: Sequence[int], changed: Sequence[int]) -> list[tuple[int, str]]:
+    """Processes that were asked for and are as they were, the first of them, and in which state.
+
+    Raises:
+        ConfigurationError: some do not exist; nothing is changed.
+    """
+    from schema.queries import operating
+
+    left = sorted(set(asked) - set(changed))
+    states = operating.lock(session, left)
+    if unknown := [str(pid) for pid in left if pid not in states]:
+        more = f" and {len(unknown) - REASONS_SHOWN} more" if len(unknown) > REASONS_SHOWN else ""
+        raise ConfigurationError(
+            f"there is no process {', '.join(unknown[:REASONS_SHOWN])}{more}: nothing was changed; "
+            "`tianyu status` names PIDs"
+        )
+    return [(pid, f"process {pid} is {states[pid]}") for pid in left[:REASONS_SHOWN]]
+
+
+def _because(session: "Session", pid: int) -> str:
+    from schema.queries import operating
+
+    required = operating.missing_requirement(session, pid)
+    return "" if required is None else f" and requires {required}, which did not succeed: retry that"
+
+
+def _report(changed: Sequence[int], left: Sequence[str], verb: str) -> None:
+    for line in left:
+        note(line)
     out.print(f"{len(changed)} processes {verb}")
     if not changed:
         raise typer.Exit(1)

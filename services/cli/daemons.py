@@ -1,15 +1,10 @@
 """`tianyu manager` and `tianyu consumer`: programs that run until they are stopped."""
 
-import os
-import threading
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from services.cli.console import friendly, on_stop, start
-
-PARENT_POLL_S = 1.0
 
 
 @friendly
@@ -39,7 +34,6 @@ def consumer(
         list[str] | None, typer.Option(help="Group to work for; may be repeated. Default: the setting default_group.")
     ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="Processes to run at a time.")] = 1,
-    parent: Annotated[int | None, typer.Option(hidden=True, help="Leave when this process is gone.")] = None,
 ) -> None:
     """Run processes of a group until stopped; SIGTERM finishes the current one and leaves.
 
@@ -56,14 +50,4 @@ def consumer(
     connect(settings.broker_url.get_secret_value(), settings.root).close()
     instance = Consumer(settings, group or [settings.default_group], concurrency)
     on_stop(instance.stop)
-    if parent is not None:
-        threading.Thread(target=_watch_parent, args=(parent, instance.stop), daemon=True).start()
     instance.run()
-
-
-def _watch_parent(parent: int, stop: Callable[[], None]) -> None:
-    """A run that was killed leaves no consumers behind."""
-    pause = threading.Event()
-    while os.getppid() == parent:
-        pause.wait(PARENT_POLL_S)
-    stop()

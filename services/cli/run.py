@@ -57,15 +57,16 @@ def run(
     log.configure(settings.log_format, "WARNING")
     began = time.monotonic()
     count = consumers or min(os.cpu_count() or 1, MOST_CONSUMERS)
-    with process_tree(settings, count) as (engine, look_after):
-        observations = _publish(settings, engine, _read(raw_dir))
-        _wait(settings, engine, look_after)
-    if not observations:
-        raise ConfigurationError(
-            f"no observation in {str(raw_dir)!r} could be published: see the messages above; "
-            "light frames are needed, calibration frames alone give no light curves"
-        )
-    made = [_finish(settings, engine, observation, place, plots) for observation in observations]
+    with process_tree(settings, count) as tree:
+        observations = _publish(settings, tree.engine, _read(raw_dir))
+        _wait(settings, tree.engine, tree.look_after)
+        tree.dismiss()  # they leave while the results are shown
+        if not observations:
+            raise ConfigurationError(
+                f"no observation in {str(raw_dir)!r} could be published: see the messages above; "
+                "light frames are needed, calibration frames alone give no light curves"
+            )
+        made = [_finish(settings, tree.engine, observation, place, plots) for observation in observations]
     out.print(f"database {settings.root / 'tianyu.db'}", soft_wrap=True)
     note(f"done in {time.monotonic() - began:.1f} s")
     if not all(made):

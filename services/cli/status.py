@@ -4,17 +4,16 @@ import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
 
 from services.cli.console import friendly, note, out, start
 
 if TYPE_CHECKING:
-    from services.status import ObservationStatus
+    from collections.abc import Callable
+
+    from services.status import Overview, Stuck
 
 POLL_S = 0.5
-FAILURES_SHOWN = 20
+STUCK_LOOK_S = 10.0  # between looks for what is stuck, while waiting
 
 
 @friendly
@@ -24,7 +23,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Live progress bars by step, until nothing can move.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """What was expected, what is done, what failed and why.
+    """What was expected, what is done, what failed and why, what is stuck and what to do, and who works on what.
 
     With --wait or --watch the exit code is 0 only if all light curves are there.
 
@@ -33,8 +32,9 @@ def status(
     settings = start()
     from schema import database
     from services.cli.bars import follow
+    from services.cli.overview import show
     from services.setup import open_database
-    from services.status import ObservationStatus, finished
+    from services.status import ObservationStatus, Overview, finished, overview
     from services.status import status as look_up
 
     reading = database.reading_factory(open_database(settings))
@@ -43,68 +43,50 @@ def status(
         with reading() as session:
             return look_up(session, observation_id)
 
+    def look_closer() -> Overview:
+        with reading() as session:
+            return overview(session, observation_id)
+
     def done() -> bool:
         with reading() as session:
             return finished(session, observation_id)
 
-    found = look()
+    found = look_closer()
+    pause = _Patience(look_closer)
     if watch:
-        follow(look, done, lambda: time.sleep(POLL_S))
+        follow(look, done, pause)
     while wait and not watch and not done():
-        time.sleep(POLL_S)
+        pause()
     if wait or watch:
-        found = look()
+        found = look_closer()
     if as_json:
-        out.print_json(data=[one.to_json() for one in found])
+        out.print_json(data=found.to_json())
     else:
-        _print(found)
-    published = [one for one in found if one.kind == "light" and one.graph_pid is not None]
+        show(found, one=observation_id is not None)
+    published = [one for one in found.observations if one.kind == "light" and one.graph_pid is not None]
     if (wait or watch) and not (published and all(one.light_curves for one in published)):
         raise typer.Exit(1)
 
 
-def _print(found: "list[ObservationStatus]") -> None:
-    if not found:
-        note("there are no observations yet: `tianyu ingest RAW_DIR` registers frames")
-        return
-    table = Table("id", "kind", "target", "filter", "night", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("frames", "rejected", "done"):
-        table.add_column(heading, justify="right")
-    table.add_column("state", no_wrap=True)
-    for one in found:
-        total = sum(command.total for command in one.commands)
-        progress = f"{one.count('succeeded')}/{total}" if total else ""
-        table.add_row(
-            str(one.observation_id),
-            one.kind,
-            Text(one.target),
-            Text(one.filter),
-            str(one.night),
-            str(one.frames),
-            str(one.frames_rejected),
-            progress,
-            _state(one),
-        )
-    out.print(table)
-    for one in found:
-        for run in one.running:
-            note(f"running: {run.command} {run.pid} (attempt {run.attempt}) by {run.worker} since {run.since} UTC")
-        for failure in one.failures[:FAILURES_SHOWN]:
-            out.print(Text(f"failed: {failure.command} {failure.pid} after attempt {failure.attempt}: {failure.error}"))
-        if len(one.failures) > FAILURES_SHOWN:
-            note(
-                f"… and {len(one.failures) - FAILURES_SHOWN} more failures of observation {one.observation_id} (--json)"
-            )
+class _Patience:
+    """Waits a moment at each call; says once what is stuck, lest somebody wait for what cannot come."""
 
+    def __init__(self, look: "Callable[[], Overview]") -> None:
+        self._look = look
+        self._next_look = time.monotonic()
+        self._before: set[tuple[str, str]] = set()
+        self._said: set[tuple[str, str]] = set()
 
-def _state(one: "ObservationStatus") -> Text:
-    if one.graph_pid is None:
-        return Text("not published", "dim")
-    if not one.finished:
-        counts = ((state, one.count(state)) for state in ("waiting", "queued", "running"))
-        return Text(", ".join(f"{count} {state}" for state, count in counts if count), "yellow")
-    if one.kind == "light":
-        return Text("light curves made", "green") if one.light_curves else Text("no light curves", "bold red")
-    return (
-        Text("done", "green") if not one.count("failed", "skipped", "cancelled") else Text("done, with failures", "red")
-    )
+    def __call__(self) -> None:
+        time.sleep(POLL_S)
+        if time.monotonic() >= self._next_look:
+            self.tell(self._look().stuck)
+            self._next_look = time.monotonic() + STUCK_LOOK_S
+
+    def tell(self, found: "tuple[Stuck, ...]") -> None:
+        """Say what was stuck at the last look too: much that is stuck for a moment is freed by the manager."""
+        now = {(one.why, one.remedy) for one in found}
+        for why, remedy in sorted((now & self._before) - self._said):
+            note(f"stuck: {why}; {remedy}")
+            self._said.add((why, remedy))
+        self._before = now

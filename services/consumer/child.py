@@ -3,10 +3,11 @@
 import multiprocessing
 import os
 import signal
+import time
 from multiprocessing.connection import Connection
 
 from schema.queries.life import Claim, Failure, Usage
-from services.consumer.report import Report, serve
+from services.consumer.report import READY, Report, serve
 from services.errors import TransientError
 from services.settings import Settings
 
@@ -28,7 +29,8 @@ class Child:
         self._settings = settings
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
-        self._ready = False
+        self.ready = False  # its imports are done
+        self._started = 0.0
 
     def start(self) -> None:
         """Start the process without waiting for it: its imports take about a second."""
@@ -38,39 +40,45 @@ class Child:
         process = SPAWN.Process(target=serve, args=(theirs, self._settings), name="tianyu-worker", daemon=True)
         process.start()
         theirs.close()
-        self._process, self._pipe, self._ready = process, ours, False
+        self._process, self._pipe, self.ready, self._started = process, ours, False, time.monotonic()
 
     def submit(self, claim: Claim) -> None:
-        """Hand over a claim.
+        """Hand over a claim; a process that is still starting takes it when it is ready.
 
         Raises:
-            TransientError: the process does not start.
+            TransientError: the process has died.
         """
         if self._process is None or not self._process.is_alive():
+            self.kill()
             self.start()
         assert self._pipe is not None
         try:
-            if not self._ready:
-                if not self._pipe.poll(START_TIMEOUT_S):
-                    raise TransientError(f"the worker process did not start within {START_TIMEOUT_S:.0f} s")
-                self._pipe.recv()
-                self._ready = True
             self._pipe.send(claim)
-        except (EOFError, OSError) as error:
-            failure = self._death()
-            raise TransientError(f"the worker process did not start: {failure.message}") from error
+        except OSError as error:
+            raise TransientError(f"the worker process did not start: {self._death().message}") from error
 
     def wait(self, timeout_s: float) -> Report | None:
         """The report of the running attempt, or None while it still works; a dead process is a transient failure."""
         assert self._pipe is not None
         try:
             if not self._pipe.poll(timeout_s):
-                return None
+                return self._late()
             report = self._pipe.recv()
+            if report == READY:
+                self.ready = True
+                return None
         except (EOFError, OSError):
-            return Report(Usage(seconds=0.0), self._death())
+            began = self.ready  # one that never began has nothing to do with the claim
+            return Report(Usage(seconds=0.0), self._death(), killed=began)
         assert isinstance(report, Report)
         return report
+
+    def _late(self) -> Report | None:
+        if self.ready or time.monotonic() - self._started < START_TIMEOUT_S:
+            return None
+        self.kill()
+        message = f"the worker process did not start within {START_TIMEOUT_S:.0f} s"
+        return Report(Usage(seconds=0.0), Failure("transient", message))
 
     def _death(self) -> Failure:
         assert self._process is not None
@@ -83,6 +91,13 @@ class Child:
             return Failure("transient", f"the worker process was ended by {name}{hint}")
         return Failure("transient", f"the worker process left with exit code {code}; its log has the reason")
 
+    @property
+    def pid(self) -> int:
+        """The operating system's number of the process."""
+        assert self._process is not None
+        assert self._process.pid is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End the process at once; the next claim starts another."""
         if self._process is not None:
@@ -90,4 +105,4 @@ class Child:
             self._process.join()
         if self._pipe is not None:
             self._pipe.close()
-        self._process, self._pipe, self._ready = None, None, False
+        self._process, self._pipe, self.ready = None, None, False

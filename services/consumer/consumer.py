@@ -4,16 +4,19 @@ import os
 import threading
 from collections.abc import Sequence
 
+from schema import database
+from schema.queries import services
 from services.broker import Broker, connect, work_queue
-from services.consumer.slot import HOST, Slot
+from services.consumer.slot import Slot
 from services.errors import TransientError
 from services.log import get_logger
+from services.presence import HOST, Announcer, introduce
 from services.settings import Settings
 
 log = get_logger("consumer")
 POLL_S = 0.1  # how long a stop may go unnoticed
 RECONNECT_S = 1.0
-RECONNECT_MOST_S = 30.0
+RECONNECT_MOST_S = 5.0
 
 
 class Consumer:
@@ -26,6 +29,12 @@ class Consumer:
         self._broker: Broker = self._connect()
         name = f"{HOST}:{os.getpid()}"
         self._slots = [Slot(f"{name}/{number}", settings, lambda: self._broker) for number in range(concurrency)]
+        self._announcer = Announcer(
+            database.session_factory(database.connect(settings.database_url.get_secret_value())),
+            introduce(services.CONSUMER, site=settings.site, groups=tuple(groups), slots=concurrency),
+            services.ACTIVE,
+            settings.lease_s,
+        )
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -41,9 +50,11 @@ class Consumer:
 
     def run(self) -> None:
         """Work until ``stop`` is called."""
+        self._announcer.start()
         try:
             self._serve()
         finally:
+            self._announcer.stop()
             # A worker takes no signal but SIGKILL: left behind it would be waited for without end.
             for slot in self._slots:
                 slot.end_worker()

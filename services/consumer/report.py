@@ -11,10 +11,14 @@ READY = "ready"  # the worker's first word
 
 @dataclass(frozen=True)
 class Report:
-    """What the worker tells the consumer at the end of an attempt; ``failure`` None means that it is committed."""
+    """What the worker tells the consumer at the end of an attempt; ``failure`` None means that it is committed.
+
+    ``killed``: the worker itself ended, and with it the attempt.
+    """
 
     usage: Usage
     failure: Failure | None = None
+    killed: bool = False
 
 
 def serve(connection: Connection, settings: Settings) -> None:

@@ -1,29 +1,30 @@
 """A slot: one thread of a consumer that takes one delivery at a time through claim, work and settling."""
 
 import random
-import socket
 import threading
+import time
 from collections.abc import Callable
-from importlib.metadata import version
 from queue import SimpleQueue
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from schema import database
+from schema.processes import FAILED, KILLED
 from schema.queries import life
 from schema.queries.life import Claim, Failure
 from services.broker import Broker, Delivery, event_queue
 from services.consumer.child import Child
+from services.consumer.limits import Limits, Watch
 from services.consumer.report import Report
 from services.errors import TransientError
 from services.log import get_logger
+from services.presence import HOST, VERSION
 from services.settings import Settings
 
 Result = TypeVar("Result")
 log = get_logger("consumer")
-HOST = socket.gethostname()
-VERSION = version("tianyu")
 DATABASE_RETRY_S = 1.0
 RENEWALS_A_LEASE = 3
 
@@ -43,7 +44,7 @@ class Slot(threading.Thread):
         self._inbox: SimpleQueue[Delivery | None] = SimpleQueue()
         self._settings = settings
         self._broker = broker  # asked each time: the main thread may have connected anew
-        self._sessions = database.session_factory(database.connect(settings.database_url.get_secret_value()))
+        self._sessions = database.KeptConnection(database.connect(settings.database_url.get_secret_value()))
         self._child = Child(settings)
         self._child.start()
         self._leaving = threading.Event()
@@ -72,10 +73,11 @@ class Slot(threading.Thread):
     def _handle(self, delivery: Delivery) -> None:
         message = delivery.message
         claim = self._persist(lambda: self._claim(message.pid, message.attempt))
-        if claim is not None:
-            self._process(claim)
-            self._tell_manager(delivery)
-        self._settle(delivery)
+        if claim is None:
+            self._settle(delivery)
+            return
+        self._process(claim)
+        self._settle(delivery, tell=event_queue(self._settings.site))
 
     def _claim(self, pid: int, attempt: int) -> Claim | None:
         return database.transact(
@@ -102,38 +104,67 @@ class Slot(threading.Thread):
 
     def _await(self, claim: Claim) -> Report | None:
         """Renew the lease while the child works; None when the lease was lost and the child ended for it."""
+        watch = Watch(Limits.of(self._settings, claim.command))
+        renewal_s = self._settings.lease_s / RENEWALS_A_LEASE
+        renew_at = time.monotonic() + renewal_s
         while True:
-            report = self._child.wait(self._settings.lease_s / RENEWALS_A_LEASE)
+            report = self._child.wait(watch.next_look_s(max(renew_at - time.monotonic(), 0.0)))
             if report is not None:
                 return report
-            try:
-                held = database.transact(
-                    self._sessions,
-                    lambda session: life.renew(session, claim.pid, claim.attempt, self._settings.lease_s),
-                )
-            except DBAPIError as error:
-                log.warning("lease not renewed, database away", pid=claim.pid, reason=str(error.orig))
+            if not self._child.ready:
+                watch.restart()
+            excess = watch.exceeded(self._child.pid)
+            if excess is not None:
+                return self._end_attempt(claim, excess)
+            if time.monotonic() < renew_at:
                 continue
-            if not held:
+            renew_at = time.monotonic() + renewal_s
+            if not self._renew(claim):
                 # The child may have committed in this very moment: then its report is there.
                 report = self._child.wait(0.5)
                 if report is None:
                     self._child.kill()
                 return report
 
-    def _record_failure(self, claim: Claim, report: Report) -> None:
-        failure = report.failure
-        assert failure is not None
-        again = failure.error_class == TransientError.error_class and claim.attempt < claim.max_attempts
-        delay = backoff(self._settings, claim.attempt) if again else None
-        self._persist(
-            lambda: database.transact(
+    def _renew(self, claim: Claim) -> bool:
+        """False when the lease was lost; a database that is away will tell later."""
+        try:
+            return database.transact(
                 self._sessions,
-                lambda session: life.fail(
-                    session, claim.pid, claim.attempt, failure, retry_in_s=delay, usage=report.usage
-                ),
+                lambda session: life.renew(session, claim.pid, claim.attempt, self._settings.lease_s),
             )
-        )
+        except DBAPIError as error:
+            log.warning("lease not renewed, database away", pid=claim.pid, reason=str(error.orig))
+            return True
+
+    def _end_attempt(self, claim: Claim, excess: str) -> Report:
+        self._child.kill()
+        self._child.start()  # the next claim should not wait for its imports
+        reason = f"process {claim.pid} ({claim.command}) was ended: {excess}"
+        return Report(life.Usage(seconds=0.0), Failure("transient", reason), killed=True)
+
+    def _record_failure(self, claim: Claim, report: Report) -> None:
+        """Note the end of the attempt; a process that ended its worker time and again is not tried any more."""
+        assert report.failure is not None
+        failure = report.failure
+
+        def record(session: Session) -> bool:
+            verdict = failure
+            deaths = life.worker_deaths(session, claim.pid) if report.killed else []
+            if report.killed and len(deaths) + 1 >= self._settings.poison_attempts:
+                verdict = _poison(claim, [*deaths, f"attempt {claim.attempt}: {failure.message}"])
+            again = verdict.error_class == TransientError.error_class and claim.attempt < claim.max_attempts
+            return life.fail(
+                session,
+                claim.pid,
+                claim.attempt,
+                verdict,
+                retry_in_s=backoff(self._settings, claim.attempt) if again else None,
+                usage=report.usage,
+                outcome=KILLED if report.killed else FAILED,
+            )
+
+        self._persist(lambda: database.transact(self._sessions, record))
 
     def _persist(self, work: Callable[[], Result]) -> Result | None:
         """Try until the database answers; a slot without its database has nothing better to do."""
@@ -145,15 +176,17 @@ class Slot(threading.Thread):
                 if self._leaving.wait(DATABASE_RETRY_S):
                     return None
 
-    def _tell_manager(self, delivery: Delivery) -> None:
+    def _settle(self, delivery: Delivery, tell: str | None = None) -> None:
         try:
-            self._broker().notify(event_queue(self._settings.site), delivery.message)
+            self._broker().settle(delivery, tell=tell)
         except TransientError as error:
-            log.debug("event lost, the manager's sweep will find it", reason=str(error))
-
-    def _settle(self, delivery: Delivery) -> None:
-        try:
-            self._broker().settle(delivery)
-        except TransientError as error:
-            # It will be delivered again, and the claim will drop it.
+            # It will be delivered again, and the claim will drop it; the manager's sweep finds what has ended.
             log.debug("not settled", pid=delivery.message.pid, reason=str(error))
+
+
+def _poison(claim: Claim, deaths: list[str]) -> Failure:
+    message = (
+        f"process {claim.pid} ({claim.command}) ended its worker {len(deaths)} times and is not tried again "
+        f"({'; '.join(deaths)}); look at `tianyu logs {claim.pid}`, mend the cause, then `tianyu retry {claim.pid}`"
+    )
+    return Failure("poison", message)

@@ -1,35 +1,42 @@
 """What an attempt costs: wall and CPU time, peak memory, bytes read and written, as the kernel counts them."""
 
+import os
 import resource
 import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 
 from schema.queries.life import Usage
 
-SELF = Path("/proc/self")
+RESET_PEAK = b"5"  # written to clear_refs it lets the kernel count the memory's peak anew
+COUNTERS_BYTES = 8192  # longer than the kernel's texts
 
 
-def _peak_rss() -> int | None:
-    """Peak resident bytes since the last reset; the whole life's peak where the platform cannot reset it."""
+@cache
+def _open(name: str, flags: int = os.O_RDONLY) -> int:
+    """A file of /proc/self, kept open: opening costs more than reading."""
+    return os.open(f"/proc/self/{name}", flags | os.O_CLOEXEC)
+
+
+def _number(name: str, label: bytes) -> int | None:
+    """The number behind a label in a file of /proc/self; None where the platform has no such file."""
     try:
-        for line in (SELF / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+        text = os.pread(_open(name), COUNTERS_BYTES, 0)
     except OSError:
-        pass
+        return None
+    _, found, rest = text.partition(label)
+    return int(rest.split(maxsplit=1)[0]) if found else None
+
+
+def _peak_rss() -> int:
+    """Peak resident bytes since the last reset; the whole life's peak where the platform cannot reset it."""
+    kilobytes = _number("status", b"VmHWM:")
+    if kilobytes is not None:
+        return kilobytes * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _io_bytes() -> tuple[int | None, int | None]:
-    try:
-        counters = dict(line.split(": ") for line in (SELF / "io").read_text().splitlines())
-    except OSError:
-        return None, None
-    return int(counters["rchar"]), int(counters["wchar"])
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,12 @@ class Meter:
     def start(cls) -> "Meter":
         """Read the counters, and let the kernel count the memory's peak anew."""
         with suppress(OSError):
-            (SELF / "clear_refs").write_text("5")
-        return cls(time.monotonic(), time.process_time(), *_io_bytes())
+            os.write(_open("clear_refs", os.O_WRONLY), RESET_PEAK)
+        return cls(time.monotonic(), time.process_time(), _number("io", b"rchar:"), _number("io", b"wchar:"))
 
     def stop(self) -> Usage:
         """The cost since ``start``."""
-        read, written = _io_bytes()
+        read, written = _number("io", b"rchar:"), _number("io", b"wchar:")
         return Usage(
             seconds=time.monotonic() - self.wall,
             cpu_seconds=time.process_time() - self.cpu,

@@ -6,6 +6,7 @@ Outputs and status are committed together here, guarded by the attempt.
 
 import signal
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from sqlalchemy.exc import DBAPIError
@@ -13,14 +14,14 @@ from sqlalchemy.orm import Session
 
 from schema import database
 from schema.queries import life
-from schema.queries.life import Claim, Failure
+from schema.queries.life import Claim, Failure, Usage
 from services import log
 from services.consumer.report import READY, Report
 from services.consumer.usage import Meter
 from services.errors import ConfigurationError, TianyuError, TransientError
 from services.image_store import open_store
 from services.settings import Settings
-from services.steps import STEPS
+from services.steps import STEPS, preload
 from services.steps.base import Context
 
 
@@ -33,7 +34,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         engine = database.connect(settings.database_url.get_secret_value())
-        self._sessions = database.session_factory(engine)
+        self._writing = database.KeptConnection(engine)
         self._reading = database.reading_factory(engine)
         self._images = open_store(settings.root)
         self._settings = settings
@@ -42,12 +43,11 @@ class Worker:
         """Run one attempt to its end; never raises what a step raises."""
         meter = Meter.start()
         try:
-            self._attempt(claim, meter)
+            return Report(self._attempt(claim, meter))
         except Exception as error:  # the boundary of a step: whatever it was is classified, and keeps its traceback
             return Report(meter.stop(), Failure(_error_class(error), _message(claim, error), traceback.format_exc()))
-        return Report(meter.stop())
 
-    def _attempt(self, claim: Claim, meter: Meter) -> None:
+    def _attempt(self, claim: Claim, meter: Meter) -> Usage:
         step = STEPS.get(claim.command)
         if step is None:
             raise ConfigurationError(
@@ -57,12 +57,14 @@ class Worker:
         context = Context(claim.pid, claim.graph_pid, claim.observation_id, self._reading, self._images, self._settings)
         outputs = step.start(context, claim.parameters)
 
-        def finish(session: Session) -> None:
-            if not life.succeed(session, claim.pid, claim.attempt, meter.stop()):
+        def finish(session: Session) -> Usage:
+            usage = meter.stop()
+            if not life.succeed(session, claim.pid, claim.attempt, usage):
                 raise LostLeaseError(f"process {claim.pid} is no longer held by attempt {claim.attempt}")
             outputs(session)
+            return usage
 
-        database.transact(self._sessions, finish)
+        return database.transact(self._writing, finish)
 
 
 def _error_class(error: Exception) -> str:
@@ -88,14 +90,9 @@ def serve(connection: Connection, settings: Settings) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     log.configure(settings.log_format, settings.log_level)
     worker = Worker(settings)
-    connection.send(READY)
-    while True:
-        try:
-            claim = connection.recv()
-        except EOFError:
-            return
-        report = worker.run(claim)
-        try:
-            connection.send(report)
-        except BrokenPipeError:
-            return  # the consumer is gone; what was committed stays, and the manager frees the rest
+    preload()
+    # What was committed stays, and the manager frees the rest, when the consumer is gone.
+    with suppress(EOFError, OSError):
+        connection.send(READY)
+        while True:
+            connection.send(worker.run(connection.recv()))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from astropy.io import fits
-from astropy.time import Time
 
 from services.ingest import cards
 from services.ingest.dates import DAY_S, Stamp, TimeOfDay, parse_stamp, parse_time
@@ -170,6 +169,8 @@ def _to_utc(header: fits.Header, jd: float) -> float:
     scale = SCALES.get(written)
     if scale is None:
         return jd
+    from astropy.time import Time  # a tenth of a second, for the few headers that are not in UTC
+
     shift = GPS_TO_TAI_S / DAY_S if written == "GPS" else 0.0
     return float(Time(jd, shift, format="jd", scale=scale).utc.jd)
 

@@ -5,27 +5,30 @@ events did not tell.
 import threading
 import time
 from collections import defaultdict
+from functools import partial
 
-from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from schema import database
-from schema.processes import ProcessGroup, Site
-from schema.queries import life, scheduling
+from schema.database import Sessions
+from schema.queries import life, scheduling, services
 from schema.queries.life import Failure
-from schema.queries.scheduling import Ready
+from schema.queries.scheduling import Advance, Ready
 from services.broker import Broker, Message, connect, event_queue, work_queue
 from services.errors import TransientError
 from services.log import get_logger
 from services.manager.leadership import leadership
+from services.presence import Announcer, introduce
 from services.settings import Settings
 
 log = get_logger("manager")
 RECONNECT_S = 1.0
 STANDBY_POLL_S = 1.0
 POLL_S = 0.1  # how long a stop may go unnoticed
-EVENTS_AT_ONCE = 1000
+# While consumers have work before them the manager need not answer each end by itself: it costs as much as ten.
+PLENTY = 16  # messages that are out
+PLENTY_PAUSE_S = 0.05
 
 
 class Manager:
@@ -33,12 +36,16 @@ class Manager:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._engine = database.connect(settings.database_url.get_secret_value())
-        self._sessions = database.session_factory(self._engine)
-        self._leadership = leadership(self._engine)
+        engine = database.connect(settings.database_url.get_secret_value())
+        self._leadership = leadership(engine)
+        self._announcer = Announcer(
+            database.session_factory(engine), introduce(services.MANAGER), services.STANDBY, settings.lease_s
+        )
         self._broker: Broker | None = None
+        self._declared: set[str] = set()
+        self._queues: list[tuple[str, str]] = []  # site and group
+        self._short: set[tuple[str, str]] = set()  # queues that lacked messages in the last sweep
         self._stop = threading.Event()
-        self._next_sweep = 0.0
 
     def stop(self) -> None:
         """Leave after the current cycle; safe in a signal handler and from other threads."""
@@ -46,21 +53,25 @@ class Manager:
 
     def run(self) -> None:
         """Work until ``stop`` is called; a database or broker that goes away is waited for."""
+        self._announcer.start()
         while not self._stop.is_set():
             try:
-                if not self._leadership.hold():
+                sessions = self._leadership.acquire()
+                if sessions is None:
                     self._stop.wait(STANDBY_POLL_S)
                     continue
-                self._work()
+                self._lead(sessions)
             except (TransientError, DBAPIError) as error:
                 reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
                 log.warning("interrupted, going on in a moment", reason=reason)
                 self._disconnect()
                 self._stop.wait(RECONNECT_S)
         self._disconnect()
+        self._announcer.stop()
         log.info("manager stopped")
 
     def _disconnect(self) -> None:
+        self._announcer.set_state(services.STANDBY)
         if self._broker is not None:
             self._broker.close()
             self._broker = None
@@ -69,64 +80,62 @@ class Manager:
         except DBAPIError as error:
             log.debug("lock was gone with its connection", reason=str(error.orig))
 
-    def _work(self) -> None:
-        self._broker = broker = self._connect()
+    def _lead(self, sessions: Sessions) -> None:
+        self._broker = broker = connect(self._settings.broker_url.get_secret_value(), self._settings.root)
+        self._declared = set()
         log.info("manager active")
-        self._next_sweep = 0.0
+        self._announcer.set_state(services.ACTIVE)
+        next_sweep = 0.0
         while not self._stop.is_set():
-            if time.monotonic() >= self._next_sweep:
-                if not self._leadership.hold():
+            if time.monotonic() >= next_sweep:
+                if not self._leadership.held():
                     raise TransientError("another manager is active")
-                self._sweep(broker)
-                self._next_sweep = time.monotonic() + self._settings.sweep_s
-            self._advance(broker)
-            self._wait_for_events(broker)
+                self._declare(sessions, broker)
+                self._sweep(sessions, broker)
+                next_sweep = time.monotonic() + self._settings.sweep_s
+            state = self._advance(sessions, broker)
+            if state.queued > PLENTY:
+                self._stop.wait(PLENTY_PAUSE_S)
+            broker.wait_for_events(min(max(next_sweep - time.monotonic(), 0.0), POLL_S))
 
-    def _connect(self) -> Broker:
-        broker = connect(self._settings.broker_url.get_secret_value(), self._settings.root)
-        with self._sessions.begin() as session:
-            sites = session.scalars(select(Site.name)).all()
-            groups = session.scalars(select(ProcessGroup.name)).all()
-        for site in sites:
-            broker.declare_events(event_queue(site))
-            for group in groups:
-                broker.declare(work_queue(site, group))
-        broker.subscribe([event_queue(site) for site in sites], EVENTS_AT_ONCE)
-        return broker
+    def _declare(self, sessions: Sessions, broker: Broker) -> None:
+        """Make the queues of all sites and groups, those registered since the last look included."""
+        with sessions.begin() as session:
+            queues = scheduling.queues(session)
+        self._queues = [(queue.site, queue.group) for queue in queues]
+        for queue in queues:
+            work, events = work_queue(queue.site, queue.group), event_queue(queue.site)
+            if events not in self._declared:
+                broker.declare_events(events)
+                broker.listen(events)
+                self._declared.add(events)
+            if work not in self._declared:
+                broker.declare(work)
+                self._declared.add(work)
 
-    def _wait_for_events(self, broker: Broker) -> None:
-        """Sleep until a process ends or a sweep is due; events say only that there is something to count."""
-        wait = min(max(self._next_sweep - time.monotonic(), 0.0), POLL_S)
-        delivery = broker.receive(wait)
-        for _ in range(EVENTS_AT_ONCE):
-            if delivery is None:
-                return
-            broker.settle(delivery)
-            delivery = broker.receive(0.0)
+    def _advance(self, sessions: Sessions, broker: Broker) -> Advance:
+        """Count what has ended, then send what is ready."""
+        state = database.transact(sessions, lambda s: scheduling.advance(s, self._settings.queue_window))
+        self._send(sessions, broker, state.ready)
+        return state
 
-    def _advance(self, broker: Broker) -> None:
-        """Count what has ended until nothing more follows from it, then send what is ready."""
-        while database.transact(self._sessions, scheduling.propagate):
-            pass
-        while ready := database.transact(self._sessions, scheduling.take_ready):
-            self._send(broker, ready)
-
-    def _send(self, broker: Broker, ready: list[Ready]) -> None:
+    def _send(self, sessions: Sessions, broker: Broker, ready: list[Ready]) -> None:
         by_queue: dict[str, list[Ready]] = defaultdict(list)
         for item in ready:
             by_queue[work_queue(item.site, item.group)].append(item)
         for queue, items in by_queue.items():
             broker.send(queue, [Message(item.pid, item.attempt) for item in items])
             pids = [item.pid for item in items]
-            database.transact(self._sessions, lambda session, pids=pids: scheduling.mark_sent(session, pids))  # type: ignore[misc]
+            database.transact(sessions, partial(scheduling.mark_sent, pids=pids))
 
-    def _sweep(self, broker: Broker) -> None:
+    def _sweep(self, sessions: Sessions, broker: Broker) -> None:
         """What events cannot tell: workers that died, messages that were never sent or were lost."""
-        database.transact(self._sessions, self._free_expired)
-        database.transact(self._sessions, lambda session: self._find_lost_messages(session, broker))
-        while unsent := database.transact(self._sessions, scheduling.unsent):
+        database.transact(sessions, self._free_expired)
+        self._find_lost_messages(sessions, broker)
+        database.transact(sessions, services.forget_silent)
+        while unsent := database.transact(sessions, scheduling.unsent):
             log.warning("sending again what was queued without a confirmed message", processes=len(unsent))
-            self._send(broker, unsent)
+            self._send(sessions, broker, unsent)
 
     def _free_expired(self, session: Session) -> None:
         for pid, attempt, worker, max_attempts in life.expired_leases(session):
@@ -145,9 +154,17 @@ class Manager:
             if freed:
                 log.warning("lease expired", pid=pid, attempt=attempt, worker=worker, again=again)
 
-    def _find_lost_messages(self, session: Session, broker: Broker) -> None:
+    def _find_lost_messages(self, sessions: Sessions, broker: Broker) -> None:
+        """Compare what should be in the queues with what is; a shortage counts when the next sweep finds it too.
+
+        The broker is asked first: what consumers take meanwhile is then missing on the side of the database. What is
+        delivered and not yet claimed is missing at the broker, but not for long.
+        """
         seconds = self._settings.resend_after_s
-        for (site, group), unclaimed in scheduling.queued_since(session, seconds).items():
-            if broker.depth(work_queue(site, group)) < unclaimed:
-                log.warning("messages lost by the broker", site=site, group=group, processes=unclaimed)
-                scheduling.forget_sent(session, site, group, seconds)
+        depths = {queue: broker.depth(work_queue(*queue)) for queue in self._queues}
+        unclaimed = database.transact(sessions, lambda session: scheduling.queued_since(session, seconds))
+        short = {queue for queue, count in unclaimed.items() if depths.get(queue, count) < count}
+        for site, group in sorted(short & self._short):
+            log.warning("messages lost by the broker", site=site, group=group, processes=unclaimed[site, group])
+            database.transact(sessions, partial(scheduling.forget_sent, site=site, group=group, seconds=seconds))
+        self._short = short - self._short

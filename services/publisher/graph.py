@@ -36,18 +36,22 @@ class Masters:
 
 @dataclass
 class Graph:
-    """Processes of one observation while they are put together; the first one's PID names the graph."""
+    """Processes of one observation while they are put together; the first one's PID names the graph.
+
+    With ``grown``, the PID of a graph that was published before, they are added to that one.
+    """
 
     observation_id: int
     settings: Settings
     priority: int = 0
     pids: Iterator[int] = field(default_factory=new_pids)
     processes: list[NewProcess] = field(default_factory=list)
+    grown: int | None = None
 
     @property
     def graph_pid(self) -> int:
-        """PID of the first process."""
-        return self.processes[0].pid
+        """PID that names the graph."""
+        return self.grown or self.processes[0].pid
 
     def add(
         self, step: AnyStep, parameters: Parameters, *, required: Sequence[int] = (), optional: Sequence[int] = ()
@@ -57,7 +61,7 @@ class Graph:
         self.processes.append(
             NewProcess(
                 pid=pid,
-                graph_pid=self.processes[0].pid if self.processes else pid,
+                graph_pid=self.graph_pid if self.grown or self.processes else pid,
                 command=step.command,
                 parameters=parameters.model_dump_json(exclude_defaults=True),
                 group=self.settings.group_of(step.command),
@@ -112,8 +116,38 @@ def add_flat(graph: Graph, frames: Sequence[int], masters: Masters) -> int:
     return graph.add(COMBINE_FLAT, CombineFlatParameters(flats=tuple(flats)), optional=flats)
 
 
-def add_light_curves(graph: Graph, frames: Sequence[int], masters: Masters) -> None:
-    """Add everything from `calibrate` to `analyze`.
+def add_template(graph: Graph, calibrated: Sequence[int], selected: int) -> int:
+    """Add the tree of `stack`; returns the PID of the one that makes the template."""
+
+    def node(children: tuple[int, ...], is_leaf: bool, is_root: bool) -> int:
+        parameters = StackParameters(parents=children, leaf=is_leaf, root=is_root)
+        return graph.add(STACK, parameters, required=(selected,), optional=children)
+
+    return graph.add_tree(calibrated, node)
+
+
+def add_calibrations(graph: Graph, detected: int, extracted: Sequence[int]) -> None:
+    """Add `calibrate_relative` and `analyze` by each method; the views show the first."""
+    for number, method in enumerate(graph.settings.relative_methods):
+        default = number == 0
+        calibration = graph.add(
+            CALIBRATE_RELATIVE,
+            CalibrateRelativeParameters(method=method, default=default),
+            required=(detected,),
+            optional=extracted,
+        )
+        add_analysis(graph, calibration, default)
+
+
+def add_analysis(graph: Graph, calibration: int, default: bool) -> None:
+    """Add `analyze` of one relative calibration."""
+    graph.add(ANALYZE, AnalyzeParameters(calibration=calibration, default=default), required=(calibration,))
+
+
+def add_light_curves(
+    graph: Graph, frames: Sequence[int], masters: Masters, stack: Callable[[Graph, list[int], int], int] = add_template
+) -> None:
+    """Add everything from `calibrate` to `analyze`; ``stack`` adds what makes the template and returns its PID.
 
     Masters are optional: a night whose flats are all unusable still gives light curves, and says so.
     """
@@ -131,12 +165,7 @@ def add_light_curves(graph: Graph, frames: Sequence[int], masters: Masters) -> N
         for pid in calibrated
     ]
     selected = graph.add(SELECT, SelectParameters(), optional=aligned)
-
-    def node(children: tuple[int, ...], is_leaf: bool, is_root: bool) -> int:
-        parameters = StackParameters(parents=children, leaf=is_leaf, root=is_root)
-        return graph.add(STACK, parameters, required=(selected,), optional=children)
-
-    template = graph.add_tree(calibrated, node)
+    template = stack(graph, calibrated, selected)
     detected = graph.add(DETECT, DetectParameters(template=template), required=(template,))
     extracted = [
         graph.add(
@@ -144,15 +173,7 @@ def add_light_curves(graph: Graph, frames: Sequence[int], masters: Masters) -> N
         )
         for image, alignment in zip(calibrated, aligned, strict=True)
     ]
-    for number, method in enumerate(graph.settings.relative_methods):
-        default = number == 0
-        calibration = graph.add(
-            CALIBRATE_RELATIVE,
-            CalibrateRelativeParameters(method=method, default=default),
-            required=(detected,),
-            optional=extracted,
-        )
-        graph.add(ANALYZE, AnalyzeParameters(calibration=calibration, default=default), required=(calibration,))
+    add_calibrations(graph, detected, extracted)
 
 
 STACK_MASTER = {"bias": STACK_BIAS, "dark": STACK_DARK}

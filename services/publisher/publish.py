@@ -7,19 +7,20 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from schema.images import MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image
 from schema.observing import BIAS, DARK, FLAT, LIGHT, Observation, Target
-from schema.processes import Process
+from schema.processes import CANCELLED, FAILED, SKIPPED, Process
 from schema.queries import images, publishing
 from schema.queries.publishing import NewProcess
 from services.errors import ConfigurationError
-from services.log import get_logger
 from services.publisher.graph import STACK_MASTER, Graph, Masters, add_flat, add_light_curves, add_master
 from services.publisher.masters import nearest
 from services.settings import Settings
 from services.steps.flats import COMBINE_FLAT
 
-log = get_logger("publisher")
+UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
 MASTER_COMMAND = {BIAS: STACK_MASTER[BIAS].command, DARK: STACK_MASTER[DARK].command, FLAT: COMBINE_FLAT.command}
+MASTER_IMAGE = {BIAS: MASTER_BIAS, DARK: MASTER_DARK, FLAT: MASTER_FLAT}
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Publisher:
             ConfigurationError: there is no such observation, it has no usable frames, or it was published before.
         """
         publication = Publication(observation_id)
-        observation = self._observation(observation_id)
+        observation = self.observation(observation_id)
         if observation.graph_pid is not None and not again:
             created = self._session.scalar(select(Process.created_at).where(Process.pid == observation.graph_pid))
             raise ConfigurationError(
@@ -60,18 +61,31 @@ class Publisher:
                 "UTC: `tianyu status` shows it; `tianyu publish --again` makes a new graph on purpose"
             )
         publication.graph_pid = self._publish_one(observation, publication)
+        self.insert(publication)
+        return publication
+
+    def insert(self, publication: Publication) -> None:
+        """Insert the processes that were put together.
+
+        Raises:
+            ConfigurationError: the site or a group is not registered, or another publisher took the same PIDs.
+        """
         try:
             publishing.publish(self._session, publication.processes, site=self._settings.site)
         except LookupError as error:
             raise ConfigurationError(str(error)) from error
         except IntegrityError as error:
             raise ConfigurationError(
-                f"observation {observation_id}: its PIDs collide with those of another publisher; publish it again"
+                f"observation {publication.observation_id}: its PIDs collide with those of another publisher; "
+                "publish it again"
             ) from error
-        return publication
 
-    def _observation(self, observation_id: int) -> Observation:
-        # Locked, so that two publishers of one observation come one after the other.
+    def observation(self, observation_id: int) -> Observation:
+        """The observation, locked, so that two publishers of one come one after the other.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
         observation = self._session.scalar(
             select(Observation).where(Observation.observation_id == observation_id).with_for_update()
         )
@@ -81,34 +95,45 @@ class Publisher:
             )
         return observation
 
-    def _kind(self, observation: Observation) -> str:
+    def kind(self, observation: Observation) -> str:
+        """What its frames are: bias, dark, flat or light."""
         return self._session.get_one(Target, observation.target_id).kind
 
     def _publish_one(self, observation: Observation, publication: Publication) -> int:
         """Add one observation's graph, after those of its calibration; returns its graph's PID."""
-        kind = self._kind(observation)
+        kind = self.kind(observation)
         frames = [image.image_id for image in images.frames(self._session, observation.observation_id, kind)]
         if not frames:
             raise ConfigurationError(
                 f"observation {observation.observation_id} has no usable {kind} frame: "
                 "the reasons are in table image (reject_reason); add frames and ingest again"
             )
-        masters = self._masters(observation, kind, publication)
-        graph = Graph(observation.observation_id, self._settings, self._priority, publishing.new_pids(self._last_pid))
+        masters = self.masters(observation, kind, publication)
+        graph = self.graph(observation)
         if kind == LIGHT:
             add_light_curves(graph, frames, masters)
         elif kind == FLAT:
             add_flat(graph, frames, masters)
         else:
             add_master(graph, STACK_MASTER[kind], frames, masters.bias)
+        self.include(graph, observation, kind, publication)
+        return graph.graph_pid
+
+    def graph(self, observation: Observation, grown: int | None = None) -> Graph:
+        """An empty graph, whose PIDs follow those given out before."""
+        pids = publishing.new_pids(self._last_pid)
+        return Graph(observation.observation_id, self._settings, self._priority, pids, grown=grown)
+
+    def include(self, graph: Graph, observation: Observation, kind: str, publication: Publication) -> None:
+        """Take a graph that was put together into the publication; from now on it is the observation's newest."""
         self._last_pid = graph.processes[-1].pid
         publication.processes += graph.processes
         if observation.graph_pid is None or kind != LIGHT:
             # The views go on showing a light curve's first graph until the new one has been calibrated.
             observation.graph_pid = graph.graph_pid
-        return graph.graph_pid
 
-    def _masters(self, observation: Observation, kind: str, publication: Publication) -> Masters:
+    def masters(self, observation: Observation, kind: str, publication: Publication) -> Masters:
+        """Masters for frames of this kind; those that nobody has made are published with them."""
         needs = {BIAS: (), DARK: (BIAS,), FLAT: (BIAS, DARK), LIGHT: (BIAS, DARK, FLAT)}[kind]
         return Masters(**{need: self._master(observation, need, publication) for need in needs})
 
@@ -130,11 +155,25 @@ class Publisher:
         ]
         if published:
             return max(published)
-        return self._session.scalar(
-            select(func.max(Process.pid)).where(
-                Process.graph_pid == source.graph_pid, Process.command == MASTER_COMMAND[kind]
-            )
+        newest = self._session.scalar(
+            select(Process)
+            .where(Process.graph_pid == source.graph_pid, Process.command == MASTER_COMMAND[kind])
+            .order_by(Process.pid.desc())
+            .limit(1)
         )
+        if newest is not None and newest.status in UNSUCCESSFUL:
+            older = self._made_master(source, kind)
+            if older is not None:
+                publication.notes.append(f"{name}: master {kind} of process {older}, for that of {newest.pid} failed")
+                return older
+        return None if newest is None else newest.pid
+
+    def _made_master(self, source: Observation, kind: str) -> int | None:
+        """PID that made the newest master there is, also in a graph that was replaced."""
+        query = select(func.max(Image.pid)).where(
+            Image.observation_id == source.observation_id, Image.kind == MASTER_IMAGE[kind], Image.deleted_at.is_(None)
+        )
+        return self._session.scalar(query)
 
 
 def unpublished(session: Session) -> list[int]:

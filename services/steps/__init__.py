@@ -35,3 +35,9 @@ ORDER: tuple[AnyStep, ...] = (
 )
 STEPS: dict[str, AnyStep] = {step.command: step for step in ORDER}
 COMMANDS: tuple[str, ...] = tuple(STEPS)
+
+
+def preload() -> None:
+    """Import what steps import when they first need it: a worker does so while it waits for its first process."""
+    import scipy.spatial
+    import scipy.special  # noqa: F401

@@ -8,7 +8,7 @@ from schema.images import Image, ImageParent
 from schema.queries import images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.files import STARS
+from services.steps.files import STARS, path_of
 from services.steps.frames import blaming
 
 
@@ -64,8 +64,8 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
     if image.image_id == reference.image_id:
         found = Alignment.identity(shape)
     else:
-        of_reference = context.images.read_extra(reference.path, STARS)
-        stars = context.images.read_extra(image.path, STARS)
+        of_reference = context.images.read_extra(path_of(reference), STARS)
+        stars = context.images.read_extra(path_of(image), STARS)
         with blaming(frame_path):
             found = align(of_reference, stars, shape)
     image_id = image.image_id

@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline import calibration
 from pipeline.background import subtract_background
 from pipeline.bad_pixels import find_sharp_pixels
 from pipeline.stars import find_stars, frame_ellipticity, frame_fwhm
-from schema.images import CALIBRATED
+from schema.images import CALIBRATED, Image
 from schema.queries import images
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import PIXELS, STARS, save_image
@@ -84,6 +85,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
     gain, gain_source = gain_of(frame, context.settings)
     bias = masters["bias"]
     read_noise = frame.read_noise or context.settings.read_noise or (bias.read_noise if bias else None)
+    was_rejected = frame.good is False
 
     def write(session: Session) -> None:
         saved.insert(
@@ -102,6 +104,9 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             fwhm=fwhm if np.isfinite(fwhm) else None,
             ellipticity=ellipticity if np.isfinite(ellipticity) else None,
         )
+        if was_rejected:  # the file has been repaired since
+            accepted = {"good": None, "reject_reason": None, "select_pid": None}
+            session.execute(update(Image).where(Image.image_id == parameters.frame).values(**accepted))
 
     return write
 

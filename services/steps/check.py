@@ -10,14 +10,17 @@ from services.steps.base import Context, Outputs, Parameters, Step
 
 
 class CheckParameters(Parameters):
-    """How long the work takes."""
+    """How long the work takes, and how much memory it holds meanwhile."""
 
     seconds: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    memory_bytes: Annotated[int, Field(ge=0, le=1 << 40)] = 0
 
 
 def run(_context: Context, parameters: CheckParameters) -> Outputs:
     """Sleep, and write nothing."""
+    ballast = b"\1" * parameters.memory_bytes
     time.sleep(parameters.seconds)
+    del ballast
 
     def write(_session: Session) -> None:
         """No rows."""

@@ -1,5 +1,6 @@
 """`detect`: the sources of the template; known ones of the sky are recognised, the rest are registered as new."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from pipeline.photometry import Apertures, default_apertures
 from pipeline.stacking import Stack
 from pipeline.stars import STAR_DTYPE
 from schema.base import utc_now
-from schema.images import CALIBRATED, TEMPLATE
+from schema.images import CALIBRATED, TEMPLATE, Image
 from schema.observing import Observation, Target
 from schema.photometry import Aperture
 from schema.queries import images
@@ -23,9 +24,10 @@ from schema.queries.measurements import insert_rows, none_for_nan
 from schema.skies import Sky, SkyImage, Source, SourcePosition
 from services.errors import DataError
 from services.log import get_logger
+from services.settings import Settings
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.columns import column
-from services.steps.files import WEIGHT
+from services.steps.files import WEIGHT, path_of
 
 log = get_logger("detect")
 MATCH_RADIUS_PX = 1.5  # without a WCS; with one it is 1.5 arcsec (the paper, section 3.3)
@@ -37,14 +39,15 @@ class DetectParameters(Parameters):
     template: int
 
 
-def _apertures(context: Context, fwhm: float) -> Apertures:
-    radii = context.settings.aperture_radii
+def choose_apertures(settings: Settings, frames: Sequence[Image]) -> Apertures:
+    """The apertures of an observation: those of the settings, else multiples of the median FWHM of its good frames."""
+    fwhm = float(np.nanmedian(column(frames, "fwhm")))
     default = default_apertures(fwhm)
-    if radii is None:
+    if settings.aperture_radii is None:
         return default
     # The sky begins outside the largest aperture, as it does by default.
-    inner = max(default.annulus[0], max(radii) + fwhm)
-    return Apertures(tuple(radii), (inner, inner + default.annulus[1] - default.annulus[0]))
+    inner = max(default.annulus[0], max(settings.aperture_radii) + fwhm)
+    return Apertures(tuple(settings.aperture_radii), (inner, inner + default.annulus[1] - default.annulus[0]))
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def run(context: Context, parameters: DetectParameters) -> Outputs:
             raise DataError(f"process {context.pid}: its template is gone; publish the observation again")
         frames = [row for row in images.of_graph(session, context.graph_pid, CALIBRATED) if row.good]
     fwhm = float(np.nanmedian(column(frames, "fwhm")))
-    stored = context.images.read_all(template.path, (WEIGHT,))
+    stored = context.images.read_all(path_of(template), (WEIGHT,))
     stack = Stack(stored.image, stored.extras[WEIGHT].astype("f4"), int(template.weight or 0))
     found = detect_sources(stack, threshold=context.settings.detection_threshold, fwhm=fwhm)
     if not found.size:
@@ -108,7 +111,7 @@ def run(context: Context, parameters: DetectParameters) -> Outputs:
         )
     with context.reading() as session:
         registration = _register(session, context.observation_id, found, (template.ny or 0, template.nx or 0))
-    apertures = _apertures(context, fwhm)
+    apertures = choose_apertures(context.settings, frames)
     template_id = template.image_id
 
     def write(session: Session) -> None:
@@ -121,7 +124,7 @@ def run(context: Context, parameters: DetectParameters) -> Outputs:
             ("pid", "source_id", "x", "y", "flux", "flux_error", "fwhm", "ellipticity", "flag"),
             zip([context.pid] * found.size, source_ids, *columns, found["flag"].tolist(), strict=True),
         )
-        _write_apertures(session, context, apertures)
+        write_apertures(session, context.graph_pid, context.observation_id, apertures)
 
     return write
 
@@ -153,15 +156,16 @@ def _write_sources(session: Session, context: Context, registration: _Registrati
     return listed
 
 
-def _write_apertures(session: Session, context: Context, apertures: Apertures) -> None:
+def write_apertures(session: Session, graph_pid: int, observation_id: int | None, apertures: Apertures) -> None:
+    """Fix the apertures of a graph."""
     inner, outer = apertures.annulus
     session.execute(
         insert(Aperture),
         [
             {
-                "graph_pid": context.graph_pid,
+                "graph_pid": graph_pid,
                 "aperture": number,
-                "observation_id": context.observation_id,
+                "observation_id": observation_id,
                 "radius": radius,
                 "annulus_inner": inner,
                 "annulus_outer": outer,

@@ -13,7 +13,7 @@ from services.errors import DataError
 from services.steps.align import alignment_of
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.calibrate import saturated_mask
-from services.steps.files import PIXELS
+from services.steps.files import PIXELS, path_of
 
 
 class ExtractParameters(Parameters):
@@ -38,7 +38,7 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
     if image is None or not sources or not apertures:
         raise DataError(f"process {context.pid}: its image or its sources are gone; publish the observation again")
     table = np.array([tuple(row) for row in sources], dtype=np.float64)
-    stored = context.images.read_all(image.path, (PIXELS,))
+    stored = context.images.read_all(path_of(image), (PIXELS,))
     first = apertures[0]
     measured = measure(
         stored.image,

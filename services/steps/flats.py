@@ -10,7 +10,7 @@ from schema.images import DEBIASED_FLAT, MASTER_FLAT, Image
 from schema.queries import images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.files import save_image
+from services.steps.files import path_of, save_image
 from services.steps.frames import blaming, failures, read_frame, read_master, rejection, saturation_of
 
 
@@ -68,7 +68,7 @@ def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Out
         )
     shape = (flats[0].ny or 0, flats[0].nx or 0)
     master = combine_flat(
-        lambda index, rows: context.images.read(flats[index].path, rows=rows),
+        lambda index, rows: context.images.read(path_of(flats[index]), rows=rows),
         [flat.background or 0.0 for flat in flats],
         shape,
         context.settings.flat_method,

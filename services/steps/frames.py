@@ -18,6 +18,7 @@ from schema.processes import FAILED, Process
 from services.errors import ConfigurationError, DataError
 from services.settings import Settings
 from services.steps.base import AnyStep, Context
+from services.steps.files import path_of
 
 
 @contextmanager
@@ -49,10 +50,11 @@ def read_master(context: Context, master: Image) -> NDArray[Any]:
     """The pixels of a master, kept in memory.
 
     Raises:
-        ConfigurationError: its file is damaged. No frame is to blame: all frames would be calibrated unlike the others.
+        ConfigurationError: its file is damaged, or was deleted. No frame is to blame: all frames would be calibrated
+            unlike the others.
     """
     try:
-        return context.images.read_master(master.path)
+        return context.images.read_master(path_of(master))
     except DataError as error:
         raise ConfigurationError(
             f"{master.kind} of process {master.pid} is lost: {error} "

@@ -13,7 +13,7 @@ from services.errors import DataError
 from services.steps.align import alignment_of
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.columns import column
-from services.steps.files import WEIGHT, save_image
+from services.steps.files import WEIGHT, path_of, save_image
 
 
 class StackParameters(Parameters):
@@ -27,12 +27,12 @@ class StackParameters(Parameters):
 def _combine(context: Context, inputs: Sequence[Image], leaf: bool) -> Stack:
     """A leaf holds its frames at once, fan-out many; a node above holds one stack beside the sum."""
     if leaf:
-        frames = [context.images.read(image.path) for image in inputs]
+        frames = [context.images.read(path_of(image)) for image in inputs]
         return stack_frames(frames, [alignment_of(image) for image in inputs])
 
     def stacks() -> Iterator[Stack]:
         for image in inputs:
-            stored = context.images.read_all(image.path, (WEIGHT,))
+            stored = context.images.read_all(path_of(image), (WEIGHT,))
             yield Stack(stored.image, stored.extras[WEIGHT].astype(np.float32), int(image.weight or 0))
 
     return weighted_mean(stacks())

@@ -14,7 +14,7 @@ from schema.images import MASTER_BIAS, MASTER_DARK, PARTIAL_BIAS, PARTIAL_DARK, 
 from schema.queries import images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.files import save_image
+from services.steps.files import path_of, save_image
 from services.steps.frames import blaming, read_frame, read_master, rejection, saturation_of
 
 MASTER = {"bias": MASTER_BIAS, "dark": MASTER_DARK}
@@ -67,7 +67,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
     if parameters.frames:
         inputs, arrays, unusable = _read(context, inputs)
     else:
-        arrays = [context.images.read(image.path) for image in inputs]
+        arrays = [context.images.read(path_of(image)) for image in inputs]
 
     def reject(session: Session) -> None:
         if unusable:

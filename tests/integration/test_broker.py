@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pika
 import pytest
 
 from services.broker import Broker, Message, connect, dead_letter_queue, event_queue, work_queue
@@ -127,28 +128,78 @@ def test_refused_messages_go_to_the_dead_letter_queue(open_broker: Connect, queu
     assert broker.depth(queue) == 0
 
 
-def test_settle_and_notify_from_another_thread(open_broker: Connect, queue: str, unique_site: str) -> None:
+def test_settling_from_another_thread_tells_who_listens(open_broker: Connect, queue: str, unique_site: str) -> None:
     broker, listener = open_broker(), open_broker()
     events = event_queue(unique_site)
     broker.declare(queue)
     broker.declare_events(events)
-    listener.subscribe([events], prefetch=10)
+    listener.listen(events)
+    assert listener.wait_for_events(0.0) == 0
     broker.send(queue, [Message(1, 1), Message(2, 1)])
     broker.subscribe([queue], prefetch=1)
     delivery = broker.receive(PATIENCE_S)
     assert delivery is not None
-
-    def finish() -> None:
-        broker.notify(events, delivery.message)
-        broker.settle(delivery)
-
-    thread = threading.Thread(target=finish)
+    thread = threading.Thread(target=lambda: broker.settle(delivery, tell=events))
     thread.start()
     following = broker.receive(PATIENCE_S)
     thread.join()
     assert following is not None
     assert following.message == Message(2, 1)
-    assert receive(listener) == Message(1, 1)
+    assert listener.wait_for_events(PATIENCE_S) == 1
+    assert listener.wait_for_events(0.1) == 0
+
+
+def test_many_messages_are_confirmed_together(open_broker: Connect, queue: str) -> None:
+    sender = open_broker()
+    sender.declare(queue)
+    for batch in range(3):
+        sender.send(queue, [Message(batch * 1000 + n, 1) for n in range(1000)])
+    assert sender.depth(queue) == 3000
+    sender.send(queue, [])
+    assert sender.depth(queue) == 3000
+
+
+def test_sending_to_a_queue_that_is_not_there_is_an_error(open_broker: Connect, queue: str) -> None:
+    sender = open_broker()
+    with pytest.raises(TransientError, match=queue):
+        sender.send(queue, [Message(1, 1)])
+
+
+def test_a_delivery_of_another_connection_is_left_alone(open_broker: Connect, queue: str) -> None:
+    first, second = open_broker(), open_broker()
+    first.declare(queue)
+    first.send(queue, [Message(7, 1), Message(8, 1)])
+    first.subscribe([queue], prefetch=1)
+    held = first.receive(PATIENCE_S)
+    second.subscribe([queue], prefetch=1)
+    following = second.receive(PATIENCE_S)
+    assert held is not None
+    assert following is not None
+    second.settle(held)  # as a worker does whose consumer has connected anew meanwhile
+    first.close()
+    second.settle(following)
+    assert receive(second) == held.message
+    assert second.receive(0.2) is None
+
+
+def test_a_deleted_queue_is_noticed(broker_url: str, queue: str, tmp_path: Path) -> None:
+    broker, vandal = connect(broker_url, tmp_path), pika.BlockingConnection(pika.URLParameters(broker_url))
+    broker.declare(queue)
+    broker.subscribe([queue], prefetch=1)
+    vandal.channel().queue_delete(queue)
+    with pytest.raises(TransientError, match="has been deleted"):
+        broker.receive(PATIENCE_S)
+    broker.close()
+    vandal.close()
+
+
+def test_a_queue_of_another_kind_is_an_error_of_configuration(broker_url: str, queue: str, tmp_path: Path) -> None:
+    broker, vandal = connect(broker_url, tmp_path), pika.BlockingConnection(pika.URLParameters(broker_url))
+    vandal.channel().queue_declare(queue, durable=True)
+    with pytest.raises(ConfigurationError, match=r"exists on .* with other properties"):
+        broker.declare(queue)
+    broker.close()
+    vandal.close()
 
 
 def test_two_receivers_share_the_work(open_broker: Connect, queue: str) -> None:

@@ -1,5 +1,6 @@
 """Manager and consumers as real processes, over both databases and brokers: work is done once, whatever dies."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
-from schema.processes import FINISHED, SUCCEEDED, Lease, Process, ProcessAttempt
+from schema.base import utc_now
+from schema.processes import FINISHED, SUCCEEDED, Lease, Process, ProcessAttempt, Service
 from schema.queries import publishing
 from schema.queries.publishing import NewProcess, new_pids
 from services.settings import Settings, load
@@ -104,13 +106,19 @@ def engine(
 
 
 def check(
-    pid: int, graph: int, *, seconds: float = 0.0, required: tuple[int, ...] = (), max_attempts: int = 5
+    pid: int,
+    graph: int,
+    *,
+    seconds: float = 0.0,
+    memory_bytes: int = 0,
+    required: tuple[int, ...] = (),
+    max_attempts: int = 5,
 ) -> NewProcess:
     return NewProcess(
         pid=pid,
         graph_pid=graph,
         command="check",
-        parameters=f'{{"seconds": {seconds}}}',
+        parameters=f'{{"seconds": {seconds}, "memory_bytes": {memory_bytes}}}',
         group="cpu",
         observation_id=None,
         required=required,
@@ -133,7 +141,7 @@ def layers(pids: list[int]) -> list[NewProcess]:
 def assert_each_succeeded_once(engine: Engine, pids: list[int]) -> None:
     with engine.sessions() as session:
         ends = dict(session.execute(select(Process.pid, Process.status)).all())
-        assert ends == dict.fromkeys(pids, SUCCEEDED)
+        assert ends == dict.fromkeys(pids, SUCCEEDED), session.scalars(select(Process.error)).all()
         succeeded = session.execute(
             select(ProcessAttempt.pid, func.count())
             .where(ProcessAttempt.outcome == SUCCEEDED)
@@ -187,8 +195,74 @@ def test_killed_worker_costs_one_attempt_and_not_the_consumer(engine: Engine) ->
     assert consumer.poll() is None
     with engine.sessions() as session:
         first = session.get_one(ProcessAttempt, (pids[1], 1))
-        assert (first.outcome, first.error_class) == ("failed", "transient")
+        assert (first.outcome, first.error_class) == ("killed", "transient")
         assert "SIGKILL" in (first.error or "")
+
+
+@pytest.mark.parametrize(
+    ("setting", "parameters", "reason"),
+    [
+        ("TIME_LIMIT_S", {"seconds": 600.0}, "within its time limit of 1 s"),
+        ("MEMORY_LIMIT_BYTES", {"seconds": 600.0, "memory_bytes": 1_000_000_000}, "more than its memory limit"),
+    ],
+)
+def test_work_over_its_limit_is_ended_and_put_aside(
+    engine: Engine, setting: str, parameters: dict[str, float], reason: str
+) -> None:
+    limit = 1 if setting == "TIME_LIMIT_S" else 700_000_000
+    engine.environment[f"TIANYU_{setting}"] = f'{{"check": {limit}}}'
+    engine.start("manager")
+    consumer = engine.start("consumer")
+    pids = engine.publish(
+        lambda pids: [check(pids[0], pids[0], **parameters), check(pids[1], pids[0]), check(pids[2], pids[0])],  # type: ignore[arg-type]
+        3,
+    )
+    engine.wait(all_finished)
+    assert consumer.poll() is None
+    with engine.sessions() as session:
+        poison = session.get_one(Process, pids[0])
+        assert (poison.status, poison.attempt, poison.error_class) == ("failed", 2, "poison")
+        assert "ended its worker 2 times" in (poison.error or "")
+        assert (poison.error or "").count(reason) == 2
+        outcomes = session.scalars(select(ProcessAttempt.outcome).where(ProcessAttempt.pid == pids[0])).all()
+        assert outcomes == ["killed", "killed"]
+        assert {session.get_one(Process, pid).status for pid in pids[1:]} == {SUCCEEDED}
+
+
+def test_a_second_manager_stands_by_and_takes_over(engine: Engine) -> None:
+    def states(session: Session) -> list[str]:
+        query = select(Service.state).where(Service.kind == "manager", Service.alive_until > utc_now())
+        return sorted(session.scalars(query))
+
+    first = engine.start("manager")
+    engine.wait(lambda session: states(session) == ["active"])
+    engine.start("manager")
+    engine.wait(lambda session: states(session) == ["active", "standby"])
+    engine.start("consumer")
+    pids = engine.publish(lambda pids: [check(pid, pids[0], seconds=0.2) for pid in pids], 20)
+    engine.wait(lambda session: (session.scalar(select(func.count()).where(Process.status == SUCCEEDED)) or 0) > 2)
+    first.kill()
+    later = engine.publish(lambda pids: [check(pid, pids[0]) for pid in pids], 1)  # only a manager that came after can
+    engine.wait(all_finished)
+    assert_each_succeeded_once(engine, [*pids, *later])
+    engine.wait(lambda session: states(session) == ["active"])
+
+
+def test_services_are_known_while_they_live(engine: Engine) -> None:
+    def alive(session: Session) -> dict[str, list[str]]:
+        rows = session.execute(select(Service).where(Service.alive_until > utc_now())).scalars()
+        return {service.kind: json.loads(service.group_names) for service in rows}
+
+    engine.start("manager")
+    leaving = engine.start("consumer", "--group", "cpu", "--concurrency", "3")
+    engine.wait(lambda session: alive(session) == {"manager": [], "consumer": ["cpu"]})
+    leaving.terminate()
+    leaving.wait()
+    engine.wait(lambda session: alive(session) == {"manager": []})
+    killed = engine.start("consumer", "--group", "cpu")
+    engine.wait(lambda session: "consumer" in alive(session))
+    killed.kill()
+    engine.wait(lambda session: alive(session) == {"manager": []})
 
 
 def test_sigterm_finishes_the_current_process_and_leaves(engine: Engine) -> None:
@@ -197,7 +271,7 @@ def test_sigterm_finishes_the_current_process_and_leaves(engine: Engine) -> None
     pids = engine.publish(lambda pids: [check(pid, pids[0], seconds=1.0) for pid in pids], 3)
     engine.wait(lambda session: session.scalar(select(func.count()).where(Process.status == "running")) == 1)
     consumer.terminate()
-    assert consumer.wait(30) == 0
+    assert consumer.wait(PATIENCE_S) == 0
     with engine.sessions() as session:
         states = [session.get_one(Process, pid).status for pid in pids]
     assert states.count(SUCCEEDED) == 1

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import ClauseElement, Engine, func, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database, versions
@@ -72,9 +72,11 @@ def take(sessions: sessionmaker[Session]) -> list[int]:
     return [ready.pid for ready in database.transact(sessions, scheduling.take_ready)]
 
 
-def claim(sessions: sessionmaker[Session], pid: int, attempt: int = 1, lease_s: float = LEASE_S) -> Claim | None:
+def claim(
+    sessions: sessionmaker[Session], pid: int, attempt: int = 1, lease_s: float = LEASE_S, worker: str = "w"
+) -> Claim | None:
     with sessions.begin() as session:
-        return life.claim(session, pid, attempt, worker="w", host="h", version="v", lease_s=lease_s)
+        return life.claim(session, pid, attempt, worker=worker, host="h", version="v", lease_s=lease_s)
 
 
 def run(sessions: sessionmaker[Session], pid: int, *, succeed: bool = True, attempt: int = 1) -> None:
@@ -150,7 +152,7 @@ def test_a_duplicate_or_late_message_claims_nothing(sessions: sessionmaker[Sessi
     take(sessions)
     assert claim(sessions, 1, attempt=2) is None
     assert claim(sessions, 1) is not None
-    assert claim(sessions, 1) is None
+    assert claim(sessions, 1, worker="another") is None
     with sessions.begin() as session:
         assert session.scalar(select(func.count()).select_from(ProcessAttempt)) == 1
 
@@ -272,15 +274,41 @@ def test_unsent_and_lost_messages_are_found(sessions: sessionmaker[Session]) -> 
         assert [ready.pid for ready in scheduling.unsent(session)] == [1, 2]
 
 
-def test_ready_rows_are_taken_in_the_order_of_an_index(engine: Engine, sessions: sessionmaker[Session]) -> None:
-    publish(sessions, *(process(pid, optional=(1,) if pid > 1 else ()) for pid in range(1, 2001)))
-    query = scheduling.ready_pids(100).compile(engine, compile_kwargs={"literal_binds": True})
+def plan_of(engine: Engine, query: ClauseElement, parameters: dict[str, object]) -> str:
+    """What the database says that it will do, for a query with its parameters written in."""
+    statement = query.params(parameters).compile(engine, compile_kwargs={"literal_binds": True})
     explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
     with engine.connect() as connection:
-        plan = str(connection.exec_driver_sql(f"{explain} {query}".replace("%", "%%")).mappings().all())
+        return str(connection.exec_driver_sql(f"{explain} {statement}".replace("%", "%%")).mappings().all())
+
+
+def test_ready_rows_are_taken_in_the_order_of_an_index(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    publish(sessions, *(process(pid, optional=(1,) if pid > 1 else ()) for pid in range(1, 2001)))
+    queue = {"queue_site": 1, "queue_group": 1, "room": 100}
+    plan = plan_of(engine, scheduling.ready_in_queue(), queue)
     assert scheduling.READY_INDEX in plan
     assert "filesort" not in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_queries_of_every_cycle_walk_an_index(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    publish(sessions, *(process(pid, optional=(pid - 1,) if pid > 1 else ()) for pid in range(1, 2001)))
+    take(sessions)
+    with sessions.begin() as session:  # statistics as a server has them after a while
+        if engine.dialect.name != "sqlite":
+            session.execute(text("ANALYZE TABLE process, process_dependence, lease"))
+    for query, parameters, index in (
+        (scheduling.ENDED, {"most": 1000}, scheduling.ENDED_INDEX),
+        (scheduling.QUEUED_BY_QUEUE, {}, scheduling.READY_INDEX),
+        (scheduling.EDGES, {"pids": [1, 2, 3]}, "PRIMARY"),
+        (life.EXPIRED, {}, "ix_lease_lease_until"),
+    ):
+        plan = plan_of(engine, query, parameters)
+        if engine.dialect.name == "sqlite" and index == "PRIMARY":
+            index = "sqlite_autoindex_process_dependence_1"
+        assert index in plan, plan
+        assert "'type': 'ALL'" not in plan, plan
+        assert "SCAN process " not in plan, plan
 
 
 def test_two_managers_never_take_the_same_row(engine: Engine, sessions: sessionmaker[Session]) -> None:
@@ -290,10 +318,37 @@ def test_two_managers_never_take_the_same_row(engine: Engine, sessions: sessionm
         assert take(sessions) == []
         return
     with sessions.begin() as first, sessions.begin() as second:
-        one = {ready.pid for ready in scheduling.take_ready(first, limit=10)}
-        two = {ready.pid for ready in scheduling.take_ready(second, limit=10)}
+        one = {ready.pid for ready in scheduling.take_ready(first, window=10)}
+        two = {ready.pid for ready in scheduling.take_ready(second, window=10)}
         assert not one & two
         assert len(one) == len(two) == 10
+
+
+def test_a_window_keeps_later_work_of_better_priority_near(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, *(process(pid, priority=10) for pid in range(1, 11)))
+
+    def take_window() -> list[int]:
+        return [ready.pid for ready in database.transact(sessions, lambda s: scheduling.take_ready(s, window=3))]
+
+    assert take_window() == [1, 2, 3]
+    assert take_window() == []
+    publish(sessions, process(99, priority=0))
+    run(sessions, 1)
+    assert take_window() == [99]
+    run(sessions, 2)
+    assert take_window() == [4]
+
+
+def test_a_claim_repeated_by_its_own_worker_is_the_same_claim(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1))
+    take(sessions)
+    first = claim(sessions, 1)
+    assert first is not None
+    assert claim(sessions, 1) == first
+    with sessions.begin() as session:
+        assert life.claim(session, 1, 1, worker="other", host="h", version="v", lease_s=1.0) is None
+        assert life.succeed(session, 1, 1, Usage(0.0))
+    assert claim(sessions, 1) is None
 
 
 def test_running_is_a_state_between_claim_and_end(sessions: sessionmaker[Session]) -> None:

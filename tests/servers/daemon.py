@@ -1,5 +1,6 @@
 """A server of our own: one process group in one folder, which outlives the program that started it."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -84,6 +85,26 @@ def launch(
     stop(folder)
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:]
     raise CannotStart("\n    ".join([f"{command[0]} did not start ({reason}); its log {log} ends:", *tail]))
+
+
+def kill(folder: Path) -> None:
+    """End the server of ``folder`` by SIGKILL and wait until all its processes are gone; its data stay."""
+    leader = running(folder)
+    if leader is None:
+        return
+    os.killpg(leader, signal.SIGKILL)
+    while any(started_at(pid) for pid in group(leader)):
+        time.sleep(POLL_S / 10)
+
+
+def group(leader: int) -> list[int]:
+    """PIDs of the process group of ``leader``, those that ended and were not asked for included."""
+    members = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if int(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[2]) == leader:
+                members.append(int(stat.parent.name))
+    return members
 
 
 def stop(folder: Path) -> bool:

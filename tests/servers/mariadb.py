@@ -8,10 +8,11 @@ from tests.servers.errors import CannotStart
 
 INITIALISE_TIMEOUT_S = 300.0
 PACKAGES = ("mariadb-server-core", "mariadb-client-core")  # the server without a system service
+FLUSH_EACH_COMMIT, FLUSH_EACH_SECOND = 1, 2  # most tests need no power cut survived
 
 
-def start(folder: Path) -> str:
-    """Start in ``folder``; returns the URL.
+def start(folder: Path, *, durable: bool = False) -> str:
+    """Start in ``folder``, with the data that it holds; returns the URL.
 
     Raises:
         CannotStart: MariaDB is not installed and cannot be, or does not start.
@@ -43,7 +44,7 @@ def start(folder: Path) -> str:
         f"--port={port}",
         "--local-infile=1",
         "--character-set-server=utf8mb4",
-        "--innodb-flush-log-at-trx-commit=2",  # tests need no power cut survived
+        f"--innodb-flush-log-at-trx-commit={FLUSH_EACH_COMMIT if durable else FLUSH_EACH_SECOND}",
     ]
     return daemon.launch(folder, command, f"mysql+pymysql://root@127.0.0.1:{port}/", probe.mariadb)
 

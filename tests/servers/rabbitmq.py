@@ -1,7 +1,7 @@
 """A private RabbitMQ: guest/guest, on loopback, with a port mapper and a cookie of its own."""
 
-import contextlib
 import os
+import time
 from pathlib import Path
 
 from tests.servers import daemon, debian, probe, programs
@@ -12,6 +12,8 @@ PACKAGE = "rabbitmq-server"
 UNWRAPPED = "/usr/lib/rabbitmq/bin"
 DISK_FREE_LIMIT = "64MB"
 EPMD_TIMEOUT_S = 20.0
+EPMD_POLL_S = 0.1
+EPMD_REFUSES = "not allowed"
 
 
 def start(folder: Path) -> str:
@@ -52,13 +54,31 @@ def start(folder: Path) -> str:
 
 
 def stop(folder: Path) -> bool:
-    """End the server of ``folder`` and its port mapper, which leaves the process group; False if none was running."""
+    """End the server of ``folder`` and its port mapper; False if none was running."""
     stopped = daemon.stop(folder)
+    _end_port_mapper(folder)
+    return stopped
+
+
+def kill(folder: Path) -> None:
+    """End the server of ``folder`` by SIGKILL; its data stay."""
+    daemon.kill(folder)
+    _end_port_mapper(folder)
+
+
+def _end_port_mapper(folder: Path) -> None:
+    """It leaves the process group of its server."""
     port = folder / "mapper_port"
     mapper = programs.find("epmd") or next(iter(sorted(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"))), None)
     if port.is_file() and mapper:
         environ = dict(os.environ, ERL_EPMD_PORT=port.read_text(encoding="utf-8"), ERL_EPMD_ADDRESS="127.0.0.1")
-        with contextlib.suppress(CannotStart):  # it was gone already
-            programs.run([mapper, "-kill"], EPMD_TIMEOUT_S, environ=environ)
+        deadline = time.monotonic() + EPMD_TIMEOUT_S
+        while time.monotonic() < deadline:
+            try:
+                programs.run([mapper, "-kill"], EPMD_TIMEOUT_S, environ=environ)
+            except CannotStart as reason:
+                if EPMD_REFUSES in str(reason):  # it has not noticed yet that its node is gone
+                    time.sleep(EPMD_POLL_S)
+                    continue
+            break  # ended, or gone already
     port.unlink(missing_ok=True)
-    return stopped

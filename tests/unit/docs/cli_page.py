@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -67,6 +68,8 @@ def _option(name: str, kind: Any, info: OptionInfo, default: Any) -> str:
         return ", ".join(f"`{one}`" for one in spelled) + (" (on)" if default else "")
     if get_origin(kind) is Literal or isinstance(kind, str):
         metavar = "|".join(plain if isinstance(kind, str) else get_args(kind))
+    elif isinstance(kind, type) and issubclass(kind, StrEnum):
+        metavar = str(info.metavar or "|".join(kind))
     else:
         metavar = str(info.metavar or TYPE_NAMES[kind])
     return ", ".join(f"`{one} {metavar}`" for one in spelled)

@@ -51,7 +51,7 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
 
 
 def settings_rows() -> list[list[str]]:
-    headings = ("Where things are", "Groups of consumers", "Process engine", "Photometry")
+    headings = ("Where things are", "Groups of consumers", "Process engine", "Free space", "Photometry")
     return [row for heading in headings for row in table_rows(REFERENCE / "settings.md", heading)]
 
 

@@ -119,16 +119,21 @@ class TestCombineFlat:
         coarse, fine = _master(flats, "clipped_mean", block_rows=96), _master(flats, "clipped_mean", block_rows=7)
         assert np.abs(coarse - fine).max() < 5 * np.sqrt(1 / (7 * COUNTS))
 
-    def test_never_more_than_the_block_is_read(self, rng: np.random.Generator) -> None:
+    @pytest.mark.parametrize(("values", "most_rows"), [(1, 20), (3 * 50 * SHAPE[1], 40), (10**9, SHAPE[0])])
+    def test_no_more_is_read_than_allowed_and_the_master_is_the_same(
+        self, rng: np.random.Generator, values: int, most_rows: int
+    ) -> None:
         flats, heights = _flats(rng, 3), []
 
         def read(i: int, rows: slice) -> NDArray[np.float32]:
             heights.append(rows.stop - rows.start)
             return flats[i][rows]
 
-        combine_flat(read, [float(f.mean()) for f in flats], SHAPE, "clipped_mean", block_rows=20)
-        assert max(heights) == 20
+        means = [float(f.mean()) for f in flats]
+        master = combine_flat(read, means, SHAPE, "clipped_mean", block_rows=20, read_values=values)
+        assert max(heights) == most_rows
         assert sum(heights) == 3 * SHAPE[0]
+        np.testing.assert_array_equal(master, _master(flats, "clipped_mean", block_rows=20))
 
     @pytest.mark.parametrize("method", ["mode", "clipped_mean"])
     def test_unusable_pixels_are_nan_and_the_rest_has_mean_one(

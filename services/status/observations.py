@@ -1,9 +1,8 @@
-"""What `tianyu status` shows: what was expected, what is done, what failed and why."""
+"""How far observations are: counts by state, frames, failures, and what runs, by a fixed number of queries."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, tuple_
@@ -11,110 +10,15 @@ from sqlalchemy.orm import Session, aliased
 
 from schema.images import CALIBRATED, Image
 from schema.observing import LIGHT, Filter, Instrument, Observation, Target
-from schema.processes import (
-    FAILED,
-    RUNNING,
-    STATES,
-    SUCCEEDED,
-    UNFINISHED,
-    Process,
-    ProcessAttempt,
-    ProcessDependence,
-)
+from schema.processes import FAILED, STATES, SUCCEEDED, UNFINISHED, Process, ProcessDependence
 from services.errors import ConfigurationError
+from services.status.alike import examples, gather, gist
+from services.status.model import CommandStatus, Failure, FailureGroup, ObservationStatus, Running
+from services.status.work import AtWork, at_work
 from services.steps import COMMANDS
 
 MAX_FAILURES = 1000  # listed of one observation; the counts tell of the rest
-
-
-@dataclass(frozen=True)
-class CommandStatus:
-    """Processes of one command by state; states without any are 0."""
-
-    command: str
-    counts: dict[str, int]
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return sum(self.counts.values())
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A process that failed for good, and why."""
-
-    pid: int
-    command: str
-    attempt: int
-    error_class: str | None
-    error: str
-
-
-@dataclass(frozen=True)
-class Running:
-    """A process at work; ``since`` is UTC."""
-
-    pid: int
-    command: str
-    attempt: int
-    worker: str
-    host: str
-    since: datetime
-
-
-@dataclass(frozen=True)
-class ObservationStatus:
-    """How far one observation is.
-
-    ``graph_pid`` is the newest graph (None: not published); commands, failures and running are those of that graph.
-    ``older_unfinished`` counts what can still move in graphs that it replaced. ``light_curves`` tells whether there
-    are any, also from an older graph.
-    """
-
-    observation_id: int
-    target: str
-    filter: str
-    instrument: str
-    night: date
-    kind: str
-    graph_pid: int | None
-    frames: int
-    frames_rejected: int
-    commands: tuple[CommandStatus, ...]
-    failures: tuple[Failure, ...]
-    running: tuple[Running, ...]
-    older_unfinished: int
-    light_curves: bool
-
-    def count(self, *states: str) -> int:
-        """Processes in these states."""
-        return sum(command.counts[state] for command in self.commands for state in states)
-
-    @property
-    def finished(self) -> bool:
-        """Nothing of the observation itself can move any more; `finished` looks at its masters too."""
-        return self.count(*UNFINISHED) + self.older_unfinished == 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Numbers, texts, lists and dictionaries only; times are ISO 8601, UTC."""
-        return {
-            "observation_id": self.observation_id,
-            "target": self.target,
-            "filter": self.filter,
-            "instrument": self.instrument,
-            "night": self.night.isoformat(),
-            "kind": self.kind,
-            "graph_pid": self.graph_pid,
-            "frames": self.frames,
-            "frames_rejected": self.frames_rejected,
-            "commands": [{"command": c.command, **c.counts} for c in self.commands],
-            "failures": [vars(failure) for failure in self.failures],
-            "running": [vars(run) | {"since": run.since.isoformat(timespec="seconds") + "Z"} for run in self.running],
-            "older_unfinished": self.older_unfinished,
-            "light_curves": self.light_curves,
-            "finished": self.finished,
-        }
+MOST_READ = 10_000  # failures read, over all observations: their texts cost more than all else
 
 
 @dataclass
@@ -130,8 +34,12 @@ class _Found:
     running: list[Running] = field(default_factory=list)
 
 
-def status(session: Session, observation_id: int | None = None) -> list[ObservationStatus]:
+def status(
+    session: Session, observation_id: int | None = None, work: Iterable[AtWork] | None = None
+) -> list[ObservationStatus]:
     """The state of one observation or of all, in order of id; a fixed number of queries, however many there are.
+
+    ``work`` is what runs, for a caller who has looked already.
 
     Raises:
         ConfigurationError: there is no such observation.
@@ -145,7 +53,9 @@ def status(session: Session, observation_id: int | None = None) -> list[Observat
     _count_processes(session, observation_id, found)
     _count_frames(session, observation_id, found)
     _list_failures(session, found)
-    _list_running(session, found)
+    for item in at_work(session) if work is None else work:
+        if item.observation_id in found and item.graph_pid == found[item.observation_id].graph_pid:
+            found[item.observation_id].running.append(item.running)
     return [_assemble(row, found[row.observation_id]) for row in rows]
 
 
@@ -244,53 +154,43 @@ def _count_frames(session: Session, observation_id: int | None, found: dict[int,
         found[observation].frames_rejected += int(bad)
 
 
-def _newest(found: dict[int, _Found], state: str) -> list[tuple[int, str]]:
-    """(graph, command) of the newest graphs that have processes in this state."""
-    return [
+def _list_failures(session: Session, found: dict[int, _Found]) -> None:
+    pairs = [
         (entry.graph_pid, command)
         for entry in found.values()
         for command, counts in entry.counts.items()
-        if entry.graph_pid is not None and counts[state]
+        if entry.graph_pid is not None and counts[FAILED]
     ]
-
-
-def _list_failures(session: Session, found: dict[int, _Found]) -> None:
-    pairs = _newest(found, FAILED)
     if not pairs:
         return
+    share = max(1, MOST_READ // len({graph_pid for graph_pid, _ in pairs}))
+    place = func.row_number().over(partition_by=Process.graph_pid, order_by=Process.pid).label("place")
+    placed = (
+        select(Process.pid, place)
+        .where(Process.status == FAILED, tuple_(Process.graph_pid, Process.command).in_(pairs))
+        .subquery()
+    )
     rows = session.execute(
         select(
             Process.observation_id, Process.pid, Process.command, Process.attempt, Process.error_class, Process.error
         )
-        .where(Process.status == FAILED, tuple_(Process.graph_pid, Process.command).in_(pairs))
+        .join(placed, placed.c.pid == Process.pid)
+        .where(placed.c.place <= share)
         .order_by(Process.pid)
     )
     for observation, pid, command, attempt, error_class, error in rows:
-        if observation is not None and len(found[observation].failures) < MAX_FAILURES:
+        if observation is not None:
             found[observation].failures.append(Failure(pid, command, attempt, error_class, error or "no reason given"))
 
 
-def _list_running(session: Session, found: dict[int, _Found]) -> None:
-    if not _newest(found, RUNNING):
-        return
-    rows = session.execute(
-        select(
-            Process.observation_id,
-            Process.graph_pid,
-            Process.pid,
-            Process.command,
-            Process.attempt,
-            ProcessAttempt.worker,
-            ProcessAttempt.host,
-            ProcessAttempt.started_at,
+def _group(failures: Sequence[Failure]) -> tuple[FailureGroup, ...]:
+    groups = gather(failures, lambda failure: (failure.command, failure.error_class, gist(failure.error)))
+    return tuple(
+        FailureGroup(
+            group[0].command, group[0].error_class, group[0].error, len(group), examples([one.pid for one in group])
         )
-        .join(ProcessAttempt, and_(ProcessAttempt.pid == Process.pid, ProcessAttempt.attempt == Process.attempt))
-        .where(Process.status == RUNNING)
-        .order_by(ProcessAttempt.started_at, Process.pid)
+        for group in groups
     )
-    for observation, graph_pid, pid, command, attempt, worker, host, since in rows:
-        if observation in found and graph_pid == found[observation].graph_pid:
-            found[observation].running.append(Running(pid, command, attempt, worker, host, since))
 
 
 def _assemble(row: Any, found: _Found) -> ObservationStatus:
@@ -307,8 +207,9 @@ def _assemble(row: Any, found: _Found) -> ObservationStatus:
         frames=found.frames,
         frames_rejected=found.frames_rejected,
         commands=tuple(CommandStatus(command, found.counts[command]) for command in in_order),
-        failures=tuple(found.failures),
+        failures=tuple(found.failures[:MAX_FAILURES]),
         running=tuple(found.running),
         older_unfinished=found.older_unfinished,
         light_curves=row.kind == LIGHT and row.calibration_status == SUCCEEDED,
+        failure_groups=_group(found.failures),
     )

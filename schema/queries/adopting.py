@@ -1,0 +1,123 @@
+"""What a graph that is made anew takes over from the one before: ends of processes, images, positions of sources.
+
+An image is taken over by a row of its own that names the same file; files are never moved or copied.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import insert, literal, select, update
+from sqlalchemy.orm import Session
+
+from schema.base import table_of
+from schema.images import Image, ImageParent
+from schema.processes import Process
+from schema.queries.images import path_digest
+from schema.queries.operating import lock
+from schema.queries.scheduling import chunks
+from schema.skies import SkyImage, SourcePosition
+
+ROWS_PER_INSERT = 1000
+# Columns that a later process writes into an image's row, by the column that names the process.
+WRITTEN_LATER = {
+    "reference_pid": (),
+    "align_pid": ("dx", "dy", "rotation_deg", "scale", "alignment_rms", "alignment_matches"),
+    "select_pid": ("good", "reject_reason", "weight"),
+}
+_ENDS = ("status", "attempt", "finished_at", "error_class", "error")
+_POSITION = tuple(column.name for column in table_of(SourcePosition).c if column.name != "pid")
+
+
+def take_over_ends(session: Session, pids: Mapping[int, int]) -> None:
+    """Give new processes the ends of old ones (``old: new``); the manager counts them as it counts any other."""
+    for part in chunks(sorted(pids)):
+        old = select(Process.pid, *(getattr(Process, name) for name in _ENDS)).where(Process.pid.in_(part))
+        session.execute(
+            update(Process),
+            [
+                {"pid": pids[pid], "origin_pid": pid, **dict(zip(_ENDS, ends, strict=True))}
+                for pid, *ends in session.execute(old)
+            ],
+        )
+
+
+def take_over_images(session: Session, pids: Mapping[int, int], graph_pid: int) -> dict[int, int]:
+    """Give new processes the images of old ones (``old: new``), with their lineage; returns the ids ``old: new``.
+
+    What a process that is not taken over wrote into a row is left out.
+    """
+    columns = [column for column in table_of(Image).c if column.name != "image_id"]
+    old_ids: dict[int, int] = {}  # by new PID
+    rows: list[dict[str, Any]] = []
+    for part in chunks(sorted(pids)):
+        query = select(table_of(Image).c.image_id, *columns).where(Image.pid.in_(part)).order_by(Image.pid)
+        for row in session.execute(query).mappings():
+            old_ids[pids[row["pid"]]] = row["image_id"]
+            rows.append(_taken_over(dict(row), pids, graph_pid))
+    for start in range(0, len(rows), ROWS_PER_INSERT):
+        session.execute(insert(Image), rows[start : start + ROWS_PER_INSERT])
+    new_ids: dict[int, int] = {}
+    for part in chunks(sorted(old_ids)):
+        made = session.execute(select(Image.pid, Image.image_id).where(Image.pid.in_(part))).all()
+        new_ids |= {old_ids[pid]: image_id for pid, image_id in made if pid is not None}
+    _take_over_lineage(session, new_ids)
+    return new_ids
+
+
+def _taken_over(row: dict[str, Any], pids: Mapping[int, int], graph_pid: int) -> dict[str, Any]:
+    del row["image_id"]
+    row["pid"] = pids[row["pid"]]
+    row["graph_pid"] = graph_pid
+    row["path_digest"] = path_digest(row["site_id"], f"{row['path']}\0{row['pid']}")  # two rows name one file
+    for writer, written in WRITTEN_LATER.items():
+        if row[writer] is not None and row[writer] not in pids:
+            row |= dict.fromkeys((writer, *written))
+        else:
+            row[writer] = pids.get(row[writer])
+    return row
+
+
+def _take_over_lineage(session: Session, new_ids: Mapping[int, int]) -> None:
+    for part in chunks(sorted(new_ids)):
+        edges = session.execute(
+            select(ImageParent.image_id, ImageParent.parent_id).where(ImageParent.image_id.in_(part))
+        ).all()
+        if edges:
+            session.execute(
+                insert(ImageParent),
+                [{"image_id": new_ids[image], "parent_id": new_ids.get(parent, parent)} for image, parent in edges],
+            )
+
+
+def take_over_detection(session: Session, old_pid: int, new_pid: int, image_ids: Mapping[int, int]) -> None:
+    """Give a new `detect` the positions that an old one measured, and the sky its template."""
+    positions = table_of(SourcePosition)
+    session.execute(
+        insert(positions).from_select(
+            ("pid", *_POSITION),
+            select(literal(new_pid), *(positions.c[name] for name in _POSITION)).where(positions.c.pid == old_pid),
+        )
+    )
+    shown = session.execute(
+        select(SkyImage.sky_id, SkyImage.image_id, SkyImage.role).where(SkyImage.image_id.in_(image_ids))
+    ).all()
+    if shown:
+        rows = [{"sky_id": sky, "image_id": image_ids[image], "role": role} for sky, image, role in shown]
+        session.execute(insert(SkyImage), rows)
+
+
+def put_on_trial(session: Session, frames: Collection[int]) -> None:
+    """Forget that a process rejected these frames: they are looked at again. What ingest refused stays refused."""
+    for part in chunks(sorted(frames)):
+        session.execute(
+            update(Image)
+            .where(Image.image_id.in_(part), Image.pid.is_(None), Image.select_pid.is_not(None))
+            .values(good=None, reject_reason=None, select_pid=None)
+        )
+
+
+def lock_graph(session: Session, graph_pid: int) -> Sequence[Process]:
+    """Processes of a graph in order of PID, locked: nobody revives or cleans up what is about to be taken over."""
+    query = select(Process).where(Process.graph_pid == graph_pid).order_by(Process.pid)
+    lock(session, session.scalars(query.with_only_columns(Process.pid)).all())
+    return session.scalars(query).all()

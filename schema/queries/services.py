@@ -1,0 +1,67 @@
+"""Which managers and consumers are alive, as they say themselves, by the database's clock."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Session
+
+from schema.base import utc_now
+from schema.processes import Service, Site
+
+MANAGER, CONSUMER = "manager", "consumer"
+ACTIVE, STANDBY = "active", "standby"
+FORGOTTEN_AFTER_S = 86_400.0  # rows of services that ended without a word
+
+
+@dataclass(frozen=True)
+class Presence:
+    """What a service says of itself; a manager has neither site nor groups."""
+
+    name: str
+    kind: str
+    host: str
+    version: str
+    site: str | None = None
+    groups: Sequence[str] = ()
+    slots: int = 0
+
+
+def announce(session: Session, presence: Presence, state: str, alive_s: float) -> None:
+    """Say that the service is alive, and will say so again within ``alive_s`` seconds."""
+    renewed = session.execute(
+        update(Service).where(Service.name == presence.name).values(state=state, alive_until=utc_now(alive_s))
+    )
+    assert isinstance(renewed, CursorResult)
+    if renewed.rowcount:
+        return
+    site_id = select(Site.site_id).where(Site.name == presence.site).scalar_subquery()
+    session.execute(
+        insert(Service).values(
+            name=presence.name,
+            kind=presence.kind,
+            state=state,
+            host=presence.host,
+            version=presence.version,
+            site_id=site_id,
+            group_names=json.dumps(list(presence.groups)),
+            slots=presence.slots,
+            started_at=utc_now(),
+            alive_until=utc_now(alive_s),
+        )
+    )
+
+
+def withdraw(session: Session, name: str) -> None:
+    """Take leave."""
+    session.execute(delete(Service).where(Service.name == name))
+
+
+def forget_silent(session: Session) -> None:
+    """Drop what ended long ago without taking leave."""
+    silent = select(Service.name).where(Service.alive_until < utc_now(-FORGOTTEN_AFTER_S))
+    names = sorted(session.scalars(silent))
+    if names:
+        session.execute(delete(Service).where(Service.name.in_(names)))

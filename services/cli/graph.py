@@ -1,0 +1,79 @@
+"""`tianyu graph`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.console import friendly, note, out, start
+from services.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from services.graph import ProcessGraph
+
+
+class Format(StrEnum):
+    """How a graph is drawn."""
+
+    TEXT = "text"
+    DOT = "dot"
+    SVG = "svg"
+
+
+@friendly
+def graph(
+    observation_id: Annotated[int, typer.Argument(help="Observation whose newest graph is drawn.")],
+    full: Annotated[bool, typer.Option("--full", help="Each process, not each command.")] = False,
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", help="Default: by the name of --output, else text."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: standard output.")] = None,
+) -> None:
+    """Draw the process graph of an observation: what depends on what, and how far each part is.
+
+    SVG is drawn by Graphviz where it is installed; without it the graph by command is
+    drawn all the same, one with --full is not.
+
+    Examples: `tianyu graph 4`, `tianyu graph 4 --output graph.svg`, `tianyu graph 4 --full --format dot`
+    """
+    settings = start()
+    from schema import database
+    from services.graph import read_graph, to_text
+    from services.setup import open_database
+
+    chosen = form or _by_name(output)
+    with database.reading_factory(open_database(settings))() as session:
+        found = read_graph(session, observation_id, full=full)
+    if chosen is Format.TEXT and output is None:
+        for line in to_text(found):
+            out.print(line, soft_wrap=True)
+        return
+    content = "".join(f"{line}\n" for line in to_text(found)) if chosen is Format.TEXT else _source(found, chosen)
+    if output is None:
+        typer.echo(content, nl=False)
+        return
+    output.write_text(content, encoding="utf-8")
+    note(f"written to {output}")
+
+
+def _by_name(output: Path | None) -> Format:
+    suffix = output.suffix.lower() if output is not None else ""
+    return {".svg": Format.SVG, ".dot": Format.DOT, ".gv": Format.DOT}.get(suffix, Format.TEXT)
+
+
+def _source(found: "ProcessGraph", chosen: Format) -> str:
+    from services.graph import find_dot, render, to_dot, to_svg
+
+    if chosen is Format.DOT:
+        return to_dot(found)
+    program = find_dot()
+    if program is not None:
+        return render(program, to_dot(found))
+    if found.is_full:
+        raise ConfigurationError(
+            "drawing each process as SVG needs Graphviz, and there is no program `dot`: install it (Debian: "
+            "`apt install graphviz`), leave out --full, or take `--format dot` to another machine"
+        )
+    return to_svg(found)

@@ -1,0 +1,67 @@
+"""A service says in the database that it is alive, from a thread of its own: what else it does may take long."""
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable
+from importlib.metadata import version
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from schema import database
+from schema.database import Sessions
+from schema.queries import services
+from schema.queries.services import Presence
+from services.log import get_logger
+
+log = get_logger("presence")
+HOST = socket.gethostname()
+VERSION = version("tianyu")
+WORDS_A_LEASE = 3
+
+
+def introduce(kind: str, **facts: object) -> Presence:
+    """A presence of this process, under a name that no other has."""
+    name = f"{kind}:{HOST[:64]}:{os.getpid()}:{secrets.token_hex(4)}"
+    return Presence(name=name, kind=kind, host=HOST, version=VERSION, **facts)  # type: ignore[arg-type]
+
+
+class Announcer(threading.Thread):
+    """Repeats that a service is alive until told to stop; a database that is away is tried again."""
+
+    def __init__(self, sessions: Sessions, presence: Presence, state: str, lease_s: float) -> None:
+        super().__init__(name=f"{presence.kind}-presence", daemon=True)
+        self._sessions = sessions
+        self._presence = presence
+        self._state = state
+        self._lease_s = lease_s
+        self._changed = threading.Event()
+        self._stopping = False
+
+    def set_state(self, state: str) -> None:
+        """Tell of another state at once."""
+        if state != self._state:
+            self._state = state
+            self._changed.set()
+
+    def stop(self) -> None:
+        """Take leave, and end."""
+        self._stopping = True
+        self._changed.set()
+        self.join(timeout=5.0)
+
+    def run(self) -> None:
+        """Announce at once, then again in good time."""
+        while not self._stopping:
+            self._changed.clear()
+            self._say(lambda session: services.announce(session, self._presence, self._state, self._lease_s))
+            self._changed.wait(self._lease_s / WORDS_A_LEASE)
+        self._say(lambda session: services.withdraw(session, self._presence.name))
+
+    def _say(self, word: Callable[[Session], None]) -> None:
+        try:
+            database.transact(self._sessions, word)
+        except DBAPIError as error:
+            log.debug("not announced, database away", reason=str(error.orig))

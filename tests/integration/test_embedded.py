@@ -1,0 +1,62 @@
+"""The consumers of `tianyu run`: they wait for the database, and never outlive the run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from services.embedded import RELEASE, embedded_settings, process_tree
+from services.settings import as_environment
+
+TIMEOUT_S = 120.0  # of a program that leaves by itself; the imports of a busy machine take a while
+
+
+def _consumer(workdir: Path, **variables: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "services.embedded"],
+        env=os.environ | as_environment(embedded_settings(workdir)) | variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def test_a_run_that_fails_before_it_began_leaves_no_consumer(tmp_path: Path) -> None:
+    consumer = _consumer(tmp_path / "work")
+    output, _ = consumer.communicate(timeout=TIMEOUT_S)  # closes its input
+    assert consumer.returncode == 0, output
+    assert b"consumer stopped" in output
+
+
+def test_a_run_that_ends_without_a_word_takes_its_consumers_with_it(tmp_path: Path) -> None:
+    """However it ends, its end of the pipe closes. Its consumers serve every group that the settings name."""
+    workdir = tmp_path / "work"
+    with process_tree(embedded_settings(workdir), 0):
+        pass
+    consumer = _consumer(workdir, TIANYU_GROUPS='{"detect": "gpu"}')
+    assert consumer.stdin is not None
+    assert consumer.stdout is not None
+    consumer.stdin.write(RELEASE)
+    consumer.stdin.flush()
+    ready = next(line for line in consumer.stdout if b"consumer ready" in line)
+    assert b"tianyu.local.cpu" in ready
+    assert b"tianyu.local.gpu" in ready
+    output, _ = consumer.communicate(timeout=TIMEOUT_S)
+    assert consumer.returncode == 0, output
+
+
+def test_settings_that_are_wrong_are_said_in_a_sentence(tmp_path: Path) -> None:
+    consumer = _consumer(tmp_path / "work", TIANYU_LEASE_S="-1")
+    output, _ = consumer.communicate(timeout=TIMEOUT_S)
+    assert consumer.returncode == 1
+    assert b"consumer: settings are wrong: lease_s" in output
+    assert b"Traceback" not in output
+
+
+@pytest.mark.parametrize("name", ["plain", "a b", "50%25", "why?", "x#y@z:1", "ümläut+&;'"])
+def test_the_name_of_the_working_folder_is_not_taken_for_a_part_of_a_url(tmp_path: Path, name: str) -> None:
+    settings = embedded_settings(tmp_path / name)
+    assert make_url(settings.database_url.get_secret_value()).database == str(tmp_path / name / "tianyu.db")
