@@ -33,7 +33,7 @@ class ServedConnection:
         self._connection = pika.SelectConnection(
             parameters,
             on_open_callback=opened.set_result,
-            on_open_error_callback=lambda _connection, error: self._finish(error),
+            on_open_error_callback=lambda _connection, error: self._finish(_cause(error)),
             on_close_callback=lambda _connection, error: self._finish(error),
         )
         self._thread = threading.Thread(target=self._serve, name="amqp", daemon=True)
@@ -183,6 +183,16 @@ class ConfirmingChannel(ServedChannel):
 
     def _on_return(self, _channel: Any, method: Any, _properties: Any, _body: bytes) -> None:
         fail(self._batch, AMQPError(f"no queue {method.routing_key!r} is there to take a message"))
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What lies under pika's report of its attempts to connect."""
+    while True:
+        inner = getattr(error, "exception", None) or next(iter(reversed(getattr(error, "exceptions", ()))), None)
+        inner = inner or next((one for one in error.args if isinstance(one, BaseException)), None)
+        if inner is None:
+            return error if isinstance(error, AMQPError | OSError) else AMQPError(str(error) or type(error).__name__)
+        error = inner
 
 
 def succeed(future: "Future[Any]", found: Any) -> None:

@@ -21,8 +21,6 @@ CONNECT_TIMEOUT_S = 5
 DELIVERY_LIMIT = 20  # a message that came back so often is a poison message
 EVENTS_KEPT = 10_000  # a manager that was away needs no more: its first sweep finds the rest
 
-NO_ANSWER = {"AMQPConnectionError": "connection refused"}  # pika says nothing more of it
-
 Result = TypeVar("Result")
 log = get_logger("broker")
 
@@ -35,6 +33,7 @@ class RabbitBroker:
         self._where = f"RabbitMQ at {parts.hostname}:{parts.port or 5672}"
         try:
             parameters = pika.URLParameters(url)
+            (parts.hostname or "").encode("idna")  # as connecting will
         except (ValueError, TypeError):  # their text may hold a part of the password
             raise ConfigurationError(
                 "the broker URL cannot be read: expected amqp://USER:PASSWORD@HOST:PORT/VHOST"
@@ -63,7 +62,7 @@ class RabbitBroker:
             raise self._lost(error) from error
 
     def _lost(self, error: BaseException) -> TransientError:
-        reason = str(error) or NO_ANSWER.get(type(error).__name__, type(error).__name__)
+        reason = str(error) or type(error).__name__
         return TransientError(f"{self._where} cannot be used: {reason}; is it running, are user and vhost right?")
 
     def _require(self) -> None:
