@@ -43,7 +43,7 @@ servers-down: env  ## Stop the servers that were started
 	@$(BIN)/python -m tests.servers down
 
 test: servers  ## Run all tests, on real servers
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile  # nights are made once for a file
 
 lint: env  ## Check style, types and import rules
 	$(BIN)/ruff check .

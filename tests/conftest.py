@@ -32,7 +32,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "server: needs a database server or a broker (set by itself from the fixtures)")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
@@ -40,8 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         databases = [parameters.get(name, MAIN) for name in DATABASE_FIXTURES if name in fixtures]
         if "broker_url" in fixtures or any(database != SQLITE for database in databases):
             item.add_marker(pytest.mark.server)
-        if "real_frames" in fixtures:
-            item.add_marker(pytest.mark.xdist_group("real_frames"))  # the night is unpacked once
 
 
 def server_url(variable: str) -> str:

@@ -23,7 +23,6 @@ from services.simulate import night_spec, simulate
 
 Pixels = NDArray[Any]
 
-pytestmark = pytest.mark.xdist_group("bad_input")  # the night is run once
 
 FRAMES, SIZE = 8, 256
 TIMEOUT_S = 240

@@ -30,8 +30,6 @@ EXPECTED_TABLES = {"image", "image_parent", "source", "source_position", "apertu
     "observation",
 }
 
-pytestmark = pytest.mark.xdist_group("chaos")  # one night, one pair of servers
-
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -35,8 +35,6 @@ JOIN image p ON p.image_id = ip.parent_id AND p.kind = 'light'
 WHERE i.kind = 'calibrated' ORDER BY p.path
 """
 
-pytestmark = pytest.mark.xdist_group("distributed_night")
-
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -16,8 +16,6 @@ from services.setup import open_database
 from services.simulate import night_spec, simulate
 from tests.acceptance.programs import Programs
 
-pytestmark = pytest.mark.xdist_group("housekeeping")  # the tests go on from each other's night
-
 FRAMES, SIZE = 8, 192
 NIGHT: dict[str, Any] = {"n_frames": FRAMES, "shape": (SIZE, SIZE), "n_smeared": 0}
 BROKEN = "Simulated_R_0005.fits"

@@ -37,8 +37,6 @@ CLOUDY_TRANSMISSION = 0.5  # light that a cloud lets through
 MIDDLE_APERTURE = 1
 MIN_EPOCHS = 20  # for a scatter that means something
 
-pytestmark = pytest.mark.xdist_group("simulated_night")
-
 
 @dataclass(frozen=True)
 class Result:

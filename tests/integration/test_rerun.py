@@ -25,8 +25,6 @@ from tests.integration.small_night import FRAMES, Night, simulate_night
 LIGHT_COMMANDS = COMMANDS_OF["light"]
 FILES = "SELECT path FROM image WHERE kind = 'calibrated'"
 
-pytestmark = pytest.mark.xdist_group("rerun")
-
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
