@@ -80,18 +80,23 @@ def propagate(session: Session, limit: int = CHUNK) -> int:
 
     Children whose required dependency did not succeed become ``skipped`` and are counted by the next call.
     """
+    return _count_ends(session, limit)[0]
+
+
+def _count_ends(session: Session, limit: int) -> tuple[int, bool]:
+    """How many ends were counted, and whether there may be more: the limit was reached, or children were skipped."""
     finished = session.execute(ENDED, {"most": limit}).all()
-    if not finished:
-        return 0
     status: dict[int, str] = {row.pid: row.status for row in finished}
+    more = len(finished) == limit
     for parents in chunks(list(status)):
         edges = session.execute(EDGES, {"pids": parents}).all()
         fewer = Counter(edge.child_pid for edge in edges)
         hopeless = sorted({e.child_pid for e in edges if e.required and status[e.parent_pid] != SUCCEEDED})
         _skip(session, hopeless)
+        more = more or bool(hopeless)
         _count_down(session, fewer)
         session.execute(_SET_COUNTED, {"pids": parents})
-    return len(finished)
+    return len(finished), more
 
 
 def _skip(session: Session, pids: Sequence[int]) -> None:
@@ -194,7 +199,15 @@ def take_ready(session: Session, window: int = CHUNK) -> list[Ready]:
     No queue holds more than ``window`` messages, so that what comes later with a better priority overtakes all
     but those. Paused groups are left alone.
     """
-    queued = {(site_id, group_id): count for site_id, group_id, count in session.execute(QUEUED_BY_QUEUE)}
+    return _take(session, _queued(session), window)
+
+
+def _queued(session: Session) -> dict[tuple[int, int], int]:
+    """Messages that are out, by site and group."""
+    return {(site_id, group_id): count for site_id, group_id, count in session.execute(QUEUED_BY_QUEUE)}
+
+
+def _take(session: Session, queued: dict[tuple[int, int], int], window: int) -> list[Ready]:
     taken: list[Ready] = []
     for queue in _open_queues(session):
         room = window - queued.get((queue.site_id, queue.group_id), 0)
@@ -219,12 +232,13 @@ class Advance:
 
 def advance(session: Session, window: int) -> Advance:
     """Count what has ended, with all that is skipped for it, and take what is ready then; one transaction."""
-    counted = 0
-    while counted < MOST_COUNTED and (more := propagate(session)):
-        counted += more
-    ready = take_ready(session, window)
-    queued = sum(count for _, _, count in session.execute(QUEUED_BY_QUEUE))
-    return Advance(counted, ready, queued)
+    counted, more = 0, True
+    while more and counted < MOST_COUNTED:
+        ends, more = _count_ends(session, CHUNK)
+        counted += ends
+    queued = _queued(session)
+    ready = _take(session, queued, window)
+    return Advance(counted, ready, sum(queued.values()) + len(ready))
 
 
 def _addressed(session: Session, pids: Sequence[int]) -> list[Ready]:
