@@ -70,8 +70,11 @@ def check_compose(words: list[str]) -> None:
 
 
 def check_make(targets: list[str]) -> None:
-    known = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.M))
-    assert set(targets) - known == set()
+    makefile = (CHECKOUT / "Makefile").read_text()
+    known = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    variables = {target.split("=")[0] for target in targets if "=" in target}
+    assert {target for target in targets if "=" not in target} - known == set()
+    assert all(f"$({name})" in makefile for name in variables)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
