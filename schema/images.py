@@ -43,13 +43,26 @@ class Image(Base):
     gain: Mapped[Real | None]  # electrons per ADU
     gain_source: Mapped[str | None] = mapped_column(String(32))
     read_noise: Mapped[Real | None]  # electrons
+    read_noise_source: Mapped[str | None] = mapped_column(String(32))
+    dark_electrons: Mapped[Real | None]  # thermal electrons a pixel in the whole exposure
+    flat_error: Mapped[Real | None]  # relative noise of a pixel of the (master) flat
     saturation: Mapped[Real | None]  # ADU
+    linearity: Mapped[Real | None]  # ADU; raw pixels above it are not proportional to light
+    airmass: Mapped[Real | None]  # at mid-exposure, computed from place, time and pointing
+    altitude_deg: Mapped[Real | None]
+    azimuth_deg: Mapped[Real | None]  # from north through east
+    scintillation: Mapped[Real | None]  # relative standard deviation of any star's flux
     # Measured by `calibrate`.
     background: Mapped[Real | None]  # ADU
     background_rms: Mapped[Real | None]  # ADU a pixel
     star_count: Mapped[int | None]
     fwhm: Mapped[Real | None]  # pixels
     ellipticity: Mapped[Real | None]
+    hot_pixels: Mapped[int | None]  # pixels masked as hot, dead or bad
+    cosmic_rays: Mapped[int | None]  # pixels masked as cosmic rays
+    trails: Mapped[int | None]  # trails of satellites and aircraft
+    # Measured by `select`: light of common stars over that of the night's clearest frames.
+    transparency: Mapped[Real | None]
     # The `choose_reference` that chose this image as the one others are aligned to.
     reference_pid: Mapped[Pid | None] = mapped_column(BigInteger)
     # Measured by `align`: reference (template) to image, about the image's centre.

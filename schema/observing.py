@@ -18,6 +18,7 @@ class Instrument(Base):
     instrument_id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(64))
     telescope: Mapped[str] = mapped_column(String(64), default="")
+    diameter_m: Mapped[Real | None]  # of the telescope's aperture
 
 
 class Filter(Base):
@@ -74,3 +75,4 @@ class Observation(Base):
     graph_pid: Mapped[Pid | None] = mapped_column(BigInteger)
     calibration_pid: Mapped[Pid | None] = mapped_column(BigInteger)
     analysis_pid: Mapped[Pid | None] = mapped_column(BigInteger)
+    detrend_pid: Mapped[Pid | None] = mapped_column(BigInteger)

@@ -12,7 +12,12 @@ from schema.base import MEASUREMENT_OPTIONS, TABLE_OPTIONS, Base, Pid, Real, Sin
 
 
 class Aperture(Base):
-    """The circular apertures of one graph; ``aperture`` counts from 0, radii in pixels."""
+    """The apertures of one graph; ``aperture`` counts from 0, radii in pixels.
+
+    ``kind`` is circle or kron (an ellipse of each source's own shape, ``radius`` its Kron factor). Where ``factor`` is
+    set the circle follows each image: its radius there is ``factor * image.fwhm``, and ``radius`` is that of the
+    observation's FWHM. ``sky`` is annulus or global (the frame's background map alone).
+    """
 
     __tablename__ = "aperture"
     __table_args__ = (Index(None, "observation_id"), TABLE_OPTIONS)
@@ -22,6 +27,21 @@ class Aperture(Base):
     radius: Mapped[Real]
     annulus_inner: Mapped[Real]
     annulus_outer: Mapped[Real]
+    kind: Mapped[str] = mapped_column(String(8), server_default="circle")
+    factor: Mapped[Real | None]
+    sky: Mapped[str] = mapped_column(String(8), server_default="annulus")
+
+
+class ApertureCorrection(Base):
+    """Total flux over the flux in an aperture, from one image's bright stars (its curve of growth)."""
+
+    __tablename__ = "aperture_correction"
+    __table_args__ = MEASUREMENT_OPTIONS
+    image_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    aperture: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)
+    correction: Mapped[Real]
+    correction_error: Mapped[Real | None]
+    stars: Mapped[int]
 
 
 class Flux(Base):
@@ -61,6 +81,7 @@ class ReferenceStar(Base):
     method: Mapped[str] = mapped_column(String(16))
     reference_group: Mapped[int]
     is_reference: Mapped[bool] = mapped_column(Boolean)
+    role: Mapped[str | None] = mapped_column(String(16))  # target, reference, check; NULL for all others
     weight: Mapped[Single | None]
 
 
@@ -83,3 +104,44 @@ class LightCurveStatistics(Base):
     chi2_reduced: Mapped[Real | None]
     von_neumann: Mapped[Real | None]
     best_aperture: Mapped[bool] = mapped_column(Boolean)  # the aperture of the smallest scatter
+    best_snr: Mapped[bool | None] = mapped_column(Boolean)  # the aperture of the greatest signal over quoted noise
+    # Relative noise of a typical point as the CCD equation predicts it, and its parts.
+    expected_scatter: Mapped[Real | None]
+    noise_source: Mapped[Real | None]
+    noise_sky: Mapped[Real | None]
+    noise_read: Mapped[Real | None]
+    noise_dark: Mapped[Real | None]
+    noise_flat: Mapped[Real | None]
+    noise_scintillation: Mapped[Real | None]
+    noise_reference: Mapped[Real | None]
+    cdpp: Mapped[Real | None]  # relative, over 0.5 h
+    expected_cdpp: Mapped[Real | None]  # the same of the quoted errors
+
+
+class Variability(Base):
+    """How variable one source is in its best aperture, and how likely that is chance; rank 1 is the most variable."""
+
+    __tablename__ = "variability"
+    __table_args__ = (Index(None, "source_id"), TABLE_OPTIONS)
+    pid: Mapped[Pid] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    source_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    observation_id: Mapped[int]
+    aperture: Mapped[Small]
+    variability_rank: Mapped[int]
+    candidate: Mapped[bool] = mapped_column(Boolean)
+    false_alarm: Mapped[Real | None]  # probability that any constant star of the field looks like this
+    excess_scatter: Mapped[Real | None]  # relative, beyond that of stars of like brightness
+    excess_significance: Mapped[Real | None]
+    stetson_j: Mapped[Real | None]
+    stetson_k: Mapped[Real | None]
+    von_neumann: Mapped[Real | None]
+    # Periodograms, of the stars that the cheap statistics put first only.
+    sine_period_d: Mapped[Real | None]
+    sine_amplitude: Mapped[Real | None]
+    sine_false_alarm: Mapped[Real | None]
+    box_period_d: Mapped[Real | None]
+    box_depth: Mapped[Real | None]
+    box_duration_d: Mapped[Real | None]
+    box_mid_bjd: Mapped[Real | None]
+    box_snr: Mapped[Real | None]
+    box_false_alarm: Mapped[Real | None]

@@ -55,6 +55,11 @@ class SourcePosition(Base):
     flux_error: Mapped[Real | None]
     fwhm: Mapped[Real | None]
     ellipticity: Mapped[Real | None]
+    # The ellipse of the source's second moments, and its Kron radius in units of it.
+    semi_major: Mapped[Real | None]  # pixels, one standard deviation
+    semi_minor: Mapped[Real | None]
+    theta_deg: Mapped[Real | None]  # of the major axis, from x towards y
+    kron_radius: Mapped[Real | None]
     flag: Mapped[int] = mapped_column(default=0)
 
 

@@ -22,7 +22,10 @@ SELECT i.observation_id AS observation_id,
        s.is_reference AS is_reference,
        f.flag AS flag,
        i.good AS image_good,
-       s.method AS method
+       s.method AS method,
+       t.best_aperture AS aperture_best,
+       d.flux AS flux_detrended,
+       d.flux_error AS flux_detrended_error
 FROM flux f
 JOIN image i ON i.image_id = f.image_id
 JOIN observation o ON o.observation_id = i.observation_id AND o.graph_pid = i.graph_pid
@@ -31,6 +34,11 @@ LEFT JOIN relative_flux r
       AND r.pid = o.calibration_pid
 LEFT JOIN reference_star s
        ON s.pid = o.calibration_pid AND s.source_id = f.source_id AND s.aperture = f.aperture
+LEFT JOIN light_curve_statistics t
+       ON t.pid = o.analysis_pid AND t.source_id = f.source_id AND t.aperture = f.aperture
+LEFT JOIN relative_flux d
+       ON d.source_id = f.source_id AND d.image_id = f.image_id AND d.aperture = f.aperture
+      AND d.pid = o.detrend_pid
 """
 
 # The flux is the one of the sky's latest detection; Gaia's is the nearest of the three.
