@@ -8,7 +8,7 @@ WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo servers servers-down servers-status test lint check bench bench-engine chaos clean
+.PHONY: help env demo servers servers-down servers-status test lint check bench bench-engine bench-photometry chaos clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ bench: env  ## Measure the pipeline
 bench-engine: servers  ## Measure the process engine, beside Celery; ARGS=--scale or ARGS=--embedded measure more
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m bench.engine $(ARGS)
+
+# An environment of its own: eloy and photutils hold astropy back.
+bench-photometry: env  ## Scatter beside photutils, eloy and SExtractor; ARGS=--matrix: Tianyu alone, many nights
+	$(BIN)/python -m venv $(VENV)/photometry
+	$(VENV)/photometry/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench-photometry]'
+	$(VENV)/photometry/bin/python -m bench.photometry $(ARGS)
 
 chaos: env  ## Kill and cut a running system for long, by CHAOS_SEEDS, CHAOS_KILLS, CHAOS_FRAMES; prints figures
 	@$(BIN)/python -m tests.chaos

@@ -23,6 +23,9 @@ SOURCE_DTYPE = np.dtype(
         ("flux_error", "f4"),
         ("fwhm", "f4"),
         ("ellipticity", "f4"),
+        ("a", "f4"),
+        ("b", "f4"),
+        ("theta", "f4"),
         ("flag", "i4"),
     ]
 )
@@ -53,7 +56,8 @@ def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm:
     subtracted and its noise scaled by the weight map. Sources lie where at least half of the frames do, with their peak
     well inside: a star cut by the border has no position.
     Returns SOURCE_DTYPE[n]: position in px; flux in a radius of 1.5 FWHM, in the image's units, and its error from the
-    sky noise alone; FWHM of the moments in px; ellipticity; flag BLENDED or EDGE. Empty when nothing is found.
+    sky noise alone; FWHM of the moments in px; ellipticity; semi-axes (px, one standard deviation) and angle (radians)
+    of the detection; flag BLENDED or EDGE. Empty when nothing is found.
     Raises UnusableDataError when the template is empty.
     """
     full = float(template.weight.max(initial=0.0))
@@ -125,7 +129,7 @@ def _like_stars(objects: NDArray[Any], shapes: Shapes, snr: NDArray[np.float64])
 
 
 def _measure(objects: NDArray[Any], sky: _Sky, fwhm: float) -> NDArray[Any]:
-    x, y, _ = sep.winpos(sky.image, objects["x"], objects["y"], fwhm / SIGMA_TO_FWHM, mask=sky.mask)
+    x, y, _ = sep.winpos(sky.image, objects["x"], objects["y"], fwhm / SIGMA_TO_FWHM, mask=sky.mask, subpix=0)
     # The window may walk to a brighter neighbour: keep the detection's own centroid there.
     walked = np.hypot(x - objects["x"], y - objects["y"]) > MAXIMUM_WALK * fwhm
     x, y = np.where(walked, objects["x"], x), np.where(walked, objects["y"], y)
@@ -136,6 +140,8 @@ def _measure(objects: NDArray[Any], sky: _Sky, fwhm: float) -> NDArray[Any]:
     sources = np.zeros(len(objects), SOURCE_DTYPE)
     sources["x"], sources["y"], sources["flux"], sources["flux_error"] = x, y, flux, error
     sources["fwhm"], sources["ellipticity"] = shapes.fwhm, shapes.ellipticity
+    for name in ("a", "b", "theta"):
+        sources[name] = objects[name]
     sources["flag"][objects["flag"] & sep.OBJ_MERGED > 0] |= int(Flag.BLENDED)
     sources["flag"][_at_edge(x, y, EDGE_FWHM * fwhm, sky.blank)] |= int(Flag.EDGE)
     sources = sources[kept]

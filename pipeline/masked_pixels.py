@@ -1,11 +1,37 @@
 """Bad pixels under an aperture: filled in from their neighbours, and known by the apertures they touch."""
 
+from enum import IntFlag
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.flags import Flag
 from pipeline.stamps import pixel_blocks, ring_offsets
 
 PIXEL_HALF_DIAGONAL = 0.7072  # px
+PIXEL_DTYPE = np.dtype([("index", "i4"), ("bits", "u1")])  # flat index (y * nx + x), bits of PixelBit
+
+
+class PixelBit(IntFlag):
+    """What is known against a pixel of a frame; a pixel may have several bits."""
+
+    BAD = 1  # hot, dead, or without a usable flat
+    SATURATED = 2  # raw counts at or above the detector's limit
+    COSMIC = 4  # hit by a cosmic ray
+    TRAIL = 8  # of a satellite or an aircraft
+    NONLINEAR = 16  # raw counts above the level up to which they are proportional to light
+
+
+NO_VALUE = PixelBit.BAD | PixelBit.COSMIC  # the pixel's own value tells nothing of the sky: it is filled in
+_FLAG_OF = {
+    PixelBit.BAD: Flag.BAD_PIXEL,
+    PixelBit.SATURATED: Flag.SATURATED,
+    PixelBit.COSMIC: Flag.COSMIC_RAY,
+    PixelBit.TRAIL: Flag.TRAIL,
+    PixelBit.NONLINEAR: Flag.NONLINEAR,
+}
+_FLAGS = np.array([sum(int(f) for b, f in _FLAG_OF.items() if bits & b) for bits in range(256)], np.int32)
 
 
 def fill_masked(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -52,18 +78,54 @@ def touched_apertures(mask: NDArray[np.bool_], xy: NDArray[np.float64], radii: t
     Returns:
         bool[n, k].
     """
-    touched = np.zeros((len(xy), len(radii)), dtype=np.bool_)
+    return touched_bits(mask.view(np.uint8), xy, radii) > 0
+
+
+def touched_bits(bits: NDArray[np.uint8], xy: NDArray[np.float64], radii: tuple[float, ...]) -> NDArray[np.uint8]:
+    """All bits of the pixels of which at least a part lies in each aperture.
+
+    Args:
+        bits: uint8[ny, nx], of `PixelBit`.
+        xy: float64[n, 2], finite positions, px.
+        radii: k aperture radii, px.
+
+    Returns:
+        uint8[n, k].
+    """
+    touched = np.zeros((len(xy), len(radii)), dtype=np.uint8)
     offsets = ring_offsets(0.0, max(radii) + 2.0 * PIXEL_HALF_DIAGONAL)
-    flat_mask = mask.ravel()
-    for block in pixel_blocks(xy, mask.shape, offsets):
-        hit = flat_mask.take(block.flat)
+    flat_bits = bits.ravel()
+    for block in pixel_blocks(xy, bits.shape, offsets):
+        hit = flat_bits.take(block.flat)
         if block.outside is not None:
-            hit &= ~block.outside
+            hit[block.outside] = 0
         source, pixel = np.nonzero(hit)
-        rows = block.rows[source]
+        rows, found = block.rows[source], hit[source, pixel]
         x_offset = np.rint(xy[rows, 0]) + offsets.dx[pixel] - xy[rows, 0]
         y_offset = np.rint(xy[rows, 1]) + offsets.dy[pixel] - xy[rows, 1]
         nearest = np.hypot(np.maximum(np.abs(x_offset) - 0.5, 0.0), np.maximum(np.abs(y_offset) - 0.5, 0.0))
         for index, radius in enumerate(radii):
-            touched[rows[nearest < radius], index] = True
+            inside = nearest < radius
+            np.bitwise_or.at(touched[:, index], rows[inside], found[inside])
     return touched
+
+
+def flags_of(bits: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Bits of `pipeline.flags.Flag` for bits of pixels, an array of the same shape."""
+    return _FLAGS[bits]
+
+
+def pixel_table(bits: NDArray[np.uint8]) -> NDArray[Any]:
+    """Pixels with any bit of uint8[ny, nx] as PIXEL_DTYPE[n]: a few thousand rows instead of a second image."""
+    index = np.flatnonzero(bits)
+    table = np.empty(index.size, PIXEL_DTYPE)
+    table["index"], table["bits"] = index, bits.ravel()[index]
+    return table
+
+
+def pixel_bits(table: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """The inverse of `pixel_table`: uint8[ny, nx]; rows beyond the image are left out."""
+    bits = np.zeros(shape, np.uint8)
+    inside = (table["index"] >= 0) & (table["index"] < bits.size)
+    bits.ravel()[table["index"][inside]] = table["bits"][inside]
+    return bits

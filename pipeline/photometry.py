@@ -1,7 +1,6 @@
 """Aperture fluxes at sub-pixel positions on frames that were never resampled."""
 
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sep
@@ -9,12 +8,15 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag
+from pipeline.growth import MIN_SNR, MOST_STARS, Growth, measure_growth
+from pipeline.kron import Ellipses, sum_ellipses, touched_ellipses
 from pipeline.local_sky import LocalSky, local_sky, neighbour_mask
-from pipeline.masked_pixels import fill_masked, touched_apertures
-from pipeline.noise import ccd_variance
+from pipeline.masked_pixels import NO_VALUE, PixelBit, fill_masked, flags_of, touched_bits
+from pipeline.noise import ccd_variance, flat_variance, least_sky_variance
 
-# Radii in FWHM. On a real night of changing seeing faint stars scattered least at 0.9 to 1.1, bright ones at 1.2-1.8.
-RADII_FWHM = (1.0, 1.5, 2.0)
+# Radii in FWHM as frames measure it, up to 1.16 times the true one. Faint stars scatter least at 0.85 times the true
+# FWHM, bright ones at 1.2 to 1.8 of the measured; below 0.7 it matters to them where in its pixels a star falls.
+RADII_FWHM = (0.75, 1.2, 1.8)
 MIN_RADIUS_PX = 2.0  # below it the sum depends on where in a pixel the star falls
 ANNULUS_INNER_FWHM = 4.0
 MIN_ANNULUS_INNER_PX = 8.0
@@ -24,25 +26,43 @@ ANNULUS_AREA_RATIO = 4.0  # annulus to largest aperture, for wide stars
 
 @dataclass(frozen=True)
 class Apertures:
-    """Circles and the sky annulus around each source.
+    """What is measured around each source.
 
     Attributes:
-        radii: k radii, ascending, px.
-        annulus: inner and outer radius, px.
+        radii: k radii of circles, px, in any order.
+        annulus: inner and outer radius of the sky annulus, px.
+        ellipses: one ellipse for each source besides (a Kron flux); the last aperture.
+        local: whether the sky is taken from the annulus; else the frame's background is trusted.
 
     Raises:
-        UnusableDataError: radii that are not positive and ascending, or an annulus that is empty.
+        UnusableDataError: radii that are not positive, or an annulus that is empty.
     """
 
     radii: tuple[float, ...]
     annulus: tuple[float, float]
+    ellipses: Ellipses | None = None
+    local: bool = True
 
     def __post_init__(self) -> None:
-        edges = (0.0, *self.radii)
-        if not self.radii or any(not low < high < np.inf for low, high in pairwise(edges)):
-            raise UnusableDataError(f"aperture radii {self.radii} px: expected positive, ascending numbers")
+        if not self.radii or any(not 0.0 < radius < np.inf for radius in self.radii):
+            raise UnusableDataError(f"aperture radii {self.radii} px: expected positive numbers, at least one")
         if not 0.0 < self.annulus[0] < self.annulus[1] < np.inf:
             raise UnusableDataError(f"sky annulus {self.annulus} px: expected 0 < inner < outer")
+
+    @property
+    def number(self) -> int:
+        """Apertures of each source."""
+        return len(self.radii) + (self.ellipses is not None)
+
+    def areas(self, sources: int) -> NDArray[np.float64]:
+        """float64[n, number], px."""
+        areas = np.broadcast_to(np.pi * np.square(self.radii), (sources, len(self.radii)))
+        return areas if self.ellipses is None else np.column_stack([areas, self.ellipses.area])
+
+    def edges(self, sources: int) -> NDArray[np.float64]:
+        """Circumferences, float64[n, number], px."""
+        edges = np.broadcast_to(2.0 * np.pi * np.asarray(self.radii), (sources, len(self.radii)))
+        return edges if self.ellipses is None else np.column_stack([edges, self.ellipses.edge])
 
 
 @dataclass(frozen=True)
@@ -55,6 +75,7 @@ class Measurement:
         flag: int32[n, k], bits of `pipeline.flags.Flag`.
         sky: float64[n], local sky above the background already subtracted, ADU a pixel.
         sky_rms: float64[n], scatter of a sky pixel, ADU.
+        growth: curve of growth to the annulus' inner radius; None without bright stars, or where it was not asked for.
     """
 
     flux: NDArray[np.float64]
@@ -62,6 +83,7 @@ class Measurement:
     flag: NDArray[np.int32]
     sky: NDArray[np.float64]
     sky_rms: NDArray[np.float64]
+    growth: Growth | None = None
 
 
 def default_apertures(fwhm: float) -> Apertures:
@@ -91,14 +113,20 @@ def measure(
     background_rms: float,
     background_level: float = 0.0,
     read_noise: float | None = None,
+    flat_error: float | None = None,
+    scintillation: float | None = None,
     bad: NDArray[np.bool_] | None = None,
-    saturated: NDArray[np.bool_] | None = None,
+    bits: NDArray[np.uint8] | None = None,
+    isolated: NDArray[np.bool_] | None = None,
 ) -> Measurement:
-    """Measure every source in every aperture (exact overlap of circle and pixels).
+    """Measure every source in every aperture (exact overlap of aperture and pixels).
 
     The local sky is a clipped mean of the annulus, clear of neighbours. Bad pixels (``bad`` or NaN) are filled in
     from their neighbours and flagged. An aperture that leaves the image has NaN flux and flag EDGE; one whose annulus
     leaves it keeps its flux, with flag EDGE. Without sky pixels the frame's background is trusted (NO_SKY).
+
+    The variance of a flux F with sky of scatter s is ``F / gain + A s² (1 + A / A_sky) + F² (flat² + scintillation²)``
+    with the aperture's area A and A_sky sky pixels. The measured s holds read noise, dark current and digitisation.
 
     Args:
         image: float32[ny, nx], background-subtracted, ADU; NaN pixels are bad.
@@ -108,8 +136,12 @@ def measure(
         background_rms: of a sky pixel, ADU.
         background_level: the background that was subtracted, ADU; shapes the skewness of the sky's noise.
         read_noise: electrons; with a gain, the least noise of a sky pixel. Measured sky noise contains it already.
+        flat_error: relative noise of a pixel of the flat; spread over a star's pixels as bright stars show.
+        scintillation: relative standard deviation of any star's flux.
         bad: bool[ny, nx], pixels not to be believed.
-        saturated: bool[ny, nx], pixels at the detector's limit.
+        bits: uint8[ny, nx], what is known against each pixel (`pipeline.masked_pixels.PixelBit`); a bad pixel without
+            any counts as BAD. Pixels with any are left out of the sky; values under trails stay as they are.
+        isolated: bool[n], sources fit for a curve of growth; None makes none.
 
     Returns:
         Measurement of n sources, k apertures.
@@ -117,44 +149,112 @@ def measure(
     Raises:
         UnusableDataError: arrays whose shapes do not fit, or a background rms or gain that is not a positive number.
     """
-    _check(image, xy, gain, background_rms, bad, saturated)
+    _check(image, xy, gain, background_rms, bad, bits)
     image = np.ascontiguousarray(image, dtype=np.float32)
     placed, inside = _inside(image.shape, xy, apertures.radii)
-    result = _empty(len(xy), len(apertures.radii), background_rms)
-    result.flag[~inside | ~_inside(image.shape, xy, (apertures.annulus[1],))[1]] |= Flag.EDGE
+    result = _empty(len(xy), apertures.number, background_rms)
+    circles = slice(0, len(apertures.radii))
+    result.flag[:, circles][~inside] |= Flag.EDGE
+    if apertures.local:
+        result.flag[~_inside(image.shape, xy, (apertures.annulus[1],))[0]] |= Flag.EDGE
     if not placed.any():
         return result
 
-    if np.isnan(image.min()):  # min passes NaN on, and needs no mask of the image
-        bad = np.isnan(image) if bad is None else bad | np.isnan(image)
+    filled, known = _masks(image, bad, bits)
+    if filled is not None:
+        image = fill_masked(image, filled)
+    sky_area = np.full(len(xy), np.inf)
+    if apertures.local:
+        unusable = None if known is None else known != 0
+        third_moment = 0.0 if gain is None else max(background_level, 0.0) / gain**2
+        sky = _sky(image, xy[placed], apertures, unusable, background_rms, third_moment)
+        _fill_sky(result, placed, sky)
+        sky_area[placed] = np.where(sky.pixels > 0, sky.pixels, np.inf)
+    np.maximum(result.sky_rms, np.sqrt(least_sky_variance(gain, read_noise)), out=result.sky_rms)
+
+    area = apertures.areas(len(xy))
+    result.flux[:, circles][inside] = _sums(image, xy, apertures.radii, inside)
+    if apertures.ellipses is not None:
+        result.flux[:, -1] = sum_ellipses(image, xy, apertures.ellipses)
+        result.flag[np.isnan(result.flux[:, -1]), -1] |= Flag.EDGE
+    result.flux[...] -= result.sky[:, None] * area
+    if known is not None:
+        result.flag[placed, circles] |= flags_of(touched_bits(known, xy[placed], apertures.radii))
+        if apertures.ellipses is not None:
+            result.flag[:, -1] |= flags_of(touched_ellipses(known, xy, apertures.ellipses))
+
+    edge = apertures.edges(len(xy))
+    variance = ccd_variance(result.flux, area, result.sky_rms[:, None] ** 2, sky_area[:, None], edge=edge, gain=gain)
+    growth = None if isolated is None else _growth(image, xy, result, np.sqrt(variance), apertures, isolated)
+    if flat_error is not None:
+        # Without bright stars the flat matters little: then the light counts as spread evenly.
+        sharpness = 1.0 / area if growth is None else growth.sharpness
+        variance += flat_variance(result.flux, flat_error=flat_error, sharpness=sharpness)
+    if scintillation is not None:
+        variance += np.square(scintillation * result.flux)
+    np.sqrt(variance, out=result.error)
+    return replace(result, growth=growth)
+
+
+def _masks(
+    image: NDArray[np.float32], bad: NDArray[np.bool_] | None, bits: NDArray[np.uint8] | None
+) -> tuple[NDArray[np.bool_] | None, NDArray[np.uint8] | None]:
+    """Pixels to be filled in, and the bits of all pixels: bool and uint8[ny, nx], or None when there are none."""
+    has_nan = np.isnan(image.min())  # min passes NaN on, and needs no mask of the image
+    if bad is None and bits is None and not has_nan:
+        return None, None
+    filled = np.isnan(image) if has_nan else np.zeros(image.shape, dtype=np.bool_)
     if bad is not None:
-        image = fill_masked(image, bad)
-    third_moment = 0.0 if gain is None else max(background_level, 0.0) / gain**2
-    neighbours = neighbour_mask(image, xy[placed], background_rms, round(apertures.radii[0]))
-    sky = local_sky(
+        filled |= bad
+    known = np.zeros(image.shape, dtype=np.uint8) if bits is None else bits
+    # Few pixels are masked: their indices are handled in a tenth of the time of whole images.
+    index = np.flatnonzero(filled)
+    nameless = index[(known.ravel()[index] & NO_VALUE) == 0]
+    if nameless.size:
+        known = known.copy()
+        known.ravel()[nameless] |= np.uint8(PixelBit.BAD)
+    index = np.flatnonzero(known != 0)
+    filled.ravel()[index[(known.ravel()[index] & NO_VALUE) != 0]] = True
+    return filled, known
+
+
+def _sky(
+    image: NDArray[np.float32],
+    xy: NDArray[np.float64],
+    apertures: Apertures,
+    unusable: NDArray[np.bool_] | None,
+    background_rms: float,
+    third_moment: float,
+) -> LocalSky:
+    return local_sky(
         image,
-        xy[placed],
+        xy,
         apertures.annulus,
-        unusable=bad,
-        neighbours=neighbours,
+        unusable=unusable,
+        neighbours=neighbour_mask(image, xy, background_rms, round(min(apertures.radii))),
         background_rms=background_rms,
         third_moment=third_moment,
     )
-    least_rms = read_noise / gain if read_noise is not None and gain is not None else 0.0
-    _fill_sky(result, placed, sky, background_rms, least_rms)
-    sky_area = np.where(sky.pixels > 0, sky.pixels, np.inf)
 
-    area = np.pi * np.square(apertures.radii)
-    result.flux[inside] = _sums(image, xy, apertures.radii, inside)
-    result.flux[placed] -= result.sky[placed, None] * area
-    result.error[placed] = np.sqrt(
-        ccd_variance(result.flux[placed], area, result.sky_rms[placed, None] ** 2, sky_area[:, None], gain=gain)
+
+def _growth(
+    image: NDArray[np.float32],
+    xy: NDArray[np.float64],
+    found: Measurement,
+    noise: NDArray[np.float64],
+    apertures: Apertures,
+    isolated: NDArray[np.bool_],
+) -> Growth | None:
+    """The curve of growth from the brightest clean stars whose annulus lies on the image."""
+    largest = int(np.argmax(apertures.radii))
+    with np.errstate(invalid="ignore"):
+        clean = isolated & (found.flag == 0).all(axis=1) & (found.flux[:, largest] > MIN_SNR * noise[:, largest])
+    stars = np.flatnonzero(clean & _inside(image.shape, xy, (apertures.annulus[0],))[0])
+    stars = stars[np.argsort(-found.flux[stars, largest], kind="stable")[:MOST_STARS]]
+    radii = (*apertures.radii, max(apertures.radii)) if apertures.ellipses is not None else apertures.radii
+    return measure_growth(
+        image, xy[stars], found.flux[stars], found.sky[stars], found.sky_rms[stars], radii, apertures.annulus[0]
     )
-    result.error[np.isnan(result.flux)] = np.nan
-    for mask, flag in ((bad, Flag.BAD_PIXEL), (saturated, Flag.SATURATED)):
-        if mask is not None:
-            result.flag[placed] |= np.where(touched_apertures(mask, xy[placed], apertures.radii), flag, 0)
-    return result
 
 
 def _check(
@@ -162,7 +262,7 @@ def _check(
     xy: NDArray[np.float64],
     gain: float | None,
     background_rms: float,
-    *masks: NDArray[np.bool_] | None,
+    *masks: NDArray[np.bool_] | NDArray[np.uint8] | None,
 ) -> None:
     if image.ndim != 2:
         raise UnusableDataError(f"image of {image.ndim} dimensions: expected 2")
@@ -180,11 +280,11 @@ def _check(
 def _inside(
     shape: tuple[int, ...], xy: NDArray[np.float64], radii: tuple[float, ...]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """bool[n], the smallest circle lies inside the image; bool[n, k], which circles do."""
+    """bool[n], some circle lies inside the image; bool[n, k], which circles do."""
     size = np.array(shape[::-1], dtype=np.float64)
     room = np.minimum(xy + 0.5, size - 0.5 - xy).min(axis=1, initial=np.inf)
     inside = room[:, None] >= np.asarray(radii)  # False for NaN
-    return inside[:, 0], inside
+    return inside.any(axis=1), inside
 
 
 def _empty(sources: int, apertures: int, background_rms: float) -> Measurement:
@@ -198,12 +298,10 @@ def _empty(sources: int, apertures: int, background_rms: float) -> Measurement:
     )
 
 
-def _fill_sky(
-    result: Measurement, placed: NDArray[np.bool_], sky: LocalSky, background_rms: float, least_rms: float
-) -> None:
+def _fill_sky(result: Measurement, placed: NDArray[np.bool_], sky: LocalSky) -> None:
     found = sky.pixels > 0
     result.sky[placed] = np.where(found, sky.level, 0.0)
-    result.sky_rms[placed] = np.maximum(np.where(found, sky.rms, background_rms), least_rms)
+    result.sky_rms[placed] = np.where(found, sky.rms, result.sky_rms[placed])
     result.flag[np.flatnonzero(placed)[~found]] |= Flag.NO_SKY
 
 

@@ -89,11 +89,8 @@ class _Aligned:
         x = np.minimum(starts + (self._tile - 1) / 2, nx - 1)
         points = np.column_stack([x, np.full(x.size, (rows.start + rows.stop - 1) / 2)]) - self._centre
         shifts = np.rint(points @ self._excess.T + self._middle - self._centre).astype(int)
-        # Neighbours with the same shift are one piece.
-        first = np.flatnonzero(np.r_[True, (np.diff(shifts, axis=0) != 0).any(axis=1)])
-        ends = np.r_[starts[first[1:]], nx]
-        for start, end, (dx, dy) in zip(starts[first].tolist(), ends.tolist(), shifts[first].tolist(), strict=True):
-            left, right = max(start, -dx), min(end, nx - dx)
+        for start, (dx, dy) in zip(starts.tolist(), shifts.tolist(), strict=True):
+            left, right = max(start, -dx), min(start + self._tile, nx, nx - dx)
             top, bottom = max(rows.start, -dy), min(rows.stop, ny - dy)
             if left < right and top < bottom:
                 piece = self.image[top + dy : bottom + dy, left + dx : right + dx]
@@ -161,41 +158,60 @@ def _clipped_mean(frames: Sequence[_Aligned]) -> Stack:
 def _clip_block(values: list[Image], limits: Image) -> tuple[Image, Image]:
     total, count = np.zeros_like(values[0]), np.full_like(values[0], len(values))
     highest = np.full_like(values[0], -np.inf)
-    second, lowest = highest.copy(), -highest
+    second, lowest, lower = highest.copy(), -highest, np.empty_like(highest)
+    masks = []
     for value in values:
         masked = np.flatnonzero(np.isnan(value))
         if masked.size:  # few; for what is highest they count as sky, in the sum not at all
             value.ravel()[masked] = 0
             count.ravel()[masked] -= 1
-        np.maximum(second, np.minimum(highest, value), out=second)
+            masks.append(masked)
+        np.maximum(second, np.minimum(highest, value, out=lower), out=second)
         np.maximum(highest, value, out=highest)
         np.minimum(lowest, value, out=lowest)
         total += value
         if masked.size:
             value.ravel()[masked] = np.nan
-    # Two of many may be hot in the same place, when the sky moves slowly.
-    without = np.where(count < CLIP_BOTH, np.minimum(count, 1), np.float32(2))
-    with np.errstate(invalid="ignore"):
-        rest = total - np.where(count > 0, highest, np.float32(0)) - np.where(without == 2, second, np.float32(0))
-    number = np.maximum(count - without, 1)
     # Less what noise alone makes of the brightest of the neighbours: on empty sky the noise limit decides.
-    others = rest / number - (CLIP_NEIGHBOUR_SIGMA / CLIP_SIGMA * limits.min()) / np.sqrt(number)
-    brightest = others
-    for _ in range(CLIP_REACH):
-        brightest = _brightest_nearby(brightest)
-    tolerance = CLIP_SOURCE * np.maximum(brightest, 0)
-    # Sorting is for the few pixels where anything could be left out at all.
-    where = np.nonzero(highest - lowest > tolerance + limits.min())
-    if where[0].size:
-        some = np.stack([value[where] for value in values])
+    margin = CLIP_NEIGHBOUR_SIGMA / CLIP_SIGMA * limits.min()
+    others = _mean_of_others(total, highest, second, len(values), margin)
+    if masks:
+        masked = np.concatenate(masks)
+        seen = count.ravel()[masked]
+        for number in np.unique(seen).tolist():
+            at = masked[seen == number]
+            values_at = total.ravel()[at], highest.ravel()[at], second.ravel()[at]
+            others.ravel()[at] = _mean_of_others(*values_at, int(number), margin)
+    # Sorting, and looking around, is for the few pixels where anything could be left out at all.
+    spread = np.subtract(highest, lowest, out=lower).ravel()
+    where = np.flatnonzero(spread > limits.min())
+    tolerance = CLIP_SOURCE * np.maximum(_brightest_nearby(others, where), 0)
+    clipped = spread[where] > tolerance + limits.min()
+    where, tolerance = where[clipped], tolerance[clipped]
+    if where.size:
+        some = np.stack([value.ravel()[where] for value in values])
         ranked = np.sort(some, axis=0)  # NaN last
-        middle = (np.maximum(count[where].astype(np.intp), 1) - 1) // 2
-        allowed = ranked[middle, np.arange(middle.size)] + tolerance[where] + limits[:, None]
+        middle = (np.maximum(count.ravel()[where].astype(np.intp), 1) - 1) // 2
+        allowed = ranked[middle, np.arange(middle.size)] + tolerance + limits[:, None]
         kept = some <= allowed  # false for NaN
-        total[where] = np.where(kept, some, np.float32(0)).sum(axis=0)
-        count[where] = kept.sum(axis=0)
+        total.ravel()[where] = np.where(kept, some, np.float32(0)).sum(axis=0)
+        count.ravel()[where] = kept.sum(axis=0)
     with np.errstate(invalid="ignore"):
         return total / count, count
+
+
+def _mean_of_others(total: Image, highest: Image, second: Image, count: int, margin: np.float32) -> Image:
+    """Mean of all but the highest of ``count`` values, less the margin of one value's noise."""
+    # Two of many may be hot in the same place, when the sky moves slowly.
+    without = 2 if count >= CLIP_BOTH else min(count, 1)
+    number = np.float32(max(count - without, 1))
+    with np.errstate(invalid="ignore"):
+        others: Image = total - highest if without else total.copy()
+        if without == 2:
+            others -= second
+        others /= number
+        others -= margin / np.sqrt(number)
+    return others
 
 
 def _noise(frame: Image) -> float:
@@ -205,12 +221,14 @@ def _noise(frame: Image) -> float:
     return MAD_TO_SIGMA * float(np.median(np.abs(sample - np.median(sample)))) if sample.size else float("inf")
 
 
-def _brightest_nearby(image: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Maximum over 3×3 pixels."""
+def _brightest_nearby(image: Image, where: NDArray[np.intp]) -> Image:
+    """Maximum within CLIP_REACH pixels in x and in y of the pixels at flat indices ``where``."""
     tall = image.copy()
-    tall[1:] = np.maximum(tall[1:], image[:-1])
-    tall[:-1] = np.maximum(tall[:-1], image[1:])
-    wide = tall.copy()
-    wide[:, 1:] = np.maximum(wide[:, 1:], tall[:, :-1])
-    wide[:, :-1] = np.maximum(wide[:, :-1], tall[:, 1:])
-    return wide
+    for step in range(1, CLIP_REACH + 1):
+        np.maximum(tall[step:], image[:-step], out=tall[step:])
+        np.maximum(tall[:-step], image[step:], out=tall[:-step])
+    row, column = np.divmod(where, image.shape[1])
+    brightest: Image = tall.ravel()[where]
+    for step in (*range(-CLIP_REACH, 0), *range(1, CLIP_REACH + 1)):
+        np.maximum(brightest, tall[row, np.clip(column + step, 0, image.shape[1] - 1)], out=brightest)
+    return brightest

@@ -14,6 +14,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
 
+from schema.driver import JoiningConnection
+
 SQLITE_BUSY_TIMEOUT_S = 60.0
 WAL_PAGES = 16_000  # of 4 kB
 CONNECT_TIMEOUT_S = 10
@@ -46,16 +48,26 @@ def connect(url: str) -> Engine:
     if backend == "sqlite":
         return _sqlite(url)
     if backend in ("mysql", "mariadb") and parsed.get_driver_name() == "pymysql":
-        return create_engine(
-            url,
-            isolation_level="READ COMMITTED",
-            pool_pre_ping=True,
-            pool_recycle=1800,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "read_timeout": READ_TIMEOUT_S, "charset": "utf8mb4"},
-        )
+        return _mysql(url)
     raise DatabaseUrlError(
         f"database {parsed.drivername!r} is not supported: expected sqlite:///PATH or mysql+pymysql://…"
     )
+
+
+def _mysql(url: str) -> Engine:
+    engine = create_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "read_timeout": READ_TIMEOUT_S, "charset": "utf8mb4"},
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> JoiningConnection:
+        return JoiningConnection(*arguments, **options)
+
+    return engine
 
 
 def _sqlite(url: str) -> Engine:

@@ -61,7 +61,7 @@ class Image(Base):
     hot_pixels: Mapped[int | None]  # pixels masked as hot, dead or bad
     cosmic_rays: Mapped[int | None]  # pixels masked as cosmic rays
     trails: Mapped[int | None]  # trails of satellites and aircraft
-    # Measured by `select`: light of common stars over that of the night's clearest frames.
+    # Measured by `align`, scaled by `select`: light of common stars over that of the night's clearest frames.
     transparency: Mapped[Real | None]
     # The `choose_reference` that chose this image as the one others are aligned to.
     reference_pid: Mapped[Pid | None] = mapped_column(BigInteger)

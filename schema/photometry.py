@@ -85,6 +85,19 @@ class ReferenceStar(Base):
     weight: Mapped[Single | None]
 
 
+class RelativeCalibration(Base):
+    """What one relative calibration came to in one aperture: how many references, and by which rules."""
+
+    __tablename__ = "relative_calibration"
+    pid: Mapped[Pid] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    aperture: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)
+    observation_id: Mapped[int]
+    method: Mapped[str] = mapped_column(String(16))
+    reference_stars: Mapped[int]
+    reference_groups: Mapped[int]
+    relaxation: Mapped[str] = mapped_column(String(16))  # how far the rules for references had to give way
+
+
 class LightCurveStatistics(Base):
     """Scatter of one light curve over the good frames, beside what the noise model predicts."""
 
@@ -130,7 +143,7 @@ class Variability(Base):
     variability_rank: Mapped[int]
     candidate: Mapped[bool] = mapped_column(Boolean)
     false_alarm: Mapped[Real | None]  # probability that any constant star of the field looks like this
-    excess_scatter: Mapped[Real | None]  # relative, beyond that of stars of like brightness
+    excess_scatter: Mapped[Real | None]  # relative, beyond the quoted errors
     excess_significance: Mapped[Real | None]
     stetson_j: Mapped[Real | None]
     stetson_k: Mapped[Real | None]

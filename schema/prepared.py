@@ -1,47 +1,120 @@
 """Statements that run for every process: written in SQLAlchemy's language, compiled once for each kind of database.
 
 What SQLAlchemy does for each execution of a statement costs as much as the driver's own work, and for statements built
-anew each time five times as much.
+anew each time five times as much. Several of them are one round trip to a server.
 """
 
-from typing import Any
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy import Connection, CursorResult, Executable, Integer
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.expression import FunctionElement
+
+from schema.driver import COMMIT, SEPARATOR, JoinedCursor
+
+PLACE = re.compile(r"%\((\w+)\)s|__\[POSTCOMPILE_(\w+)\]")  # where SQLAlchemy leaves room for a value, or for several
+
+
+class RowsChanged(FunctionElement[int]):
+    """How many rows the statement before this one changed, on the same connection."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(RowsChanged, "mysql")
+@compiles(RowsChanged, "mariadb")
+def _mysql_rows_changed(_element: RowsChanged, _compiler: Any, **_kw: Any) -> str:
+    return "ROW_COUNT()"
+
+
+@compiles(RowsChanged, "sqlite")
+def _sqlite_rows_changed(_element: RowsChanged, _compiler: Any, **_kw: Any) -> str:
+    return "changes()"
+
+
+class Found(NamedTuple):
+    """What a statement did: rows that it found to change, and rows that it gave, as the driver gives them."""
+
+    changed: int
+    rows: Sequence[tuple[Any, ...]]
 
 
 class Prepared:
-    """A statement whose parameters are plain numbers and texts, given by the names of its ``bindparam``."""
+    """A statement whose parameters are plain numbers and texts, given by the names of its ``bindparam``.
+
+    A parameter that is ``expanding`` is a list that is not empty.
+    """
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
 
-    def change(self, connection: Connection, **values: Any) -> int:
-        """Run it; how many rows it found to change."""
-        return self._run(connection, values).rowcount
+    def __call__(self, **values: Any) -> "Call":
+        """The statement with its values."""
+        return Call(self, values)
 
-    def first(self, connection: Connection, **values: Any) -> tuple[Any, ...] | None:
-        """Run it; the first row, as the driver gives it."""
-        row = self._run(connection, values).first()
-        return None if row is None else tuple(row)
-
-    def _run(self, connection: Connection, values: dict[str, Any]) -> CursorResult[Any]:
+    def written(self, connection: Connection, values: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        """Its text for this kind of database, and what belongs to the marks in it."""
         name = connection.dialect.name
         if name not in self._compiled:
             self._compiled[name] = _Compiled(self._statement, connection)
-        return self._compiled[name].run(connection, values)
+        return self._compiled[name].written(values)
+
+
+class Call(NamedTuple):
+    """A statement with its values."""
+
+    statement: Prepared
+    values: dict[str, Any]
+
+
+def run(connection: Connection, *calls: Call, last: bool = False) -> list[Found]:
+    """Run statements one after the other, on a server in one round trip; what each of them did.
+
+    ``last``: nothing follows them but the transaction's commit, which may then come with them. The caller commits all
+    the same.
+    """
+    written = [call.statement.written(connection, call.values) for call in calls]
+    if connection.dialect.name == "sqlite":
+        return [_found(connection.exec_driver_sql(*one)) for one in written]
+    texts = [text for text, _ in written] + [COMMIT] * last
+    values = tuple(value for _, some in written for value in some)
+    with connection.exec_driver_sql(SEPARATOR.join(texts), values) as result:
+        cursor = result.context.cursor
+    assert isinstance(cursor, JoinedCursor)
+    return [Found(*one) for one in cursor.results[: len(calls)]]
+
+
+def _found(result: CursorResult[Any]) -> Found:
+    rows = [tuple(row) for row in result] if result.returns_rows else []
+    return Found(result.rowcount, rows)
 
 
 class _Compiled:
     def __init__(self, statement: Executable, connection: Connection) -> None:
         assert isinstance(statement, ClauseElement)
-        compiled = statement.compile(dialect=connection.dialect)
-        self._sql = str(compiled)
+        named = type(connection.dialect)(paramstyle="pyformat")  # type: ignore[call-arg]
+        compiled = statement.compile(dialect=named)
         self._constants = dict(compiled.params)
-        self._order = tuple(getattr(compiled, "positiontup", None) or ())  # empty: the driver wants names
+        # Text, and between each two pieces of it the name of a value or of a list of values.
+        self._pieces, names = [str(piece) for piece in PLACE.split(str(compiled))[::3]], PLACE.findall(str(compiled))
+        self._order = tuple(one or many for one, many in names)
+        self._lists = frozenset(many for _, many in names if many)
+        self._mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+        self._text = self._mark.join(self._pieces)
 
-    def run(self, connection: Connection, values: dict[str, Any]) -> CursorResult[Any]:
+    def written(self, values: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
         given = self._constants | values
-        parameters = tuple(given[name] for name in self._order) if self._order else given
-        return connection.exec_driver_sql(self._sql, parameters)
+        if not self._lists:
+            return self._text, tuple(given[name] for name in self._order)
+        text = self._pieces[0]
+        parameters: list[Any] = []
+        for name, piece in zip(self._order, self._pieces[1:], strict=True):
+            several = given[name] if name in self._lists else (given[name],)
+            text += ", ".join([self._mark] * len(several)) + piece
+            parameters += several
+        return text, tuple(parameters)

@@ -7,7 +7,9 @@ Interpreters take most of a short run's start: consumers begin with their import
 what only this process needs is imported while they do. `python -m services.embedded` is such a consumer.
 """
 
+import atexit
 import fcntl
+import gc
 import os
 import signal
 import subprocess
@@ -37,7 +39,19 @@ RELEASE = b"w"  # one byte
 EMBEDDED_SWEEP_S = 1.0
 EMBEDDED_LEASE_S = 30.0
 STOP_TIMEOUT_S = 60.0
+# New objects between two looks for garbage. What imports make stays: Python's own 700 cost a fifth of the start.
+GARBAGE_OBJECTS = 50_000
 MOST_RESTARTS = 5  # of one consumer; a step that crashes takes only its worker, so this many mean something else
+
+
+def hurry() -> None:
+    """Let this program start and end faster: it seldom looks for garbage, and not once more when it leaves."""
+    gc.set_threshold(GARBAGE_OBJECTS)
+    atexit.register(gc.freeze)
+
+
+if __name__ in ("__main__", "__mp_main__"):  # a consumer, or the worker that it starts, before most of their imports
+    hurry()
 
 
 def embedded_settings(workdir: Path, **overrides: Any) -> Settings:

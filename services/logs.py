@@ -16,6 +16,7 @@ from schema.processes import (
     ProcessGroup,
     Site,
 )
+from schema.queries.scheduling import counted
 from services.errors import ConfigurationError
 
 
@@ -117,11 +118,10 @@ def read_log(session: Session, pid: int) -> ProcessLog:
 
 
 def _parents(session: Session, pid: int) -> tuple[Parent, ...]:
-    counted = and_(Process.status.in_(FINISHED), Process.propagated.is_(True))
     rows = session.execute(
         select(Process.pid, Process.command, Process.status, ProcessDependence.required)
         .join(ProcessDependence, ProcessDependence.parent_pid == Process.pid)
-        .where(ProcessDependence.child_pid == pid, not_(counted))
+        .where(ProcessDependence.child_pid == pid, not_(counted(Process)))
         .order_by(Process.pid)
     )
     return tuple(Parent(*row) for row in rows)

@@ -5,10 +5,11 @@ Unknown keys are refused in the file and among the variables, so that a typo is 
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,6 +26,28 @@ NOT_SETTINGS = ("TIANYU_TEST_", CONFIG_VARIABLE)
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"  # names of sites and groups become parts of queue names
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+_NUMBER = r"[+-]?\d{1,9}(?:\.\d{0,12})?"
+_SIXTIETHS = r":\d{1,2}:\d{1,2}(?:\.\d{0,12})?"
+STAR_FORMS = {
+    "source": re.compile(r"\d{1,12}", re.ASCII),
+    "pixels": re.compile(rf"({_NUMBER}),({_NUMBER})", re.ASCII),
+    "degrees": re.compile(rf"({_NUMBER})d,({_NUMBER})d", re.ASCII),
+    "sexagesimal": re.compile(rf"(\d{{1,2}}{_SIXTIETHS}),([+-]?\d{{1,2}}{_SIXTIETHS})", re.ASCII),
+}
+
+
+def _star(text: str) -> str:
+    if not any(form.fullmatch(text) for form in STAR_FORMS.values()):
+        raise ValueError(
+            f"{text!r} names no star: expected template pixels (424.5,286), right ascension and declination "
+            "(02:04:10.3,+46:41:16 or 31.043d,46.688d) or a source id (17)"
+        )
+    return text
+
+
+StarName = Annotated[str, AfterValidator(_star)]
+Magnitudes = Annotated[float, Field(gt=0)]
 
 
 class Settings(BaseSettings):
@@ -64,12 +87,40 @@ class Settings(BaseSettings):
     # Photometry.
     fan_out: Annotated[int, Field(ge=3)] = 5
     flat_method: Literal["mode", "clipped_mean"] = "clipped_mean"
-    relative_methods: tuple[Literal["ensemble", "paper"], ...] = ("ensemble", "paper")
+    relative_methods: tuple[Literal["ensemble", "paper", "manual"], ...] = ("ensemble", "paper")
+    detrend_method: Literal["none", "sysrem", "tfa", "trends"] = "none"
     detection_threshold: Annotated[float, Field(gt=0)] = 5.0
-    aperture_radii: tuple[Annotated[float, Field(gt=0)], ...] | None = None  # pixels; None: multiples of the FWHM
+    # Pixels, negative ones multiples of each frame's FWHM; None: multiples of the observation's FWHM.
+    aperture_radii: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None = None
+    aperture_sky: Literal["annulus", "global"] = "annulus"
+    kron: bool = False  # a Kron flux besides, as the last aperture
     gain: Annotated[float, Field(gt=0)] | None = None  # electrons per ADU, where headers do not tell
     read_noise: Annotated[float, Field(ge=0)] | None = None  # electrons, where headers do not tell
     saturation: Annotated[float, Field(gt=0)] | None = None  # ADU, where headers do not tell
+    linearity: Annotated[float, Field(gt=0)] | None = None  # ADU, where headers do not tell
+    telescope_diameter_m: Annotated[float, Field(gt=0)] | None = None  # where headers do not tell
+
+    # Stars of the method `manual`: template pixels "x,y", sky "hh:mm:ss.s,+dd:mm:ss" or "12.3d,-4.5d", or a source id.
+    manual_targets: tuple[StarName, ...] = ()
+    manual_references: tuple[StarName, ...] = ()
+    manual_checks: tuple[StarName, ...] = ()
+    manual_match_px: Annotated[float, Field(gt=0)] = 5.0  # between a named position and its source
+    manual_match_arcsec: Annotated[float, Field(gt=0)] = 5.0
+    # What it picks where nothing is named.
+    pick_error_max: Magnitudes = 0.02
+    pick_missing_max: Annotated[float, Field(ge=0, lt=1)] = 0.2  # of the good frames
+    pick_references: Annotated[int, Field(ge=1)] = 20
+    pick_scatter_max: Magnitudes = 0.05
+    pick_range_max: Magnitudes = 0.1
+    pick_target_scatter_min: Magnitudes = 0.05
+    pick_target_radius: Annotated[float, Field(gt=0)] = 0.5  # from the field's middle, of half its width and height
+
+    @field_validator("aperture_radii")
+    @classmethod
+    def _radii(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and (not value or 0.0 in value or len(set(value)) != len(value)):
+            raise ValueError("give at least one radius, none of them zero and each once")
+        return value
 
     @field_validator("relative_methods")
     @classmethod

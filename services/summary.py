@@ -10,18 +10,28 @@ import numpy as np
 from sqlalchemy import distinct, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
+from pipeline.relative import Relaxation
+from pipeline.relative.grouped import POSITION_BINS
 from schema.images import CALIBRATED, MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image, ImageParent
 from schema.observing import Observation
-from schema.photometry import ReferenceStar, RelativeFlux
+from schema.photometry import ReferenceStar, RelativeCalibration, RelativeFlux
 from schema.processes import FAILED, Process
 from schema.skies import SourcePosition
 from services.errors import ConfigurationError
 from services.lightcurves.statistics import read_stars, saturated
 from services.steps.detect import DETECT
+from services.variability.candidates import count_candidates
 
 BRIGHT_SHARE = 0.1  # of the unsaturated stars, the brightest
 MIN_BRIGHT_STARS = 5
 MMAG_PER_UNIT = 1000.0 * 2.5 / np.log(10.0)  # small relative flux to millimagnitudes
+RELAXED = {  # what was let in for lack of better reference stars
+    Relaxation.RARE_FLAGS: "stars with rare flags",
+    Relaxation.NEIGHBOURS: "stars with near neighbours",
+    Relaxation.RARE_GAPS: "stars missing from some frames",
+    Relaxation.ALL: "all stars measured in half of the frames",
+}
+FEWEST_GROUPS = POSITION_BINS**2  # of the grouped method, in a field of enough stars
 VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")  # names and numbers within a reason
 
 
@@ -47,6 +57,7 @@ class Summary:
     bright_stars: int  # the brightest tenth of the unsaturated ones
     bright_scatter: float | None  # their median scatter in the best aperture
     bright_error: float | None  # their median quoted error
+    candidates: int  # stars that vary
     notes: tuple[str, ...]
 
     @property
@@ -88,6 +99,7 @@ def summarize(session: Session, observation_id: int) -> Summary:
         bright_stars=bright,
         bright_scatter=scatter,
         bright_error=error,
+        candidates=count_candidates(session, observation.analysis_pid),
         notes=tuple(_notes(session, observation, frames - used - sum(kind.frames for kind in rejected))),
     )
 
@@ -206,6 +218,7 @@ def _notes(session: Session, observation: Observation, unjudged: int) -> list[st
         lacking = session.scalar(select(func.count()).where(*calibrated, column.is_(None))) or 0
         if lacking:
             notes.append(f"{lacking} of {images} calibrated frames {note}")
+    notes += _calibration_notes(session, observation)
     failed = session.scalar(
         select(func.count()).where(Process.graph_pid == observation.graph_pid, Process.status == FAILED)
     )
@@ -213,4 +226,27 @@ def _notes(session: Session, observation: Observation, unjudged: int) -> list[st
         notes.append(f"{unjudged} frames are neither used nor rejected: their processes did not get that far")
     if failed:
         notes.append(f"{failed} processes failed: `tianyu status {observation.observation_id}` has the reasons")
+    return notes
+
+
+def _calibration_notes(session: Session, observation: Observation) -> list[str]:
+    """Where a field was too poor for the rules of reference stars, by method; the worst aperture speaks."""
+    rows = session.scalars(
+        select(RelativeCalibration)
+        .join(Process, Process.pid == RelativeCalibration.pid)
+        .where(Process.graph_pid == observation.graph_pid)
+        .order_by(RelativeCalibration.pid, RelativeCalibration.aperture)
+    )
+    by_method: dict[str, list[RelativeCalibration]] = defaultdict(list)
+    for row in rows:
+        by_method[row.method].append(row)
+    notes = []
+    for method, found in by_method.items():
+        relaxation = max(Relaxation[row.relaxation.upper()] for row in found)
+        if relaxation is not Relaxation.NONE:
+            notes.append(f"few good reference stars: method {method} let in {RELAXED[relaxation]}")
+        groups = min(row.reference_groups for row in found)
+        if method == "paper" and groups < FEWEST_GROUPS:
+            made = f"made {groups} group{'' if groups == 1 else 's'} instead of at least {FEWEST_GROUPS}"
+            notes.append(f"few reference stars: method {method} {made}")
     return notes

@@ -1,16 +1,22 @@
-"""Relative photometry: light curves freed of what all stars of a field share, by two methods side by side."""
+"""Relative photometry: light curves freed of what all stars of a field share, by methods that stand side by side."""
 
 from pipeline.relative.candidates import Candidates, Relaxation, ensemble_candidates, reference_candidates
 from pipeline.relative.ensemble import calibrate_ensemble
 from pipeline.relative.grouped import calibrate_grouped
 from pipeline.relative.light_curves import RelativeLightCurves
+from pipeline.relative.manual import calibrate_manual
+from pipeline.relative.picks import PickLimits, Roles, pick_roles
 
 __all__ = [
     "Candidates",
+    "PickLimits",
     "RelativeLightCurves",
     "Relaxation",
+    "Roles",
     "calibrate_ensemble",
     "calibrate_grouped",
+    "calibrate_manual",
     "ensemble_candidates",
+    "pick_roles",
     "reference_candidates",
 ]

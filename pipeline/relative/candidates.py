@@ -13,10 +13,11 @@ FEWEST_CANDIDATES = 6  # the smallest reference group of the Tianyu paper
 WANTED_SHARE = 0.1  # of the stars that could serve at all: 7 flawless of 400 make a worse mean than 180 nearly so
 WANTED_CANDIDATES = 50  # are enough in any field
 MIN_GAIA_RATIO = 1.5  # distance of the second nearest over that of the nearest Gaia source
-SPOILED = int(Flag.SATURATED | Flag.EDGE | Flag.BAD_PIXEL | Flag.NO_SKY)
+SPOILED = int(Flag.SATURATED | Flag.EDGE | Flag.BAD_PIXEL | Flag.NO_SKY | Flag.COSMIC_RAY | Flag.TRAIL | Flag.NONLINEAR)
 SPOILED_AND_RARE = 0.1  # share of good epochs that may be flagged once that is relaxed
 PRESENT_OFTEN = 0.8  # share of good epochs in which a star must be measured once that is relaxed
 PRESENT_AT_ALL = 0.5
+FEWEST_VALUES = 2  # unspoiled of an epoch: each star needs another to be compared with
 
 
 class Relaxation(IntEnum):
@@ -33,6 +34,14 @@ class Candidates(NamedTuple):
     """``mask``: bool[n]; ``relaxation``: the step that was needed, to be told to the user unless it is NONE."""
 
     mask: NDArray[np.bool_]
+    relaxation: Relaxation
+
+
+class EnsembleCandidates(NamedTuple):
+    """``mask``: bool[n]; ``values``: bool[n, t], which values may count in a mean; ``relaxation``: as above."""
+
+    mask: NDArray[np.bool_]
+    values: NDArray[np.bool_]
     relaxation: Relaxation
 
 
@@ -96,25 +105,29 @@ def ensemble_candidates(
     flag: NDArray[np.int32],
     good_epochs: NDArray[np.bool_],
     gaia_variable: NDArray[np.bool_] | None = None,
-) -> Candidates:
+) -> EnsembleCandidates:
     """Stars fit for a mean in which each is weighted by its own scatter and may miss single epochs.
 
-    Neither neighbours nor rare gaps and flags shut a star out: its weight says what it is worth. On simulated nights of
-    150 and 600 stars the isolated half alone made the brightest stars scatter 2.4 and 1.56 mmag, all of them 1.9 and
-    1.47. With fewer than six such stars all that are measured in half of the good epochs are let in, flagged or not.
+    Neighbours shut no star out: its weight says what it is worth. On simulated nights of 150 and 600 stars the isolated
+    half alone made the brightest stars scatter 2.4 and 1.56 mmag, all of them 1.9 and 1.47. Nor do rare flags: a value
+    that is spoiled is left out of the mean as one that is missing, and its star stays as long as four fifths of the
+    good epochs are left. With fewer than six such stars all that are measured in half of the good epochs are let in,
+    with their flagged values.
 
     Args, Raises: those of `reference_candidates`.
     """
     check_light_curves(flux, good_epochs, error, flag)
-    flux, error, flag = flux[:, good_epochs], error[:, good_epochs], flag[:, good_epochs]
-    present = (np.isfinite(flux) & np.isfinite(error) & (flux > 0)).mean(axis=1)
-    spoiled = ((flag & SPOILED) != 0).mean(axis=1)
+    measured = np.isfinite(flux) & np.isfinite(error)
+    values = measured & ((flag & SPOILED) == 0)
+    positive = measured & (flux > 0)
     constant = np.ones(len(flux), dtype=np.bool_) if gaia_variable is None else ~gaia_variable
-    usual = constant & (present >= PRESENT_OFTEN) & (spoiled <= SPOILED_AND_RARE)
-    every = constant & (present >= PRESENT_AT_ALL)
-    if usual.sum() >= min(FEWEST_CANDIDATES, every.sum()):
-        return Candidates(usual, Relaxation.NONE)
-    return Candidates(every, Relaxation.ALL)
+    usual = constant & ((positive & values)[:, good_epochs].mean(axis=1) >= PRESENT_OFTEN)
+    every = constant & (positive[:, good_epochs].mean(axis=1) >= PRESENT_AT_ALL)
+    if usual.sum() < min(FEWEST_CANDIDATES, every.sum()):
+        return EnsembleCandidates(every, np.where(usual[:, None], values, measured), Relaxation.ALL)
+    lost = values[usual].sum(axis=0) < FEWEST_VALUES
+    values[:, lost] = measured[:, lost]
+    return EnsembleCandidates(usual, values, Relaxation.NONE)
 
 
 def _isolated(xy: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,19 +1,19 @@
 """One comparison for all stars: the weighted mean of all good references (Broeg, Fernández & Neuhäuser 2005)."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.relative.light_curves import RelativeLightCurves, check_light_curves, normalise
-from pipeline.statistics import BLOCK_VALUES, robust_scatter
+from pipeline.relative.constancy import spread_of, stand_out
+from pipeline.relative.light_curves import RelativeLightCurves, blocks, check_light_curves, normalise
+from pipeline.statistics import robust_scatter
 
 MAX_ITERATIONS = 20
 CONVERGED = 0.01  # largest relative change of a variance
 MIN_EPOCHS = 5  # good values a star needs for its own scatter to mean anything; else its quoted errors are believed
 OUTLIER_SIGMA = 5.0
 MIN_VARIANCE = 1e-12  # relative; 1 ppm of scatter, below which no photometry goes and weights would overflow
+MIN_REFERENCES = 2  # that stay, whatever varies
 MIN_OTHERS = 1e-9  # of a total weight of 1: what rounding leaves of the others' weight where there are none
 
 
@@ -22,6 +22,7 @@ def calibrate_ensemble(
     error: NDArray[np.float64],
     candidates: NDArray[np.bool_],
     good_epochs: NDArray[np.bool_],
+    values: NDArray[np.bool_] | None = None,
 ) -> RelativeLightCurves:
     """Divide every star by the weighted mean of the candidates, itself left out.
 
@@ -29,14 +30,17 @@ def calibrate_ensemble(
     weight is 1 / (variance of its own relative light curve), iterated as in Broeg et al. (2005), with two
     differences: the variance that the comparison brought is taken off, so that one bright star among faint ones keeps
     its weight; and it is never below the quoted one, so that a lucky scatter earns nothing. Weights follow S/N²:
-    thousands of faint stars add to the mean what they know. A variable gets next to none, and single values that
-    stand out by 5 sigma (a flare, a hot pixel, an eclipse) are left out of the mean.
+    thousands of faint stars add to the mean what they know. Single values that stand out by 5 sigma (a hot pixel, a
+    flare) are left out of the mean. A variable gets next to no weight, and is dropped in the end: it is no reference
+    (see `pipeline.relative.constancy`).
 
     Args:
         flux: float64[n, t], raw, in any unit, NaN where missing.
         error: float64[n, t], one standard deviation.
         candidates: bool[n], see `pipeline.relative.candidates`.
         good_epochs: bool[t]; weights and levels come from these, light curves are made for all.
+        values: bool[n, t], which values of candidates count in the mean; the others do as if they were missing.
+            Without it all do.
 
     Returns:
         RelativeLightCurves, all in group 0. Without another star than itself, a star has no light curve (NaN).
@@ -44,9 +48,11 @@ def calibrate_ensemble(
     Raises:
         UnusableDataError: shapes that do not fit, no good epoch, or no candidate with a positive flux.
     """
-    check_light_curves(flux, good_epochs, error)
+    check_light_curves(flux, good_epochs, error, *(() if values is None else (values,)))
     members = np.flatnonzero(candidates)
     measured = np.isfinite(flux[members]) & np.isfinite(error[members])
+    if values is not None:
+        measured &= values[members]
     good_values = measured & good_epochs
     level = np.where(good_values, flux[members], 0.0).sum(axis=1) / np.maximum(good_values.sum(axis=1), 1)
     members, measured, level = members[level > 0], measured[level > 0], level[level > 0]
@@ -61,6 +67,8 @@ def calibrate_ensemble(
     ensemble.solve(good_epochs)
     if ensemble.leave_out_outliers(good_epochs):
         ensemble.solve(good_epochs)
+    if ensemble.drop_variables(good_epochs, measured):
+        ensemble.solve(good_epochs)
     return _apply(flux, error, members, ensemble, good_epochs)
 
 
@@ -68,7 +76,8 @@ class _Ensemble:
     """The reference stars while their levels and variances are iterated.
 
     ``value``, ``noise`` float64[c, t] with 0, and ``used`` bool[c, t] with False, where missing; ``level`` float64[c]
-    the star's flux at transparency 1; ``variance`` float64[c] of its own relative noise.
+    the star's flux at transparency 1; ``variance`` float64[c] of its own relative noise; ``constant`` bool[c] whether
+    it counts at all.
     """
 
     def __init__(
@@ -81,16 +90,18 @@ class _Ensemble:
         self.value, self.noise, self.used, self.level = value, noise, used, level
         quoted = np.square(noise).sum(axis=1) / np.maximum(used.sum(axis=1), 1) / level**2
         self.variance = np.maximum(quoted, MIN_VARIANCE)
+        self.constant = np.ones(len(value), dtype=np.bool_)
         self._sum()
 
     def _sum(self) -> None:
         """Sums over the members per epoch: weighted flux, weight, and variance of the weighted flux."""
-        weight = 1.0 / self.variance
-        self.weight = weight / weight.sum()
+        weight = self.constant / self.variance
+        self.total = weight.sum()
+        self.weight = weight / self.total
         scaled = self.weight / self.level
         epochs = self.value.shape[1]
         self.flux_sum, self.weight_sum, self.variance_sum = (np.zeros(epochs) for _ in range(3))
-        for rows in _blocks(*self.value.shape):
+        for rows in blocks(*self.value.shape):
             used = self.used[rows]
             self.flux_sum += scaled[rows] @ (self.value[rows] * used)
             self.weight_sum += self.weight[rows] @ used
@@ -109,8 +120,8 @@ class _Ensemble:
         """Iterate levels and variances until no variance changes by more than CONVERGED."""
         for _ in range(MAX_ITERATIONS):
             before = self.variance.copy()
-            others = np.maximum(1.0 - self.weight, MIN_OTHERS) / (self.weight * self.variance)
-            for rows in _blocks(*self.value.shape):
+            others = np.maximum(1.0 - self.weight, MIN_OTHERS) * self.total
+            for rows in blocks(*self.value.shape):
                 self._improve(rows, good, 1.0 / others[rows])
             self._sum()
             if np.abs(np.log(self.variance / before)).max() < CONVERGED:
@@ -144,19 +155,39 @@ class _Ensemble:
         Where most stars of an epoch stand out, it is the mean that is wrong, and all are kept.
         """
         standing_out = np.zeros_like(self.used)
-        for rows in _blocks(*self.value.shape):
-            comparison, variance = self.comparison(rows)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                relative = self.value[rows] / (comparison * self.level[rows, None])
-                quoted = np.square(self.noise[rows] / (comparison * self.level[rows, None])) + variance / comparison**2
+        for rows in blocks(*self.value.shape):
+            relative, quoted = self.relative(rows)
             relative[~self.used[rows]] = np.nan
             own = robust_scatter(relative[:, good])
-            sigma = np.sqrt(np.maximum(np.where(np.isfinite(own), own, 0.0)[:, None] ** 2, quoted))
+            sigma = np.maximum(np.where(np.isfinite(own), own, 0.0)[:, None], quoted)
             standing_out[rows] = np.abs(relative - 1.0) > OUTLIER_SIGMA * sigma
         standing_out[:, 2 * standing_out.sum(axis=0) > self.used.sum(axis=0)] = False
         if not standing_out.any():
             return False
-        self.used &= ~standing_out
+        self.used = self.used & ~standing_out
+        self._sum()
+        return True
+
+    def relative(self, rows: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """These members over the mean of all others, about 1, and its quoted error; float64[b, t]."""
+        comparison, variance = self.comparison(rows)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            expected = comparison * self.level[rows, None]
+            return self.value[rows] / expected, np.sqrt(
+                np.square(self.noise[rows] / expected) + variance / comparison**2
+            )
+
+    def drop_variables(self, good: NDArray[np.bool_], measured: NDArray[np.bool_]) -> bool:
+        """Members that vary are references no more; True when there was one and others are left."""
+        parts = []
+        for rows in blocks(*self.value.shape):
+            relative, error = self.relative(rows)
+            relative[~measured[rows]] = np.nan
+            parts.append(spread_of(relative, error, good))
+        constant = ~stand_out(parts, self.level)
+        if constant.all() or constant.sum() < MIN_REFERENCES:
+            return False
+        self.constant = constant
         self._sum()
         return True
 
@@ -174,9 +205,9 @@ def _apply(
     mean, variance = ensemble.flux_sum / weight_sum, ensemble.variance_sum / weight_sum**2
     relative, relative_error = np.empty_like(flux), np.empty_like(flux)
     with np.errstate(divide="ignore", invalid="ignore"):
-        for rows in _blocks(*flux.shape):
+        for rows in blocks(*flux.shape):
             _divide(flux[rows], error[rows], mean, variance, relative[rows], relative_error[rows])
-        for rows in _blocks(*ensemble.value.shape):
+        for rows in blocks(*ensemble.value.shape):
             own_mean, own_variance = ensemble.comparison(rows)
             stars = members[rows]
             block, block_error = np.empty_like(own_mean), np.empty_like(own_mean)
@@ -204,9 +235,3 @@ def _divide(
 ) -> None:
     np.divide(flux, mean, out=relative)
     np.divide(np.sqrt(error**2 + np.square(relative) * variance), mean, out=relative_error)
-
-
-def _blocks(stars: int, epochs: int) -> Iterator[slice]:
-    step = max(1, BLOCK_VALUES // max(1, epochs))
-    for start in range(0, stars, step):
-        yield slice(start, min(start + step, stars))

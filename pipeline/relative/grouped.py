@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.relative.light_curves import RelativeLightCurves, check_light_curves, normalise
+from pipeline.relative.light_curves import RelativeLightCurves, check_light_curves, normalise, over_mean
 from pipeline.statistics import row_median
 
 POSITION_BINS = 3  # in x and in y
@@ -56,7 +56,10 @@ def calibrate_grouped(
     for number in np.unique(group):
         stars = np.flatnonzero(group == number)
         chosen = choose_references(flux[np.ix_(stars, good_epochs)], candidates[stars])
-        relative[stars], relative_error[stars] = _relative_with_errors(flux[stars], error[stars], chosen)
+        total, variance = flux[stars[chosen]].sum(axis=0), np.square(error[stars[chosen]]).sum(axis=0)
+        relative[stars], relative_error[stars] = over_mean(
+            flux[stars], error[stars], total, variance, chosen, int(chosen.sum())
+        )
         is_reference[stars] = chosen
         weight[stars] = chosen / chosen.sum()
     normalise(relative, relative_error, good_epochs)
@@ -156,15 +159,3 @@ def _relative(
     mean = np.where(references[:, None], total - flux, total) / (references.sum() - references)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(flux / mean)
-
-
-def _relative_with_errors(
-    flux: NDArray[np.float64], error: NDArray[np.float64], references: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    total, variance = flux[references].sum(axis=0), np.square(error[references]).sum(axis=0)
-    count = (references.sum() - references)[:, None]
-    mean = np.where(references[:, None], total - flux, total) / count
-    mean_variance = np.where(references[:, None], variance - error**2, variance) / count**2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = flux / mean
-        return relative, np.sqrt(error**2 + np.square(relative) * np.maximum(mean_variance, 0.0)) / np.abs(mean)

@@ -1,12 +1,13 @@
 """What relative calibration gives, and the checks that its methods share."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.statistics import row_median
+from pipeline.statistics import BLOCK_VALUES, row_median
 
 
 @dataclass(frozen=True)
@@ -57,3 +58,35 @@ def normalise(flux: NDArray[np.float64], error: NDArray[np.float64], good_epochs
     level[~(level > 0)] = np.nan
     flux /= level[:, None]
     error /= level[:, None]
+
+
+def over_mean(
+    flux: NDArray[np.float64],
+    error: NDArray[np.float64],
+    total: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    references: NDArray[np.bool_],
+    count: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Stars over the plain mean of the references, a reference over that of the others, and the errors of that.
+
+    Args:
+        flux, error: float64[n, t].
+        total, variance: float64[t], summed flux and summed squared error of all references.
+        references: bool[n], which of these stars are in the sums.
+        count: of all references.
+    """
+    own = references[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        others = (count - references)[:, None]
+        mean = np.where(own, total - flux, total) / others
+        mean_variance = np.maximum(np.where(own, variance - np.square(error), variance), 0.0) / others**2
+        relative = flux / mean
+        return relative, np.sqrt(np.square(error) + np.square(relative) * mean_variance) / np.abs(mean)
+
+
+def blocks(stars: int, epochs: int) -> Iterator[slice]:
+    """Rows of light curves to be worked on at a time, so that what is made in between stays small."""
+    step = max(1, BLOCK_VALUES // max(1, epochs))
+    for start in range(0, stars, step):
+        yield slice(start, min(start + step, stars))

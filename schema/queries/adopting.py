@@ -21,7 +21,7 @@ ROWS_PER_INSERT = 1000
 # Columns that a later process writes into an image's row, by the column that names the process.
 WRITTEN_LATER = {
     "reference_pid": (),
-    "align_pid": ("dx", "dy", "rotation_deg", "scale", "alignment_rms", "alignment_matches"),
+    "align_pid": ("dx", "dy", "rotation_deg", "scale", "alignment_rms", "alignment_matches", "transparency"),
     "select_pid": ("good", "reject_reason", "weight"),
 }
 _ENDS = ("status", "attempt", "finished_at", "error_class", "error")

@@ -6,13 +6,13 @@ longer holds it changes no row and returns False: somebody else was faster.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Double, and_, bindparam, delete, func, insert, literal, select, update
-from sqlalchemy.engine import CursorResult
+from sqlalchemy import Double, and_, bindparam, delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from schema.base import table_of, utc_now
-from schema.prepared import Prepared
+from schema.prepared import Call, Prepared, RowsChanged, run
 from schema.processes import FAILED, KILLED, QUEUED, RUNNING, SUCCEEDED, WAITING, Lease, Process, ProcessAttempt
 
 ERROR_CHARACTERS = 4000  # of a message kept in the database
@@ -67,22 +67,25 @@ _CLAIM = Prepared(
     )
     .values(status=RUNNING, attempt=bindparam("next_attempt"))
 )
+# Each goes on only where the one before it changed its row: together they are one round trip.
+_if_changed = RowsChanged() == 1
 _BEGIN_ATTEMPT = Prepared(
-    insert(_attempt).values(
-        pid=bindparam("pid"),
-        attempt=bindparam("attempt"),
-        worker=bindparam("worker"),
-        host=bindparam("host"),
-        version=bindparam("version"),
-        started_at=utc_now(),
+    insert(_attempt).from_select(
+        ("pid", "attempt", "worker", "host", "version", "started_at"),
+        select(
+            _process.c.pid, _process.c.attempt, bindparam("worker"), bindparam("host"), bindparam("version"), utc_now()
+        ).where(_process.c.pid == bindparam("held_pid"), _if_changed),
     )
 )
 _TAKE_LEASE = Prepared(
-    insert(_lease).values(
-        pid=bindparam("pid"),
-        attempt=bindparam("attempt"),
-        worker=bindparam("worker"),
-        lease_until=utc_now(bindparam("lease_s", type_=Double)),
+    insert(_lease).from_select(
+        ("pid", "attempt", "worker", "lease_until"),
+        select(
+            _process.c.pid,
+            _process.c.attempt,
+            bindparam("worker"),
+            utc_now(bindparam("lease_s", type_=Double)),
+        ).where(_process.c.pid == bindparam("held_pid"), _if_changed),
     )
 )
 _READ_CLAIM = Prepared(
@@ -94,26 +97,32 @@ _READ_CLAIM = Prepared(
         _process.c.parameters,
         _process.c.graph_pid,
         _process.c.observation_id,
-    ).where(_process.c.pid == bindparam("held_pid"))
+    )
+    .join(_lease, _lease.c.pid == _process.c.pid)
+    .where(
+        _process.c.pid == bindparam("held_pid"),
+        _lease.c.attempt == bindparam("next_attempt"),
+        _lease.c.worker == bindparam("worker"),
+    )
 )
 _RENEW = Prepared(
     update(_lease)
     .where(_lease.c.pid == bindparam("held_pid"), _lease.c.attempt == bindparam("held_attempt"))
     .values(lease_until=utc_now(bindparam("lease_s", type_=Double)))
 )
-_OWN_LEASE = Prepared(
-    select(_lease.c.pid).where(
-        _lease.c.pid == bindparam("held_pid"),
-        _lease.c.attempt == bindparam("held_attempt"),
-        _lease.c.worker == bindparam("held_worker"),
-    )
-)
 _SUCCEED = Prepared(
     update(_process).where(_held).values(status=SUCCEEDED, finished_at=utc_now(), error_class=None, error=None)
 )
+_why: dict[str, Any] = {"error_class": bindparam("error_class"), "error": bindparam("error")}
+_FAIL = Prepared(update(_process).where(_held).values(status=FAILED, finished_at=utc_now(), **_why))
+_SEND_BACK = Prepared(
+    update(_process)
+    .where(_held)
+    .values(status=WAITING, not_before=utc_now(bindparam("retry_in_s", type_=Double)), sent_at=None, **_why)
+)
 _END_ATTEMPT = Prepared(
     update(_attempt)
-    .where(_attempt.c.pid == bindparam("held_pid"), _attempt.c.attempt == bindparam("held_attempt"))
+    .where(_attempt.c.pid == bindparam("held_pid"), _attempt.c.attempt == bindparam("held_attempt"), _if_changed)
     .values(
         finished_at=utc_now(),
         **{
@@ -133,65 +142,68 @@ _END_ATTEMPT = Prepared(
     )
 )
 _DROP_LEASE = Prepared(
-    delete(_lease).where(_lease.c.pid == bindparam("held_pid"), _lease.c.attempt == bindparam("held_attempt"))
+    delete(_lease).where(
+        _lease.c.pid == bindparam("held_pid"), _lease.c.attempt == bindparam("held_attempt"), _if_changed
+    )
 )
 _NO_USAGE = dict.fromkeys(("seconds", "cpu_seconds", "max_rss_bytes", "read_bytes", "write_bytes"))
 
 
-def _changed(result: object) -> bool:
-    assert isinstance(result, CursorResult)
-    return bool(result.rowcount == 1)
-
-
 def claim(
-    session: Session, pid: int, attempt: int, *, worker: str, host: str, version: str, lease_s: float
+    session: Session,
+    pid: int,
+    attempt: int,
+    *,
+    worker: str,
+    host: str,
+    version: str,
+    lease_s: float,
+    last: bool = False,
 ) -> Claim | None:
     """Take the process for ``worker``, or return None when the message is a duplicate or late.
 
-    May be repeated by the same worker when it cannot know whether its commit reached the database.
+    May be repeated by the same worker when it cannot know whether its commit reached the database. ``last``: nothing
+    but the commit follows in the caller's transaction (``prepared.run``).
     """
-    connection = session.connection()
-    if _CLAIM.change(connection, held_pid=pid, last_attempt=attempt - 1, next_attempt=attempt):
-        facts = {"pid": pid, "attempt": attempt, "worker": worker}
-        _BEGIN_ATTEMPT.change(connection, **facts, host=host, version=version)
-        _TAKE_LEASE.change(connection, **facts, lease_s=lease_s)
-    elif _OWN_LEASE.first(connection, held_pid=pid, held_attempt=attempt, held_worker=worker) is None:
-        return None
-    row = _READ_CLAIM.first(connection, held_pid=pid)
-    assert row is not None
-    return Claim(*row)
+    held, who = {"held_pid": pid}, {"worker": worker}
+    *_, read = run(
+        session.connection(),
+        _CLAIM(**held, last_attempt=attempt - 1, next_attempt=attempt),
+        _BEGIN_ATTEMPT(**held, **who, host=host, version=version),
+        _TAKE_LEASE(**held, **who, lease_s=lease_s),
+        _READ_CLAIM(**held, **who, next_attempt=attempt),
+        last=last,
+    )
+    return Claim(*read.rows[0]) if read.rows else None
 
 
-def renew(session: Session, pid: int, attempt: int, lease_s: float) -> bool:
+def renew(session: Session, pid: int, attempt: int, lease_s: float, *, last: bool = False) -> bool:
     """Prolong the lease; False when it was lost."""
-    return _RENEW.change(session.connection(), held_pid=pid, held_attempt=attempt, lease_s=lease_s) == 1
+    call = _RENEW(held_pid=pid, held_attempt=attempt, lease_s=lease_s)
+    return run(session.connection(), call, last=last)[0].changed == 1
 
 
-def _close_attempt(
-    connection: Connection,
-    pid: int,
-    attempt: int,
+def _end(
+    session: Session,
+    change: Call,
     outcome: str,
     usage: Usage | None,
     failure: Failure | None = None,
-) -> None:
-    held = {"held_pid": pid, "held_attempt": attempt}
+) -> bool:
+    """Change the process, then close its attempt and drop its lease; False when it is not held any more."""
+    held = {name: change.values[name] for name in ("held_pid", "held_attempt")}
     values: dict[str, object] = {"outcome": outcome, "error_class": None, "error": None, "traceback": None}
     if failure is not None:
         values["error_class"] = failure.error_class
         values["error"] = failure.message[:ERROR_CHARACTERS]
         values["traceback"] = failure.traceback[-TRACEBACK_CHARACTERS:] if failure.traceback else None
-    _END_ATTEMPT.change(connection, **held, **values, **(_NO_USAGE if usage is None else vars(usage)))
-    _DROP_LEASE.change(connection, **held)
+    close = _END_ATTEMPT(**held, **values, **(_NO_USAGE if usage is None else vars(usage)))
+    return run(session.connection(), change, close, _DROP_LEASE(**held))[0].changed == 1
 
 
 def succeed(session: Session, pid: int, attempt: int, usage: Usage) -> bool:
     """Mark success; False (and nothing may be committed) when this attempt no longer holds the process."""
-    connection = session.connection()
-    if not _SUCCEED.change(connection, held_pid=pid, held_attempt=attempt):
-        return False
-    _close_attempt(connection, pid, attempt, SUCCEEDED, usage)
-    return True
+    return _end(session, _SUCCEED(held_pid=pid, held_attempt=attempt), SUCCEEDED, usage)
 
 
 def fail(
@@ -208,19 +220,10 @@ def fail(
 
     False when this attempt no longer holds the process.
     """
-    values: dict[str, object] = {"error_class": failure.error_class, "error": failure.message[:ERROR_CHARACTERS]}
-    if retry_in_s is None:
-        values |= {"status": FAILED, "finished_at": utc_now()}
-    else:
-        values |= {"status": WAITING, "not_before": utc_now(retry_in_s), "sent_at": None}
-    connection = session.connection()
-    held = connection.execute(
-        update(_process).where(_held).values(**values), {"held_pid": pid, "held_attempt": attempt}
-    )
-    if not _changed(held):
-        return False
-    _close_attempt(connection, pid, attempt, outcome, usage, failure)
-    return True
+    why = {"error_class": failure.error_class, "error": failure.message[:ERROR_CHARACTERS]}
+    held = {"held_pid": pid, "held_attempt": attempt}
+    change = _FAIL(**held, **why) if retry_in_s is None else _SEND_BACK(**held, **why, retry_in_s=retry_in_s)
+    return _end(session, change, outcome, usage, failure)
 
 
 def worker_deaths(session: Session, pid: int) -> list[str]:

@@ -40,15 +40,15 @@ def insert_fluxes(
     error: NDArray[np.float64],
     flag: NDArray[np.int32],
 ) -> int:
-    """Fluxes of one image: ``flux, error, flag: [n_sources, n_apertures]``; values that are not finite make no row."""
-    source, aperture = np.nonzero(np.isfinite(flux))
+    """Fluxes of one image: ``flux, error, flag: [n_sources, n_apertures]``; what is not finite is NULL."""
+    sources, apertures = flux.shape
     rows = zip(
-        source_ids[source].tolist(),
-        [image_id] * source.size,
-        aperture.tolist(),
-        flux[source, aperture].tolist(),
-        none_for_nan(error[source, aperture]),
-        flag[source, aperture].tolist(),
+        np.repeat(source_ids, apertures).tolist(),
+        [image_id] * flux.size,
+        list(range(apertures)) * sources,
+        none_for_nan(flux.ravel()),
+        none_for_nan(error.ravel()),
+        flag.ravel().tolist(),
         strict=True,
     )
     return insert_rows(
@@ -83,24 +83,28 @@ def insert_relative_fluxes(
 
 def none_for_nan(values: NDArray[np.floating[Any]]) -> list[float | None]:
     """A list in which None, SQL's NULL, stands for values that are not finite."""
-    if np.isfinite(values).all():
-        listed: list[float | None] = values.tolist()
-        return listed
-    return [value if np.isfinite(value) else None for value in values.tolist()]
+    listed: list[float | None] = values.tolist()
+    for index in np.flatnonzero(~np.isfinite(values)).tolist():
+        listed[index] = None
+    return listed
 
 
 def flux_matrix(
     session: Session, aperture: int, source_ids: Ids, image_ids: Ids
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
-    """Raw fluxes of one aperture: ``flux, error, flag: [n_sources, n_images]``, NaN (flag 0) where there is no row."""
+    """Raw fluxes of one aperture: ``flux, error, flag: [n_sources, n_images]``, NaN (flag 0) where nothing is known."""
     columns = [Flux.flux, Flux.flux_error, Flux.flag]
     flux, error, flag = _matrices(session, columns, aperture, source_ids, image_ids)
-    return flux, error, np.nan_to_num(flag).astype(np.int32)
+    flag[np.isnan(flux)] = 0
+    return flux, error, flag.astype(np.int32)
 
 
-def raw_flux_matrix(session: Session, aperture: int, source_ids: Ids, image_ids: Ids) -> NDArray[np.float64]:
-    """Raw fluxes alone: ``[n_sources, n_images]``, NaN where there is no row."""
-    return _matrices(session, [Flux.flux], aperture, source_ids, image_ids)[0]
+def raw_matrix(
+    session: Session, aperture: int, source_ids: Ids, image_ids: Ids
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Raw fluxes of one aperture without flags: ``flux, error: [n_sources, n_images]``, NaN where nothing is known."""
+    flux, error = _matrices(session, [Flux.flux, Flux.flux_error], aperture, source_ids, image_ids)
+    return flux, error
 
 
 def relative_matrix(

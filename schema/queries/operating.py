@@ -8,14 +8,13 @@ which is then tried again whole (``database.transact``).
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import BindParameter, and_, bindparam, delete, func, insert, not_, or_, select, update
+from sqlalchemy import delete, func, insert, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from schema.base import table_of, utc_now
 from schema.processes import (
     CANCELLED,
     FAILED,
-    FINISHED,
     QUEUED,
     RUNNING,
     SKIPPED,
@@ -28,38 +27,34 @@ from schema.processes import (
     ProcessDependence,
     ProcessGroup,
 )
-from schema.queries.scheduling import chunks
+from schema.queries.scheduling import PIDS, chunks, counted
 
 REVIVABLE = (FAILED, SKIPPED, CANCELLED)
 
 _process, _edge = table_of(Process), table_of(ProcessDependence)
-_PIDS: BindParameter[list[int]] = bindparam("pids", expanding=True)
-_lock = select(_process.c.pid, _process.c.status).where(_process.c.pid.in_(_PIDS)).order_by(_process.c.pid)
+_lock = select(_process.c.pid, _process.c.status).where(_process.c.pid.in_(PIDS)).order_by(_process.c.pid)
 for _dialect in ("mysql", "mariadb"):
     # Another index holds all that is asked for, and would be locked in its own order.
     _lock = _lock.with_hint(_process, "FORCE INDEX (PRIMARY)", _dialect)
 _LOCK = _lock.with_for_update()
-_CANCEL = update(_process).where(_process.c.pid.in_(_PIDS)).values(status=CANCELLED, finished_at=utc_now())
-_SEND_BACK = update(_process).where(_process.c.pid.in_(_PIDS)).values(status=WAITING, sent_at=None)
+_CANCEL = update(_process).where(_process.c.pid.in_(PIDS)).values(status=CANCELLED, finished_at=utc_now())
+_SEND_BACK = update(_process).where(_process.c.pid.in_(PIDS)).values(status=WAITING, sent_at=None)
 _SKIPPED_BEHIND = (
     select(_edge.c.child_pid)
     .join(_process, _process.c.pid == _edge.c.child_pid)
-    .where(_edge.c.parent_pid.in_(_PIDS), _process.c.status == SKIPPED)
+    .where(_edge.c.parent_pid.in_(PIDS), _process.c.status == SKIPPED)
 )
 _REQUIRED_WITHOUT_SUCCESS = (
     select(_edge.c.child_pid, _edge.c.parent_pid)
     .join(_process, _process.c.pid == _edge.c.parent_pid)
-    .where(_edge.c.child_pid.in_(_PIDS), _edge.c.required.is_(True), _process.c.status.in_(REVIVABLE))
+    .where(_edge.c.child_pid.in_(PIDS), _edge.c.required.is_(True), _process.c.status.in_(REVIVABLE))
 )
 _WAITING_BEHIND = (
     select(_edge.c.child_pid)
     .join(_process, _process.c.pid == _edge.c.child_pid)
-    .where(_edge.c.parent_pid.in_(_PIDS), _process.c.status == WAITING)
+    .where(_edge.c.parent_pid.in_(PIDS), _process.c.status == WAITING)
 )
-_not_counted = (
-    _edge.c.child_pid.in_(_PIDS),
-    not_(and_(_process.c.status.in_(FINISHED), _process.c.propagated.is_(True))),
-)
+_not_counted = (_edge.c.child_pid.in_(PIDS), not_(counted(_process.c)))
 _NOT_COUNTED = (
     select(_edge.c.child_pid, func.count())
     .join(_process, _process.c.pid == _edge.c.parent_pid)
@@ -105,9 +100,8 @@ def retry(session: Session, pids: Collection[int], *, more_attempts: int = 3) ->
     is not sent back itself is left as it is. Returns the PIDs changed.
     """
     found = _lock_downwards(session, pids)
-    _hold_counting(
-        session, sorted(found)
-    )  # before looking at the parents: one that fails now is seen, or counted later
+    # Before looking at the parents: one that fails now is seen, or counted later.
+    _hold_counting(session, sorted(found))
     revived = sorted(found - _hopeless(session, found))
     for part in chunks(revived):
         session.execute(

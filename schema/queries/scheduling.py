@@ -7,11 +7,28 @@ Rows are locked in the order of their primary key.
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Integer, Select, and_, bindparam, case, false, func, literal, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from schema.base import table_of, utc_now
+from schema.prepared import Call, Found, Prepared, run
 from schema.processes import (
     FINISHED,
     QUEUED,
@@ -59,14 +76,19 @@ ENDED = (
     .with_hint(_process, f"FORCE INDEX ({ENDED_INDEX})", "mariadb")
 )
 _edge = table_of(ProcessDependence)
-EDGES = select(_edge.c.parent_pid, _edge.c.child_pid, _edge.c.required).where(
-    _edge.c.parent_pid.in_(bindparam("pids", expanding=True))
-)
-_SET_COUNTED = update(_process).where(_process.c.pid.in_(bindparam("pids", expanding=True))).values(propagated=True)
-# Never below zero: a process that an operator sent back has its dependencies counted already.
-_COUNT_DOWN = (
+PIDS: BindParameter[list[int]] = bindparam("pids", expanding=True)
+EDGES = select(_edge.c.parent_pid, _edge.c.child_pid, _edge.c.required).where(_edge.c.parent_pid.in_(PIDS))
+_ENDED, _EDGES = Prepared(ENDED), Prepared(EDGES)
+_SKIP = Prepared(
     update(_process)
-    .where(_process.c.pid.in_(bindparam("pids", expanding=True)), _process.c.status == WAITING)
+    .where(_process.c.pid.in_(PIDS), _process.c.status == WAITING)
+    .values(status=SKIPPED, finished_at=utc_now(), error=NOT_WITHOUT)
+)
+_SET_COUNTED = Prepared(update(_process).where(_process.c.pid.in_(PIDS)).values(propagated=True))
+# Never below zero: a process that an operator sent back has its dependencies counted already.
+_COUNT_DOWN = Prepared(
+    update(_process)
+    .where(_process.c.pid.in_(PIDS), _process.c.status == WAITING)
     .values(
         pending=case(
             (_process.c.pending > bindparam("fewer", type_=Integer), _process.c.pending - bindparam("fewer")), else_=0
@@ -75,46 +97,47 @@ _COUNT_DOWN = (
 )
 
 
+def counted(process: Any) -> ColumnElement[bool]:
+    """Whether an end has come and its children know of it; ``process``: the table's columns, or an alias's."""
+    return and_(process.status.in_(FINISHED), process.propagated == true())
+
+
 def propagate(session: Session, limit: int = CHUNK) -> int:
     """Count up to ``limit`` finished processes in their children, exactly once each; returns how many.
 
     Children whose required dependency did not succeed become ``skipped`` and are counted by the next call.
     """
-    return _count_ends(session, limit)[0]
+    connection = session.connection()
+    (ended,) = run(connection, _ENDED(most=limit))
+    calls, _ = _counting(connection, ended.rows)
+    if calls:
+        run(connection, *calls)
+    return len(ended.rows)
 
 
-def _count_ends(session: Session, limit: int) -> tuple[int, bool]:
-    """How many ends were counted, and whether there may be more: the limit was reached, or children were skipped."""
-    finished = session.execute(ENDED, {"most": limit}).all()
-    status: dict[int, str] = {row.pid: row.status for row in finished}
-    more = len(finished) == limit
+def _counting(connection: Connection, ended: Sequence[tuple[Any, ...]]) -> tuple[list[Call], bool]:
+    """What counts these ends (pid, status) in their children, and whether children are skipped for them."""
+    status: dict[int, str] = dict(ended)
+    calls: list[Call] = []
+    skipped = False
     for parents in chunks(list(status)):
-        edges = session.execute(EDGES, {"pids": parents}).all()
-        fewer = Counter(edge.child_pid for edge in edges)
-        hopeless = sorted({e.child_pid for e in edges if e.required and status[e.parent_pid] != SUCCEEDED})
-        _skip(session, hopeless)
-        more = more or bool(hopeless)
-        _count_down(session, fewer)
-        session.execute(_SET_COUNTED, {"pids": parents})
-    return len(finished), more
+        (edges,) = run(connection, _EDGES(pids=parents))
+        fewer = Counter(child for _, child, _ in edges.rows)
+        hopeless = sorted({child for parent, child, required in edges.rows if required and status[parent] != SUCCEEDED})
+        skipped = skipped or bool(hopeless)
+        calls += [_SKIP(pids=part) for part in chunks(hopeless)]
+        calls += _counting_down(fewer)
+        calls.append(_SET_COUNTED(pids=parents))
+    return calls, skipped
 
 
-def _skip(session: Session, pids: Sequence[int]) -> None:
-    for part in chunks(pids):
-        session.execute(
-            update(Process)
-            .where(Process.pid.in_(part), Process.status == WAITING)
-            .values(status=SKIPPED, finished_at=utc_now(), error=NOT_WITHOUT)
-        )
-
-
-def _count_down(session: Session, fewer: Counter[int]) -> None:
+def _counting_down(fewer: Counter[int]) -> list[Call]:
     by_count: dict[int, list[int]] = defaultdict(list)
     for pid, count in fewer.items():
         by_count[count].append(pid)
-    for count, pids in sorted(by_count.items()):
-        for part in chunks(sorted(pids)):
-            session.execute(_COUNT_DOWN, {"pids": part, "fewer": count})
+    return [
+        _COUNT_DOWN(pids=part, fewer=count) for count, pids in sorted(by_count.items()) for part in chunks(sorted(pids))
+    ]
 
 
 @dataclass(frozen=True)
@@ -127,70 +150,64 @@ class Queue:
     group: str
 
 
-def queues(session: Session) -> list[Queue]:
-    """All queues that there may be, paused or not."""
-    rows = session.execute(
-        select(Site.site_id, ProcessGroup.group_id, Site.name, ProcessGroup.name)
-        .select_from(Site)
-        .join(ProcessGroup, literal(True))
-        .order_by(Site.site_id, ProcessGroup.group_id)
-    )
-    return [Queue(*row) for row in rows]
-
-
-def _open_queues(session: Session) -> list[Queue]:
-    """Queues that are not paused. The groups are locked, so that a pause comes wholly before or wholly after."""
-    session.execute(_LOCK_GROUPS)
-    return [Queue(*row) for row in session.execute(_OPEN_QUEUES)]
-
-
-_LOCK_GROUPS = select(ProcessGroup.group_id).order_by(ProcessGroup.group_id).with_for_update(read=True)
-_OPEN_QUEUES = (
+_QUEUES = (
     select(Site.site_id, ProcessGroup.group_id, Site.name, ProcessGroup.name)
     .select_from(Site)
     .join(ProcessGroup, literal(True))
-    .outerjoin(PausedGroup, and_(PausedGroup.site_id == Site.site_id, PausedGroup.group_id == ProcessGroup.group_id))
-    .where(PausedGroup.site_id.is_(None))
     .order_by(Site.site_id, ProcessGroup.group_id)
+)
+# The groups are locked, so that a pause comes wholly before or wholly after.
+_LOCK_GROUPS = Prepared(select(ProcessGroup.group_id).order_by(ProcessGroup.group_id).with_for_update(read=True))
+_OPEN_QUEUES = Prepared(
+    _QUEUES.outerjoin(
+        PausedGroup, and_(PausedGroup.site_id == Site.site_id, PausedGroup.group_id == ProcessGroup.group_id)
+    ).where(PausedGroup.site_id.is_(None))
 )
 QUEUED_BY_QUEUE = (
     select(_process.c.site_id, _process.c.group_id, func.count())
     .where(_process.c.status == QUEUED)
     .group_by(_process.c.site_id, _process.c.group_id)
 )
-
-
-def ready_in_queue() -> Select[int, int]:
-    """The query of what may be sent now to one queue, locking as it goes.
-
-    MySQL sorts a small table rather than walk the index, and then locks all of it; hence the hint.
-    """
-    return (
-        select(_process.c.pid, _process.c.attempt)
-        .where(
-            _process.c.status == WAITING,
-            _process.c.pending == 0,
-            _process.c.site_id == bindparam("queue_site"),
-            _process.c.group_id == bindparam("queue_group"),
-            or_(_process.c.not_before.is_(None), _process.c.not_before <= utc_now()),
-        )
-        .order_by(_process.c.priority, _process.c.pid)
-        .limit(bindparam("room", type_=Integer))
-        .with_for_update(skip_locked=True)
-        .with_hint(_process, f"FORCE INDEX ({READY_INDEX})", "mysql")
-        .with_hint(_process, f"FORCE INDEX ({READY_INDEX})", "mariadb")
+_QUEUED_BY_QUEUE = Prepared(QUEUED_BY_QUEUE)
+# What may be sent now to one queue, locked. MySQL sorts a small table rather than walk the index, and then locks all of
+# it; hence the hint.
+READY = (
+    select(_process.c.pid, _process.c.attempt)
+    .where(
+        _process.c.status == WAITING,
+        _process.c.pending == 0,
+        _process.c.site_id == bindparam("queue_site"),
+        _process.c.group_id == bindparam("queue_group"),
+        or_(_process.c.not_before.is_(None), _process.c.not_before <= utc_now()),
     )
+    .order_by(_process.c.priority, _process.c.pid)
+    .limit(bindparam("room", type_=Integer))
+    .with_for_update(skip_locked=True)
+    .with_hint(_process, f"FORCE INDEX ({READY_INDEX})", "mysql")
+    .with_hint(_process, f"FORCE INDEX ({READY_INDEX})", "mariadb")
+)
+_READY = Prepared(READY)
+_SET_QUEUED = Prepared(update(_process).where(_process.c.pid.in_(PIDS)).values(status=QUEUED, sent_at=None))
+_SET_SENT = Prepared(
+    update(_process).where(_process.c.pid.in_(PIDS), _process.c.status == QUEUED).values(sent_at=utc_now())
+)
 
 
-_READY = ready_in_queue()
-_SET_QUEUED = (
-    update(_process).where(_process.c.pid.in_(bindparam("pids", expanding=True))).values(status=QUEUED, sent_at=None)
-)
-_SET_SENT = (
-    update(_process)
-    .where(_process.c.pid.in_(bindparam("pids", expanding=True)), _process.c.status == QUEUED)
-    .values(sent_at=utc_now())
-)
+def queues(session: Session) -> list[Queue]:
+    """All queues that there may be, paused or not."""
+    return [Queue(*row) for row in session.execute(_QUEUES)]
+
+
+@dataclass(frozen=True)
+class _Out:
+    """Queues that are not paused, and messages that are out, by site and group."""
+
+    queues: list[Queue]
+    queued: dict[tuple[int, int], int]
+
+    @classmethod
+    def of(cls, opened: Found, queued: Found) -> "_Out":
+        return cls([Queue(*row) for row in opened.rows], {(site, group): count for site, group, count in queued.rows})
 
 
 def take_ready(session: Session, window: int = CHUNK) -> list[Ready]:
@@ -199,46 +216,54 @@ def take_ready(session: Session, window: int = CHUNK) -> list[Ready]:
     No queue holds more than ``window`` messages, so that what comes later with a better priority overtakes all
     but those. Paused groups are left alone.
     """
-    return _take(session, _queued(session), window)
+    connection = session.connection()
+    _, opened, queued = run(connection, _LOCK_GROUPS(), _OPEN_QUEUES(), _QUEUED_BY_QUEUE())
+    return _take(connection, [], _Out.of(opened, queued), window)
 
 
-def _queued(session: Session) -> dict[tuple[int, int], int]:
-    """Messages that are out, by site and group."""
-    return {(site_id, group_id): count for site_id, group_id, count in session.execute(QUEUED_BY_QUEUE)}
-
-
-def _take(session: Session, queued: dict[tuple[int, int], int], window: int) -> list[Ready]:
-    taken: list[Ready] = []
-    for queue in _open_queues(session):
-        room = window - queued.get((queue.site_id, queue.group_id), 0)
-        if room <= 0:
-            continue
-        key = {"queue_site": queue.site_id, "queue_group": queue.group_id, "room": room}
-        rows = session.execute(_READY, key).all()
-        for part in chunks([pid for pid, _ in rows]):
-            session.execute(_SET_QUEUED, {"pids": part})
-        taken += [Ready(pid, attempt + 1, queue.site, queue.group) for pid, attempt in rows]
+def _take(connection: Connection, before: list[Call], out: _Out, window: int, *, last: bool = False) -> list[Ready]:
+    """Run ``before``, then take what is ready."""
+    rooms = [(queue, window - out.queued.get((queue.site_id, queue.group_id), 0)) for queue in out.queues]
+    rooms = [(queue, room) for queue, room in rooms if room > 0]
+    looks = [_READY(queue_site=queue.site_id, queue_group=queue.group_id, room=room) for queue, room in rooms]
+    if not before and not looks:
+        return []
+    found = run(connection, *before, *looks)[len(before) :]
+    taken = [
+        Ready(pid, attempt + 1, queue.site, queue.group)
+        for (queue, _), ready in zip(rooms, found, strict=True)
+        for pid, attempt in ready.rows
+    ]
+    if taken:
+        run(connection, *(_SET_QUEUED(pids=part) for part in chunks([one.pid for one in taken])), last=last)
     return taken
 
 
 @dataclass(frozen=True)
 class Advance:
-    """What one step of the manager did: ends counted, processes to be sent, and messages that are out now."""
+    """What one step of the manager did: processes to be sent, and messages that are out now."""
 
-    counted: int
     ready: list[Ready]
     queued: int
 
 
-def advance(session: Session, window: int) -> Advance:
-    """Count what has ended, with all that is skipped for it, and take what is ready then; one transaction."""
-    counted, more = 0, True
-    while more and counted < MOST_COUNTED:
-        ends, more = _count_ends(session, CHUNK)
-        counted += ends
-    queued = _queued(session)
-    ready = _take(session, queued, window)
-    return Advance(counted, ready, sum(queued.values()) + len(ready))
+def advance(session: Session, window: int, *, last: bool = False) -> Advance:
+    """Count what has ended, with all that is skipped for it, and take what is ready then; one transaction.
+
+    ``last``: nothing but the commit follows in the caller's transaction (``prepared.run``).
+    """
+    connection = session.connection()
+    _, opened, queued, ended = run(connection, _LOCK_GROUPS(), _OPEN_QUEUES(), _QUEUED_BY_QUEUE(), _ENDED(most=CHUNK))
+    out = _Out.of(opened, queued)
+    ends = 0
+    while True:
+        calls, skipped = _counting(connection, ended.rows)
+        ends += len(ended.rows)
+        if ends >= MOST_COUNTED or not (skipped or len(ended.rows) == CHUNK):
+            break
+        *_, ended = run(connection, *calls, _ENDED(most=CHUNK))
+    ready = _take(connection, calls, out, window, last=last)
+    return Advance(ready, sum(out.queued.values()) + len(ready))
 
 
 def _addressed(session: Session, pids: Sequence[int]) -> list[Ready]:
@@ -252,10 +277,10 @@ def _addressed(session: Session, pids: Sequence[int]) -> list[Ready]:
     return [Ready(pid, attempt + 1, site, group) for pid, attempt, site, group in rows]
 
 
-def mark_sent(session: Session, pids: Sequence[int]) -> None:
-    """Note that the broker has confirmed the messages of these processes."""
-    for part in chunks(sorted(pids)):
-        session.execute(_SET_SENT, {"pids": part})
+def mark_sent(session: Session, pids: Sequence[int], *, last: bool = False) -> None:
+    """Note that the broker has confirmed the messages of these processes (``last``: see ``advance``)."""
+    if pids:
+        run(session.connection(), *(_SET_SENT(pids=part) for part in chunks(sorted(pids))), last=last)
 
 
 def unsent(session: Session, limit: int = CHUNK) -> list[Ready]:

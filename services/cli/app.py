@@ -3,14 +3,17 @@
 import typer
 
 from services.cli import (
+    analyze,
     control,
     daemons,
     doctor,
     gc,
     graph,
     ingest,
+    inject,
     lightcurve,
     logs,
+    plot,
     publish,
     report,
     rerun,
@@ -18,6 +21,7 @@ from services.cli import (
     setup,
     simulate,
     status,
+    transit,
 )
 
 app = typer.Typer(
@@ -44,9 +48,13 @@ app.command("cancel")(control.cancel)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("lightcurve")(lightcurve.lightcurve)
+app.command("plot")(plot.plot)
+app.command("analyze")(analyze.analyze)
+app.command("transit")(transit.transit)
 app.command("report")(report.report)
 app.command("gc")(gc.gc)
 app.command("simulate")(simulate.simulate)
+app.command("inject")(inject.inject)
 app.command("doctor")(doctor.doctor)
 
 

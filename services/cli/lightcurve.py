@@ -10,7 +10,7 @@ from services.cli.console import friendly, note, start
 from services.cli.positions import parse_pair, parse_radec
 from services.errors import ConfigurationError
 
-Format = Literal["csv", "ecsv", "fits", "votable", "parquet"]
+Format = Literal["csv", "ecsv", "fits", "votable", "parquet", "aavso", "exoclock", "etd", "lightkurve"]
 
 
 @friendly
@@ -21,7 +21,7 @@ def lightcurve(
     radec: Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")] = None,
     aperture: Annotated[str, typer.Option(help="best, all, or the index of one.")] = "best",
     format_name: Annotated[Format, typer.Option("--format", help="Of the output.")] = "csv",
-    output: Annotated[Path | None, typer.Option(help="File to write; else standard output (csv, ecsv).")] = None,
+    output: Annotated[Path | None, typer.Option(help="File to write; else text goes to standard output.")] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
 ) -> None:
     """Print, save or draw the light curve of one source.

@@ -13,11 +13,11 @@ from rich.text import Text
 from services import log
 from services.cli.console import err, friendly, note, out, progress, show_error
 from services.cli.positions import Position, parse_target
+from services.cli.stars import target_source
 from services.errors import ConfigurationError, TianyuError, TransientError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-    from sqlalchemy.orm import Session
 
     from services.ingest.register import Folder
     from services.settings import Settings
@@ -38,7 +38,7 @@ def run(
         str | None,
         typer.Option(metavar="X,Y|RA,DEC", help="Star to plot: pixels of the first frame, or hh:mm:ss,+dd:mm:ss."),
     ] = None,
-    plots: Annotated[bool, typer.Option(help="Draw stack, scatter, offsets and a light curve.")] = True,
+    plots: Annotated[bool, typer.Option(help="Draw the field, its noise, its frames and one star.")] = True,
 ) -> None:
     """Make the light curves of a night: register, publish, process, summarise.
 
@@ -48,9 +48,10 @@ def run(
     Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target 424,286`
     """
     place = None if target is None else parse_target(target)
-    from services.embedded import embedded_settings, process_tree
+    from services.embedded import embedded_settings, hurry, process_tree
     from services.ingest.names import find_frames
 
+    hurry()
     log.configure(level="WARNING")  # until the settings say in which form
     find_frames(raw_dir)  # a folder that cannot be read is told before anything is made
     settings = embedded_settings(workdir)
@@ -173,6 +174,8 @@ def _finish(settings: "Settings", engine: "Engine", observation: int, place: Pos
             f"  median scatter   {summary.bright_scatter_mmag:.2f} mmag of the {summary.bright_stars} brightest "
             f"unsaturated stars; their errors promise {summary.bright_error_mmag:.2f} mmag"
         )
+    if made:
+        out.print(f"  candidates       {summary.candidates} stars vary: `tianyu analyze {observation}` lists them")
     for line in summary.notes:
         out.print(Text(f"  note: {line}", "yellow"))
     for failure in state.failures[:REASONS_SHOWN]:
@@ -188,6 +191,7 @@ def _finish(settings: "Settings", engine: "Engine", observation: int, place: Pos
 def _draw(settings: "Settings", engine: "Engine", observation: int, place: Position | None) -> None:
     from schema import database
     from services.image_store import open_store
+    from services.lightcurves.selection import find_observation
     from services.plots import make_plots
 
     folder = settings.root / "plots" / str(observation)
@@ -195,21 +199,8 @@ def _draw(settings: "Settings", engine: "Engine", observation: int, place: Posit
         source = None
         if place is not None:
             try:
-                source = _target_source(session, observation, place)
+                source = target_source(session, find_observation(session, observation), place).source_id
             except TianyuError as error:
                 err.print(Text(f"target: {error}; the most variable star is drawn instead", "yellow"))
         paths = make_plots(session, open_store(settings.root), observation, folder, source)
     out.print(f"  plots            {', '.join(path.name for path in paths)} in {folder}", soft_wrap=True)
-
-
-def _target_source(session: "Session", observation: int, place: Position) -> int:
-    from services.lightcurves.selection import find_observation, find_source
-    from services.targets import template_position
-
-    facts = find_observation(session, observation)
-    if place.on_sky:
-        return find_source(session, facts, radec=place.pair).source_id
-    xy = template_position(session, facts.graph_pid or 0, place.pair)
-    source = find_source(session, facts, own_xy=xy)
-    note(f"the target is source {source.source_id} at x = {source.x:.1f}, y = {source.y:.1f} of the template")
-    return source.source_id

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Sequence
 
 from schema import database
@@ -95,10 +96,10 @@ class Consumer:
         for slot in self._slots:
             slot.leave()
         while any(slot.is_alive() for slot in self._slots):
-            # Heartbeats go on, and so do the acknowledgements.
+            # What is received now is not begun: it goes back with the connection.
             try:
                 self._broker.receive(0.05)
             except TransientError:
-                self._stop.wait(0.05)
+                time.sleep(0.05)
         self._broker.close()
         log.info("consumer stopped")

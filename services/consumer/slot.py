@@ -83,7 +83,14 @@ class Slot(threading.Thread):
         return database.transact(
             self._sessions,
             lambda session: life.claim(
-                session, pid, attempt, worker=self.name, host=HOST, version=VERSION, lease_s=self._settings.lease_s
+                session,
+                pid,
+                attempt,
+                worker=self.name,
+                host=HOST,
+                version=VERSION,
+                lease_s=self._settings.lease_s,
+                last=True,
             ),
         )
 
@@ -131,7 +138,7 @@ class Slot(threading.Thread):
         try:
             return database.transact(
                 self._sessions,
-                lambda session: life.renew(session, claim.pid, claim.attempt, self._settings.lease_s),
+                lambda session: life.renew(session, claim.pid, claim.attempt, self._settings.lease_s, last=True),
             )
         except DBAPIError as error:
             log.warning("lease not renewed, database away", pid=claim.pid, reason=str(error.orig))

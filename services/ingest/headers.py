@@ -26,7 +26,12 @@ INSTRUMENT_KEYS = ("INSTRUME", "CAMERA", "DETECTOR")
 TELESCOPE_KEYS = ("TELESCOP", "TELNAME")
 ELECTRON_GAIN_KEYS = ("EGAIN", "CCDGAIN")
 READ_NOISE_KEYS = ("RDNOISE", "READNOIS", "READNOISE", "RON", "ENOISE")
-SATURATION_KEYS = ("SATURATE", "SATLEVEL", "MAXLIN")  # DATAMAX is too often the frame's own maximum
+SATURATION_KEYS = ("SATURATE", "SATLEVEL")  # DATAMAX is too often the frame's own maximum
+DIAMETER_KEYS = ("APTDIA", "TELDIAM", "DIAMETER", "APERTURE")
+MM_PER_M = 1000.0
+LARGEST_DIAMETER_M = 15.0  # larger numbers are millimetres
+DIAMETER_RANGE_M = (0.01, LARGEST_DIAMETER_M)
+LINEARITY_KEYS = ("MAXLIN", "LINLIMIT")  # the level up to which counts are proportional to light
 TEMPERATURE_KEYS = ("CCD-TEMP", "CCDTEMP", "CAMTEMP", "DET-TEMP", "CCDATEMP")
 BINNING_KEYS = (("XBINNING", "YBINNING"), ("CCDXBIN", "CCDYBIN"), ("BINX", "BINY"))
 PRODUCT_KEY = "TIANYUPI"  # in every image that Tianyu makes
@@ -64,6 +69,9 @@ class FrameFacts:
     size: int  # bytes of the file
     mtime: float  # s since 1970
     notes: tuple[str, ...] = ()  # what was doubtful, and how it was decided
+    read_noise_source: str | None = None  # keyword
+    diameter_m: float | None = None  # of the telescope
+    linearity: float | None = None  # ADU
 
 
 def read_frame(path: Path) -> FrameFacts:
@@ -82,6 +90,7 @@ def read_frame(path: Path) -> FrameFacts:
     exposure, times, time_notes = _exposure_and_times(header, path, kind)
     gain, gain_source = _gain(header)
     ra, dec = pointing(header)
+    read_noise, read_noise_source = cards.number(header, READ_NOISE_KEYS, *READ_NOISE_RANGE_E)
     latitude, longitude, elevation, site_notes = site(header, times.utc_offset_s)
     return FrameFacts(
         path=path,
@@ -99,13 +108,16 @@ def read_frame(path: Path) -> FrameFacts:
         time_source=times.source,
         gain=gain,
         gain_source=gain_source,
-        read_noise=cards.number(header, READ_NOISE_KEYS, *READ_NOISE_RANGE_E)[0],
+        read_noise=read_noise,
+        read_noise_source=read_noise_source,
         saturation=cards.number(header, SATURATION_KEYS, *SATURATION_RANGE_ADU)[0],
         ra_deg=ra,
         dec_deg=dec,
         site_latitude=latitude,
         site_longitude=longitude,
         site_elevation=elevation,
+        diameter_m=_diameter(header),
+        linearity=cards.number(header, LINEARITY_KEYS, *SATURATION_RANGE_ADU)[0],
         temperature=_temperature(header),
         header=opened.header_text,
         size=opened.size,
@@ -146,6 +158,22 @@ def _gain(header: fits.Header) -> tuple[float | None, str | None]:
     is_in_electrons = "e-" in comment or "electron" in comment or "e/" in comment
     is_setting = gain > LARGEST_INTEGER_GAIN and gain.is_integer() and not is_in_electrons
     return (None, None) if is_setting else (gain, key)
+
+
+def _diameter(header: fits.Header) -> float | None:
+    """Diameter of the telescope in m; headers write it in mm, in m, or say nothing by a zero.
+
+    A small number in APERTURE is a lens's focal ratio, unless its comment speaks of a telescope or a diameter.
+    """
+    for key in DIAMETER_KEYS:
+        value = cards.as_number(cards.raw(header, key), ("m", "mm"))
+        is_told = key != "APERTURE" or any(word in cards.comment(header, key) for word in ("telescope", "diameter"))
+        if value is None or (value <= LARGEST_DIAMETER_M and not is_told):
+            continue
+        metres = value / MM_PER_M if value > LARGEST_DIAMETER_M else value
+        if DIAMETER_RANGE_M[0] <= metres <= DIAMETER_RANGE_M[1]:
+            return metres
+    return None
 
 
 def _binning(header: fits.Header) -> str:

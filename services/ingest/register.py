@@ -10,11 +10,13 @@ import numpy as np
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from pipeline.horizontal import airmass, altitude_azimuth
 from pipeline.times import bjd_tdb
 from schema.base import utc_now
 from schema.images import Image
 from schema.observing import Filter, Instrument, Observation, ObsSite, Target
 from schema.queries import images
+from schema.queries.measurements import none_for_nan
 from services.errors import ConfigurationError, DataError
 from services.ingest.grouping import ObservationKey, find_duplicates, group
 from services.ingest.headers import FrameFacts, read_frame
@@ -23,6 +25,7 @@ from services.log import get_logger
 
 log = get_logger("ingest")
 UNKNOWN = "unknown"  # kind of a file that cannot be read
+AS_SEEN = ("bjd_tdb", "airmass", "altitude_deg", "azimuth_deg")  # columns computed from time, pointing and place
 DIGESTS_A_QUERY = 1000  # SQLite takes up to 32766 values in a statement
 
 
@@ -188,14 +191,14 @@ class _Registrar:
         observation = self._observation_row(key, frames)
         rejected = 0
         shape, _ = Counter(frame.shape for frame in frames).most_common(1)[0]
-        for frame, bjd in zip(new, self._barycentric(new), strict=True):
+        for frame, seen in zip(new, self._as_seen(new), strict=True):
             reason = duplicates.get(frame.path)
             if reason is None and frame.shape != shape:
                 reason = (
                     f"frame {self._stored[frame.path]!r} is {frame.shape[1]} x {frame.shape[0]} pixels, most of its "
                     f"observation are {shape[1]} x {shape[0]}: was the window or the binning changed?"
                 )
-            self._take(frame, self._frame_row(observation.observation_id, frame, bjd, reason))
+            self._take(frame, self._frame_row(observation.observation_id, frame, seen, reason))
             if reason is not None:
                 rejected += 1
                 self._tell(frame.path, reason)
@@ -215,6 +218,8 @@ class _Registrar:
     def _observation_row(self, key: ObservationKey, frames: Sequence[FrameFacts]) -> Observation:
         first = frames[0]
         instrument = self._get_or_add(Instrument, {"name": key.instrument, "telescope": first.telescope or ""})
+        if instrument.diameter_m is None:
+            instrument.diameter_m = next((f.diameter_m for f in frames if f.diameter_m is not None), None)
         filter_row = self._get_or_add(Filter, {"name": key.filter or ""})
         located = next((f for f in frames if f.ra_deg is not None and f.dec_deg is not None), first)
         target = self._get_or_add(
@@ -248,25 +253,37 @@ class _Registrar:
         )
         return int(site.obs_site_id)
 
-    def _barycentric(self, frames: Sequence[FrameFacts]) -> list[float | None]:
-        """BJD(TDB) of mid-exposure, for frames of the sky with a time; the field's centre is the mean pointing."""
-        result: list[float | None] = [None] * len(frames)
+    def _as_seen(self, frames: Sequence[FrameFacts]) -> list[dict[str, float | None]]:
+        """BJD(TDB), height and airmass at mid-exposure, for frames of the sky with a time.
+
+        The field's centre is the mean pointing; without a place on Earth there is BJD alone.
+        """
+        result: list[dict[str, float | None]] = [{} for _ in frames]
         timed = [i for i, f in enumerate(frames) if f.kind == "light" and f.jd_utc is not None]
         pointed = [f for f in frames if f.ra_deg is not None and f.dec_deg is not None]
         if not timed or not pointed:
             return result
         ra, dec = _mean_direction([(f.ra_deg or 0.0, f.dec_deg or 0.0) for f in pointed])
         site = next((f for f in frames if f.site_longitude is not None and f.site_latitude is not None), None)
-        location = None
-        if site is not None:
-            location = (site.site_longitude or 0.0, site.site_latitude or 0.0, site.site_elevation or 0.0)
         jd = np.array([frames[i].jd_utc for i in timed], dtype=np.float64)
-        for index, value in zip(timed, bjd_tdb(jd, ra, dec, location).tolist(), strict=True):
-            result[index] = value
+        if site is None:
+            columns = {"bjd_tdb": bjd_tdb(jd, ra, dec)}
+        else:
+            location = (site.site_longitude or 0.0, site.site_latitude or 0.0, site.site_elevation or 0.0)
+            altitude, azimuth = altitude_azimuth(jd, ra, dec, location)
+            columns = {
+                "bjd_tdb": bjd_tdb(jd, ra, dec, location),
+                "airmass": airmass(altitude),
+                "altitude_deg": altitude,
+                "azimuth_deg": azimuth,
+            }
+        listed = {name: none_for_nan(values) for name, values in columns.items()}
+        for place, index in enumerate(timed):
+            result[index] = {name: values[place] for name, values in listed.items()}
         return result
 
     def _frame_row(
-        self, observation_id: int, frame: FrameFacts, bjd: float | None, reason: str | None
+        self, observation_id: int, frame: FrameFacts, seen: dict[str, float | None], reason: str | None
     ) -> dict[str, Any]:
         return self._row(
             frame.path,
@@ -278,11 +295,13 @@ class _Registrar:
             exposure_s=frame.exposure,
             start_jd_utc=frame.start_utc,
             jd_utc=frame.jd_utc,
-            bjd_tdb=bjd,
+            **{name: seen.get(name) for name in AS_SEEN},
             gain=frame.gain,
             gain_source=frame.gain_source,
             read_noise=frame.read_noise,
+            read_noise_source=frame.read_noise_source,
             saturation=frame.saturation,
+            linearity=frame.linearity,
             good=None if reason is None else False,
             reject_reason=reason,
         )

@@ -1,6 +1,10 @@
-"""Light curves as files: CSV, ECSV, FITS, VOTable and Parquet, with units, descriptions and facts where they can."""
+"""Light curves as files: CSV, ECSV, FITS, VOTable and Parquet, with units, descriptions and facts where they can.
+
+The formats of others (`services.lightcurves.formats`) are written from here too.
+"""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,6 +16,7 @@ from astropy.table import Table
 from pyarrow import parquet
 
 from services.errors import ConfigurationError
+from services.lightcurves import formats
 from services.lightcurves.files import whole_file
 
 # FITS keywords have eight characters.
@@ -41,8 +46,9 @@ def write_stream(table: Table, stream: TextIO, format_name: str = "csv") -> None
     """
     if format_name not in TEXT_FORMATS:
         _writer(format_name)
-        raise ConfigurationError(f"format {format_name!r} needs a file (--output): only csv and ecsv can be printed")
-    table.write(stream, format=TEXT_FORMATS[format_name])
+        printable = ", ".join(TEXT_FORMATS)
+        raise ConfigurationError(f"format {format_name!r} needs a file (--output): only {printable} can be printed")
+    TEXT_FORMATS[format_name](table, stream)
 
 
 def write_file(table: Table, path: Path, format_name: str = "csv") -> None:
@@ -102,16 +108,22 @@ def _printable(value: Any) -> Any:
 def _writer(format_name: str) -> Callable[[Table, Path], None]:
     writer = WRITERS.get(format_name)
     if writer is None:
-        raise ConfigurationError(f"format {format_name!r} is unknown: expected one of {', '.join(FORMATS)}")
+        raise ConfigurationError(f"format {format_name!r} is unknown: expected one of {', '.join(WRITERS)}")
     return writer
 
 
-TEXT_FORMATS = {"csv": "ascii.csv", "ecsv": "ascii.ecsv"}
+TEXT_FORMATS: dict[str, Callable[[Table, TextIO], None]] = {
+    "csv": lambda table, stream: table.write(stream, format="ascii.csv"),
+    "ecsv": lambda table, stream: table.write(stream, format="ascii.ecsv"),
+    **formats.TEXT,
+}
+FORMATS: tuple[str, ...] = ("csv", "ecsv", "fits", "votable", "parquet")  # that keep every column
 WRITERS: dict[str, Callable[[Table, Path], None]] = {
-    "csv": lambda table, path: _text(table, path, "csv"),
-    "ecsv": lambda table, path: _text(table, path, "ecsv"),
+    "csv": partial(_text, format_name="csv"),
+    "ecsv": partial(_text, format_name="ecsv"),
     "fits": _fits,
     "votable": _votable,
     "parquet": _parquet,
+    **{name: partial(_text, format_name=name) for name in formats.TEXT},
+    "lightkurve": formats.write_lightkurve,
 }
-FORMATS: tuple[str, ...] = tuple(WRITERS)

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from sqlalchemy import column, select, table
 from sqlalchemy.orm import Session
 
+from pipeline.flags import Flag
 from pipeline.statistics import robust_scatter
 from schema.photometry import Aperture, LightCurveStatistics
 from services.errors import ConfigurationError, DataError
 from services.lightcurves.selection import ObservationFacts, SourceFacts
+
+FLAG_DESCRIPTION = f"bits: {', '.join(f'{bit.value} {bit.name.lower()}' for bit in Flag if bit.name)}; 0 is good"
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,12 @@ COLUMNS = (
     Column("flux_relative_error", "f8", None, "standard deviation of flux_relative, the reference stars' included"),
     Column("reference_group", "i8", None, "group of reference stars"),
     Column("is_reference", "bool", None, "the source is itself a reference star"),
-    Column("flag", "i4", None, "bits: 2 blended, 4 saturated, 8 edge, 16 bad pixel, 32 no sky; 0 is good"),
+    Column("flag", "i4", None, FLAG_DESCRIPTION),
     Column("image_good", "bool", None, "the image was not rejected"),
     Column("method", "str", None, "method of the relative calibration"),
+    Column("aperture_best", "bool", None, "the aperture in which the source scatters least"),
+    Column("flux_detrended", "f8", None, "flux_relative without what follows the instrument and the air"),
+    Column("flux_detrended_error", "f8", None, "standard deviation of flux_detrended"),
 )
 VIEW = table("light_curve", *(column(c.name) for c in COLUMNS))
 NEVER_NULL = {"observation_id": 0, "source_id": 0, "image_id": 0, "aperture": 0, "flag": 0, "method": ""}
@@ -57,6 +63,7 @@ class LightCurve:
     source: SourceFacts
     radii: dict[int, float]  # pixels, of the apertures in the table
     table: Table
+    aperture_names: dict[int, str]  # as plots call them
 
     def values(self, name: str) -> NDArray[Any]:
         """A column as a plain array ``[n]``; NULL is NaN, and 0 in columns of integers."""
@@ -80,8 +87,9 @@ def read_light_curve(
         raise DataError(
             f"{name} has no light curves yet: `tianyu status {observation.observation_id}` shows how far it is"
         )
-    radii = _radii(session, observation)
-    chosen = _analysed_best(session, observation, source) if aperture == "best" else aperture
+    apertures = read_apertures(session, observation)
+    radii = {number: aperture.radius for number, aperture in apertures.items()}
+    chosen = analysed_best(session, observation, source) if aperture == "best" else aperture
     if isinstance(chosen, int) and chosen not in radii:
         known = ", ".join(f"{number} ({radius:g} px)" for number, radius in radii.items())
         raise ConfigurationError(f"{name} has no aperture {chosen}: it has {known or 'none'}")
@@ -97,16 +105,29 @@ def read_light_curve(
     used = {int(number) for number in np.unique(np.asarray(result["aperture"]))}
     radii = {number: radius for number, radius in radii.items() if number in used}
     result.meta = _meta(observation, source, radii, result)
-    return LightCurve(observation, source, radii, result)
+    return LightCurve(
+        observation, source, radii, result, {number: aperture_name(apertures[number]) for number in radii}
+    )
 
 
-def _radii(session: Session, observation: ObservationFacts) -> dict[int, float]:
-    query = select(Aperture.aperture, Aperture.radius).where(Aperture.graph_pid == observation.graph_pid)
-    rows = session.execute(query.order_by(Aperture.aperture))
-    return {row.aperture: row.radius for row in rows}
+def read_apertures(session: Session, observation: ObservationFacts) -> dict[int, Aperture]:
+    """Apertures of the graph whose images count, by their index."""
+    query = select(Aperture).where(Aperture.graph_pid == observation.graph_pid).order_by(Aperture.aperture)
+    return {aperture.aperture: aperture for aperture in session.scalars(query)}
 
 
-def _analysed_best(session: Session, observation: ObservationFacts, source: SourceFacts) -> int | None:
+def aperture_name(aperture: Aperture) -> str:
+    """What it is called where it is shown."""
+    if aperture.kind == "kron":
+        name = f"Kron, {aperture.radius:g} radii"
+    elif aperture.factor is not None:
+        name = f"{aperture.factor:g} FWHM ({aperture.radius:g} px)"
+    else:
+        name = f"{aperture.radius:g} px"
+    return f"{name}, sky of the frame" if aperture.sky == "global" else name
+
+
+def analysed_best(session: Session, observation: ObservationFacts, source: SourceFacts) -> int | None:
     """The aperture that `analyze` found best for this source in the calibration that the views show."""
     return session.scalar(
         select(LightCurveStatistics.aperture).where(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from pipeline.flags import Flag
 from schema.images import Image
 from schema.photometry import Flux, LightCurveStatistics
 
+NOISE_PARTS = ("source", "sky", "read", "dark", "flat", "scintillation", "reference")  # columns noise_*
 MAX_SATURATED_SHARE = 0.05  # of its epochs: a single cosmic ray does not make a star saturated
 
 
@@ -26,16 +28,55 @@ class Stars:
     epochs: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What the noise model says of the stars of `read_stars`, in their order; relative, ``[n]``, NaN where unknown."""
+
+    scatter: NDArray[np.float64]
+    parts: dict[str, NDArray[np.float64]]  # source, sky, read, dark, flat, scintillation, reference
+    cdpp_achieved: NDArray[np.float64]
+    cdpp: NDArray[np.float64]
+
+
 def read_stars(session: Session, analysis_pid: int | None) -> Stars:
     """Stars of positive flux, scatter and error, by the `analyze` with this PID; none before it has run."""
+    table = _read(
+        session,
+        analysis_pid,
+        LightCurveStatistics.source_id,
+        LightCurveStatistics.flux_median,
+        LightCurveStatistics.scatter,
+        LightCurveStatistics.error_median,
+        LightCurveStatistics.epochs,
+    )
+    return Stars(
+        source_id=table[:, 0].astype(np.int64),
+        flux=table[:, 1],
+        scatter=table[:, 2],
+        error=table[:, 3],
+        epochs=table[:, 4].astype(np.int64),
+    )
+
+
+def read_prediction(session: Session, analysis_pid: int | None) -> Prediction:
+    """What the noise model predicted for the stars of `read_stars`."""
+    columns = [getattr(LightCurveStatistics, f"noise_{part}") for part in NOISE_PARTS]
+    table = _read(
+        session,
+        analysis_pid,
+        LightCurveStatistics.expected_scatter,
+        LightCurveStatistics.cdpp,
+        LightCurveStatistics.expected_cdpp,
+        *columns,
+    )
+    parts = dict(zip(NOISE_PARTS, table.T[3:], strict=True))
+    return Prediction(scatter=table[:, 0], parts=parts, cdpp_achieved=table[:, 1], cdpp=table[:, 2])
+
+
+def _read(session: Session, analysis_pid: int | None, *columns: Any) -> NDArray[np.float64]:
+    """``[stars, columns]``, brightest first, NULL as NaN."""
     rows = session.execute(
-        select(
-            LightCurveStatistics.source_id,
-            LightCurveStatistics.flux_median,
-            LightCurveStatistics.scatter,
-            LightCurveStatistics.error_median,
-            LightCurveStatistics.epochs,
-        )
+        select(*columns)
         .where(
             LightCurveStatistics.pid == analysis_pid,
             LightCurveStatistics.best_aperture.is_(True),
@@ -45,14 +86,7 @@ def read_stars(session: Session, analysis_pid: int | None) -> Stars:
         )
         .order_by(LightCurveStatistics.flux_median.desc(), LightCurveStatistics.source_id)
     ).all()
-    table = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 5)
-    return Stars(
-        source_id=table[:, 0].astype(np.int64),
-        flux=table[:, 1],
-        scatter=table[:, 2],
-        error=table[:, 3],
-        epochs=table[:, 4].astype(np.int64),
-    )
+    return np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, len(columns))
 
 
 def saturated(session: Session, graph_pid: int | None, source_ids: Sequence[int]) -> set[int]:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from schema import database
 from schema.database import Sessions
+from schema.processes import LOST
 from schema.queries import life, scheduling, services
 from schema.queries.life import Failure
 from schema.queries.scheduling import Advance, Ready
@@ -115,7 +116,7 @@ class Manager:
 
     def _advance(self, sessions: Sessions, broker: Broker) -> Advance:
         """Count what has ended, then send what is ready."""
-        state = database.transact(sessions, lambda s: scheduling.advance(s, self._settings.queue_window))
+        state = database.transact(sessions, lambda s: scheduling.advance(s, self._settings.queue_window, last=True))
         self._send(sessions, broker, state.ready)
         return state
 
@@ -126,7 +127,7 @@ class Manager:
         for queue, items in by_queue.items():
             broker.send(queue, [Message(item.pid, item.attempt) for item in items])
             pids = [item.pid for item in items]
-            database.transact(sessions, partial(scheduling.mark_sent, pids=pids))
+            database.transact(sessions, partial(scheduling.mark_sent, pids=pids, last=True))
 
     def _sweep(self, sessions: Sessions, broker: Broker) -> None:
         """What events cannot tell: workers that died, messages that were never sent or were lost."""
@@ -149,7 +150,7 @@ class Manager:
                 attempt,
                 Failure("transient", message),
                 retry_in_s=0.0 if again else None,
-                outcome="lost",
+                outcome=LOST,
             )
             if freed:
                 log.warning("lease expired", pid=pid, attempt=attempt, worker=worker, again=again)

@@ -1,4 +1,4 @@
-"""Plots of an observation: its template, its noise, its frames' offsets, and a light curve."""
+"""Plots of an observation: its field, noise and frames, and a star's light curve, place and shape."""
 
 from services.plots.make import make_plots
 from services.plots.variables import most_variable

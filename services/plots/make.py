@@ -7,17 +7,20 @@ from sqlalchemy.orm import Session
 
 from services.errors import ConfigurationError, DataError
 from services.image_store import ImageStore
-from services.lightcurves.reading import read_light_curve
-from services.lightcurves.selection import ObservationFacts, find_source, observation_facts
+from services.lightcurves.reading import LightCurve, read_light_curve
+from services.lightcurves.selection import SourceFacts, find_source, observation_facts
 from services.log import get_logger
+from services.plots.finding_chart import finding_chart
 from services.plots.light_curve import draw_light_curve
 from services.plots.offsets import frame_offsets
+from services.plots.precision import precision
+from services.plots.psf import point_spread
 from services.plots.scatter import scatter_against_magnitude
 from services.plots.stack import stack_with_sources
+from services.plots.systematics import draw_systematics
 from services.plots.variables import most_variable
 
 log = get_logger("plots")
-STACK, SCATTER, OFFSETS, LIGHT_CURVE = "stack.png", "scatter.png", "offsets.png", "lightcurve.png"
 
 
 def make_plots(
@@ -37,15 +40,29 @@ def make_plots(
     observation = observation_facts(session, observation_id)
     if target_source_id is None:
         target_source_id = most_variable(session, observation)
+    target = None if target_source_id is None else find_source(session, observation, source_id=target_source_id)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"folder {str(folder)!r} cannot be made: {error.strerror or error}") from error
+
+    def star() -> SourceFacts:
+        if target is None:
+            raise DataError("no star is measured well enough to be shown")
+        return target
+
+    def curve() -> LightCurve:
+        return read_light_curve(session, observation, star())
+
     plots: dict[str, Callable[[Path], Path]] = {
-        STACK: lambda path: stack_with_sources(session, images, observation, path, target_source_id),
-        SCATTER: lambda path: scatter_against_magnitude(session, observation, path, target_source_id),
-        OFFSETS: lambda path: frame_offsets(session, observation, path),
-        LIGHT_CURVE: lambda path: _light_curve(session, observation, path, target_source_id),
+        "stack.png": lambda path: stack_with_sources(session, images, observation, path, target),
+        "scatter.png": lambda path: scatter_against_magnitude(session, observation, path, target_source_id),
+        "precision.png": lambda path: precision(session, observation, path, target_source_id),
+        "offsets.png": lambda path: frame_offsets(session, observation, path),
+        "lightcurve.png": lambda path: draw_light_curve(curve(), path),
+        "systematics.png": lambda path: draw_systematics(session, curve(), path),
+        "finding_chart.png": lambda path: finding_chart(session, images, observation, star(), path),
+        "psf.png": lambda path: point_spread(session, images, observation, path),
     }
     written = []
     for name, draw in plots.items():
@@ -54,10 +71,3 @@ def make_plots(
         except DataError as error:
             log.warning("plot left out", plot=name, observation_id=observation_id, reason=str(error))
     return written
-
-
-def _light_curve(session: Session, observation: ObservationFacts, path: Path, source_id: int | None) -> Path:
-    if source_id is None:
-        raise DataError("no star is measured well enough to be shown")
-    source = find_source(session, observation, source_id=source_id)
-    return draw_light_curve(read_light_curve(session, observation, source), path)

@@ -1,10 +1,9 @@
-"""Achieved scatter of every star against its brightness, beside its quoted error and what the CCD equation expects."""
+"""Achieved scatter of every star against its brightness, beside its quoted error and the noise model's parts."""
 
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,13 +13,43 @@ from schema.images import CALIBRATED, Image
 from schema.photometry import Aperture
 from services.errors import DataError
 from services.lightcurves.selection import ObservationFacts
-from services.lightcurves.statistics import Stars, read_stars, saturated
-from services.plots.style import BLACK, BLUE, GREY, LEGEND, ORANGE, RED, new_figure, save, tidy
+from services.lightcurves.statistics import Prediction, read_prediction, read_stars
+from services.plots.magnitudes import (
+    MAGNITUDE_LABEL,
+    ZERO_POINT,
+    magnitudes,
+    mark_star,
+    plain_log_scale,
+    point_size,
+    running,
+    saturated_of,
+)
+from services.plots.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    LEGEND,
+    ORANGE,
+    PPT,
+    PURPLE,
+    SKY,
+    new_figure,
+    save,
+    tidy,
+)
 
-ZERO_POINT = 25.0  # arbitrary, mag of a star of 1 ADU: keeps instrumental magnitudes positive
-SATURATION_CHECKS = 100  # brightest stars whose flags are read
 CURVE_POINTS = 200
-PPT = 1000.0  # parts per thousand
+LOWEST_PART = 0.02  # of the smallest scatter: parts below are not drawn
+PARTS = {
+    "source": ("source's photons", ORANGE, "--"),
+    "sky": ("sky", SKY, "-."),
+    "read": ("read-out", GREEN, ":"),
+    "dark": ("dark current", BLACK, ":"),
+    "flat": ("flat field", PURPLE, "--"),
+    "scintillation": ("scintillation", GREEN, "--"),
+    "reference": ("reference stars", PURPLE, "-."),
+}
 
 
 def scatter_against_magnitude(
@@ -34,51 +63,63 @@ def scatter_against_magnitude(
     stars = read_stars(session, observation.analysis_pid)
     if not stars.source_id.size:
         raise DataError(f"observation {observation.observation_id} has no analysed light curves to draw")
-    magnitude = ZERO_POINT - 2.5 * np.log10(stars.flux)
-    brightest = stars.source_id[:SATURATION_CHECKS].tolist()
-    is_saturated = np.isin(stars.source_id, list(saturated(session, observation.graph_pid, brightest)))
-    figure = new_figure(8.0, 5.6)
+    magnitude = magnitudes(stars.flux)
+    is_saturated = saturated_of(session, observation, stars)
+    figure = new_figure(10.5, 6.0)
     axes = figure.add_subplot()
-    axes.set_yscale("log")
-    size = 14 if magnitude.size < 3000 else 5
+    size = point_size(magnitude.size)
+    achieved, usual = stars.scatter * PPT, ~is_saturated
+    axes.scatter(magnitude[usual], achieved[usual], s=size, color=BLUE, linewidths=0, alpha=0.8, label="achieved")
     axes.scatter(
-        magnitude, stars.error * PPT, s=0.6 * size, color=ORANGE, linewidths=0, zorder=3, label="quoted error (median)"
-    )
-    usual = ~is_saturated
-    axes.scatter(
-        magnitude[usual],
-        stars.scatter[usual] * PPT,
-        s=size,
-        color=BLUE,
-        linewidths=0,
-        alpha=0.8,
-        label="achieved scatter",
+        magnitude, stars.error * PPT, s=0.5 * size, color=ORANGE, linewidths=0, zorder=3, label="quoted error (median)"
     )
     if is_saturated.any():
-        axes.scatter(
-            magnitude[is_saturated], stars.scatter[is_saturated] * PPT, s=30, marker="x", color=GREY, label="saturated"
-        )
-    _draw_expected(axes, session, observation, magnitude)
-    _mark_target(axes, stars, magnitude, target_source_id)
+        axes.scatter(magnitude[is_saturated], achieved[is_saturated], s=30, marker="x", color=GREY, label="saturated")
+    mark_star(axes, stars, magnitude, achieved, target_source_id)
+    prediction = read_prediction(session, observation.analysis_pid)
+    if np.isfinite(prediction.scatter).any():
+        _draw_parts(axes, magnitude, prediction, float(achieved.min()))
+    else:
+        _draw_expected(axes, session, observation, magnitude)
     tidy(
         axes,
-        f"instrumental magnitude ({ZERO_POINT:g} − 2.5 log$_{{10}}$ of the median flux in ADU)",
+        MAGNITUDE_LABEL,
         "scatter of a point (parts per thousand)",
-        f"{observation.title}: {stars.source_id.size} light curves",
+        f"{observation.title}: {stars.source_id.size} light curves, each in its best aperture",
     )
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.legend(**LEGEND, loc="lower right")
+    plain_log_scale(axes)
+    axes.legend(**LEGEND, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return save(figure, path)
 
 
+def _draw_parts(axes: Axes, magnitude: NDArray[np.float64], prediction: Prediction, lowest: float) -> None:
+    """Medians that run along the stars, of the whole prediction and of its parts."""
+    at, total = running(magnitude, prediction.scatter, least=1)
+    axes.plot(at, total * PPT, color=BLACK, linewidth=1.8, zorder=4, label="expected, all noise")
+    missing = []
+    for part, (name, colour, line) in PARTS.items():
+        values = prediction.parts[part]
+        if not np.isfinite(values).any():
+            missing.append(name)
+            continue
+        at, median = running(magnitude, values, least=1)
+        seen = median * PPT > LOWEST_PART * lowest
+        if seen.any():
+            axes.plot(at[seen], median[seen] * PPT, line, color=colour, linewidth=1.3, zorder=4, label=f"  {name}")
+        else:
+            missing.append(f"{name} (negligible)")
+    if missing:
+        axes.plot([], [], " ", label="not in it:\n" + "\n".join(f"  {name}" for name in missing))
+
+
 def _draw_expected(axes: Axes, session: Session, observation: ObservationFacts, magnitude: NDArray[np.float64]) -> None:
+    """The CCD equation of a typical frame, where `analyze` kept no prediction of its own."""
     grid = np.linspace(magnitude.min() - 0.1, magnitude.max() + 0.1, CURVE_POINTS)
     flux = 10.0 ** (-0.4 * (grid - ZERO_POINT))
     curve, has_gain = _expected(session, observation, flux)
-    if curve is None:
-        return
-    label = "expected: source, sky and read noise" if has_gain else "expected: sky alone, the gain is unknown"
-    axes.plot(grid, curve * PPT, color=BLACK, linewidth=1.2, label=label)
+    if curve is not None:
+        label = "expected: source,\nsky and read noise" if has_gain else "expected: sky alone,\nthe gain is unknown"
+        axes.plot(grid, curve * PPT, color=BLACK, linewidth=1.2, label=label)
 
 
 def _expected(
@@ -90,7 +131,8 @@ def _expected(
             Image.graph_pid == observation.graph_pid, Image.kind == CALIBRATED, Image.good.is_(True)
         )
     ).all()
-    apertures = session.scalars(select(Aperture).where(Aperture.graph_pid == observation.graph_pid)).all()
+    circles = select(Aperture).where(Aperture.graph_pid == observation.graph_pid, Aperture.kind != "kron")
+    apertures = session.scalars(circles).all()
     noise = [row.background_rms for row in images if row.background_rms is not None]
     gains = [row.gain for row in images if row.gain is not None]
     if not noise or not apertures:
@@ -105,17 +147,3 @@ def _expected(
         sky_area=annulus,
     )
     return np.asarray(curves.min(axis=0)), bool(gains)
-
-
-def _mark_target(axes: Axes, stars: Stars, magnitude: NDArray[np.float64], source_id: int | None) -> None:
-    index = np.flatnonzero(stars.source_id == source_id)
-    if index.size:
-        axes.scatter(
-            magnitude[index],
-            stars.scatter[index] * PPT,
-            s=110,
-            facecolors="none",
-            edgecolors=RED,
-            linewidths=1.6,
-            label=f"source {source_id}",
-        )

@@ -1,7 +1,7 @@
 """How all plots look, and how they become files."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,13 +10,21 @@ from matplotlib.figure import Figure
 from services.lightcurves.files import whole_file
 
 DOTS_PER_INCH = 130
-BLUE, ORANGE, RED, GREEN, GREY, BLACK = "#2f6db3", "#e0861a", "#c8352b", "#2a8c57", "#9aa0a8", "#24282e"
+COMPRESSION = 3  # of PNG: half the time of the usual 6, and files a tenth larger
+# Okabe and Ito's colours, which the colour-blind tell apart too; red is their vermilion.
+BLUE, ORANGE, RED, GREEN, PURPLE, SKY = "#0072b2", "#e69f00", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"
+GREY, BLACK = "#8d949c", "#24282e"
 LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 9}
+PAPER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2.0}
+PPT = 1000.0  # parts per thousand
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, inches; drawn by Agg without a display and without pyplot's global state."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+    """An empty figure, inches; drawn by Agg without a display and without pyplot's global state.
+
+    The constrained layout measures all texts twice: a third of the time of a figure of many panels.
+    """
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -32,12 +40,38 @@ def tidy(axes: Axes, x_label: str, y_label: str, title: str = "") -> None:
     axes.set_axisbelow(True)
 
 
+def head(figure: Figure, text: str, y: float | None = None) -> None:
+    """Title of a figure of several panels; names from headers are text, never formulas. y: None for the layout's."""
+    figure.suptitle(text, fontsize=11, x=0.01, y=y, ha="left", parse_math=False)
+
+
+def note(axes: Axes, text: str, x: float = 0.99, y: float = 0.985) -> None:
+    """A remark in the corner at the right of a panel, in shares of it."""
+    axes.text(
+        x,
+        y,
+        text,
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=8.5,
+        color=BLACK,
+        parse_math=False,
+        bbox=PAPER,
+    )
+
+
 def save(figure: Figure, path: Path) -> Path:
     """Write a PNG, replacing an old one when it is whole.
 
     Raises:
         ConfigurationError: the file cannot be written.
     """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        # With an engine set, matplotlib draws all once more before, only to have it laid out.
+        engine.execute(figure)
+        figure.set_layout_engine(None)
     with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH)
+        figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": COMPRESSION})
     return path

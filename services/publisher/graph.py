@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pipeline.relative import PickLimits
 from pipeline.tree import fan_in
 from schema.queries.publishing import NewProcess, new_pids
 from services.settings import Settings
@@ -14,8 +15,10 @@ from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE, CalibrateRelativeParameters
 from services.steps.choose_reference import CHOOSE_REFERENCE, ChooseReferenceParameters
 from services.steps.detect import DETECT, DetectParameters
+from services.steps.detrend import DETREND, DetrendParameters
 from services.steps.extract import EXTRACT, ExtractParameters
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT, CalibrateFlatParameters, CombineFlatParameters
+from services.steps.named_stars import NamedStars
 from services.steps.select import SELECT, SelectParameters
 from services.steps.stack import STACK, StackParameters
 from services.steps.stack_master import STACK_BIAS, STACK_DARK, StackMasterParameters
@@ -127,16 +130,52 @@ def add_template(graph: Graph, calibrated: Sequence[int], selected: int) -> int:
 
 
 def add_calibrations(graph: Graph, detected: int, extracted: Sequence[int]) -> None:
-    """Add `calibrate_relative` and `analyze` by each method; the views show the first."""
+    """Add `calibrate_relative` and `analyze` by each method, and `detrend` of the first, which the views show."""
     for number, method in enumerate(graph.settings.relative_methods):
         default = number == 0
-        calibration = graph.add(
-            CALIBRATE_RELATIVE,
-            CalibrateRelativeParameters(method=method, default=default),
-            required=(detected,),
-            optional=extracted,
-        )
+        parameters = CalibrateRelativeParameters(method=method, default=default)
+        if method == "manual":
+            stars, limits = named_stars(graph.settings), pick_limits(graph.settings)
+            parameters = CalibrateRelativeParameters(method=method, default=default, stars=stars, limits=limits)
+        calibration = graph.add(CALIBRATE_RELATIVE, parameters, required=(detected,), optional=extracted)
+        if default:
+            add_detrending(graph, calibration)
         add_analysis(graph, calibration, default)
+
+
+def named_stars(settings: Settings) -> NamedStars:
+    """The stars that the operator named."""
+    return NamedStars(
+        targets=settings.manual_targets,
+        references=settings.manual_references,
+        checks=settings.manual_checks,
+        match_px=settings.manual_match_px,
+        match_arcsec=settings.manual_match_arcsec,
+    )
+
+
+def pick_limits(settings: Settings) -> PickLimits:
+    """What stars that nobody named must keep to."""
+    return PickLimits(
+        error_max=settings.pick_error_max,
+        missing_max=settings.pick_missing_max,
+        references=settings.pick_references,
+        scatter_max=settings.pick_scatter_max,
+        range_max=settings.pick_range_max,
+        target_scatter_min=settings.pick_target_scatter_min,
+        target_radius=settings.pick_target_radius,
+    )
+
+
+def add_detrending(graph: Graph, calibration: int) -> None:
+    """Add `detrend` of one relative calibration, unless the settings want none."""
+    method = graph.settings.detrend_method
+    if method == "none":
+        return
+    # A target's own light curve has no say in what is taken off it.
+    stars = named_stars(graph.settings).model_copy(update={"references": (), "checks": ()})
+    parameters = DetrendParameters(calibration=calibration, method=method, stars=stars)
+    graph.add(DETREND, parameters, required=(calibration,))
 
 
 def add_analysis(graph: Graph, calibration: int, default: bool) -> None:

@@ -15,6 +15,7 @@ from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 from services.steps.choose_reference import CHOOSE_REFERENCE
 from services.steps.detect import DETECT
+from services.steps.detrend import DETREND
 from services.steps.extract import EXTRACT, ExtractParameters
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT, CalibrateFlatParameters
 from services.steps.select import SELECT
@@ -22,7 +23,7 @@ from services.steps.stack import STACK, StackParameters
 from services.steps.stack_master import StackMasterParameters
 
 LIGHT_STEPS = (
-    CALIBRATE, CHOOSE_REFERENCE, ALIGN, SELECT, STACK, DETECT, EXTRACT, CALIBRATE_RELATIVE, ANALYZE
+    CALIBRATE, CHOOSE_REFERENCE, ALIGN, SELECT, STACK, DETECT, EXTRACT, CALIBRATE_RELATIVE, DETREND, ANALYZE
 )  # fmt: skip
 # By kind of frame, in the order in which an observation takes them.
 COMMANDS_OF = {

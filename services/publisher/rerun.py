@@ -23,6 +23,7 @@ from services.publisher.graph import (
     Masters,
     add_analysis,
     add_calibrations,
+    add_detrending,
     add_flat,
     add_light_curves,
     add_master,
@@ -33,9 +34,11 @@ from services.publisher.publish import Publication, Publisher
 from services.settings import Settings
 from services.steps import COMMANDS
 from services.steps.analyze import ANALYZE
+from services.steps.apertures import choose_apertures, write_apertures
 from services.steps.calibrate import CALIBRATE
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
-from services.steps.detect import DETECT, choose_apertures, write_apertures
+from services.steps.detect import DETECT
+from services.steps.detrend import DETREND
 from services.steps.extract import EXTRACT
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT
 from services.steps.stack import STACK, StackParameters
@@ -88,7 +91,7 @@ def rerun(
     result.source_pid = old.graph_pid
     result.step = step = _first_with_files(session, old, step, result)
     _require_inputs(observation, COMMANDS_OF[kind], old, step)
-    if step in (CALIBRATE_RELATIVE.command, ANALYZE.command):
+    if step in (CALIBRATE_RELATIVE.command, DETREND.command, ANALYZE.command):
         _grow(publisher, observation, old, step, result)
     else:
         _make_anew(session, settings, publisher, observation, old, result)
@@ -165,7 +168,8 @@ def _require_inputs(observation: Observation, commands: Sequence[str], old: OldG
     """Without one success of the step before nothing can come of it."""
     if step == commands[0]:
         return
-    needed = commands[commands.index(step) - 1]
+    # Not every graph detrends, and nothing needs that it did.
+    needed = commands[commands.index(step) - (2 if step == ANALYZE.command else 1)]
     # Of the stacks only the template counts: a branch of the tree may well be there without it.
     ends = [old.places[needed, None]] if needed == STACK.command else old.of(needed)
     if any(process.status == SUCCEEDED for process in ends):
@@ -179,17 +183,35 @@ def _require_inputs(observation: Observation, commands: Sequence[str], old: OldG
 
 
 def _grow(publisher: Publisher, observation: Observation, old: OldGraph, step: str, result: Rerun) -> None:
-    """Add relative calibrations, or analyses of those that there are, to the old graph."""
+    """Add relative calibrations, or what follows those that there are, to the old graph."""
     graph = publisher.graph(observation, grown=old.graph_pid)
     if step == CALIBRATE_RELATIVE.command:
         [detect] = old.of(DETECT.command)
         add_calibrations(graph, detect.pid, [process.pid for process in old.of(EXTRACT.command)])
     else:
+        if step == DETREND.command:
+            _add_detrending(graph, observation, old)
         for calibration in _calibrations(old, observation.calibration_pid):
             add_analysis(graph, calibration, default=calibration == observation.calibration_pid)
     result.graph_pid = old.graph_pid
     publisher.include(graph, observation, LIGHT, result)
     publisher.insert(result)
+
+
+def _add_detrending(graph: Graph, observation: Observation, old: OldGraph) -> None:
+    number = observation.observation_id
+    if graph.settings.detrend_method == "none":
+        raise ConfigurationError(
+            f"observation {number} cannot be detrended: detrend_method is none; set it in tianyu.toml to "
+            "sysrem, trends or tfa"
+        )
+    shown = observation.calibration_pid
+    if shown not in {process.pid for process in old.of(CALIBRATE_RELATIVE.command)}:
+        raise ConfigurationError(
+            f"observation {number} cannot be detrended: the views show no relative calibration of graph "
+            f"{old.graph_pid}; run it again from calibrate_relative"
+        )
+    add_detrending(graph, shown)
 
 
 def _calibrations(old: OldGraph, shown: int | None) -> list[int]:

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Select, exists, false, func, not_, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from schema.processes import FINISHED, WAITING, Process, ProcessDependence
+from schema.processes import WAITING, Process, ProcessDependence
+from schema.queries.scheduling import counted
 from services.status.alike import examples
 from services.status.fleet import Key, LiveService, QueueStatus, Unstarted, active_managers, standby_managers
 from services.status.work import AtWork
@@ -173,7 +174,7 @@ def waits_for_nothing(observations: Collection[int | None]) -> Select[int | None
         .where(
             ProcessDependence.child_pid == Process.pid,
             parent.pid == ProcessDependence.parent_pid,
-            not_(parent.status.in_(FINISHED) & parent.propagated.is_(True)),
+            not_(counted(parent)),
         )
         .correlate(Process)
     )

@@ -11,6 +11,7 @@ from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 from services.steps.check import CHECK
 from services.steps.choose_reference import CHOOSE_REFERENCE
 from services.steps.detect import DETECT
+from services.steps.detrend import DETREND
 from services.steps.extract import EXTRACT
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT
 from services.steps.select import SELECT
@@ -30,6 +31,7 @@ ORDER: tuple[AnyStep, ...] = (
     DETECT,
     EXTRACT,
     CALIBRATE_RELATIVE,
+    DETREND,
     ANALYZE,
     CHECK,
 )

@@ -1,9 +1,11 @@
-"""`align`: where the reference's pixels lie on one frame."""
+"""`align`: where the reference's pixels lie on one frame, and how much of their stars' light it has."""
 
+import numpy as np
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from pipeline.alignment import Alignment, align
+from pipeline.transparency import common_light
 from schema.images import Image, ImageParent
 from schema.queries import images
 from services.errors import DataError
@@ -62,12 +64,15 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
         raise DataError(f"process {context.pid}: its image or its reference is gone; publish the observation again")
     shape = (image.ny or 0, image.nx or 0)
     if image.image_id == reference.image_id:
-        found = Alignment.identity(shape)
+        found, light = Alignment.identity(shape), 1.0
     else:
         of_reference = context.images.read_extra(path_of(reference), STARS)
         stars = context.images.read_extra(path_of(image), STARS)
         with blaming(frame_path):
             found = align(of_reference, stars, shape)
+        light = common_light(of_reference, stars, found)
+    # In the unit of the reference's: 1 until `select` has found the clearest frames, that one's after it.
+    light *= reference.transparency or 1.0
     image_id = image.image_id
 
     def write(session: Session) -> None:
@@ -82,6 +87,7 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
                 scale=found.scale,
                 alignment_rms=found.rms,
                 alignment_matches=found.matches,
+                transparency=light if np.isfinite(light) else None,
             )
         )
 

@@ -1,32 +1,33 @@
-"""`analyze`: how much each light curve scatters, beside what its quoted errors promise, and its best aperture."""
+"""`analyze`: how light curves scatter, beside what the noise model promises, their best apertures, and who varies."""
+
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
-from sqlalchemy import update
+from numpy.typing import NDArray
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.statistics import best_aperture, light_curve_statistics
+from pipeline.cdpp import PPM, cdpp, predicted_cdpp
+from pipeline.kron import Ellipses
+from pipeline.noise_budget import FrameNoise, NoiseBudget, noise_budget
+from pipeline.statistics import best_aperture, light_curve_statistics, row_median
+from schema.images import CALIBRATED, Image
 from schema.observing import Observation
-from schema.photometry import LightCurveStatistics
-from schema.queries.measurements import insert_rows, none_for_nan, raw_flux_matrix, relative_matrix
+from schema.photometry import Aperture, LightCurveStatistics, Variability
+from schema.processes import Process
+from schema.queries import images
+from schema.queries.measurements import flux_matrix, insert_rows, none_for_nan, relative_matrix
+from services.steps.apertures import KRON
 from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.light_curves import graph_axes
+from services.steps.detect import DETECT
+from services.steps.frame_noise import frame_noise
+from services.steps.light_curves import GraphAxes, graph_axes
+from services.steps.template_sources import template_sources
+from services.steps.variability import BestCurves, find_variables, times, unfit, variability_columns
 
-COLUMNS = (
-    "pid",
-    "source_id",
-    "aperture",
-    "observation_id",
-    "calibration_pid",
-    "epochs",
-    "flux_median",
-    "scatter",
-    "standard_deviation",
-    "point_to_point",
-    "error_median",
-    "chi2_reduced",
-    "von_neumann",
-    "best_aperture",
-)
+BLOCK_VALUES = 1 << 20  # of one matrix of light curves; some twenty are in memory at a time, 170 MB
+NOISE_COLUMNS = {field.name: f"noise_{field.name}" for field in fields(NoiseBudget)} | {"total": "expected_scatter"}
 
 
 class AnalyzeParameters(Parameters):
@@ -36,42 +37,56 @@ class AnalyzeParameters(Parameters):
     default: bool
 
 
+@dataclass(frozen=True)
+class _Analysed:
+    """One aperture: columns of table light_curve_statistics, and the signal-to-noise ratio of a point; ``[n]`` each."""
+
+    columns: dict[str, NDArray[np.float64]]
+    epochs: NDArray[np.int64]
+    snr: NDArray[np.float64]
+
+
 def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
-    """Statistics over the good frames, for each source and aperture."""
+    """Statistics over the good frames, for each source and aperture, and of each source's variability."""
     with context.reading() as session:
         axes = graph_axes(session, context.graph_pid)
-        statistics, medians = [], []
-        for aperture in axes.apertures:
-            raw = raw_flux_matrix(session, aperture, axes.source_ids, axes.image_ids)
-            flux, error = relative_matrix(session, parameters.calibration, aperture, axes.source_ids, axes.image_ids)
-            statistics.append(light_curve_statistics(flux, error, axes.good))
-            medians.append(_median(raw[:, axes.good]))
-    best = best_aperture(np.column_stack([s.scatter for s in statistics]))
+        frames = _frames(session, context.graph_pid, axes)
+        noise = _noise(session, context.graph_pid, [frame for frame in frames if frame.good])
+        epochs = _Epochs.of(frames, axes)
+        curves = BestCurves(axes.source_ids.size, int(epochs.timed.sum()))
+        analysed = {
+            aperture: _analyse(session, axes, epochs, parameters.calibration, aperture, noise[aperture], curves)
+            for aperture in axes.apertures
+        }
+        radius = session.scalar(select(func.max(Aperture.radius)).where(Aperture.graph_pid == context.graph_pid))
+    best = best_aperture(np.column_stack([found.columns["scatter"] for found in analysed.values()]))
+    best_snr = _best_snr(np.column_stack([found.snr for found in analysed.values()]))
+    variability = _variability(axes, frames, epochs, curves, analysed, best, float(radius or 0.0))
 
     def write(session: Session) -> None:
         n = axes.source_ids.size
-        for number, (aperture, s) in enumerate(zip(axes.apertures, statistics, strict=True)):
-            constants = [[value] * n for value in (context.observation_id, parameters.calibration)]
-            measures = (
-                medians[number],
-                s.scatter,
-                s.standard_deviation,
-                s.point_to_point,
-                s.median_error,
-                s.chi2_reduced,
-                s.von_neumann,
-            )
-            rows = zip(
-                [context.pid] * n,
-                axes.source_ids.tolist(),
-                [aperture] * n,
-                *constants,
-                s.n.tolist(),
-                *(none_for_nan(values) for values in measures),
-                (best == number).tolist(),
-                strict=True,
-            )
-            insert_rows(session, LightCurveStatistics.__table__, COLUMNS, rows)
+        for number, (aperture, found) in enumerate(analysed.items()):
+            values = {
+                "pid": [context.pid] * n,
+                "source_id": axes.source_ids.tolist(),
+                "aperture": [aperture] * n,
+                "observation_id": [context.observation_id] * n,
+                "calibration_pid": [parameters.calibration] * n,
+                "epochs": found.epochs.tolist(),
+                **{name: none_for_nan(column) for name, column in found.columns.items()},
+                "best_aperture": (best == number).tolist(),
+                "best_snr": (best_snr == number).tolist(),
+            }
+            rows = zip(*values.values(), strict=True)
+            insert_rows(session, LightCurveStatistics.__table__, tuple(values), rows)
+        if variability is not None:
+            values = {
+                "pid": [context.pid] * n,
+                "source_id": axes.source_ids.tolist(),
+                "observation_id": [context.observation_id] * n,
+                **variability,
+            }
+            insert_rows(session, Variability.__table__, tuple(values), zip(*values.values(), strict=True))
         if parameters.default:
             session.execute(
                 update(Observation)
@@ -82,12 +97,134 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
     return write
 
 
-def _median(values: np.ndarray) -> np.ndarray:
-    """Median over epochs, NaN for a source without any."""
-    seen = np.isfinite(values).any(axis=1)
-    result = np.full(values.shape[0], np.nan)
-    result[seen] = np.nanmedian(values[seen], axis=1)
-    return result
+@dataclass(frozen=True)
+class _Epochs:
+    """The images of a graph, ``[t]`` each: whether they are good, and which of the good ones have a time, days."""
+
+    good: NDArray[np.bool_]
+    timed: NDArray[np.bool_]
+    time: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, frames: list[Image], axes: GraphAxes) -> "_Epochs":
+        """Of frames in the order of the axes' images."""
+        time = times(frames)
+        return cls(axes.good, axes.good & np.isfinite(time), time)
+
+
+def _frames(session: Session, graph_pid: int, axes: GraphAxes) -> list[Image]:
+    """Calibrated images in the order of the axes."""
+    by_id = {row.image_id: row for row in images.of_graph(session, graph_pid, CALIBRATED)}
+    return [by_id[image_id] for image_id in axes.image_ids.tolist()]
+
+
+def _noise(session: Session, graph_pid: int, frames: list[Image]) -> dict[int, FrameNoise]:
+    """What is known of the noise of the good frames, by aperture."""
+    noise = {}
+    for aperture in session.scalars(select(Aperture).where(Aperture.graph_pid == graph_pid)).all():
+        ellipses = _ellipses(session, graph_pid) if aperture.kind == KRON else None
+        noise[aperture.aperture] = frame_noise(frames, aperture, ellipses)
+    return noise
+
+
+def _ellipses(session: Session, graph_pid: int) -> Ellipses | None:
+    detect = session.scalars(
+        select(Process.pid).where(Process.graph_pid == graph_pid, Process.command == DETECT.command)
+    ).one()
+    return template_sources(session, detect, graph_pid).ellipses
+
+
+def _analyse(
+    session: Session,
+    axes: GraphAxes,
+    epochs: _Epochs,
+    calibration: int,
+    aperture: int,
+    noise: FrameNoise,
+    curves: BestCurves,
+) -> _Analysed:
+    """One aperture, a block of sources at a time: memory does not grow with their number."""
+    parts: list[_Analysed] = []
+    step = max(1, BLOCK_VALUES // max(1, axes.image_ids.size))
+    for start in range(0, axes.source_ids.size, step):
+        rows = slice(start, start + step)
+        ids = axes.source_ids[rows]
+        flux, error, flag = flux_matrix(session, aperture, ids, axes.image_ids)
+        relative, relative_error = relative_matrix(session, calibration, aperture, ids, axes.image_ids)
+        part = _block(flux, error, relative, relative_error, axes.good, noise.of_sources(rows))
+        chosen = [np.where(unfit(flag), np.nan, relative)[:, epochs.timed], relative_error[:, epochs.timed]]
+        part.columns.update(_cdpp(epochs.time[epochs.timed], *chosen))
+        curves.offer(rows, part.columns["scatter"], *chosen)
+        parts.append(part)
+    return _Analysed(
+        columns={name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
+        epochs=np.concatenate([part.epochs for part in parts]),
+        snr=np.concatenate([part.snr for part in parts]),
+    )
+
+
+def _block(
+    flux: NDArray[np.float64],
+    error: NDArray[np.float64],
+    relative: NDArray[np.float64],
+    relative_error: NDArray[np.float64],
+    good: NDArray[np.bool_],
+    noise: FrameNoise,
+) -> _Analysed:
+    statistics = light_curve_statistics(relative, relative_error, good)
+    flux, error = flux[:, good], error[:, good]
+    budget = noise_budget(flux, error, relative[:, good], relative_error[:, good], noise)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        snr = 1.0 / np.sqrt(row_median(np.where(flux > 0, np.square(error / flux), np.nan)))
+    return _Analysed(
+        columns={
+            "flux_median": row_median(flux),
+            "scatter": statistics.scatter,
+            "standard_deviation": statistics.standard_deviation,
+            "point_to_point": statistics.point_to_point,
+            "error_median": statistics.median_error,
+            "chi2_reduced": statistics.chi2_reduced,
+            "von_neumann": statistics.von_neumann,
+            **{column: getattr(budget, name) for name, column in NOISE_COLUMNS.items()},
+        },
+        epochs=statistics.n,
+        snr=snr,
+    )
+
+
+def _cdpp(
+    time: NDArray[np.float64], flux: NDArray[np.float64], error: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """Columns cdpp and expected_cdpp of light curves ``[n, t]``, relative."""
+    if not time.size:
+        return {name: np.full(len(flux), np.nan) for name in ("cdpp", "expected_cdpp")}
+    return {"cdpp": cdpp(time, flux) / PPM, "expected_cdpp": predicted_cdpp(time, flux, error) / PPM}
+
+
+def _variability(
+    axes: GraphAxes,
+    frames: list[Image],
+    epochs: _Epochs,
+    curves: BestCurves,
+    analysed: dict[int, _Analysed],
+    best: NDArray[np.int64],
+    radius: float,
+) -> dict[str, list[Any]] | None:
+    """Columns of table variability but the ids; None where no good frame has a time."""
+    if not epochs.timed.any():
+        return None
+    flux = np.column_stack([found.columns["flux_median"] for found in analysed.values()])[np.arange(best.size), best]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        magnitude = -2.5 * np.log10(flux)
+    chosen = [frames[index] for index in np.flatnonzero(epochs.timed)]
+    found = find_variables(epochs.time[epochs.timed], curves, magnitude, axes.xy, radius, chosen)
+    return {"aperture": np.array(list(analysed))[best].tolist(), **variability_columns(found, curves.excess)}
+
+
+def _best_snr(snr: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Aperture of the greatest signal-to-noise ratio of each star of float64[n, k]; -1 without any."""
+    known = np.isfinite(snr)
+    return np.where(known.any(axis=1), np.argmax(np.where(known, snr, -np.inf), axis=1), -1)
 
 
 ANALYZE = Step("analyze", AnalyzeParameters, run)

@@ -1,24 +1,21 @@
 """`calibrate`: one raw frame to one calibrated image with its background, star list and quality."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline import calibration
 from pipeline.background import subtract_background
-from pipeline.bad_pixels import find_sharp_pixels
-from pipeline.stars import find_stars, frame_ellipticity, frame_fwhm
+from pipeline.frame_masks import mask_frame
+from pipeline.masked_pixels import PixelBit, pixel_table
+from pipeline.stars import frame_ellipticity, frame_fwhm
 from schema.images import CALIBRATED, Image
 from schema.queries import images
 from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.detector import defects_of
 from services.steps.files import PIXELS, STARS, save_image
-from services.steps.frames import blaming, gain_of, read_frame, read_master, saturation_of
-
-BAD, SATURATED = 1, 2  # bits of extension PIXELS
-PIXEL_DTYPE = np.dtype([("index", "i4"), ("bits", "u1")])
+from services.steps.frames import blaming, read_frame, read_master, saturation_of
+from services.steps.noise_facts import noise_facts, telescope_of
 
 
 class CalibrateParameters(Parameters):
@@ -30,28 +27,6 @@ class CalibrateParameters(Parameters):
     flat: int | None = None
 
 
-def masked_pixels(bad: NDArray[np.bool_], saturated: NDArray[np.bool_] | None) -> NDArray[Any]:
-    """Masked pixels as a table of flat indices and bits: a few thousand rows instead of a second image."""
-    either = bad if saturated is None else bad | saturated
-    index = np.flatnonzero(either)
-    table = np.empty(index.size, PIXEL_DTYPE)
-    table["index"] = index
-    table["bits"] = bad.ravel()[index] * np.uint8(BAD)
-    if saturated is not None:
-        table["bits"] |= saturated.ravel()[index] * np.uint8(SATURATED)
-    return table
-
-
-def saturated_mask(table: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.bool_] | None:
-    """The saturated pixels of the table as a mask; None when there are none."""
-    index = table["index"][(table["bits"] & SATURATED) > 0]
-    if not index.size:
-        return None
-    mask = np.zeros(shape, dtype=bool)
-    mask.ravel()[index] = True
-    return mask
-
-
 def run(context: Context, parameters: CalibrateParameters) -> Outputs:
     """Calibrate, take off the sky, mask what no star can be, and list the stars."""
     with context.reading() as session:
@@ -60,6 +35,8 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             name: images.by_pid(session, pid)
             for name, pid in (("bias", parameters.bias), ("dark", parameters.dark), ("flat", parameters.flat))
         }
+        telescope = telescope_of(session, frame.observation_id, context.settings)
+    linearity = frame.linearity or context.settings.linearity
     raw = read_frame(context, frame)
     pixels = {name: read_master(context, master) for name, master in masters.items() if master}
     with blaming(frame.path):
@@ -69,10 +46,18 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             saturation=saturation_of(frame, raw, context.settings),
             **pixels,
         )
+        nonlinear = None if linearity is None else raw > linearity
         del raw
         image, background = subtract_background(image)
-        image[find_sharp_pixels(image, background.rms)] = np.nan
-        stars = find_stars(image, background.rms)
+        masks = mask_frame(
+            image,
+            background.rms,
+            exposure=frame.exposure_s or 0.0,
+            defects=defects_of(context, masters, pixels),
+            saturated=saturated,
+            nonlinear=nonlinear,
+        )
+    stars = masks.stars
     fwhm, ellipticity = frame_fwhm(stars), frame_ellipticity(stars)
     saved = save_image(
         context,
@@ -80,11 +65,9 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
         image,
         parents=[frame],
         masters=list(masters.values()),
-        extras={STARS: stars, PIXELS: masked_pixels(np.isnan(image), saturated)},
+        extras={STARS: stars, PIXELS: pixel_table(masks.bits)},
     )
-    gain, gain_source = gain_of(frame, context.settings)
-    bias = masters["bias"]
-    read_noise = frame.read_noise or context.settings.read_noise or (bias.read_noise if bias else None)
+    noise = noise_facts(frame, masters, telescope, context.settings)
     was_rejected = frame.good is False
 
     def write(session: Session) -> None:
@@ -94,10 +77,12 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             start_jd_utc=frame.start_jd_utc,
             jd_utc=frame.jd_utc,
             bjd_tdb=frame.bjd_tdb,
-            gain=gain,
-            gain_source=gain_source,
-            read_noise=read_noise,
+            **noise,
             saturation=frame.saturation,
+            linearity=linearity,
+            hot_pixels=masks.count(PixelBit.BAD),
+            cosmic_rays=masks.count(PixelBit.COSMIC),
+            trails=masks.trails,
             background=background.level,
             background_rms=background.rms,
             star_count=len(stars),

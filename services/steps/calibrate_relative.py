@@ -1,7 +1,8 @@
 """`calibrate_relative`: fluxes relative to reference stars, by one method; several methods stand side by side."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,48 +10,88 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline.relative import (
-    Candidates,
+    PickLimits,
     RelativeLightCurves,
     Relaxation,
+    Roles,
     calibrate_ensemble,
     calibrate_grouped,
+    calibrate_manual,
     ensemble_candidates,
+    pick_roles,
     reference_candidates,
 )
 from schema.observing import Observation
-from schema.photometry import ReferenceStar
+from schema.photometry import ReferenceStar, RelativeCalibration
 from schema.queries.measurements import flux_matrix, insert_relative_fluxes, insert_rows, none_for_nan
 from services.errors import DataError
 from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.light_curves import GraphAxes, graph_axes
+from services.steps.named_stars import NamedStars, named_roles
 
 log = get_logger("calibrate_relative")
+TARGET, REFERENCE, CHECK = "target", "reference", "check"  # roles of a star
 
 
 class CalibrateRelativeParameters(Parameters):
-    """The method, and whether it is the one that the views show."""
+    """The method, and whether it is the one that the views show; for `manual` the stars, and how others are picked."""
 
-    method: Literal["ensemble", "paper"]
+    method: Literal["ensemble", "paper", "manual"]
     default: bool
+    stars: NamedStars = NamedStars()
+    limits: PickLimits = PickLimits()
 
 
-Calibrated = tuple[Candidates, RelativeLightCurves]
+@dataclass(frozen=True)
+class Raw:
+    """Raw fluxes of one aperture; flux, error float64[n, t], flag int32[n, t]."""
+
+    flux: NDArray[np.float64]
+    error: NDArray[np.float64]
+    flag: NDArray[np.int32]
 
 
-def _ensemble(flux: NDArray[Any], error: NDArray[Any], flag: NDArray[Any], axes: GraphAxes) -> Calibrated:
-    candidates = ensemble_candidates(flux, error, flag, axes.good, axes.gaia_variable)
-    return candidates, calibrate_ensemble(flux, error, candidates.mask, axes.good)
+@dataclass(frozen=True)
+class Calibrated:
+    """Relative light curves, how far the rules for references gave way, and who is target and check."""
+
+    curves: RelativeLightCurves
+    relaxation: Relaxation = Relaxation.NONE
+    roles: Roles | None = None
 
 
-def _paper(flux: NDArray[Any], error: NDArray[Any], flag: NDArray[Any], axes: GraphAxes) -> Calibrated:
+def _ensemble(raw: Raw, axes: GraphAxes, _: CalibrateRelativeParameters) -> Calibrated:
+    candidates = ensemble_candidates(raw.flux, raw.error, raw.flag, axes.good, axes.gaia_variable)
+    curves = calibrate_ensemble(raw.flux, raw.error, candidates.mask, axes.good, candidates.values)
+    return Calibrated(curves, candidates.relaxation)
+
+
+def _paper(raw: Raw, axes: GraphAxes, _: CalibrateRelativeParameters) -> Calibrated:
     candidates = reference_candidates(
-        flux, error, flag, axes.xy, axes.good, gaia_variable=axes.gaia_variable, gaia_ratio=axes.gaia_ratio
+        raw.flux,
+        raw.error,
+        raw.flag,
+        axes.xy,
+        axes.good,
+        gaia_variable=axes.gaia_variable,
+        gaia_ratio=axes.gaia_ratio,
     )
-    return candidates, calibrate_grouped(flux, error, axes.xy, candidates.mask, axes.good)
+    curves = calibrate_grouped(raw.flux, raw.error, axes.xy, candidates.mask, axes.good)
+    return Calibrated(curves, candidates.relaxation)
 
 
-METHODS: dict[str, Callable[..., Calibrated]] = {"ensemble": _ensemble, "paper": _paper}
+def _manual(raw: Raw, axes: GraphAxes, parameters: CalibrateRelativeParameters) -> Calibrated:
+    named = named_roles(parameters.stars, axes)
+    roles = pick_roles(raw.flux, raw.error, raw.flag, axes.xy, axes.good, named, parameters.limits)
+    return Calibrated(calibrate_manual(raw.flux, raw.error, roles.reference, axes.good), roles=roles)
+
+
+METHODS: dict[str, Callable[[Raw, GraphAxes, CalibrateRelativeParameters], Calibrated]] = {
+    "ensemble": _ensemble,
+    "paper": _paper,
+    "manual": _manual,
+}
 
 
 def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
@@ -61,49 +102,76 @@ def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
             raise DataError(
                 f"process {context.pid}: observation {context.observation_id} has no good frame with sources"
             )
-        curves = {aperture: _calibrate(session, axes, aperture, parameters.method) for aperture in axes.apertures}
-    if not any(np.isfinite(curve.flux).any() for curve in curves.values()):
+        found = {aperture: _calibrate(session, axes, aperture, parameters) for aperture in axes.apertures}
+    if not any(np.isfinite(calibrated.curves.flux).any() for calibrated in found.values()):
         raise DataError(
             f"process {context.pid}: no star of observation {context.observation_id} could be calibrated by "
             f"{parameters.method}: at least two stars must be measured on the same good frames"
         )
 
     def write(session: Session) -> None:
-        for aperture, curve in curves.items():
-            _write(session, context.pid, parameters.method, aperture, axes, curve)
+        for aperture, calibrated in found.items():
+            _write(session, context.pid, parameters.method, aperture, axes, calibrated)
+            session.add(_facts(context, parameters.method, aperture, calibrated))
         if parameters.default:
+            # What was detrended before is of another calibration.
             session.execute(
                 update(Observation)
                 .where(Observation.observation_id == context.observation_id)
-                .values(calibration_pid=context.pid, graph_pid=context.graph_pid)
+                .values(calibration_pid=context.pid, graph_pid=context.graph_pid, detrend_pid=None)
             )
 
     return write
 
 
-def _calibrate(session: Session, axes: GraphAxes, aperture: int, method: str) -> RelativeLightCurves:
-    flux, error, flag = flux_matrix(session, aperture, axes.source_ids, axes.image_ids)
-    candidates, curves = METHODS[method](flux, error, flag, axes)
-    if candidates.relaxation is not Relaxation.NONE:
-        log.warning("rules for reference stars relaxed", aperture=aperture, step=candidates.relaxation.name)
-    return curves
+def _calibrate(session: Session, axes: GraphAxes, aperture: int, parameters: CalibrateRelativeParameters) -> Calibrated:
+    raw = Raw(*flux_matrix(session, aperture, axes.source_ids, axes.image_ids))
+    calibrated = METHODS[parameters.method](raw, axes, parameters)
+    if calibrated.relaxation is not Relaxation.NONE:
+        log.warning("rules for reference stars relaxed", aperture=aperture, step=calibrated.relaxation.name)
+    return calibrated
 
 
-def _write(session: Session, pid: int, method: str, aperture: int, axes: GraphAxes, curve: RelativeLightCurves) -> None:
-    insert_relative_fluxes(session, pid, aperture, axes.source_ids, axes.image_ids, curve.flux, curve.error)
+def _facts(context: Context, method: str, aperture: int, calibrated: Calibrated) -> RelativeCalibration:
+    curves = calibrated.curves
+    return RelativeCalibration(
+        pid=context.pid,
+        aperture=aperture,
+        observation_id=context.observation_id,
+        method=method,
+        reference_stars=int(curves.is_reference.sum()),
+        reference_groups=int(np.unique(curves.group[curves.is_reference]).size),
+        relaxation=calibrated.relaxation.name.lower(),
+    )
+
+
+def _roles(calibrated: Calibrated) -> list[str | None]:
+    """What each star is; None for all that are none of it."""
+    names: list[str | None] = [REFERENCE if known else None for known in calibrated.curves.is_reference.tolist()]
+    if calibrated.roles is not None:
+        for role, mask in ((TARGET, calibrated.roles.target), (CHECK, calibrated.roles.check)):
+            for place in np.flatnonzero(mask).tolist():
+                names[place] = role
+    return names
+
+
+def _write(session: Session, pid: int, method: str, aperture: int, axes: GraphAxes, calibrated: Calibrated) -> None:
+    curves = calibrated.curves
+    insert_relative_fluxes(session, pid, aperture, axes.source_ids, axes.image_ids, curves.flux, curves.error)
     n = axes.source_ids.size
     insert_rows(
         session,
         ReferenceStar.__table__,
-        ("pid", "source_id", "aperture", "method", "reference_group", "is_reference", "weight"),
+        ("pid", "source_id", "aperture", "method", "reference_group", "is_reference", "role", "weight"),
         zip(
             [pid] * n,
             axes.source_ids.tolist(),
             [aperture] * n,
             [method] * n,
-            curve.group.tolist(),
-            curve.is_reference.tolist(),
-            none_for_nan(curve.weight),
+            curves.group.tolist(),
+            curves.is_reference.tolist(),
+            _roles(calibrated),
+            none_for_nan(curves.weight),
             strict=True,
         ),
     )

@@ -1,35 +1,49 @@
 """`detect`: the sources of the template; known ones of the sky are recognised, the rest are registered as new."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pipeline.alignment import align
+from pipeline.background import subtract_background
 from pipeline.detection import detect_sources, match_sources
 from pipeline.errors import UnusableDataError
-from pipeline.photometry import Apertures, default_apertures
+from pipeline.kron import Ellipses, kron_radii
 from pipeline.stacking import Stack
 from pipeline.stars import STAR_DTYPE
 from schema.base import utc_now
-from schema.images import CALIBRATED, TEMPLATE, Image
+from schema.images import CALIBRATED, TEMPLATE
 from schema.observing import Observation, Target
-from schema.photometry import Aperture
 from schema.queries import images
 from schema.queries.measurements import insert_rows, none_for_nan
 from schema.skies import Sky, SkyImage, Source, SourcePosition
 from services.errors import DataError
 from services.log import get_logger
-from services.settings import Settings
+from services.steps.apertures import choose_apertures, write_apertures
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.columns import column
 from services.steps.files import WEIGHT, path_of
 
 log = get_logger("detect")
+COLUMNS = (
+    "pid",
+    "source_id",
+    "x",
+    "y",
+    "flux",
+    "flux_error",
+    "fwhm",
+    "ellipticity",
+    "semi_major",
+    "semi_minor",
+    "theta_deg",
+    "kron_radius",
+    "flag",
+)
 MATCH_RADIUS_PX = 1.5  # without a WCS; with one it is 1.5 arcsec (the paper, section 3.3)
 
 
@@ -37,17 +51,6 @@ class DetectParameters(Parameters):
     """PID of the `stack` that made the template."""
 
     template: int
-
-
-def choose_apertures(settings: Settings, frames: Sequence[Image]) -> Apertures:
-    """The apertures of an observation: those of the settings, else multiples of the median FWHM of its good frames."""
-    fwhm = float(np.nanmedian(column(frames, "fwhm")))
-    default = default_apertures(fwhm)
-    if settings.aperture_radii is None:
-        return default
-    # The sky begins outside the largest aperture, as it does by default.
-    inner = max(default.annulus[0], max(settings.aperture_radii) + fwhm)
-    return Apertures(tuple(settings.aperture_radii), (inner, inner + default.annulus[1] - default.annulus[0]))
 
 
 @dataclass(frozen=True)
@@ -112,21 +115,33 @@ def run(context: Context, parameters: DetectParameters) -> Outputs:
     with context.reading() as session:
         registration = _register(session, context.observation_id, found, (template.ny or 0, template.nx or 0))
     apertures = choose_apertures(context.settings, frames)
+    shape, kron_radius = _extents(stack, found)
     template_id = template.image_id
 
     def write(session: Session) -> None:
         source_ids = _write_sources(session, context, registration, template_id)
         columns = [found[name].tolist() for name in ("x", "y")]
         columns += [none_for_nan(found[name]) for name in ("flux", "flux_error", "fwhm", "ellipticity")]
+        columns += [none_for_nan(values) for values in (shape.a, shape.b, np.degrees(shape.theta), kron_radius)]
         insert_rows(
             session,
             SourcePosition.__table__,
-            ("pid", "source_id", "x", "y", "flux", "flux_error", "fwhm", "ellipticity", "flag"),
+            COLUMNS,
             zip([context.pid] * found.size, source_ids, *columns, found["flag"].tolist(), strict=True),
         )
         write_apertures(session, context.graph_pid, context.observation_id, apertures)
 
     return write
+
+
+def _extents(stack: Stack, found: NDArray[Any]) -> tuple[Ellipses, NDArray[np.float64]]:
+    """The ellipses of the sources and their Kron radii, on the template without its sky."""
+    blank = ~(stack.weight > 0)
+    image, _ = subtract_background(np.where(blank, np.float32(np.nan), stack.image))
+    mask = ~np.isfinite(image)
+    image[mask] = 0.0  # sep multiplies masked pixels by zero
+    shape = Ellipses(*(found[name].astype(np.float64) for name in ("a", "b", "theta")))
+    return shape, kron_radii(image, np.column_stack([found["x"], found["y"]]), shape, mask)
 
 
 def _write_sources(session: Session, context: Context, registration: _Registration, template_id: int) -> list[int]:
@@ -154,25 +169,6 @@ def _write_sources(session: Session, context: Context, registration: _Registrati
     source_ids[~is_new] = registration.known_ids[registration.match[~is_new]]
     listed: list[int] = source_ids.tolist()
     return listed
-
-
-def write_apertures(session: Session, graph_pid: int, observation_id: int | None, apertures: Apertures) -> None:
-    """Fix the apertures of a graph."""
-    inner, outer = apertures.annulus
-    session.execute(
-        insert(Aperture),
-        [
-            {
-                "graph_pid": graph_pid,
-                "aperture": number,
-                "observation_id": observation_id,
-                "radius": radius,
-                "annulus_inner": inner,
-                "annulus_outer": outer,
-            }
-            for number, radius in enumerate(apertures.radii)
-        ],
-    )
 
 
 DETECT = Step("detect", DetectParameters, run)

@@ -1,19 +1,24 @@
 """`extract`: aperture fluxes of the template's sources on one calibrated image, at sub-pixel positions."""
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from pipeline.photometry import Apertures, measure
-from schema.photometry import Aperture
+from pipeline.flags import Flag
+from pipeline.growth import Growth
+from pipeline.masked_pixels import pixel_bits
+from pipeline.photometry import measure
+from schema.images import Image
+from schema.photometry import ApertureCorrection
 from schema.queries import images
-from schema.queries.measurements import insert_fluxes
-from schema.skies import SourcePosition
+from schema.queries.measurements import insert_fluxes, insert_rows
 from services.errors import DataError
 from services.steps.align import alignment_of
+from services.steps.apertures import on_frame
 from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.calibrate import saturated_mask
+from services.steps.detector import counts, hot_pixels, told_apart
 from services.steps.files import PIXELS, path_of
+from services.steps.template_sources import template_sources
 
 
 class ExtractParameters(Parameters):
@@ -27,36 +32,57 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
     """Carry the sources to the frame by its alignment, and measure; the image is never resampled."""
     with context.reading() as session:
         image = images.by_pid(session, parameters.calibrated)
-        sources = session.execute(
-            select(SourcePosition.source_id, SourcePosition.x, SourcePosition.y)
-            .where(SourcePosition.pid == parameters.detected)
-            .order_by(SourcePosition.source_id)
-        ).all()
-        apertures = session.scalars(
-            select(Aperture).where(Aperture.graph_pid == context.graph_pid).order_by(Aperture.aperture)
-        ).all()
-    if image is None or not sources or not apertures:
-        raise DataError(f"process {context.pid}: its image or its sources are gone; publish the observation again")
-    table = np.array([tuple(row) for row in sources], dtype=np.float64)
+        if image is None:
+            raise DataError(f"process {context.pid}: its image is gone; publish the observation again")
+        sources = template_sources(session, parameters.detected, context.graph_pid)
+        hot = hot_pixels(context, session)
     stored = context.images.read_all(path_of(image), (PIXELS,))
-    first = apertures[0]
+    pixels = told_apart(stored.extras[PIXELS], hot)
+    alignment = alignment_of(image)
+    ellipses = sources.ellipses
+    if ellipses is not None:
+        ellipses = ellipses.on_frame(alignment.rotation, alignment.scale)
     measured = measure(
         stored.image,
-        alignment_of(image).to_frame(table[:, 1:]),
-        Apertures(tuple(a.radius for a in apertures), (first.annulus_inner, first.annulus_outer)),
+        alignment.to_frame(sources.xy),
+        on_frame(sources.apertures, image.fwhm, ellipses),
         gain=image.gain,
         background_rms=image.background_rms or 0.0,
         background_level=image.background or 0.0,
         read_noise=image.read_noise,
-        saturated=saturated_mask(stored.extras[PIXELS], (image.ny or 0, image.nx or 0)),
+        flat_error=image.flat_error,
+        scintillation=image.scintillation,
+        bits=pixel_bits(pixels, (image.ny or 0, image.nx or 0)),
+        isolated=sources.isolated,
     )
-    source_ids = table[:, 0].astype(np.int64)
+    flag = measured.flag | sources.flag
+    flag[~np.isfinite(measured.flux)] |= int(Flag.MISSING)
     image_id = image.image_id
 
     def write(session: Session) -> None:
-        insert_fluxes(session, image_id, source_ids, measured.flux, measured.error, measured.flag)
+        insert_fluxes(session, image_id, sources.source_ids, measured.flux, measured.error, flag)
+        session.execute(update(Image).where(Image.image_id == image_id).values(**counts(pixels)))
+        if measured.growth is not None:
+            _write_growth(session, image_id, measured.growth)
 
     return write
+
+
+def _write_growth(session: Session, image_id: int, growth: Growth) -> None:
+    number = growth.correction.size
+    insert_rows(
+        session,
+        ApertureCorrection.__table__,
+        ("image_id", "aperture", "correction", "correction_error", "stars"),
+        zip(
+            [image_id] * number,
+            range(number),
+            growth.correction.tolist(),
+            growth.error.tolist(),
+            [growth.stars] * number,
+            strict=True,
+        ),
+    )
 
 
 EXTRACT = Step("extract", ExtractParameters, run)

@@ -1,10 +1,14 @@
 """`calibrate_flat` and `combine_flat`: debiased flats, and the master flat from them in row blocks."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline.calibration import calibrate
+from pipeline.detector_noise import flat_noise, measure_gain
 from pipeline.masters import combine_flat
 from schema.images import DEBIASED_FLAT, MASTER_FLAT, Image
 from schema.queries import images
@@ -12,6 +16,9 @@ from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import path_of, save_image
 from services.steps.frames import blaming, failures, read_frame, read_master, rejection, saturation_of
+from services.steps.noise_facts import MEASURED, compare_with_header
+
+PAIRED_FLATS = 3  # of which noise is measured: two pairs give the gain to 0.3 %
 
 
 class CalibrateFlatParameters(Parameters):
@@ -46,7 +53,15 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
     saved = save_image(context, DEBIASED_FLAT, image, parents=[frame], masters=[bias, dark])
 
     def write(session: Session) -> None:
-        saved.insert(session, exposure_s=frame.exposure_s, background=mean, weight=1.0)
+        saved.insert(
+            session,
+            exposure_s=frame.exposure_s,
+            background=mean,
+            background_rms=None if bias is None else bias.background_rms,  # ADU, the read noise
+            gain=frame.gain,
+            gain_source=frame.gain_source,
+            weight=1.0,
+        )
 
     return write
 
@@ -73,14 +88,30 @@ def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Out
         shape,
         context.settings.flat_method,
     )
+    noise = _noise(context, flats)
     saved = save_image(context, MASTER_FLAT, master, parents=flats, unit="")
 
     def write(session: Session) -> None:
-        saved.insert(session, weight=float(len(flats)))
+        saved.insert(session, weight=float(len(flats)), **noise)
         if failed:
             session.execute(update(Image), [rejection(flat.frame, error, context.pid) for flat, error in failed])
 
     return write
+
+
+def _noise(context: Context, flats: Sequence[Image]) -> dict[str, Any]:
+    """Columns of the master: the gain that pairs of flats show, and the noise of a pixel of the master."""
+    few = [context.images.read(path_of(flat)) for flat in flats[:PAIRED_FLATS]]
+    levels = [flat.background or 0.0 for flat in flats]
+    read_noise = flats[0].background_rms
+    # Without a bias the levels mean nothing, and without read noise the gain would hold it.
+    gain = None if read_noise is None else measure_gain(few, read_noise)
+    compare_with_header("gain", flats[0].gain, gain)
+    return {
+        "gain": gain,
+        "gain_source": None if gain is None else MEASURED,
+        "flat_error": flat_noise(few, levels, mode=context.settings.flat_method == "mode"),
+    }
 
 
 CALIBRATE_FLAT = Step("calibrate_flat", CalibrateFlatParameters, run_calibrate_flat)

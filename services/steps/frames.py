@@ -84,12 +84,3 @@ def failures(session: Session, graph_pid: int, step: AnyStep) -> list[tuple[Any,
 def saturation_of(frame: Image, raw: NDArray[Any], settings: Settings) -> float | None:
     """Level (ADU) from which a raw pixel is saturated: the header's, the settings', else where pixels pile up."""
     return frame.saturation or settings.saturation or guess_saturation(raw)
-
-
-def gain_of(frame: Image, settings: Settings) -> tuple[float | None, str]:
-    """Electrons per ADU, and where that is from; without it, errors lack the source's own noise."""
-    if frame.gain is not None:
-        return frame.gain, frame.gain_source or "header"
-    if settings.gain is not None:
-        return settings.gain, "settings"
-    return None, "unknown"

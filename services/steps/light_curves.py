@@ -1,4 +1,4 @@
-"""What `calibrate_relative` and `analyze` read: the sources, images and apertures of a graph."""
+"""What `calibrate_relative`, `detrend` and `analyze` read: the sources, images and apertures of a graph."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from schema.images import CALIBRATED
 from schema.photometry import Aperture
 from schema.processes import Process
 from schema.queries import images
-from schema.skies import SourceCrossmatch, SourcePosition
+from schema.skies import Source, SourceCrossmatch, SourcePosition
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class GraphAxes:
 
     source_ids: NDArray[np.int64]  # [n_sources]
     xy: NDArray[np.float64]  # [n_sources, 2], template pixels
+    brightness: NDArray[np.float64]  # [n_sources], ADU, on the template; NaN where it was not measured
+    radec: NDArray[np.float64]  # [n_sources, 2], degrees; NaN without WCS
     image_ids: NDArray[np.int64]  # [n_images]
     good: NDArray[np.bool_]  # [n_images]
     apertures: list[int]
@@ -31,7 +33,15 @@ def graph_axes(session: Session, graph_pid: int) -> GraphAxes:
     """Read the axes of one graph."""
     detect = select(Process.pid).where(Process.graph_pid == graph_pid, Process.command == "detect").scalar_subquery()
     sources = session.execute(
-        select(SourcePosition.source_id, SourcePosition.x, SourcePosition.y)
+        select(
+            SourcePosition.source_id,
+            SourcePosition.x,
+            SourcePosition.y,
+            SourcePosition.flux,
+            Source.ra_deg,
+            Source.dec_deg,
+        )
+        .join(Source, Source.source_id == SourcePosition.source_id)
         .where(SourcePosition.pid == detect)
         .order_by(SourcePosition.source_id)
     ).all()
@@ -44,6 +54,8 @@ def graph_axes(session: Session, graph_pid: int) -> GraphAxes:
     return GraphAxes(
         source_ids=source_ids,
         xy=np.array([(row.x, row.y) for row in sources], dtype=np.float64).reshape(-1, 2),
+        brightness=np.array([row.flux for row in sources], dtype=np.float64),
+        radec=np.array([(row.ra_deg, row.dec_deg) for row in sources], dtype=np.float64).reshape(-1, 2),
         image_ids=np.array([row.image_id for row in rows], dtype=np.int64),
         good=np.array([bool(row.good) for row in rows], dtype=bool),
         apertures=list(apertures),

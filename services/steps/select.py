@@ -7,8 +7,10 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline import selection
+from pipeline.transparency import relative_to_clearest
 from schema.images import CALIBRATED, Image
 from schema.queries import images
+from schema.queries.measurements import none_for_nan
 from services.steps.align import ALIGN
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.calibrate import CALIBRATE
@@ -31,12 +33,14 @@ def run(context: Context, _: SelectParameters) -> Outputs:
     aligned = np.isfinite(column(rows, "dx"))
     # A frame that could not be aligned is judged as missing, whatever else it shows.
     star_count = np.where(aligned, column(rows, "star_count"), np.nan)
+    transparency = relative_to_clearest(np.where(aligned, column(rows, "transparency"), np.nan))
     judged = selection.select(
         star_count,
         column(rows, "background_rms"),
         fwhm=column(rows, "fwhm"),
         ellipticity=column(rows, "ellipticity"),
         alignment_rms=column(rows, "alignment_rms"),
+        transparency=transparency,
     )
     updates: list[dict[str, Any]] = [
         {
@@ -45,8 +49,11 @@ def run(context: Context, _: SelectParameters) -> Outputs:
             "reject_reason": (reason or None) if was_aligned else not_aligned.get(row.pid, NOT_ALIGNED),
             "weight": float(good),
             "select_pid": context.pid,
+            "transparency": clear,
         }
-        for row, good, reason, was_aligned in zip(rows, judged.good, judged.reason, aligned, strict=True)
+        for row, good, reason, was_aligned, clear in zip(
+            rows, judged.good, judged.reason, aligned, none_for_nan(transparency), strict=True
+        )
     ]
     updates += [rejection(calibrate.frame, error, context.pid) for calibrate, error in unusable]
 

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from pipeline.masked_pixels import PixelBit
 from pipeline.stacking import Stack, stack_frames, weighted_mean
 from schema.images import STACKED, TEMPLATE, Image
 from schema.queries import images
@@ -13,7 +15,8 @@ from services.errors import DataError
 from services.steps.align import alignment_of
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.columns import column
-from services.steps.files import WEIGHT, path_of, save_image
+from services.steps.detector import hot_all_night
+from services.steps.files import PIXELS, WEIGHT, path_of, save_image
 
 
 class StackParameters(Parameters):
@@ -27,7 +30,7 @@ class StackParameters(Parameters):
 def _combine(context: Context, inputs: Sequence[Image], leaf: bool) -> Stack:
     """A leaf holds its frames at once, fan-out many; a node above holds one stack beside the sum."""
     if leaf:
-        frames = [context.images.read(path_of(image)) for image in inputs]
+        frames = [_without_trails(context, image) for image in inputs]
         return stack_frames(frames, [alignment_of(image) for image in inputs])
 
     def stacks() -> Iterator[Stack]:
@@ -36,6 +39,16 @@ def _combine(context: Context, inputs: Sequence[Image], leaf: bool) -> Stack:
             yield Stack(stored.image, stored.extras[WEIGHT].astype(np.float32), int(image.weight or 0))
 
     return weighted_mean(stacks())
+
+
+def _without_trails(context: Context, image: Image) -> NDArray[Any]:
+    """The frame, NaN under trails: few frames have any, and only their masks are read."""
+    if not image.trails:
+        return context.images.read(path_of(image))
+    stored = context.images.read_all(path_of(image), (PIXELS,))
+    table = stored.extras[PIXELS]
+    stored.image.reshape(-1)[table["index"][(table["bits"] & PixelBit.TRAIL) > 0]] = np.nan
+    return stored.image
 
 
 def run(context: Context, parameters: StackParameters) -> Outputs:
@@ -50,13 +63,16 @@ def run(context: Context, parameters: StackParameters) -> Outputs:
     if not inputs:
         return _nothing
     total = _combine(context, inputs, parameters.leaf)
+    extras: dict[str, NDArray[Any]] = {WEIGHT: total.weight.astype(np.int16 if total.frames < 2**15 else np.int32)}
+    if parameters.root:
+        extras[PIXELS] = hot_all_night(context)
     fwhm = column(inputs, "fwhm")
     saved = save_image(
         context,
         TEMPLATE if parameters.root else STACKED,
         total.image,
         parents=inputs,
-        extras={WEIGHT: total.weight.astype(np.int16 if total.frames < 2**15 else np.int32)},
+        extras=extras,
     )
     # A stack that is not aligned with its tree cannot exist: its exposure and FWHM are means over its frames.
     facts: dict[str, Any] = {"weight": float(total.frames), "fwhm": _mean(fwhm), "good": True}

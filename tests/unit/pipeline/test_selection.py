@@ -117,5 +117,22 @@ def test_few_frames(rng: np.random.Generator) -> None:
     assert select([100, 105, 97], [10, 10.1, 9.9]).good.tolist() == [True] * 3
     assert select([100, 105, 97, 20], [10, 10.1, 9.9, 10]).good.tolist() == [True, True, True, False]
     assert select([50], [3.0]).good.tolist() == [True]
+    assert select([50, 45], [3.0, 3.0], transparency=[1.0, 0.2]).good.tolist() == [True, True]
+    assert select([50, 45, 50], [3.0, 3.0, 3.0], transparency=[1.0, 0.2, 1.0]).good.tolist() == [True, False, True]
     assert select([], []).reason == []
     assert select([np.nan, np.nan], [np.nan, 1]).good.tolist() == [False, False]
+
+
+def test_a_thin_cloud_that_hides_no_star(rng: np.random.Generator) -> None:
+    night = _night(rng, np.linspace(1, 0.7, N))
+    night["transparency"] = np.linspace(1, 0.55, N) * rng.normal(1, 0.01, N)
+    night["transparency"][60:65] *= 0.7
+    night["transparency"][150] = np.nan  # unknown is no fault
+    night["transparency"][100] *= 1.4  # nor is more light
+    chosen = select(**night)
+    assert not chosen.good[60:65].any()
+    assert all("transparency" in reason for reason in chosen.reason[60:65])
+    assert "transparency" not in chosen.reason[100] + chosen.reason[150]
+    assert chosen.good.mean() > 0.93
+    night["transparency"][80:150] *= 0.3
+    assert "of the night's" in select(**night).reason[120]

@@ -4,11 +4,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from services import image_store
 from services.errors import TransientError
 from services.image_store import TEMPORARY_FOLDER, open_store
 
@@ -20,15 +22,14 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from astropy.io import fits
-from services.image_store import open_store
+from services import image_store
 
-def killed(hdus, name, **_):
-    Path(name).write_bytes(b"SIMPLE  =" * 1000)
+def killed(path, *_):
+    path.write_bytes(b"SIMPLE  =" * 1000)
     os.kill(os.getpid(), signal.SIGKILL)
 
-fits.HDUList.writeto = killed
-open_store(Path(sys.argv[1])).write(sys.argv[2], np.zeros((10, 10)), {}, {})
+image_store._write_fits = killed
+image_store.open_store(Path(sys.argv[1])).write(sys.argv[2], np.zeros((10, 10)), {}, {})
 """
 
 
@@ -60,14 +61,14 @@ def test_an_attempt_that_is_overtaken_fails_and_may_be_tried_again(
 ) -> None:
     """It is still alive when the next one writes: it loses its temporary file, and the next one's stays whole."""
     store = open_store(tmp_path)
-    write = fits.HDUList.writeto
+    write = image_store._write_fits
 
-    def overtaken(hdus: fits.HDUList, name: Path, **more: object) -> None:
-        monkeypatch.setattr(fits.HDUList, "writeto", write)
-        write(hdus, name, **more)
+    def overtaken(path: Path, *contents: Any) -> None:
+        monkeypatch.setattr(image_store, "_write_fits", write)
+        write(path, *contents)
         open_store(tmp_path).write(PATH, PIXELS, {}, {})
 
-    monkeypatch.setattr(fits.HDUList, "writeto", overtaken)
+    monkeypatch.setattr(image_store, "_write_fits", overtaken)
     with pytest.raises(TransientError, match="another attempt of the same process has taken over"):
         store.write(PATH, np.zeros((5, 5), np.float32), {}, {})
     np.testing.assert_array_equal(fits.getdata(tmp_path / PATH), PIXELS)

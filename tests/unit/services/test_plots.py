@@ -17,13 +17,24 @@ from services.lightcurves.reading import read_light_curve
 from services.lightcurves.selection import find_observation, find_source
 from services.lightcurves.statistics import Stars
 from services.plots import make_plots, most_variable
-from services.plots.light_curve import bin_means, draw_light_curve, resolved_within, view_limits
-from services.plots.stack import _reduced
+from services.plots.binning import bin_means, bin_width, resolved_within, view_limits
+from services.plots.light_curve import draw_light_curve
+from services.plots.template import reduced
 from services.plots.variables import excess_significance
 from tests.unit.services import made_up
 from tests.unit.services.made_up import MadeUp
 
-NAMES = ["stack.png", "scatter.png", "offsets.png", "lightcurve.png"]
+NAMES = [
+    "stack.png",
+    "scatter.png",
+    "precision.png",
+    "offsets.png",
+    "lightcurve.png",
+    "systematics.png",
+    "finding_chart.png",
+    "psf.png",
+]
+VERMILION, ORANGE, BLUE = (213, 94, 0), (230, 159, 0), (0, 114, 178)
 
 
 @pytest.fixture
@@ -87,6 +98,15 @@ def test_means_are_left_out_where_they_would_hide_the_variation() -> None:
     assert resolved_within(time, pulsation, 0.008)
 
 
+def test_bins_of_ten_minutes_where_they_hold_enough_points() -> None:
+    minutes = np.arange(0.0, 180.0, 2.0) / 1440.0
+    flux = 1 + 0.003 * np.random.default_rng(5).standard_normal(minutes.size)
+    assert bin_width(minutes, flux) == pytest.approx(10.0 / 1440.0)
+    assert bin_width(minutes * 20, flux[:90]) is None  # a point in 40 minutes
+    assert bin_width(minutes[:15], flux[:15]) is None  # half an hour
+    assert bin_width(np.empty(0), np.empty(0)) is None
+
+
 def test_view_keeps_short_events_and_drops_single_outliers() -> None:
     flux, error = np.ones(50), np.full(50, 0.001)
     flux[[0, 20, 49]] = 3.0
@@ -101,7 +121,7 @@ def test_view_keeps_short_events_and_drops_single_outliers() -> None:
 def test_reduced_template_is_the_mean_of_known_pixels() -> None:
     image = np.arange(20, dtype=np.float32).reshape(4, 5)
     image[0, 0] = np.nan
-    np.testing.assert_allclose(_reduced(image, 2), [[(1 + 5 + 6) / 3, (2 + 3 + 7 + 8) / 4], [13, 15]])
+    np.testing.assert_allclose(reduced(image, 2), [[(1 + 5 + 6) / 3, (2 + 3 + 7 + 8) / 4], [13, 15]])
 
 
 def _has_colour(path: Path, colour: tuple[int, int, int]) -> bool:
@@ -116,19 +136,20 @@ def test_all_plots_are_made_and_mark_what_they_should(
     paths = make_plots(session, store, made.observation_id, folder)
     assert [path.name for path in paths] == NAMES
     assert sorted(file.name for file in folder.iterdir()) == sorted(NAMES)
-    red, orange, blue = (200, 53, 43), (224, 134, 26), (47, 109, 179)
-    assert _has_colour(paths[0], red)  # the target
-    assert _has_colour(paths[0], orange)  # reference stars
-    assert _has_colour(paths[1], orange)  # quoted errors
-    assert _has_colour(paths[2], red)  # rejected frames
-    assert _has_colour(paths[3], blue)
-    assert not _has_colour(paths[3], orange)  # nothing is flagged
+    path = dict(zip(NAMES, paths, strict=True))
+    assert _has_colour(path["stack.png"], VERMILION)  # the target
+    assert _has_colour(path["stack.png"], ORANGE)  # reference stars
+    assert _has_colour(path["scatter.png"], ORANGE)  # quoted errors
+    assert _has_colour(path["lightcurve.png"], BLUE)
+    assert not _has_colour(path["lightcurve.png"], ORANGE)  # nothing is flagged
     session.execute(
         update(Flux)
         .where(Flux.source_id == made.variable, Flux.image_id > int(made.image_ids[30]))
         .values(flag=int(Flag.BAD_PIXEL))
     )
-    assert _has_colour(make_plots(session, store, made.observation_id, folder)[3], orange)
+    facts = find_observation(session)
+    curve = read_light_curve(session, facts, find_source(session, facts, source_id=made.variable))
+    assert _has_colour(draw_light_curve(curve, folder / "flagged.png"), ORANGE)
 
 
 def test_plots_of_a_night_that_stopped_early(
@@ -149,7 +170,7 @@ def test_target_that_is_not_there(session: Session, store: LocalImageStore, made
 def test_names_with_formula_signs_are_text(session: Session, store: LocalImageStore, tmp_path: Path) -> None:
     observation = made_up.add_observation(session, name=r"$\frac{x$ <b>", filter_name="$_")
     made_up.add_light_curves(session, observation, np.random.default_rng(1), n_stars=8, store=store)
-    assert len(make_plots(session, store, observation, tmp_path / "plots")) == 4
+    assert len(make_plots(session, store, observation, tmp_path / "plots")) == len(NAMES)
 
 
 def test_a_light_curve_of_several_apertures_is_refused(session: Session, made: MadeUp, tmp_path: Path) -> None:

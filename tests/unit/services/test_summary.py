@@ -7,6 +7,8 @@ from sqlalchemy.orm import Session
 
 from schema.images import MASTER_BIAS, Image
 from schema.observing import Observation
+from schema.photometry import RelativeCalibration
+from schema.processes import SUCCEEDED
 from schema.queries import images
 from services.errors import ConfigurationError
 from services.summary import Rejection, group_reasons, summarize
@@ -45,6 +47,27 @@ def test_light_curves_of_another_calibration_do_not_count(session: Session) -> N
     made = make(session, 8)
     session.execute(update(Observation).values(calibration_pid=made.calibration_pid + 1))
     assert summarize(session, made.observation_id).light_curves == 0
+
+
+def test_poor_fields_are_told_of(session: Session) -> None:
+    made = make(session, 8)
+    pid = made_up.GRAPH_PID + 900
+    made_up.add_process(session, pid, "calibrate_relative", SUCCEEDED, made.observation_id)
+    for aperture, (groups, relaxation) in enumerate(((1, "neighbours"), (4, "none"))):
+        session.add(
+            RelativeCalibration(
+                pid=pid,
+                aperture=aperture,
+                observation_id=made.observation_id,
+                method="paper",
+                reference_stars=6,
+                reference_groups=groups,
+                relaxation=relaxation,
+            )
+        )
+    notes = summarize(session, made.observation_id).notes
+    assert "few good reference stars: method paper let in stars with near neighbours" in notes
+    assert "few reference stars: method paper made 1 group instead of at least 9" in notes
 
 
 def test_notes_tell_what_is_missing(session: Session) -> None:

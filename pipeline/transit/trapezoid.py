@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import optimize
 
 from pipeline.errors import UnusableDataError
 from pipeline.statistics import robust_scatter
@@ -95,7 +94,7 @@ def fit_trapezoid(
     everything = _Problem(time[usable] - reference, flux[usable], error[usable], span)
     # A wild point in the transit would turn the first search into a spike on that point.
     used = usable.copy()
-    used[usable] = ~_spikes(time[usable], flux[usable])
+    used[usable] = ~spikes(time[usable], flux[usable])
     problem = _Problem(time[used] - reference, flux[used], error[used], span)
     solution = problem.best_start(mids - reference, durations)
     solution, covariance = problem.solve(solution)
@@ -150,6 +149,8 @@ class _Problem:
 
     def solve(self, start: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Best parameters, and their covariance scaled by the residuals."""
+        from scipy import optimize
+
         cadence = self.span / self.x.size
         low = np.array([-MAX_DEPTH, self.x.min(), 2.0 * cadence, INGRESS_SHARES[0]])
         high = np.array([MAX_DEPTH, self.x.max(), 2.0 * self.span, INGRESS_SHARES[1]])
@@ -163,8 +164,8 @@ class _Problem:
         return np.asarray(found.x, dtype=np.float64), covariance
 
 
-def _spikes(time: NDArray[np.float64], flux: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Points that stand out from the running median, whatever the model; bool[t]."""
+def spikes(time: NDArray[np.float64], flux: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Points of finite float64[t] that stand out from the running median, whatever the model; bool[t]."""
     order = np.argsort(time, kind="stable")
     deviation = np.empty_like(flux)
     windows = sliding_window_view(np.pad(flux[order], SPIKE_WINDOW // 2, mode="edge"), SPIKE_WINDOW)

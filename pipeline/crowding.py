@@ -1,0 +1,56 @@
+"""Which sources have neighbours near enough to bias their fluxes, and which stand alone."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+CROWDED_SHARE = 0.1  # of a source's own light, brought by neighbours (SExtractor's flag 1)
+MOFFAT_BETA = 3.0  # wings as seeing makes them
+REACH_FWHM = 8.0  # beyond the aperture: 2e-4 of a neighbour's light is left there in a circle of one FWHM
+CELLS = 24  # a side, of the grid over an aperture
+TABLE_POINTS = 200
+PAIRS_AT_ONCE = 1 << 20
+
+Floats = NDArray[np.float64]
+
+
+def contamination(xy: Floats, flux: Floats, radius: float, fwhm: float) -> Floats:
+    """Neighbours' light in the circle around each source over the source's own light there.
+
+    Args:
+        xy: float64[n, 2], finite positions, px.
+        flux: float64[n], any unit; what is not positive brings nothing.
+        radius: of the circle, px.
+        fwhm: of the stars, taken for Moffats of beta 3, px.
+
+    Returns:
+        float64[n]; infinite for a source without positive flux that has a neighbour.
+    """
+    from scipy.spatial import KDTree  # see pipeline/__init__.py
+
+    light = np.where(np.isfinite(flux) & (flux > 0), flux, 0.0)
+    brought = np.zeros(len(xy))
+    reach = radius + REACH_FWHM * fwhm
+    distances = np.linspace(0.0, reach, TABLE_POINTS)
+    shares = _shares(distances, radius, fwhm)
+    tree = KDTree(xy)  # type: ignore[no-untyped-call]
+    step = max(1, PAIRS_AT_ONCE // max(1, len(xy)))
+    for start in range(0, len(xy), step):
+        rows = KDTree(xy[start : start + step])  # type: ignore[no-untyped-call]
+        pairs = rows.sparse_distance_matrix(tree, reach, output_type="ndarray")  # type: ignore[no-untyped-call]
+        pairs = pairs[pairs["i"] + start != pairs["j"]]
+        share = np.interp(pairs["v"], distances, shares)
+        np.add.at(brought, pairs["i"] + start, light[pairs["j"]] * share)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(brought > 0, brought / (light * shares[0]), 0.0)
+
+
+def _shares(distances: Floats, radius: float, fwhm: float) -> Floats:
+    """Share of a Moffat's light within ``radius`` of a point at these distances from its centre."""
+    alpha2 = fwhm**2 / (4.0 * (2.0 ** (1.0 / MOFFAT_BETA) - 1.0))
+    span = ((np.arange(CELLS) + 0.5) / CELLS * 2.0 - 1.0) * radius
+    x, y = (axis.ravel() for axis in np.meshgrid(span, span))
+    inside = np.hypot(x, y) < radius
+    x, y = x[inside], y[inside]
+    square = np.square(x - distances[:, None]) + np.square(y)
+    profile = (MOFFAT_BETA - 1.0) / (np.pi * alpha2) * (1.0 + square / alpha2) ** -MOFFAT_BETA
+    return np.asarray(profile.mean(axis=1) * np.pi * radius**2)

@@ -1,0 +1,66 @@
+"""What of a frame is not to be believed: bad pixels, cosmic rays, saturation, trails; and the stars that are left."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.bad_pixels import find_sharp_pixels
+from pipeline.detector_masks import Defects
+from pipeline.masked_pixels import NO_VALUE, PixelBit
+from pipeline.stars import find_stars, frame_fwhm
+from pipeline.trails import find_trails
+
+
+@dataclass(frozen=True)
+class FrameMasks:
+    """``bits``: uint8[ny, nx] of `PixelBit`; ``stars``: STAR_DTYPE[n], none under a trail; ``trails``: how many."""
+
+    bits: NDArray[np.uint8]
+    stars: NDArray[Any]
+    trails: int
+
+    def count(self, bit: PixelBit) -> int:
+        """Pixels that have a bit."""
+        return int(np.count_nonzero(self.bits & np.uint8(bit)))
+
+
+def mask_frame(
+    image: NDArray[np.float32],
+    rms: float,
+    *,
+    exposure: float,
+    defects: Defects,
+    saturated: NDArray[np.bool_] | None = None,
+    nonlinear: NDArray[np.bool_] | None = None,
+) -> FrameMasks:
+    """Mask a frame; its bad pixels and cosmic rays become NaN IN PLACE, what lies under trails keeps its value.
+
+    image: float32[ny, nx], contiguous, sky subtracted, NaN where there is no flat; rms: noise of a sky pixel, ADU;
+    exposure: s; defects: what the masters know; saturated, nonlinear: bool[ny, nx], by raw counts. Sharp pixels are
+    cosmic rays unless the masters know the pixel, or it is saturated (a bleeding column).
+    """
+    values, bits = image.reshape(-1), np.zeros(image.shape, np.uint8)
+    flat = bits.reshape(-1)
+    for mask, bit in ((saturated, PixelBit.SATURATED), (nonlinear, PixelBit.NONLINEAR)):
+        if mask is not None:
+            flat[np.flatnonzero(mask)] |= np.uint8(bit)
+    values[defects.unusable(exposure, rms)] = np.nan
+    sharp = np.flatnonzero(find_sharp_pixels(image, rms))
+    explained = np.isin(sharp, defects.hot) | ((flat[sharp] & np.uint8(PixelBit.SATURATED)) > 0)
+    flat[sharp[~explained]] |= np.uint8(PixelBit.COSMIC)
+    values[sharp] = np.nan
+    without = np.flatnonzero(np.isnan(values))
+    flat[without[(flat[without] & np.uint8(NO_VALUE)) == 0]] |= np.uint8(PixelBit.BAD)
+
+    stars = find_stars(image, rms)
+    trails = find_trails(image, rms, stars, frame_fwhm(stars), saturated)
+    if trails:
+        under = np.unique(np.concatenate([trail.pixels(image.shape) for trail in trails]))
+        flat[under] |= np.uint8(PixelBit.TRAIL)
+        kept = values[under]
+        values[under] = np.nan
+        stars = find_stars(image, rms)
+        values[under] = kept
+    return FrameMasks(bits, stars, len(trails))

@@ -1,0 +1,55 @@
+"""Differential photometry with stars that somebody chose: targets and check stars over the sum of the references."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UnusableDataError
+from pipeline.relative.light_curves import RelativeLightCurves, blocks, check_light_curves, normalise, over_mean
+
+
+def calibrate_manual(
+    flux: NDArray[np.float64],
+    error: NDArray[np.float64],
+    references: NDArray[np.bool_],
+    good_epochs: NDArray[np.bool_],
+) -> RelativeLightCurves:
+    """Divide every star by the sum of the references, a reference by that of the others.
+
+    All references count alike, flux by flux (as in AstroImageJ, Collins et al. 2017), so that an epoch in which one of
+    them is missing has no relative flux. Since each light curve is divided by its median, sum and mean are the same.
+
+    Args:
+        flux: float64[n, t], raw, in any unit, NaN where missing.
+        error: float64[n, t], one standard deviation.
+        references: bool[n].
+        good_epochs: bool[t]; levels come from these, light curves are made for all.
+
+    Returns:
+        RelativeLightCurves, all in group 0. A lone reference has no light curve (NaN), for there is no other.
+
+    Raises:
+        UnusableDataError: shapes that do not fit, no good epoch, no reference, or no good epoch with all of them.
+    """
+    check_light_curves(flux, good_epochs, error)
+    count = int(references.sum())
+    if count == 0:
+        raise UnusableDataError(f"no reference star among {len(flux)} stars: name at least one")
+    together = np.isfinite(flux[references]).all(axis=0)
+    if not (together & good_epochs).any():
+        seen = (np.isfinite(flux[references]) & good_epochs).sum(axis=1)
+        raise UnusableDataError(
+            f"the {count} reference stars are nowhere measured together: they have {seen.tolist()} of "
+            f"{int(good_epochs.sum())} good epochs; choose stars that are on all frames"
+        )
+    relative, relative_error = np.empty_like(flux), np.empty_like(flux)
+    total = flux[references].sum(axis=0), np.square(error[references]).sum(axis=0)
+    for rows in blocks(*flux.shape):
+        relative[rows], relative_error[rows] = over_mean(flux[rows], error[rows], *total, references[rows], count)
+    normalise(relative, relative_error, good_epochs)
+    return RelativeLightCurves(
+        flux=relative,
+        error=relative_error,
+        group=np.zeros(len(flux), dtype=np.int64),
+        is_reference=references.copy(),
+        weight=references / count,
+    )

@@ -1,0 +1,56 @@
+"""How much of a limb-darkened star a dark disc hides."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+RINGS = 12  # of the quadrature: 0.2 % of the depth for a radius ratio of 0.15
+
+
+def hidden_share(separation: ArrayLike, radius_ratio: ArrayLike, limb_darkening: ArrayLike) -> NDArray[np.float64]:
+    """Share of the star's light that a planet hides, for linear limb darkening (Mandel & Agol 2002, ApJ 580, L171).
+
+    The star is cut into rings of radius r and intensity ``1 - u (1 - sqrt(1 - r²))``; the planet covers an angle
+    ``2 arccos((r² + z² - k²) / (2 r z))`` of each. The integral over r takes few points because they crowd at its ends.
+
+    Args:
+        separation: z, of the centres, in stellar radii.
+        radius_ratio: k, of planet and star.
+        limb_darkening: u.
+
+    Returns:
+        float64 in the broadcast shape of the arguments.
+    """
+    z, k, u = np.broadcast_arrays(
+        *(np.asarray(part, dtype=np.float64) for part in (separation, radius_ratio, limb_darkening))
+    )
+    hidden = np.zeros(z.shape)
+    touching = (z < 1.0 + k) & (k > 0)
+    z, k, u = (part[touching][:, None] for part in (np.maximum(z, 1e-9), k, u))
+    angle = np.pi * (np.arange(RINGS) + 0.5) / RINGS
+    low, high = np.minimum(np.abs(z - k), 1.0), np.minimum(z + k, 1.0)
+    radius = low + (high - low) * 0.5 * (1.0 - np.cos(angle))
+    width = (high - low) * 0.5 * np.sin(angle) * (np.pi / RINGS)
+    covered = np.arccos(np.clip((radius**2 + z**2 - k**2) / (2.0 * np.maximum(radius, 1e-12) * z), -1.0, 1.0))
+    intensity = 1.0 - u * (1.0 - np.sqrt(np.maximum(1.0 - radius**2, 0.0)))
+    partly = np.sum(intensity * 2.0 * covered * radius * width, axis=1) / np.pi
+    wholly = np.where(z < k, low, 0.0) ** 2  # radius² of the disc that the planet covers around the star's centre
+    wholly = (1.0 - u) * wholly + u * (2.0 / 3.0) * (1.0 - (1.0 - wholly) ** 1.5)
+    hidden[touching] = (partly + wholly[:, 0]) / (1.0 - u[:, 0] / 3.0)
+    return hidden
+
+
+def separation(
+    time: NDArray[np.float64], mid_time: ArrayLike, duration: ArrayLike, radius_ratio: ArrayLike, impact: ArrayLike
+) -> NDArray[np.float64]:
+    """Separation of the centres in stellar radii, along a straight chord at steady speed.
+
+    Args:
+        time, mid_time, duration: same unit; the duration runs from first to fourth contact.
+        radius_ratio, impact: in stellar radii, impact below 1.
+
+    Returns:
+        float64 in the broadcast shape of the arguments.
+    """
+    half_chord_squared = (1.0 + np.asarray(radius_ratio)) ** 2 - np.square(impact)
+    phase = 2.0 * (time - np.asarray(mid_time)) / np.asarray(duration)
+    return np.asarray(np.sqrt(np.square(impact) + half_chord_squared * phase**2))

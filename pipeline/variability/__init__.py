@@ -1,0 +1,35 @@
+"""Which stars of a night vary: cheap statistics of all, a ranked list, periods and boxes of those that lead it."""
+
+from pipeline.variability.boxes import BoxEvent, best_box
+from pipeline.variability.candidates import Ranking, Suspicion, rank_candidates, shortlist, suspicions
+from pipeline.variability.indices import VariabilityIndices, variability_indices
+from pipeline.variability.like_stars import against_like_stars
+from pipeline.variability.lomb_scargle import Periodicity, frequency_grid, lomb_scargle, noise_spectrum
+from pipeline.variability.repeated_boxes import RepeatedBox, field_maxima, repeated_box, white_maxima
+from pipeline.variability.search import VariableSearch, search_variables
+from pipeline.variability.systematics import explained_share, neighbour_correlation
+
+__all__ = [
+    "BoxEvent",
+    "Periodicity",
+    "Ranking",
+    "RepeatedBox",
+    "Suspicion",
+    "VariabilityIndices",
+    "VariableSearch",
+    "against_like_stars",
+    "best_box",
+    "explained_share",
+    "field_maxima",
+    "frequency_grid",
+    "lomb_scargle",
+    "neighbour_correlation",
+    "noise_spectrum",
+    "rank_candidates",
+    "repeated_box",
+    "search_variables",
+    "shortlist",
+    "suspicions",
+    "variability_indices",
+    "white_maxima",
+]

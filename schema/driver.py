@@ -1,0 +1,107 @@
+"""What PyMySQL is taught: several statements go to the server in one round trip, and nothing is said twice.
+
+Half of what a process costs are round trips. Statements joined by semicolons need one for all, and the COMMIT behind
+them no other. Values are never part of the statements: the driver escapes them, as for a single one.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from pymysql.connections import Connection  # type: ignore[import-untyped]
+from pymysql.constants import CLIENT  # type: ignore[import-untyped]
+from pymysql.cursors import Cursor  # type: ignore[import-untyped]
+
+SEPARATOR = "; "
+COMMIT = "COMMIT"
+_AT_THE_END = SEPARATOR + COMMIT
+_INSERT_ROWS = re.compile(r"(INSERT INTO \w+ \([\w, ]+\) VALUES )(\(%s(?:, %s)*\))")
+STATEMENT_CHARACTERS = 500_000  # of an INSERT of many rows; with four bytes each they fit any server's packet
+
+
+class JoinedCursor(Cursor):  # type: ignore[misc]
+    """Runs joined statements to the last. ``results``: rows changed or found, and rows given, of each of them.
+
+    The server stops at the first that fails, and its error is raised, whichever it is.
+    """
+
+    results: list[tuple[int, tuple[tuple[Any, ...], ...]]]
+
+    def execute(self, query: str | bytearray, args: Any = None) -> int:
+        """Run one statement or several."""
+        count: int = super().execute(query, args)
+        self.results = [(self.rowcount, self._rows or ())]
+        while self.nextset():
+            self.results.append((self.rowcount, self._rows or ()))
+        self.connection.idle = query[-len(_AT_THE_END) :] == _AT_THE_END
+        return count
+
+    def executemany(self, query: str, args: Sequence[Any]) -> int | None:
+        """Run a statement for each of many values; rows of tuples go in by few statements.
+
+        The driver would look at each number as long as at a text.
+        """
+        insert = _INSERT_ROWS.fullmatch(query)
+        if insert is None:
+            several: int | None = super().executemany(query, args)
+            return several
+        rows = _written(insert[2], args, self.connection.escape)
+        self.rowcount = sum(self.execute(insert[1] + part) for part in _parts(rows))
+        return self.rowcount
+
+
+def _written(row: str, values: Iterable[tuple[Any, ...]], escape: Callable[[Any], str]) -> Iterator[str]:
+    """Rows as SQL. What is not plainly a number or nothing is the driver's to escape; texts come again and again."""
+    text = cache(escape)
+
+    def literal(value: Any) -> Any:
+        if type(value) is int:
+            return value
+        if value is None:
+            return "NULL"
+        return text(value) if type(value) is str else escape(value)
+
+    for one in values:
+        yield row % tuple(map(literal, one))
+
+
+def _parts(rows: Iterable[str]) -> Iterator[str]:
+    """Rows in lists that one statement can take."""
+    part: list[str] = []
+    size = 0
+    for row in rows:
+        if part and size + len(row) > STATEMENT_CHARACTERS:
+            yield ",".join(part)
+            part, size = [], 0
+        part.append(row)
+        size += len(row) + 1
+    if part:
+        yield ",".join(part)
+
+
+class JoiningConnection(Connection):  # type: ignore[misc]
+    """Takes joined statements; a COMMIT or ROLLBACK when nothing was asked since the last one stays here."""
+
+    def __init__(self, *args: Any, client_flag: int = 0, **more: Any) -> None:
+        self.idle = False
+        more["cursorclass"] = JoinedCursor
+        super().__init__(*args, client_flag=client_flag | CLIENT.MULTI_STATEMENTS, **more)
+
+    def query(self, sql: Any, unbuffered: bool = False) -> int:
+        """Ask the server."""
+        self.idle = False
+        count: int = super().query(sql, unbuffered)
+        return count
+
+    def commit(self) -> None:
+        """Commit what there is."""
+        if not self.idle:
+            super().commit()
+            self.idle = True
+
+    def rollback(self) -> None:
+        """Undo what there is."""
+        if not self.idle:
+            super().rollback()
+            self.idle = True

@@ -1,0 +1,167 @@
+"""`tianyu analyze`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from services.cli.console import friendly, note, out, progress, start
+from services.cli.positions import parse_target
+from services.cli.stars import target_source
+from services.errors import ConfigurationError, DataError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from services.lightcurves.selection import ObservationFacts
+    from services.variability.candidates import Candidate
+    from services.variability.precision import Precision
+
+LEAST_CHANCE = 1e-99  # named
+
+
+@friendly
+def analyze(
+    observation: Annotated[int, typer.Argument(help="Observation, as `tianyu status` lists it.")],
+    top: Annotated[int, typer.Option(min=1, max=1000, help="Stars to list.")] = 10,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y|RA,DEC", help="This star alone: pixels of the first frame, or hh:mm:ss,+dd:mm:ss."),
+    ] = None,
+    source: Annotated[int | None, typer.Option(help="This star alone: source id, as in view source_catalog.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for a plot of each star listed: SOURCE.png.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """List the stars of an observation that vary, the surest first, and say how precise its light curves are.
+
+    A star is a candidate where no constant star of the field is likely to look like it (false alarm below 1 in 500),
+    and neither the frames nor a neighbour explain it.
+
+    Examples: `tianyu analyze 4`, `tianyu analyze 4 --top 30 --output candidates`, `tianyu analyze 4 --source 17 --json`
+    """
+    if target is not None and source is not None:
+        raise ConfigurationError("a star is chosen by --target or by --source: give one of them")
+    place = None if target is None else parse_target(target)
+    settings = start()
+    from schema import database
+    from services.lightcurves.selection import find_source, observation_facts
+    from services.setup import open_database
+    from services.variability.candidates import count_candidates, read_candidates, require_analysis
+    from services.variability.precision import read_precision
+
+    with database.reading_factory(open_database(settings))() as session:
+        facts = observation_facts(session, observation)
+        require_analysis(session, facts)
+        if place is not None:
+            source = target_source(session, facts, place).source_id
+        elif source is not None:
+            source = find_source(session, facts, source_id=source).source_id
+        listed = read_candidates(session, facts, top, source)
+        count = count_candidates(session, facts.analysis_pid)
+        precision = read_precision(session, facts)
+        plots = [] if output is None else _draw(session, facts, listed, output)
+    if as_json:
+        stars = [star.to_json() for star in listed]
+        files = [str(path) for path in plots]
+        out.print_json(
+            data={
+                "observation_id": observation,
+                "candidates": count,
+                "stars": stars,
+                "precision": precision.to_json(),
+                "plots": files,
+            }
+        )
+        return
+    out.print(f"observation {observation}: {facts.title}", markup=False)
+    _print_precision(precision)
+    out.print(f"  candidates       {count} of {precision.stars} stars vary")
+    out.print(_table(listed))
+    for path in plots:
+        out.print(str(path), soft_wrap=True, markup=False, highlight=False)
+
+
+def _draw(session: "Session", facts: "ObservationFacts", listed: "list[Candidate]", folder: Path) -> list[Path]:
+    from services.lightcurves.reading import read_light_curve
+    from services.lightcurves.selection import find_source
+    from services.plots.candidates import draw_candidate
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"folder {str(folder)!r} cannot be made: {error.strerror or error}") from error
+    drawn = []
+    with progress() as bars:
+        for star in bars.track(listed, description="drawing"):
+            try:
+                curve = read_light_curve(
+                    session, facts, find_source(session, facts, source_id=star.source_id), star.aperture
+                )
+                drawn.append(draw_candidate(curve, star, folder / f"{star.source_id}.png"))
+            except DataError as error:
+                note(f"no plot of source {star.source_id}: {error}")
+    return drawn
+
+
+def _print_precision(precision: "Precision") -> None:
+    if precision.cdpp_ppm is not None:
+        promised = precision.expected_cdpp_ppm
+        words = "" if promised is None else f"; their errors promise {promised:.0f} ppm"
+        out.print(
+            f"  CDPP of 0.5 h    {precision.cdpp_ppm:.0f} ppm of the {precision.brightest} brightest unsaturated stars"
+            f"{words}",
+            soft_wrap=True,
+        )
+    ratios = [
+        f"{name} {ratio:.2f} of the promised"
+        for name, ratio in (("CDPP", precision.cdpp_ratio), ("scatter", precision.scatter_ratio))
+        if ratio is not None
+    ]
+    if ratios:
+        out.print(f"  all stars        median {', '.join(ratios)}")
+    for star in precision.checks:
+        cdpp = "" if star.cdpp_ppm is None else f", CDPP {star.cdpp_ppm:.0f} ppm"
+        out.print(
+            f"  check star       source {star.source_id}: scatter {_percent(star.scatter)}, "
+            f"error {_percent(star.error)}{cdpp}"
+        )
+
+
+def _table(listed: "list[Candidate]") -> Table:
+    solved = any(star.ra_deg is not None for star in listed)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("rank", "source", *(("RA", "Dec") if solved else ("x", "y")), "mag"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("why")
+    for heading in ("false alarm", "excess", "Stetson J"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for star in listed:
+        place = (star.ra_deg, star.dec_deg, "9.5f") if solved else (star.x, star.y, ".1f")
+        table.add_row(
+            str(star.rank),
+            str(star.source_id),
+            _text(place[0], place[2]),
+            _text(place[1], place[2]),
+            _text(star.magnitude, ".2f"),
+            "*" if star.candidate else "",
+            star.why,
+            _text(None if star.false_alarm is None else max(star.false_alarm, LEAST_CHANCE), ".1e"),
+            _percent(star.excess_scatter),
+            _text(star.stetson_j, ".2f"),
+        )
+    table.caption = "* candidate; doubted: improbable, but the frames, a neighbour or bad points may explain it"
+    table.caption_justify = "left"
+    return table
+
+
+def _text(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.2%}"

@@ -1,0 +1,51 @@
+"""`tianyu plot`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.console import friendly, out, start
+from services.cli.positions import parse_target
+from services.cli.stars import target_source
+from services.errors import ConfigurationError
+
+
+@friendly
+def plot(
+    observation: Annotated[int, typer.Argument(help="Observation, as `tianyu status` lists it.")],
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y|RA,DEC", help="Star to plot: pixels of the first frame, or hh:mm:ss,+dd:mm:ss."),
+    ] = None,
+    source: Annotated[int | None, typer.Option(help="Star to plot: source id, as in view source_catalog.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the plots; default plots/OBSERVATION of the site.")
+    ] = None,
+) -> None:
+    """Draw the plots of an observation: field, noise, frames, and one star's light curve.
+
+    Without a star they show the most variable one. What there are no data for is left out, with a reason.
+
+    Examples: `tianyu plot 4`, `tianyu plot 4 --source 17`, `tianyu plot 4 --target 424,286 --output plots`
+    """
+    if target is not None and source is not None:
+        raise ConfigurationError("a star is chosen by --target or by --source: give one of them")
+    place = None if target is None else parse_target(target)
+    settings = start()
+    from schema import database
+    from services.image_store import open_store
+    from services.lightcurves.selection import observation_facts
+    from services.plots import make_plots
+    from services.setup import open_database
+
+    folder = settings.root / "plots" / str(observation) if output is None else output
+    with database.reading_factory(open_database(settings))() as session:
+        facts = observation_facts(session, observation)
+        if place is not None:
+            source = target_source(session, facts, place).source_id
+        paths = make_plots(session, open_store(settings.root), observation, folder, source)
+    for path in paths:
+        out.print(str(path), soft_wrap=True, markup=False, highlight=False)
+    if not paths:
+        raise typer.Exit(1)

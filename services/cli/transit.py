@@ -1,0 +1,145 @@
+"""`tianyu transit`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from services.cli.console import err, friendly, note, out, start
+from services.cli.positions import parse_pair, parse_radec, parse_target
+from services.cli.stars import target_source
+from services.errors import ConfigurationError, DataError
+
+if TYPE_CHECKING:
+    from services.variability.transit import StarTransit
+
+# Name, attribute, factor from the fit's unit, decimals.
+ROWS = (
+    ("mid-time, BJD (TDB)", "mid_time", 1.0, 5),
+    ("duration, h", "duration", 24.0, 3),
+    ("depth, %", "depth", 100.0, 3),
+    ("radius ratio", "radius_ratio", 1.0, 4),
+    ("impact", "impact", 1.0, 2),
+    ("limb darkening", "limb_darkening", 1.0, 2),
+    ("jitter, mmag", "jitter", 1000.0, 2),
+)
+TRUSTED_DRAWS = 30.0  # of the evidence's integration
+STEPS = 1500
+
+
+@friendly
+def transit(
+    observation: Annotated[int | None, typer.Option(help="Observation; not needed when there is one.")] = None,
+    source: Annotated[int | None, typer.Option(help="Source id, as in view source_catalog.")] = None,
+    xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to these template pixels.")] = None,
+    radec: Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y|RA,DEC", help="Star: pixels of the first frame, or hh:mm:ss,+dd:mm:ss."),
+    ] = None,
+    mid: Annotated[float | None, typer.Option(metavar="BJD", help="Expected mid-transit, BJD (TDB).")] = None,
+    window: Annotated[float, typer.Option(min=0.01, metavar="HOURS", help="How far from --mid it may lie.")] = 1.0,
+    duration: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="HOURS", help="Expected, first to fourth contact; half to twice is tried."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random numbers: the same gives the same result.")] = 1,
+    steps: Annotated[int, typer.Option(min=200, max=100_000, help="Of the sampler.")] = STEPS,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for light curve, plots and the files of archives.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Fit one transit in a star's light curve, and say how much more likely it is than a trend alone.
+
+    Printed are medians with their central 68 %. A logarithm of the Bayes factor above 5 is strong evidence.
+    The folder gets transit.ecsv (detrended), transit.json, transit.png, corner.png (posterior), exoclock.txt, etd.txt.
+
+    Examples: `tianyu transit --source 17`,
+    `tianyu transit --observation 4 --target 424,286 --mid 2458107.711 --duration 3 --output transit`
+    """
+    settings = start()
+    from schema import database
+    from services.lightcurves.reading import read_light_curve
+    from services.lightcurves.selection import find_observation, find_source
+    from services.setup import open_database
+    from services.variability.transit import Expectation, fit_star
+
+    if target is not None and any(given is not None for given in (source, xy, radec)):
+        raise ConfigurationError("a star is chosen by --target, --source, --xy or --radec: give one of them")
+    with database.reading_factory(open_database(settings))() as session:
+        facts = find_observation(session, observation)
+        if target is not None:
+            star = target_source(session, facts, parse_target(target))
+        else:
+            star = find_source(
+                session,
+                facts,
+                source_id=source,
+                xy=None if xy is None else parse_pair(xy, "X,Y"),
+                radec=None if radec is None else parse_radec(radec),
+            )
+        curve = read_light_curve(session, facts, star)
+    expectation = Expectation(mid, None if mid is None else window, duration)
+    with err.status(f"sampling {steps} steps"):
+        result = fit_star(curve, expectation, seed=seed, steps=steps)
+    if result.fit.effective_draws < TRUSTED_DRAWS:
+        note("the Bayes factor rests on few draws: try more --steps, or narrow --mid and --duration")
+    files = [] if output is None else _write(result, output)
+    if as_json:
+        out.print_json(data=result.to_json() | {"files": [str(path) for path in files]})
+        return
+    _print(result)
+    for path in files:
+        out.print(str(path), soft_wrap=True, markup=False, highlight=False)
+
+
+def _print(result: "StarTransit") -> None:
+    fit, star = result.fit, result.curve.source
+    out.print(
+        f"source {star.source_id} at x = {star.x:.1f}, y = {star.y:.1f}, "
+        f"{result.curve.observation.title}: {int(fit.used.sum())} points",
+        markup=False,
+        soft_wrap=True,
+    )
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("")
+    for heading in ("median", "−", "+"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, attribute, factor, decimals in ROWS:
+        value = getattr(fit, attribute)
+        numbers = (value.median, value.median - value.lower, value.upper - value.median)
+        table.add_row(name, *(f"{number * factor:.{decimals}f}" for number in numbers))
+    out.print(table)
+    out.print(f"ln Bayes factor  {fit.log_bayes_factor:.1f} ± {fit.log_bayes_factor_error:.2f} over a quadratic trend")
+    out.print(f"residual scatter {result.residual_scatter:.2%} a point; red noise β {fit.red_noise:.2f}")
+
+
+def _write(result: "StarTransit", folder: Path) -> list[Path]:
+    """Write all files; an archive's that cannot be made is left out, with the reason."""
+    from services.lightcurves.export import write_file
+    from services.lightcurves.files import whole_file
+    from services.plots.transit import draw_corner, draw_transit
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"folder {str(folder)!r} cannot be made: {error.strerror or error}") from error
+    files = [folder / name for name in ("transit.ecsv", "transit.json", "transit.png", "corner.png")]
+    write_file(result.table(), files[0], "ecsv")
+    with whole_file(files[1]) as temporary:
+        temporary.write_text(json.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
+    draw_transit(result, files[2])
+    draw_corner(result, files[3])
+    for format_name in ("exoclock", "etd"):
+        path = folder / f"{format_name}.txt"
+        try:
+            write_file(result.archive_table(), path, format_name)
+        except DataError as error:
+            note(f"no {path.name}: {error}")
+        else:
+            files.append(path)
+    return files

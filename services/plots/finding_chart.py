@@ -1,0 +1,141 @@
+"""Finding chart: the target, the reference stars that count most and the check stars, in the field and close by."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle, ConnectionPatch, Rectangle
+from sqlalchemy.orm import Session
+
+from schema.skies import Sky
+from services.image_store import ImageStore
+from services.lightcurves.reading import analysed_best, aperture_name, read_apertures
+from services.lightcurves.selection import ObservationFacts, SourceFacts
+from services.plots.compass import draw_compass, sky_axes
+from services.plots.labels import place_labels
+from services.plots.roles import XY, Roles, read_positions, read_roles
+from services.plots.style import BLUE, GREEN, GREY, LEGEND, ORANGE, RED, head, new_figure, save, tidy
+from services.plots.template import circles, draw_image, mark_target, read_template
+
+MOST_REFERENCES = 15
+MOST_CHECKS = 8
+PANEL_IN = 5.2  # height of both panels
+PAD_IN = 0.14  # between panels and legend
+ASPECTS = 0.6, 2.0  # of the field's panel
+SIDE_DRAWN_PX = 900  # longest, of the field: the panel has no more dots
+CIRCLE_SHARE = 0.012  # radius, of the template's longer side
+ZOOM_ANNULI = 2.0  # half the close-up's side, in outer radii of the sky annulus
+ZOOM_PX = 40.0  # half its side where no aperture is known
+
+
+def finding_chart(
+    session: Session, images: ImageStore, observation: ObservationFacts, target: SourceFacts, path: Path
+) -> Path:
+    """Draw the chart.
+
+    Raises:
+        DataError: there is no template yet, or its file cannot be read.
+    """
+    pixels, _ = read_template(session, images, observation)
+    place, roles = read_positions(session, observation), read_roles(session, observation, target)
+    here = (target.own_x, target.own_y)
+    names = _names(roles, place, target.source_id)
+    aspect = float(np.clip(pixels.shape[1] / pixels.shape[0], *ASPECTS))
+    figure = new_figure((aspect + 1.0) * PANEL_IN + 1.4, PANEL_IN + 1.5)
+    field, close = figure.subplots(1, 2, width_ratios=(aspect, 1.0))
+    norm = draw_image(field, pixels, SIDE_DRAWN_PX)
+    radius = CIRCLE_SHARE * max(pixels.shape)
+    _mark_field(field, names, place, here, radius)
+    half = _close_up(session, close, observation, target, place)
+    close.imshow(pixels, origin="lower", cmap="gray_r", norm=norm, interpolation="nearest")
+    close.set_xlim(here[0] - half, here[0] + half)
+    close.set_ylim(here[1] - half, here[1] + half)
+    _mark_close(close, names, place, here, half)
+    field.add_patch(Rectangle((here[0] - half, here[1] - half), 2 * half, 2 * half, fill=False, ec=RED, lw=0.8))
+    for side in (-1, 1):
+        corner = (here[0] + half, here[1] + side * half)
+        join = ConnectionPatch(corner, (here[0] - half, corner[1]), "data", "data", axesA=field, axesB=close)
+        join.set(color=RED, linewidth=0.6, alpha=0.6, in_layout=False)
+        figure.add_artist(join)
+    sky = session.get(Sky, observation.sky_id) if observation.sky_id is not None else None
+    axes_of_sky = sky_axes(sky.wcs, here) if sky is not None and sky.wcs else None
+    for axes in (field, close):
+        tidy(axes, "x (pixels)", "y (pixels)")
+        axes.grid(visible=False)
+        if axes_of_sky is not None:
+            draw_compass(axes, axes_of_sky, [here, *(place[source_id] for source_id in names.values())])
+    _name_marks(field, roles, names, target)
+    figure.get_layout_engine().set(h_pad=PAD_IN)  # type: ignore[call-arg, union-attr]
+    figure.legend(**LEGEND, loc="outside lower left", ncols=3, columnspacing=1.5)
+    unsolved = "" if axes_of_sky is not None else "; directions and angles are not known: the field is not solved"
+    place_words = f"source {target.source_id} at ({here[0]:.1f}, {here[1]:.1f})"
+    head(figure, f"{observation.title}\n{place_words}{unsolved}")
+    return save(figure, path)
+
+
+def _names(roles: Roles, place: dict[int, XY], target: int) -> dict[str, int]:
+    """Short names of the stars that are shown: R1 the heaviest reference, C1 the brightest check star."""
+    references = [one for one in roles.heaviest(MOST_REFERENCES) if one in place and one != target]
+    checks = [one for one in place if one in roles.checks and one != target][:MOST_CHECKS]
+    return {f"R{n}": one for n, one in enumerate(references, 1)} | {f"C{n}": one for n, one in enumerate(checks, 1)}
+
+
+def _of(names: dict[str, int], letter: str, place: dict[int, XY]) -> list[XY]:
+    return [place[source_id] for name, source_id in names.items() if name.startswith(letter)]
+
+
+def _mark_field(axes: Axes, names: dict[str, int], place: dict[int, XY], here: XY, radius: float) -> None:
+    circles(axes, _of(names, "R", place), radius, BLUE, 1.5)
+    for x, y in _of(names, "C", place):
+        axes.add_patch(Rectangle((x - radius, y - radius), 2 * radius, 2 * radius, fill=False, ec=GREEN, lw=1.6))
+    mark_target(axes, here, 0.6 * radius)
+    spots = [here, *(place[source_id] for source_id in names.values())]
+    place_labels(axes, ["T", *names], spots, radius, {"T": RED, "R": BLUE, "C": GREEN})
+
+
+def _close_up(
+    session: Session, axes: Axes, observation: ObservationFacts, target: SourceFacts, place: dict[int, XY]
+) -> float:
+    """Draw apertures and neighbours; returns half the side."""
+    number = analysed_best(session, observation, target)
+    apertures = read_apertures(session, observation)
+    aperture = apertures.get(number) if number is not None else next(iter(apertures.values()), None)
+    if aperture is None:
+        return ZOOM_PX
+    here = (target.own_x, target.own_y)
+    # A Kron aperture follows the star's own ellipse: its factor is no radius.
+    if aperture.kind != "kron":
+        axes.add_patch(Circle(here, aperture.radius, fill=False, ec=RED, lw=1.5))
+    for radius in (aperture.annulus_inner, aperture.annulus_outer):
+        axes.add_patch(Circle(here, radius, fill=False, ec=RED, lw=1.0, ls=(0, (4, 3))))
+    axes.plot([], [], "o", mfc="none", mec=RED, mew=1.5, markersize=7, label=f"aperture {aperture_name(aperture)}")
+    annulus = f"sky from {aperture.annulus_inner:g} to {aperture.annulus_outer:g} px"
+    axes.plot([], [], "--", color=RED, linewidth=1.0, label=annulus)
+    half = ZOOM_ANNULI * aperture.annulus_outer
+    others = np.array([xy for source_id, xy in place.items() if source_id != target.source_id]).reshape(-1, 2)
+    near = others[(np.abs(others - here) < half).all(axis=1)]
+    if near.size:
+        axes.plot(*near.T, "x", color=ORANGE, markersize=5, markeredgewidth=1.2, label=f"{len(near)} other sources")
+    return half
+
+
+def _mark_close(axes: Axes, names: dict[str, int], place: dict[int, XY], here: XY, half: float) -> None:
+    inside = {
+        name: place[source_id]
+        for name, source_id in names.items()
+        if max(abs(place[source_id][0] - here[0]), abs(place[source_id][1] - here[1])) < 0.95 * half
+    }
+    place_labels(axes, list(inside), list(inside.values()), 0.04 * half, {"R": BLUE, "C": GREEN})
+
+
+def _name_marks(axes: Axes, roles: Roles, names: dict[str, int], target: SourceFacts) -> None:
+    axes.plot([], [], "+", color=RED, markersize=9, markeredgewidth=1.6, label=f"T: source {target.source_id}")
+    shown = [source_id for name, source_id in names.items() if name.startswith("R")]
+    shares = [roles.references[source_id] for source_id in shown]
+    words = f"{len(shown)} of {len(roles.references)} reference stars"
+    if shares and None not in shares:
+        words += f", {sum(share or 0.0 for share in shares):.0%} of the weight"
+    axes.plot([], [], "o", mfc="none", mec=BLUE, mew=1.5, markersize=8, label=words)
+    checks = len(names) - len(shown)
+    words = f"{checks} of {len(roles.checks)} check stars" if checks else "no check stars chosen"
+    axes.plot([], [], "s", mfc="none", mec=GREEN if checks else GREY, mew=1.5, markersize=8, label=words)

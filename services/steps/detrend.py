@@ -1,0 +1,93 @@
+"""`detrend`: the shown light curves freed of what stars still share, beside the relative ones, which stay."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from pipeline.detrend import Detrended, Field, detrend_sysrem, detrend_tfa, detrend_trends
+from schema.images import CALIBRATED, Image
+from schema.observing import Observation
+from schema.photometry import ReferenceStar
+from schema.queries import images
+from schema.queries.measurements import insert_relative_fluxes, relative_matrix
+from services.log import get_logger
+from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.columns import column
+from services.steps.light_curves import GraphAxes, graph_axes
+from services.steps.named_stars import NamedStars, star_mask
+
+log = get_logger("detrend")
+VECTORS = ("airmass", "fwhm", "dx", "dy", "background")  # what `trends` may find in light curves
+
+
+class DetrendParameters(Parameters):
+    """PID of the `calibrate_relative` whose light curves are detrended, the method, and stars not to be fitted."""
+
+    calibration: int
+    method: Literal["sysrem", "tfa", "trends"]
+    stars: NamedStars = NamedStars()
+
+
+def run(context: Context, parameters: DetrendParameters) -> Outputs:
+    """Detrend each aperture by itself; where no trend is found in any, the relative light curves stand for both."""
+    with context.reading() as session:
+        axes = graph_axes(session, context.graph_pid)
+        vectors = _vectors(session, context.graph_pid, axes)
+        stars = parameters.stars
+        targets = star_mask(stars.targets, axes, stars.match_px, stars.match_arcsec)
+        found: dict[int, Detrended] = {}
+        for aperture in axes.apertures:
+            flux, error = relative_matrix(session, parameters.calibration, aperture, axes.source_ids, axes.image_ids)
+            constant = _references(session, parameters.calibration, aperture, axes)
+            field = Field(flux, error, axes.good, axes.xy, axes.brightness, constant, targets)
+            found[aperture] = _detrend(field, parameters.method, vectors)
+            log.info(
+                "trends found",
+                aperture=aperture,
+                trends=len(found[aperture].trends),
+                guarded=int(found[aperture].guarded.sum()),
+            )
+    is_free = not any(len(detrended.trends) for detrended in found.values())
+
+    def write(session: Session) -> None:
+        if not is_free:
+            for aperture, detrended in found.items():
+                insert_relative_fluxes(
+                    session, context.pid, aperture, axes.source_ids, axes.image_ids, detrended.flux, detrended.error
+                )
+        session.execute(
+            update(Observation)
+            .where(
+                Observation.observation_id == context.observation_id,
+                Observation.calibration_pid == parameters.calibration,
+            )
+            .values(detrend_pid=parameters.calibration if is_free else context.pid)
+        )
+
+    return write
+
+
+def _detrend(field: Field, method: str, vectors: list[NDArray[np.float64]]) -> Detrended:
+    if method == "trends":
+        return detrend_trends(field, vectors)
+    return detrend_tfa(field) if method == "tfa" else detrend_sysrem(field)
+
+
+def _vectors(session: Session, graph_pid: int, axes: GraphAxes) -> list[NDArray[np.float64]]:
+    """What may steer light curves, image by image in the order of the axes; NaN where it was not measured."""
+    rows: dict[int, Image] = {row.image_id: row for row in images.of_graph(session, graph_pid, CALIBRATED)}
+    ordered = [rows[image_id] for image_id in axes.image_ids.tolist()]
+    return [column(ordered, name) for name in VECTORS]
+
+
+def _references(session: Session, calibration: int, aperture: int, axes: GraphAxes) -> NDArray[np.bool_]:
+    query = select(ReferenceStar.source_id).where(
+        ReferenceStar.pid == calibration, ReferenceStar.aperture == aperture, ReferenceStar.is_reference.is_(True)
+    )
+    return np.isin(axes.source_ids, np.array(session.scalars(query).all(), dtype=np.int64))
+
+
+DETREND = Step("detrend", DetrendParameters, run)

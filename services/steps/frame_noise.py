@@ -1,0 +1,38 @@
+"""What table image knows of the noise of frames, as `pipeline.noise_budget` takes it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.kron import Ellipses
+from pipeline.noise import noise_pixels, typical_sharpness
+from pipeline.noise_budget import FrameNoise
+from schema.images import Image
+from schema.photometry import Aperture
+from services.steps.apertures import ANNULUS, radius_on
+from services.steps.columns import column
+
+
+def frame_noise(frames: Sequence[Image], aperture: Aperture, ellipses: Ellipses | None = None) -> FrameNoise:
+    """The noise of t frames in one aperture.
+
+    Args:
+        frames: calibrated images.
+        aperture: its row.
+        ellipses: those of the sources in a Kron aperture.
+    """
+    if ellipses is None:
+        radius = np.array([radius_on(aperture, frame.fwhm) for frame in frames], dtype=np.float64)
+        area, edge = np.pi * radius**2, 2.0 * np.pi * radius
+    else:
+        area, edge = ellipses.area[:, None], ellipses.edge[:, None]
+    annulus = np.pi * (aperture.annulus_outer**2 - aperture.annulus_inner**2)
+    return FrameNoise(
+        gain=column(frames, "gain"),
+        read_noise=column(frames, "read_noise"),
+        dark=column(frames, "dark_electrons"),
+        sky_rms=column(frames, "background_rms"),
+        pixels=noise_pixels(area, annulus if aperture.sky == ANNULUS else np.inf, edge),
+        flat=column(frames, "flat_error") * np.sqrt(typical_sharpness(column(frames, "fwhm"))),
+        scintillation=column(frames, "scintillation"),
+    )

@@ -1,0 +1,96 @@
+"""Stars that an operator named, by pixels of the template, by place on the sky or by source id, among the sources."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.relative import Roles
+from services.errors import DataError
+from services.settings import STAR_FORMS, StarName
+from services.steps.base import Parameters
+from services.steps.light_curves import GraphAxes
+
+HOUR_DEG = 15.0
+ARCSEC_PER_DEG = 3600.0
+
+
+class NamedStars(Parameters):
+    """Names as the settings take them, and how far from a named place its source may be."""
+
+    targets: tuple[StarName, ...] = ()
+    references: tuple[StarName, ...] = ()
+    checks: tuple[StarName, ...] = ()
+    match_px: float = 5.0
+    match_arcsec: float = 5.0
+
+
+def named_roles(named: NamedStars, axes: GraphAxes) -> Roles:
+    """The sources that are meant.
+
+    Raises:
+        DataError: no source is there, the field has no sky coordinates, or one star was named for two roles.
+    """
+    lists = (named.targets, named.references, named.checks)
+    masks = [star_mask(names, axes, named.match_px, named.match_arcsec) for names in lists]
+    twice = np.flatnonzero(np.sum(masks, axis=0) > 1)
+    if twice.size:
+        place = twice[0]
+        raise DataError(
+            f"source {axes.source_ids[place]} at x = {axes.xy[place, 0]:.1f}, y = {axes.xy[place, 1]:.1f} is named in "
+            "two of manual_targets, manual_references and manual_checks: a star can be one of them only"
+        )
+    return Roles(*masks)
+
+
+def star_mask(names: Sequence[str], axes: GraphAxes, match_px: float, match_arcsec: float) -> NDArray[np.bool_]:
+    """bool[n_sources]; which sources are named.
+
+    Raises:
+        DataError: a name fits no source; the message tells the nearest.
+    """
+    mask = np.zeros(axes.source_ids.size, dtype=np.bool_)
+    for name in names:
+        if STAR_FORMS["source"].fullmatch(name):
+            found = np.flatnonzero(axes.source_ids == int(name))
+            if not found.size:
+                raise DataError(f"there is no source {name} in this observation: table source_position lists them")
+            mask[found] = True
+            continue
+        if pixels := STAR_FORMS["pixels"].fullmatch(name):
+            offset = axes.xy - np.array([float(pixels[1]), float(pixels[2])])
+            distance, limit, unit = np.hypot(offset[:, 0], offset[:, 1]), match_px, "px"
+        else:
+            distance, limit, unit = _separation(axes.radec, _on_sky(name)), match_arcsec, "arcsec"
+        if not np.isfinite(distance).any():
+            raise DataError(f"star {name}: the sources of this observation have no sky coordinates; name it by pixels")
+        nearest = int(np.nanargmin(distance))
+        if distance[nearest] > limit:
+            raise DataError(
+                f"no source within {limit:g} {unit} of star {name}: the nearest is source {axes.source_ids[nearest]} "
+                f"at x = {axes.xy[nearest, 0]:.1f}, y = {axes.xy[nearest, 1]:.1f}, {distance[nearest]:.1f} {unit} "
+                "away; correct the position (pixels are those of the template, 0-based)"
+            )
+        mask[nearest] = True
+    return mask
+
+
+def _on_sky(name: str) -> tuple[float, float]:
+    """Right ascension and declination in degrees."""
+    if degrees := STAR_FORMS["degrees"].fullmatch(name):
+        return float(degrees[1]), float(degrees[2])
+    found = STAR_FORMS["sexagesimal"].fullmatch(name)
+    assert found is not None, "the parameters were validated"
+    ra, dec = (
+        sum(float(part) / 60.0**power for power, part in enumerate(text.lstrip("+-").split(":")))
+        for text in found.groups()
+    )
+    return ra * HOUR_DEG, -dec if found[2].startswith("-") else dec
+
+
+def _separation(radec: NDArray[np.float64], place: tuple[float, float]) -> NDArray[np.float64]:
+    """Arcseconds on the sphere (haversine, exact for small angles); NaN where coordinates are not known."""
+    ra, dec = np.radians(radec).T
+    ra_0, dec_0 = np.radians(place)
+    half = np.sin((dec - dec_0) / 2) ** 2 + np.cos(dec) * np.cos(dec_0) * np.sin((ra - ra_0) / 2) ** 2
+    return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.minimum(half, 1.0)))) * ARCSEC_PER_DEG)

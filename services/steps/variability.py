@@ -1,0 +1,200 @@
+"""What `analyze` says of variability: stars in their best apertures, the ranked list, periods of those that lead it."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UnusableDataError
+from pipeline.flags import OF_THE_STAR
+from pipeline.variability import (
+    Periodicity,
+    RepeatedBox,
+    VariableSearch,
+    explained_share,
+    field_maxima,
+    frequency_grid,
+    lomb_scargle,
+    neighbour_correlation,
+    noise_spectrum,
+    repeated_box,
+    search_variables,
+    shortlist,
+    suspicions,
+)
+from pipeline.variability.search import SCATTER
+from schema.images import Image
+from services.steps.columns import column
+
+Floats = NDArray[np.float64]
+
+# Airmass and drift are left out: smooth over a night as an eclipse or a slow pulsation is, they would explain those.
+COVARIATES = ("fwhm", "background", "transparency")
+NEIGHBOUR_RADII = 3.0  # of the largest aperture
+LEADERS = 100  # stars at most that get periodograms, some 5 ms each
+LEADER_CHANCE = 0.005  # of a constant star to be among them
+MAGNITUDE_GROUPS = 2  # bright stars show red noise that faint ones do not
+COMPARISONS = 25  # constant stars of a group, from whose periodograms its red noise is told
+
+
+class BestCurves:
+    """Relative light curves of n sources on t frames, each in the aperture of the smallest scatter offered so far.
+
+    Attributes:
+        flux, error: float64[n, t]; the flux is NaN where missing or flagged.
+        excess: float64[n], relative standard deviation beyond the quoted errors; 0 for less.
+    """
+
+    def __init__(self, sources: int, frames: int) -> None:
+        """Nothing measured yet."""
+        self.flux, self.error = np.full((sources, frames), np.nan), np.full((sources, frames), np.nan)
+        self.excess, self._scatter = np.full(sources, np.nan), np.full(sources, np.inf)
+
+    def offer(self, rows: slice, scatter: Floats, flux: Floats, error: Floats) -> None:
+        """Light curves float64[m, t] of some of the sources in one more aperture, and their scatter float64[m]."""
+        better = np.flatnonzero(scatter < self._scatter[rows])
+        at = rows.start + better
+        self._scatter[at], self.flux[at], self.error[at] = scatter[better], flux[better], error[better]
+        self.excess[at] = _excess(flux[better], error[better])
+
+
+def _excess(flux: Floats, error: Floats) -> Floats:
+    present = np.isfinite(flux)
+    count = present.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(present, flux, 0.0).sum(axis=1) / count
+        variance = np.where(present, (flux - mean[:, None]) ** 2, 0.0).sum(axis=1) / (count - 1)
+        quoted = np.where(present, error**2, 0.0).sum(axis=1) / count
+        return np.asarray(np.sqrt(np.maximum(variance - quoted, 0.0)) / mean)
+
+
+def unfit(flag: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which points of int32[n, t] carry a flag that speaks against them, bool[n, t]."""
+    return np.asarray((flag & ~OF_THE_STAR) != 0)
+
+
+def times(frames: list[Image]) -> Floats:
+    """BJD (TDB) of frames in order of time, JD (UTC) where one lacks it: float64[t], NaN where neither is known."""
+    bjd = column(frames, "bjd_tdb")
+    return bjd if np.isfinite(bjd).all() else column(frames, "jd_utc")
+
+
+@dataclass(frozen=True)
+class Variables:
+    """The search's result, periods and boxes of its leaders, by their number among the sources."""
+
+    search: VariableSearch
+    sines: dict[int, Periodicity]
+    boxes: dict[int, RepeatedBox]
+    first: float  # day of the light curves
+    last: float
+
+
+def find_variables(
+    time: Floats, curves: BestCurves, magnitude: Floats, xy: Floats, radius: float, frames: list[Image]
+) -> Variables:
+    """Rank the stars of a night by variability.
+
+    Args:
+        time: float64[t], t > 0, days, finite and in order.
+        curves: of n sources on these t frames.
+        magnitude: float64[n], any zero point.
+        xy: float64[n, 2], template pixels.
+        radius: of the largest aperture, pixels.
+        frames: t of them, whose FWHM, sky and transparency no variable should follow.
+    """
+    flux, error = curves.flux, curves.error
+    beside = np.stack([column(frames, name) for name in COVARIATES])
+    doubt = suspicions(
+        explained_share=np.nan_to_num(explained_share(flux, error, beside)),
+        neighbour_correlation=neighbour_correlation(flux, error, xy, NEIGHBOUR_RADII * radius),
+        covered_share=np.isfinite(flux).mean(axis=1),
+    )
+    search = search_variables(time, flux, error, magnitude, doubt)
+    # Squares of Julian dates leave no digits for the spread of the times, on which false alarms rest.
+    start = float(time[0])
+    leaders = shortlist(search.ranking, LEADERS, LEADER_CHANCE)
+    sines, boxes = _periods(time - start, curves, magnitude, search, leaders)
+    boxes = {star: replace(box, epoch=box.epoch + start) for star, box in boxes.items()}
+    return Variables(search, sines, boxes, start, float(time[-1]))
+
+
+def _periods(
+    time: Floats, curves: BestCurves, magnitude: Floats, search: VariableSearch, leaders: NDArray[np.int64]
+) -> tuple[dict[int, Periodicity], dict[int, RepeatedBox]]:
+    """Periodograms of the leaders that have enough points, judged by constant stars of like magnitude."""
+    sines: dict[int, Periodicity] = {}
+    boxes: dict[int, RepeatedBox] = {}
+    group_of, constant = _groups(magnitude, search, leaders)
+    for group in np.unique(group_of):
+        members = leaders[group_of == group].tolist()
+        flux, error = curves.flux[constant[group]], curves.error[constant[group]]
+        with suppress(UnusableDataError):  # too few frames for any period
+            frequencies = frequency_grid(time)
+            noise = noise_spectrum(time, flux, error, frequencies)
+            for star in members:
+                with suppress(UnusableDataError):  # too few points of this star
+                    sines[star] = lomb_scargle(time, curves.flux[star], curves.error[star], frequencies, noise=noise)
+        with suppress(UnusableDataError):
+            maxima = field_maxima(time, flux, error)
+            for star in members:
+                with suppress(UnusableDataError):
+                    boxes[star] = repeated_box(time, curves.flux[star], curves.error[star], maxima)
+    return sines, boxes
+
+
+def _groups(
+    magnitude: Floats, search: VariableSearch, leaders: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """Each leader's group by magnitude, int64[leaders], and some constant stars of each group."""
+    tested = np.flatnonzero((search.ranking.test >= 0) & np.isfinite(magnitude))
+    rest = np.setdiff1d(tested, leaders)
+    groups = np.array_split(rest[np.argsort(magnitude[rest], kind="stable")], MAGNITUDE_GROUPS)
+    limits = [magnitude[group[-1]] for group in groups[:-1] if group.size]
+    thinned = [group[:: max(1, group.size // COMPARISONS)][:COMPARISONS] for group in groups]
+    return np.searchsorted(limits, magnitude[leaders]), thinned
+
+
+def _repeats(box: RepeatedBox, variables: Variables) -> bool:
+    """Whether two boxes or more lie in the time observed: of one alone nobody knows the period."""
+    cycles = np.floor((np.array([variables.first, variables.last]) - box.epoch) / box.period)
+    return bool(np.diff(cycles)[0] >= 2)
+
+
+def variability_columns(variables: Variables, excess: Floats) -> dict[str, list[Any]]:
+    """Columns of table variability, ``[n]`` each: without ids, in the order of the sources; ``excess``: float64[n]."""
+    ranking, indices = variables.search.ranking, variables.search.indices
+    n = ranking.order.size
+    rank = np.empty(n, dtype=np.int64)
+    rank[ranking.order] = np.arange(1, n + 1)
+    measured = {
+        "false_alarm": ranking.family_wise,
+        "excess_scatter": excess,
+        "excess_significance": variables.search.significance[SCATTER],
+        "stetson_j": indices.stetson_j,
+        "stetson_k": indices.stetson_k,
+        "von_neumann": indices.von_neumann,
+        **{name: np.full(n, np.nan) for name in ("sine_period_d", "sine_amplitude", "sine_false_alarm")},
+        **{f"box_{name}": np.full(n, np.nan) for name in ("period_d", "depth", "duration_d", "mid_bjd", "snr")},
+        "box_false_alarm": np.full(n, np.nan),
+    }
+    for star, sine in variables.sines.items():
+        measured["sine_period_d"][star] = sine.period
+        measured["sine_amplitude"][star] = sine.amplitude
+        measured["sine_false_alarm"][star] = sine.false_alarm
+    for star, box in variables.boxes.items():
+        measured["box_period_d"][star] = box.period if _repeats(box, variables) else np.nan
+        measured["box_depth"][star] = box.depth
+        measured["box_duration_d"][star] = box.duration
+        measured["box_mid_bjd"][star] = box.epoch
+        measured["box_snr"][star] = box.snr
+        measured["box_false_alarm"][star] = box.false_alarm
+    listed: dict[str, list[Any]] = {
+        "variability_rank": rank.tolist(),
+        "candidate": ranking.significant.tolist(),
+    }
+    for name, values in measured.items():
+        listed[name] = [value if np.isfinite(value) else None for value in values.tolist()]
+    return listed

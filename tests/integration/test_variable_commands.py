@@ -1,0 +1,135 @@
+"""`tianyu analyze` and `tianyu transit` as they are typed, on a made-up night of which one star dips."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from matplotlib.image import imread
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+from typer.testing import CliRunner, Result
+
+from schema import database
+from schema.observing import Observation
+from schema.photometry import LightCurveStatistics, Variability
+from services.cli.app import app
+from services.image_store import LocalImageStore
+from services.settings import Settings
+from services.steps.analyze import ANALYZE, AnalyzeParameters
+from services.steps.base import Context
+from tests.unit.services import made_up
+from tests.unit.services.conftest import open_session
+from tests.unit.services.made_up import GRAPH_PID, MadeUp
+
+RUNNER = CliRunner()
+DIP_MID = made_up.JD0 + 0.004 + 29.5 * made_up.CADENCE_D  # of frames 20 to 39
+
+
+def tianyu(*words: str) -> Result:
+    return RUNNER.invoke(app, words, catch_exceptions=False)
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path / 'tianyu.db'}"
+    monkeypatch.setenv("TIANYU_DATABASE_URL", url)
+    monkeypatch.setenv("TIANYU_ROOT", str(tmp_path))
+    yield from open_session(url)
+
+
+@pytest.fixture
+def made(session: Session, tmp_path: Path) -> MadeUp:
+    """Analysed by the step itself."""
+    made = made_up.add_light_curves(session, made_up.add_observation(session), np.random.default_rng(1))
+    session.execute(delete(LightCurveStatistics))
+    session.commit()
+    reading = database.reading_factory(session.get_bind())  # type: ignore[arg-type]
+    store, observation = LocalImageStore(tmp_path), made.observation_id
+    context = Context(made.analysis_pid, GRAPH_PID, observation, reading, store, Settings())
+    ANALYZE.run(context, AnalyzeParameters(calibration=made.calibration_pid, default=True))(session)
+    session.commit()
+    return made
+
+
+def test_analyze_lists_the_star_that_dips_and_draws_it(made: MadeUp) -> None:
+    told = tianyu("analyze", str(made.observation_id), "--top", "3", "--output", "candidates")
+    assert told.exit_code == 0
+    assert "1 of 40 stars vary" in told.stdout
+    assert "dip of" in told.stdout
+    assert "CDPP of 0.5 h" in told.stdout
+    picture = imread(f"candidates/{made.variable}.png")
+    assert picture[..., :3].std() > 0.02, "the picture is blank"
+
+
+def test_analyze_for_machines(made: MadeUp) -> None:
+    found = json.loads(tianyu("analyze", "1", "--source", str(made.variable), "--json").stdout)
+    [star] = found["stars"]
+    assert (star["source_id"], star["rank"], star["candidate"]) == (made.variable, 1, True)
+    assert star["box_mid_bjd"] == pytest.approx(DIP_MID, abs=0.006)
+    assert found["candidates"] == 1
+    assert found["precision"]["cdpp_ratio"] == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (update(Observation).values(analysis_pid=None), "has no analysed light curves yet"),
+        (delete(Variability), "rerun 1 --from analyze"),
+    ],
+)
+def test_analyze_says_what_is_lacking(session: Session, made: MadeUp, spoil: object, said: str) -> None:
+    session.execute(spoil)  # type: ignore[call-overload]
+    session.commit()
+    told = tianyu("analyze", "1")
+    assert told.exit_code == 1
+    assert said in " ".join(told.output.split())
+
+
+@pytest.mark.parametrize("options", [("--source", "99"), ("--target", "1,1", "--source", "4")])
+def test_a_star_that_is_not_there_is_refused(made: MadeUp, options: tuple[str, ...]) -> None:
+    assert tianyu("analyze", "1", *options).exit_code == 1
+    assert tianyu("transit", *options).exit_code == 1
+
+
+def test_transit_measures_the_dip(made: MadeUp) -> None:
+    """The dip of 3 % for 20 cadences, a box: its middle to a cadence, depth and width to a tenth.
+
+    A disc of radius ratio k hides half of its depth for 1 / (1 + k) of the time from first to fourth contact.
+    """
+    words = ("transit", "--source", str(made.variable), "--steps", "400", "--output", "fit", "--json")
+    found = json.loads(tianyu(*words).stdout)
+    assert found["mid_time"]["median"] == pytest.approx(DIP_MID, abs=made_up.CADENCE_D)
+    assert found["depth"]["median"] == pytest.approx(0.03, rel=0.1)
+    width = found["duration"]["median"] / (1.0 + found["radius_ratio"]["median"])
+    assert width == pytest.approx(20 * made_up.CADENCE_D, rel=0.1)
+    assert found["log_bayes_factor"] > 20.0  # the sharp edges of a box, which no disc has, count as noise
+    table = Table.read("fit/transit.ecsv")
+    assert len(table) == made.good.sum()
+    inside = np.abs(table["bjd_tdb"] - DIP_MID) < 8 * made_up.CADENCE_D
+    assert np.mean(table["flux_detrended"][inside]) == pytest.approx(0.97, abs=0.003)
+    assert np.mean(table["flux_detrended"][np.abs(table["bjd_tdb"] - DIP_MID) > 0.025]) == pytest.approx(1.0, abs=0.003)
+    for name in ("transit.png", "corner.png"):
+        assert imread(f"fit/{name}")[..., :3].std() > 0.02, "the picture is blank"
+    assert len(Path("fit/exoclock.txt").read_text().splitlines()) == made.good.sum()
+
+
+def test_the_same_seed_gives_the_same_fit(made: MadeUp) -> None:
+    words = ("transit", "--source", str(made.variable), "--steps", "200", "--json", "--mid", f"{DIP_MID}", "--seed")
+    first, again, other = (json.loads(tianyu(*words, seed).stdout)["mid_time"] for seed in ("1", "1", "2"))
+    assert first == again
+    assert first != other
+
+
+def test_a_constant_star_has_no_transit(made: MadeUp) -> None:
+    found = json.loads(tianyu("transit", "--source", str(int(made.source_ids[8])), "--steps", "400", "--json").stdout)
+    assert found["log_bayes_factor"] < 3.0
+
+
+def test_a_mid_time_of_another_night_is_refused(made: MadeUp) -> None:
+    told = tianyu("transit", "--source", str(made.variable), "--mid", "2450000.5")
+    assert told.exit_code == 1
+    assert "nothing within" in " ".join(told.output.split())

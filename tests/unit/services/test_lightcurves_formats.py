@@ -1,0 +1,130 @@
+"""The formats of others: what their readers need is there, and nothing unusable."""
+
+import io
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import MaskedColumn, Table
+
+from services.cli.lightcurve import Format
+from services.errors import ConfigurationError, DataError
+from services.lightcurves.export import WRITERS, write_file, write_stream
+
+JD, BJD = 2460374.123456789, 2460374.127345678
+AAVSO_COLUMNS = 15
+
+
+@pytest.fixture
+def table() -> Table:
+    """Six points: two good, then one on a rejected image, one flagged, one without flux, one negative."""
+    result = Table(meta={"target": "HAT, P-32 é", "filter": "R", "source": 17, "aperture_radius_px": "4.5"})
+    step = np.arange(6) / 1000
+    result["jd_utc"] = MaskedColumn(JD + step, unit="d")
+    result["bjd_tdb"] = MaskedColumn(BJD + step, unit="d")
+    result["aperture"] = MaskedColumn(np.ones(6, dtype=np.int32))
+    result["flux_relative"] = MaskedColumn([1.0, 0.98, 1.0, 1.0, 0.0, -0.1], mask=[0, 0, 0, 0, 1, 0])
+    result["flux_relative_error"] = MaskedColumn(np.full(6, 0.002))
+    result["flag"] = MaskedColumn(np.array([0, 0, 0, 4, 0, 0], dtype=np.int32))
+    result["image_good"] = MaskedColumn([True, True, False, True, True, True])
+    return result
+
+
+def text(table: Table, name: str) -> str:
+    stream = io.StringIO()
+    write_stream(table, stream, name)
+    return stream.getvalue()
+
+
+def test_aavso_head_and_rows(table: Table) -> None:
+    lines = text(table, "aavso").splitlines()
+    assert lines[0] == "#TYPE=EXTENDED"
+    assert {line.split("=")[0] for line in lines[:6]} == {
+        "#TYPE",
+        "#OBSCODE",
+        "#SOFTWARE",
+        "#DELIM",
+        "#DATE",
+        "#OBSTYPE",
+    }
+    assert lines[3:6] == ["#DELIM=,", "#DATE=JD", "#OBSTYPE=CCD"]
+    assert lines[6].startswith("#NAME,DATE,MAG,MERR,FILT,TRANS,MTYPE,CNAME,CMAG,KNAME,KMAG,")
+    rows = [line.split(",") for line in lines[7:]]
+    assert [len(row) for row in rows] == [AAVSO_COLUMNS] * 2
+    assert rows[1][:8] == ["HAT P-32 source 17", "2460374.124457", "0.0219", "0.0022", "R", "NO", "DIF", "ENSEMBLE"]
+    assert rows[1][8:14] == ["na"] * 6
+    assert "4.5 px" in rows[1][14]
+
+
+def test_aavso_field_limits(table: Table) -> None:
+    """The longest names and numbers that AAVSO takes: 30, 16, 8 and 6 characters."""
+    table.meta["target"] = "x" * 200
+    table["flux_relative"][0] = 1e-30
+    table["flux_relative_error"][0] = 1e3
+    for line in text(table, "aavso").splitlines()[7:]:
+        fields = line.split(",")
+        assert [len(field) <= limit for field, limit in zip(fields, (30, 16, 8, 6), strict=False)] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("band", "code"), [("V", "V"), ("r'", "SR"), ("Clear", "CV"), ("", "CV"), ("Halpha", "O"), ("SZ", "SZ")]
+)
+def test_aavso_filters(table: Table, band: str, code: str) -> None:
+    table.meta["filter"] = band
+    assert text(table, "aavso").splitlines()[7].split(",")[4] == code
+
+
+def test_a_star_with_coordinates_is_named_by_them(table: Table) -> None:
+    table.meta |= {"ra_deg": 31.0427625, "dec_deg": 46.6878514}
+    assert text(table, "aavso").splitlines()[7].split(",")[0] == "J020410.26+464116.3"
+
+
+def test_no_line_can_be_smuggled_in(table: Table) -> None:
+    table.meta |= {"target": "a\n#OBSCODE=XYZ\nb,c", "filter": "R\n1,2"}
+    lines = text(table, "aavso").splitlines()
+    assert len(lines) == 9
+    assert all(len(line.split(",")) == AAVSO_COLUMNS for line in lines[7:])
+
+
+def test_exoclock_reads_back(table: Table) -> None:
+    back = np.loadtxt(io.StringIO(text(table, "exoclock")))
+    np.testing.assert_allclose(back[:, 0], [BJD, BJD + 0.001], rtol=0, atol=1e-8)
+    np.testing.assert_allclose(back[:, 1:], [[1.0, 0.002], [0.98, 0.002]])
+
+
+def test_etd_reads_back(table: Table) -> None:
+    back = np.loadtxt(io.StringIO(text(table, "etd")))
+    np.testing.assert_allclose(back[:, 0], [JD, JD + 0.001], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(10 ** (-0.4 * back[:, 1]), [1.0, 0.98], atol=1e-5)
+    np.testing.assert_allclose(back[:, 2], 1.0857 * 0.002 / np.array([1.0, 0.98]), atol=1e-5)
+
+
+def test_lightkurve_has_what_its_reader_needs(table: Table, tmp_path: Path) -> None:
+    table.meta |= {"ra_deg": 31.04, "dec_deg": 46.69}
+    write_file(table, tmp_path / "curve.fits", "lightkurve")
+    with fits.open(tmp_path / "curve.fits") as hdus:
+        primary, curve = hdus[0].header, hdus[1]
+        assert (primary["RA_OBJ"], primary["DEC_OBJ"]) == (31.04, 46.69)
+        assert (curve.header["BJDREFI"], curve.header["BJDREFF"], curve.header["TIMESYS"]) == (2457000, 0.0, "TDB")
+        assert "CREATOR" not in primary, "lightkurve would look for a mission's file"
+        np.testing.assert_allclose(curve.data["TIME"] + 2457000, table["bjd_tdb"], rtol=0, atol=1e-8)
+        np.testing.assert_array_equal(curve.data["FLUX"], [1.0, 0.98, 1.0, 1.0, np.nan, -0.1])
+        np.testing.assert_array_equal(curve.data["QUALITY"] == 0, [True, True, False, False, True, True])
+        assert curve.data["QUALITY"][3] == 4
+
+
+@pytest.mark.parametrize("name", ["aavso", "exoclock", "etd", "lightkurve"])
+def test_several_apertures_and_nothing_usable_are_refused(table: Table, tmp_path: Path, name: str) -> None:
+    table["image_good"][:] = False
+    with pytest.raises(DataError, match="none of the 6 points is usable"):
+        write_file(table, tmp_path / "curve", name)
+    table["aperture"][0] = 0
+    with pytest.raises(ConfigurationError, match="2 apertures: this format takes one"):
+        write_file(table, tmp_path / "curve", name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_offers_every_format() -> None:
+    assert get_args(Format) == tuple(WRITERS)

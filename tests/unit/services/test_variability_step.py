@@ -1,0 +1,120 @@
+"""`analyze` on made-up light curves: the star that dips is the candidate, and CDPP is what the noise makes it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from pipeline.flags import Flag
+from schema import database
+from schema.images import Image
+from schema.photometry import Flux, LightCurveStatistics, Variability
+from services.image_store import LocalImageStore
+from services.settings import Settings
+from services.steps.analyze import ANALYZE, AnalyzeParameters
+from services.steps.base import Context
+from services.steps.variability import BestCurves
+from tests.unit.services import made_up
+from tests.unit.services.conftest import open_session
+from tests.unit.services.made_up import GRAPH_PID, MadeUp
+
+Analyse = Callable[[], list[Any]]
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Any:
+    yield from open_session(f"sqlite:///{tmp_path / 'night.db'}")
+
+
+@pytest.fixture
+def made(session: Session) -> MadeUp:
+    return made_up.add_light_curves(session, made_up.add_observation(session), np.random.default_rng(1))
+
+
+@pytest.fixture
+def analyse(session: Session, made: MadeUp, tmp_path: Path) -> Analyse:
+    """Runs the step, and gives the rows of table variability by rank."""
+
+    def run() -> list[Any]:
+        session.execute(delete(LightCurveStatistics))
+        session.commit()
+        reading: sessionmaker[Session] = database.reading_factory(session.get_bind())  # type: ignore[arg-type]
+        context = Context(
+            made.analysis_pid, GRAPH_PID, made.observation_id, reading, LocalImageStore(tmp_path), Settings()
+        )
+        write = ANALYZE.run(context, AnalyzeParameters(calibration=made.calibration_pid, default=True))
+        write(session)
+        session.commit()
+        return list(session.scalars(select(Variability).order_by(Variability.variability_rank)))
+
+    return run
+
+
+def test_the_star_that_dips_is_the_only_candidate(analyse: Analyse, made: MadeUp) -> None:
+    rows = analyse()
+    assert [row.variability_rank for row in rows] == list(range(1, made.source_ids.size + 1))
+    assert [row.source_id for row in rows if row.candidate] == [made.variable]
+    star = rows[0]
+    assert star.source_id == made.variable
+    assert star.false_alarm < 1e-6
+    # A third of 60 points lower by 3 %: a dip of 20 cadences in the middle, seen once.
+    assert star.box_depth == pytest.approx(0.03, rel=0.1)
+    assert star.box_mid_bjd == pytest.approx(made_up.JD0 + 0.004 + 29.5 * made_up.CADENCE_D, abs=0.006)
+    assert star.box_period_d is None
+    # The standard deviation of such a dip.
+    assert star.excess_scatter == pytest.approx(0.03 * np.sqrt(2.0 / 9.0), rel=0.1)
+    assert next(row for row in rows if row.source_id == made.saturated).false_alarm is None
+
+
+def test_flagged_points_and_rejected_frames_have_no_say(analyse: Analyse, session: Session, made: MadeUp) -> None:
+    """A dip on flagged points only, and one on rejected frames only, are none."""
+    dip = made.image_ids[20:40].tolist()
+    session.execute(
+        update(Flux).where(Flux.source_id == made.variable, Flux.image_id.in_(dip)).values(flag=int(Flag.TRAIL))
+    )
+    assert not any(row.candidate for row in analyse())
+
+
+def test_flags_of_the_star_itself_spoil_no_point(analyse: Analyse, session: Session, made: MadeUp) -> None:
+    session.execute(update(Flux).where(Flux.source_id == made.variable).values(flag=int(Flag.CROWDED | Flag.BLENDED)))
+    assert [row.source_id for row in analyse() if row.candidate] == [made.variable]
+
+
+def test_a_dip_on_rejected_frames_is_none(analyse: Analyse, session: Session, made: MadeUp) -> None:
+    session.execute(update(Image).where(Image.image_id.in_(made.image_ids[20:40].tolist())).values(good=False))
+    assert not any(row.candidate for row in analyse())
+
+
+def test_cdpp_is_that_of_white_noise(analyse: Analyse, session: Session, made: MadeUp) -> None:
+    """Over 30 stars the ratio to the prediction is 1; of a light curve of 2.9 h each CDPP is good to a fifth."""
+    analyse()
+    rows = session.execute(
+        select(LightCurveStatistics.cdpp, LightCurveStatistics.expected_cdpp, LightCurveStatistics.error_median).where(
+            LightCurveStatistics.source_id.not_in([made.variable, made.saturated])
+        )
+    ).all()
+    achieved, expected, error = np.array([tuple(row) for row in rows], dtype=np.float64).T
+    assert np.median(achieved / expected) == pytest.approx(1.0, abs=0.1)
+    # Ten points in half an hour, of which a parabola over an hour takes some noise away.
+    assert np.all(expected < 1.05 * error / np.sqrt(10.0))
+    assert np.all(expected > 0.3 * error / np.sqrt(10.0))
+
+
+def test_frames_without_times_leave_cdpp_and_variability_unknown(analyse: Analyse, session: Session) -> None:
+    session.execute(update(Image).values(jd_utc=None, bjd_tdb=None))
+    assert analyse() == []
+    assert set(session.scalars(select(LightCurveStatistics.cdpp))) == {None}
+    assert session.scalar(select(LightCurveStatistics.scatter).limit(1)) is not None
+
+
+def test_the_best_curve_is_that_of_the_smallest_scatter() -> None:
+    best = BestCurves(3, 2)
+    error = np.ones((3, 2))
+    best.offer(slice(0, 3), np.array([2.0, 1.0, np.nan]), np.full((3, 2), 1.0), error)
+    best.offer(slice(0, 2), np.array([1.0, 3.0]), np.full((2, 2), 2.0), 2.0 * error[:2])
+    np.testing.assert_array_equal(best.flux[:, 0], [2.0, 1.0, np.nan])
+    np.testing.assert_array_equal(best.error[:, 0], [2.0, 1.0, np.nan])

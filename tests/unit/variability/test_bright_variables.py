@@ -1,0 +1,36 @@
+"""Many strong variables among the brightest stars, as in a field that was chosen for them: none hides another."""
+
+import numpy as np
+
+from pipeline.variability import against_like_stars, search_variables
+
+STARS, FRAMES = 400, 80
+TIME = 2459000.0 + np.linspace(0.0, 0.1, FRAMES)
+
+
+def test_strong_variables_do_not_hide_the_weaker_ones() -> None:
+    """Of the 60 brightest stars ten vary, by 2 to 200 errors: more than any percentile of a hundred can stand."""
+    rng = np.random.default_rng(11)
+    magnitude = np.sort(rng.uniform(10.0, 16.0, STARS))
+    error = np.repeat(0.001 * 10 ** (0.2 * (magnitude - 10.0))[:, None], FRAMES, axis=1)
+    flux = 1.0 + error * rng.normal(size=error.shape)
+    variables = np.arange(3, 60, 6)
+    wave = np.sin(2.0 * np.pi * (TIME - TIME[0]) / 0.03)
+    flux[variables] += error[variables] * np.geomspace(200.0, 2.0, variables.size)[:, None] * wave
+    found = search_variables(TIME, flux, error, magnitude)
+    assert set(np.flatnonzero(found.ranking.significant)) == set(variables)
+    # The strongest lead: each is judged by the constant stars, not by the others that vary.
+    assert found.ranking.order[:5].tolist() == variables[:5].tolist()
+
+
+def test_stars_left_out_of_the_comparison_are_judged_by_the_rest() -> None:
+    rng = np.random.default_rng(12)
+    magnitude = rng.uniform(10.0, 16.0, STARS)
+    value = 0.5 * (magnitude - 13.0) + rng.normal(size=STARS)
+    odd = rng.random(STARS) < 0.2
+    value[odd] += 1000.0
+    found = against_like_stars(value, magnitude, least_spread=1.0, usual=~odd)
+    assert abs(np.median(found[~odd])) < 0.1
+    assert found[odd].min() > 500.0
+    everyone = against_like_stars(value, magnitude, least_spread=1.0)
+    assert everyone[odd].max() < 10.0
