@@ -11,7 +11,6 @@ import atexit
 import fcntl
 import gc
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ from pydantic import SecretStr
 from services import log
 from services.errors import ConfigurationError, TianyuError
 from services.settings import Settings, as_environment, load
+from services.stopping import on_stop
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -178,15 +178,11 @@ def consume(orders: int) -> None:
 
     consumer = Consumer(settings, settings.all_groups())
 
-    def stop(*_: Any) -> None:
-        consumer.stop()
-
     def wait_for_the_end() -> None:
         os.read(orders, 1)
         consumer.stop()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    on_stop(consumer.stop)
     if not os.read(orders, 1):
         consumer.stop()  # the run has failed before it began
     threading.Thread(target=wait_for_the_end, daemon=True).start()

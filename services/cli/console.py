@@ -2,7 +2,6 @@
 
 import functools
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -88,13 +87,3 @@ def progress() -> Progress:
         console=err,
         disable=not err.is_terminal,
     )
-
-
-def on_stop(stop: Callable[[], None]) -> None:
-    """Call ``stop`` on SIGTERM and SIGINT."""
-
-    def handle(_number: int, _frame: Any) -> None:
-        stop()
-
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.console import friendly, on_stop, start
+from services.cli.console import friendly, start
+from services.stopping import on_stop
 
 
 @friendly

@@ -16,6 +16,7 @@ from tests.chaos.servers import Servers
 
 RESTART_AFTER_S = 0.5  # as a service manager does
 STOP_TIMEOUT_S = 60.0
+STACK_CHARACTERS = 6000  # of the log of a program that hangs
 WORKER_MARK = b"spawn_main"  # of a worker's command line; the other child of a consumer tracks shared memory
 COMMAND = (sys.executable, "-m", "services.cli.app")
 
@@ -81,7 +82,7 @@ class Program:
             with self.log.open("ab") as output:
                 self.process = subprocess.Popen(
                     [*COMMAND, *self.arguments],
-                    env=os.environ | self.environment,
+                    env=os.environ | self.environment | {"PYTHONFAULTHANDLER": "1"},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -102,8 +103,16 @@ class Program:
             self.process.terminate()
 
     def wait(self) -> int | None:
-        """Wait for its end; its exit code."""
-        return None if self.process is None else self.process.wait(STOP_TIMEOUT_S)
+        """Wait for its end; its exit code. One that does not end tells by its stacks where it hangs."""
+        if self.process is None:
+            return None
+        try:
+            return self.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait()
+            last = self.log.read_text()[-STACK_CHARACTERS:]
+            raise AssertionError(f"{self.name} did not leave within {STOP_TIMEOUT_S:.0f} s:\n{last}") from None
 
     def _gone(self) -> None:
         self.process = None
