@@ -61,7 +61,10 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
         radius = session.scalar(select(func.max(Aperture.radius)).where(Aperture.graph_pid == context.graph_pid))
     best = best_aperture(np.column_stack([found.columns["scatter"] for found in analysed.values()]))
     best_snr = _best_snr(np.column_stack([found.snr for found in analysed.values()]))
-    variability = _variability(axes, frames, epochs, curves, analysed, best, float(radius or 0.0))
+    # Variables are sought in the light curves that the views show; those of other methods stand beside them.
+    variability = (
+        _variability(axes, frames, epochs, curves, analysed, best, float(radius or 0.0)) if parameters.default else None
+    )
 
     def write(session: Session) -> None:
         n = axes.source_ids.size
