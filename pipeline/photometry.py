@@ -15,8 +15,8 @@ from pipeline.masked_pixels import NO_VALUE, PixelBit, fill_masked, flags_of, to
 from pipeline.noise import ccd_variance, flat_variance, least_sky_variance
 
 # Radii in FWHM as frames measure it, up to 1.16 times the true one. Faint stars scatter least at 0.85 times the true
-# FWHM, brighter ones at 1 and the brightest at 1.2 to 2 of the measured; below 0.7 it matters to those where in its pixels
-# a star falls.
+# FWHM, brighter ones at 1 and the brightest at 1.2 to 2 of the measured; below 0.7 it matters to those where in its
+# pixels a star falls.
 RADII_FWHM = (0.75, 1.0, 1.7)
 MIN_RADIUS_PX = 2.0  # below it the sum depends on where in a pixel the star falls
 ANNULUS_INNER_FWHM = 4.0
