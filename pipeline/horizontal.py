@@ -6,7 +6,7 @@ import erfa  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.errors import UnusableDataError
+from pipeline.times import check_seen
 
 
 def altitude_azimuth(
@@ -29,13 +29,7 @@ def altitude_azimuth(
     Raises:
         UnusableDataError: coordinates or times that are not finite, or a declination or latitude beyond ±90 degrees.
     """
-    if not np.isfinite([ra_deg, dec_deg, *location]).all() or abs(dec_deg) > 90.0 or abs(location[1]) > 90.0:
-        raise UnusableDataError(
-            f"field ({ra_deg}, {dec_deg}) deg seen from {location}: expected finite numbers, and at most 90 deg of "
-            "declination and latitude"
-        )
-    if not np.isfinite(jd_utc).all():
-        raise UnusableDataError(f"{int((~np.isfinite(jd_utc)).sum())} of {jd_utc.size} times are not finite numbers")
+    check_seen(jd_utc, ra_deg, dec_deg, location)
     day = np.floor(jd_utc)
     still, station = (0.0,) * 4, (np.radians(location[0]), np.radians(location[1]), location[2])
     no_rotation_data, no_air = (0.0,) * 3, (0.0,) * 4

@@ -49,14 +49,7 @@ def bjd_tdb(
     Raises:
         UnusableDataError: coordinates or times that are not finite, or a declination or latitude beyond ±90 degrees.
     """
-    place = (0.0, 0.0, 0.0) if location is None else location
-    if not np.isfinite([ra_deg, dec_deg, *place]).all() or abs(dec_deg) > 90.0 or abs(place[1]) > 90.0:
-        raise UnusableDataError(
-            f"field ({ra_deg}, {dec_deg}) deg seen from {location}: expected finite numbers, and at most 90 deg of "
-            "declination and latitude"
-        )
-    if not np.isfinite(jd_utc).all():
-        raise UnusableDataError(f"{int((~np.isfinite(jd_utc)).sum())} of {jd_utc.size} times are not finite numbers")
+    check_seen(jd_utc, ra_deg, dec_deg, location)
     station = None if location is None else (np.radians(location[0]), np.radians(location[1]), location[2])
     day = np.floor(jd_utc)
     with warnings.catch_warnings():
@@ -69,6 +62,26 @@ def bjd_tdb(
         position = position + _station(jd_utc, tt, station)
     field = erfa.s2c(np.radians(ra_deg), np.radians(dec_deg))
     return np.asarray(tdb[0] + (tdb[1] + position @ field * LIGHT_DAYS_PER_AU), dtype=np.float64)
+
+
+def check_seen(
+    jd_utc: NDArray[np.float64], ra_deg: float, dec_deg: float, location: tuple[float, float, float] | None
+) -> None:
+    """Refuse a field that is nowhere on the sky, a place that is nowhere on the Earth, and times that are none.
+
+    Arguments as those of `bjd_tdb`.
+
+    Raises:
+        UnusableDataError: coordinates or times that are not finite, or a declination or latitude beyond ±90 degrees.
+    """
+    place = (0.0, 0.0, 0.0) if location is None else location
+    if not np.isfinite([ra_deg, dec_deg, *place]).all() or abs(dec_deg) > 90.0 or abs(place[1]) > 90.0:
+        raise UnusableDataError(
+            f"field ({ra_deg}, {dec_deg}) deg seen from {location}: expected finite numbers, and at most 90 deg of "
+            "declination and latitude"
+        )
+    if not np.isfinite(jd_utc).all():
+        raise UnusableDataError(f"{int((~np.isfinite(jd_utc)).sum())} of {jd_utc.size} times are not finite numbers")
 
 
 Station = tuple[float, float, float]  # east longitude and latitude, radians, and height, m

@@ -99,14 +99,6 @@ def flux_matrix(
     return flux, error, flag.astype(np.int32)
 
 
-def raw_matrix(
-    session: Session, aperture: int, source_ids: Ids, image_ids: Ids
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Raw fluxes of one aperture without flags: ``flux, error: [n_sources, n_images]``, NaN where nothing is known."""
-    flux, error = _matrices(session, [Flux.flux, Flux.flux_error], aperture, source_ids, image_ids)
-    return flux, error
-
-
 def relative_matrix(
     session: Session, pid: int, aperture: int, source_ids: Ids, image_ids: Ids
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -100,6 +100,6 @@ class Consumer:
             try:
                 self._broker.receive(0.05)
             except TransientError:
-                time.sleep(0.05)
+                time.sleep(0.05)  # the event to wait on is set; without a pause this would spin
         self._broker.close()
         log.info("consumer stopped")

@@ -14,6 +14,7 @@ from schema.images import Image
 from schema.photometry import Flux, LightCurveStatistics
 
 NOISE_PARTS = ("source", "sky", "read", "dark", "flat", "scintillation", "reference")  # columns noise_*
+SATURATION_CHECKS = 100  # brightest stars whose flags are read
 MAX_SATURATED_SHARE = 0.05  # of its epochs: a single cosmic ray does not make a star saturated
 
 
@@ -100,3 +101,9 @@ def saturated(session: Session, graph_pid: int | None, source_ids: Sequence[int]
         .having(flagged > MAX_SATURATED_SHARE * func.count())
     )
     return set(session.scalars(query))
+
+
+def brightest_saturated(session: Session, graph_pid: int | None, stars: Stars) -> NDArray[np.bool_]:
+    """Which stars are saturated, bool[n]; only the brightest are looked at, for no other is."""
+    brightest = stars.source_id[:SATURATION_CHECKS].tolist()
+    return np.isin(stars.source_id, list(saturated(session, graph_pid, brightest)))

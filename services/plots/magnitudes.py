@@ -4,10 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
 
-from services.lightcurves.selection import ObservationFacts
-from services.lightcurves.statistics import Stars, saturated
+from services.lightcurves.statistics import Stars
 from services.plots.style import RED
 
 ZERO_POINT = 25.0  # arbitrary, mag of a star of 1 ADU: keeps instrumental magnitudes positive
@@ -15,7 +13,6 @@ MAGNITUDE_LABEL = f"instrumental magnitude ({ZERO_POINT:g} − 2.5 log₁₀ of 
 MANY_STARS = 3000  # from which on points are drawn smaller
 MIN_STARS = 5  # in a window, where values scatter
 WINDOW_MAG, STEP_MAG = 0.5, 0.2
-SATURATION_CHECKS = 100  # brightest stars whose flags are read
 LABELS_ALL_DECADES = 1.2  # decades in view up to which 2 and 5 are labelled too
 
 Values = NDArray[np.float64]
@@ -52,12 +49,6 @@ def running(
     windows = [slice(*ends) for ends in sorted(set(zip(first.tolist(), last.tolist(), strict=True)))]
     at = np.array([np.median(magnitude[window]) for window in windows])
     return at, np.array([np.percentile(values[window], percentile) for window in windows])
-
-
-def saturated_of(session: Session, observation: ObservationFacts, stars: Stars) -> NDArray[np.bool_]:
-    """Which stars are saturated: bool[n]."""
-    brightest = stars.source_id[:SATURATION_CHECKS].tolist()
-    return np.isin(stars.source_id, list(saturated(session, observation.graph_pid, brightest)))
 
 
 def mark_star(axes: Axes, stars: Stars, magnitude: Values, values: Values, source_id: int | None) -> None:

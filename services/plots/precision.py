@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from services.errors import DataError
 from services.lightcurves.selection import ObservationFacts
-from services.lightcurves.statistics import read_prediction, read_stars
+from services.lightcurves.statistics import brightest_saturated, read_prediction, read_stars
 from services.plots.magnitudes import (
     MAGNITUDE_LABEL,
     magnitudes,
@@ -17,7 +17,6 @@ from services.plots.magnitudes import (
     plain_log_scale,
     point_size,
     running,
-    saturated_of,
 )
 from services.plots.style import BLACK, BLUE, LEGEND, ORANGE, head, new_figure, save, tidy
 
@@ -39,7 +38,7 @@ def precision(session: Session, observation: ObservationFacts, path: Path, targe
     if not stars.source_id.size:
         raise DataError(f"observation {observation.observation_id} has no analysed light curves to draw")
     prediction = read_prediction(session, observation.analysis_pid)
-    magnitude, usual = magnitudes(stars.flux), ~saturated_of(session, observation, stars)
+    magnitude, usual = magnitudes(stars.flux), ~brightest_saturated(session, observation.graph_pid, stars)
     modelled = bool(np.isfinite(prediction.scatter).any())
     promised, name = (prediction.scatter, "prediction") if modelled else (stars.error, "quoted error")
     has_cdpp = bool(np.isfinite(prediction.cdpp_achieved).any())

@@ -13,7 +13,7 @@ from schema.images import CALIBRATED, Image
 from schema.photometry import Aperture
 from services.errors import DataError
 from services.lightcurves.selection import ObservationFacts
-from services.lightcurves.statistics import Prediction, read_prediction, read_stars
+from services.lightcurves.statistics import Prediction, brightest_saturated, read_prediction, read_stars
 from services.plots.magnitudes import (
     MAGNITUDE_LABEL,
     ZERO_POINT,
@@ -22,7 +22,6 @@ from services.plots.magnitudes import (
     plain_log_scale,
     point_size,
     running,
-    saturated_of,
 )
 from services.plots.style import (
     BLACK,
@@ -64,7 +63,7 @@ def scatter_against_magnitude(
     if not stars.source_id.size:
         raise DataError(f"observation {observation.observation_id} has no analysed light curves to draw")
     magnitude = magnitudes(stars.flux)
-    is_saturated = saturated_of(session, observation, stars)
+    is_saturated = brightest_saturated(session, observation.graph_pid, stars)
     figure = new_figure(10.5, 6.0)
     axes = figure.add_subplot()
     size = point_size(magnitude.size)

@@ -11,10 +11,9 @@ from sqlalchemy.orm import Session
 from pipeline.cdpp import PPM
 from schema.photometry import LightCurveStatistics, ReferenceStar
 from services.lightcurves.selection import ObservationFacts
-from services.lightcurves.statistics import read_prediction, read_stars, saturated
+from services.lightcurves.statistics import brightest_saturated, read_prediction, read_stars
 
 BRIGHTEST = 20
-SATURATION_CHECKS = 100  # of the brightest stars
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,7 @@ def read_precision(session: Session, observation: ObservationFacts) -> Precision
     """What the observation's analysis says of its precision."""
     stars = read_stars(session, observation.analysis_pid)
     prediction = read_prediction(session, observation.analysis_pid)
-    first = stars.source_id[:SATURATION_CHECKS].tolist()
-    usual = ~np.isin(stars.source_id, list(saturated(session, observation.graph_pid, first)))
+    usual = ~brightest_saturated(session, observation.graph_pid, stars)
     bright = np.flatnonzero(usual & np.isfinite(prediction.cdpp_achieved))[:BRIGHTEST]
     promised = np.where(np.isfinite(prediction.scatter), prediction.scatter, stars.error)
     return Precision(
