@@ -30,7 +30,7 @@ $(INSTALLED): pyproject.toml
 demo: env  ## Simulate a small night and make its light curves and plots under demo/
 	rm -rf demo
 	$(BIN)/tianyu simulate demo/night --preset demo
-	$(BIN)/tianyu run demo/night --workdir demo/work
+	$(BIN)/tianyu run demo/night --workdir demo/work --catalog demo/night/truth/gaia.csv
 	@echo "The plots:"; find demo/work -name '*.png' | sort
 
 servers: env  ## Find or start the servers that the tests need

@@ -210,6 +210,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="keep the simulated night here, and use it again")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["TIANYU_CATALOG"] = "none"  # the bare calls ask nobody for names either
     with tempfile.TemporaryDirectory() as temporary:
         night = arguments.keep or Path(temporary) / "night"
         if not (night / "truth").is_dir():

@@ -72,6 +72,11 @@ class Alignment:
         center = np.array([self.center_x, self.center_y])
         return np.asarray((xy - center - (self.dx, self.dy)) @ np.linalg.inv(self.matrix).T + center)
 
+    def inverse(self) -> "Alignment":
+        """The alignment whose ``to_frame`` is this one's ``to_reference``."""
+        dx, dy = (-np.linalg.inv(self.matrix) @ (self.dx, self.dy)).tolist()
+        return replace(self, dx=dx, dy=dy, rotation=-self.rotation, scale=1.0 / self.scale)
+
 
 def rotation_matrix(degrees: float) -> Points:
     """Counter-clockwise rotation, float64[2, 2], acting on (x, y)."""

@@ -7,6 +7,7 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
+from pipeline.astrometry.sphere import closest_pairs, tree_of
 from pipeline.background import subtract_background
 from pipeline.bad_pixels import find_sharp_pixels
 from pipeline.errors import UnusableDataError
@@ -166,13 +167,10 @@ def match_sources(known_xy: NDArray[np.float64], new_xy: NDArray[np.float64], to
     result = np.full(len(new_xy), -1, np.intp)
     if not len(known_xy) or not len(new_xy):
         return result
-    from scipy.spatial import KDTree  # see pipeline/__init__.py
-
-    known, new = KDTree(known_xy), KDTree(new_xy)  # type: ignore[no-untyped-call]
-    pairs = new.sparse_distance_matrix(known, tolerance, output_type="ndarray")  # type: ignore[no-untyped-call]
-    taken = np.zeros(len(known_xy), np.bool_)
-    for pair in np.sort(pairs, order=["v", "i", "j"]):
-        if result[pair["i"]] < 0 and not taken[pair["j"]]:
-            result[pair["i"]] = pair["j"]
-            taken[pair["j"]] = True
+    pairs = tree_of(new_xy).sparse_distance_matrix(  # type: ignore[no-untyped-call]
+        tree_of(known_xy), tolerance, output_type="ndarray"
+    )
+    pairs = np.sort(pairs, order=["v", "i", "j"])
+    new, known = closest_pairs(pairs["i"], pairs["j"])
+    result[new] = known
     return result

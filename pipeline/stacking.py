@@ -52,6 +52,29 @@ def stack_frames(frames: Sequence[Image], alignments: Sequence[Alignment]) -> St
     return _clipped_mean([_Aligned(frame, alignment) for frame, alignment in zip(frames, alignments, strict=True)])
 
 
+def positions_on_reference(
+    xy: NDArray[np.float64], alignments: Sequence[Alignment], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Where stars of a stack lie on the reference frame, from which alignments start: float64[n, 2].
+
+    A frame's part is stacked by its shift rounded to pixels, and what is rounded off seldom averages out: a stack of
+    16 frames lay 0.19 px beside its reference, which put each aperture on each frame as far beside its star.
+
+    xy: float64[n, 2], positions measured on the stack; alignments: of the frames in it; shape: (ny, nx) of the frames.
+    A star that no frame saw stays where it is.
+    """
+    ny, nx = shape
+    total, seen = np.zeros_like(xy), np.zeros(len(xy))
+    for alignment in alignments:
+        frame = _Placement(alignment, shape)
+        shift = frame.shifts_of(xy)
+        landed = xy + shift
+        inside = ((landed >= 0) & (landed <= (nx - 1, ny - 1))).all(axis=1)
+        total[inside] += (frame.to_turned_frame(xy) - landed)[inside]
+        seen += inside
+    return xy - total / np.maximum(seen, 1)[:, None]
+
+
 def shift_to_reference(image: Image, alignment: Alignment) -> Image:
     """A frame on the reference's pixels by the nearest pixel: float32[ny, nx], what lies outside the frame NaN."""
     aligned = _Aligned(image, alignment)
@@ -62,20 +85,58 @@ def shift_to_reference(image: Image, alignment: Alignment) -> Image:
     return result
 
 
+class _Placement:
+    """How the tiles of a frame are shifted to the reference's pixels."""
+
+    def __init__(self, alignment: Alignment, shape: tuple[int, int]) -> None:
+        ny, nx = shape
+        centre = np.array([(nx - 1) / 2, (ny - 1) / 2])
+        matrix, middle = alignment.matrix, alignment.to_frame(centre[None])[0]
+        self.turned = bool(matrix[0, 0] < 0)  # after a meridian flip: turned back by half a turn about its centre
+        if self.turned:
+            matrix, middle = -matrix, 2 * centre - middle
+        self._ny, self._nx = ny, nx
+        self._middle, self._centre = middle, centre
+        self._excess = matrix - np.eye(2)  # what the transformation does besides shifting
+        slope = float(np.abs(self._excess).max())
+        self._tile = nx if slope * max(shape) <= TILE_SHIFT else max(1, int(TILE_SHIFT / slope))
+
+    def tiles(self) -> NDArray[np.intp]:
+        """First columns of the tiles."""
+        return np.arange(0, self._nx, self._tile)
+
+    @property
+    def tile(self) -> int:
+        """Columns of a tile."""
+        return self._tile
+
+    def shifts(self, starts: NDArray[np.intp], row: NDArray[np.float64] | float) -> NDArray[np.int64]:
+        """Shifts int64[n, 2] of tiles that begin at these columns, about this row."""
+        x = np.minimum(starts + (self._tile - 1) / 2, self._nx - 1)
+        points = np.column_stack([x, np.broadcast_to(row, x.shape)])
+        return np.asarray(np.rint(self.to_turned_frame(points) - points), dtype=np.int64)
+
+    def shifts_of(self, xy: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Shifts int64[n, 2] of the tiles that hold places of the reference, in a stack of `CLIP_ROWS` rows at once."""
+        column, row = np.clip(np.rint(xy), 0, (self._nx - 1, self._ny - 1)).astype(np.intp).T
+        first = row // CLIP_ROWS * CLIP_ROWS
+        low = np.maximum(first - CLIP_REACH, 0)
+        high = np.minimum(np.minimum(first + CLIP_ROWS, self._ny) + CLIP_REACH, self._ny)
+        return self.shifts(column // self._tile * self._tile, (low + high - 1) / 2)
+
+    def to_turned_frame(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Places on the frame, turned back if it was, of places on the reference: float64[n, 2]."""
+        points = xy - self._centre
+        return np.asarray(xy + points @ self._excess.T + self._middle - self._centre)
+
+
 class _Aligned:
     """A frame seen through its alignment, a few rows at a time."""
 
     def __init__(self, image: Image, alignment: Alignment) -> None:
         ny, nx = image.shape
-        centre = np.array([(nx - 1) / 2, (ny - 1) / 2])
-        matrix, middle = alignment.matrix, alignment.to_frame(centre[None])[0]
-        if matrix[0, 0] < 0:  # after a meridian flip: turned back by half a turn about the frame's centre
-            image, matrix, middle = image[::-1, ::-1], -matrix, 2 * centre - middle
-        self.image = image
-        self._middle, self._centre = middle, centre
-        self._excess = matrix - np.eye(2)  # what the transformation does besides shifting
-        slope = float(np.abs(self._excess).max())
-        self._tile = nx if slope * max(image.shape) <= TILE_SHIFT else max(1, int(TILE_SHIFT / slope))
+        self._placement = _Placement(alignment, (ny, nx))
+        self.image = image[::-1, ::-1] if self._placement.turned else image
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -85,12 +146,10 @@ class _Aligned:
         """Rows of the reference, float32[rows, nx]; each tile moves by its own rounded shift."""
         ny, nx = self.image.shape
         result = np.full((rows.stop - rows.start, nx), np.nan, np.float32)
-        starts = np.arange(0, nx, self._tile)
-        x = np.minimum(starts + (self._tile - 1) / 2, nx - 1)
-        points = np.column_stack([x, np.full(x.size, (rows.start + rows.stop - 1) / 2)]) - self._centre
-        shifts = np.rint(points @ self._excess.T + self._middle - self._centre).astype(int)
+        starts, tile = self._placement.tiles(), self._placement.tile
+        shifts = self._placement.shifts(starts, (rows.start + rows.stop - 1) / 2)
         for start, (dx, dy) in zip(starts.tolist(), shifts.tolist(), strict=True):
-            left, right = max(start, -dx), min(start + self._tile, nx, nx - dx)
+            left, right = max(start, -dx), min(start + tile, nx, nx - dx)
             top, bottom = max(rows.start, -dy), min(rows.stop, ny - dy)
             if left < right and top < bottom:
                 piece = self.image[top + dy : bottom + dy, left + dx : right + dx]

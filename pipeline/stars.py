@@ -29,6 +29,13 @@ BUFFER_GROWTH = 8
 BUFFER_ATTEMPTS = 3
 
 
+def star_list(xy: NDArray[np.float64], flux: NDArray[np.float64]) -> NDArray[Any]:
+    """STAR_DTYPE[n], brightest first, of known positions float64[n, 2] (pixels) and fluxes; the shapes are zero."""
+    stars = np.zeros(len(xy), STAR_DTYPE)
+    stars["x"], stars["y"], stars["flux"] = xy[:, 0], xy[:, 1], flux
+    return stars[np.argsort(-stars["flux"], kind="stable")]
+
+
 def extract(image: NDArray[np.float32], threshold: float, **options: Any) -> NDArray[Any]:
     """``sep.extract`` that outgrows sep's internal limits instead of failing on a crowded or wide-spread image.
 

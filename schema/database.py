@@ -4,6 +4,7 @@ The caller owns the transaction: ``with session_factory.begin() as session: …`
 functions that take a session.
 """
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -22,6 +23,7 @@ CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 300  # a statement on a dead connection ends, however the network died
 DEADLOCK_CODES = (1205, 1213)  # lock wait timeout, deadlock: the whole transaction is tried again
 DEADLOCK_TRIES = 10
+DEADLOCK_PAUSE_S = 0.01  # at most, a try: those who ran into each other go on at different times
 IDLE_S = 1.0  # after which a kept connection may have died unnoticed
 READ_ONLY = {"tianyu_read_only": True}
 
@@ -155,12 +157,14 @@ class KeptConnection:
 
 def transact(sessions: Sessions, work: Callable[[Session], Result]) -> Result:
     """Run ``work`` in one transaction, and the whole of it again after a deadlock or a lock timeout."""
-    for tries_left in range(DEADLOCK_TRIES, 0, -1):
+    for number in range(DEADLOCK_TRIES):
+        if number > 1:  # once at once: the other one has mostly got through by then
+            time.sleep(random.uniform(0.0, number * DEADLOCK_PAUSE_S))  # noqa: S311 - no secret hangs on it
         try:
             with sessions.begin() as session:
                 return work(session)
         except OperationalError as error:
             code = error.orig.args[0] if error.orig is not None and error.orig.args else None
-            if code not in DEADLOCK_CODES or tries_left == 1:
+            if code not in DEADLOCK_CODES or number == DEADLOCK_TRIES - 1:
                 raise
     raise AssertionError("unreachable")

@@ -40,6 +40,12 @@ class Image(Base):
     start_jd_utc: Mapped[Real | None]
     jd_utc: Mapped[Real | None]  # mid-exposure
     bjd_tdb: Mapped[Real | None]  # mid-exposure, at the field's centre
+    hjd_utc: Mapped[Real | None]  # the same at the Sun, UTC
+    # BJD(TDB) of any star of the frame is jd_tdb + observer · (direction of the star).
+    jd_tdb: Mapped[Real | None]  # mid-exposure, where the light was caught
+    observer_x: Mapped[Real | None]  # barycentric place of the observer, light-days, ICRS axes
+    observer_y: Mapped[Real | None]
+    observer_z: Mapped[Real | None]
     gain: Mapped[Real | None]  # electrons per ADU
     gain_source: Mapped[str | None] = mapped_column(String(32))
     read_noise: Mapped[Real | None]  # electrons
@@ -48,7 +54,8 @@ class Image(Base):
     flat_error: Mapped[Real | None]  # relative noise of a pixel of the (master) flat
     saturation: Mapped[Real | None]  # ADU
     linearity: Mapped[Real | None]  # ADU; raw pixels above it are not proportional to light
-    airmass: Mapped[Real | None]  # at mid-exposure, computed from place, time and pointing
+    # As seen from the observatory at mid-exposure, computed from place, time and the field's centre.
+    airmass: Mapped[Real | None]
     altitude_deg: Mapped[Real | None]
     azimuth_deg: Mapped[Real | None]  # from north through east
     scintillation: Mapped[Real | None]  # relative standard deviation of any star's flux

@@ -70,9 +70,14 @@ class Observation(Base):
     night: Mapped[date]
     created_at: Mapped[Utc]
     sky_id: Mapped[int | None] = mapped_column(ForeignKey("sky.sky_id"))
+    # Where headers say the telescope pointed, and the size of a pixel: hints for `solve`.
+    ra_deg: Mapped[Real | None]
+    dec_deg: Mapped[Real | None]
+    pixel_scale_arcsec: Mapped[Real | None]
     # What the views show: the graph whose images count, and the relative calibration that stands for it.
     # No foreign keys: they are set by a process's own finishing transaction.
     graph_pid: Mapped[Pid | None] = mapped_column(BigInteger)
     calibration_pid: Mapped[Pid | None] = mapped_column(BigInteger)
     analysis_pid: Mapped[Pid | None] = mapped_column(BigInteger)
     detrend_pid: Mapped[Pid | None] = mapped_column(BigInteger)
+    zero_point_pid: Mapped[Pid | None] = mapped_column(BigInteger)

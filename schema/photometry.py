@@ -98,6 +98,47 @@ class RelativeCalibration(Base):
     relaxation: Mapped[str] = mapped_column(String(16))  # how far the rules for references had to give way
 
 
+class ZeroPoint(Base):
+    """Gaia G of any star from its flux on one image, by one `zero_point` process.
+
+    G = zero_point - 2.5 log10(flux) + colour_term (colour - colour_reference)
+    + field_u u + field_v v + field_uu u² + field_uv u v + field_vv v², with colour, u and v of table zero_point_star.
+    """
+
+    __tablename__ = "zero_point"
+    __table_args__ = MEASUREMENT_OPTIONS
+    pid: Mapped[Pid] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    image_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    aperture: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)
+    observation_id: Mapped[int]
+    zero_point: Mapped[Real]  # mag, of 1 ADU in the exposure
+    zero_point_error: Mapped[Real]
+    colour_term: Mapped[Real]
+    colour_reference: Mapped[Real]  # BP - RP
+    field_u: Mapped[Real]
+    field_v: Mapped[Real]
+    field_uu: Mapped[Real]
+    field_uv: Mapped[Real]
+    field_vv: Mapped[Real]
+    scatter: Mapped[Real]  # of the stars about the fit, mag
+    stars: Mapped[int]
+    transparency: Mapped[Real | None]  # light relative to the night's clearest frames, from the zero points
+
+
+class ZeroPointStar(Base):
+    """What the zero points need of each star, and the part it played in them."""
+
+    __tablename__ = "zero_point_star"
+    __table_args__ = MEASUREMENT_OPTIONS
+    pid: Mapped[Pid] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    source_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    u: Mapped[Real]  # place on the template, -1 to 1 across its longer side
+    v: Mapped[Real]
+    colour: Mapped[Real]  # BP - RP; the field's median where Gaia has none
+    colour_error: Mapped[Real]
+    used: Mapped[bool] = mapped_column(Boolean)
+
+
 class LightCurveStatistics(Base):
     """Scatter of one light curve over the good frames, beside what the noise model predicts."""
 
@@ -143,6 +184,8 @@ class Variability(Base):
     variability_rank: Mapped[int]
     candidate: Mapped[bool] = mapped_column(Boolean)
     false_alarm: Mapped[Real | None]  # probability that any constant star of the field looks like this
+    leading_test: Mapped[str | None] = mapped_column(String(24))  # the one that says so
+    suspicion: Mapped[int | None]  # bits: why the variation may not be the star's own
     excess_scatter: Mapped[Real | None]  # relative, beyond the quoted errors
     excess_significance: Mapped[Real | None]
     stetson_j: Mapped[Real | None]

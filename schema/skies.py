@@ -1,6 +1,6 @@
 """Skies and their sources: fixed fields, fixed positions in them, and their names in Gaia."""
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from schema.base import TABLE_OPTIONS, Base, Pid, Real, Small, Utc
@@ -13,10 +13,46 @@ class Sky(Base):
     sky_id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(128))
     pid: Mapped[Pid | None] = mapped_column(BigInteger, unique=True)  # the process that registered it
-    ra_deg: Mapped[Real | None]
+    # Of the template that first showed it solved; NULL until then.
+    ra_deg: Mapped[Real | None]  # centre, ICRS
     dec_deg: Mapped[Real | None]
-    wcs: Mapped[str | None] = mapped_column(Text)  # FITS header cards
+    radius_deg: Mapped[Real | None]  # from the centre to the farthest corner
+    wcs: Mapped[str | None] = mapped_column(Text)  # FITS header cards, one a line
+    wcs_rms_arcsec: Mapped[Real | None]
+    wcs_matches: Mapped[int | None]
+    solve_pid: Mapped[Pid | None] = mapped_column(BigInteger)
     created_at: Mapped[Utc]
+
+
+class SkyRegistry(Base):
+    """One row, which whoever registers sources holds: two templates of one new field never make two skies."""
+
+    __tablename__ = "sky_registry"
+    registry_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    registrations: Mapped[int] = mapped_column(BigInteger)
+
+
+class PlateSolution(Base):
+    """What one `solve` found of a template: its WCS, or why there is none."""
+
+    __tablename__ = "plate_solution"
+    __table_args__ = (Index(None, "image_id"), TABLE_OPTIONS)
+    pid: Mapped[Pid] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    image_id: Mapped[int]
+    observation_id: Mapped[int | None]
+    solved: Mapped[bool] = mapped_column(Boolean)
+    solver: Mapped[str | None] = mapped_column(String(16))  # index, catalogue
+    reason: Mapped[str | None] = mapped_column(Text)  # why it is not solved
+    ra_deg: Mapped[Real | None]  # of the image's centre, ICRS
+    dec_deg: Mapped[Real | None]
+    radius_deg: Mapped[Real | None]  # from the centre to the farthest corner
+    pixel_scale_arcsec: Mapped[Real | None]  # at the centre
+    position_angle_deg: Mapped[Real | None]  # of the image's +y, from north through east
+    mirrored: Mapped[bool | None] = mapped_column(Boolean)  # east is clockwise of north on the image
+    sip_degree: Mapped[Small | None]  # 1: no distortion
+    matches: Mapped[int | None]
+    rms_arcsec: Mapped[Real | None]
+    wcs: Mapped[str | None] = mapped_column(Text)  # FITS header cards, one a line
 
 
 class SkyImage(Base):
@@ -32,14 +68,15 @@ class Source(Base):
     """A fixed position in a sky's template, 0-based pixels."""
 
     __tablename__ = "source"
-    __table_args__ = (Index(None, "sky_id"), TABLE_OPTIONS)
+    __table_args__ = (Index(None, "sky_id"), Index(None, "healpix"), TABLE_OPTIONS)
     source_id: Mapped[int] = mapped_column(primary_key=True)
     sky_id: Mapped[int] = mapped_column(ForeignKey("sky.sky_id"))
     pid: Mapped[Pid] = mapped_column(BigInteger)  # the `detect` that first saw it
     x: Mapped[Real]
     y: Mapped[Real]
-    ra_deg: Mapped[Real | None]
+    ra_deg: Mapped[Real | None]  # ICRS
     dec_deg: Mapped[Real | None]
+    healpix: Mapped[int | None]  # cell of order 12, nested: cells of 52 arcsec
 
 
 class SourcePosition(Base):
@@ -64,7 +101,7 @@ class SourcePosition(Base):
 
 
 class SourceCrossmatch(Base):
-    """The nearest Gaia sources of a source, rank 1 the nearest."""
+    """The nearest Gaia sources of a source, rank 1 the nearest; ``is_match``: that one is the star itself."""
 
     __tablename__ = "source_crossmatch"
     __table_args__ = (Index(None, "gaia_source_id"), TABLE_OPTIONS)
@@ -78,3 +115,20 @@ class SourceCrossmatch(Base):
     rp_mag: Mapped[Real | None]
     parallax_mas: Mapped[Real | None]
     variable: Mapped[bool | None]
+    is_match: Mapped[bool | None] = mapped_column(Boolean)
+    ra_deg: Mapped[Real | None]  # of the Gaia source at the epoch of the observation
+    dec_deg: Mapped[Real | None]
+
+
+class NamedObject(Base):
+    """Where a name points: given by a user, or what a name service answered."""
+
+    __tablename__ = "named_object"
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)  # lower case, single blanks
+    shown_name: Mapped[str] = mapped_column(String(128))
+    ra_deg: Mapped[Real]  # ICRS, epoch 2000
+    dec_deg: Mapped[Real]
+    pm_ra_mas: Mapped[Real | None]  # a year, times cos(declination)
+    pm_dec_mas: Mapped[Real | None]
+    origin: Mapped[str] = mapped_column(String(16))  # user, simbad
+    created_at: Mapped[Utc]

@@ -25,7 +25,17 @@ SELECT i.observation_id AS observation_id,
        s.method AS method,
        t.best_aperture AS aperture_best,
        d.flux AS flux_detrended,
-       d.flux_error AS flux_detrended_error
+       d.flux_error AS flux_detrended_error,
+       CASE WHEN f.flux > 0 THEN
+            z.zero_point - 2.5 * LOG10(f.flux) + z.colour_term * (c.colour - z.colour_reference)
+            + z.field_u * c.u + z.field_v * c.v
+            + z.field_uu * c.u * c.u + z.field_uv * c.u * c.v + z.field_vv * c.v * c.v END AS mag,
+       CASE WHEN f.flux > 0 THEN
+            SQRT(POWER(1.0857362 * f.flux_error / f.flux, 2) + POWER(z.zero_point_error, 2)
+                 + POWER(z.colour_term * c.colour_error, 2)) END AS mag_error,
+       i.jd_tdb + i.observer_x * COS(RADIANS(q.dec_deg)) * COS(RADIANS(q.ra_deg))
+                + i.observer_y * COS(RADIANS(q.dec_deg)) * SIN(RADIANS(q.ra_deg))
+                + i.observer_z * SIN(RADIANS(q.dec_deg)) AS bjd_tdb_source
 FROM flux f
 JOIN image i ON i.image_id = f.image_id
 JOIN observation o ON o.observation_id = i.observation_id AND o.graph_pid = i.graph_pid
@@ -39,9 +49,14 @@ LEFT JOIN light_curve_statistics t
 LEFT JOIN relative_flux d
        ON d.source_id = f.source_id AND d.image_id = f.image_id AND d.aperture = f.aperture
       AND d.pid = o.detrend_pid
+LEFT JOIN zero_point z
+       ON z.pid = o.zero_point_pid AND z.image_id = f.image_id AND z.aperture = f.aperture
+LEFT JOIN zero_point_star c
+       ON c.pid = o.zero_point_pid AND c.source_id = f.source_id
+LEFT JOIN source q ON q.source_id = f.source_id
 """
 
-# The flux is the one of the sky's latest detection; Gaia's is the nearest of the three.
+# The flux is the one of the sky's latest detection; Gaia's is the nearest of the three where that is the star itself.
 SOURCE_CATALOG = """
 CREATE VIEW source_catalog AS
 SELECT s.source_id AS source_id,
@@ -54,12 +69,17 @@ SELECT s.source_id AS source_id,
        p.flux_error AS flux_error,
        g.gaia_source_id AS gaia_source_id,
        g.distance_arcsec AS gaia_distance_arcsec,
-       g.variable AS gaia_variable
+       g.variable AS gaia_variable,
+       s.healpix AS healpix,
+       g.g_mag AS gaia_g_mag,
+       g.bp_mag AS gaia_bp_mag,
+       g.rp_mag AS gaia_rp_mag,
+       g.parallax_mas AS gaia_parallax_mas
 FROM source s
 LEFT JOIN source_position p
        ON p.source_id = s.source_id
       AND p.pid = (SELECT MAX(q.pid) FROM source_position q WHERE q.source_id = s.source_id)
-LEFT JOIN source_crossmatch g ON g.source_id = s.source_id AND g.match_rank = 1
+LEFT JOIN source_crossmatch g ON g.source_id = s.source_id AND g.match_rank = 1 AND g.is_match = 1
 """
 
 PROCESS_SUMMARY = """

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import Engine, select, text
@@ -13,15 +14,20 @@ from schema import database, partitions, versions
 from schema.processes import ProcessGroup, Site
 from schema.versions import SchemaVersionError
 from services.broker import connect, work_queue
+from services.catalogue.opening import catalogue_folder, open_cells
 from services.errors import TianyuError
 from services.settings import Settings
 from services.setup import database_failure, open_engine
+from services.solving.index_files import USUAL_FOLDERS, find_index_files
+from services.solving.index_solver import PACKAGE, installed
+from services.solving.solvers import INSTALL_FILES, INSTALL_PACKAGE
 from services.status import LiveService, QueueStatus, overview
 from services.status.fleet import active_managers, standby_managers
 from services.status.stuck import NO_ACTIVE_MANAGER, consumer_remedy, manager_remedy, resume_remedy
 
 FREE_BYTES_LEAST = 10_000_000_000  # half a night of a 2048 x 2048 camera with all its intermediate images
 PARTITIONS_LEAST = 2
+CELLS_COUNTED = 1000  # of the catalogue's cache: 0.3 s; the whole sky has 49152
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,51 @@ def examine(settings: Settings) -> list[Finding]:
         findings += _database(settings, engine)
         engine.dispose()
     findings += _broker(settings)
+    findings += _sky(settings)
     return findings
+
+
+def _sky(settings: Settings) -> Iterator[Finding]:
+    """What fields are solved and stars are named with. Nothing is asked over the network, which may be slow to fail.
+
+    To have none of it is a choice: light curves stay in pixels. What was set or installed in vain is wrong.
+    """
+    files, library = find_index_files(settings.index_dir), installed()
+    if files:
+        folders = ", ".join(sorted({str(file.path.parent) for file in files}))
+        smallest, largest = files[0].smallest_deg, max(file.largest_deg for file in files)
+        found = f"{len(files)} index files in {folders}, patterns of {60 * smallest:.1f} to {60 * largest:.0f} arcmin"
+        remedy = "" if library else INSTALL_PACKAGE
+    else:
+        found = f"no index files in {settings.index_dir or ', '.join(USUAL_FOLDERS)}"
+        remedy = "" if settings.index_dir is None else "correct TIANYU_INDEX_DIR, or put index files there"
+    found += f"; package {PACKAGE} is {'' if library else 'not '}installed"
+    if not (files and library):
+        by_catalogue = settings.catalog != "none" or settings.catalog_file is not None
+        found += (
+            "; fields are solved by the catalogue, if it is known where they are"
+            if by_catalogue
+            else f"; without a catalogue no field is solved, and light curves stay in pixels: {INSTALL_FILES}"
+        )
+    yield Finding("plate solving", found, remedy)
+    yield _catalogue(settings)
+
+
+def _catalogue(settings: Settings) -> Finding:
+    if settings.catalog_file is not None:
+        readable = os.access(settings.catalog_file, os.R_OK) and settings.catalog_file.is_file()
+        remedy = "" if readable else "correct TIANYU_CATALOG_FILE"
+        words = "" if readable else ", which cannot be read"
+        return Finding("catalogue", f"file {settings.catalog_file}{words}; no archive is asked", remedy)
+    cells = list(islice(open_cells(settings).all(), CELLS_COUNTED))
+    stars, size = sum(cell.stars for cell in cells), sum(cell.size_bytes for cell in cells)
+    many = "at least " if len(cells) == CELLS_COUNTED else ""
+    kept = f"{many}{len(cells)} cells with {stars} stars ({size / 1e6:.1f} MB) in {catalogue_folder(settings)}"
+    if settings.catalog == "none":
+        return Finding("catalogue", f"none is asked, as the settings say; {kept}")
+    return Finding(
+        "catalogue", f"Gaia DR3 at {settings.catalog_url} to G = {settings.catalog_mag_limit:g}; kept: {kept}"
+    )
 
 
 def _root(root: Path) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ whole, so that no reader and no crash ever sees half of one.
 import errno
 import os
 import secrets
+import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,13 @@ TEMPORARY_SUFFIX = ".part"
 # thousands of whole ones, and it is on the same disk, so that renaming moves no bytes.
 TEMPORARY_FOLDER = "unfinished"
 FITS_BLOCK_BYTES = 2880
+CARD_BYTES = 80
+BLANK_CARD = b" " * CARD_BYTES
+END_CARD = b"END".ljust(CARD_BYTES)
+# Room for cards that come later: with its own 8 cards, the marker and END, an image's header then holds 98 more. A WCS
+# is 16 cards, with distortion (SIP, inverse too) of degree 4 it is 75, of degree 5 it is 99 - one more block.
+HEADER_BLOCKS = 3
+ADDED_CARDS = b"COMMENT Added later: coordinates on the sky.".ljust(CARD_BYTES)  # what follows may be replaced
 FITS_NUMBERS = ("u1", "i2", "i4", "i8", "f4", "f8")  # as numpy writes them, without a zero or a scale beside them
 MASTERS_KEPT_BYTES = 100_000_000  # bias, dark and flat of a 2048 x 2048 camera twice over; a big camera's flat alone
 
@@ -70,6 +78,14 @@ class ImageStore(Protocol):
 
         Raises:
             TransientError: the disk is full or failed; nothing is left behind.
+        """
+
+    def add_cards(self, path: str, cards: Mapping[str, str | float | int]) -> None:
+        """Put cards into the first header of a derived image, in place of those that an earlier call added.
+
+        Raises:
+            DataError: the file is no FITS file.
+            TransientError: the disk is full or failed; the file is as it was.
         """
 
 
@@ -163,6 +179,65 @@ class LocalImageStore:
             ) from error
         return size
 
+    def add_cards(self, path: str, cards: Mapping[str, str | float | int]) -> None:
+        """One write of the header into the room that it has; a file without room is written anew and renamed."""
+        full = self._root / path
+        try:
+            with full.open("r+b") as file:
+                old = _first_header(file, path)
+                new = _with_cards(old, cards)
+                if len(new) == len(old):
+                    os.pwrite(file.fileno(), new, 0)
+                else:
+                    _replace_header(file, full, new)
+        except FileNotFoundError as error:
+            raise DataError(f"file {str(full)!r} is not there: it cannot be given its coordinates") from error
+        except OSError as error:
+            raise TransientError(
+                f"header of file {str(full)!r} cannot be written: {error}; is the disk full or the file not writable?"
+            ) from error
+
+
+def _first_header(file: BinaryIO, path: str) -> bytes:
+    """The whole blocks of the primary header, cards and padding; the file stands behind it."""
+    blocks = b""
+    while block := file.read(FITS_BLOCK_BYTES):
+        if len(block) < FITS_BLOCK_BYTES or not (blocks or block.startswith(b"SIMPLE  =")):
+            break
+        blocks += block
+        if any(block[start : start + CARD_BYTES] == END_CARD for start in range(0, FITS_BLOCK_BYTES, CARD_BYTES)):
+            return blocks
+    raise DataError(f"file {path!r} has no whole FITS header: is it whole?")
+
+
+def _with_cards(header: bytes, cards: Mapping[str, str | float | int]) -> bytes:
+    """The header with ``cards`` behind the marker, at least as long as before."""
+    old = [header[start : start + CARD_BYTES] for start in range(0, len(header), CARD_BYTES)]
+    old = old[: old.index(ADDED_CARDS if ADDED_CARDS in old else END_CARD)]
+    while old[-1] == BLANK_CARD:
+        old.pop()
+    added = "".join(fits.Card(key, value).image for key, value in cards.items()).encode("ascii")
+    return _whole_blocks(b"".join(old) + ADDED_CARDS + added, len(header))
+
+
+def _whole_blocks(cards: bytes, least: int) -> bytes:
+    """Cards with blank ones behind them, so that END is the last of a block; at least ``least`` bytes."""
+    length = max(least, len(cards) + CARD_BYTES)
+    return cards.ljust(length + -length % FITS_BLOCK_BYTES - CARD_BYTES) + END_CARD
+
+
+def _replace_header(file: BinaryIO, full: Path, header: bytes) -> None:
+    """The file with another header, under a temporary name that is renamed; ``file`` stands behind its old one."""
+    temporary = _temporary(full)
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as new:
+            new.write(header)
+            shutil.copyfileobj(file, new)
+        temporary.replace(full)
+    finally:
+        temporary.unlink(missing_ok=True)
+
 
 def _temporary(full: Path) -> Path:
     """A name that no other attempt has, on whatever host: two writers of one file never share bytes."""
@@ -171,14 +246,17 @@ def _temporary(full: Path) -> Path:
 
 
 def _write_fits(path: Path, image: NDArray[Any], extras: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
-    """Write an image and extensions as `astropy.io.fits` would, to the byte; its ``writeto`` takes twice as long."""
+    """Write an image and extensions as `astropy.io.fits` would, to the byte; its ``writeto`` takes twice as long.
+
+    The image's header ends in blank cards: room for coordinates, which come when the pixels lie on the disk for long.
+    """
     hdus = [(image, _header(fits.PrimaryHDU, image.dtype), header)]
     for name, data in extras.items():
         kind = fits.BinTableHDU if data.dtype.names else fits.ImageHDU
         hdus.append((data, _header(kind, data.dtype, name=name), {}))
     with path.open("wb") as file:
-        for hdu in hdus:
-            _write_hdu(file, *hdu)
+        for number, hdu in enumerate(hdus):
+            _write_hdu(file, *hdu, least=0 if number else HEADER_BLOCKS * FITS_BLOCK_BYTES)
 
 
 @cache
@@ -191,12 +269,17 @@ def _header(kind: Any, dtype: np.dtype[Any], **options: str) -> fits.Header:
     return header
 
 
-def _write_hdu(file: BinaryIO, data: NDArray[Any], header: fits.Header, facts: Mapping[str, Any]) -> None:
+def _write_hdu(
+    file: BinaryIO, data: NDArray[Any], header: fits.Header, facts: Mapping[str, Any], *, least: int
+) -> None:
     header = header.copy()
     for axis, length in enumerate(reversed(data.shape), start=2 if data.dtype.names else 1):
         header[f"NAXIS{axis}"] = length
     header.update(facts)
-    file.write(header.tostring().encode("ascii"))
+    if least:
+        file.write(_whole_blocks(header.tostring(endcard=False, padding=False).encode("ascii"), least))
+    else:
+        file.write(header.tostring().encode("ascii"))
     data.astype(data.dtype.newbyteorder(">")).tofile(file)
     file.write(bytes(-data.nbytes % FITS_BLOCK_BYTES))
 

@@ -29,6 +29,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 _NUMBER = r"[+-]?\d{1,9}(?:\.\d{0,12})?"
 _SIXTIETHS = r":\d{1,2}:\d{1,2}(?:\.\d{0,12})?"
+HOUR_DEG = 15.0
 STAR_FORMS = {
     "source": re.compile(r"\d{1,12}", re.ASCII),
     "pixels": re.compile(rf"({_NUMBER}),({_NUMBER})", re.ASCII),
@@ -46,7 +47,27 @@ def _star(text: str) -> str:
     return text
 
 
+def _place(text: str) -> str:
+    if not any(STAR_FORMS[form].fullmatch(text) for form in ("degrees", "sexagesimal")):
+        raise ValueError(f"{text!r} is no place on the sky: expected 02:04:10.3,+46:41:16 or 31.043d,46.688d")
+    return text
+
+
+def place_on_sky(text: str) -> tuple[float, float]:
+    """Right ascension (0 to 360) and declination, degrees, of ``02:04:10.3,+46:41:16`` or ``31.043d,46.688d``."""
+    if degrees := STAR_FORMS["degrees"].fullmatch(text):
+        return float(degrees[1]) % 360.0, float(degrees[2])
+    found = STAR_FORMS["sexagesimal"].fullmatch(text)
+    assert found is not None, "the text was validated"
+    ra, dec = (
+        sum(float(part) / 60.0**power for power, part in enumerate(angle.lstrip("+-").split(":")))
+        for angle in found.groups()
+    )
+    return ra * HOUR_DEG % 360.0, -dec if found[2].startswith("-") else dec
+
+
 StarName = Annotated[str, AfterValidator(_star)]
+SkyPlace = Annotated[str, AfterValidator(_place)]
 Magnitudes = Annotated[float, Field(gt=0)]
 
 
@@ -99,6 +120,18 @@ class Settings(BaseSettings):
     saturation: Annotated[float, Field(gt=0)] | None = None  # ADU, where headers do not tell
     linearity: Annotated[float, Field(gt=0)] | None = None  # ADU, where headers do not tell
     telescope_diameter_m: Annotated[float, Field(gt=0)] | None = None  # where headers do not tell
+
+    # The sky: plate solving and the catalogue of stars.
+    solve_radec: SkyPlace | None = None  # where the telescope pointed, where headers do not tell or lie
+    solve_radius_deg: Annotated[float, Field(gt=0, le=180)] = 3.0  # how far from there the field may be
+    pixel_scale_arcsec: Annotated[float, Field(gt=0)] | None = None  # where headers do not tell or lie
+    solve_time_s: Annotated[float, Field(gt=0)] = 120.0  # of all tries together
+    catalog: Literal["gaia", "none"] = "gaia"  # Gaia DR3's archive, through the cache
+    catalog_file: Path | None = None  # a table with Gaia's column names, instead of the archive
+    catalog_dir: Path | None = None  # the cache; None: `catalog` under the root
+    catalog_mag_limit: float = 18.0  # G of the faintest stars that are asked for
+    catalog_url: str = "https://gea.esac.esa.int/tap-server/tap"  # of the archive, or of a mirror with its tables
+    catalog_timeout_s: Annotated[float, Field(gt=0)] = 30.0
 
     # Stars of the method `manual`: template pixels "x,y", sky "hh:mm:ss.s,+dd:mm:ss" or "12.3d,-4.5d", or a source id.
     manual_targets: tuple[StarName, ...] = ()

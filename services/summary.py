@@ -14,12 +14,16 @@ from pipeline.relative import Relaxation
 from pipeline.relative.grouped import POSITION_BINS
 from schema.images import CALIBRATED, MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image, ImageParent
 from schema.observing import Observation
-from schema.photometry import ReferenceStar, RelativeCalibration, RelativeFlux
-from schema.processes import FAILED, Process
-from schema.skies import SourcePosition
+from schema.photometry import ReferenceStar, RelativeCalibration, RelativeFlux, ZeroPoint
+from schema.processes import FAILED, SUCCEEDED, Process
+from schema.skies import SourceCrossmatch, SourcePosition
 from services.errors import ConfigurationError
+from services.lightcurves.field import solution_of
 from services.lightcurves.statistics import read_stars, saturated
+from services.steps.crossmatch import CROSSMATCH
 from services.steps.detect import DETECT
+from services.steps.solve import SOLVE
+from services.steps.zero_point import ZERO_POINT
 from services.variability.candidates import count_candidates
 
 BRIGHT_SHARE = 0.1  # of the unsaturated stars, the brightest
@@ -31,6 +35,12 @@ RELAXED = {  # what was let in for lack of better reference stars
     Relaxation.RARE_GAPS: "stars missing from some frames",
     Relaxation.ALL: "all stars measured in half of the frames",
 }
+NOT_PUBLISHED = {  # what a graph lacks, and what to do
+    "solve": "not tried: the graph is older than plate solving; `tianyu rerun --from solve {observation}` tries it",
+    "crossmatch": "not asked: no catalogue was set when this was published (catalog, catalog_file); "
+    "`tianyu rerun --from crossmatch {observation}` asks the one of today's settings",
+    "zero_point": "no catalogue",
+}
 FEWEST_GROUPS = POSITION_BINS**2  # of the grouped method, in a field of enough stars
 VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")  # names and numbers within a reason
 
@@ -41,6 +51,23 @@ class Rejection:
 
     reason: str
     frames: int
+
+
+@dataclass(frozen=True)
+class SkySummary:
+    """Where the template lies on the sky and what its stars are called; ``…_missing`` say why not, and what to do."""
+
+    pixel_scale_arcsec: float | None = None
+    matches: int | None = None  # stars that the WCS rests on
+    rms_arcsec: float | None = None
+    unsolved: str | None = None
+    gaia_sources: int = 0  # sources that are a star of Gaia's
+    gaia_missing: str | None = None
+    zero_point_error_mmag: float | None = (
+        None  # of a magnitude beside its photon noise, in the aperture where it is least
+    )
+    zero_point_stars: int | None = None  # that the fit rests on
+    zero_point_missing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +85,7 @@ class Summary:
     bright_scatter: float | None  # their median scatter in the best aperture
     bright_error: float | None  # their median quoted error
     candidates: int  # stars that vary
+    sky: SkySummary
     notes: tuple[str, ...]
 
     @property
@@ -100,6 +128,7 @@ def summarize(session: Session, observation_id: int) -> Summary:
         bright_scatter=scatter,
         bright_error=error,
         candidates=count_candidates(session, observation.analysis_pid),
+        sky=_sky(session, observation),
         notes=tuple(_notes(session, observation, frames - used - sum(kind.frames for kind in rejected))),
     )
 
@@ -176,6 +205,59 @@ def _precision(session: Session, observation: Observation) -> tuple[int, float |
     if not chosen:
         return 0, None, None
     return len(chosen), float(np.median(stars.scatter[chosen])), float(np.median(stars.error[chosen]))
+
+
+def _sky(session: Session, observation: Observation) -> SkySummary:
+    facts: dict[str, Any] = {}
+    solution = solution_of(session, observation)
+    if solution is not None and solution.solved:
+        facts |= {name: getattr(solution, name) for name in ("pixel_scale_arcsec", "matches", "rms_arcsec")}
+    elif solution is not None:
+        facts["unsolved"] = solution.reason or "no reason was kept"
+    else:
+        facts["unsolved"] = _not_done(session, observation, SOLVE.command)
+    matched = select(func.count(distinct(SourceCrossmatch.source_id))).join(
+        SourcePosition, SourcePosition.source_id == SourceCrossmatch.source_id
+    )
+    of_graph = (SourcePosition.pid == _detect(observation), SourceCrossmatch.match_rank == 1)
+    facts["gaia_sources"] = session.scalar(matched.where(*of_graph, SourceCrossmatch.is_match.is_(True))) or 0
+    # Names of an earlier night stay when this night's catalogue is away: both are told.
+    facts["gaia_missing"] = _not_done(session, observation, CROSSMATCH.command)
+    if facts["gaia_missing"] is None and not facts["gaia_sources"]:
+        again = (
+            f"if the field was solved afterwards, `tianyu rerun --from crossmatch {observation.observation_id}` helps"
+        )
+        unsolved = facts.get("unsolved") is not None
+        facts["gaia_missing"] = "no source has sky coordinates" if unsolved else f"no source matches a star; {again}"
+    facts["zero_point_missing"] = _not_done(session, observation, ZERO_POINT.command)
+    fits = session.execute(
+        select(func.avg(ZeroPoint.zero_point_error), func.avg(ZeroPoint.stars))
+        .join(Image, Image.image_id == ZeroPoint.image_id)
+        .where(ZeroPoint.pid == observation.zero_point_pid, Image.good.is_(True))
+        .group_by(ZeroPoint.aperture)
+    ).all()
+    if fits:
+        error, stars = min((float(one[0]), float(one[1])) for one in fits)
+        facts |= {"zero_point_error_mmag": 1000.0 * error, "zero_point_stars": round(stars)}
+    return SkySummary(**facts)
+
+
+def _not_done(session: Session, observation: Observation, command: str) -> str | None:
+    """Why the observation's process of this command has not succeeded, and what to do; None where it has."""
+    process = session.scalar(
+        select(Process)
+        .where(Process.graph_pid == observation.graph_pid, Process.command == command)
+        .order_by(Process.pid.desc())
+        .limit(1)
+    )
+    if process is None:
+        return NOT_PUBLISHED[command].format(observation=observation.observation_id)
+    if process.status == SUCCEEDED:
+        return None
+    if process.status == FAILED:
+        told = f"`tianyu status {observation.observation_id}` tells why, `tianyu retry {process.pid}` tries it again"
+        return f"{command} failed: {told}"
+    return f"{command} is {process.status}"
 
 
 def _notes(session: Session, observation: Observation, unjudged: int) -> list[str]:

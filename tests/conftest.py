@@ -18,12 +18,17 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from tests.servers import env
+from tests.servers.index_files import index_folder
+
+__all__ = ["index_folder"]
 
 MAIN, SQLITE, MARIADB, MYSQL = "main", "sqlite", "mariadb", "mysql"
 VARIABLES = {MAIN: env.DATABASE, MARIADB: env.MARIADB, MYSQL: env.MYSQL}
 DATABASE_FIXTURES = ("database_url", "each_database_url")
 
 QUEUE_GROUPS = ("cpu", "memory", "gpu", "telescope", "events")  # whose queues a test may make and leave
+
+os.environ.setdefault("TIANYU_CATALOG", "none")  # no test asks Gaia's archive; those of the sky bring a catalogue
 
 REAL_FRAMES_VARIABLE = "TIANYU_TEST_DATA"
 REAL_FRAMES_ARCHIVE = env.CHECKOUT.parent / "shared" / "data" / "hatp32.tar.xz"

@@ -40,6 +40,7 @@ def row(head: str, compared: Comparison) -> str:
     bright = stars[compared.mag(stars) < BRIGHT_MAG]
     variables = compared.variables()
     fits = np.array([compared.amplitude(source) for source in variables])
+    fits = fits[np.isfinite(fits).all(axis=1)]  # in a short night an eclipse or a flare may not come
     mean = np.average(fits[:, 0], weights=fits[:, 1] ** -2)
     constant = np.setdiff1d(compared.candidates, variables).size
     wrong = np.intersect1d(compared.references, variables).size

@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UnusableDataError
 
+BRIGHTEST_MAG = 10.5  # G, of the stars of a sky
+
 if TYPE_CHECKING:
     from pipeline.simulation.night import NightSpec
 
 SMALLEST_SIDE = 32  # pixels: room for one star and its sky
 SMALLEST_FWHM = 1.0  # pixels: a narrower star is not resolved by the rendering, nor by a camera
 HIGHEST_BIAS = 60_000  # ADU: room for some light below the converter's 65,535
+STRONGEST_DISTORTION = 0.05  # of the corner's radius: beyond it no polynomial of a WCS follows
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,31}")  # target and filter become parts of file names
 
 # What may be negative; every other number is at least zero.
 _SIGNED = frozenset(
     {"dec_deg", "latitude_deg", "longitude_deg", "elevation_m", "mag_min", "mag_max", "mag_slope", "zero_point"}
     | {"sky_mag", "sky_gradient", "seeing_change", "drift", "rotation_deg", "ccd_temperature_c"}
+    | {"sky_faintest_mag", "colour_term", "position_angle_deg", "distortion", "pointing_error_deg", "scale_error"}
 )
 _POSITIVE = frozenset({"n_frames", "exposure_s", "gain", "full_well", "pixel_scale", "seeing", "flat_exposure_s"})
 _FRACTIONS = frozenset(
@@ -51,6 +55,10 @@ def _expected(name: str, value: Any, default: Any) -> str | None:
     if isinstance(default, str):
         good = isinstance(value, str) and NAME.fullmatch(value)
         return None if good else "at most 32 letters, digits, '_', '+' and '-', the first a letter or digit"
+    if isinstance(default, bool):
+        return None if isinstance(value, bool) else "True or False"
+    if default is None:
+        return None if value is None or (isinstance(value, int) and value >= 0) else "a whole number from 0 on, or None"
     numbers = value if isinstance(default, tuple) and isinstance(value, tuple) else (value,)
     wanted = len(default) if isinstance(default, tuple) else 1
     kind = int if isinstance(default[0] if isinstance(default, tuple) else default, int) else (int, float)
@@ -76,6 +84,9 @@ def _relations(spec: "NightSpec") -> list[tuple[str, bool, str]]:
         ("n_stars", spec.n_stars >= spec.n_variables, f"at least the {spec.n_variables} variables (n_transits, …)"),
         ("bias_level", spec.bias_level <= HIGHEST_BIAS, f"at most {HIGHEST_BIAS} ADU"),
         ("sky_gradient", abs(spec.sky_gradient) <= 1, "between -1 and 1"),
+        ("distortion", abs(spec.distortion) <= STRONGEST_DISTORTION, f"at most {STRONGEST_DISTORTION} either way"),
+        ("sky_faintest_mag", spec.sky_faintest_mag > BRIGHTEST_MAG, f"more than {BRIGHTEST_MAG}, the brightest"),
+        ("scale_error", spec.scale_error > -1, "more than -1"),
         ("dec_deg", abs(spec.dec_deg) <= 90, "-90 to 90"),
         ("latitude_deg", abs(spec.latitude_deg) <= 90, "-90 to 90"),
     ]

@@ -7,8 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.simulation.conditions import FrameTable, to_frame, to_reference
-from pipeline.simulation.night import NightSpec
+from pipeline.simulation.celestial import (
+    CELL_BITS,
+    draw_colours,
+    draw_magnitudes,
+    draw_motions,
+    moved,
+    name_sources,
+    years_since_gaia,
+)
+from pipeline.simulation.conditions import FrameTable
+from pipeline.simulation.night import NightSpec, Stream
+from pipeline.simulation.optics import on_frame, seen_corners, straighten, to_sky
 from pipeline.simulation.variables import BINARY, CONSTANT, FLARE, MODELS, PULSATOR, TRANSIT, draw_parameters
 
 BORDER_FWHM = 10.0  # stars are laid out this far beyond what any frame sees: their wings reach in
@@ -17,6 +27,7 @@ ISOLATION_FWHM = 6.0  # from a variable to its nearest neighbour: no aperture mi
 VARIABLE_STEP_MAG = 0.5  # variables are 1, 1.5, 2, … magnitudes fainter than the brightest stars
 VARIABLE_STEPS = 6  # then again from 1
 PLACEMENT_TRIES = 200  # a star, before the field is called full
+STAR_BITS = 21  # of a source_id, for the star's number in its night; what is left of a cell's bits tells the seed
 
 Floats = NDArray[np.float64]
 
@@ -25,8 +36,10 @@ Floats = NDArray[np.float64]
 class StarTable:
     """One row a star; every column is an array over stars.
 
-    ``x, y`` are reference positions in pixels (the first frame's, before any drift), ``mag`` the magnitude at relative
-    flux 1, ``kind`` one of ``variables``. The parameters are those of the kind's model, NaN where it has none.
+    ``x, y`` are reference positions in pixels (the first frame's, before any drift), ``mag`` the magnitude in the
+    night's filter at relative flux 1, ``kind`` one of ``variables``. The parameters are those of the kind's model, NaN
+    where it has none. ``ra, dec``: degrees, ICRS, at the middle of the night; proper motions in mas a year, that in ra
+    times cos(dec); ``g_mag`` and ``bp_rp`` as Gaia measured them.
     """
 
     id: NDArray[np.int64]
@@ -38,6 +51,14 @@ class StarTable:
     period_d: Floats
     epoch_jd: Floats
     duration_d: Floats
+    ra: Floats
+    dec: Floats
+    gaia_source_id: NDArray[np.int64]
+    g_mag: Floats
+    bp_rp: Floats
+    pm_ra_mas: Floats
+    pm_dec_mas: Floats
+    parallax_mas: Floats
 
 
 def draw_stars(spec: NightSpec, frames: FrameTable, rng: np.random.Generator) -> StarTable:
@@ -48,11 +69,7 @@ def draw_stars(spec: NightSpec, frames: FrameTable, rng: np.random.Generator) ->
     """
     x, y = _place(spec, frames, rng)
     n = x.size
-    # Inverse of the cumulated counts of dN/dm ~ 10**(slope m); the limit of slope 0 is uniform.
-    span, growth = spec.mag_max - spec.mag_min, spec.mag_slope * np.log(10)
-    uniform = rng.uniform(size=n)
-    steps = uniform * span if growth == 0 else np.log1p(uniform * np.expm1(growth * span)) / growth
-    mag = spec.mag_min + steps
+    g_mag = draw_magnitudes(n, spec.mag_min, spec.mag_max, spec.mag_slope, rng)
     kind = np.full(n, CONSTANT, dtype="U16")
     parameters = np.full((4, n), np.nan)
     wanted = [
@@ -63,10 +80,56 @@ def draw_stars(spec: NightSpec, frames: FrameTable, rng: np.random.Generator) ->
     ]
     for k, star in enumerate(_best_placed(x, y, spec, frames, rng)[: len(wanted)]):
         kind[star] = wanted[k]
-        mag[star] = spec.mag_min + 1 + VARIABLE_STEP_MAG * (k % VARIABLE_STEPS)
+        g_mag[star] = spec.mag_min + 1 + VARIABLE_STEP_MAG * (k % VARIABLE_STEPS)
         parameters[:, star] = draw_parameters(wanted[k], spec, rng)
-    amplitude, period, epoch, duration = parameters
-    return StarTable(np.arange(n), x, y, mag, kind, amplitude, period, epoch, duration)
+    # What only the catalogue needs comes from a generator of its own: pixels do not depend on it.
+    catalogue = spec.generator(Stream.CATALOGUE)
+    colour = draw_colours(n, catalogue)
+    ra, dec = to_sky(x, y, spec)
+    pm_ra, pm_dec, parallax = draw_motions(g_mag, catalogue)
+    return StarTable(
+        id=np.arange(n),
+        x=x,
+        y=y,
+        mag=g_mag + spec.colour_term * colour,
+        kind=kind,
+        amplitude=parameters[0],
+        period_d=parameters[1],
+        epoch_jd=parameters[2],
+        duration_d=parameters[3],
+        ra=ra,
+        dec=dec,
+        gaia_source_id=source_ids(spec, 0, *moved(ra, dec, pm_ra, pm_dec, -years_since_gaia(spec.middle_jd))),
+        g_mag=g_mag,
+        bp_rp=colour,
+        pm_ra_mas=pm_ra,
+        pm_dec_mas=pm_dec,
+        parallax_mas=parallax,
+    )
+
+
+def laid_out(spec: NightSpec, frames: FrameTable) -> tuple[Floats, Floats]:
+    """Lowest and highest (x, y) at which stars are laid out."""
+    seen, border = seen_corners(frames, spec), BORDER_FWHM * spec.mean_fwhm
+    return seen.min(axis=(0, 2)) - border, seen.max(axis=(0, 2)) + border
+
+
+def farthest(spec: NightSpec, frames: FrameTable) -> float:
+    """From the middle of the first frame to the farthest place where a star is laid out, pixels, undistorted."""
+    low, high = laid_out(spec, frames)
+    ny, nx = spec.shape
+    x, y = straighten(np.array([low[0], high[0], low[0], high[0]]), np.array([low[1], low[1], high[1], high[1]]), spec)
+    return float(np.hypot(x - (nx - 1) / 2, y - (ny - 1) / 2).max())
+
+
+def source_ids(spec: NightSpec, first: int, ra: Floats, dec: Floats) -> NDArray[np.int64]:
+    """Names in Gaia of the stars of a night without a sky of its own, by their numbers from ``first`` on.
+
+    Args:
+        ra, dec: degrees, at the epoch of Gaia's positions.
+    """
+    own = spec.seed % (1 << (CELL_BITS - STAR_BITS)) << STAR_BITS
+    return name_sources(ra, dec, own + 1 + first + np.arange(ra.size, dtype=np.int64))
 
 
 def relative_flux(stars: StarTable, jd: Floats) -> NDArray[np.float32]:
@@ -81,10 +144,7 @@ def relative_flux(stars: StarTable, jd: Floats) -> NDArray[np.float32]:
 def _place(spec: NightSpec, frames: FrameTable, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Uniform positions, one after the other, each as far from the others as wanted."""
     ny, nx = spec.shape
-    corners = np.array([[-0.5, nx - 0.5, -0.5, nx - 0.5], [-0.5, -0.5, ny - 0.5, ny - 0.5]])
-    seen = np.array([to_reference(corners[0], corners[1], frames, i, spec.shape) for i in range(spec.n_frames)])
-    border = BORDER_FWHM * spec.mean_fwhm
-    low, high = seen.min(axis=(0, 2)) - border, seen.max(axis=(0, 2)) + border
+    low, high = laid_out(spec, frames)
     n = round(spec.n_stars * float(np.prod(high - low)) / (ny * nx))
     nearest = (spec.min_separation_fwhm * spec.mean_fwhm) ** 2
     placed = np.empty((n, 2))
@@ -108,7 +168,7 @@ def _best_placed(
     ny, nx = spec.shape
     rank = rng.uniform(0, 0.5, x.size)
     for i in range(spec.n_frames):
-        u, v = to_frame(x, y, frames, i, spec.shape)
+        u, v = on_frame(x, y, frames, i, spec)
         rank -= (np.minimum(u, nx - 1 - u) > VARIABLE_MARGIN) & (np.minimum(v, ny - 1 - v) > VARIABLE_MARGIN)
     for k in range(x.size):
         # The second smallest distance: the smallest is the star's own.

@@ -21,6 +21,8 @@ class Stream(IntEnum):
     DARK = 4
     FLAT = 5
     LIGHT = 6
+    CATALOGUE = 7
+    FIELD_BEYOND = 8
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,11 @@ class NightSpec:
     pixel reaches about 52,000 of 65,535 ADU in the sharpest seeing, so that nothing saturates; 30,000 at magnitude
     14.5 (signal to noise about 140 a frame in an aperture of 1.5 FWHM); 1,900 at magnitude 17.5 (about 15).
 
-    Stars have no scintillation and no colours: the CCD equation is the whole of their noise.
+    Stars have no scintillation: the CCD equation is the whole of their noise.
+
+    Without ``sky_seed`` the stars are laid out in pixels by ``seed`` and the numbers under "Stars". With one they are
+    those of a sky that every night with the same ``sky_…`` numbers shows, and of those under "Stars" only
+    ``zero_point`` and ``colour_term`` count.
 
     Raises:
         UnusableDataError: a number is out of its range, or a name is not fit for a file name.
@@ -54,12 +60,19 @@ class NightSpec:
     longitude_deg: float = 93.9  # east positive
     elevation_m: float = 4200.0
 
+    # A sky that other nights see too, by other telescopes
+    sky_seed: int | None = None
+    sky_density: float = 3000.0  # stars brighter than G 15 per square degree, before the next number counts
+    sky_separation_arcsec: float = 5.0  # of two stars closer than this the fainter one is left out
+    sky_faintest_mag: float = 20.0  # G
+
     # Stars
     n_stars: int = 150  # in view on average; as many to the area are laid out wherever the drift leads
     mag_min: float = 10.5
     mag_max: float = 17.5
     mag_slope: float = 0.25  # d log10(count) / d mag
     zero_point: float = 22.0  # magnitude that gives 1 electron a second at airmass 1, clear sky
+    colour_term: float = 0.0  # a star's magnitude in this filter is G + colour_term (BP - RP)
     min_separation_fwhm: float = 2.5  # between stars, in mean FWHM; blends belong to a harder night
     n_transits: int = 1
     n_pulsators: int = 2
@@ -81,6 +94,9 @@ class NightSpec:
     dust_depth: float = 0.03
     pixel_response_rms: float = 0.01
     ccd_temperature_c: float = -20.0
+    instrument: str = "SIMCAM"
+    telescope: str = "SIMSCOPE"
+    camera_seed: int | None = None  # of hot pixels, dust and all that is fixed: nights of one camera share it
 
     # Sky and optics
     sky_mag: float = 20.0  # magnitudes per square arcsec
@@ -90,11 +106,16 @@ class NightSpec:
     seeing_change: float = 0.4  # arcsec from the first to the last frame
     seeing_jitter: float = 0.03  # rms from frame to frame, as a fraction
     psf_beta: float = 3.0  # Moffat's exponent
+    position_angle_deg: float = 0.0  # of +y, from north through east; at 0 and not mirrored, +y is north and +x west
+    mirrored: bool = False  # +x the other way: at position angle 0, east
+    distortion: float = 0.0  # the corner sees the sky that lies this fraction farther out; grows as the radius cubed
 
-    # Pointing; the first frame is the reference, all of it relative to that
+    # Pointing; the first frame is the reference, (ra_deg, dec_deg) its middle, all of it relative to that
     drift: tuple[float, float] = (12.0, -7.0)  # (x, y) pixels from the first to the last frame
     drift_walk: float = 0.3  # pixels rms a step, random walk in x and in y
     rotation_deg: float = 0.05  # from the first to the last frame, about the frame's centre
+    pointing_error_deg: tuple[float, float] = (0.0, 0.0)  # headers point this far (east, north) of the field
+    scale_error: float = 0.0  # headers give a pixel scale wrong by this fraction
 
     # Weather and accidents
     extinction: float = 0.15  # magnitudes per airmass
@@ -125,6 +146,11 @@ class NightSpec:
         return (self.seeing + self.seeing_change / 2) / self.pixel_scale
 
     @property
+    def middle_jd(self) -> float:
+        """Half-way through the night, JD (UTC): the epoch at which stars are drawn."""
+        return self.start_jd + self.length_d / 2
+
+    @property
     def length_d(self) -> float:
         """From the start of the first exposure to the end of the last, days."""
         return ((self.n_frames - 1) * self.cadence_s + self.exposure_s) / SECONDS_PER_DAY
@@ -146,4 +172,6 @@ class NightSpec:
 
     def generator(self, stream: Stream, index: int = 0) -> np.random.Generator:
         """The generator of one frame of one stream: the same in whatever order frames are rendered."""
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(int(stream), index)))
+        of_camera = stream is Stream.DETECTOR and self.camera_seed is not None
+        seed = self.camera_seed if of_camera else self.seed
+        return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(stream), index)))

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulation.conditions import Floats, FrameTable, draw_conditions, to_frame
+from pipeline.simulation.conditions import Floats, FrameTable, draw_conditions
 from pipeline.simulation.field import StarTable, draw_stars, relative_flux
 from pipeline.simulation.night import NightSpec, Stream
+from pipeline.simulation.optics import on_frame
+from pipeline.simulation.shared_sky import stars_of_sky
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Truth:
 
     def positions(self, i: int) -> tuple[Floats, Floats]:
         """Positions (x, y) of all stars on frame ``i``, pixels; many lie outside of it."""
-        return to_frame(self.stars.x, self.stars.y, self.frames, i, self.spec.shape)
+        return on_frame(self.stars.x, self.stars.y, self.frames, i, self.spec)
 
     def electrons(self, i: int) -> Floats:
         """Electrons of all stars on frame ``i``, where the detector responds fully."""
@@ -36,5 +38,8 @@ def make_truth(spec: NightSpec) -> Truth:
         UnusableDataError: the specification cannot be met; the message says which number to change.
     """
     frames = draw_conditions(spec, spec.generator(Stream.CONDITIONS))
-    stars = draw_stars(spec, frames, spec.generator(Stream.STARS))
+    if spec.sky_seed is None:
+        stars = draw_stars(spec, frames, spec.generator(Stream.STARS))
+    else:
+        stars = stars_of_sky(spec, frames)
     return Truth(spec, stars, frames, relative_flux(stars, frames.jd_mid))

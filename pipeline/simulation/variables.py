@@ -13,6 +13,7 @@ CONSTANT, TRANSIT, PULSATOR, BINARY, FLARE = "constant", "transit", "pulsator", 
 LIMB_DARKENING = 0.4  # linear coefficient, about a solar star's in R
 SECONDARY_DEPTH = 0.4  # of a binary's secondary eclipse, relative to its primary
 FLARE_RISE = 0.2  # time to the peak, in decay times
+EPHEMERIS_JD = 2457389.0  # J2016.0, from where the phases of a sky's variables count
 
 Times = NDArray[np.float64]
 
@@ -77,3 +78,17 @@ def draw_parameters(kind: str, spec: NightSpec, rng: np.random.Generator) -> tup
     if kind == BINARY:
         return rng.uniform(0.2, 0.4), night * 0.9, start + night * rng.uniform(0.2, 0.3), night * 0.25
     return rng.uniform(0.4, 0.6), np.nan, start + night * rng.uniform(0.3, 0.6), night * 0.08
+
+
+def draw_ephemerides(kind: NDArray[np.str_], rng: np.random.Generator) -> tuple[Times, Times, Times, Times]:
+    """Parameters (amplitude, period_d, epoch_jd, duration_d), float64[n] each, that hold on every night.
+
+    Of pulsators and binaries; NaN stands where a kind has no such parameter.
+    """
+    pulsates, eclipses = kind == PULSATOR, kind == BINARY
+    share, phase, length = rng.uniform(size=(3, kind.size))
+    cases = [pulsates, eclipses]
+    amplitude = np.select(cases, [0.04 + 0.08 * share, 0.2 + 0.2 * share], np.nan)
+    period = np.select(cases, [0.05 + 0.25 * length, 0.3 + 0.9 * length], np.nan)
+    duration = np.where(eclipses, 0.2 * period, np.nan)
+    return amplitude, period, EPHEMERIS_JD + phase * period, duration

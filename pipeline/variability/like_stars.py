@@ -9,6 +9,8 @@ from pipeline.statistics import MAD_TO_SIGMA
 Floats = NDArray[np.float64]
 
 NEIGHBOURS = 100  # stars on the list by magnitude among which one is judged
+APART_SIGMA = (4.0, 8.0)  # beyond the upper one stars are a class of their own, if few lie between the two
+MAX_BETWEEN = 0.5  # stars between, for each beyond: a tail of red noise has more
 LEAST_REACH = 7  # stars on either side at the ends of the list, where the trend with magnitude is steep
 UPPER_PERCENTILES = ((84.135, 1.0), (95.0, 1.645))  # and where a Gaussian has them, in standard deviations
 
@@ -48,6 +50,33 @@ def against_like_stars(
     at = np.minimum(np.searchsorted(magnitude[order], magnitude[known]), order.size - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         result[known] = (value[known] - medians[at]) / spreads[np.clip(at - size // 2, 0, len(windows) - 1)]
+    return result
+
+
+def class_apart(
+    value: Floats, magnitude: Floats, *, least_spread: float = 0.0, neighbours: int = NEIGHBOURS
+) -> NDArray[np.bool_]:
+    """Stars that stand far above like stars with a gap between: variables, however many they are; bool[n].
+
+    Where a tenth of the stars of like magnitude vary, they are themselves the upper percentiles that others are held
+    against, and none stands out. Red noise has tails too, but without a gap: there nobody is set apart.
+
+    Args: as of `against_like_stars`.
+    """
+    result = np.zeros(value.size, dtype=bool)
+    known = np.flatnonzero(np.isfinite(value) & np.isfinite(magnitude))
+    if not known.size:
+        return result
+    order = known[np.argsort(magnitude[known], kind="stable")]
+    size = min(neighbours, order.size)
+    above = value[order] - _running_median(value[order], size)
+    spreads = np.maximum(MAD_TO_SIGMA * np.median(np.abs(sliding_window_view(above, size)), axis=1), least_spread)
+    window = np.clip(np.arange(order.size) - size // 2, 0, len(spreads) - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sigma = above / spreads[window]
+    beyond, between = (sigma > limit for limit in reversed(APART_SIGMA))
+    number, both = (sliding_window_view(one.astype(np.float64), size).sum(axis=1)[window] for one in (beyond, between))
+    result[order] = beyond & (both - number <= MAX_BETWEEN * number)
     return result
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.variability.boxes import BoxEvent, best_box
 from pipeline.variability.candidates import SIGNIFICANT, Ranking, Suspicion, rank_candidates
 from pipeline.variability.indices import VariabilityIndices, variability_indices
-from pipeline.variability.like_stars import against_like_stars
+from pipeline.variability.like_stars import against_like_stars, class_apart
 
 Floats = NDArray[np.float64]
 
@@ -74,7 +74,7 @@ def search_variables(
 
 def _judged(alone: Floats, magnitude: Floats, suspicion: NDArray[np.int64] | int) -> tuple[Floats, Ranking]:
     """Significances float64[4, n] among like stars, of those by the quoted errors alone, and the ranking."""
-    usual = np.ones(magnitude.size, dtype=bool)
+    usual = ~np.any([class_apart(values, magnitude, least_spread=1.0) for values in alone], axis=0)
     for _ in range(MAX_PASSES):
         significance = np.stack(
             [against_like_stars(values, magnitude, least_spread=1.0, usual=usual) for values in alone]

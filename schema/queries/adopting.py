@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 
 from schema.base import table_of
 from schema.images import Image, ImageParent
+from schema.photometry import Aperture
 from schema.processes import Process
 from schema.queries.images import path_digest
 from schema.queries.operating import lock
 from schema.queries.scheduling import chunks
-from schema.skies import SkyImage, SourcePosition
+from schema.skies import PlateSolution, SkyImage, SourcePosition
 
 ROWS_PER_INSERT = 1000
 # Columns that a later process writes into an image's row, by the column that names the process.
@@ -26,6 +27,8 @@ WRITTEN_LATER = {
 }
 _ENDS = ("status", "attempt", "finished_at", "error_class", "error")
 _POSITION = tuple(column.name for column in table_of(SourcePosition).c if column.name != "pid")
+_SOLUTION = tuple(column.name for column in table_of(PlateSolution).c if column.name not in ("pid", "image_id"))
+_APERTURE = tuple(column.name for column in table_of(Aperture).c if column.name not in ("graph_pid", "observation_id"))
 
 
 def take_over_ends(session: Session, pids: Mapping[int, int]) -> None:
@@ -104,6 +107,27 @@ def take_over_detection(session: Session, old_pid: int, new_pid: int, image_ids:
     if shown:
         rows = [{"sky_id": sky, "image_id": image_ids[image], "role": role} for sky, image, role in shown]
         session.execute(insert(SkyImage), rows)
+
+
+def take_over_solution(session: Session, old_pid: int, new_pid: int, image_ids: Mapping[int, int]) -> None:
+    """Give a new `solve` what an old one found of a template."""
+    solution = session.get(PlateSolution, old_pid)
+    if solution is not None:
+        found = {name: getattr(solution, name) for name in _SOLUTION}
+        session.add(PlateSolution(pid=new_pid, image_id=image_ids.get(solution.image_id, solution.image_id), **found))
+
+
+def take_over_apertures(session: Session, old_graph: int, new_graph: int, observation_id: int) -> None:
+    """Give a new graph the apertures of an old one."""
+    apertures = table_of(Aperture)
+    session.execute(
+        insert(apertures).from_select(
+            ("graph_pid", "observation_id", *_APERTURE),
+            select(literal(new_graph), literal(observation_id), *(apertures.c[name] for name in _APERTURE)).where(
+                apertures.c.graph_pid == old_graph
+            ),
+        )
+    )
 
 
 def put_on_trial(session: Session, frames: Collection[int]) -> None:

@@ -8,8 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from services.cli.console import friendly, note, out, progress, start
-from services.cli.positions import parse_target
-from services.cli.stars import target_source
+from services.cli.stars import TARGET_FORM, TARGET_HELP, located, target_source
 from services.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def analyze(
     top: Annotated[int, typer.Option(min=1, max=1000, help="Stars to list.")] = 10,
     target: Annotated[
         str | None,
-        typer.Option(metavar="X,Y|RA,DEC", help="This star alone: pixels of the first frame, or hh:mm:ss,+dd:mm:ss."),
+        typer.Option(metavar=TARGET_FORM, help=f"This star alone: {TARGET_HELP}"),
     ] = None,
     source: Annotated[int | None, typer.Option(help="This star alone: source id, as in view source_catalog.")] = None,
     output: Annotated[
@@ -45,7 +44,6 @@ def analyze(
     """
     if target is not None and source is not None:
         raise ConfigurationError("a star is chosen by --target or by --source: give one of them")
-    place = None if target is None else parse_target(target)
     settings = start()
     from schema import database
     from services.lightcurves.selection import find_source, observation_facts
@@ -53,7 +51,9 @@ def analyze(
     from services.variability.candidates import count_candidates, read_candidates, require_analysis
     from services.variability.precision import read_precision
 
-    with database.reading_factory(open_database(settings))() as session:
+    engine = open_database(settings)
+    place = None if target is None else located(engine, settings, target)
+    with database.reading_factory(engine)() as session:
         facts = observation_facts(session, observation)
         require_analysis(session, facts)
         if place is not None:

@@ -4,6 +4,7 @@ import typer
 
 from services.cli import (
     analyze,
+    catalog,
     control,
     daemons,
     doctor,
@@ -21,6 +22,7 @@ from services.cli import (
     setup,
     simulate,
     status,
+    target,
     transit,
 )
 
@@ -56,6 +58,8 @@ app.command("gc")(gc.gc)
 app.command("simulate")(simulate.simulate)
 app.command("inject")(inject.inject)
 app.command("doctor")(doctor.doctor)
+app.add_typer(catalog.app, name="catalog")
+app.add_typer(target.app, name="target")
 
 
 def main() -> None:

@@ -1,67 +1,164 @@
 """`tianyu lightcurve`."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from services.cli.console import friendly, note, start
-from services.cli.positions import parse_pair, parse_radec
+from services.cli.positions import Position, parse_pair, parse_radec
+from services.cli.stars import PLAIN_NUMBERS, TARGET_FORM, TARGET_HELP, located, target_source
 from services.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from services.lightcurves.nights import Nights, Seen
+    from services.lightcurves.reading import ApertureChoice
+    from services.lightcurves.selection import ObservationFacts
+
 Format = Literal["csv", "ecsv", "fits", "votable", "parquet", "aavso", "exoclock", "etd", "lightkurve"]
+SEVERAL_NIGHTS = ("csv", "ecsv", "fits", "votable", "parquet")  # formats with a column for the observation
 
 
 @friendly
 def lightcurve(
-    observation: Annotated[int | None, typer.Option(help="Observation; not needed when there is one.")] = None,
+    observation: Annotated[
+        int | None, typer.Option(help="Observation; without, all that have light curves of the star.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(metavar=TARGET_FORM, help=f"Star: {TARGET_HELP}")] = None,
     source: Annotated[int | None, typer.Option(help="Source id, as in view source_catalog.")] = None,
     xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to these template pixels.")] = None,
     radec: Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")] = None,
+    gaia: Annotated[
+        int | None, typer.Option(metavar="SOURCE_ID", help="The source of this number in Gaia DR3.")
+    ] = None,
     aperture: Annotated[str, typer.Option(help="best, all, or the index of one.")] = "best",
     format_name: Annotated[Format, typer.Option("--format", help="Of the output.")] = "csv",
     output: Annotated[Path | None, typer.Option(help="File to write; else text goes to standard output.")] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
 ) -> None:
-    """Print, save or draw the light curve of one source.
+    """Print, save or draw the light curve of one source, over all nights or of one.
 
-    Examples: `tianyu lightcurve --source 17`,
-    `tianyu lightcurve --observation 4 --xy 424,286 --format fits --output lc.fits`,
-    `tianyu lightcurve --source 17 --plot lc.png --output lc.csv`
+    Each night's `flux_relative` has median 1 by itself; `mag` is on one scale over all nights.
+
+    Examples: `tianyu lightcurve --target HAT-P-32`, `tianyu lightcurve --source 17 --plot lc.png --output lc.csv`,
+    `tianyu lightcurve --observation 4 --radec 31.0428,46.6878 --format fits --output lc.fits`
     """
+    if sum(given is not None for given in (target, source, xy, radec, gaia)) != 1:
+        raise ConfigurationError("a star is chosen by --target, --radec, --gaia, --source or --xy: give one of them")
     settings = start()
     from schema import database
-    from services.lightcurves.export import write_file, write_stream
-    from services.lightcurves.reading import ApertureChoice, read_light_curve
-    from services.lightcurves.selection import find_observation, find_source
+    from services.lightcurves.nights import read_nights
     from services.setup import open_database
 
-    choice: ApertureChoice
-    if aperture in ("best", "all"):
-        choice = aperture  # type: ignore[assignment]
-    elif aperture.isdigit():
-        choice = int(aperture)
-    else:
-        raise ConfigurationError(f"--aperture {aperture!r} is neither best, all nor an index such as 0")
-    with database.reading_factory(open_database(settings))() as session:
-        facts = find_observation(session, observation)
-        star = find_source(
-            session,
-            facts,
-            source_id=source,
-            xy=None if xy is None else parse_pair(xy, "X,Y"),
-            radec=None if radec is None else parse_radec(radec),
+    choice = _aperture(aperture)
+    engine = open_database(settings)
+    place = None if target is None else located(engine, settings, target)
+    if radec is not None:
+        place = Position(*parse_radec(radec), kind="sky")
+    with database.reading_factory(engine)() as session:
+        seen = _seen(session, observation, place, source, None if xy is None else parse_pair(xy, "X,Y"), gaia)
+        nights = read_nights(session, seen, choice)
+    if len(seen) > 1 and (output is not None or plot is None) and format_name not in SEVERAL_NIGHTS:
+        numbers = ", ".join(str(one.observation_id) for one, _ in seen)
+        raise ConfigurationError(
+            f"format {format_name} holds one observation and the star was seen in {numbers}: choose one (--observation)"
         )
-        curve = read_light_curve(session, facts, star, choice)
-    note(f"source {star.source_id} at x = {star.x:.2f}, y = {star.y:.2f}: {len(curve.table)} points")
-    if plot is not None:
-        from services.plots.light_curve import draw_light_curve
+    _tell(nights)
+    _write(nights, output, plot, format_name)
 
-        draw_light_curve(curve, plot)
+
+def _aperture(text: str) -> "ApertureChoice":
+    if text == "best":
+        return "best"
+    if text == "all":
+        return "all"
+    if text.isdigit():
+        return int(text)
+    raise ConfigurationError(f"--aperture {text!r} is neither best, all nor an index such as 0")
+
+
+def _seen(
+    session: "Session",
+    number: int | None,
+    place: Position | None,
+    source: int | None,
+    xy: tuple[float, float] | None,
+    gaia: int | None,
+) -> "list[Seen]":
+    """The star in the observation, or in all that have it."""
+    from services.lightcurves.nights import seen_as, seen_at
+    from services.lightcurves.selection import find_observation, find_source, with_light_curves
+
+    seen: list[Seen] = []
+    everywhere = with_light_curves(session) if number is None else []
+    if len(everywhere) > 1:
+        if place is not None and place.may_be_on_sky:
+            seen = seen_at(session, place.on_night)
+            if seen and place.kind == "either":
+                note(f"{place.first:g},{place.second:g} is taken for RA,DEC; {PLAIN_NUMBERS}")
+        elif xy is not None and len({one.sky_id for one in everywhere}) == 1:
+            source, xy = _on_one_sky(session, everywhere, xy), None
+        if source is not None or gaia is not None:
+            seen = seen_as(session, source_id=source, gaia=gaia)
+        if not seen and (source is not None or gaia is not None or (place is not None and place.kind == "sky")):
+            raise ConfigurationError(
+                f"none of the {len(everywhere)} observations with light curves has this star: `tianyu status` lists "
+                "them, and with --observation the reason is told"
+            )
+    if not seen:
+        facts = find_observation(session, number)
+        if place is not None:
+            seen = [(facts, target_source(session, facts, place))]
+        else:
+            seen = [(facts, find_source(session, facts, source_id=source, xy=xy, gaia=gaia))]
+    return seen
+
+
+def _on_one_sky(session: "Session", observations: "list[ObservationFacts]", xy: tuple[float, float]) -> int:
+    """Id of the source at pixels of the sky's template, in the first observation that has it."""
+    from services.lightcurves.selection import find_source
+
+    for observation in observations[:-1]:
+        with suppress(ConfigurationError):
+            return find_source(session, observation, xy=xy).source_id
+    return find_source(session, observations[-1], xy=xy).source_id
+
+
+def _tell(nights: "Nights") -> None:
+    for curve in nights.curves:
+        star = curve.source
+        where = f"x = {star.x:.2f}, y = {star.y:.2f}"
+        if star.ra_deg is not None and star.dec_deg is not None:
+            where += f", RA {star.ra_deg:.6f}, Dec {star.dec_deg:+.6f}"
+        night = f"observation {curve.observation.observation_id} ({curve.observation.title}), " * (
+            len(nights.curves) > 1
+        )
+        note(f"{night}source {star.source_id} at {where}: {len(curve.table)} points")
+    if len(nights.curves) > 1:
+        scale = "mag is on one scale" if nights.in_magnitudes else "not all of them have magnitudes (mag)"
+        note(f"flux_relative of each observation has median 1 by itself; {scale}")
+
+
+def _write(nights: "Nights", output: Path | None, plot: Path | None, format_name: str) -> None:
+    from services.lightcurves.export import write_file, write_stream
+
+    table = nights.table if len(nights.curves) > 1 else nights.curves[0].table
+    if plot is not None:
+        if len(nights.curves) > 1:
+            from services.plots.nights import draw_nights
+
+            draw_nights(nights, plot)
+        else:
+            from services.plots.light_curve import draw_light_curve
+
+            draw_light_curve(nights.curves[0], plot)
         note(f"drawn to {plot}")
     if output is not None:
-        write_file(curve.table, output, format_name)
+        write_file(table, output, format_name)
         note(f"written to {output}")
     elif plot is None:
-        write_stream(curve.table, sys.stdout, format_name)
+        write_stream(table, sys.stdout, format_name)

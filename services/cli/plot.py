@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from services.cli.console import friendly, out, start
-from services.cli.positions import parse_target
-from services.cli.stars import target_source
+from services.cli.stars import TARGET_FORM, TARGET_HELP, located, target_source
 from services.errors import ConfigurationError
 
 
@@ -16,7 +15,7 @@ def plot(
     observation: Annotated[int, typer.Argument(help="Observation, as `tianyu status` lists it.")],
     target: Annotated[
         str | None,
-        typer.Option(metavar="X,Y|RA,DEC", help="Star to plot: pixels of the first frame, or hh:mm:ss,+dd:mm:ss."),
+        typer.Option(metavar=TARGET_FORM, help=f"Star to plot: {TARGET_HELP}"),
     ] = None,
     source: Annotated[int | None, typer.Option(help="Star to plot: source id, as in view source_catalog.")] = None,
     output: Annotated[
@@ -27,11 +26,10 @@ def plot(
 
     Without a star they show the most variable one. What there are no data for is left out, with a reason.
 
-    Examples: `tianyu plot 4`, `tianyu plot 4 --source 17`, `tianyu plot 4 --target 424,286 --output plots`
+    Examples: `tianyu plot 4`, `tianyu plot 4 --source 17`, `tianyu plot 4 --target HAT-P-32 --output plots`
     """
     if target is not None and source is not None:
         raise ConfigurationError("a star is chosen by --target or by --source: give one of them")
-    place = None if target is None else parse_target(target)
     settings = start()
     from schema import database
     from services.image_store import open_store
@@ -40,7 +38,9 @@ def plot(
     from services.setup import open_database
 
     folder = settings.root / "plots" / str(observation) if output is None else output
-    with database.reading_factory(open_database(settings))() as session:
+    engine = open_database(settings)
+    place = None if target is None else located(engine, settings, target)
+    with database.reading_factory(engine)() as session:
         facts = observation_facts(session, observation)
         if place is not None:
             source = target_source(session, facts, place).source_id

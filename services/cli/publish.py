@@ -1,22 +1,25 @@
 """`tianyu publish`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from services.cli.console import friendly, note, out, start
+from services.cli.positions import parse_radec
 from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from services.publisher.publish import Publication
+    from services.settings import Settings
 
 PRIORITIES = 1000  # on either side of 0
 
 Priority = Annotated[
     int, typer.Option(min=-PRIORITIES, max=PRIORITIES, help="Smaller runs first, as with nice; 10 for a backfill.")
 ]
+Template = Literal["own", "known"]
 
 
 @friendly
@@ -28,16 +31,26 @@ def publish(
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Make a new graph of one that was published.")] = False,
     priority: Priority = 0,
+    template: Annotated[
+        Template, typer.Option(help="known: measure each frame at once, on the template of another night.")
+    ] = "own",
+    radec: Annotated[
+        str | None, typer.Option(metavar="RA,DEC", help="Where the telescope pointed, where headers do not tell.")
+    ] = None,
 ) -> None:
     """Write an observation's whole process graph in one transaction, with the masters that it needs.
 
     Of what is ready, a consumer gets the smallest priority first: live work at 0 overtakes a backfill at 10.
 
-    Examples: `tianyu publish 3`, `tianyu publish --all --priority 10`, `tianyu publish 3 --again`
+    With `--template known` nothing is stacked or detected: each frame is measured as soon as it is calibrated,
+    and frames that are ingested later join when the observation is published so once more.
+
+    Examples: `tianyu publish 3`, `tianyu publish --all --priority 10`, `tianyu publish 3 --again`,
+    `tianyu publish 4 --template known`
     """
     if (observation_id is None) != everything:
         raise ConfigurationError("give either an observation or --all: `tianyu publish 3`, `tianyu publish --all`")
-    settings = start()
+    settings = pointed(start(), radec)
     from schema import database
     from services.publisher.publish import Publisher, unpublished
     from services.setup import open_database, require_site
@@ -53,7 +66,9 @@ def publish(
     for wanted_id in wanted:
 
         def work(session: "Session", wanted_id: int = wanted_id) -> "Publication":
-            publication = Publisher(session, settings, priority).publish(wanted_id, again=again)
+            publication = Publisher(session, settings, priority).publish(
+                wanted_id, again=again, known=template == "known"
+            )
             if dry_run:
                 session.rollback()
             return publication
@@ -76,6 +91,18 @@ def publish(
         )
     if failed:
         raise typer.Exit(1)
+
+
+def pointed(settings: "Settings", radec: str | None) -> "Settings":
+    """The settings with a pointing that was given on the command line.
+
+    Raises:
+        ConfigurationError: it is no place on the sky.
+    """
+    if radec is None:
+        return settings
+    ra, dec = parse_radec(radec)
+    return settings.model_copy(update={"solve_radec": f"{ra:.8f}d,{dec:.8f}d"})
 
 
 def listed(counts: dict[str, int]) -> str:

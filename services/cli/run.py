@@ -12,8 +12,8 @@ from rich.text import Text
 
 from services import log
 from services.cli.console import err, friendly, note, out, progress, show_error
-from services.cli.positions import Position, parse_target
-from services.cli.stars import target_source
+from services.cli.positions import parse_radec, parse_target
+from services.cli.stars import TARGET_FORM, TARGET_HELP, located, target_source
 from services.errors import ConfigurationError, TianyuError, TransientError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from services.ingest.register import Folder
     from services.settings import Settings
     from services.status import ObservationStatus
+    from services.summary import SkySummary
 
 POLL_S = 0.1
 MOST_CONSUMERS = 4  # by default: more than this and a laptop's disk is the limit
@@ -36,7 +37,13 @@ def run(
     consumers: Annotated[int | None, typer.Option(min=1, max=64, help="Default: one a core, at most 4.")] = None,
     target: Annotated[
         str | None,
-        typer.Option(metavar="X,Y|RA,DEC", help="Star to plot: pixels of the first frame, or hh:mm:ss,+dd:mm:ss."),
+        typer.Option(metavar=TARGET_FORM, help=f"Star to plot: {TARGET_HELP}"),
+    ] = None,
+    radec: Annotated[
+        str | None, typer.Option(metavar="RA,DEC", help="Where the telescope pointed, where headers do not tell.")
+    ] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Stars of the field with Gaia's columns: no network is asked.")
     ] = None,
     plots: Annotated[bool, typer.Option(help="Draw the field, its noise, its frames and one star.")] = True,
 ) -> None:
@@ -45,16 +52,19 @@ def run(
     A run that was interrupted goes on where it was when it is started again, and
     takes in frames that came since. Exit code 0 only if light curves were made.
 
-    Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target 424,286`
+    Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target HAT-P-32`,
+    `tianyu run ~/night --radec 31.0428,46.6878 --catalog gaia.csv`
     """
-    place = None if target is None else parse_target(target)
+    if target is not None:
+        parse_target(target)  # what is no target is told before anything is made
+    sky = _sky_settings(radec, catalog)
     from services.embedded import embedded_settings, hurry, process_tree
     from services.ingest.names import find_frames
 
     hurry()
     log.configure(level="WARNING")  # until the settings say in which form
     find_frames(raw_dir)  # a folder that cannot be read is told before anything is made
-    settings = embedded_settings(workdir)
+    settings = embedded_settings(workdir, **sky)
     log.configure(settings.log_format, "WARNING")
     began = time.monotonic()
     count = consumers or min(os.cpu_count() or 1, MOST_CONSUMERS)
@@ -67,11 +77,24 @@ def run(
                 f"no observation in {str(raw_dir)!r} could be published: see the messages above; "
                 "light frames are needed, calibration frames alone give no light curves"
             )
-        made = [_finish(settings, tree.engine, observation, place, plots) for observation in observations]
+        made = [_finish(settings, tree.engine, observation, target, plots) for observation in observations]
     out.print(f"database {settings.root / 'tianyu.db'}", soft_wrap=True)
     note(f"done in {time.monotonic() - began:.1f} s")
     if not all(made):
         raise typer.Exit(1)
+
+
+def _sky_settings(radec: str | None, catalog: Path | None) -> dict[str, object]:
+    """Settings that the options stand for."""
+    settings: dict[str, object] = {}
+    if radec is not None:
+        ra, dec = parse_radec(radec)
+        settings["solve_radec"] = f"{ra:.8f}d,{dec:.8f}d"
+    if catalog is not None:
+        if not catalog.is_file():
+            raise ConfigurationError(f"--catalog {str(catalog)!r} is no file: expected a table with Gaia's columns")
+        settings["catalog_file"] = catalog.absolute()
+    return settings
 
 
 def _read(raw_dir: Path) -> "Folder":
@@ -153,7 +176,7 @@ def _wait(settings: "Settings", engine: "Engine", look_after: Callable[[], None]
     follow(look, done, lambda: time.sleep(POLL_S))
 
 
-def _finish(settings: "Settings", engine: "Engine", observation: int, place: Position | None, plots: bool) -> bool:
+def _finish(settings: "Settings", engine: "Engine", observation: int, target: str | None, plots: bool) -> bool:
     """Print the summary of one observation and draw its plots; returns whether it has light curves."""
     from schema import database
     from services.status import light_curves_made, status
@@ -169,6 +192,7 @@ def _finish(settings: "Settings", engine: "Engine", observation: int, place: Pos
         out.print(Text(f"    rejected {rejection.frames}: {rejection.reason}"))
     out.print(f"  sources          {summary.sources}, {summary.light_curves} with light curves")
     out.print(f"  reference stars  {summary.reference_stars}")
+    _print_sky(summary.sky)
     if summary.bright_scatter_mmag is not None and summary.bright_error_mmag is not None:
         out.print(
             f"  median scatter   {summary.bright_scatter_mmag:.2f} mmag of the {summary.bright_stars} brightest "
@@ -184,23 +208,41 @@ def _finish(settings: "Settings", engine: "Engine", observation: int, place: Pos
         show_error(f"observation {observation} has no light curves: the reasons are above")
         return False
     if plots:
-        _draw(settings, engine, observation, place)
+        _draw(settings, engine, observation, target)
     return True
 
 
-def _draw(settings: "Settings", engine: "Engine", observation: int, place: Position | None) -> None:
+def _print_sky(sky: "SkySummary") -> None:
+    if sky.unsolved is None:
+        residual = "" if sky.rms_arcsec is None else f", residual {sky.rms_arcsec:.2f} arcsec"
+        solved = f"{sky.pixel_scale_arcsec:.3f} arcsec a pixel, {sky.matches} stars matched{residual}"
+    else:
+        solved = f"none: {sky.unsolved}"
+    out.print(f"  sky coordinates  {solved}", soft_wrap=True, markup=False)
+    gaia = [f"{sky.gaia_sources} sources named"] if sky.gaia_sources else []
+    gaia += [sky.gaia_missing] if sky.gaia_missing is not None else []
+    if sky.zero_point_error_mmag is not None:
+        gaia.append(f"zero points from {sky.zero_point_stars} stars, good to {sky.zero_point_error_mmag:.1f} mmag")
+    elif sky.gaia_sources:
+        gaia.append(f"no magnitudes: {sky.zero_point_missing or 'too few stars agree on a zero point'}")
+    out.print(f"  Gaia             {'; '.join(gaia)}", soft_wrap=True, markup=False)
+
+
+def _draw(settings: "Settings", engine: "Engine", observation: int, target: str | None) -> None:
     from schema import database
     from services.image_store import open_store
     from services.lightcurves.selection import find_observation
     from services.plots import make_plots
 
     folder = settings.root / "plots" / str(observation)
-    with database.reading_factory(engine)() as session:
-        source = None
-        if place is not None:
-            try:
+    place = source = None
+    try:
+        place = None if target is None else located(engine, settings, target)
+        with database.reading_factory(engine)() as session:
+            if place is not None:
                 source = target_source(session, find_observation(session, observation), place).source_id
-            except TianyuError as error:
-                err.print(Text(f"target: {error}; the most variable star is drawn instead", "yellow"))
+    except TianyuError as error:
+        err.print(Text(f"target: {error}; the most variable star is drawn instead", "yellow"))
+    with database.reading_factory(engine)() as session:
         paths = make_plots(session, open_store(settings.root), observation, folder, source)
     out.print(f"  plots            {', '.join(path.name for path in paths)} in {folder}", soft_wrap=True)

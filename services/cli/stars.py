@@ -3,27 +3,65 @@
 from typing import TYPE_CHECKING
 
 from services.cli.console import note
-from services.cli.positions import Position
+from services.cli.positions import Position, parse_target
+from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
     from services.lightcurves.selection import ObservationFacts, SourceFacts
+    from services.settings import Settings
+
+TARGET_FORM = "RA,DEC|NAME|X,Y"
+TARGET_HELP = "degrees or hh:mm:ss,+dd:mm:ss, a name, or pixels of the first frame."
+PLAIN_NUMBERS = "write pixels as 424px,286px and degrees as 31.0428d,46.6878d where it could be either"
+
+
+def located(engine: "Engine", settings: "Settings", text: str) -> Position:
+    """What a user typed as a target, a name replaced by its place. No transaction may be open: SIMBAD may be asked.
+
+    Raises:
+        ConfigurationError: it is no target, or nobody knows the name.
+        TransientError: the name is not known here, and SIMBAD is away.
+    """
+    target = parse_target(text)
+    if isinstance(target, Position):
+        return target
+    from services.catalogue.names import resolve
+
+    found = resolve(engine, settings, target.name)
+    moves = found.pm_ra_mas is not None and found.pm_dec_mas is not None
+    motion = (found.pm_ra_mas or 0.0, found.pm_dec_mas or 0.0) if moves else None
+    note(f"{found.shown_name} is at {found.ra_deg:.5f}, {found.dec_deg:+.5f} ({found.origin})")
+    return Position(found.ra_deg, found.dec_deg, "sky", motion)
 
 
 def target_source(session: "Session", observation: "ObservationFacts", place: Position) -> "SourceFacts":
     """The source at a place on the sky, or at pixels of the observation's first frame.
 
+    Two plain numbers are a place on the sky where that lies in the field, else pixels.
+
     Raises:
         ConfigurationError: no source lies there.
         DataError: no frame could be aligned, or there are no sources yet.
     """
+    from services.lightcurves.field import in_field
     from services.lightcurves.selection import find_source
-    from services.targets import template_position
+    from services.targets import source_on_first_frame, why_not_on_sky
 
-    if place.on_sky:
-        return find_source(session, observation, radec=place.pair)
-    xy = template_position(session, observation.graph_pid or 0, place.pair)
-    star = find_source(session, observation, own_xy=xy)
+    radec = place.on_night(observation.night) if place.may_be_on_sky else None
+    on_sky = place.kind == "sky" or (radec is not None and in_field(session, observation, radec) is True)
+    if radec is not None and on_sky:
+        star = find_source(session, observation, radec=radec)
+        if place.kind == "either":
+            note(f"{place.first:g},{place.second:g} lies in the field as RA,DEC and is taken for that; {PLAIN_NUMBERS}")
+    else:
+        try:
+            star = source_on_first_frame(session, observation, place.pair)
+        except ConfigurationError as error:
+            if radec is None:
+                raise
+            raise ConfigurationError(f"{error}; {why_not_on_sky(session, observation)}") from error
     note(f"the target is source {star.source_id} at x = {star.x:.1f}, y = {star.y:.1f} of the template")
     return star

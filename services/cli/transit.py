@@ -9,8 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from services.cli.console import err, friendly, note, out, start
-from services.cli.positions import parse_pair, parse_radec, parse_target
-from services.cli.stars import target_source
+from services.cli.positions import parse_pair, parse_radec
+from services.cli.stars import TARGET_FORM, TARGET_HELP, located, target_source
 from services.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def transit(
     radec: Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")] = None,
     target: Annotated[
         str | None,
-        typer.Option(metavar="X,Y|RA,DEC", help="Star: pixels of the first frame, or hh:mm:ss,+dd:mm:ss."),
+        typer.Option(metavar=TARGET_FORM, help=f"Star: {TARGET_HELP}"),
     ] = None,
     mid: Annotated[float | None, typer.Option(metavar="BJD", help="Expected mid-transit, BJD (TDB).")] = None,
     window: Annotated[float, typer.Option(min=0.01, metavar="HOURS", help="How far from --mid it may lie.")] = 1.0,
@@ -59,7 +59,7 @@ def transit(
     The folder gets transit.ecsv (detrended), transit.json, transit.png, corner.png (posterior), exoclock.txt, etd.txt.
 
     Examples: `tianyu transit --source 17`,
-    `tianyu transit --observation 4 --target 424,286 --mid 2458107.711 --duration 3 --output transit`
+    `tianyu transit --observation 4 --target HAT-P-32 --mid 2458107.711 --duration 3 --output transit`
     """
     settings = start()
     from schema import database
@@ -70,10 +70,12 @@ def transit(
 
     if target is not None and any(given is not None for given in (source, xy, radec)):
         raise ConfigurationError("a star is chosen by --target, --source, --xy or --radec: give one of them")
-    with database.reading_factory(open_database(settings))() as session:
+    engine = open_database(settings)
+    place = None if target is None else located(engine, settings, target)
+    with database.reading_factory(engine)() as session:
         facts = find_observation(session, observation)
-        if target is not None:
-            star = target_source(session, facts, parse_target(target))
+        if place is not None:
+            star = target_source(session, facts, place)
         else:
             star = find_source(
                 session,

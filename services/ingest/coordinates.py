@@ -65,6 +65,18 @@ def pointing(header: fits.Header) -> tuple[float | None, float | None]:
     return None, None
 
 
+def pointing_notes(header: fits.Header) -> tuple[str, ...]:
+    """Which pairs of numbers are no place on the sky, where no other pair is one."""
+    if pointing(header) != (None, None):
+        return ()
+    notes = []
+    for ra_key, dec_key in POINTING_KEYS:
+        ra, dec = _angle(header, ra_key, is_hours=True), _angle(header, dec_key, is_hours=False)
+        if ra is not None and dec is not None and (ra, dec) != (0.0, 0.0):
+            notes.append(f"{ra_key}, {dec_key} of {ra:.4g}, {dec:.4g} degrees are no place on the sky: ignored")
+    return tuple(notes)
+
+
 def _is_direction(ra: float, dec: float) -> bool:
     return -180.0 <= ra <= 360.0 and -90.0 <= dec <= 90.0 and (ra, dec) != (0.0, 0.0)
 

@@ -26,6 +26,7 @@ class ObservationKey:
     target: str | None  # light frames
     filter: str | None  # light frames and flats
     instrument: str
+    telescope: str  # cameras of one make may stand on several; empty where headers do not tell
     exposure: float | None  # s; None for bias frames and flats, whose exposure times may vary
     binning: str
     night: date
@@ -37,17 +38,17 @@ def group(frames: Sequence[FrameFacts]) -> dict[ObservationKey, list[FrameFacts]
     Nights are told apart from all frames together (see ``nights_of``): give all frames of a folder at once.
     """
     nights = nights_of(frames)
-    alike: dict[tuple[Kind, str, str, str, str, date], list[FrameFacts]] = defaultdict(list)
+    alike: dict[tuple[Kind, str, str, str, str, str, date], list[FrameFacts]] = defaultdict(list)
     for frame in frames:
-        key = (frame.kind, frame.target or "", frame.filter or "", frame.instrument, frame.binning)
-        alike[*key, nights[frame.path]].append(frame)
+        camera = (frame.instrument, frame.telescope or "", frame.binning)
+        alike[frame.kind, frame.target or "", frame.filter or "", *camera, nights[frame.path]].append(frame)
     observations: dict[ObservationKey, list[FrameFacts]] = defaultdict(list)
-    for (kind, target, filter_name, instrument, binning, night), members in sorted(
+    for (kind, target, filter_name, instrument, telescope, binning, night), members in sorted(
         alike.items(), key=lambda item: (item[0][-1], item[0])
     ):
         for exposure, same in _by_exposure(kind, members):
             observation = ObservationKey(
-                kind, target or None, filter_name or None, instrument, exposure, binning, night
+                kind, target or None, filter_name or None, instrument, telescope, exposure, binning, night
             )
             observations[observation] += same
     return {key: sorted(members, key=_by_time) for key, members in observations.items()}

@@ -8,10 +8,11 @@ from astropy.io import fits
 
 from services.errors import DataError
 from services.ingest import cards
-from services.ingest.coordinates import pointing, site
+from services.ingest.coordinates import pointing, pointing_notes, site
 from services.ingest.kinds import Kind, filter_of, kind_of, target_of
 from services.ingest.names import quoted
 from services.ingest.opening import open_frame
+from services.ingest.pixel_scale import pixel_scale
 from services.ingest.times import Times, exposure_time, frame_times
 
 GAIN_RANGE = (0.01, 99.9)  # e-/ADU
@@ -72,6 +73,7 @@ class FrameFacts:
     read_noise_source: str | None = None  # keyword
     diameter_m: float | None = None  # of the telescope
     linearity: float | None = None  # ADU
+    pixel_scale_arcsec: float | None = None
 
 
 def read_frame(path: Path) -> FrameFacts:
@@ -90,6 +92,8 @@ def read_frame(path: Path) -> FrameFacts:
     exposure, times, time_notes = _exposure_and_times(header, path, kind)
     gain, gain_source = _gain(header)
     ra, dec = pointing(header)
+    binning = _binning(header)
+    scale, scale_notes = pixel_scale(header, binning)
     read_noise, read_noise_source = cards.number(header, READ_NOISE_KEYS, *READ_NOISE_RANGE_E)
     latitude, longitude, elevation, site_notes = site(header, times.utc_offset_s)
     return FrameFacts(
@@ -100,7 +104,7 @@ def read_frame(path: Path) -> FrameFacts:
         instrument=cards.text(header, INSTRUMENT_KEYS) or UNKNOWN_INSTRUMENT,
         telescope=cards.text(header, TELESCOPE_KEYS),
         exposure=exposure or 0.0,
-        binning=_binning(header),
+        binning=binning,
         shape=opened.shape,
         start_utc=times.start,
         jd_utc=times.middle,
@@ -113,6 +117,7 @@ def read_frame(path: Path) -> FrameFacts:
         saturation=cards.number(header, SATURATION_KEYS, *SATURATION_RANGE_ADU)[0],
         ra_deg=ra,
         dec_deg=dec,
+        pixel_scale_arcsec=scale,
         site_latitude=latitude,
         site_longitude=longitude,
         site_elevation=elevation,
@@ -122,7 +127,7 @@ def read_frame(path: Path) -> FrameFacts:
         header=opened.header_text,
         size=opened.size,
         mtime=opened.mtime,
-        notes=(*opened.notes, *kind_notes, *time_notes, *site_notes),
+        notes=(*opened.notes, *kind_notes, *time_notes, *site_notes, *_sky_notes(header, kind, scale_notes)),
     )
 
 
@@ -144,6 +149,11 @@ def _exposure_and_times(header: fits.Header, path: Path, kind: Kind) -> tuple[fl
     if kind == "light" and times.start is None:
         notes.append("no time in the header")
     return exposure, times, tuple(notes)
+
+
+def _sky_notes(header: fits.Header, kind: Kind, scale_notes: tuple[str, ...]) -> tuple[str, ...]:
+    """Where a telescope points and how it images matters in frames of the sky alone."""
+    return (*pointing_notes(header), *scale_notes) if kind == "light" else ()
 
 
 def _gain(header: fits.Header) -> tuple[float | None, str | None]:

@@ -10,8 +10,8 @@ import numpy as np
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.horizontal import airmass, altitude_azimuth
-from pipeline.times import bjd_tdb
+from pipeline.as_seen import COLUMNS as AS_SEEN
+from pipeline.as_seen import as_seen, unpointed
 from schema.base import utc_now
 from schema.images import Image
 from schema.observing import Filter, Instrument, Observation, ObsSite, Target
@@ -25,7 +25,6 @@ from services.log import get_logger
 
 log = get_logger("ingest")
 UNKNOWN = "unknown"  # kind of a file that cannot be read
-AS_SEEN = ("bjd_tdb", "airmass", "altitude_deg", "azimuth_deg")  # columns computed from time, pointing and place
 DIGESTS_A_QUERY = 1000  # SQLite takes up to 32766 values in a statement
 
 
@@ -217,7 +216,7 @@ class _Registrar:
 
     def _observation_row(self, key: ObservationKey, frames: Sequence[FrameFacts]) -> Observation:
         first = frames[0]
-        instrument = self._get_or_add(Instrument, {"name": key.instrument, "telescope": first.telescope or ""})
+        instrument = self._get_or_add(Instrument, {"name": key.instrument, "telescope": key.telescope})
         if instrument.diameter_m is None:
             instrument.diameter_m = next((f.diameter_m for f in frames if f.diameter_m is not None), None)
         filter_row = self._get_or_add(Filter, {"name": key.filter or ""})
@@ -236,9 +235,12 @@ class _Registrar:
             "binning": key.binning,
             "night": key.night,
         }
-        return self._get_or_add(  # type: ignore[no-any-return]
+        observation: Observation = self._get_or_add(
             Observation, unique, obs_site_id=self._obs_site_id(first), created_at=utc_now()
         )
+        if key.kind == "light":
+            _add_hints(observation, frames)
+        return observation
 
     def _obs_site_id(self, frame: FrameFacts) -> int | None:
         if frame.site_longitude is None or frame.site_latitude is None:
@@ -254,29 +256,22 @@ class _Registrar:
         return int(site.obs_site_id)
 
     def _as_seen(self, frames: Sequence[FrameFacts]) -> list[dict[str, float | None]]:
-        """BJD(TDB), height and airmass at mid-exposure, for frames of the sky with a time.
+        """What `pipeline.as_seen` says of mid-exposure, for frames of the sky with a time.
 
-        The field's centre is the mean pointing; without a place on Earth there is BJD alone.
+        The field's centre is the mean pointing. A header's own airmass is never read: telescopes write one that stands
+        still, or that of another field.
         """
         result: list[dict[str, float | None]] = [{} for _ in frames]
         timed = [i for i, f in enumerate(frames) if f.kind == "light" and f.jd_utc is not None]
-        pointed = [f for f in frames if f.ra_deg is not None and f.dec_deg is not None]
-        if not timed or not pointed:
+        if not timed:
             return result
-        ra, dec = _mean_direction([(f.ra_deg or 0.0, f.dec_deg or 0.0) for f in pointed])
-        site = next((f for f in frames if f.site_longitude is not None and f.site_latitude is not None), None)
         jd = np.array([frames[i].jd_utc for i in timed], dtype=np.float64)
-        if site is None:
-            columns = {"bjd_tdb": bjd_tdb(jd, ra, dec)}
-        else:
+        site = next((f for f in frames if f.site_longitude is not None and f.site_latitude is not None), None)
+        location = None
+        if site is not None:
             location = (site.site_longitude or 0.0, site.site_latitude or 0.0, site.site_elevation or 0.0)
-            altitude, azimuth = altitude_azimuth(jd, ra, dec, location)
-            columns = {
-                "bjd_tdb": bjd_tdb(jd, ra, dec, location),
-                "airmass": airmass(altitude),
-                "altitude_deg": altitude,
-                "azimuth_deg": azimuth,
-            }
+        pointings = _pointings(frames)
+        columns = as_seen(jd, *_mean_direction(pointings), location) if pointings else unpointed(jd, location)
         listed = {name: none_for_nan(values) for name, values in columns.items()}
         for place, index in enumerate(timed):
             result[index] = {name: values[place] for name, values in listed.items()}
@@ -308,6 +303,21 @@ class _Registrar:
 
     def _row(self, path: Path, **values: Any) -> dict[str, Any]:
         return {"site_id": self._site_id, "path": self._stored[path], "path_digest": self._digests[path], **values}
+
+
+def _pointings(frames: Sequence[FrameFacts]) -> list[tuple[float, float]]:
+    """(ra, dec) in degrees of the frames that tell."""
+    return [(f.ra_deg, f.dec_deg) for f in frames if f.ra_deg is not None and f.dec_deg is not None]
+
+
+def _add_hints(observation: Observation, frames: Sequence[FrameFacts]) -> None:
+    """Mean pointing and median pixel scale, for `solve`; what the observation knows already stays."""
+    pointings = _pointings(frames)
+    if observation.ra_deg is None and pointings:
+        observation.ra_deg, observation.dec_deg = _mean_direction(pointings)
+    scales = [frame.pixel_scale_arcsec for frame in frames if frame.pixel_scale_arcsec is not None]
+    if observation.pixel_scale_arcsec is None and scales:
+        observation.pixel_scale_arcsec = float(np.median(scales))
 
 
 def _mean_direction(directions: Sequence[tuple[float, float]]) -> tuple[float, float]:

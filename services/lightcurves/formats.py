@@ -15,6 +15,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from services.errors import ConfigurationError, DataError
+from services.lightcurves.reading import barycentric_times
 
 AAVSO_COLUMNS = "NAME,DATE,MAG,MERR,FILT,TRANS,MTYPE,CNAME,CMAG,KNAME,KMAG,AMASS,GROUP,CHART,NOTES"
 AAVSO_NAME_LENGTH = 30
@@ -27,14 +28,19 @@ AAVSO_FILTERS = {
     **dict.fromkeys(("z", "zp", "z'", "zs"), "SZ"),
     **dict.fromkeys(("Clear", "clear", "C", "L", "Lum", "Luminance", "none", "None", ""), "CV"),
 }
-OTHER_FILTER = "O"
+OTHER_FILTER = "O"  # to be described in the notes
+DIFFERENTIAL, STANDARD = "DIF", "STD"  # against an ensemble of unknown magnitudes; on the scale of a catalogue
 MAG_PER_RELATIVE_ERROR = 2.5 / np.log(10.0)
 BTJD_ZERO = 2457000  # BJD, lightkurve's "BTJD"
 NOT_USABLE = 1 << 30  # quality bit of a point on a rejected image; the lower bits are those of column flag
 
 
 def write_aavso(table: Table, stream: TextIO) -> None:
-    """AAVSO Extended File Format 1.2: differential magnitudes against an ensemble, Julian dates (UTC).
+    """AAVSO Extended File Format 1.2: magnitudes against an ensemble, Julian dates (UTC).
+
+    With zero points they are magnitudes on the scale of Gaia's G (``STD``), for which AAVSO has no code: the filter is
+    ``O``, the notes say what it is, and frames without a zero point are left out. Else they are differential (``DIF``),
+    in the filter of the camera.
 
     The observer's code stays empty: it must be filled in before the file is sent.
 
@@ -43,22 +49,28 @@ def write_aavso(table: Table, stream: TextIO) -> None:
         ConfigurationError: points of several apertures.
     """
     points = _usable(table)
-    name, band = _star_name(table), str(table.meta.get("filter", ""))
-    code = AAVSO_FILTERS.get(band.strip(), OTHER_FILTER)
+    star, band = _star_name(table), str(table.meta.get("filter", ""))
     notes = f"aperture {_plain(table.meta.get('aperture_radius_px', ''))} px; filter {_plain(band) or 'unknown'}"
+    calibrated = points & np.isfinite(_column(table, "mag")) & np.isfinite(_column(table, "mag_error"))
+    if calibrated.any():
+        points, code, kind = calibrated, OTHER_FILTER, STANDARD
+        magnitude, error = (_column(table, name)[points] for name in ("mag", "mag_error"))
+        notes = f"MAG is G of Gaia DR3; {notes}"
+    else:
+        code, kind = AAVSO_FILTERS.get(band.strip(), OTHER_FILTER), DIFFERENTIAL
+        magnitude, error = _magnitudes(table, points)
     stream.write("#TYPE=EXTENDED\n#OBSCODE=\n")
     stream.write(f"#SOFTWARE=Tianyu {importlib.metadata.version('tianyu')}\n#DELIM=,\n#DATE=JD\n#OBSTYPE=CCD\n")
     stream.write(f"#{AAVSO_COLUMNS}\n")
-    magnitude, error = _magnitudes(table, points)
     for date, mag, err in zip(_column(table, "jd_utc")[points], magnitude, error, strict=True):
         values = (
-            name,
+            star,
             f"{date:.6f}",
             f"{mag:.4f}",
             f"{min(err, 9.9999):.4f}",
             code,
             "NO",
-            "DIF",
+            kind,
             "ENSEMBLE",
             *["na"] * 6,
         )
@@ -66,15 +78,15 @@ def write_aavso(table: Table, stream: TextIO) -> None:
 
 
 def write_exoclock(table: Table, stream: TextIO) -> None:
-    """ExoClock: BJD (TDB), relative flux and its error, three columns without a head.
+    """ExoClock: BJD (TDB) of the star, relative flux and its error, three columns without a head.
 
     Raises:
         DataError: no usable point.
         ConfigurationError: points of several apertures.
     """
     points = _usable(table)
-    columns = [_column(table, name)[points] for name in ("bjd_tdb", "flux_relative", "flux_relative_error")]
-    for date, flux, error in zip(*columns, strict=True):
+    columns = [_column(table, name)[points] for name in ("flux_relative", "flux_relative_error")]
+    for date, flux, error in zip(barycentric_times(table)[points], *columns, strict=True):
         stream.write(f"{date:.8f} {flux:.6f} {error:.6f}\n")
 
 
@@ -101,7 +113,7 @@ def write_lightkurve(table: Table, path: Path) -> None:
     good = np.asarray(table["image_good"], dtype=bool)
     quality = np.asarray(table["flag"], dtype=np.int32) | np.where(good, 0, NOT_USABLE).astype(np.int32)
     columns = [
-        fits.Column("TIME", "D", unit="d", array=_column(table, "bjd_tdb") - BTJD_ZERO),
+        fits.Column("TIME", "D", unit="d", array=barycentric_times(table) - BTJD_ZERO),
         fits.Column("FLUX", "D", array=_column(table, "flux_relative")),
         fits.Column("FLUX_ERR", "D", array=_column(table, "flux_relative_error")),
         fits.Column("QUALITY", "J", array=quality),
@@ -124,10 +136,10 @@ def _usable(table: Table) -> NDArray[np.bool_]:
         raise ConfigurationError(
             f"the light curve has points of {apertures.size} apertures: this format takes one (--aperture best)"
         )
-    flux, error, bjd = (_column(table, name) for name in ("flux_relative", "flux_relative_error", "bjd_tdb"))
+    flux, error = (_column(table, name) for name in ("flux_relative", "flux_relative_error"))
     good = np.asarray(table["image_good"], dtype=bool) & (np.asarray(table["flag"]) == 0)
     with np.errstate(invalid="ignore"):
-        good &= (flux > 0) & (error > 0) & np.isfinite(bjd) & np.isfinite(_column(table, "jd_utc"))
+        good &= (flux > 0) & (error > 0) & np.isfinite(barycentric_times(table)) & np.isfinite(_column(table, "jd_utc"))
     if not good.any():
         raise DataError(f"none of the {len(table)} points is usable: rejected images, flags, or no relative flux")
     return np.asarray(good)

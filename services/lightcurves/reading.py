@@ -48,6 +48,9 @@ COLUMNS = (
     Column("aperture_best", "bool", None, "the aperture in which the source scatters least"),
     Column("flux_detrended", "f8", None, "flux_relative without what follows the instrument and the air"),
     Column("flux_detrended_error", "f8", None, "standard deviation of flux_detrended"),
+    Column("mag", "f8", "mag", "Gaia's G by flux_raw, its frame's zero point and the star's colour"),
+    Column("mag_error", "f8", "mag", "standard deviation of mag, the calibration's included"),
+    Column("bjd_tdb_source", "f8", "d", "bjd_tdb of the star itself, where bjd_tdb is the field's centre's"),
 )
 VIEW = table("light_curve", *(column(c.name) for c in COLUMNS))
 NEVER_NULL = {"observation_id": 0, "source_id": 0, "image_id": 0, "aperture": 0, "flag": 0, "method": ""}
@@ -69,6 +72,22 @@ class LightCurve:
         """A column as a plain array ``[n]``; NULL is NaN, and 0 in columns of integers."""
         values = np.ma.asarray(self.table[name])
         return np.asarray(np.ma.filled(values, np.nan) if values.dtype.kind == "f" else values.data)
+
+    @property
+    def bjd(self) -> NDArray[np.float64]:
+        """BJD(TDB) of the points, float64[n]: see `barycentric_times`."""
+        return barycentric_times(self.table)
+
+
+def barycentric_times(table: Table) -> NDArray[np.float64]:
+    """BJD(TDB) of the star itself, else of the field's centre, float64[n], NaN where unknown.
+
+    Never some of each: they may be seconds apart.
+    """
+    own, centre = (
+        np.ma.filled(np.ma.asarray(table[name]).astype(np.float64), np.nan) for name in ("bjd_tdb_source", "bjd_tdb")
+    )
+    return np.asarray(own if (np.isfinite(own) | ~np.isfinite(centre)).all() else centre)
 
 
 def read_light_curve(

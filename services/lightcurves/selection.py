@@ -1,4 +1,4 @@
-"""Which observation and which source: by id, by template pixels or by celestial coordinates."""
+"""Which observation and which source: by id, by template pixels, by celestial coordinates or by its name in Gaia."""
 
 import math
 from collections.abc import Sequence
@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from pipeline.astrometry.sphere import ARCSEC, separation_arcsec
 from schema.observing import LIGHT, Filter, Instrument, Observation, Target
 from schema.processes import Process
-from schema.skies import Source, SourcePosition
+from schema.skies import Source, SourceCrossmatch, SourcePosition
 from services.errors import ConfigurationError, DataError
+from services.lightcurves.field import in_field, solution_of
 from services.steps.detect import DETECT
 
 XY_TOLERANCE_PX = 5.0
 RADEC_TOLERANCE_ARCSEC = 5.0
-ARCSEC_PER_DEGREE = 3600.0
+RADEC_TOLERANCE_PX = 1.0  # where pixels are coarser than that
 IDS_IN_A_MESSAGE = 10
 
 
@@ -101,8 +103,7 @@ def find_observation(session: Session, observation_id: int | None = None) -> Obs
     """
     if observation_id is not None:
         return observation_facts(session, observation_id)
-    calibrated = _observations().where(Target.kind == LIGHT, Observation.calibration_pid.is_not(None))
-    found = [ObservationFacts(*row) for row in session.execute(calibrated.order_by(Observation.observation_id))]
+    found = with_light_curves(session)
     if not found:
         raise DataError("no observation has light curves yet: `tianyu status` shows what is still to be done")
     if len(found) > 1:
@@ -110,6 +111,12 @@ def find_observation(session: Session, observation_id: int | None = None) -> Obs
         more = f" and {len(found) - IDS_IN_A_MESSAGE} more" if len(found) > IDS_IN_A_MESSAGE else ""
         raise ConfigurationError(f"several observations have light curves: {named}{more}; choose one (--observation)")
     return found[0]
+
+
+def with_light_curves(session: Session) -> list[ObservationFacts]:
+    """All observations that have light curves, by id."""
+    calibrated = _observations().where(Target.kind == LIGHT, Observation.calibration_pid.is_not(None))
+    return [ObservationFacts(*row) for row in session.execute(calibrated.order_by(Observation.observation_id))]
 
 
 def find_source(
@@ -120,8 +127,9 @@ def find_source(
     xy: tuple[float, float] | None = None,
     own_xy: tuple[float, float] | None = None,
     radec: tuple[float, float] | None = None,
+    gaia: int | None = None,
     xy_tolerance_px: float = XY_TOLERANCE_PX,
-    radec_tolerance_arcsec: float = RADEC_TOLERANCE_ARCSEC,
+    radec_tolerance_arcsec: float | None = None,
 ) -> SourceFacts:
     """The source of an observation with this id, or the one nearest to a position; exactly one of them is given.
 
@@ -132,17 +140,31 @@ def find_source(
         xy: pixels of the sky's template, 0-based, as in view ``source_catalog``.
         own_xy: pixels of the observation's own template, 0-based, as on its plot of the stack.
         radec: right ascension and declination, degrees.
+        gaia: source_id in Gaia DR3.
         xy_tolerance_px: how far from ``xy`` or ``own_xy`` the source may lie.
-        radec_tolerance_arcsec: how far from ``radec`` the source may lie.
+        radec_tolerance_arcsec: how far from ``radec`` the source may lie; None: 5 arcsec, or a pixel if that is more.
 
     Raises:
         ConfigurationError: there is no such source, none within the tolerance, or no celestial coordinates.
         DataError: the observation has no sources yet.
     """
-    if sum(given is not None for given in (source_id, xy, own_xy, radec)) != 1:
-        raise ConfigurationError("a source is chosen by its id, by x,y or by ra,dec: give exactly one of the three")
-    sources = _sources(session, observation)
+    if sum(given is not None for given in (source_id, xy, own_xy, radec, gaia)) != 1:
+        raise ConfigurationError(
+            "a source is chosen by its id, by x,y, by ra,dec or by its name in Gaia: give exactly one of them"
+        )
     name = f"observation {observation.observation_id} ({observation.title})"
+    if radec is not None:
+        radec = _on_sphere(_finite(radec, "ra,dec"))
+        found = source_at(session, observation, radec, radec_tolerance_arcsec)
+    elif gaia is not None:
+        found = next(iter(_by_id(session, observation, sources_of_gaia(session, gaia))), None)
+    elif source_id is not None:
+        found = next(iter(_by_id(session, observation, [source_id])), None)
+    else:
+        found = None
+    if found is not None:
+        return found
+    sources = _sources(session, observation)
     if not sources:
         raise DataError(f"{name} has no sources yet: `tianyu status {observation.observation_id}` shows how far it is")
     if xy is not None:
@@ -152,17 +174,68 @@ def find_source(
         places = [(source.own_x, source.own_y) for source in sources]
         return _nearest_by_pixels(sources, places, _finite(own_xy, "x,y"), xy_tolerance_px, name)
     if radec is not None:
-        return _nearest_by_radec(sources, _finite(radec, "ra,dec"), radec_tolerance_arcsec, name)
-    for source in sources:
-        if source.source_id == source_id:
-            return source
+        raise ConfigurationError(_not_on_sky(session, observation, sources, radec, radec_tolerance_arcsec))
+    if gaia is not None:
+        raise ConfigurationError(_not_in_gaia(session, observation, gaia))
     raise ConfigurationError(
         f"{name} has no source {source_id}: its {len(sources)} sources have ids from {sources[0].source_id} to "
         f"{sources[-1].source_id}, see view source_catalog"
     )
 
 
-def _sources(session: Session, observation: ObservationFacts) -> list[SourceFacts]:
+def source_at(
+    session: Session, observation: ObservationFacts, radec: tuple[float, float], tolerance_arcsec: float | None = None
+) -> SourceFacts | None:
+    """The observation's source nearest to ra,dec, degrees, by the index on HEALPix cells; None if none is near.
+
+    The tolerance is 5 arcsec by default, or a pixel where that is more.
+    """
+    tolerance = sky_tolerance(session, observation) if tolerance_arcsec is None else tolerance_arcsec
+    near = _by_id(session, observation, sources_around(session, cells_around(radec, tolerance)))
+    if not near:
+        return None
+    distance = separation_arcsec(np.array([radec]), _radec_of(near))
+    best = int(np.argmin(distance))
+    return near[best] if distance[best] <= tolerance else None
+
+
+def sources_around(session: Session, cells: Sequence[int]) -> list[int]:
+    """Ids of all sources in these cells of column source.healpix.
+
+    A query of its own: joined to the observation's sources, SQLite reads all of those instead of the index on cells.
+    """
+    return list(session.scalars(select(Source.source_id).where(Source.healpix.in_(cells))))
+
+
+def sources_of_gaia(session: Session, gaia: int) -> list[int]:
+    """Ids of all sources that are a star of Gaia's."""
+    query = select(SourceCrossmatch.source_id).where(
+        SourceCrossmatch.gaia_source_id == gaia, SourceCrossmatch.match_rank == 1, SourceCrossmatch.is_match.is_(True)
+    )
+    return list(session.scalars(query))
+
+
+def cells_around(radec: tuple[float, float], tolerance_arcsec: float) -> list[int]:
+    """Cells of column source.healpix that a circle touches."""
+    from pipeline.healpix import cells_of_cone
+
+    found: list[int] = cells_of_cone(*radec, tolerance_arcsec / ARCSEC).tolist()
+    return found
+
+
+def sky_tolerance(session: Session, observation: ObservationFacts) -> float:
+    """How far from a place its source may be, arcsec."""
+    solution = solution_of(session, observation)
+    scale = None if solution is None else solution.pixel_scale_arcsec
+    return max(RADEC_TOLERANCE_ARCSEC, RADEC_TOLERANCE_PX * (scale or 0.0))
+
+
+def _by_id(session: Session, observation: ObservationFacts, source_ids: Sequence[int]) -> list[SourceFacts]:
+    """Those of the sources that the observation's graph detected."""
+    return _sources(session, observation, SourcePosition.source_id.in_(source_ids)) if source_ids else []
+
+
+def _sources(session: Session, observation: ObservationFacts, *conditions: ColumnElement[bool]) -> list[SourceFacts]:
     """Sources that the observation's graph detected, in order of id."""
     rows = session.execute(
         select(
@@ -176,10 +249,14 @@ def _sources(session: Session, observation: ObservationFacts) -> list[SourceFact
         )
         .join(SourcePosition, SourcePosition.source_id == Source.source_id)
         .join(Process, Process.pid == SourcePosition.pid)
-        .where(Process.graph_pid == observation.graph_pid, Process.command == DETECT.command)
+        .where(Process.graph_pid == observation.graph_pid, Process.command == DETECT.command, *conditions)
         .order_by(Source.source_id)
     )
     return [SourceFacts(*row) for row in rows]
+
+
+def _radec_of(sources: Sequence[SourceFacts]) -> NDArray[np.float64]:
+    return np.array([(source.ra_deg, source.dec_deg) for source in sources], dtype=np.float64)
 
 
 def _finite(pair: tuple[float, float], name: str) -> tuple[float, float]:
@@ -207,32 +284,46 @@ def _nearest_by_pixels(
     return sources[best]
 
 
-def _nearest_by_radec(
-    sources: Sequence[SourceFacts], radec: tuple[float, float], tolerance: float, name: str
-) -> SourceFacts:
+def _on_sphere(radec: tuple[float, float]) -> tuple[float, float]:
     if not -90.0 <= radec[1] <= 90.0:
         raise ConfigurationError(f"declination {radec[1]:g} is no latitude: expected degrees from -90 to 90")
+    return radec[0] % 360.0, radec[1]
+
+
+def _not_on_sky(
+    session: Session,
+    observation: ObservationFacts,
+    sources: Sequence[SourceFacts],
+    radec: tuple[float, float],
+    tolerance_arcsec: float | None,
+) -> str:
+    """Why no source is at a place: no coordinates, outside of the field, or nothing near enough."""
+    name = f"observation {observation.observation_id} ({observation.title})"
     solved = [source for source in sources if source.ra_deg is not None and source.dec_deg is not None]
     if not solved:
-        raise ConfigurationError(
-            f"{name} has no celestial coordinates, for its template was not solved: choose the source by its template "
-            "pixels (--xy X,Y) or by its id (--source S)"
+        solution = solution_of(session, observation)
+        reason = "" if solution is None or solution.reason is None else f" ({solution.reason})"
+        return (
+            f"{name} has no celestial coordinates, for its template was not solved{reason}: choose the source by its "
+            "template pixels (--xy X,Y) or by its id (--source S)"
         )
-    places = np.array([(source.ra_deg, source.dec_deg) for source in solved], dtype=np.float64)
-    distance = _separation_arcsec(places, radec)
+    tolerance = sky_tolerance(session, observation) if tolerance_arcsec is None else tolerance_arcsec
+    distance = separation_arcsec(np.array([radec]), _radec_of(solved))
     best = int(np.argmin(distance))
-    if distance[best] > tolerance:
-        near = solved[best]
-        raise ConfigurationError(
-            f'{name} has no source within {tolerance:g}" of ({radec[0]:g}, {radec[1]:g}): the nearest, source '
-            f'{near.source_id} at ({near.ra_deg:.5f}, {near.dec_deg:.5f}), is {distance[best]:.1f}" away'
+    near = solved[best]
+    away = f'{distance[best]:.1f}"' if distance[best] < ARCSEC else f"{distance[best] / ARCSEC:.1f} degrees"
+    nearest = f"the nearest, source {near.source_id} at ({near.ra_deg:.5f}, {near.dec_deg:.5f}), is {away} away"
+    if in_field(session, observation, radec) is False:
+        return f"({radec[0]:g}, {radec[1]:g}) lies outside of the field of {name}: {nearest}"
+    return f'{name} has no source within {tolerance:g}" of ({radec[0]:g}, {radec[1]:g}): {nearest}'
+
+
+def _not_in_gaia(session: Session, observation: ObservationFacts, gaia: int) -> str:
+    name = f"observation {observation.observation_id} ({observation.title})"
+    matched = select(SourceCrossmatch.source_id).where(SourceCrossmatch.is_match.is_(True))
+    if not _sources(session, observation, Source.source_id.in_(matched)):
+        return (
+            f"{name} has no source that is matched to Gaia: `tianyu status {observation.observation_id}` shows whether "
+            "`solve` and `crossmatch` ended well; choose the source by its pixels (--xy X,Y) or its id (--source S)"
         )
-    return solved[best]
-
-
-def _separation_arcsec(places: NDArray[np.float64], radec: tuple[float, float]) -> NDArray[np.float64]:
-    """Haversine: exact for small separations, where the cosine formula is not. places: float64[n, 2], degrees."""
-    ra, dec = np.radians(places).T
-    ra0, dec0 = np.radians(radec)
-    half = np.sin((dec - dec0) / 2) ** 2 + np.cos(dec) * np.cos(dec0) * np.sin((ra - ra0) / 2) ** 2
-    return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.minimum(half, 1.0)))) * ARCSEC_PER_DEGREE)
+    return f"{name} has no source that is Gaia DR3 {gaia}: it may be too faint, blended, or outside of the field"

@@ -1,6 +1,5 @@
-"""North, east and a scale bar on a template, by the sky's first-order WCS."""
+"""North, east and a scale bar on a template, by its WCS."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from pipeline.astrometry.projection import axes_at
+from pipeline.astrometry.sky_wcs import SkyWcs
+from pipeline.astrometry.sphere import directions
 from services.plots.style import BLACK
 
 STEP_DEG = 1.0 / 3600.0  # whose ends tell a direction
@@ -32,24 +34,14 @@ class SkyAxes:
         return float(1.0 / np.hypot(*self.north))
 
 
-def sky_axes(cards: str, xy: tuple[float, float]) -> SkyAxes | None:
-    """Directions at a place (0-based pixels) by FITS header cards; None where they make no celestial WCS."""
-    from astropy.io.fits import Header, VerifyError
-    from astropy.wcs import WCS
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of cards that astropy mends: what it cannot mend raises
-        try:
-            wcs = WCS(Header.fromstring(cards, sep="\n" if "\n" in cards else ""), naxis=2)
-            if not wcs.has_celestial:
-                return None
-            ra, dec = wcs.wcs_pix2world([xy], 0)[0]
-            places = [[ra, dec], [ra, dec + STEP_DEG], [ra + STEP_DEG / np.cos(np.radians(dec)), dec]]
-            here, north, east = wcs.wcs_world2pix(places, 0)
-        except (ValueError, KeyError, TypeError, VerifyError):
-            return None
-    found = SkyAxes(north - here, east - here)
-    return found if np.isfinite([found.north, found.east]).all() and found.north.any() else None
+def sky_axes(wcs: SkyWcs, xy: tuple[float, float]) -> SkyAxes:
+    """Directions at a place, 0-based pixels; at a pole itself those of one meridian."""
+    place = np.array([xy])
+    ra, dec = wcs.to_sky(place)[0].tolist()
+    east, north, out = axes_at(ra, dec)
+    ends = np.stack([out + np.radians(STEP_DEG) * north, out + np.radians(STEP_DEG) * east])
+    to_north, to_east = wcs.to_pixels(directions(ends)) - wcs.to_pixels(directions(out[None]))
+    return SkyAxes(to_north, to_east)
 
 
 def draw_compass(axes: Axes, sky: SkyAxes, stars: Sequence[tuple[float, float]]) -> None:

@@ -7,13 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, ConnectionPatch, Rectangle
 from sqlalchemy.orm import Session
 
-from schema.skies import Sky
 from services.image_store import ImageStore
+from services.lightcurves.field import SolvedField, gaia_names, solved_field
 from services.lightcurves.reading import analysed_best, aperture_name, read_apertures
 from services.lightcurves.selection import ObservationFacts, SourceFacts
 from services.plots.compass import draw_compass, sky_axes
+from services.plots.gaia_names import draw_gaia_names
 from services.plots.labels import place_labels
 from services.plots.roles import XY, Roles, read_positions, read_roles
+from services.plots.sky_grid import dec_name, draw_sky_grid, ra_name
 from services.plots.style import BLUE, GREEN, GREY, LEGEND, ORANGE, RED, head, new_figure, save, tidy
 from services.plots.template import circles, draw_image, mark_target, read_template
 
@@ -25,6 +27,10 @@ ASPECTS = 0.6, 2.0  # of the field's panel
 SIDE_DRAWN_PX = 900  # longest, of the field: the panel has no more dots
 CIRCLE_SHARE = 0.012  # radius, of the template's longer side
 ZOOM_ANNULI = 2.0  # half the close-up's side, in outer radii of the sky annulus
+TABLE_IN = 2.9  # width of the table of names
+GRID_IN = 1.3  # width of the names of the grid's lines, of both panels
+RA_SHOWN_S, DEC_SHOWN_ARCSEC = 0.01, 0.1
+COLOURS = {"T": RED, "R": BLUE, "C": GREEN}
 ZOOM_PX = 40.0  # half its side where no aperture is known
 
 
@@ -40,9 +46,13 @@ def finding_chart(
     place, roles = read_positions(session, observation), read_roles(session, observation, target)
     here = (target.own_x, target.own_y)
     names = _names(roles, place, target.source_id)
+    sky = solved_field(session, observation)
+    gaia = gaia_names(session, [target.source_id, *names.values()])
     aspect = float(np.clip(pixels.shape[1] / pixels.shape[0], *ASPECTS))
-    figure = new_figure((aspect + 1.0) * PANEL_IN + 1.4, PANEL_IN + 1.5)
-    field, close = figure.subplots(1, 2, width_ratios=(aspect, 1.0))
+    table = TABLE_IN if gaia else 0.0
+    figure = new_figure((aspect + 1.0) * PANEL_IN + 1.4 + table + (GRID_IN if sky else 0.0), PANEL_IN + 1.5)
+    widths = (aspect * PANEL_IN, PANEL_IN, *([table] if table else []))
+    field, close, *beside = figure.subplots(1, len(widths), width_ratios=widths)
     norm = draw_image(field, pixels, SIDE_DRAWN_PX)
     radius = CIRCLE_SHARE * max(pixels.shape)
     _mark_field(field, names, place, here, radius)
@@ -57,20 +67,28 @@ def finding_chart(
         join = ConnectionPatch(corner, (here[0] - half, corner[1]), "data", "data", axesA=field, axesB=close)
         join.set(color=RED, linewidth=0.6, alpha=0.6, in_layout=False)
         figure.add_artist(join)
-    sky = session.get(Sky, observation.sky_id) if observation.sky_id is not None else None
-    axes_of_sky = sky_axes(sky.wcs, here) if sky is not None and sky.wcs else None
     for axes in (field, close):
         tidy(axes, "x (pixels)", "y (pixels)")
         axes.grid(visible=False)
-        if axes_of_sky is not None:
-            draw_compass(axes, axes_of_sky, [here, *(place[source_id] for source_id in names.values())])
+        if sky is not None:
+            stars = [here, *(place[source_id] for source_id in names.values())]
+            draw_compass(axes, sky_axes(sky.wcs, here), stars)
+            draw_sky_grid(axes, sky.wcs)
+    for axes in beside:
+        draw_gaia_names(axes, {"T": target.source_id, **names}, gaia, COLOURS)
     _name_marks(field, roles, names, target)
     figure.get_layout_engine().set(h_pad=PAD_IN)  # type: ignore[call-arg, union-attr]
     figure.legend(**LEGEND, loc="outside lower left", ncols=3, columnspacing=1.5)
-    unsolved = "" if axes_of_sky is not None else "; directions and angles are not known: the field is not solved"
-    place_words = f"source {target.source_id} at ({here[0]:.1f}, {here[1]:.1f})"
-    head(figure, f"{observation.title}\n{place_words}{unsolved}")
+    head(figure, f"{observation.title}\n{_place(target, sky)}")
     return save(figure, path)
+
+
+def _place(target: SourceFacts, sky: SolvedField | None) -> str:
+    words = f"source {target.source_id} at ({target.own_x:.1f}, {target.own_y:.1f})"
+    if target.ra_deg is not None and target.dec_deg is not None:
+        ra, dec = ra_name(target.ra_deg, RA_SHOWN_S), dec_name(target.dec_deg, DEC_SHOWN_ARCSEC)
+        words += f", {ra} {dec} ({target.ra_deg:.5f}, {target.dec_deg:+.5f})"
+    return words if sky else f"{words}; directions and angles are not known: the template is not solved"
 
 
 def _names(roles: Roles, place: dict[int, XY], target: int) -> dict[str, int]:
@@ -90,7 +108,7 @@ def _mark_field(axes: Axes, names: dict[str, int], place: dict[int, XY], here: X
         axes.add_patch(Rectangle((x - radius, y - radius), 2 * radius, 2 * radius, fill=False, ec=GREEN, lw=1.6))
     mark_target(axes, here, 0.6 * radius)
     spots = [here, *(place[source_id] for source_id in names.values())]
-    place_labels(axes, ["T", *names], spots, radius, {"T": RED, "R": BLUE, "C": GREEN})
+    place_labels(axes, ["T", *names], spots, radius, COLOURS)
 
 
 def _close_up(
@@ -125,7 +143,7 @@ def _mark_close(axes: Axes, names: dict[str, int], place: dict[int, XY], here: X
         for name, source_id in names.items()
         if max(abs(place[source_id][0] - here[0]), abs(place[source_id][1] - here[1])) < 0.95 * half
     }
-    place_labels(axes, list(inside), list(inside.values()), 0.04 * half, {"R": BLUE, "C": GREEN})
+    place_labels(axes, list(inside), list(inside.values()), 0.04 * half, COLOURS)
 
 
 def _name_marks(axes: Axes, roles: Roles, names: dict[str, int], target: SourceFacts) -> None:

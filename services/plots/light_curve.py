@@ -59,7 +59,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 def time_axis(curve: LightCurve) -> tuple[Values, float, str]:
     """Days since a whole day, that day, and the time scale; NaN where unknown."""
-    bjd = curve.values("bjd_tdb")
+    bjd = curve.bjd
     name, values = ("BJD (TDB)", bjd) if np.isfinite(bjd).all() else ("JD (UTC)", curve.values("jd_utc"))
     known = values[np.isfinite(values)]
     origin = float(np.floor(known.min())) if known.size else 0.0

@@ -9,6 +9,7 @@ from services.errors import ConfigurationError, DataError
 from services.image_store import ImageStore
 from services.lightcurves.reading import LightCurve, read_light_curve
 from services.lightcurves.selection import SourceFacts, find_source, observation_facts
+from services.lightcurves.zero_points import zero_point_pid
 from services.log import get_logger
 from services.plots.finding_chart import finding_chart
 from services.plots.light_curve import draw_light_curve
@@ -19,6 +20,7 @@ from services.plots.scatter import scatter_against_magnitude
 from services.plots.stack import stack_with_sources
 from services.plots.systematics import draw_systematics
 from services.plots.variables import most_variable
+from services.plots.zero_points import draw_zero_points
 
 log = get_logger("plots")
 
@@ -64,6 +66,8 @@ def make_plots(
         "finding_chart.png": lambda path: finding_chart(session, images, observation, star(), path),
         "psf.png": lambda path: point_spread(session, images, observation, path),
     }
+    if zero_point_pid(session, observation) is not None:
+        plots["zero_points.png"] = lambda path: draw_zero_points(session, observation, path)
     written = []
     for name, draw in plots.items():
         try:

@@ -102,7 +102,9 @@ def _alone(axes: Axes, values: Values, limits: Any) -> None:
     axes.axvline(middle, color=BLACK, linewidth=1.2)
     for end in (low, high):
         axes.axvline(end, color=BLACK, linewidth=0.9, linestyle="--")
-    axes.set_title(f"{middle:.3g} (+{high - middle:.2g} −{middle - low:.2g})", fontsize=8, pad=2)
+    # Of a value that is zero by definition, such as the mid-time from its own median, no digit beyond its error counts.
+    shown = 0.0 if abs(middle) < 1e-3 * (high - low) else middle
+    axes.set_title(f"{shown:.3g} (+{high - middle:.2g} −{middle - low:.2g})", fontsize=8, pad=2)
     axes.set_yticks([])
     axes.set_xlim(*limits)
 

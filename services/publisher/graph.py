@@ -14,14 +14,17 @@ from services.steps.base import AnyStep, Parameters
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE, CalibrateRelativeParameters
 from services.steps.choose_reference import CHOOSE_REFERENCE, ChooseReferenceParameters
+from services.steps.crossmatch import CROSSMATCH, CrossmatchParameters
 from services.steps.detect import DETECT, DetectParameters
 from services.steps.detrend import DETREND, DetrendParameters
 from services.steps.extract import EXTRACT, ExtractParameters
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT, CalibrateFlatParameters, CombineFlatParameters
 from services.steps.named_stars import NamedStars
 from services.steps.select import SELECT, SelectParameters
+from services.steps.solve import SOLVE, SolveParameters
 from services.steps.stack import STACK, StackParameters
 from services.steps.stack_master import STACK_BIAS, STACK_DARK, StackMasterParameters
+from services.steps.zero_point import ZERO_POINT, ZeroPointParameters
 
 
 @dataclass(frozen=True)
@@ -129,15 +132,56 @@ def add_template(graph: Graph, calibrated: Sequence[int], selected: int) -> int:
     return graph.add_tree(calibrated, node)
 
 
-def add_calibrations(graph: Graph, detected: int, extracted: Sequence[int]) -> None:
-    """Add `calibrate_relative` and `analyze` by each method, and `detrend` of the first, which the views show."""
+def wants_catalogue(settings: Settings) -> bool:
+    """Whether sources are matched with a catalogue."""
+    return settings.catalog != "none" or settings.catalog_file is not None
+
+
+def add_crossmatch(graph: Graph, detected: int, solved: int | None) -> int | None:
+    """Add `crossmatch`, unless the settings want no catalogue; returns its PID."""
+    if not wants_catalogue(graph.settings):
+        return None
+    parameters = CrossmatchParameters(detected=detected, solved=solved)
+    # When `solve` is tried again, so are the names, after it.
+    return graph.add(CROSSMATCH, parameters, required=(detected,), optional=() if solved is None else (solved,))
+
+
+def add_zero_points(graph: Graph, crossmatch: int | None, extracted: Sequence[int]) -> None:
+    """Add `zero_point` where there is a `crossmatch`."""
+    if crossmatch is not None:
+        parameters = ZeroPointParameters(crossmatch=crossmatch)
+        graph.add(ZERO_POINT, parameters, required=(crossmatch,), optional=extracted)
+
+
+def add_results(
+    graph: Graph, detected: int, extracted: Sequence[int], solved: int | None, selected: Sequence[int] = ()
+) -> None:
+    """Add what follows `extract`: names, relative light curves and magnitudes. ``selected``: a `select` that is not
+    behind ``extracted``.
+
+    A catalogue that does not answer costs the night its names and magnitudes, not its light curves.
+    """
+    crossmatch = add_crossmatch(graph, detected, solved)
+    named = () if crossmatch is None else (crossmatch,)
+    add_calibrations(graph, detected, extracted, named, selected)
+    add_zero_points(graph, crossmatch, (*extracted, *selected))
+
+
+def add_calibrations(
+    graph: Graph, detected: int, extracted: Sequence[int], named: Sequence[int] = (), selected: Sequence[int] = ()
+) -> None:
+    """Add `calibrate_relative` and `analyze` by each method, and `detrend` of the first, which the views show.
+
+    ``named`` is the `crossmatch` whose variables are no reference stars.
+    """
+    optional = (*extracted, *named)
     for number, method in enumerate(graph.settings.relative_methods):
         default = number == 0
         parameters = CalibrateRelativeParameters(method=method, default=default)
         if method == "manual":
             stars, limits = named_stars(graph.settings), pick_limits(graph.settings)
             parameters = CalibrateRelativeParameters(method=method, default=default, stars=stars, limits=limits)
-        calibration = graph.add(CALIBRATE_RELATIVE, parameters, required=(detected,), optional=extracted)
+        calibration = graph.add(CALIBRATE_RELATIVE, parameters, required=(detected, *selected), optional=optional)
         if default:
             add_detrending(graph, calibration)
         add_analysis(graph, calibration, default)
@@ -190,14 +234,7 @@ def add_light_curves(
 
     Masters are optional: a night whose flats are all unusable still gives light curves, and says so.
     """
-    calibrated = [
-        graph.add(
-            CALIBRATE,
-            CalibrateParameters(frame=frame, bias=masters.bias, dark=masters.dark, flat=masters.flat),
-            optional=masters.pids(),
-        )
-        for frame in frames
-    ]
+    calibrated = [add_calibrate(graph, frame, masters) for frame in frames]
     reference = graph.add(CHOOSE_REFERENCE, ChooseReferenceParameters(), optional=calibrated)
     aligned = [
         graph.add(ALIGN, AlignParameters(calibrated=pid, reference=reference), required=(pid, reference))
@@ -205,14 +242,45 @@ def add_light_curves(
     ]
     selected = graph.add(SELECT, SelectParameters(), optional=aligned)
     template = stack(graph, calibrated, selected)
-    detected = graph.add(DETECT, DetectParameters(template=template), required=(template,))
+    pointing = SolveParameters(template=template, radec=graph.settings.solve_radec)
+    solved = graph.add(SOLVE, pointing, required=(template,))
+    parameters = DetectParameters(template=template, solved=solved)
+    detected = graph.add(DETECT, parameters, required=(template,), optional=(solved,))
     extracted = [
-        graph.add(
-            EXTRACT, ExtractParameters(calibrated=image, detected=detected), required=(image, alignment, detected)
-        )
+        add_extraction(graph, image, alignment, detected, solved)
         for image, alignment in zip(calibrated, aligned, strict=True)
     ]
-    add_calibrations(graph, detected, extracted)
+    add_results(graph, detected, extracted, solved)
+
+
+def add_extraction(graph: Graph, image: int, alignment: int, detected: int, solved: int | None) -> int:
+    """Add `extract` of one frame; returns its PID."""
+    parameters = ExtractParameters(calibrated=image, detected=detected, solved=solved)
+    return graph.add(EXTRACT, parameters, required=(image, alignment, detected))
+
+
+def add_measured_frames(
+    graph: Graph, frames: Sequence[int], masters: Masters, detected: int, solved: int | None
+) -> None:
+    """Add everything from `calibrate` to `analyze` for frames of a known template: each is measured for itself.
+
+    What needs the whole night comes behind: the selection of frames, and the light curves relative to each other.
+    """
+    aligned, extracted = [], []
+    for frame in frames:
+        calibrated = add_calibrate(graph, frame, masters)
+        # Alignment waits for the frame alone: the template's stars are known.
+        alignment = graph.add(ALIGN, AlignParameters(calibrated=calibrated, detected=detected), required=(calibrated,))
+        aligned.append(alignment)
+        extracted.append(add_extraction(graph, calibrated, alignment, detected, solved))
+    selected = graph.add(SELECT, SelectParameters(), optional=aligned)
+    add_results(graph, detected, extracted, solved, (selected,))
+
+
+def add_calibrate(graph: Graph, frame: int, masters: Masters) -> int:
+    """Add `calibrate` of one frame; returns its PID."""
+    parameters = CalibrateParameters(frame=frame, bias=masters.bias, dark=masters.dark, flat=masters.flat)
+    return graph.add(CALIBRATE, parameters, optional=masters.pids())
 
 
 STACK_MASTER = {"bias": STACK_BIAS, "dark": STACK_DARK}

@@ -14,16 +14,20 @@ from services.steps.analyze import ANALYZE
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 from services.steps.choose_reference import CHOOSE_REFERENCE
+from services.steps.crossmatch import CROSSMATCH
 from services.steps.detect import DETECT
 from services.steps.detrend import DETREND
 from services.steps.extract import EXTRACT, ExtractParameters
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT, CalibrateFlatParameters
 from services.steps.select import SELECT
+from services.steps.solve import SOLVE
 from services.steps.stack import STACK, StackParameters
 from services.steps.stack_master import StackMasterParameters
+from services.steps.zero_point import ZERO_POINT
 
 LIGHT_STEPS = (
-    CALIBRATE, CHOOSE_REFERENCE, ALIGN, SELECT, STACK, DETECT, EXTRACT, CALIBRATE_RELATIVE, DETREND, ANALYZE
+    CALIBRATE, CHOOSE_REFERENCE, ALIGN, SELECT, STACK, SOLVE, DETECT, EXTRACT,
+    CROSSMATCH, CALIBRATE_RELATIVE, DETREND, ANALYZE, ZERO_POINT,
 )  # fmt: skip
 # By kind of frame, in the order in which an observation takes them.
 COMMANDS_OF = {

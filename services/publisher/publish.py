@@ -13,7 +13,23 @@ from schema.processes import CANCELLED, FAILED, SKIPPED, Process
 from schema.queries import images, publishing
 from schema.queries.publishing import NewProcess
 from services.errors import ConfigurationError
-from services.publisher.graph import STACK_MASTER, Graph, Masters, add_flat, add_light_curves, add_master
+from services.publisher.graph import (
+    STACK_MASTER,
+    Graph,
+    Masters,
+    add_flat,
+    add_light_curves,
+    add_master,
+    add_measured_frames,
+)
+from services.publisher.known_template import (
+    Adopted,
+    add_known_template,
+    frames_of,
+    known_template,
+    stood_for,
+    take_over,
+)
 from services.publisher.masters import nearest
 from services.settings import Settings
 from services.steps.flats import COMBINE_FLAT
@@ -46,23 +62,86 @@ class Publisher:
         self._priority = priority
         self._last_pid = 0
 
-    def publish(self, observation_id: int, *, again: bool = False) -> Publication:
+    def publish(self, observation_id: int, *, again: bool = False, known: bool = False) -> Publication:
         """Insert the observation's processes and dependencies.
 
+        With ``known`` the frames are measured on the template of another night. Frames that came since an observation
+        was published so join its graph.
+
         Raises:
-            ConfigurationError: there is no such observation, it has no usable frames, or it was published before.
+            ConfigurationError: there is no such observation, it has no usable frames, it was published before, or
+                there is no known template.
         """
         publication = Publication(observation_id)
         observation = self.observation(observation_id)
+        if known:
+            self._require_light(observation)
+            standing = None if again else stood_for(self._session, observation.graph_pid)
+            if standing is not None:
+                return self._grow(observation, standing, publication)
         if observation.graph_pid is not None and not again:
             created = self._session.scalar(select(Process.created_at).where(Process.pid == observation.graph_pid))
             raise ConfigurationError(
                 f"observation {observation_id} was published before, as graph {observation.graph_pid} at {created} "
                 "UTC: `tianyu status` shows it; `tianyu publish --again` makes a new graph on purpose"
             )
+        if known:
+            return self._publish_known(observation, publication)
         publication.graph_pid = self._publish_one(observation, publication)
         self.insert(publication)
         return publication
+
+    def _require_light(self, observation: Observation) -> None:
+        kind = self.kind(observation)
+        if kind != LIGHT:
+            raise ConfigurationError(
+                f"observation {observation.observation_id} has {kind} frames, which need no template: publish it "
+                "without --template known"
+            )
+
+    def _publish_known(self, observation: Observation, publication: Publication) -> Publication:
+        """A graph whose template and sources are another night's."""
+        template = known_template(self._session, observation)
+        publication.notes.append(
+            f"observation {observation.observation_id}: measured on the template of observation "
+            f"{template.observation_id}"
+        )
+        frames = self._frames(observation, LIGHT)
+        masters = self.masters(observation, LIGHT, publication)
+        graph = self.graph(observation)
+        adopted = add_known_template(graph, template)
+        add_measured_frames(graph, frames, masters, adopted.detected, adopted.solved)
+        self.include(graph, observation, LIGHT, publication)
+        self.insert(publication)
+        take_over(self._session, observation, graph, template, adopted)
+        publication.graph_pid = graph.graph_pid
+        return publication
+
+    def _grow(self, observation: Observation, standing: Adopted, publication: Publication) -> Publication:
+        """Add the frames that came since to a graph with a known template, and what follows them."""
+        there = frames_of(self._session, observation.graph_pid)
+        new = [frame for frame in self._frames(observation, LIGHT) if frame not in there]
+        if not new:
+            raise ConfigurationError(
+                f"observation {observation.observation_id} has no new frames since it was published: ingest them "
+                "first, or make a new graph on purpose (--again)"
+            )
+        masters = self.masters(observation, LIGHT, publication)
+        graph = self.graph(observation, grown=observation.graph_pid)
+        add_measured_frames(graph, new, masters, standing.detected, standing.solved)
+        self.include(graph, observation, LIGHT, publication)
+        self.insert(publication)
+        publication.graph_pid = graph.graph_pid
+        return publication
+
+    def _frames(self, observation: Observation, kind: str) -> list[int]:
+        frames = [image.image_id for image in images.frames(self._session, observation.observation_id, kind)]
+        if not frames:
+            raise ConfigurationError(
+                f"observation {observation.observation_id} has no usable {kind} frame: "
+                "the reasons are in table image (reject_reason); add frames and ingest again"
+            )
+        return frames
 
     def insert(self, publication: Publication) -> None:
         """Insert the processes that were put together.
@@ -102,12 +181,7 @@ class Publisher:
     def _publish_one(self, observation: Observation, publication: Publication) -> int:
         """Add one observation's graph, after those of its calibration; returns its graph's PID."""
         kind = self.kind(observation)
-        frames = [image.image_id for image in images.frames(self._session, observation.observation_id, kind)]
-        if not frames:
-            raise ConfigurationError(
-                f"observation {observation.observation_id} has no usable {kind} frame: "
-                "the reasons are in table image (reject_reason); add frames and ingest again"
-            )
+        frames = self._frames(observation, kind)
         masters = self.masters(observation, kind, publication)
         graph = self.graph(observation)
         if kind == LIGHT:

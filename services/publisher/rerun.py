@@ -1,8 +1,8 @@
 """Run an observation again from one step on.
 
 What comes before the step is taken over, whatever follows is made anew beside the old: the views show the old light
-curves until the new ones are committed. From `calibrate_relative` on, the new processes join the old graph; from any
-earlier step on they are a new graph, complete by itself.
+curves until the new ones are committed. From `crossmatch` on, the new processes join the old graph; from any earlier
+step on they are a new graph, complete by itself.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,10 @@ from services.publisher.graph import (
     add_flat,
     add_light_curves,
     add_master,
+    add_results,
     add_template,
+    add_zero_points,
+    wants_catalogue,
 )
 from services.publisher.old_graph import COMMANDS_OF, OldGraph, by_place, parameters_of
 from services.publisher.publish import Publication, Publisher
@@ -37,11 +40,15 @@ from services.steps.analyze import ANALYZE
 from services.steps.apertures import choose_apertures, write_apertures
 from services.steps.calibrate import CALIBRATE
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
+from services.steps.choose_reference import CHOOSE_REFERENCE
+from services.steps.crossmatch import CROSSMATCH
 from services.steps.detect import DETECT
 from services.steps.detrend import DETREND
 from services.steps.extract import EXTRACT
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT
+from services.steps.solve import SOLVE
 from services.steps.stack import STACK, StackParameters
+from services.steps.zero_point import ZERO_POINT
 
 # Kinds of images that `tianyu gc` may have deleted: who makes them, and the last step that opens them.
 FILES = (
@@ -49,6 +56,17 @@ FILES = (
     (CALIBRATED, CALIBRATE.command, EXTRACT.command),
     (DEBIASED_FLAT, CALIBRATE_FLAT.command, COMBINE_FLAT.command),
 )
+# What must have succeeded, where that is not simply the step before: names, detrending and zero points may be missing.
+NEEDED = {
+    DETECT.command: STACK.command,
+    CROSSMATCH.command: EXTRACT.command,
+    CALIBRATE_RELATIVE.command: EXTRACT.command,
+    ANALYZE.command: CALIBRATE_RELATIVE.command,
+    ZERO_POINT.command: CROSSMATCH.command,
+}
+JOINS = tuple(
+    step.command for step in (CROSSMATCH, CALIBRATE_RELATIVE, DETREND, ANALYZE, ZERO_POINT)
+)  # the old graph: their rows are keyed by the process
 
 
 @dataclass
@@ -91,7 +109,7 @@ def rerun(
     result.source_pid = old.graph_pid
     result.step = step = _first_with_files(session, old, step, result)
     _require_inputs(observation, COMMANDS_OF[kind], old, step)
-    if step in (CALIBRATE_RELATIVE.command, DETREND.command, ANALYZE.command):
+    if step in JOINS:
         _grow(publisher, observation, old, step, result)
     else:
         _make_anew(session, settings, publisher, observation, old, result)
@@ -168,8 +186,7 @@ def _require_inputs(observation: Observation, commands: Sequence[str], old: OldG
     """Without one success of the step before nothing can come of it."""
     if step == commands[0]:
         return
-    # Not every graph detrends, and nothing needs that it did.
-    needed = commands[commands.index(step) - (2 if step == ANALYZE.command else 1)]
+    needed = NEEDED.get(step, commands[commands.index(step) - 1])
     # Of the stacks only the template counts: a branch of the tree may well be there without it.
     ends = [old.places[needed, None]] if needed == STACK.command else old.of(needed)
     if any(process.status == SUCCEEDED for process in ends):
@@ -183,11 +200,19 @@ def _require_inputs(observation: Observation, commands: Sequence[str], old: OldG
 
 
 def _grow(publisher: Publisher, observation: Observation, old: OldGraph, step: str, result: Rerun) -> None:
-    """Add relative calibrations, or what follows those that there are, to the old graph."""
+    """Add names, relative calibrations, or what follows those that there are, to the old graph."""
     graph = publisher.graph(observation, grown=old.graph_pid)
-    if step == CALIBRATE_RELATIVE.command:
-        [detect] = old.of(DETECT.command)
-        add_calibrations(graph, detect.pid, [process.pid for process in old.of(EXTRACT.command)])
+    [detect] = old.of(DETECT.command)
+    extracted = [process.pid for process in old.of(EXTRACT.command)]
+    if step == CROSSMATCH.command:
+        _require_catalogue(graph, observation)
+        solved = max((process.pid for process in old.of(SOLVE.command)), default=None)
+        add_results(graph, detect.pid, extracted, solved)
+    elif step == CALIBRATE_RELATIVE.command:
+        add_calibrations(graph, detect.pid, extracted)
+    elif step == ZERO_POINT.command:
+        named = [process.pid for process in old.of(CROSSMATCH.command) if process.status == SUCCEEDED]
+        add_zero_points(graph, max(named), extracted)
     else:
         if step == DETREND.command:
             _add_detrending(graph, observation, old)
@@ -196,6 +221,14 @@ def _grow(publisher: Publisher, observation: Observation, old: OldGraph, step: s
     result.graph_pid = old.graph_pid
     publisher.include(graph, observation, LIGHT, result)
     publisher.insert(result)
+
+
+def _require_catalogue(graph: Graph, observation: Observation) -> None:
+    if not wants_catalogue(graph.settings):
+        raise ConfigurationError(
+            f"observation {observation.observation_id} cannot be matched with a catalogue: catalog is none and there "
+            "is no catalog_file; set one of them in tianyu.toml"
+        )
 
 
 def _add_detrending(graph: Graph, observation: Observation, old: OldGraph) -> None:
@@ -229,6 +262,12 @@ def _make_anew(
 ) -> None:
     """A new graph of the old one's frames, which takes over all that comes before the step."""
     kind = publisher.kind(observation)
+    if kind == LIGHT and not old.of(CHOOSE_REFERENCE.command):
+        number = observation.observation_id
+        raise ConfigurationError(
+            f"observation {number} is measured on another night's template: it can be run again from "
+            f"{', '.join(JOINS)}, or as a whole by `tianyu publish {number} --again --template known`"
+        )
     commands = COMMANDS_OF[kind]
     before = commands[: commands.index(result.step)]
     masters = old.masters if before else publisher.masters(observation, kind, result)
@@ -238,10 +277,15 @@ def _make_anew(
     publisher.insert(result)
     result.graph_pid = graph.graph_pid
     result.taken_over = {
-        old.places[key].pid: process.pid for key, process in by_place(graph.processes).items() if key[0] in before
+        old.places[key].pid: process.pid
+        for key, process in by_place(graph.processes).items()
+        # Graphs of earlier versions have no `solve`: it runs now.
+        if key[0] in before and key in old.places
     }
     adopting.take_over_ends(session, result.taken_over)
     image_ids = adopting.take_over_images(session, result.taken_over, graph.graph_pid)
+    for process in old.of(SOLVE.command) if SOLVE.command in before else ():
+        adopting.take_over_solution(session, process.pid, result.taken_over[process.pid], image_ids)
     if DETECT.command in before:
         [detect] = old.of(DETECT.command)
         adopting.take_over_detection(session, detect.pid, result.taken_over[detect.pid], image_ids)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.simulation.detector import Detector
 from pipeline.simulation.night import SECONDS_PER_DAY, NightSpec, Stream
+from pipeline.simulation.optics import header_pointing
 from pipeline.simulation.render import render_bias, render_dark, render_flat, render_light
 from pipeline.simulation.truth import Truth
 
@@ -58,8 +59,8 @@ def _header(spec: NightSpec, image_type: str, start_jd: float, exposure_s: float
         "DATE-OBS": (Time(start_jd, format="jd", scale="utc", precision=3).isot, "start of exposure, UTC"),
         "TIMESYS": ("UTC", "time scale of DATE-OBS"),
         "EXPTIME": (exposure_s, "exposure time, s"),
-        "INSTRUME": ("SIMCAM", "simulated camera"),
-        "TELESCOP": ("SIMSCOPE", "simulated telescope"),
+        "INSTRUME": (spec.instrument, "simulated camera"),
+        "TELESCOP": (spec.telescope, "simulated telescope"),
         "GAIN": (spec.gain, "electrons per ADU"),
         "RDNOISE": (spec.read_noise, "read noise, electrons"),
         "SATURATE": (spec.saturation, "pixels stop to count here, ADU"),
@@ -75,11 +76,12 @@ def _header(spec: NightSpec, image_type: str, start_jd: float, exposure_s: float
 def _light_header(truth: Truth, i: int) -> Header:
     spec = truth.spec
     start_jd = spec.start_jd + i * spec.cadence_s / SECONDS_PER_DAY
+    ra, dec, scale = header_pointing(spec)
     return _header(spec, "Light Frame", start_jd, spec.exposure_s) | {
         "OBJECT": (spec.target, "simulated field"),
         "FILTER": (spec.filter_name, "filter"),
-        "RA": (spec.ra_deg, "right ascension of the field, degrees, J2000"),
-        "DEC": (spec.dec_deg, "declination of the field, degrees, J2000"),
+        "RA": (ra, "right ascension of the field, degrees, J2000"),
+        "DEC": (dec, "declination of the field, degrees, J2000"),
         "AIRMASS": (round(float(truth.frames.airmass[i]), 4), "at mid-exposure"),
-        "PIXSCALE": (spec.pixel_scale, "arcsec per pixel"),
+        "PIXSCALE": (scale, "arcsec per pixel"),
     }

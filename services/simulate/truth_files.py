@@ -1,5 +1,6 @@
 """The truth of a night in files, written and read."""
 
+import csv
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
@@ -11,13 +12,18 @@ from astropy.table import Table
 
 from pipeline.simulation.conditions import FrameTable
 from pipeline.simulation.field import StarTable
+from pipeline.simulation.gaia import GaiaTable, make_gaia
 from pipeline.simulation.night import NightSpec
 from pipeline.simulation.truth import Truth
 from services.errors import DataError
 from services.simulate.files import write_whole
 
 SPEC_FILE, STARS_FILE, FRAMES_FILE, FLUX_FILE = "spec.json", "stars.ecsv", "frames.ecsv", "relative_flux.npy"
-STAR_UNITS = {"x": "pix", "y": "pix", "mag": "mag", "period_d": "d", "epoch_jd": "d", "duration_d": "d"}
+GAIA_FILE = "gaia.csv"  # Gaia's column names
+STAR_UNITS = {"x": "pix", "y": "pix", "mag": "mag", "period_d": "d", "epoch_jd": "d", "duration_d": "d"} | {
+    **{"ra": "deg", "dec": "deg", "g_mag": "mag", "bp_rp": "mag"},
+    **{"pm_ra_mas": "mas/yr", "pm_dec_mas": "mas/yr", "parallax_mas": "mas"},
+}
 FRAME_UNITS = {"jd_mid": "d", "dx": "pix", "dy": "pix", "rotation": "deg", "fwhm": "pix"}
 
 Columns = TypeVar("Columns", StarTable, FrameTable)
@@ -41,6 +47,20 @@ def write_truth(truth: Truth, out_dir: Path) -> None:
     write_whole(folder / STARS_FILE, lambda path: _write_table(truth.stars, STAR_UNITS, path))
     write_whole(folder / FRAMES_FILE, lambda path: _write_table(truth.frames, FRAME_UNITS, path))
     write_whole(folder / FLUX_FILE, save_flux)
+    write_gaia(make_gaia(truth), folder / GAIA_FILE)
+
+
+def write_gaia(gaia: GaiaTable, path: Path) -> None:
+    """Write a catalogue as a table that `--catalog` takes."""
+    names = [field.name for field in fields(gaia)]
+
+    def save(temporary: Path) -> None:
+        with temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(names)
+            writer.writerows(zip(*(getattr(gaia, name).tolist() for name in names), strict=True))
+
+    write_whole(path, save)
 
 
 def read_truth(out_dir: Path) -> Truth:

@@ -1,7 +1,4 @@
-"""The steps, one per command, in the order in which an observation takes them.
-
-`solve` and `crossmatch` will stand between `detect` and `calibrate_relative`.
-"""
+"""The steps, one per command, in the order in which an observation takes them."""
 
 from services.steps.align import ALIGN
 from services.steps.analyze import ANALYZE
@@ -10,13 +7,16 @@ from services.steps.calibrate import CALIBRATE
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 from services.steps.check import CHECK
 from services.steps.choose_reference import CHOOSE_REFERENCE
+from services.steps.crossmatch import CROSSMATCH
 from services.steps.detect import DETECT
 from services.steps.detrend import DETREND
 from services.steps.extract import EXTRACT
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT
 from services.steps.select import SELECT
+from services.steps.solve import SOLVE
 from services.steps.stack import STACK
 from services.steps.stack_master import STACK_BIAS, STACK_DARK
+from services.steps.zero_point import ZERO_POINT
 
 ORDER: tuple[AnyStep, ...] = (
     STACK_BIAS,
@@ -28,11 +28,14 @@ ORDER: tuple[AnyStep, ...] = (
     ALIGN,
     SELECT,
     STACK,
+    SOLVE,
     DETECT,
     EXTRACT,
+    CROSSMATCH,
     CALIBRATE_RELATIVE,
     DETREND,
     ANALYZE,
+    ZERO_POINT,
     CHECK,
 )
 STEPS: dict[str, AnyStep] = {step.command: step for step in ORDER}

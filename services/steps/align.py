@@ -1,13 +1,18 @@
 """`align`: where the reference's pixels lie on one frame, and how much of their stars' light it has."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from pipeline.alignment import Alignment, align
+from pipeline.stars import star_list
 from pipeline.transparency import common_light
 from schema.images import Image, ImageParent
 from schema.queries import images
+from schema.skies import SourcePosition
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import STARS, path_of
@@ -15,10 +20,14 @@ from services.steps.frames import blaming
 
 
 class AlignParameters(Parameters):
-    """PIDs of the `calibrate` whose image is aligned and of the `choose_reference`."""
+    """PIDs of the `calibrate` whose image is aligned, and of what it is aligned with.
+
+    That is the image of a `choose_reference`, or the sources that a `detect` knows on a template.
+    """
 
     calibrated: int
-    reference: int
+    reference: int | None = None
+    detected: int | None = None
 
 
 def alignment_of(image: Image) -> Alignment:
@@ -54,25 +63,39 @@ def _frame_path(session: Session, image: Image | None) -> str:
     return session.scalar(query) or image.path
 
 
+def _template_stars(session: Session, detected: int) -> NDArray[Any]:
+    """The sources that `detect` measured on its template, as a star list."""
+    query = select(SourcePosition.x, SourcePosition.y, SourcePosition.flux).where(
+        SourcePosition.pid == detected, SourcePosition.flux.is_not(None)
+    )
+    table = np.array([tuple(row) for row in session.execute(query)], dtype=np.float64).reshape(-1, 3)
+    return star_list(table[:, :2], table[:, 2])
+
+
 def run(context: Context, parameters: AlignParameters) -> Outputs:
     """Match the star lists; the reference itself is where it is."""
     with context.reading() as session:
         image = images.by_pid(session, parameters.calibrated)
-        reference = session.scalar(select(Image).where(Image.reference_pid == parameters.reference))
+        reference = None
+        if parameters.reference is not None:
+            reference = session.scalar(select(Image).where(Image.reference_pid == parameters.reference))
+        known = None if parameters.detected is None else _template_stars(session, parameters.detected)
         frame_path = _frame_path(session, image)
-    if image is None or reference is None:
+    if image is None or (reference is None and known is None):
         raise DataError(f"process {context.pid}: its image or its reference is gone; publish the observation again")
     shape = (image.ny or 0, image.nx or 0)
-    if image.image_id == reference.image_id:
+    if reference is not None and image.image_id == reference.image_id:
         found, light = Alignment.identity(shape), 1.0
     else:
-        of_reference = context.images.read_extra(path_of(reference), STARS)
+        of_reference = known if reference is None else context.images.read_extra(path_of(reference), STARS)
+        assert of_reference is not None
         stars = context.images.read_extra(path_of(image), STARS)
         with blaming(frame_path):
             found = align(of_reference, stars, shape)
         light = common_light(of_reference, stars, found)
-    # In the unit of the reference's: 1 until `select` has found the clearest frames, that one's after it.
-    light *= reference.transparency or 1.0
+    if reference is not None:
+        # In the unit of the reference's: 1 until `select` has found the clearest frames, that one's after it.
+        light *= reference.transparency or 1.0
     image_id = image.image_id
 
     def write(session: Session) -> None:

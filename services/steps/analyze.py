@@ -91,9 +91,11 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
             }
             insert_rows(session, Variability.__table__, tuple(values), zip(*values.values(), strict=True))
         if parameters.default:
+            # Of the calibration that the views show: an earlier one may end last.
+            shown = Observation.calibration_pid == parameters.calibration
             session.execute(
                 update(Observation)
-                .where(Observation.observation_id == context.observation_id)
+                .where(Observation.observation_id == context.observation_id, shown)
                 .values(analysis_pid=context.pid)
             )
 

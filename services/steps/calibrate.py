@@ -5,6 +5,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline import calibration
+from pipeline.as_seen import COLUMNS as AS_SEEN
 from pipeline.background import subtract_background
 from pipeline.frame_masks import mask_frame
 from pipeline.masked_pixels import PixelBit, pixel_table
@@ -76,7 +77,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             exposure_s=frame.exposure_s,
             start_jd_utc=frame.start_jd_utc,
             jd_utc=frame.jd_utc,
-            bjd_tdb=frame.bjd_tdb,
+            **{name: getattr(frame, name) for name in AS_SEEN},
             **noise,
             saturation=frame.saturation,
             linearity=linearity,

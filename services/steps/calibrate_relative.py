@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline.relative import (
@@ -29,6 +28,7 @@ from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.light_curves import GraphAxes, graph_axes
 from services.steps.named_stars import NamedStars, named_roles
+from services.steps.shown import show
 
 log = get_logger("calibrate_relative")
 TARGET, REFERENCE, CHECK = "target", "reference", "check"  # roles of a star
@@ -62,7 +62,7 @@ class Calibrated:
 
 
 def _ensemble(raw: Raw, axes: GraphAxes, _: CalibrateRelativeParameters) -> Calibrated:
-    candidates = ensemble_candidates(raw.flux, raw.error, raw.flag, axes.good, axes.gaia_variable)
+    candidates = ensemble_candidates(raw.flux, raw.error, raw.flag, axes.good, axes.gaia_variable, axes.gaia_ratio)
     curves = calibrate_ensemble(raw.flux, raw.error, candidates.mask, axes.good, candidates.values)
     return Calibrated(curves, candidates.relaxation)
 
@@ -115,11 +115,7 @@ def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
             session.add(_facts(context, parameters.method, aperture, calibrated))
         if parameters.default:
             # What was detrended before is of another calibration.
-            session.execute(
-                update(Observation)
-                .where(Observation.observation_id == context.observation_id)
-                .values(calibration_pid=context.pid, graph_pid=context.graph_pid, detrend_pid=None)
-            )
+            show(session, context, Observation.calibration_pid, graph_pid=context.graph_pid, detrend_pid=None)
 
     return write
 

@@ -1,5 +1,7 @@
 """`extract`: aperture fluxes of the template's sources on one calibrated image, at sub-pixel positions."""
 
+from typing import Any
+
 import numpy as np
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -17,15 +19,18 @@ from services.steps.align import alignment_of
 from services.steps.apertures import on_frame
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.detector import counts, hot_pixels, told_apart
+from services.steps.field import field_of
 from services.steps.files import PIXELS, path_of
+from services.steps.frame_wcs import write_frame_wcs
 from services.steps.template_sources import template_sources
 
 
 class ExtractParameters(Parameters):
-    """PIDs of the `calibrate` whose image is measured and of the `detect` that knows the sources."""
+    """PIDs of the `calibrate` whose image is measured, of the `detect` that knows the sources, and of the `solve`."""
 
     calibrated: int
     detected: int
+    solved: int | None = None
 
 
 def run(context: Context, parameters: ExtractParameters) -> Outputs:
@@ -36,6 +41,7 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
             raise DataError(f"process {context.pid}: its image is gone; publish the observation again")
         sources = template_sources(session, parameters.detected, context.graph_pid)
         hot = hot_pixels(context, session)
+        field = field_of(session, parameters.solved, context.observation_id)
     stored = context.images.read_all(path_of(image), (PIXELS,))
     pixels = told_apart(stored.extras[PIXELS], hot)
     alignment = alignment_of(image)
@@ -58,10 +64,14 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
     flag = measured.flag | sources.flag
     flag[~np.isfinite(measured.flux)] |= int(Flag.MISSING)
     image_id = image.image_id
+    facts: dict[str, Any] = counts(pixels)
+    if field is not None:
+        facts |= field.seen_in(image)
+        write_frame_wcs(context, image, alignment, field.wcs)
 
     def write(session: Session) -> None:
         insert_fluxes(session, image_id, sources.source_ids, measured.flux, measured.error, flag)
-        session.execute(update(Image).where(Image.image_id == image_id).values(**counts(pixels)))
+        session.execute(update(Image).where(Image.image_id == image_id).values(**facts))
         if measured.growth is not None:
             _write_growth(session, image_id, measured.growth)
 

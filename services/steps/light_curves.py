@@ -11,7 +11,8 @@ from schema.images import CALIBRATED
 from schema.photometry import Aperture
 from schema.processes import Process
 from schema.queries import images
-from schema.skies import Source, SourceCrossmatch, SourcePosition
+from schema.skies import Source, SourcePosition
+from services.steps.gaia_stars import GaiaStars, gaia_stars
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,17 @@ class GraphAxes:
     image_ids: NDArray[np.int64]  # [n_images]
     good: NDArray[np.bool_]  # [n_images]
     apertures: list[int]
-    gaia_variable: NDArray[np.bool_]  # [n_sources]; False where Gaia is not known
-    gaia_ratio: NDArray[np.float64]  # [n_sources]; second over first distance, NaN where Gaia is not known
+    gaia: GaiaStars  # [n_sources]
+
+    @property
+    def gaia_variable(self) -> NDArray[np.bool_]:
+        """bool[n_sources]; False where Gaia does not know the star."""
+        return self.gaia.variable
+
+    @property
+    def gaia_ratio(self) -> NDArray[np.float64]:
+        """Second over first distance, float64[n_sources]; NaN where Gaia does not know the star."""
+        return np.where(self.gaia.matched, self.gaia.distance_ratio, np.nan)
 
 
 def graph_axes(session: Session, graph_pid: int) -> GraphAxes:
@@ -50,7 +60,6 @@ def graph_axes(session: Session, graph_pid: int) -> GraphAxes:
         select(Aperture.aperture).where(Aperture.graph_pid == graph_pid).order_by(Aperture.aperture)
     ).all()
     source_ids = np.array([row.source_id for row in sources], dtype=np.int64)
-    variable, ratio = _gaia(session, source_ids)
     return GraphAxes(
         source_ids=source_ids,
         xy=np.array([(row.x, row.y) for row in sources], dtype=np.float64).reshape(-1, 2),
@@ -59,32 +68,5 @@ def graph_axes(session: Session, graph_pid: int) -> GraphAxes:
         image_ids=np.array([row.image_id for row in rows], dtype=np.int64),
         good=np.array([bool(row.good) for row in rows], dtype=bool),
         apertures=list(apertures),
-        gaia_variable=variable,
-        gaia_ratio=ratio,
+        gaia=gaia_stars(session, source_ids),
     )
-
-
-def _gaia(session: Session, source_ids: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    variable = np.zeros(source_ids.size, dtype=bool)
-    distance = np.full((source_ids.size, 2), np.nan)
-    if source_ids.size:
-        rows = session.execute(
-            select(
-                SourceCrossmatch.source_id,
-                SourceCrossmatch.match_rank,
-                SourceCrossmatch.distance_arcsec,
-                SourceCrossmatch.variable,
-            ).where(
-                SourceCrossmatch.source_id.between(int(source_ids[0]), int(source_ids[-1])),
-                SourceCrossmatch.match_rank <= 2,
-            )
-        )
-        position = {source_id: index for index, source_id in enumerate(source_ids.tolist())}
-        for source_id, rank, arcsec, is_variable in rows:
-            index = position.get(source_id)
-            if index is not None:
-                distance[index, rank - 1] = arcsec
-                if rank == 1:
-                    variable[index] = bool(is_variable)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return variable, distance[:, 1] / distance[:, 0]

@@ -5,14 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.astrometry.sphere import separation_arcsec
 from pipeline.relative import Roles
 from services.errors import DataError
-from services.settings import STAR_FORMS, StarName
+from services.settings import STAR_FORMS, StarName, place_on_sky
 from services.steps.base import Parameters
 from services.steps.light_curves import GraphAxes
-
-HOUR_DEG = 15.0
-ARCSEC_PER_DEG = 3600.0
 
 
 class NamedStars(Parameters):
@@ -61,7 +59,7 @@ def star_mask(names: Sequence[str], axes: GraphAxes, match_px: float, match_arcs
             offset = axes.xy - np.array([float(pixels[1]), float(pixels[2])])
             distance, limit, unit = np.hypot(offset[:, 0], offset[:, 1]), match_px, "px"
         else:
-            distance, limit, unit = _separation(axes.radec, _on_sky(name)), match_arcsec, "arcsec"
+            distance, limit, unit = _separations(axes, name), match_arcsec, "arcsec"
         if not np.isfinite(distance).any():
             raise DataError(f"star {name}: the sources of this observation have no sky coordinates; name it by pixels")
         nearest = int(np.nanargmin(distance))
@@ -75,22 +73,6 @@ def star_mask(names: Sequence[str], axes: GraphAxes, match_px: float, match_arcs
     return mask
 
 
-def _on_sky(name: str) -> tuple[float, float]:
-    """Right ascension and declination in degrees."""
-    if degrees := STAR_FORMS["degrees"].fullmatch(name):
-        return float(degrees[1]), float(degrees[2])
-    found = STAR_FORMS["sexagesimal"].fullmatch(name)
-    assert found is not None, "the parameters were validated"
-    ra, dec = (
-        sum(float(part) / 60.0**power for power, part in enumerate(text.lstrip("+-").split(":")))
-        for text in found.groups()
-    )
-    return ra * HOUR_DEG, -dec if found[2].startswith("-") else dec
-
-
-def _separation(radec: NDArray[np.float64], place: tuple[float, float]) -> NDArray[np.float64]:
-    """Arcseconds on the sphere (haversine, exact for small angles); NaN where coordinates are not known."""
-    ra, dec = np.radians(radec).T
-    ra_0, dec_0 = np.radians(place)
-    half = np.sin((dec - dec_0) / 2) ** 2 + np.cos(dec) * np.cos(dec_0) * np.sin((ra - ra_0) / 2) ** 2
-    return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.minimum(half, 1.0)))) * ARCSEC_PER_DEG)
+def _separations(axes: GraphAxes, name: str) -> NDArray[np.float64]:
+    """Arcseconds from a named place to each source; NaN where coordinates are not known."""
+    return separation_arcsec(axes.radec, np.array([place_on_sky(name)]))

@@ -57,9 +57,6 @@ def noise_facts(
         "read_noise_source": read_noise_source,
         "dark_electrons": dark_electrons,
         "flat_error": None if flat is None else flat.flat_error,
-        "airmass": frame.airmass,
-        "altitude_deg": frame.altitude_deg,
-        "azimuth_deg": frame.azimuth_deg,
         "scintillation": _scintillation(frame, telescope),
     }
 

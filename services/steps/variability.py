@@ -24,7 +24,7 @@ from pipeline.variability import (
     shortlist,
     suspicions,
 )
-from pipeline.variability.search import SCATTER
+from pipeline.variability.search import SCATTER, TESTS
 from schema.images import Image
 from services.steps.columns import column
 
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 COVARIATES = ("fwhm", "background", "transparency")
 NEIGHBOUR_RADII = 3.0  # of the largest aperture
 LEADERS = 100  # stars at most that get periodograms, some 5 ms each
-LEADER_CHANCE = 0.005  # of a constant star to be among them
+LEADER_CHANCE = 0.01  # of a constant star to be among them
 MAGNITUDE_GROUPS = 2  # bright stars show red noise that faint ones do not
 COMPARISONS = 25  # constant stars of a group, from whose periodograms its red noise is told
 
@@ -194,6 +194,8 @@ def variability_columns(variables: Variables, excess: Floats) -> dict[str, list[
     listed: dict[str, list[Any]] = {
         "variability_rank": rank.tolist(),
         "candidate": ranking.significant.tolist(),
+        "leading_test": [TESTS[test] if test >= 0 else None for test in ranking.test.tolist()],
+        "suspicion": ranking.suspicion.tolist(),
     }
     for name, values in measured.items():
         listed[name] = [value if np.isfinite(value) else None for value in values.tolist()]

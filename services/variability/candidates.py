@@ -7,6 +7,7 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pipeline.variability.candidates import Suspicion
 from schema.photometry import LightCurveStatistics, Variability
 from schema.skies import Source
 from services.errors import DataError
@@ -15,6 +16,14 @@ from services.lightcurves.selection import ObservationFacts
 IMPROBABLE = 0.01  # false alarms of sines, boxes and stars below it mean something
 ZERO_POINT = 25.0  # arbitrary, mag of a star of 1 ADU; that of the plots
 HOURS_PER_DAY = 24.0
+SUSPICIONS = {
+    Suspicion.FLAGGED: "many points are flagged",
+    Suspicion.FRAMES: "it follows the frames",
+    Suspicion.NEIGHBOUR: "it follows a brighter neighbour",
+    Suspicion.EDGE: "near the edge",
+    Suspicion.SPARSE: "few frames",
+    Suspicion.SHAPELESS: "without shape in time",
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,7 @@ class Candidate:
         rank: 1 is the most variable.
         candidate: improbable for any constant star of the field, and nothing else explains it.
         false_alarm: probability that any constant star of the field looks like this.
+        leading_test: the one that says so; suspicion: bits of `pipeline.variability.candidates.Suspicion`.
         magnitude: instrumental.
         scatter, error: robust standard deviation, and median quoted error of a point.
         sine_*: best period, only of the stars that lead the list; amplitude from the mean.
@@ -44,6 +54,8 @@ class Candidate:
     error: float | None
     epochs: int
     false_alarm: float | None
+    leading_test: str | None
+    suspicion: int | None
     excess_scatter: float | None
     excess_significance: float | None
     stetson_j: float | None
@@ -89,7 +101,10 @@ class Candidate:
             words = f"smooth variation, Stetson J {self.stetson_j or 0.0:.2g}"
         else:
             words = f"scatter, {self.excess_significance or 0.0:.2g} σ above like stars"
-        return f"{words}; doubted" if self.doubted else words
+        if not self.doubted:
+            return words
+        reasons = [SUSPICIONS[bit] for bit in Suspicion if bit & (self.suspicion or 0)]
+        return f"{words}; doubted{': ' if reasons else ''}{', '.join(reasons)}"
 
     @property
     def _smoothness(self) -> float:

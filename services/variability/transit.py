@@ -107,12 +107,12 @@ def fit_star(curve: LightCurve, expectation: Expectation, *, seed: int, steps: i
     Raises:
         DataError: too few such points, times unknown, or none near the expected mid-time.
     """
-    time, flux, error = (curve.values(name) for name in ("bjd_tdb", "flux_relative", "flux_relative_error"))
+    time, flux, error = curve.bjd, curve.values("flux_relative"), curve.values("flux_relative_error")
     chosen = curve.values("image_good").astype(bool) & ((curve.values("flag") & ~OF_THE_STAR) == 0)
     name = f"source {curve.source.source_id} of observation {curve.observation.observation_id}"
     if chosen.any() and not np.isfinite(time[chosen]).any():
         raise DataError(
-            f"{name} has no barycentric times, for its headers tell no pointing or no date: a fit needs them"
+            f"{name} has no barycentric times, for nothing tells its pointing or its date: a fit needs them"
         )
     chosen &= np.isfinite(time) & np.isfinite(flux) & np.isfinite(error)
     time, flux, error = time[chosen], flux[chosen], error[chosen]

@@ -1,12 +1,13 @@
 """docs/reference/cli.md, written from the program: `python -m tests.unit.docs.cli_page` writes it anew."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+from typer import Typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from services.cli.app import app
@@ -26,10 +27,17 @@ TYPE_NAMES = {int: "N", str: "TEXT", Path: "PATH", float: "X"}
 
 def render() -> str:
     """The page."""
-    sections = [
-        _command(str(command.name), command.callback) for command in app.registered_commands if command.callback
-    ]
-    return "\n".join([HEAD, *sections])
+    return "\n".join([HEAD, *(_command(name, run) for name, run in _commands(app))])
+
+
+def _commands(of: Typer, before: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Names and functions, those of groups after their group's name."""
+    for command in of.registered_commands:
+        if command.callback:
+            yield f"{before}{command.name}", command.callback
+    for group in of.registered_groups:
+        if group.typer_instance is not None:
+            yield from _commands(group.typer_instance, f"{before}{group.name} ")
 
 
 def _command(name: str, run: Callable[..., Any]) -> str:

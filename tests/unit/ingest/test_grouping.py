@@ -24,10 +24,10 @@ def test_a_night_of_two_targets_with_calibration_frames() -> None:
     random.Random(1).shuffle(frames)
     found = group(frames)
     assert list(found.items()) == [
-        (ObservationKey("bias", None, None, "cam", None, "1x1", EVENING), bias),
-        (ObservationKey("flat", None, "R", "cam", None, "1x1", EVENING), flats[::-1]),
-        (ObservationKey("light", "HAT-P-32", "R", "cam", 60.0, "1x1", EVENING), lights),
-        (ObservationKey("light", "M31", "R", "cam", 60.0, "1x1", EVENING), other),
+        (ObservationKey("bias", None, None, "cam", "", None, "1x1", EVENING), bias),
+        (ObservationKey("flat", None, "R", "cam", "", None, "1x1", EVENING), flats[::-1]),
+        (ObservationKey("light", "HAT-P-32", "R", "cam", "", 60.0, "1x1", EVENING), lights),
+        (ObservationKey("light", "M31", "R", "cam", "", 60.0, "1x1", EVENING), other),
     ]
 
 
@@ -36,13 +36,14 @@ def test_what_differs_is_apart() -> None:
         {},
         {"filter": "V"},
         {"instrument": "c2"},
+        {"telescope": "another of the same make"},
         {"exposure": 30.0},
         {"binning": "2x2"},
         {"target": None},
     ]
     frames = [facts(f"{i}.fits", START + i * MINUTE, **change) for i, change in enumerate(changes)]
     found = group([*frames, facts("next.fits", START + 1.0)])
-    assert sorted(len(members) for members in found.values()) == [1] * 7
+    assert sorted(len(members) for members in found.values()) == [1] * 8
     assert {key.night for key in found} == {EVENING, date(2017, 12, 20)}
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.horizontal import airmass, altitude_azimuth
+from pipeline.times import bjd_tdb
 from schema import database, models
 from schema.images import Image
 from schema.observing import Instrument
@@ -182,6 +183,35 @@ def test_height_and_airmass_are_computed_where_the_place_is_known(sessions: sess
     assert (lost.airmass, lost.altitude_deg, lost.azimuth_deg) == (None, None, None)
     with sessions() as session:
         assert session.scalars(select(Instrument.diameter_m)).all() == [1.26]
+
+
+def test_an_airmass_that_stands_still_in_the_headers_is_not_believed(
+    sessions: sessionmaker[Session], raw: Path
+) -> None:
+    place = {"SITELAT": 38.6, "SITELONG": 93.9, "SITEELEV": 4200.0, "RA": 31.0, "DEC": 46.7}
+    for hour in (12, 15, 18):
+        date = f"2017-12-20T{hour}:00:00"
+        write(raw / f"{hour}.fits", pixels(hour), IMAGETYP="light", EXPTIME=30.0, DATE_OBS=date, AIRMASS=1.0, **place)
+    ingest(sessions, raw)
+    found = rows(sessions)
+    middle = np.array([found[f"{hour}.fits"].jd_utc for hour in (12, 15, 18)])
+    expected = airmass(altitude_azimuth(middle, 31.0, 46.7, (93.9, 38.6, 4200.0))[0])
+    assert [found[f"{hour}.fits"].airmass for hour in (12, 15, 18)] == pytest.approx(expected.tolist(), rel=1e-9)
+    assert np.ptp(expected) > 0.1
+
+
+def test_where_the_observer_was_is_known_without_a_pointing(sessions: sessionmaker[Session]) -> None:
+    """Once the field is solved, every star's own BJD follows; the centre's times must wait."""
+    jd = 2458108.0
+    place = {"site_latitude": 38.6, "site_longitude": 93.9, "site_elevation": 4200.0}
+    ingest(sessions, Folder([facts("a.fits", jd, ra_deg=None, dec_deg=None, **place)], []))
+    found = rows(sessions)["a.fits"]
+    ra, dec = np.radians([31.0, 46.7])
+    star = np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    own = found.jd_tdb + star @ [found.observer_x, found.observer_y, found.observer_z]
+    expected = bjd_tdb(np.array([jd]), 31.0, 46.7, (93.9, 38.6, 4200.0))[0]
+    assert own == pytest.approx(expected, rel=0, abs=1e-9)
+    assert (found.bjd_tdb, found.hjd_utc, found.airmass) == (None, None, None)
 
 
 def test_a_field_below_the_horizon_has_no_airmass(sessions: sessionmaker[Session]) -> None:

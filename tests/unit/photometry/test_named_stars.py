@@ -5,6 +5,7 @@ import pytest
 
 from services.errors import ConfigurationError, DataError
 from services.settings import load
+from services.steps.gaia_stars import GaiaStars
 from services.steps.light_curves import GraphAxes
 from services.steps.named_stars import NamedStars, named_roles
 
@@ -20,8 +21,7 @@ def axes(radec: np.ndarray = RADEC) -> GraphAxes:
         image_ids=np.arange(4),
         good=np.ones(4, dtype=bool),
         apertures=[0],
-        gaia_variable=np.zeros(3, dtype=bool),
-        gaia_ratio=np.full(3, np.nan),
+        gaia=GaiaStars.unknown(3),
     )
 
 

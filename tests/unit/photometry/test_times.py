@@ -7,14 +7,9 @@ from astropy.coordinates import EarthLocation, SkyCoord
 from astropy.time import Time
 
 from pipeline.errors import UnusableDataError
-from pipeline.times import bjd_tdb, mid_exposure_times
+from pipeline.times import bjd_tdb
 
 WHIPPLE = (-110.88, 31.68, 2600.0)
-
-
-def test_middle_of_the_exposure() -> None:
-    middle = mid_exposure_times([2458107.5, 2458108.5], 86.4)
-    np.testing.assert_allclose(middle - 2458107.5, [0.0005, 1.0005], atol=1e-9)
 
 
 def test_a_year_swings_by_the_light_time_of_the_orbit() -> None:

@@ -9,7 +9,16 @@ from scipy.ndimage import maximum_filter
 
 from pipeline.alignment import Alignment
 from pipeline.errors import UnusableDataError
-from pipeline.stacking import Stack, _noise, clipped_mean, shift_to_reference, weighted_mean
+from pipeline.stacking import (
+    Stack,
+    _noise,
+    clipped_mean,
+    positions_on_reference,
+    shift_to_reference,
+    stack_frames,
+    weighted_mean,
+)
+from pipeline.stars import find_stars
 from pipeline.tree import fan_in
 from tests.unit.pipeline.star_fields import make_field, noiseless
 
@@ -244,3 +253,41 @@ class TestClippedMean:
             clipped_mean([])
         with pytest.raises(UnusableDataError, match="shape"):
             clipped_mean([np.ones((2, 2), np.float32), np.ones((2, 3), np.float32)])
+
+
+class TestPositionsOnReference:
+    @pytest.mark.parametrize(("flip", "rotation"), [(0.0, 0.0), (0.0, 0.25), (0.0, -1.2), (180.0, 0.3)])
+    def test_stars_of_a_stack_lie_where_the_reference_has_them(
+        self, rng: np.random.Generator, flip: float, rotation: float
+    ) -> None:
+        """Shifts of 0.3 px in five frames: the stack's stars lie 0.3 px beside, or elsewhere in each tile."""
+        shape = (300, 400)
+        grid = np.stack(np.meshgrid(np.arange(40, 380, 40), np.arange(40, 280, 40)), axis=-1).reshape(-1, 2)
+        xy = grid + rng.uniform(-5, 5, grid.shape)
+        flux = np.full(len(xy), 1e5)
+        alignments = [_alignment(3.3 + step, -2.3 + step, flip + rotation * step / 4, shape) for step in range(5)]
+        frames = [noiseless(shape, one.to_frame(xy), flux, 3.5).astype(np.float32) for one in alignments]
+        frames = [frame + rng.normal(0, 1.0, shape).astype(np.float32) for frame in frames]
+        stack = stack_frames(frames, alignments)
+        stars = find_stars(np.nan_to_num(stack.image), 0.5)
+        found = np.column_stack([stars["x"], stars["y"]])
+        nearest = np.hypot(*(found[:, None] - xy).transpose(2, 0, 1)).argmin(axis=0)
+        assert np.unique(nearest).size == len(xy)
+        before = found[nearest] - xy
+        after = positions_on_reference(found[nearest], alignments, shape) - xy
+        assert np.hypot(*np.median(before, axis=0)) > 0.1 or rotation not in (0.0, 0.25)
+        assert np.hypot(*np.median(after, axis=0)) < 0.02
+        assert np.sqrt((after**2).sum(axis=1).mean()) < max(0.03, 0.6 * np.sqrt((before**2).sum(axis=1).mean()))
+
+    def test_a_stack_of_whole_shifts_stays(self, rng: np.random.Generator) -> None:
+        xy = rng.uniform(10, 50, (20, 2))
+        alignments = [_alignment(2.0, -1.0), _alignment(0.0, 3.0)]
+        np.testing.assert_allclose(positions_on_reference(xy, alignments, SHAPE), xy, atol=1e-12)
+
+    def test_frames_that_do_not_see_a_star_say_nothing(self) -> None:
+        xy = np.array([[70.0, 30.0], [10.0, 30.0]])
+        alignments = [_alignment(0.0, 0.0), _alignment(40.4, 0.0)]  # the second frame ends at x = 39
+        found = positions_on_reference(xy, alignments, SHAPE)
+        np.testing.assert_allclose(found, [[70.0, 30.0], [10.0 - 0.2, 30.0]], atol=1e-12)
+        beyond = np.array([[90.0, 30.0]])
+        np.testing.assert_allclose(positions_on_reference(beyond, alignments[1:], SHAPE), beyond)

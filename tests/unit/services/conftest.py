@@ -20,6 +20,15 @@ def open_session(url: str) -> Iterator[Session]:
 
 
 @pytest.fixture
+def session_of_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """A session on the database that the settings name."""
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path / 'night.db'}"
+    monkeypatch.setenv("TIANYU_DATABASE_URL", url)
+    yield from open_session(url)
+
+
+@pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
     yield from open_session(f"sqlite:///{tmp_path / 'night.db'}")
 

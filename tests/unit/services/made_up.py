@@ -5,10 +5,12 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from pipeline.astrometry.sky_wcs import SkyWcs
 from pipeline.flags import Flag
+from pipeline.healpix import cells
 from pipeline.statistics import best_aperture, expected_scatter, light_curve_statistics
 from schema.images import CALIBRATED, TEMPLATE, Image
 from schema.observing import Filter, Instrument, Observation, Target
@@ -16,7 +18,7 @@ from schema.photometry import Aperture, LightCurveStatistics, ReferenceStar
 from schema.processes import FAILED, RUNNING, SUCCEEDED, WAITING, Process, ProcessAttempt, ProcessGroup, Site
 from schema.queries import images
 from schema.queries.measurements import insert_fluxes, insert_relative_fluxes
-from schema.skies import Sky, Source, SourcePosition
+from schema.skies import PlateSolution, Sky, Source, SourceCrossmatch, SourcePosition
 from services.image_store import ImageStore
 
 GRAPH_PID = 1_700_000_000_000_000_000
@@ -157,23 +159,27 @@ def add_light_curves(
     store: ImageStore | None = None,
     first_pid: int = GRAPH_PID,
     dip: float = 0.03,
+    known: MadeUp | None = None,
 ) -> MadeUp:
     """Everything from calibrated images to statistics; sources are ordered from bright to faint.
 
     Source number 3 dips by ``dip`` in the middle third; number 0 is saturated and scatters by 10 %. Two frames are
-    rejected, and one more was not aligned.
+    rejected, and one more was not aligned. ``known``: an observation whose sky and sources these are, too.
     """
     ny, nx = shape
-    sky = Sky(name="field", created_at=BEGAN)
-    session.add(sky)
-    session.flush()
+    if known is None:
+        sky = Sky(name="field", created_at=BEGAN)
+        session.add(sky)
+        session.flush()
+    else:
+        sky = session.get_one(Sky, session.get_one(Observation, known.observation_id).sky_id)
     detect, calibration, analysis = first_pid + 10, first_pid + 11, first_pid + 12
     for pid, command in ((detect, "detect"), (calibration, "calibrate_relative"), (analysis, "analyze")):
         add_process(session, pid, command, SUCCEEDED, observation_id, graph_pid=first_pid)
     flux = np.geomspace(4e6, 1.5e3, n_stars)
-    xy = rng.uniform((10, 10), (nx - 10, ny - 10), (n_stars, 2))
-    source_ids = []
-    for number in range(n_stars):
+    xy = rng.uniform((10, 10), (nx - 10, ny - 10), (n_stars, 2)) if known is None else known.xy
+    source_ids = [] if known is None else known.source_ids.tolist()
+    for number in range(len(source_ids), n_stars):
         source = Source(sky_id=sky.sky_id, pid=detect, x=xy[number, 0], y=xy[number, 1])
         session.add(source)
         session.flush()
@@ -223,6 +229,62 @@ def add_light_curves(
     observation.calibration_pid, observation.analysis_pid = calibration, analysis
     session.flush()
     return made
+
+
+def give_place(session: Session, source_id: int, radec: tuple[float, float]) -> None:
+    """Coordinates of a source, as `detect` writes them of a solved field."""
+    cell = int(cells(np.array([radec]))[0])
+    found = update(Source).where(Source.source_id == source_id)
+    session.execute(found.values(ra_deg=radec[0], dec_deg=radec[1], healpix=cell))
+
+
+def solve_field(session: Session, made: MadeUp, wcs: SkyWcs, *, first_pid: int = GRAPH_PID) -> None:
+    """A solution of the observation's own template, and the coordinates of its sources."""
+    pid = first_pid + 8
+    add_process(session, pid, "solve", SUCCEEDED, made.observation_id, graph_pid=first_pid)
+    template = session.scalar(select(Image).where(Image.graph_pid == first_pid, Image.kind == TEMPLATE))
+    shape = (200, 300) if template is None else (template.ny or 0, template.nx or 0)
+    ra, dec = wcs.centre(shape)
+    session.add(
+        PlateSolution(
+            pid=pid,
+            image_id=0 if template is None else template.image_id,
+            observation_id=made.observation_id,
+            solved=True,
+            solver="catalogue",
+            ra_deg=ra,
+            dec_deg=dec,
+            radius_deg=wcs.radius(shape),
+            pixel_scale_arcsec=wcs.pixel_scale(shape),
+            position_angle_deg=wcs.position_angle(shape),
+            mirrored=wcs.mirrored,
+            sip_degree=1,
+            matches=40,
+            rms_arcsec=0.21,
+            wcs=wcs.text(),
+        )
+    )
+    for source_id, (x, y) in zip(made.source_ids.tolist(), wcs.to_sky(made.xy).tolist(), strict=True):
+        give_place(session, source_id, (x, y))
+    session.flush()
+
+
+def name_in_gaia(session: Session, source_id: int, gaia: int, g_mag: float, colour: float = 0.8) -> None:
+    """A match with one star of Gaia's, as `crossmatch` writes it."""
+    session.add(
+        SourceCrossmatch(
+            source_id=source_id,
+            match_rank=1,
+            pid=GRAPH_PID + 13,
+            gaia_source_id=gaia,
+            distance_arcsec=0.1,
+            g_mag=g_mag,
+            bp_mag=g_mag + 0.4,
+            rp_mag=g_mag + 0.4 - colour,
+            is_match=True,
+        )
+    )
+    session.flush()
 
 
 def _calibrated(

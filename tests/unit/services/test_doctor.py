@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.io import fits
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
 from schema import database
 from schema.processes import PausedGroup, ProcessGroup
 from schema.queries.services import ACTIVE, CONSUMER, MANAGER, STANDBY, Presence, announce
+from services.catalogue import CatalogueStars
+from services.catalogue.opening import open_cells
 from services.doctor import Finding, examine
 from services.settings import Settings
 from services.setup import initialise, open_engine
@@ -102,3 +106,52 @@ def test_two_active_managers_are_a_fault(settings: Settings, session: Session) -
     [finding] = services(settings, session)["manager"]
     assert finding.found.startswith("2 managers say that they are active, on one-host, two-host")
     assert "stop one" in finding.remedy
+
+
+def sky(settings: Settings, **changes: object) -> tuple[Finding, Finding]:
+    found = {finding.subject: finding for finding in examine(settings.model_copy(update=changes))}
+    return found["plate solving"], found["catalogue"]
+
+
+def index_file(folder: Path, name: str, smallest_deg: float, largest_deg: float) -> None:
+    header = fits.Header({"SCALE_L": np.radians(smallest_deg), "SCALE_U": np.radians(largest_deg)})
+    fits.PrimaryHDU(header=header).writeto(folder / name)
+
+
+def test_what_solves_fields(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.doctor.installed", lambda: True)
+    folder = tmp_path / "index"
+    folder.mkdir()
+    lacking, _ = sky(settings, index_dir=folder, catalog="none")
+    assert f"no index files in {folder}" in lacking.found
+    assert "stay in pixels" in lacking.found
+    assert "TIANYU_INDEX_DIR" in lacking.remedy
+    by_catalogue, _ = sky(settings, index_dir=folder, catalog="gaia")
+    assert "solved by the catalogue" in by_catalogue.found
+    index_file(folder, "one.fits", 0.5, 1.0)
+    index_file(folder, "two.fits", 1.0, 2.0)
+    solving, _ = sky(settings, index_dir=folder, catalog="none")
+    assert solving.ok
+    assert f"2 index files in {folder}, patterns of 30.0 to 120 arcmin" in solving.found
+    monkeypatch.setattr("services.doctor.installed", lambda: False)
+    assert "pip install" in sky(settings, index_dir=folder)[0].remedy
+
+
+def test_what_names_stars(settings: Settings, tmp_path: Path) -> None:
+    _, none = sky(settings, catalog="none")
+    assert none.ok
+    assert "0 cells" in none.found
+    store = open_cells(settings)
+    one = np.ones(3)
+    columns = dict.fromkeys(CatalogueStars.__dataclass_fields__, one)
+    columns |= {"source_id": np.arange(3), "variable": np.zeros(3, dtype=bool)}
+    for cell in (5, 9):
+        store.write(cell, CatalogueStars(**columns), 17.5)
+    _, gaia = sky(settings, catalog="gaia", catalog_mag_limit=17.5)
+    assert gaia.ok
+    assert "2 cells with 6 stars" in gaia.found
+    assert settings.catalog_url in gaia.found
+    _, missing = sky(settings, catalog_file=tmp_path / "gaia.csv")
+    assert (missing.ok, "TIANYU_CATALOG_FILE" in missing.remedy) == (False, True)
+    (tmp_path / "gaia.csv").write_text("source_id\n")
+    assert sky(settings, catalog_file=tmp_path / "gaia.csv")[1].ok

@@ -29,6 +29,8 @@ def table() -> Table:
     result["flux_relative_error"] = MaskedColumn(np.full(6, 0.002))
     result["flag"] = MaskedColumn(np.array([0, 0, 0, 4, 0, 0], dtype=np.int32))
     result["image_good"] = MaskedColumn([True, True, False, True, True, True])
+    for name in ("mag", "mag_error", "bjd_tdb_source"):
+        result[name] = MaskedColumn(np.zeros(6), mask=True)
     return result
 
 
@@ -56,6 +58,32 @@ def test_aavso_head_and_rows(table: Table) -> None:
     assert rows[1][:8] == ["HAT P-32 source 17", "2460374.124457", "0.0219", "0.0022", "R", "NO", "DIF", "ENSEMBLE"]
     assert rows[1][8:14] == ["na"] * 6
     assert "4.5 px" in rows[1][14]
+
+
+def test_aavso_takes_gaias_magnitudes_where_there_are_zero_points(table: Table) -> None:
+    """They are no magnitudes of the camera's filter, and a frame without a zero point is left out."""
+    table["mag"] = MaskedColumn([12.3456, 0.0, 12.0, 12.0, 12.0, 12.0], mask=[0, 1, 0, 0, 0, 0])
+    table["mag_error"] = MaskedColumn(np.full(6, 0.0071))
+    [row] = [line.split(",") for line in text(table, "aavso").splitlines()[7:]]
+    assert row[:8] == ["HAT P-32 source 17", "2460374.123457", "12.3456", "0.0071", "O", "NO", "STD", "ENSEMBLE"]
+    assert "G of Gaia DR3" in row[14]
+    assert "filter R" in row[14]
+
+
+@pytest.mark.parametrize("name", ["exoclock", "lightkurve"])
+def test_the_stars_own_time_goes_before_its_fields(table: Table, tmp_path: Path, name: str) -> None:
+    """Seconds, at the corner of a wide field; where a point has none, all are the field's."""
+
+    def first() -> float:
+        write_file(table, tmp_path / "curve", name)
+        if name == "exoclock":
+            return float(np.loadtxt(tmp_path / "curve")[0, 0])
+        return float(fits.getdata(tmp_path / "curve")["TIME"][0]) + 2457000
+
+    table["bjd_tdb_source"] = MaskedColumn(np.asarray(table["bjd_tdb"]) + 1e-4)
+    assert first() == pytest.approx(BJD + 1e-4, rel=0, abs=1e-7)
+    table["bjd_tdb_source"].mask[1] = True
+    assert first() == pytest.approx(BJD, rel=0, abs=1e-7)
 
 
 def test_aavso_field_limits(table: Table) -> None:

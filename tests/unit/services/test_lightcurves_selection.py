@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from schema.skies import Source, SourcePosition
+from schema.skies import SourcePosition
 from services.errors import ConfigurationError, DataError
 from services.lightcurves.selection import ObservationFacts, find_observation, find_source
 from tests.unit.services import made_up
@@ -80,8 +80,8 @@ def test_the_observations_own_template_may_differ_from_the_skys(
 
 def test_source_by_coordinates_across_zero_hours(session: Session, made: MadeUp, facts: ObservationFacts) -> None:
     places = {made.source_ids[0]: (359.9999, 60.0), made.source_ids[1]: (0.02, 60.0)}
-    for source_id, (ra, dec) in places.items():
-        session.execute(update(Source).where(Source.source_id == int(source_id)).values(ra_deg=ra, dec_deg=dec))
+    for source_id, place in places.items():
+        made_up.give_place(session, int(source_id), place)
     # 0.0002 degrees of right ascension at declination 60 are 0.36 arcsec on the sky.
     found = find_source(session, facts, radec=(0.0001, 60.0), radec_tolerance_arcsec=0.37)
     assert found.source_id == made.source_ids[0]

@@ -29,9 +29,11 @@ from services.plots.offsets import frame_offsets
 from services.plots.precision import precision
 from services.plots.psf import point_spread
 from services.plots.scatter import scatter_against_magnitude
+from services.plots.sky_grid import dec_name, ra_name
 from services.plots.systematics import draw_systematics
 from tests.unit.services import made_up
 from tests.unit.services.made_up import MadeUp
+from tests.unit.services.made_wcs import made_wcs
 
 MODULES = ("finding_chart", "light_curve", "offsets", "precision", "psf", "scatter", "systematics")
 PATH = Path("unwritten.png")
@@ -263,27 +265,61 @@ def test_the_finding_chart_names_the_stars_that_count(
     assert "not solved" in said(drawn[0])
 
 
-def test_a_solved_field_has_a_compass_and_a_scale(
-    session: Session, store: LocalImageStore, made: MadeUp, drawn: list[Figure]
+@pytest.mark.parametrize(("angle", "parity"), [(0.0, -1.0), (130.0, -1.0), (220.0, 1.0)])
+def test_a_solved_field_has_a_compass_a_scale_and_coordinates(
+    session: Session, store: LocalImageStore, made: MadeUp, drawn: list[Figure], angle: float, parity: float
 ) -> None:
-    cards: tuple[str, ...] = (
-        "CTYPE1  = 'RA---TAN'",
-        "CTYPE2  = 'DEC--TAN'",
-        "CRVAL1  = 31.0",
-        "CRVAL2  = 46.7",
-        "CRPIX1  = 150.0",
-    )
-    cards += ("CRPIX2  = 100.0", "CD1_1   = -0.0002", "CD1_2   = 0.0", "CD2_1   = 0.0", "CD2_2   = 0.0002")
+    wcs = made_wcs(angle, parity, scale=0.72, centre=(150.0, 100.0))
+    made_up.solve_field(session, made, wcs)
+    # The sky's own WCS is of another night's pixels: nothing of it may be seen here.
+    session.execute(update(Sky).values(wcs=made_wcs(angle + 90.0, -parity).text()))
     facts = find_observation(session)
     target = find_source(session, facts, source_id=made.variable)
-    for wcs in ("\n".join(cards), "".join(card.ljust(80) for card in cards)):
-        session.execute(update(Sky).values(wcs=wcs))
-        finding_chart(session, store, facts, target, PATH)
-        assert {"N", "E", "30″"} <= {text.get_text() for text in drawn[-1].axes[0].texts}
-    for wcs in ("nonsense", "NAXIS   = 2", ""):
-        session.execute(update(Sky).values(wcs=wcs))
-        finding_chart(session, store, facts, target, PATH)
-        assert "not solved" in said(drawn[-1])
+    finding_chart(session, store, facts, target, PATH)
+    field = drawn[0].axes[0]
+    words = {text.get_text(): text for text in field.texts}
+    assert {"N", "E", "30″"} <= set(words)
+    # The arrows stand on one point: their letters lie where north and east are.
+    ways = {name: np.array(words[name].get_position()) for name in "NE"}
+    step = np.linalg.inv(wcs.cd)
+    north, east = (step @ way / np.hypot(*(step @ way)) for way in (np.array([0.0, 1.0]), np.array([1.0, 0.0])))
+    apart = ways["N"] - ways["E"]
+    np.testing.assert_allclose(apart / np.hypot(*apart), (north - east) / np.sqrt(2.0), atol=1e-3)
+    ticks = [(tick, label.get_text()) for tick, label in zip(field.get_xticks(), field.get_xticklabels(), strict=True)]
+    assert len(ticks) >= 2
+    for x, name in ticks:
+        ra, dec = wcs.to_sky(np.array([[x, -0.5]]))[0]
+        assert name in {ra_name(ra, 1), ra_name(ra, 60), dec_name(dec, 1), dec_name(dec, 60)}
+    assert f"{ra_name(target.ra_deg or 0.0, 0.01)} {dec_name(target.dec_deg or 0.0, 0.1)}" in said(drawn[0])
+
+
+def test_an_unsolved_field_says_so(session: Session, store: LocalImageStore, made: MadeUp, drawn: list[Figure]) -> None:
+    session.execute(update(Sky).values(wcs=made_wcs().text()))
+    facts = find_observation(session)
+    finding_chart(session, store, facts, find_source(session, facts, source_id=made.variable), PATH)
+    assert "not solved" in said(drawn[0])
+    assert not {"N", "E"} & {text.get_text() for text in drawn[0].axes[0].texts}
+
+
+def test_stars_have_their_names_in_gaia(
+    session: Session, store: LocalImageStore, made: MadeUp, drawn: list[Figure]
+) -> None:
+    made_up.solve_field(session, made, made_wcs(scale=0.72, centre=(150.0, 100.0)))
+    made_up.name_in_gaia(session, made.variable, 2864243154873221479, 11.128, 1.47)
+    made_up.name_in_gaia(session, int(made.source_ids[6]), 2876252811145773312, 10.896, 0.65)
+    facts = find_observation(session)
+    finding_chart(session, store, facts, find_source(session, facts, source_id=made.variable), PATH)
+    table = drawn[0].axes[2]
+    lines: dict[float, list[str]] = {}
+    for text in table.texts:
+        lines.setdefault(text.get_position()[1], []).append(text.get_text())
+    rows = {line[0]: line[1:] for line in lines.values()}
+    assert rows["T"] == ["11.13", "1.47", "2864243154873221479"]
+    # Without weights, references are in the order of their ids: number 6 is the third of those from 4 on.
+    assert rows["R3"] == ["10.90", "0.65", "2876252811145773312"]
+    assert rows["R1"] == ["–", "–", "not matched"]
+    boxes = [text.get_window_extent() for text in table.texts]
+    assert not any(one.overlaps(other) for n, one in enumerate(boxes) for other in boxes[n + 1 :] if one.width)
 
 
 def test_point_spread_has_the_width_of_the_stars(

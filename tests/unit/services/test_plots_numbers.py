@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from pipeline.astrometry.sphere import separation_arcsec
 from pipeline.flags import Flag
 from services.plots.compass import sky_axes
 from services.plots.flag_marks import distrusted, marked, of_the_star
@@ -12,6 +13,7 @@ from services.plots.labels import place_labels
 from services.plots.magnitudes import running
 from services.plots.star_profile import isolated, star_profile
 from services.plots.systematics import rank_correlation
+from tests.unit.services.made_wcs import made_wcs
 
 SIGMA = 1.6
 
@@ -124,16 +126,19 @@ def test_names_keep_away_from_stars_and_each_other_and_stay_inside() -> None:
     assert min(to_names.min(), to_stars.min()) > 4.0
 
 
-def test_sky_axes_of_a_turned_field() -> None:
-    angle = np.radians(30.0)
-    scale = 0.5 / 3600
-    cd = scale * np.array([[-np.cos(angle), np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    cards = ["CTYPE1  = 'RA---TAN'", "CTYPE2  = 'DEC--TAN'", "CRVAL1  = 10.0", "CRVAL2  = 60.0"]
-    cards += ["CRPIX1  = 51.0", "CRPIX2  = 51.0"]
-    cards += [f"CD{i + 1}_{j + 1}   = {cd[i, j]:.12f}" for i in range(2) for j in range(2)]
-    axes = sky_axes("\n".join(cards), (50.0, 50.0))
-    assert axes is not None
+@pytest.mark.parametrize("parity", [-1.0, 1.0], ids=["as on the sky", "mirrored"])
+@pytest.mark.parametrize("angle", [0.0, 30.0, 135.0, 250.0])
+@pytest.mark.parametrize("dec", [60.0, -89.9999, 90.0])
+def test_the_compass_points_to_where_stars_are(angle: float, parity: float, dec: float) -> None:
+    wcs = made_wcs(angle, parity, dec, scale=0.5)
+    axes = sky_axes(wcs, (70.0, 40.0))
     assert axes.arcsec_per_pixel == pytest.approx(0.5, rel=1e-4)
-    step = np.linalg.inv(cd) / 3600.0
-    np.testing.assert_allclose(axes.north, step[:, 1], atol=1e-3)
-    np.testing.assert_allclose(axes.east, step[:, 0], atol=1e-3)
+    here = wcs.to_sky(np.array([[70.0, 40.0]]))[0]
+    # A star 10 arcsec along the arrow is that much farther north, not to a side.
+    ahead = wcs.to_sky(np.array([[70.0, 40.0]]) + 10.0 * axes.north)[0]
+    moved = separation_arcsec(ahead[None], here[None])[0]
+    assert ahead[1] - here[1] == pytest.approx(moved / 3600.0, rel=1e-3)
+    east = wcs.to_sky(np.array([[70.0, 40.0]]) + 10.0 * axes.east)[0]
+    assert (east[0] - here[0] + 180.0) % 360.0 - 180.0 > 0
+    # Seen from below the sky, east is a quarter turn anticlockwise of north; mirrored, clockwise.
+    assert np.sign(np.cross([*axes.north, 0.0], [*axes.east, 0.0])[2]) == -parity

@@ -24,5 +24,6 @@ def test_another_process_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch
     assert load() == given
 
 
-def test_defaults_are_left_out() -> None:
+def test_defaults_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TIANYU_CATALOG", raising=False)
     assert as_environment(Settings(site="here")) == {"TIANYU_SITE": "here"}

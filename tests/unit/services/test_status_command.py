@@ -1,8 +1,6 @@
 """`tianyu status` as it is printed."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import typer
@@ -15,7 +13,6 @@ from services.cli.status import _Patience
 from services.cli.status import status as command
 from services.status import Overview, Stuck
 from tests.unit.services import made_up
-from tests.unit.services.conftest import open_session
 from tests.unit.services.made_up import GRAPH_PID
 
 app = typer.Typer()
@@ -23,12 +20,8 @@ app.command()(command)
 
 
 @pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """A session on the database that the settings name."""
-    monkeypatch.chdir(tmp_path)
-    url = f"sqlite:///{tmp_path / 'night.db'}"
-    monkeypatch.setenv("TIANYU_DATABASE_URL", url)
-    yield from open_session(url)
+def session(session_of_settings: Session) -> Session:
+    return session_of_settings
 
 
 def shown(*arguments: str) -> str:

@@ -7,13 +7,15 @@ from sqlalchemy.orm import Session
 
 from schema.images import MASTER_BIAS, Image
 from schema.observing import Observation
-from schema.photometry import RelativeCalibration
-from schema.processes import SUCCEEDED
+from schema.photometry import RelativeCalibration, ZeroPoint
+from schema.processes import FAILED, SUCCEEDED, Process
 from schema.queries import images
+from schema.skies import PlateSolution
 from services.errors import ConfigurationError
-from services.summary import Rejection, group_reasons, summarize
+from services.summary import Rejection, SkySummary, group_reasons, summarize
 from tests.unit.services import made_up
-from tests.unit.services.made_up import MadeUp
+from tests.unit.services.made_up import GRAPH_PID, MadeUp
+from tests.unit.services.made_wcs import made_wcs
 
 STARS, FRAMES = 100, 60
 
@@ -107,3 +109,47 @@ def test_reasons_that_differ_in_numbers_and_names_are_one_kind() -> None:
 def test_unknown_observation(session: Session) -> None:
     with pytest.raises(ConfigurationError, match="there is no observation 4"):
         summarize(session, 4)
+
+
+def test_the_sky_of_a_solved_field(any_session: Session) -> None:
+    made = make(any_session, 30)
+    made_up.solve_field(any_session, made, made_wcs(scale=0.72, centre=(150.0, 100.0)))
+    for number in (2, 3, 5):
+        made_up.name_in_gaia(any_session, int(made.source_ids[number]), 10 + number, 12.0)
+    for pid, command in ((20, "crossmatch"), (21, "zero_point")):
+        made_up.add_process(any_session, GRAPH_PID + pid, command, SUCCEEDED, made.observation_id)
+    assert summarize(any_session, made.observation_id).sky == SkySummary(
+        pixel_scale_arcsec=pytest.approx(0.72, rel=1e-6),
+        matches=40,
+        rms_arcsec=0.21,
+        gaia_sources=3,
+    )
+    columns = dict.fromkeys(("colour_term", "colour_reference", "field_u", "field_v"), 0.0)
+    columns |= dict.fromkeys(("field_uu", "field_uv", "field_vv", "zero_point", "scatter"), 0.0)
+    for aperture, error in ((0, 0.020), (1, 0.006)):
+        for image_id, more in zip(made.image_ids[:3].tolist(), (-0.001, 0.0, 0.001), strict=True):
+            row = {"pid": GRAPH_PID + 21, "image_id": image_id, "aperture": aperture, "stars": 40 + 10 * aperture}
+            row |= {"observation_id": made.observation_id, "zero_point_error": error + more}
+            any_session.add(ZeroPoint(**row, **columns))
+    any_session.execute(update(Observation).values(zero_point_pid=GRAPH_PID + 21))
+    found = summarize(any_session, made.observation_id).sky
+    assert (found.zero_point_error_mmag, found.zero_point_stars) == (pytest.approx(6.0), 50)
+
+
+def test_what_the_sky_lacks_is_told_with_what_to_do(session: Session) -> None:
+    made = make(session, 8)
+    lacking = summarize(session, made.observation_id).sky
+    assert f"tianyu rerun --from solve {made.observation_id}" in str(lacking.unsolved)
+    assert "catalog_file" in str(lacking.gaia_missing)
+    solve, crossmatch, zero_point = (GRAPH_PID + number for number in (20, 21, 22))
+    made_up.add_process(session, solve, "solve", SUCCEEDED, made.observation_id)
+    session.add(PlateSolution(pid=solve, image_id=0, solved=False, reason="no index files in /nowhere"))
+    made_up.add_process(session, crossmatch, "crossmatch", FAILED, made.observation_id, error="the archive is away")
+    made_up.add_process(session, zero_point, "zero_point", "skipped", made.observation_id)
+    told = summarize(session, made.observation_id).sky
+    assert told.unsolved == "no index files in /nowhere"
+    assert str(told.gaia_missing).startswith("crossmatch failed")
+    assert f"`tianyu retry {crossmatch}`" in str(told.gaia_missing)
+    assert told.zero_point_missing == "zero_point is skipped"
+    session.execute(update(Process).where(Process.pid == crossmatch).values(status=SUCCEEDED))
+    assert summarize(session, made.observation_id).sky.gaia_missing == "no source has sky coordinates"

@@ -10,14 +10,17 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.flags import Flag
+from pipeline.variability.candidates import Suspicion
 from schema import database
 from schema.images import Image
 from schema.photometry import Flux, LightCurveStatistics, Variability
 from services.image_store import LocalImageStore
+from services.lightcurves.selection import observation_facts
 from services.settings import Settings
 from services.steps.analyze import ANALYZE, AnalyzeParameters
 from services.steps.base import Context
 from services.steps.variability import BestCurves
+from services.variability.candidates import read_candidates
 from tests.unit.services import made_up
 from tests.unit.services.conftest import open_session
 from tests.unit.services.made_up import GRAPH_PID, MadeUp
@@ -61,6 +64,8 @@ def test_the_star_that_dips_is_the_only_candidate(analyse: Analyse, made: MadeUp
     star = rows[0]
     assert star.source_id == made.variable
     assert star.false_alarm < 1e-6
+    assert star.leading_test == "excess_scatter"  # ten errors deep for a third of the time: nothing is less probable
+    assert star.suspicion == 0
     # A third of 60 points lower by 3 %: a dip of 20 cadences in the middle, seen once.
     assert star.box_depth == pytest.approx(0.03, rel=0.1)
     assert star.box_mid_bjd == pytest.approx(made_up.JD0 + 0.004 + 29.5 * made_up.CADENCE_D, abs=0.006)
@@ -87,6 +92,19 @@ def test_flags_of_the_star_itself_spoil_no_point(analyse: Analyse, session: Sess
 def test_a_dip_on_rejected_frames_is_none(analyse: Analyse, session: Session, made: MadeUp) -> None:
     session.execute(update(Image).where(Image.image_id.in_(made.image_ids[20:40].tolist())).values(good=False))
     assert not any(row.candidate for row in analyse())
+
+
+def test_a_dip_that_the_frames_explain_is_doubted_for_that(analyse: Analyse, session: Session, made: MadeUp) -> None:
+    """The seeing was worse on just the frames of the dip."""
+    during = Image.image_id.in_(made.image_ids[20:40].tolist())
+    session.execute(update(Image).where(~during).values(fwhm=3.0))
+    session.execute(update(Image).where(during).values(fwhm=4.0))
+    [star] = [row for row in analyse() if row.source_id == made.variable]
+    assert not star.candidate
+    assert star.false_alarm < 1e-6
+    assert star.suspicion & Suspicion.FRAMES
+    listed = read_candidates(session, observation_facts(session, made.observation_id), 1, made.variable)
+    assert "doubted: it follows the frames" in listed[0].why
 
 
 def test_cdpp_is_that_of_white_noise(analyse: Analyse, session: Session, made: MadeUp) -> None:

@@ -65,6 +65,16 @@ def test_noise_of_a_light_frame_is_that_of_its_sky_and_dark_current() -> None:
     assert counts.var() == pytest.approx(expected, rel=5 * np.sqrt(2 / counts.size))
 
 
+def test_nights_of_one_camera_share_its_patterns() -> None:
+    spec = replace(PLAIN, vignetting=0.1, n_dust=3, pixel_response_rms=0.01, hot_pixel_fraction=1e-3, camera_seed=5)
+    first, second, other = (camera(s) for s in (spec, replace(spec, seed=1), replace(spec, camera_seed=6)))
+    np.testing.assert_array_equal(first.response, second.response)
+    np.testing.assert_array_equal(first.dark, second.dark)
+    assert (first.response != other.response).mean() > 0.9
+    noise = [replace(spec, seed=seed).generator(Stream.LIGHT, 0).integers(2**60) for seed in (1, 2)]
+    assert noise[0] != noise[1]
+
+
 def test_pixels_are_independent() -> None:
     counts = even(PLAIN, 500.0)
     counts -= counts.mean()

@@ -33,6 +33,7 @@ def test_files_are_those_of_a_night(night: Path) -> None:
     )
     assert sorted(path.name for path in (night / "truth").iterdir()) == [
         "frames.ecsv",
+        "gaia.csv",
         "relative_flux.npy",
         "spec.json",
         "stars.ecsv",

@@ -1,0 +1,99 @@
+"""A WCS as FITS header cards (Calabretta and Greisen 2002; SIP: Shupe et al. 2005), and as lines of text."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.astrometry.distortion import inverse_polynomials
+from pipeline.errors import UnusableDataError
+
+Floats = NDArray[np.float64]
+Cards = dict[str, str | float | int]
+Parameters = tuple[tuple[float, float], tuple[float, float], Floats, Floats | None, Floats | None]
+
+CARD = re.compile(r"^(?P<key>[A-Z0-9_-]{1,8})\s*=\s*(?:'(?P<text>[^']*)'|(?P<number>[^/\s]+))")
+TYPES = (("RA---TAN", "DEC--TAN"), ("RA---TAN-SIP", "DEC--TAN-SIP"))
+NATIVE_POLE = 180.0  # LONPOLE: north is up on the plane; written, since its default differs with CRVAL at the pole
+NATIVE_POLE_TOLERANCE = 1e-9  # degrees
+
+
+def cards_of(
+    crpix: tuple[float, float], crval: tuple[float, float], cd: Floats, a: Floats | None, b: Floats | None
+) -> Cards:
+    """FITS keywords and values of a WCS with the parameters of `SkyWcs` (0-based crpix)."""
+    sip = a is not None and b is not None
+    cards: Cards = {"WCSAXES": 2}
+    cards["CTYPE1"], cards["CTYPE2"] = TYPES[sip]
+    cards |= {"CUNIT1": "deg", "CUNIT2": "deg"}
+    cards |= {"CRPIX1": float(crpix[0]) + 1.0, "CRPIX2": float(crpix[1]) + 1.0}
+    cards |= {"CRVAL1": float(crval[0]), "CRVAL2": float(crval[1])}
+    cards |= {f"CD{i + 1}_{j + 1}": float(cd[i, j]) for i in (0, 1) for j in (0, 1)}
+    cards |= {"LONPOLE": NATIVE_POLE, "LATPOLE": float(crval[1]), "RADESYS": "ICRS"}
+    if a is not None and b is not None:
+        reach = max(abs(crpix[0]), abs(crpix[1]), 1.0)
+        for name, polynomial in zip(("A", "B", "AP", "BP"), (a, b, *inverse_polynomials(a, b, reach)), strict=True):
+            cards[f"{name}_ORDER"] = len(polynomial) - 1
+            for i, j in zip(*np.nonzero(polynomial), strict=True):
+                cards[f"{name}_{i}_{j}"] = float(polynomial[i, j])
+    return cards
+
+
+def parameters_of(cards: Mapping[str, object]) -> Parameters:
+    """(crpix, 0-based, crval, cd, a, b) of FITS keywords and values.
+
+    Raises:
+        UnusableDataError: a keyword is missing, the projection is another one, or the plane is turned by LONPOLE.
+    """
+    types = (str(cards.get("CTYPE1")).strip(), str(cards.get("CTYPE2")).strip())
+    if types not in TYPES:
+        raise UnusableDataError(
+            f"CTYPE1, CTYPE2 are {types[0]!r}, {types[1]!r}, expected {TYPES[0]} or {TYPES[1]}: solve the image again"
+        )
+    pole = _number(cards, "LONPOLE", NATIVE_POLE)
+    if abs(pole - NATIVE_POLE) > NATIVE_POLE_TOLERANCE:
+        raise UnusableDataError(f"LONPOLE is {pole:g}, expected {NATIVE_POLE:g}: solve the image again")
+    crpix = (_number(cards, "CRPIX1") - 1.0, _number(cards, "CRPIX2") - 1.0)
+    crval = (_number(cards, "CRVAL1") % 360.0, _number(cards, "CRVAL2"))
+    cd = np.array([[_number(cards, f"CD{i}_{j}", 0.0) for j in (1, 2)] for i in (1, 2)])
+    if np.linalg.det(cd) == 0:
+        raise UnusableDataError(f"CD is {cd.tolist()}, expected a matrix that can be inverted: solve the image again")
+    if "A_ORDER" not in cards or "B_ORDER" not in cards:
+        return crpix, crval, cd, None, None
+    return crpix, crval, cd, _polynomial(cards, "A"), _polynomial(cards, "B")
+
+
+def text_of(cards: Mapping[str, str | float | int]) -> str:
+    """Cards as lines ``KEYWORD = value``; numbers in as many digits as float64 needs."""
+    return "\n".join(f"{key:<8}= {_shown(value)}" for key, value in cards.items())
+
+
+def cards_in(text: str) -> dict[str, str]:
+    """Keywords and values, as written, in lines of FITS header cards; other lines are passed over."""
+    found = (CARD.match(line) for line in text.splitlines())
+    return {one["key"]: one["number"] if one["text"] is None else one["text"].rstrip() for one in found if one}
+
+
+def _shown(value: str | float | int) -> str:
+    return f"'{value:<8}'" if isinstance(value, str) else repr(value).upper()
+
+
+def _polynomial(cards: Mapping[str, object], name: str) -> Floats:
+    order = int(_number(cards, f"{name}_ORDER"))
+    found = np.zeros((order + 1, order + 1))
+    for i in range(order + 1):
+        for j in range(order + 1 - i):
+            found[i, j] = _number(cards, f"{name}_{i}_{j}", 0.0)
+    return found
+
+
+def _number(cards: Mapping[str, object], key: str, default: float | None = None) -> float:
+    value = cards.get(key, default)
+    try:
+        number = float(str(value).replace("D", "E"))
+    except ValueError:
+        number = np.nan
+    if not np.isfinite(number):
+        raise UnusableDataError(f"{key} is {value!r}, expected a number: solve the image again")
+    return number

@@ -1,0 +1,105 @@
+"""Positions on the sky, without trouble at 0 h or a pole: separations, neighbours and one-to-one matches."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.spatial import KDTree
+
+Floats = NDArray[np.float64]
+
+ARCSEC = 3600.0  # in a degree
+
+
+def unit_vectors(radec: Floats) -> Floats:
+    """Unit vectors float64[n, 3] of radec float64[n, 2], degrees; NaN stays NaN."""
+    ra, dec = np.radians(np.asarray(radec, np.float64).reshape(-1, 2)).T
+    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+
+
+def directions(vectors: Floats) -> Floats:
+    """(ra 0..360, dec) float64[n, 2], degrees, of vectors float64[n, 3] of any length."""
+    x, y, z = vectors.T
+    ra = np.degrees(np.arctan2(y, x)) % 360.0
+    # The remainder of a tiny negative angle rounds to 360 itself.
+    return np.column_stack([np.where(ra == 360.0, 0.0, ra), np.degrees(np.arctan2(z, np.hypot(x, y)))])
+
+
+def separation_arcsec(radec_a: Floats, radec_b: Floats) -> Floats:
+    """Distances on the sky, float64[n], arcsec, of pairs float64[n, 2] and float64[n, 2] (or one position and n)."""
+    a, b = unit_vectors(radec_a), unit_vectors(radec_b)
+    sine, cosine = np.linalg.norm(np.cross(a, b), axis=1), (a * b).sum(axis=1)
+    return np.asarray(np.degrees(np.arctan2(sine, cosine)) * ARCSEC)
+
+
+def middle_of(radec: Floats) -> Floats:
+    """The direction float64[1, 2], degrees, in the middle of directions float64[n, 2]."""
+    return directions(unit_vectors(radec).mean(axis=0, keepdims=True))
+
+
+def pixel_scale(xy: Floats, radec: Floats) -> float:
+    """Arcsec a pixel, from how far stars lie about their middle on an image and on the sky.
+
+    xy: float64[n, 2], pixels; radec: float64[n, 2], degrees, NaN where unknown. NaN for fewer than two stars.
+    """
+    known = np.isfinite(radec).all(axis=1)
+    if np.count_nonzero(known) < 2:
+        return float("nan")
+    xy, radec = xy[known], radec[known]
+    angles = separation_arcsec(middle_of(radec), radec)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.sqrt(np.square(angles).sum() / np.square(xy - xy.mean(axis=0)).sum()))
+
+
+def nearest_on_sky(radec: Floats, catalogue_radec: Floats, k: int) -> tuple[Floats, NDArray[np.int64]]:
+    """The k nearest catalogue positions of each position, the nearest first.
+
+    radec: float64[n, 2], catalogue_radec: float64[m, 2], degrees. Returns distances float64[n, k], arcsec, and indices
+    int64[n, k] into the catalogue. Where it has fewer than k, and for positions that are NaN: inf and -1.
+    """
+    points, catalogue = unit_vectors(radec), unit_vectors(catalogue_radec)
+    distance = np.full((len(points), k), np.inf)
+    index = np.full((len(points), k), -1, np.int64)
+    place, known = _finite(points), _finite(catalogue)
+    if len(place) and len(known):
+        chord, found = tree_of(catalogue[known]).query(  # type: ignore[no-untyped-call]
+            points[place], k=np.arange(1, k + 1)
+        )
+        there = found < len(known)
+        distance[place] = np.where(there, _arcsec_of_chord(np.where(there, chord, 0.0)), np.inf)
+        index[place] = np.where(there, known[np.minimum(found, len(known) - 1)], -1)
+    return distance, index
+
+
+def closest_pairs(i: NDArray[np.intp], j: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """One-to-one among pairs (i, j), intp[n] each, best first: each pair whose i and j no better pair has taken."""
+    taken_i: list[NDArray[np.intp]] = []
+    taken_j: list[NDArray[np.intp]] = []
+    while len(i):
+        first = np.zeros((2, len(i)), bool)
+        for row, values in zip(first, (i, j), strict=True):
+            row[np.unique(values, return_index=True)[1]] = True
+        both = first.all(axis=0)  # never empty: the best pair of all is first in both
+        taken_i.append(i[both])
+        taken_j.append(j[both])
+        free = ~(np.isin(i, i[both]) | np.isin(j, j[both]))
+        i, j = i[free], j[free]
+    empty = np.empty(0, np.intp)
+    return np.concatenate([empty, *taken_i]), np.concatenate([empty, *taken_j])
+
+
+def tree_of(points: NDArray[Any]) -> "KDTree":
+    """K-D tree of float64[n, d]."""
+    from scipy.spatial import KDTree  # see pipeline/__init__.py
+
+    return KDTree(points)  # type: ignore[no-untyped-call]
+
+
+def _finite(vectors: Floats) -> NDArray[np.intp]:
+    return np.flatnonzero(np.isfinite(vectors).all(axis=1))
+
+
+def _arcsec_of_chord(chord: Floats) -> Floats:
+    return np.asarray(np.degrees(2.0 * np.arcsin(np.minimum(chord / 2.0, 1.0))) * ARCSEC)

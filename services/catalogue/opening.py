@@ -1,0 +1,43 @@
+"""The catalogue that the settings name."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from services.catalogue.cells import ORDER, CellStore
+from services.catalogue.files import FileCatalogue
+from services.catalogue.protocol import Catalogue
+from services.settings import Settings
+
+if TYPE_CHECKING:
+    from services.catalogue.cached import CachedCatalogue
+
+FOLDER = "catalog"  # under the site's root
+RELEASE = "gaia-dr3"
+
+
+def open_catalogue(settings: Settings) -> Catalogue | None:
+    """The operator's file, else Gaia through the cache; None where the settings want no catalogue."""
+    if settings.catalog_file is not None:
+        return FileCatalogue(settings.catalog_file)
+    return open_gaia(settings) if settings.catalog == "gaia" else None
+
+
+def open_gaia(settings: Settings) -> "CachedCatalogue":
+    """Gaia's archive behind the cache."""
+    # What speaks HTTP takes 50 ms to import, and every worker imports the steps.
+    from services.catalogue.cached import CachedCatalogue
+    from services.catalogue.gaia import GaiaArchive
+    from services.catalogue.tap import TapService
+
+    service = TapService(settings.catalog_url, settings.catalog_timeout_s)
+    return CachedCatalogue(GaiaArchive(service), open_cells(settings))
+
+
+def open_cells(settings: Settings) -> CellStore:
+    """The cache alone."""
+    return CellStore(catalogue_folder(settings), ORDER)
+
+
+def catalogue_folder(settings: Settings) -> Path:
+    """Where the cache lies."""
+    return (settings.root / FOLDER if settings.catalog_dir is None else settings.catalog_dir) / RELEASE

@@ -1,0 +1,105 @@
+"""Where a field is roughly, and how large its pixels are: from settings, from headers, or from an earlier night."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from schema.observing import Observation
+from schema.skies import PlateSolution
+from services.settings import Settings, place_on_sky
+
+SET_TOLERANCE = 0.1  # relative, of a pixel scale that somebody wrote down
+HEADER_TOLERANCE = 0.1  # a focal length and a pixel size, both rounded
+SOLVED_TOLERANCE = 0.03  # the same camera and binning: the focus moves, the optics stay
+WIDER_RADIUS = 5.0  # times as far from the pointing, for a telescope whose mount has lost its way
+WIDER_SCALE = 2.5  # times smaller or larger than the hint: a forgotten binning, a reducer
+BLIND_SCALE_ARCSEC = (0.1, 60.0)  # of any camera with which one measures stars
+WHOLE_SKY_DEG = 180.0
+
+
+@dataclass(frozen=True)
+class Try:
+    """What one search believes. place: (ra, dec, radius), degrees, or None; scale_arcsec: least and greatest."""
+
+    place: tuple[float, float, float] | None
+    scale_arcsec: tuple[float, float]
+
+    @property
+    def scale_guess(self) -> float | None:
+        """Between the two; None where anything is possible."""
+        return None if self.scale_arcsec == BLIND_SCALE_ARCSEC else math.sqrt(math.prod(self.scale_arcsec))
+
+    def __str__(self) -> str:
+        where = "on the whole sky"
+        if self.place is not None:
+            ra, dec, radius = self.place
+            where = f"within {radius:.3g} degrees of {ra:.4f} {dec:+.4f}"
+        return f"{where}, {self.scale_arcsec[0]:.3g} to {self.scale_arcsec[1]:.3g} arcsec a pixel"
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What is believed before solving; None where nobody says. None of it is relied on."""
+
+    place: tuple[float, float] | None = None  # ra, dec, degrees
+    place_origin: str = ""
+    radius_deg: float = 3.0
+    scale_arcsec: float | None = None
+    scale_origin: str = ""
+    scale_tolerance: float = SET_TOLERANCE  # relative
+
+    def tries(self) -> Iterator[Try]:
+        """As believed, then less so, then blindly."""
+        blind = Try(None, BLIND_SCALE_ARCSEC)
+        believed = self._try(self.radius_deg, 1.0 + self.scale_tolerance)
+        if believed != blind:
+            yield believed
+            yield self._try(min(WIDER_RADIUS * self.radius_deg, WHOLE_SKY_DEG), WIDER_SCALE)
+        yield blind
+
+    def _try(self, radius_deg: float, factor: float) -> Try:
+        place = None if self.place is None else (*self.place, radius_deg)
+        scale = self.scale_arcsec
+        return Try(place, BLIND_SCALE_ARCSEC if scale is None else (scale / factor, scale * factor))
+
+    def __str__(self) -> str:
+        told = []
+        if self.place is not None:
+            told.append(f"pointing {self.place[0]:.4f} {self.place[1]:+.4f} ({self.place_origin})")
+        if self.scale_arcsec is not None:
+            told.append(f"{self.scale_arcsec:.4g} arcsec a pixel ({self.scale_origin})")
+        return " and ".join(told) or "no pointing and no pixel scale"
+
+
+def hints_of(session: Session, observation_id: int | None, settings: Settings) -> Hints:
+    """The settings' word first, then that of the observation's headers, then the latest solution of its camera."""
+    observation = session.get_one(Observation, observation_id)
+    place, place_origin = None, ""
+    if settings.solve_radec is not None:
+        place, place_origin = place_on_sky(settings.solve_radec), "setting solve_radec"
+    elif observation.ra_deg is not None and observation.dec_deg is not None:
+        place, place_origin = (observation.ra_deg, observation.dec_deg), "headers"
+    scale, scale_origin, tolerance = _scale(session, observation, settings)
+    return Hints(place, place_origin, settings.solve_radius_deg, scale, scale_origin, tolerance)
+
+
+def _scale(session: Session, observation: Observation, settings: Settings) -> tuple[float | None, str, float]:
+    if settings.pixel_scale_arcsec is not None:
+        return settings.pixel_scale_arcsec, "setting pixel_scale_arcsec", SET_TOLERANCE
+    if observation.pixel_scale_arcsec is not None:
+        return observation.pixel_scale_arcsec, "headers", HEADER_TOLERANCE
+    solved = session.scalar(
+        select(PlateSolution.pixel_scale_arcsec)
+        .join(Observation, Observation.observation_id == PlateSolution.observation_id)
+        .where(
+            PlateSolution.solved,
+            Observation.instrument_id == observation.instrument_id,
+            Observation.binning == observation.binning,
+        )
+        .order_by(PlateSolution.pid.desc())
+        .limit(1)
+    )
+    return solved, "an earlier solution of the same camera", SOLVED_TOLERANCE

@@ -1,0 +1,187 @@
+"""`crossmatch`: the three nearest Gaia stars of each source with coordinates, and which one is the star itself."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from pipeline.astrometry.sphere import ARCSEC, middle_of, pixel_scale, separation_arcsec
+from pipeline.crossmatch import (
+    Crossmatch,
+    crossmatch,
+    detection_limit,
+    estimate_zero_point,
+    match_radius,
+)
+from schema.images import CALIBRATED
+from schema.queries import images
+from schema.queries.measurements import insert_rows, none_for_nan
+from schema.skies import PlateSolution, Sky, Source, SourceCrossmatch, SourcePosition
+from services.catalogue import Catalogue, CatalogueStars, open_catalogue
+from services.errors import DataError
+from services.log import get_logger
+from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.columns import column
+
+log = get_logger("crossmatch")
+MARGIN_DEG = 1.0 / 60.0  # neighbours of sources at the edge, and stars that moved in since the catalogue's epoch
+# A field wider than this is first asked for its bright stars: they tell how deep the image is. To G = 18 a circle of
+# 15 degrees has five million stars, to the limit of a camera lens a hundred thousand.
+WIDE_DEG = 2.0
+BRIGHT_MAG = 12.0
+IDS_AT_ONCE = 1000  # of one DELETE
+COLUMNS = (
+    "source_id",
+    "match_rank",
+    "pid",
+    "gaia_source_id",
+    "distance_arcsec",
+    "g_mag",
+    "bp_mag",
+    "rp_mag",
+    "parallax_mas",
+    "variable",
+    "is_match",
+    "ra_deg",
+    "dec_deg",
+)
+
+
+class CrossmatchParameters(Parameters):
+    """PIDs of the `detect` whose sources are matched, and of the `solve` of the same template."""
+
+    detected: int
+    solved: int | None = None
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Sources of one detection that have coordinates, ``[n]`` each, by id."""
+
+    source_id: NDArray[np.int64]
+    sky_id: int
+    xy: NDArray[np.float64]  # of the sky's template, px
+    radec: NDArray[np.float64]
+    flux: NDArray[np.float64]
+
+    def circle(self) -> tuple[float, float, float]:
+        """Right ascension and declination of the middle, and the farthest source's distance from it, degrees."""
+        middle = middle_of(self.radec)
+        radius = separation_arcsec(middle, self.radec).max() / ARCSEC
+        return float(middle[0, 0]), float(middle[0, 1]), float(radius)
+
+
+def run(context: Context, parameters: CrossmatchParameters) -> Outputs:
+    """Match the sources of a detection; without coordinates or a catalogue there is nothing to match."""
+    with context.reading() as session:
+        sources = _sources(session, parameters.detected)
+        solution = None if parameters.solved is None else session.get(PlateSolution, parameters.solved)
+        times = column(images.of_graph(session, context.graph_pid, CALIBRATED), "jd_utc")
+    if sources is None and solution is None and parameters.solved is not None:
+        raise DataError(
+            f"process {context.pid}: no source has coordinates, for `solve` (process {parameters.solved}) failed: "
+            "`tianyu retry --failed` tries both again"
+        )
+    if sources is None:
+        reason = "" if solution is None else solution.reason
+        log.info("no source has coordinates, so that none is matched", unsolved=reason)
+        return _nothing
+    catalogue = open_catalogue(context.settings)
+    if catalogue is None:
+        log.info("no source is matched: the settings name no catalogue")
+        return _nothing
+    epoch = float(np.median(times[np.isfinite(times)])) if np.isfinite(times).any() else None
+    radius = match_radius(pixel_scale(sources.xy, sources.radec))
+    stars, places = _stars(catalogue, sources, epoch, radius, context.settings.catalog_mag_limit)
+    found = crossmatch(sources.radec, sources.flux, places, stars.g_mag, radius)
+    log.info(
+        "sources matched",
+        sources=sources.source_id.size,
+        stars=len(stars),
+        matches=int(found.is_match.sum()),
+        radius_arcsec=round(radius, 2),
+        zero_point=round(found.zero_point, 2),
+        mag_limit=round(min(found.mag_limit, context.settings.catalog_mag_limit), 2),
+    )
+    return lambda session: _write(session, context.pid, sources, stars, places, found)
+
+
+def _sources(session: Session, detected: int) -> _Sources | None:
+    """Sources of a detection with coordinates; None without any."""
+    rows = session.execute(
+        select(Source.source_id, Source.sky_id, Source.x, Source.y, Source.ra_deg, Source.dec_deg, SourcePosition.flux)
+        .join(SourcePosition, SourcePosition.source_id == Source.source_id)
+        .where(SourcePosition.pid == detected, Source.ra_deg.is_not(None), Source.dec_deg.is_not(None))
+        .order_by(Source.source_id)
+    ).all()
+    if not rows:
+        return None
+    ids, skies, x, y, ra, dec, flux = zip(*rows, strict=True)
+    return _Sources(
+        np.array(ids, dtype=np.int64),
+        skies[0],
+        np.column_stack([x, y]).astype(np.float64),
+        np.column_stack([ra, dec]).astype(np.float64),
+        np.array(flux, dtype=np.float64),
+    )
+
+
+def _stars(
+    catalogue: Catalogue, sources: _Sources, epoch: float | None, radius_arcsec: float, mag_limit: float
+) -> tuple[CatalogueStars, NDArray[np.float64]]:
+    """Stars around the sources and their places at the epoch; of a wide field only as deep as its image is."""
+    ra, dec, field = sources.circle()
+    reach = field + MARGIN_DEG + 10.0 * radius_arcsec / ARCSEC
+    if field > WIDE_DEG and mag_limit > BRIGHT_MAG:
+        bright = catalogue.cone(ra, dec, reach, BRIGHT_MAG)
+        places = _places(bright, epoch)
+        zero_point = estimate_zero_point(sources.radec, sources.flux, places, bright.g_mag, radius_arcsec)
+        mag_limit = min(mag_limit, max(BRIGHT_MAG, detection_limit(sources.flux, zero_point)))
+    stars = catalogue.cone(ra, dec, reach, mag_limit)
+    return stars, _places(stars, epoch)
+
+
+def _places(stars: CatalogueStars, epoch: float | None) -> NDArray[np.float64]:
+    """Where the stars stood; without a time, where the catalogue has them."""
+    return stars.radec if epoch is None else stars.at_epoch(epoch)
+
+
+def _nothing(session: Session) -> None:
+    """Write no row: what an earlier night found of the same sources stays."""
+
+
+def _write(
+    session: Session,
+    pid: int,
+    sources: _Sources,
+    stars: CatalogueStars,
+    places: NDArray[np.float64],
+    found: Crossmatch,
+) -> None:
+    """Put the neighbours in the place of what was known of these sources."""
+    # Observations of one sky take turns: two that delete and then insert the same rows would collide.
+    session.execute(select(Sky.sky_id).where(Sky.sky_id == sources.sky_id).with_for_update())
+    ids = sources.source_id.tolist()
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        few = ids[start : start + IDS_AT_ONCE]
+        session.execute(delete(SourceCrossmatch).where(SourceCrossmatch.source_id.in_(few)))
+    source, rank = np.nonzero(found.index >= 0)
+    star = found.index[source, rank]
+    numbers = [stars.g_mag, stars.bp_mag, stars.rp_mag, stars.parallax_mas]
+    values = [
+        sources.source_id[source].tolist(),
+        (rank + 1).tolist(),
+        [pid] * source.size,
+        stars.source_id[star].tolist(),
+        found.distance_arcsec[source, rank].tolist(),
+        *(none_for_nan(column[star]) for column in numbers),
+        stars.variable[star].tolist(),
+        (found.is_match[source] & (rank == 0)).tolist(),
+        *places[star].T.tolist(),
+    ]
+    insert_rows(session, SourceCrossmatch.__table__, COLUMNS, zip(*values, strict=True))
+
+
+CROSSMATCH = Step("crossmatch", CrossmatchParameters, run)

@@ -1,0 +1,96 @@
+"""`solve`: where the template is on the sky, or why that is not known; it succeeds either way."""
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from schema.skies import PlateSolution
+from services.errors import DataError
+from services.log import get_logger
+from services.settings import Settings, SkyPlace
+from services.solving.hints import Hints, hints_of
+from services.solving.solution import Field, Solution, Unsolved
+from services.solving.solver import solve_field
+from services.solving.solvers import Solvers, open_solvers
+from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.columns import column
+from services.steps.files import path_of
+from services.steps.sky_registration import give_coordinates
+from services.steps.template import Template, detect_on, template_of
+
+log = get_logger("solve")
+
+
+class SolveParameters(Parameters):
+    """PID of the `stack` that made the template; where the telescope pointed, if the publisher knew better."""
+
+    template: int
+    radec: SkyPlace | None = None
+
+
+def run(context: Context, parameters: SolveParameters) -> Outputs:
+    """Solve, and write the WCS into the template's header; its row says what was found, or what was tried."""
+    with context.reading() as session:
+        template = template_of(session, context, parameters.template)
+        hints = hints_of(session, context.observation_id, _settings(context, parameters))
+    solvers = open_solvers(context.settings)
+    # Without any way to solve the template is not even read: milliseconds.
+    found = _solve(context, template, hints, solvers) if solvers.can_try(hints) else Unsolved(solvers.reason(hints))
+    if isinstance(found, Unsolved):
+        log.warning("template is not solved", pid=context.pid, reason=found.reason)
+    else:
+        context.images.add_cards(path_of(template.image), found.fit.wcs.cards())
+    image_id = template.image.image_id
+    facts = _facts(found, template.shape)
+
+    def write(session: Session) -> None:
+        solution = PlateSolution(pid=context.pid, image_id=image_id, observation_id=context.observation_id, **facts)
+        session.add(solution)
+        session.flush()
+        if solution.solved:
+            give_coordinates(session, context, solution)
+
+    return write
+
+
+def _settings(context: Context, parameters: SolveParameters) -> Settings:
+    """The consumer's settings with the publisher's pointing."""
+    given = {} if parameters.radec is None else {"solve_radec": parameters.radec}
+    return context.settings.model_copy(update=given)
+
+
+def _solve(context: Context, template: Template, hints: Hints, solvers: Solvers) -> Solution | Unsolved:
+    """Detect the stars as `detect` does, and find them on the sky."""
+    settings = context.settings
+    try:
+        found = detect_on(context, template)
+    except DataError as error:
+        return Unsolved(str(error))
+    times = column(template.frames, "jd_utc")
+    jd = float(np.nanmedian(times)) if np.isfinite(times).any() else None
+    field = Field(found.xy, found.sources["flux"].astype(np.float64), template.shape, jd)
+    return solve_field(field, hints, solvers, time_limit_s=settings.solve_time_s, mag_limit=settings.catalog_mag_limit)
+
+
+def _facts(found: Solution | Unsolved, shape: tuple[int, int]) -> dict[str, object]:
+    """Columns of plate_solution."""
+    if isinstance(found, Unsolved):
+        return {"solved": False, "reason": found.reason}
+    fit, wcs = found.fit, found.fit.wcs
+    ra, dec = wcs.centre(shape)
+    return {
+        "solved": True,
+        "solver": found.solver,
+        "ra_deg": ra,
+        "dec_deg": dec,
+        "radius_deg": wcs.radius(shape),
+        "pixel_scale_arcsec": wcs.pixel_scale(shape),
+        "position_angle_deg": wcs.position_angle(shape),
+        "mirrored": wcs.mirrored,
+        "sip_degree": fit.degree,
+        "matches": fit.matches,
+        "rms_arcsec": fit.rms_arcsec,
+        "wcs": wcs.text(),
+    }
+
+
+SOLVE = Step("solve", SolveParameters, run)

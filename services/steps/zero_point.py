@@ -1,0 +1,192 @@
+"""`zero_point`: what turns fluxes into Gaia's G, for each frame and aperture."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pipeline.astrometry.sphere import pixel_scale
+from pipeline.errors import UnusableDataError
+from pipeline.zero_points import (
+    ENOUGH,
+    MAX_CALIBRATORS,
+    Places,
+    ZeroPoints,
+    calibrators,
+    fit_zero_points,
+    measured_well,
+    with_colours,
+)
+from schema.images import TEMPLATE
+from schema.observing import Observation
+from schema.photometry import Aperture, ZeroPoint, ZeroPointStar
+from schema.queries import images
+from schema.queries.measurements import flux_matrix, insert_rows, none_for_nan
+from services.errors import DataError
+from services.log import get_logger
+from services.steps.apertures import CIRCLE
+from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.light_curves import GraphAxes, graph_axes
+from services.steps.shown import show
+
+log = get_logger("zero_point")
+FIELD_COLUMNS = ("field_u", "field_v", "field_uu", "field_uv", "field_vv")
+
+Floats = NDArray[np.float64]
+
+
+class ZeroPointParameters(Parameters):
+    """PID of the `crossmatch` that names the stars."""
+
+    crossmatch: int
+
+
+@dataclass(frozen=True)
+class _Stars:
+    """All sources of the graph, and those that may calibrate, brightest first."""
+
+    axes: GraphAxes
+    places: Places
+    colour_error: Floats
+    candidates: NDArray[np.intp]
+    relaxed: bool
+
+
+def run(context: Context, _: ZeroPointParameters) -> Outputs:
+    """Fit each aperture by itself; a field without matches gets no zero points, which is no failure."""
+    with context.reading() as session:
+        axes = graph_axes(session, context.graph_pid)
+        if not axes.gaia.matched.any():
+            log.warning("no zero points: no source is matched to Gaia", observation_id=context.observation_id)
+            return _nothing
+        stars = _stars(session, context.graph_pid, axes)
+        found: dict[int, ZeroPoints] = {}
+        used = np.zeros(axes.source_ids.size, dtype=bool)
+        for aperture in axes.apertures:
+            try:
+                chosen, found[aperture] = _fit(session, stars, aperture)
+            except UnusableDataError as error:
+                log.warning("no zero points of this aperture", aperture=aperture, reason=str(error))
+                continue
+            used[chosen[found[aperture].used]] = True
+    if not found:
+        return _nothing
+
+    def write(session: Session) -> None:
+        for aperture, points in found.items():
+            _write_points(session, context, aperture, axes.image_ids, points)
+        _write_stars(session, context.pid, stars, used)
+        show(session, context, Observation.zero_point_pid)
+
+    return write
+
+
+def _nothing(session: Session) -> None:
+    """What a field without zero points leaves."""
+
+
+def _stars(session: Session, graph_pid: int, axes: GraphAxes) -> _Stars:
+    gaia = axes.gaia
+    u, v = _places(session, graph_pid, axes.xy)
+    colour, colour_error = with_colours(gaia.colour, gaia.g_mag)
+    radius = session.scalar(
+        select(func.max(Aperture.radius)).where(Aperture.graph_pid == graph_pid, Aperture.kind == CIRCLE)
+    )
+    neighbours = gaia.neighbour_light(float(radius or 0.0) * pixel_scale(axes.xy, axes.radec))
+    allowed, relaxed = calibrators(gaia.g_mag, gaia.colour, gaia.variable, gaia.distance_ratio, neighbours)
+    if relaxed:
+        log.warning("crowded field: stars with neighbours count for the zero points too", stars=int(allowed.sum()))
+    candidates = np.flatnonzero(allowed)
+    candidates = candidates[np.argsort(gaia.g_mag[candidates], kind="stable")]
+    return _Stars(axes, Places(u, v, colour), colour_error, candidates, relaxed)
+
+
+def _places(session: Session, graph_pid: int, xy: Floats) -> tuple[Floats, Floats]:
+    """Template pixels float64[n, 2] as u and v, -1 to 1 across the template's longer side."""
+    template = next(iter(images.of_graph(session, graph_pid, TEMPLATE)), None)
+    if template is None or not template.nx or not template.ny:
+        raise DataError(f"graph {graph_pid} has no template of a known size, of which sources were measured")
+    half = 0.5 * max(template.nx, template.ny)
+    return (xy[:, 0] - 0.5 * (template.nx - 1)) / half, (xy[:, 1] - 0.5 * (template.ny - 1)) / half
+
+
+@dataclass(frozen=True)
+class _Calibrators:
+    """Stars that may tell zero points: places among the sources [n], fluxes and errors [n, t], and which count."""
+
+    chosen: NDArray[np.intp]
+    flux: Floats
+    error: Floats
+    usable: NDArray[np.bool_]
+
+
+def _fit(session: Session, stars: _Stars, aperture: int) -> tuple[NDArray[np.intp], ZeroPoints]:
+    """The calibrators, as places among the sources, and the zero points."""
+    found = _read(session, stars, aperture, stars.relaxed)
+    if found.chosen.size < ENOUGH and not stars.relaxed:
+        # A camera may find a field crowded in which Gaia's stars stand apart.
+        crowded = _read(session, stars, aperture, relaxed=True)
+        found = crowded if crowded.chosen.size > found.chosen.size else found
+    chosen = found.chosen
+    places = Places(stars.places.u[chosen], stars.places.v[chosen], stars.places.colour[chosen])
+    good, g_mag = stars.axes.good, stars.axes.gaia.g_mag[chosen]
+    return chosen, fit_zero_points(found.flux, found.error, found.usable, good, g_mag, places, stars.places)
+
+
+def _read(session: Session, stars: _Stars, aperture: int, relaxed: bool) -> _Calibrators:
+    """Candidates, a block at a time until there are enough: memory and time do not grow with a field's stars."""
+    axes, missing = stars.axes, MAX_CALIBRATORS
+    none = np.empty((0, axes.image_ids.size))
+    parts = [(np.empty(0, dtype=np.intp), none, none, none.astype(bool))]
+    for start in range(0, stars.candidates.size, MAX_CALIBRATORS):
+        block = stars.candidates[start : start + MAX_CALIBRATORS]
+        flux, error, flag = flux_matrix(session, aperture, axes.source_ids[block], axes.image_ids)
+        usable = measured_well(flux, error, flag, axes.good, relaxed)
+        rows = np.flatnonzero(usable.any(axis=1))[:missing]
+        parts.append((block[rows], flux[rows], error[rows], usable[rows]))
+        missing -= rows.size
+        if not missing:
+            break
+    chosen, flux, error, usable = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return _Calibrators(chosen, flux, error, usable)
+
+
+def _write_points(
+    session: Session, context: Context, aperture: int, image_ids: NDArray[np.int64], points: ZeroPoints
+) -> None:
+    known = np.isfinite(points.zero_point) & np.isfinite(points.error) & np.isfinite(points.scatter)
+    n = int(np.count_nonzero(known))
+    columns: dict[str, list[Any]] = {
+        "pid": [context.pid] * n,
+        "image_id": image_ids[known].tolist(),
+        "aperture": [aperture] * n,
+        "observation_id": [context.observation_id] * n,
+        "zero_point": points.zero_point[known].tolist(),
+        "zero_point_error": points.error[known].tolist(),
+        "colour_term": [points.colour_term] * n,
+        "colour_reference": [points.colour_reference] * n,
+        **dict(zip(FIELD_COLUMNS, points.field[known].T.tolist(), strict=True)),
+        "scatter": points.scatter[known].tolist(),
+        "stars": points.stars[known].tolist(),
+        "transparency": none_for_nan(points.transparency[known]),
+    }
+    insert_rows(session, ZeroPoint.__table__, tuple(columns), zip(*columns.values(), strict=True))
+
+
+def _write_stars(session: Session, pid: int, stars: _Stars, used: NDArray[np.bool_]) -> None:
+    columns: dict[str, list[Any]] = {
+        "pid": [pid] * used.size,
+        "source_id": stars.axes.source_ids.tolist(),
+        "u": stars.places.u.tolist(),
+        "v": stars.places.v.tolist(),
+        "colour": stars.places.colour.tolist(),
+        "colour_error": stars.colour_error.tolist(),
+        "used": used.tolist(),
+    }
+    insert_rows(session, ZeroPointStar.__table__, tuple(columns), zip(*columns.values(), strict=True))
+
+
+ZERO_POINT = Step("zero_point", ZeroPointParameters, run)

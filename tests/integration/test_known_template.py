@@ -1,0 +1,187 @@
+"""A further night of a known field: no stack and no detection, each frame measured on the template of another night."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from pipeline.simulation.night import NightSpec
+from schema import database
+from schema.images import CALIBRATED, TEMPLATE, Image
+from schema.observing import Observation
+from schema.processes import SUCCEEDED, Process
+from services.errors import ConfigurationError
+from services.ingest.register import read_folder, register
+from services.publisher.publish import Publication, Publisher
+from services.publisher.rerun import rerun
+from services.simulate import night_spec, simulate
+from tests.integration.small_night import FRAMES, SPEC, Night, simulate_night
+
+BRIGHT = 50_000  # ADU
+FIRST = 5  # frames of the second night that are there when it is published
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two nights of one field, one day apart, in two folders."""
+    folder = tmp_path_factory.mktemp("raw")
+    simulate_night(folder / "first")
+    simulate(night_spec("demo", **SPEC | {"start_jd": NightSpec().start_jd + 1.0}), folder / "second")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def processed(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
+    night = Night.open(tmp_path_factory.mktemp("processed"))
+    night.publish(raw / "first")
+    night.work()
+    night.sessions.kw["bind"].dispose()
+    return night
+
+
+@pytest.fixture
+def night(processed: Night, tmp_path: Path) -> Night:
+    return processed.copy(tmp_path / "work")
+
+
+def ingest(night: Night, folder: Path) -> None:
+    site, root = night.settings.site, night.settings.root
+    database.transact(night.sessions, lambda session: register(session, read_folder(folder), site=site, root=root))
+
+
+def publish(night: Night, number: int, *, again: bool = False) -> Publication:
+    with night.sessions.begin() as session:
+        return Publisher(session, night.settings).publish(number, again=again, known=True)
+
+
+def light_observations(night: Night) -> list[int]:
+    return [one for (one,) in night.rows(
+        "SELECT observation_id FROM observation o JOIN target t ON t.target_id = o.target_id WHERE t.kind = 'light' "
+        "ORDER BY night"
+    )]  # fmt: skip
+
+
+def light_curves(night: Night, number: int) -> list[tuple[object, ...]]:
+    return night.rows(
+        "SELECT source_id, jd_utc, aperture, flux_raw, flux_relative, is_reference, flag, image_good FROM light_curve "
+        "WHERE observation_id = :o ORDER BY source_id, jd_utc, aperture",
+        o=number,
+    )
+
+
+def test_frames_are_measured_on_the_other_nights_sources(night: Night, raw: Path) -> None:
+    ingest(night, raw / "second")
+    first, second = light_observations(night)
+    published = publish(night, second)
+    assert f"measured on the template of observation {first}" in published.notes[0]
+    done = night.work()
+    assert {"stack", "detect", "solve", "choose_reference"}.isdisjoint(done)
+    assert done.count("extract") == done.count("calibrate") == FRAMES
+    assert {state for _, state in night.states(published.graph_pid)} == {SUCCEEDED}
+    old, new = light_curves(night, first), light_curves(night, second)
+    assert {row[0] for row in new} == {row[0] for row in old}  # the same sources
+    assert len(new) == len(old) > 200
+    # The nights were made of the same photons a day apart. Here each frame is laid on the template itself and not
+    # on another frame, and an aperture that lies a tenth of a pixel elsewhere has other light by some thousandths.
+    pairs = [(before[3], after[3]) for before, after in zip(old, new, strict=True) if before[7]]
+    ratio = np.array([after / before for before, after in pairs if before is not None and before > BRIGHT])
+    assert ratio.size > 50
+    assert np.median(ratio) == pytest.approx(1.0, abs=0.001)
+    assert np.abs(ratio - 1.0).max() < 0.01
+    assert all(after[1] == pytest.approx(before[1] + 1.0, abs=1e-8) for before, after in zip(old, new, strict=True))
+    skies = night.rows("SELECT COUNT(*) FROM sky")
+    assert skies == [(1,)]
+    with night.sessions() as session:
+        facts = session.get_one(Observation, second)
+        assert facts.sky_id == session.get_one(Observation, first).sky_id
+        shown = session.scalars(select(Image).where(Image.graph_pid == published.graph_pid, Image.kind == TEMPLATE))
+        assert len(shown.all()) == 1  # what plots draw
+
+
+def test_frames_that_come_later_join(night: Night, raw: Path, tmp_path: Path) -> None:
+    coming = tmp_path / "coming"
+    shutil.copytree(raw / "second", coming, ignore=shutil.ignore_patterns("truth", "Sim*"))
+    frames = sorted((raw / "second").glob("Sim*"))
+    for path in frames[:FIRST]:
+        shutil.copy(path, coming)
+    ingest(night, coming)
+    second = light_observations(night)[-1]
+    graph = publish(night, second).graph_pid
+    night.work()
+    assert len({row[1] for row in light_curves(night, second)}) == FIRST
+    for path in frames[FIRST:]:
+        shutil.copy(path, coming)
+    ingest(night, coming)
+    grown = publish(night, second)
+    assert grown.graph_pid == graph
+    assert grown.counts()["calibrate"] == FRAMES - FIRST
+    night.work()
+    joined = light_curves(night, second)
+    assert len({row[1] for row in joined}) == FRAMES
+    publish(night, second, again=True)
+    night.work()
+    assert light_curves(night, second) == joined  # as if all had been there from the start
+
+
+def test_an_earlier_calibration_that_ends_last_is_not_shown(night: Night, raw: Path) -> None:
+    ingest(night, raw / "second")
+    second = light_observations(night)[-1]
+    graph = publish(night, second).graph_pid
+    night.work()
+    with night.sessions.begin() as session:
+        newest = session.get_one(Observation, second).calibration_pid
+        session.get_one(Observation, second).calibration_pid = 2**62  # of frames that came meanwhile
+    assert newest is not None
+    with night.sessions.begin() as session:
+        rerun(session, night.settings, second, "calibrate_relative")
+    night.work()
+    with night.sessions() as session:
+        assert session.get_one(Observation, second).calibration_pid == 2**62
+    assert night.states(graph)["calibrate_relative", SUCCEEDED] == 4
+
+
+def test_what_cannot_be_done_says_why(night: Night, raw: Path, tmp_path: Path) -> None:
+    [first] = light_observations(night)
+    with pytest.raises(ConfigurationError, match="no known template"):
+        publish(night, first, again=True)
+    flat = night.observation("flat")
+    with pytest.raises(ConfigurationError, match=r"flat frames, which need no template"):
+        publish(night, flat)
+    ingest(night, raw / "second")
+    second = light_observations(night)[-1]
+    publish(night, second)
+    night.work()
+    with pytest.raises(ConfigurationError, match="no new frames"):
+        publish(night, second)
+    with pytest.raises(ConfigurationError, match=r"another night's template.*crossmatch.*--template known"):
+        night_rerun(night, second, "extract")
+
+
+def night_rerun(night: Night, number: int, step: str) -> None:
+    with night.sessions.begin() as session:
+        rerun(session, night.settings, number, step)
+
+
+def test_a_frame_of_another_field_fails_alone(night: Night, raw: Path, tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(raw / "second", mixed, ignore=shutil.ignore_patterns("truth"))
+    other = simulate(
+        night_spec("demo", **SPEC | {"seed": 77, "start_jd": NightSpec().start_jd + 1.0}), tmp_path / "other"
+    )
+    shutil.copy(sorted(other.glob("Sim*"))[0], mixed / sorted(mixed.glob("Sim*"))[0].name)
+    ingest(night, mixed)
+    second = light_observations(night)[-1]
+    graph = publish(night, second).graph_pid
+    night.work()
+    states = night.states(graph)
+    assert states["align", "failed"] == 1
+    assert states["extract", "skipped"] == 1
+    assert states["calibrate_relative", SUCCEEDED] == 2
+    with night.sessions() as session:
+        failed = session.scalars(select(Process).where(Process.graph_pid == graph, Process.status == "failed")).one()
+        assert failed.error is not None
+        assert sorted(mixed.glob("Sim*"))[0].name in failed.error
+        mixed_in = select(Image.good).where(Image.graph_pid == graph, Image.kind == CALIBRATED, Image.dx.is_(None))
+        assert session.scalars(mixed_in).all() == [False]

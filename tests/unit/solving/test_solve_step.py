@@ -1,0 +1,175 @@
+"""`solve` on a made-up template: what lands in the row and in the header; and coordinates of single frames."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from pipeline.alignment import Alignment
+from pipeline.astrometry import SkyWcs
+from pipeline.simulation.stamps import draw_stars
+from schema import database, models
+from schema.images import CALIBRATED, TEMPLATE
+from schema.observing import Observation
+from schema.queries import images
+from schema.skies import PlateSolution
+from services.errors import ConfigurationError, TransientError
+from services.image_store import open_store
+from services.settings import Settings
+from services.solving.solution import Unsolved
+from services.solving.solvers import Solvers
+from services.steps import solve
+from services.steps.base import Context
+from services.steps.frame_wcs import write_frame_wcs
+from services.steps.solve import SOLVE, SolveParameters
+from tests.unit.services import made_up
+from tests.unit.solving.made_sky import CENTRE, JD_2017, SCALE_ARCSEC, SHAPE, KnownCatalogue, seen, stars_around, truth
+
+TEMPLATE_PID, FRAME_PID, GRAPH, PID = 11, 12, 1, 99
+PATH = "template/1/11.fits"
+FWHM, NOISE = 2.5, 5.0
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[Context]:
+    """An observation that knows where it pointed, with a template whose file is not there yet."""
+    engine = database.connect(f"sqlite:///{tmp_path / 'test.db'}")
+    models.metadata.create_all(engine)
+    sessions: sessionmaker[Session] = database.session_factory(engine)
+    with sessions.begin() as session:
+        made_up.base_rows(session)
+        made_up.add_observation(session)
+        observation = session.get_one(Observation, 1)
+        observation.ra_deg, observation.dec_deg, observation.pixel_scale_arcsec = CENTRE[0] + 0.3, CENTRE[1], 5.2
+        for kind, pid in ((TEMPLATE, TEMPLATE_PID), (CALIBRATED, FRAME_PID)):
+            images.add_image(
+                session, kind=kind, site_id=1, path=f"{kind}/1/{pid}.fits", observation_id=1, pid=pid, graph_pid=GRAPH,
+                ny=SHAPE[0], nx=SHAPE[1], weight=1.0, good=True, fwhm=FWHM, jd_utc=JD_2017,
+            )  # fmt: skip
+    settings = Settings(root=tmp_path, index_dir=tmp_path / "no index files", catalog="none")
+    yield Context(PID, GRAPH, 1, sessions, open_store(tmp_path), settings)
+    engine.dispose()
+
+
+def write_template(context: Context, stars: bool = True) -> None:
+    image = np.random.default_rng(3).normal(100.0, NOISE, SHAPE).astype(np.float32)
+    if stars:
+        field = seen(stars_around(), truth())
+        image += draw_stars(SHAPE, field.xy[:, 0], field.xy[:, 1], field.flux * 5, FWHM, 3.0)
+    context.images.write(PATH, image, {"WEIGHT": np.ones(SHAPE, np.int16)}, {"TIANYUPI": "11"})
+
+
+def run(context: Context) -> PlateSolution:
+    outputs = SOLVE.start(context, SolveParameters(template=TEMPLATE_PID).model_dump_json())
+    with context.reading.begin() as session:
+        outputs(session)
+    with context.reading() as session:
+        return session.scalars(select(PlateSolution)).one()
+
+
+def with_catalogue(monkeypatch: pytest.MonkeyPatch, catalogue: KnownCatalogue) -> None:
+    monkeypatch.setattr(solve, "open_solvers", lambda _: Solvers((), catalogue, ("no index files",)))
+
+
+def test_without_any_solver_the_template_is_not_even_read(context: Context) -> None:
+    """Its file is not there, so that reading it would be an error."""
+    found = run(context)
+    assert (found.pid, found.solved, found.wcs) == (PID, False, None)
+    assert "no index files in" in (found.reason or "")
+    assert "TIANYU_INDEX_DIR" in (found.reason or "")
+
+
+def test_a_solved_template(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_template(context)
+    with_catalogue(monkeypatch, KnownCatalogue(stars_around()))
+    found, right = run(context), truth()
+    assert (found.pid, found.solved, found.solver, found.reason) == (PID, True, "catalogue", None)
+    assert (found.ra_deg, found.dec_deg) == pytest.approx(CENTRE, abs=0.2 / 3600)
+    # 200 stars, good to 0.14 px each, 200 px from the centre: 5e-5.
+    assert found.pixel_scale_arcsec == pytest.approx(SCALE_ARCSEC, rel=1.5e-4)
+    assert found.position_angle_deg == pytest.approx(right.position_angle(SHAPE), abs=0.01)
+    assert found.radius_deg == pytest.approx(right.radius(SHAPE), rel=1e-4)
+    assert found.mirrored is right.mirrored is True
+    assert found.sip_degree == 1
+    assert found.matches is not None
+    assert found.matches > 100
+    assert found.rms_arcsec is not None
+    assert found.rms_arcsec < 0.3 * SCALE_ARCSEC
+    stored = SkyWcs.from_text(found.wcs or "")
+    corner = np.array([[0.0, 0.0], [SHAPE[1] - 1.0, SHAPE[0] - 1.0]])
+    np.testing.assert_allclose(stored.to_sky(corner), right.to_sky(corner), atol=0.3 / 3600)
+    header = fits.getheader(context.settings.root / PATH)
+    assert header["TIANYUPI"] == "11"
+    np.testing.assert_allclose(WCS(header).all_pix2world(corner, 0), stored.to_sky(corner), atol=1e-9)
+
+
+def test_a_second_attempt_leaves_the_same_file(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_template(context)
+    with_catalogue(monkeypatch, KnownCatalogue(stars_around()))
+    file = context.settings.root / PATH
+    parameters = SolveParameters(template=TEMPLATE_PID).model_dump_json()
+    SOLVE.start(context, parameters)
+    once = file.read_bytes()
+    SOLVE.start(context, parameters)
+    assert file.read_bytes() == once
+
+
+def test_a_template_that_is_not_solved_succeeds_with_the_reason(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_template(context)
+    before = (context.settings.root / PATH).read_bytes()
+    with_catalogue(monkeypatch, KnownCatalogue(stars_around()))
+    monkeypatch.setattr(solve, "solve_field", lambda *_, **__: Unsolved("other stars than any"))
+    found = run(context)
+    assert (found.solved, found.reason, found.solver, found.wcs) == (False, "other stars than any", None, None)
+    assert (context.settings.root / PATH).read_bytes() == before
+
+
+def test_a_template_without_stars_succeeds_with_a_reason(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_template(context, stars=False)
+    with_catalogue(monkeypatch, KnownCatalogue(stars_around()))
+    found = run(context)
+    assert found.solved is False
+    assert "no source above 5.0 sigma" in (found.reason or "") or "stars" in (found.reason or "")
+
+
+def test_an_outage_is_tried_again(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_template(context)
+    with_catalogue(monkeypatch, KnownCatalogue(stars_around(), away=True))
+    with pytest.raises(TransientError, match="the archive does not answer"):
+        run(context)
+
+
+def test_a_template_that_was_deleted_is_named(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    with context.reading.begin() as session:
+        template = images.by_pid(session, TEMPLATE_PID)
+        assert template is not None
+        template.deleted_at = datetime(2024, 3, 5)
+    with_catalogue(monkeypatch, KnownCatalogue(stars_around()))
+    with pytest.raises(ConfigurationError, match=r"rerun --from stack 1"):
+        run(context)
+
+
+def test_a_frame_gets_the_templates_coordinates_through_its_alignment(context: Context) -> None:
+    """Shifted, turned by nearly half a circle and a little smaller: a star's pixel there gives the same place."""
+    file = f"{CALIBRATED}/1/{FRAME_PID}.fits"
+    context.images.write(file, np.zeros(SHAPE, np.float32), {}, {"TIANYUPI": "12"})
+    alignment = Alignment(12.25, -7.5, 179.6, 1.0005, (SHAPE[1] - 1) / 2, (SHAPE[0] - 1) / 2, 0.1, 100)
+    with context.reading() as session:
+        frame = images.by_pid(session, FRAME_PID)
+    assert frame is not None
+    wcs = truth()
+    write_frame_wcs(context, frame, alignment, wcs)
+    once = (context.settings.root / file).read_bytes()
+    write_frame_wcs(context, frame, alignment, wcs)
+    assert (context.settings.root / file).read_bytes() == once
+    on_template = np.array([[10.0, 20.0], [600.5, 444.0], [0.0, 499.0]])
+    found = WCS(fits.getheader(context.settings.root / file)).all_pix2world(alignment.to_frame(on_template), 0)
+    np.testing.assert_allclose(found, wcs.to_sky(on_template), atol=1e-9)
