@@ -5,6 +5,7 @@ functions that take a session.
 """
 
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,6 +19,7 @@ from sqlalchemy.pool import QueuePool
 from schema.driver import JoiningConnection
 
 SQLITE_BUSY_TIMEOUT_S = 60.0
+SQLITE_POLL_S, SQLITE_POLL_GROWTH, SQLITE_POLL_MOST_S = 0.0005, 1.05, 0.01
 WAL_PAGES = 16_000  # of 4 kB
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 300  # a statement on a dead connection ends, however the network died
@@ -28,6 +30,7 @@ IDLE_S = 1.0  # after which a kept connection may have died unnoticed
 READ_ONLY = {"tianyu_read_only": True}
 
 Result = TypeVar("Result")
+Opened_co = TypeVar("Opened_co", Session, Connection, covariant=True)
 
 
 class DatabaseUrlError(ValueError):
@@ -96,10 +99,36 @@ def _sqlite(url: str) -> Engine:
     def _begin(connection: Connection) -> None:
         # A deferred transaction that reads and then writes fails at once when another wrote in between;
         # taking the write lock first makes it wait instead.
-        read_only = connection.get_execution_options().get("tianyu_read_only", False)
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        if connection.get_execution_options().get("tianyu_read_only", False):
+            connection.exec_driver_sql("BEGIN")
+        elif not _begin_soon(connection.connection.driver_connection):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises what stands in the way
 
     return engine
+
+
+def _begin_soon(connection: Any) -> bool:
+    """Take SQLite's write lock as soon as it is free; False when it cannot be had.
+
+    SQLite looks for it at growing intervals of up to 100 ms: a claim then waits longer than the commit before it takes.
+    """
+    deadline = time.monotonic() + SQLITE_BUSY_TIMEOUT_S
+    pause = SQLITE_POLL_S
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < deadline:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    return False
+                time.sleep(pause)
+                pause = min(pause * SQLITE_POLL_GROWTH, SQLITE_POLL_MOST_S)
+            else:
+                return True
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={1000 * SQLITE_BUSY_TIMEOUT_S:.0f}")
+    return False
 
 
 def session_factory(engine: Engine) -> sessionmaker[Session]:
@@ -112,15 +141,18 @@ def reading_factory(engine: Engine) -> sessionmaker[Session]:
     return sessionmaker(engine.execution_options(**READ_ONLY), expire_on_commit=False)
 
 
-class Sessions(Protocol):
-    """What opens sessions: a factory, or a connection that is kept."""
+class Transactions(Protocol[Opened_co]):
+    """What opens transactions: a factory of sessions, or a connection that is kept."""
 
-    def begin(self) -> AbstractContextManager[Session]:
-        """A session in a transaction, committed at the end of the block."""
+    def begin(self) -> AbstractContextManager[Opened_co]:
+        """A session or connection in a transaction, committed at the end of the block."""
+
+
+Sessions = Transactions[Session]
 
 
 class KeptConnection:
-    """A connection that one thread keeps from transaction to transaction.
+    """A connection that one thread keeps from transaction to transaction, without a session's bookkeeping.
 
     A pool asks whether the connection is alive before each and rolls back after each: two round trips of the seven of a
     claim. This one asks only when it has lain idle.
@@ -132,11 +164,12 @@ class KeptConnection:
         self._used = 0.0
 
     @contextmanager
-    def begin(self) -> Iterator[Session]:
-        """A session on the kept connection; after an error the next one gets another connection."""
+    def begin(self) -> Iterator[Connection]:
+        """The kept connection in a transaction; after an error the next one gets another connection."""
         try:
-            with Session(self._alive(), expire_on_commit=False) as session, session.begin():
-                yield session
+            connection = self._alive()
+            with connection.begin():
+                yield connection
         except DBAPIError:
             self.close()
             raise
@@ -155,14 +188,14 @@ class KeptConnection:
             self._connection = None
 
 
-def transact(sessions: Sessions, work: Callable[[Session], Result]) -> Result:
+def transact(transactions: Transactions[Opened_co], work: Callable[[Opened_co], Result]) -> Result:
     """Run ``work`` in one transaction, and the whole of it again after a deadlock or a lock timeout."""
     for number in range(DEADLOCK_TRIES):
         if number > 1:  # once at once: the other one has mostly got through by then
             time.sleep(random.uniform(0.0, number * DEADLOCK_PAUSE_S))  # noqa: S311 - no secret hangs on it
         try:
-            with sessions.begin() as session:
-                return work(session)
+            with transactions.begin() as opened:
+                return work(opened)
         except OperationalError as error:
             code = error.orig.args[0] if error.orig is not None and error.orig.args else None
             if code not in DEADLOCK_CODES or number == DEADLOCK_TRIES - 1:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, CursorResult, Executable, Integer
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.expression import FunctionElement
 
@@ -72,12 +73,13 @@ class Call(NamedTuple):
     values: dict[str, Any]
 
 
-def run(connection: Connection, *calls: Call, last: bool = False) -> list[Found]:
+def run(opened: Session | Connection, *calls: Call, last: bool = False) -> list[Found]:
     """Run statements one after the other, on a server in one round trip; what each of them did.
 
     ``last``: nothing follows them but the transaction's commit, which may then come with them. The caller commits all
     the same.
     """
+    connection = opened.connection() if isinstance(opened, Session) else opened
     written = [call.statement.written(connection, call.values) for call in calls]
     if connection.dialect.name == "sqlite":
         return [_found(connection.exec_driver_sql(*one)) for one in written]

@@ -8,7 +8,7 @@ longer holds it changes no row and returns False: somebody else was faster.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Double, and_, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Double, and_, bindparam, delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from schema.base import table_of, utc_now
@@ -150,7 +150,7 @@ _NO_USAGE = dict.fromkeys(("seconds", "cpu_seconds", "max_rss_bytes", "read_byte
 
 
 def claim(
-    session: Session,
+    opened: Session | Connection,
     pid: int,
     attempt: int,
     *,
@@ -167,7 +167,7 @@ def claim(
     """
     held, who = {"held_pid": pid}, {"worker": worker}
     *_, read = run(
-        session.connection(),
+        opened,
         _CLAIM(**held, last_attempt=attempt - 1, next_attempt=attempt),
         _BEGIN_ATTEMPT(**held, **who, host=host, version=version),
         _TAKE_LEASE(**held, **who, lease_s=lease_s),
@@ -177,18 +177,20 @@ def claim(
     return Claim(*read.rows[0]) if read.rows else None
 
 
-def renew(session: Session, pid: int, attempt: int, lease_s: float, *, last: bool = False) -> bool:
+def renew(opened: Session | Connection, pid: int, attempt: int, lease_s: float, *, last: bool = False) -> bool:
     """Prolong the lease; False when it was lost."""
     call = _RENEW(held_pid=pid, held_attempt=attempt, lease_s=lease_s)
-    return run(session.connection(), call, last=last)[0].changed == 1
+    return run(opened, call, last=last)[0].changed == 1
 
 
 def _end(
-    session: Session,
+    opened: Session | Connection,
     change: Call,
     outcome: str,
     usage: Usage | None,
     failure: Failure | None = None,
+    *,
+    last: bool = False,
 ) -> bool:
     """Change the process, then close its attempt and drop its lease; False when it is not held any more."""
     held = {name: change.values[name] for name in ("held_pid", "held_attempt")}
@@ -198,16 +200,16 @@ def _end(
         values["error"] = failure.message[:ERROR_CHARACTERS]
         values["traceback"] = failure.traceback[-TRACEBACK_CHARACTERS:] if failure.traceback else None
     close = _END_ATTEMPT(**held, **values, **(_NO_USAGE if usage is None else vars(usage)))
-    return run(session.connection(), change, close, _DROP_LEASE(**held))[0].changed == 1
+    return run(opened, change, close, _DROP_LEASE(**held), last=last)[0].changed == 1
 
 
-def succeed(session: Session, pid: int, attempt: int, usage: Usage) -> bool:
+def succeed(opened: Session | Connection, pid: int, attempt: int, usage: Usage, *, last: bool = False) -> bool:
     """Mark success; False (and nothing may be committed) when this attempt no longer holds the process."""
-    return _end(session, _SUCCEED(held_pid=pid, held_attempt=attempt), SUCCEEDED, usage)
+    return _end(opened, _SUCCEED(held_pid=pid, held_attempt=attempt), SUCCEEDED, usage, last=last)
 
 
 def fail(
-    session: Session,
+    opened: Session | Connection,
     pid: int,
     attempt: int,
     failure: Failure,
@@ -223,17 +225,17 @@ def fail(
     why = {"error_class": failure.error_class, "error": failure.message[:ERROR_CHARACTERS]}
     held = {"held_pid": pid, "held_attempt": attempt}
     change = _FAIL(**held, **why) if retry_in_s is None else _SEND_BACK(**held, **why, retry_in_s=retry_in_s)
-    return _end(session, change, outcome, usage, failure)
+    return _end(opened, change, outcome, usage, failure)
 
 
-def worker_deaths(session: Session, pid: int) -> list[str]:
+def worker_deaths(opened: Session | Connection, pid: int) -> list[str]:
     """What the attempts said that ended their worker, in order."""
     query = (
         select(_attempt.c.attempt, _attempt.c.error)
         .where(_attempt.c.pid == pid, _attempt.c.outcome == KILLED)
         .order_by(_attempt.c.attempt)
     )
-    return [f"attempt {attempt}: {error}" for attempt, error in session.execute(query)]
+    return [f"attempt {attempt}: {error}" for attempt, error in opened.execute(query)]
 
 
 EXPIRED = (

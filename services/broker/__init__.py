@@ -2,6 +2,6 @@
 
 from services.broker.connect import connect
 from services.broker.message import Message, dead_letter_queue, event_queue, work_queue
-from services.broker.protocol import Broker, Delivery
+from services.broker.protocol import Broker, Deliver, Delivery
 
-__all__ = ["Broker", "Delivery", "Message", "connect", "dead_letter_queue", "event_queue", "work_queue"]
+__all__ = ["Broker", "Deliver", "Delivery", "Message", "connect", "dead_letter_queue", "event_queue", "work_queue"]

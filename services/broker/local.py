@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from services.broker.message import Message, dead_letter_queue
-from services.broker.protocol import Delivery
+from services.broker.protocol import Deliver, Delivery
 from services.errors import TransientError
 
 Result = TypeVar("Result")
@@ -43,10 +43,11 @@ class LocalBroker:
         self._path = path
         self._lock = threading.RLock()
         self._owners = path.with_name(path.name + ".owners")
-        self._settled = threading.Event()  # there is room for another message: no need to sleep on
         self._subscribed: tuple[str, ...] = ()
         self._heard: tuple[str, ...] = ()
         self._prefetch = 1
+        self._deliver: Deliver | None = None
+        self._out: set[int] = set()  # tags that we handed over and that are not settled
         self._reaped = 0.0
         try:
             self._owners.mkdir(parents=True, exist_ok=True)
@@ -108,13 +109,15 @@ class LocalBroker:
                 [(queue, message.pid, message.attempt) for message in messages],
             )
 
-    def subscribe(self, queues: Sequence[str], prefetch: int) -> None:
+    def subscribe(self, queues: Sequence[str], prefetch: int, deliver: Deliver) -> None:
         """Receive from these queues."""
-        self._subscribed, self._prefetch = tuple(queues), prefetch
+        self._subscribed, self._prefetch, self._deliver = tuple(queues), prefetch, deliver
 
-    def receive(self, timeout_s: float) -> Delivery | None:
-        """Look for a message, less and less often while there is none."""
-        return self._poll(timeout_s, self._take)
+    def serve(self, timeout_s: float) -> None:
+        """Look for messages, less and less often while there is none."""
+        deadline = time.monotonic() + timeout_s
+        while (left := deadline - time.monotonic()) >= 0:
+            self._poll(left, self._take)
 
     def listen(self, events: str) -> None:
         """Hear this queue too."""
@@ -133,11 +136,8 @@ class LocalBroker:
             found = look()
             if found is not None or time.monotonic() >= deadline:
                 return found
-            if self._settled.wait(min(pause, max(deadline - time.monotonic(), 0.0))):
-                self._settled.clear()
-                pause = POLL_FIRST_S
-            else:
-                pause = min(pause * 1.5, POLL_MOST_S)
+            time.sleep(min(pause, max(deadline - time.monotonic(), 0.0)))
+            pause = min(pause * 1.5, POLL_MOST_S)
 
     def _take_events(self) -> int | None:
         where = f"queue IN ({','.join('?' * len(self._heard))})"
@@ -155,35 +155,58 @@ class LocalBroker:
             except sqlite3.Error as error:
                 raise TransientError(f"local broker {self._path} failed: {error}") from error
 
-    def _take(self) -> Delivery | None:
-        where = f"queue IN ({','.join('?' * len(self._subscribed))}) AND owner IS NULL"
-        look = f"SELECT id, queue, pid, attempt FROM message WHERE {where} ORDER BY id LIMIT 1"  # noqa: S608
-        if not self._is_there(where, self._subscribed):
+    def _take(self) -> bool | None:
+        """Hand over a message for which there is room."""
+        if len(self._out) >= self._prefetch or not self._is_there(self._free(), self._subscribed):
             return None
-        with self._transaction() as connection:
-            held = connection.execute("SELECT COUNT(*) FROM message WHERE owner = ?", (self._owner,)).fetchone()[0]
-            row = connection.execute(look, self._subscribed).fetchone() if held < self._prefetch else None
-            if row is None:
-                return None
-            connection.execute(
-                "UPDATE message SET owner = ?, deliveries = deliveries + 1 WHERE id = ?", (self._owner, row[0])
-            )
+        with self._lock:
+            with self._transaction() as connection:
+                delivery = self._next(connection)
+            return self._hand_over(delivery) or None
+
+    def _free(self) -> str:
+        return f"queue IN ({','.join('?' * len(self._subscribed))}) AND owner IS NULL"
+
+    def _next(self, connection: sqlite3.Connection) -> Delivery | None:
+        """Own the next message, within a transaction."""
+        look = f"SELECT id, queue, pid, attempt FROM message WHERE {self._free()} ORDER BY id LIMIT 1"  # noqa: S608
+        row = connection.execute(look, self._subscribed).fetchone()
+        if row is None:
+            return None
+        connection.execute(
+            "UPDATE message SET owner = ?, deliveries = deliveries + 1 WHERE id = ?", (self._owner, row[0])
+        )
         return Delivery(row[1], Message(row[2], row[3]), row[0])
 
-    def settle(self, delivery: Delivery, *, accepted: bool = True, tell: str | None = None) -> None:
-        """Delete the message, or move it to the dead-letter queue; the event in the same transaction."""
+    def _hand_over(self, delivery: Delivery | None) -> bool:
+        if delivery is None or self._deliver is None:
+            return False
+        self._out.add(delivery.tag)
+        self._deliver(delivery)
+        return True
+
+    def settle(self, delivery: Delivery, *, accepted: bool = True) -> None:
+        """Delete the message, or move it to the dead-letter queue; the next one comes with the same transaction."""
+        with self._lock:
+            room = len(self._out - {delivery.tag}) < self._prefetch
+            with self._transaction() as connection:
+                if accepted:
+                    connection.execute("DELETE FROM message WHERE id = ? AND owner = ?", (delivery.tag, self._owner))
+                else:
+                    connection.execute(
+                        "UPDATE message SET queue = ?, owner = NULL WHERE id = ? AND owner = ?",
+                        (dead_letter_queue(delivery.queue), delivery.tag, self._owner),
+                    )
+                following = self._next(connection) if room and self._deliver else None
+            self._out.discard(delivery.tag)
+            self._hand_over(following)
+
+    def tell(self, events: str, message: Message) -> None:
+        """Insert the event."""
         with self._transaction() as connection:
-            if tell is not None:
-                told = (tell, delivery.message.pid, delivery.message.attempt)
-                connection.execute("INSERT INTO message (queue, pid, attempt) VALUES (?, ?, ?)", told)
-            if accepted:
-                connection.execute("DELETE FROM message WHERE id = ? AND owner = ?", (delivery.tag, self._owner))
-            else:
-                connection.execute(
-                    "UPDATE message SET queue = ?, owner = NULL WHERE id = ? AND owner = ?",
-                    (dead_letter_queue(delivery.queue), delivery.tag, self._owner),
-                )
-        self._settled.set()
+            connection.execute(
+                "INSERT INTO message (queue, pid, attempt) VALUES (?, ?, ?)", (events, message.pid, message.attempt)
+            )
 
     def depth(self, queue: str) -> int:
         """Messages without an owner."""

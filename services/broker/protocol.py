@@ -1,6 +1,6 @@
 """What manager and consumers need of a broker."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,8 +17,11 @@ class Delivery:
     connection: object = None  # that it came by, where tags mean nothing on another
 
 
+Deliver = Callable[[Delivery], None]  # returns at once and raises nothing
+
+
 class Broker(Protocol):
-    """One connection, used by one thread; only ``settle`` may be called from others.
+    """One connection, used by one thread; only ``settle`` and ``tell`` may be called from others.
 
     All raise ``TransientError`` when the broker cannot be reached; the caller connects again.
     """
@@ -32,17 +35,26 @@ class Broker(Protocol):
     def send(self, queue: str, messages: Sequence[Message]) -> None:
         """Send; returns when the broker has taken responsibility for every message."""
 
-    def subscribe(self, queues: Sequence[str], prefetch: int) -> None:
-        """Receive from these queues, at most ``prefetch`` unsettled messages at a time."""
+    def subscribe(self, queues: Sequence[str], prefetch: int, deliver: Deliver) -> None:
+        """Receive from these queues, at most ``prefetch`` unsettled messages at a time.
 
-    def receive(self, timeout_s: float) -> Delivery | None:
-        """The next message, or None after ``timeout_s``; keeps the connection alive meanwhile."""
+        ``deliver`` is called with each, by whatever thread has it first: a hand-over to another would cost as much as
+        the message.
+        """
 
-    def settle(self, delivery: Delivery, *, accepted: bool = True, tell: str | None = None) -> None:
-        """Finish a delivery: it is done, or (not accepted) it goes to the dead-letter queue. Thread-safe.
+    def serve(self, timeout_s: float) -> None:
+        """Keep the connection alive, and messages coming, for ``timeout_s``."""
 
-        ``tell`` names a queue of events that hears of it, without waiting: an event that is lost costs a sweep's
-        delay, no more. A delivery of a connection that is gone is left alone: the broker has given it to somebody else.
+    def settle(self, delivery: Delivery, *, accepted: bool = True) -> None:
+        """Finish a delivery: it is taken, or (not accepted) it goes to the dead-letter queue. Thread-safe.
+
+        A delivery of a connection that is gone is left alone: the broker has given it to somebody else.
+        """
+
+    def tell(self, events: str, message: Message) -> None:
+        """Let a queue of events hear of the end of a process, without waiting. Thread-safe.
+
+        An event that is lost costs a sweep's delay, no more.
         """
 
     def listen(self, events: str) -> None:

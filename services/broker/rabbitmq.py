@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -11,7 +10,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from services.broker.amqp import Answer, ConfirmingChannel, ServedChannel, ServedConnection
 from services.broker.message import Message, dead_letter_queue
-from services.broker.protocol import Delivery
+from services.broker.protocol import Deliver, Delivery
 from services.errors import ConfigurationError, DataError, TransientError
 from services.log import get_logger
 
@@ -41,8 +40,8 @@ class RabbitBroker:
         parameters.heartbeat = HEARTBEAT_S
         parameters.blocked_connection_timeout = BLOCKED_TIMEOUT_S
         parameters.socket_timeout = CONNECT_TIMEOUT_S
-        self._received: SimpleQueue[Delivery | None] = SimpleQueue()  # None: something has changed
         self._told = 0
+        self._ended = threading.Event()
         self._news = threading.Condition()
         self._connection = self._guard(lambda: ServedConnection(parameters, self._on_end))
         self._receiver = self._guard(lambda: ServedChannel(self._connection))
@@ -50,7 +49,7 @@ class RabbitBroker:
         self._sender: ConfirmingChannel | None = None
 
     def _on_end(self) -> None:
-        self._received.put(None)
+        self._ended.set()
         with self._news:
             self._news.notify_all()
 
@@ -110,15 +109,15 @@ class RabbitBroker:
             self._connection.close()  # what is still unconfirmed must not count for the next batch
             raise TransientError(f"{self._where} did not take the messages for {queue!r}: {error}") from error
 
-    def subscribe(self, queues: Sequence[str], prefetch: int) -> None:
-        """Start consuming."""
+    def subscribe(self, queues: Sequence[str], prefetch: int, deliver: Deliver) -> None:
+        """Start consuming; messages are handed over by the thread that serves the connection."""
 
         def set_prefetch(channel: Any, answer: Answer) -> None:
             channel.basic_qos(prefetch_count=prefetch, global_qos=False, callback=answer)
 
         self._guard(lambda: self._receiver.ask(set_prefetch))
         for queue in queues:
-            self._consume(self._receiver, queue, self._on_message(queue))
+            self._consume(self._receiver, queue, self._on_message(queue, deliver))
 
     def _consume(self, channel: ServedChannel, queue: str, receive: Callable[..., None], **options: Any) -> None:
         def consume(raw: Any, answer: Answer) -> None:
@@ -126,26 +125,22 @@ class RabbitBroker:
 
         self._guard(lambda: channel.ask(consume))
 
-    def _on_message(self, queue: str) -> Callable[[Any, Any, Any, bytes], None]:
+    def _on_message(self, queue: str, deliver: Deliver) -> Callable[[Any, Any, Any, bytes], None]:
         def receive(channel: Any, method: Any, _properties: Any, body: bytes) -> None:
             try:
-                self._received.put(Delivery(queue, Message.decode(body), method.delivery_tag, self._connection))
+                message = Message.decode(body)
             except DataError as error:
                 log.error("message refused", queue=queue, reason=str(error))
                 channel.basic_reject(method.delivery_tag, requeue=False)
+            else:
+                deliver(Delivery(queue, message, method.delivery_tag, self._connection))
 
         return receive
 
-    def receive(self, timeout_s: float) -> Delivery | None:
-        """Wait for a message."""
+    def serve(self, timeout_s: float) -> None:
+        """Wait: a thread of its own serves the connection."""
+        self._ended.wait(timeout_s)
         self._require()
-        try:
-            delivery = self._received.get(timeout=max(timeout_s, 0.0))
-        except Empty:
-            return None
-        if delivery is None:
-            self._require()
-        return delivery
 
     def listen(self, events: str) -> None:
         """Start consuming, without acknowledgements."""
@@ -166,13 +161,11 @@ class RabbitBroker:
             self._require()
         return told
 
-    def settle(self, delivery: Delivery, *, accepted: bool = True, tell: str | None = None) -> None:
-        """Tell, then acknowledge or dead-letter, by the thread that serves the connection."""
-        events, receiver = self._events.raw, self._receiver.raw
+    def settle(self, delivery: Delivery, *, accepted: bool = True) -> None:
+        """Acknowledge or dead-letter, by the thread that serves the connection."""
+        receiver = self._receiver.raw
 
         def reply() -> None:
-            if tell is not None and events.is_open:
-                events.basic_publish("", tell, delivery.message.encode())
             if not receiver.is_open or delivery.connection is not self._connection:
                 return
             if accepted:
@@ -181,6 +174,16 @@ class RabbitBroker:
                 receiver.basic_reject(delivery.tag, requeue=False)
 
         self._connection.post(reply)
+
+    def tell(self, events: str, message: Message) -> None:
+        """Publish, by the thread that serves the connection."""
+        channel = self._events.raw
+
+        def publish() -> None:
+            if channel.is_open:
+                channel.basic_publish("", events, message.encode())
+
+        self._connection.post(publish)
 
     def depth(self, queue: str) -> int:
         """Ready messages, as the broker counts them."""

@@ -1,22 +1,30 @@
-"""A consumer's handle on its worker process: start it, give it a claim, wait, and replace it when it dies."""
+"""A consumer's handle on its worker process: start it, give it claims, hear it, and replace it when it dies."""
 
 import multiprocessing
 import os
 import signal
 import time
+from collections import deque
 from multiprocessing.connection import Connection
 
 from schema.queries.life import Claim, Failure, Usage
-from services.consumer.report import READY, Report, serve
+from services.consumer.report import READY, SAVING, Report, serve
 from services.errors import TransientError
 from services.settings import Settings
 
 START_TIMEOUT_S = 120.0
-# glibc gives large arrays back to the system at once and asks for them again at the next line, page by page; a worker
-# that keeps them saves 5-10 ms a frame of 2048 x 2048. Other C libraries do not know these names.
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),  # bytes; the largest that glibc accepts
+PIPE_CHARACTERS = 16_000  # of parameters; more may not fit beside another claim in a pipe that nobody reads
+# Read by libraries when they are loaded.
+ENVIRONMENT = {
+    # glibc gives large arrays back to the system at once and asks for them again at the next line, page by page; a
+    # worker that keeps them saves 5-10 ms a frame of 2048 x 2048. Other C libraries do not know these names. In bytes:
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),  # the largest that glibc accepts
     "MALLOC_TRIM_THRESHOLD_": str(384 * 1024**2),
+    # numpy's linear algebra would start a thread for each core, and they wait for each other by spinning: with small
+    # matrices that burns more than it gives. Cores are used by more workers.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
 }
 # A forked child would inherit the broker's socket and the locks of other threads.
 SPAWN = multiprocessing.get_context("spawn")
@@ -29,12 +37,13 @@ class Child:
         self._settings = settings
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
+        self._claims: deque[Claim] = deque()  # handed over and not yet reported
         self.ready = False  # its imports are done
         self._started = 0.0
 
     def start(self) -> None:
         """Start the process without waiting for it: its imports take about a second."""
-        for name, value in ALLOCATOR.items():
+        for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)  # read by a process when it starts, so that ours is not changed
         ours, theirs = SPAWN.Pipe()
         process = SPAWN.Process(target=serve, args=(theirs, self._settings), name="tianyu-worker", daemon=True)
@@ -43,7 +52,7 @@ class Child:
         self._process, self._pipe, self.ready, self._started = process, ours, False, time.monotonic()
 
     def submit(self, claim: Claim) -> None:
-        """Hand over a claim; a process that is still starting takes it when it is ready.
+        """Hand over a claim to begin with; a process that is still starting takes it when it is ready.
 
         Raises:
             TransientError: the process has died.
@@ -51,29 +60,54 @@ class Child:
         if self._process is None or not self._process.is_alive():
             self.kill()
             self.start()
+        if not self._send(claim):
+            raise TransientError(f"the worker process did not start: {self._death().message}")
+
+    def submit_next(self, claim: Claim) -> None:
+        """Hand over a claim for after the one in work, where that can be done without waiting: ``has`` tells."""
+        if len(claim.parameters) < PIPE_CHARACTERS:
+            self._send(claim)
+
+    def _send(self, claim: Claim) -> bool:
         assert self._pipe is not None
         try:
             self._pipe.send(claim)
-        except OSError as error:
-            raise TransientError(f"the worker process did not start: {self._death().message}") from error
+        except OSError:
+            return False
+        self._claims.append(claim)
+        return True
 
-    def wait(self, timeout_s: float) -> Report | None:
-        """The report of the running attempt, or None while it still works; a dead process is a transient failure."""
+    def has(self, claim: Claim) -> bool:
+        """Whether it was handed over to this very process."""
+        return claim in self._claims
+
+    def fileno(self) -> int:
+        """Becomes readable when the process has something to say, or has died."""
+        assert self._pipe is not None
+        return self._pipe.fileno()
+
+    def hear(self) -> Report | str | None:
+        """What the readable pipe says: SAVING, or the report of the claim in work; None is neither.
+
+        A dead process is a transient failure.
+        """
         assert self._pipe is not None
         try:
-            if not self._pipe.poll(timeout_s):
-                return self._late()
-            report = self._pipe.recv()
-            if report == READY:
-                self.ready = True
-                return None
+            word = self._pipe.recv()
         except (EOFError, OSError):
             began = self.ready  # one that never began has nothing to do with the claim
             return Report(Usage(seconds=0.0), self._death(), killed=began)
-        assert isinstance(report, Report)
-        return report
+        if word == READY:
+            self.ready = True
+            return None
+        if isinstance(word, Report):
+            self._claims.popleft()
+            return word
+        assert word == SAVING
+        return SAVING
 
-    def _late(self) -> Report | None:
+    def late(self) -> Report | None:
+        """A failure when the process does not become ready."""
         if self.ready or time.monotonic() - self._started < START_TIMEOUT_S:
             return None
         self.kill()
@@ -106,3 +140,4 @@ class Child:
         if self._pipe is not None:
             self._pipe.close()
         self._process, self._pipe, self.ready = None, None, False
+        self._claims.clear()

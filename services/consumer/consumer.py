@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from schema import database
 from schema.queries import services
-from services.broker import Broker, connect, work_queue
+from services.broker import Broker, Delivery, connect, work_queue
 from services.consumer.slot import Slot
 from services.errors import TransientError
 from services.log import get_logger
@@ -26,10 +26,11 @@ class Consumer:
     def __init__(self, settings: Settings, groups: Sequence[str], concurrency: int = 1) -> None:
         self._settings = settings
         self._queues = [work_queue(settings.site, group) for group in groups]
-        self._concurrency = concurrency
-        self._broker: Broker = self._connect()
         name = f"{HOST}:{os.getpid()}"
         self._slots = [Slot(f"{name}/{number}", settings, lambda: self._broker) for number in range(concurrency)]
+        self._giving = threading.Lock()
+        self._broker: Broker
+        self._connect()
         self._announcer = Announcer(
             database.session_factory(database.connect(settings.database_url.get_secret_value())),
             introduce(services.CONSUMER, site=settings.site, groups=tuple(groups), slots=concurrency),
@@ -42,12 +43,17 @@ class Consumer:
         """Finish what runs, then leave; safe in a signal handler."""
         self._stop.set()
 
-    def _connect(self) -> Broker:
+    def _connect(self) -> None:
         broker = connect(self._settings.broker_url.get_secret_value(), self._settings.root)
         for queue in self._queues:
             broker.declare(queue)
-        broker.subscribe(self._queues, self._concurrency)
-        return broker
+        self._broker = broker  # before its first message comes, which is settled with it
+        broker.subscribe(self._queues, len(self._slots), self._give)
+
+    def _give(self, delivery: Delivery) -> None:
+        # Prefetch equals the number of slots: one is free, or was busy when the connection to the broker was lost.
+        with self._giving:
+            min(self._slots, key=lambda slot: slot.load).give(delivery)
 
     def run(self) -> None:
         """Work until ``stop`` is called."""
@@ -63,27 +69,20 @@ class Consumer:
     def _serve(self) -> None:
         for slot in self._slots:
             slot.start()
-        log.info("consumer ready", queues=self._queues, slots=self._concurrency)
-        turn = 0
+        log.info("consumer ready", queues=self._queues, slots=len(self._slots))
         while not self._stop.is_set():
             try:
-                delivery = self._broker.receive(POLL_S)
+                self._broker.serve(POLL_S)
             except TransientError as error:
                 log.warning("broker lost, connecting again", reason=str(error))
                 self._reconnect()
-                continue
-            if delivery is not None:
-                # Prefetch equals the number of slots, so that a delivery never waits behind a busy one for long.
-                slot = min(self._slots[turn:] + self._slots[:turn], key=lambda slot: slot.load)
-                slot.give(delivery)
-                turn = (turn + 1) % self._concurrency
         self._leave()
 
     def _reconnect(self) -> None:
         delay = RECONNECT_S
         while not self._stop.wait(delay):
             try:
-                self._broker = self._connect()
+                self._connect()
             except TransientError as error:
                 log.warning("broker still away", reason=str(error), next_try_s=delay)
                 delay = min(delay * 2, RECONNECT_MOST_S)
@@ -98,7 +97,7 @@ class Consumer:
         while any(slot.is_alive() for slot in self._slots):
             # What is received now is not begun: it goes back with the connection.
             try:
-                self._broker.receive(0.05)
+                self._broker.serve(0.05)
             except TransientError:
                 time.sleep(0.05)  # the event to wait on is set; without a pause this would spin
         self._broker.close()

@@ -7,6 +7,7 @@ from schema.queries.life import Failure, Usage
 from services.settings import Settings
 
 READY = "ready"  # the worker's first word
+SAVING = "saving"  # the step is done, what it found is about to be committed: another claim may wait in the pipe
 
 
 @dataclass(frozen=True)

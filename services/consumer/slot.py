@@ -1,14 +1,20 @@
-"""A slot: one thread of a consumer that takes one delivery at a time through claim, work and settling."""
+"""A slot: one thread of a consumer that takes deliveries through claim, work and settling."""
 
+import os
 import random
+import select
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from typing import TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from schema import database
 from schema.processes import FAILED, KILLED
@@ -17,7 +23,7 @@ from schema.queries.life import Claim, Failure
 from services.broker import Broker, Delivery, event_queue
 from services.consumer.child import Child
 from services.consumer.limits import Limits, Watch
-from services.consumer.report import Report
+from services.consumer.report import SAVING, Report
 from services.errors import TransientError
 from services.log import get_logger
 from services.presence import HOST, VERSION
@@ -27,6 +33,8 @@ Result = TypeVar("Result")
 log = get_logger("consumer")
 DATABASE_RETRY_S = 1.0
 RENEWALS_A_LEASE = 3
+SHORT_S = 0.01  # of a step; a quorum queue needs 2 ms and more from a settled message to the next one
+LAST_WORD_S = 0.5  # for the worker of a lost lease
 
 
 def backoff(settings: Settings, attempt: int) -> float:
@@ -35,55 +43,95 @@ def backoff(settings: Settings, attempt: int) -> float:
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret hangs on it
 
 
+@dataclass
+class Held:
+    """A process that this slot has claimed, and the message that told of it."""
+
+    claim: Claim
+    delivery: Delivery
+    renew_at: float
+    settled: bool = False  # its message
+    saving: bool = False  # its outputs are being committed
+    began: float = 0.0
+
+
 class Slot(threading.Thread):
-    """Works on the deliveries that the consumer's main thread gives it, one after the other."""
+    """Works on deliveries, one after the other.
+
+    While the worker commits what one process made, the next is claimed and waits in the pipe: two processes are held
+    then, and never while a step still works, for another consumer may be free. From the claim on a process is the
+    lease's affair, and its message can go; but the broker then sends another. So it is settled when the step is done,
+    or at once where steps of its kind are done before the broker could answer.
+    """
 
     def __init__(self, name: str, settings: Settings, broker: Callable[[], Broker]) -> None:
         super().__init__(name=name, daemon=True)
-        self.load = 0  # deliveries given and not yet settled; a hint for the main thread
-        self._inbox: SimpleQueue[Delivery | None] = SimpleQueue()
+        self._inbox: deque[Delivery] = deque()
+        self._given = self._done = 0  # deliveries; each is counted by one thread
+        self._held: deque[Held] = deque()  # the first is in work, a second waits for it to be committed
         self._settings = settings
+        self._renewal_s = settings.lease_s / RENEWALS_A_LEASE
         self._broker = broker  # asked each time: the main thread may have connected anew
         self._sessions = database.KeptConnection(database.connect(settings.database_url.get_secret_value()))
         self._child = Child(settings)
         self._child.start()
+        self._watch = Watch(Limits(None, None))
+        self._lasted: dict[str, float] = {}  # seconds that the last step of each command took
         self._leaving = threading.Event()
+        self._called, self._call = os.pipe()
+        os.set_blocking(self._call, False)
+
+    @property
+    def load(self) -> int:
+        """Deliveries given and not yet settled."""
+        return self._given - self._done
 
     def give(self, delivery: Delivery) -> None:
-        """Take on a delivery."""
-        self.load += 1
-        self._inbox.put(delivery)
+        """Take on a delivery; called by one thread at a time."""
+        self._given += 1
+        self._inbox.append(delivery)
+        self._wake()
 
     def leave(self) -> None:
-        """Finish what was given, then end; a database that is away is not waited for."""
+        """Finish what runs, then end; a database that is away is not waited for."""
         self._leaving.set()
-        self._inbox.put(None)
+        self._wake()
+
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):  # full: it is awake
+            os.write(self._call, b".")
 
     def run(self) -> None:
-        """Work until told to leave."""
-        while (delivery := self._inbox.get()) is not None:
-            if not self._leaving.is_set():
-                self._handle(delivery)  # what has not begun goes back to the queue with the connection
-            self.load -= 1
+        """Work until told to leave; what has not begun then goes back to the queue with the connection."""
+        while self._held or not self._leaving.is_set():
+            self._take()
+            said = self._wait()
+            if self._held:
+                self._attend(said)
 
     def end_worker(self) -> None:
         """End the worker process: what it did is committed, and what it may still do is fenced by its lease."""
         self._child.kill()
 
-    def _handle(self, delivery: Delivery) -> None:
-        message = delivery.message
-        claim = self._persist(lambda: self._claim(message.pid, message.attempt))
-        if claim is None:
-            self._settle(delivery)
-            return
-        self._process(claim)
-        self._settle(delivery, tell=event_queue(self._settings.site))
+    def _take(self) -> None:
+        """Claim what was given, as long as the worker has no step before it."""
+        while self._inbox and not self._leaving.is_set() and (not self._held or self._about_to_be_free()):
+            delivery = self._inbox.popleft()
+            message = delivery.message
+            if any((message.pid, message.attempt) == (held.claim.pid, held.claim.attempt) for held in self._held):
+                self._settle_message(delivery)  # its own claim again would be given to it
+                continue
+            claim = self._persist(partial(self._claim, message.pid, message.attempt))
+            if claim is not None:
+                self._hold(claim, delivery)
+            elif not self._leaving.is_set():
+                self._settle_message(delivery)  # a duplicate
 
     def _claim(self, pid: int, attempt: int) -> Claim | None:
         return database.transact(
             self._sessions,
-            lambda session: life.claim(
-                session,
+            lambda connection: life.claim(
+                connection,
                 pid,
                 attempt,
                 worker=self.name,
@@ -94,13 +142,68 @@ class Slot(threading.Thread):
             ),
         )
 
-    def _process(self, claim: Claim) -> None:
+    def _about_to_be_free(self) -> bool:
+        return len(self._held) == 1 and self._held[0].saving
+
+    def _hold(self, claim: Claim, delivery: Delivery) -> None:
+        self._held.append(Held(claim, delivery, time.monotonic() + self._renewal_s))
+        if len(self._held) == 1:
+            self._begin()
+        else:
+            self._child.submit_next(claim)
+
+    def _begin(self) -> None:
+        """The first of those held is in work from now on."""
+        held = self._held[0]
+        claim, held.began = held.claim, time.monotonic()
+        if self._lasted.get(claim.command, SHORT_S) < SHORT_S:
+            self._settle(held)
+        self._watch = Watch(Limits.of(self._settings, claim.command))
+        if not self._child.has(claim):
+            try:
+                self._child.submit(claim)
+            except TransientError as error:
+                self._end(Report(life.Usage(seconds=0.0), Failure("transient", str(error))))
+
+    def _wait(self) -> bool:
+        """Until there is a delivery, the worker says something (True), or something is due."""
+        poll = select.poll()
+        poll.register(self._called, select.POLLIN)
+        timeout_s = None
+        if self._held:
+            poll.register(self._child.fileno(), select.POLLIN)
+            due = min(held.renew_at for held in self._held) - time.monotonic()
+            timeout_s = self._watch.next_look_s(max(due, 0.0))
+        ready = {number for number, _ in poll.poll(None if timeout_s is None else ceil(1000 * timeout_s))}
+        if self._called in ready:
+            os.read(self._called, 4096)
+            ready.remove(self._called)
+        return bool(ready)
+
+    def _attend(self, said: bool) -> None:
+        """To what the worker says, and to what must be done while it says nothing."""
+        word = self._child.hear() if said else self._child.late()
+        if isinstance(word, Report):
+            self._end(word)
+            return
+        if word == SAVING:
+            held = self._held[0]
+            held.saving = True
+            self._lasted[held.claim.command] = time.monotonic() - held.began
+            self._settle(held)
+        if not self._child.ready:
+            self._watch.restart()
+        excess = self._watch.exceeded(self._child.pid)
+        if excess is not None:
+            self._end(self._stopped(excess))
+        elif not self._keep_leases():
+            self._end(self._last_word())
+
+    def _end(self, report: Report | None) -> None:
+        """The first of those held has ended; None: its lease was lost, and with it whatever it made."""
+        held = self._held.popleft()
+        claim = held.claim
         bound = log.bind(pid=claim.pid, command=claim.command, attempt=claim.attempt)
-        try:
-            self._child.submit(claim)
-            report = self._await(claim)
-        except TransientError as error:
-            report = Report(life.Usage(seconds=0.0), Failure("transient", str(error)))
         if report is None:
             bound.warning("lease lost, work dropped")
         elif report.failure is None:
@@ -108,45 +211,45 @@ class Slot(threading.Thread):
         else:
             bound.warning("failed", error_class=report.failure.error_class, reason=report.failure.message)
             self._record_failure(claim, report)
+        self._settle(held)
+        self._tell(held.delivery)
+        if self._held:
+            self._begin()
 
-    def _await(self, claim: Claim) -> Report | None:
-        """Renew the lease while the child works; None when the lease was lost and the child ended for it."""
-        watch = Watch(Limits.of(self._settings, claim.command))
-        renewal_s = self._settings.lease_s / RENEWALS_A_LEASE
-        renew_at = time.monotonic() + renewal_s
-        while True:
-            report = self._child.wait(watch.next_look_s(max(renew_at - time.monotonic(), 0.0)))
-            if report is not None:
-                return report
-            if not self._child.ready:
-                watch.restart()
-            excess = watch.exceeded(self._child.pid)
-            if excess is not None:
-                return self._end_attempt(claim, excess)
-            if time.monotonic() < renew_at:
-                continue
-            renew_at = time.monotonic() + renewal_s
-            if not self._renew(claim):
-                # The child may have committed in this very moment: then its report is there.
-                report = self._child.wait(0.5)
-                if report is None:
-                    self._child.kill()
-                return report
+    def _last_word(self) -> Report | None:
+        """Of a worker whose lease is lost: it may have committed in this very moment."""
+        while select.select([self._child], [], [], LAST_WORD_S)[0]:
+            word = self._child.hear()
+            if isinstance(word, Report):
+                return word
+        self._child.kill()
+        return None
+
+    def _keep_leases(self) -> bool:
+        """Renew those that are due; False when that of the process in work was lost."""
+        for held in self._held:
+            if time.monotonic() >= held.renew_at:
+                held.renew_at = time.monotonic() + self._renewal_s
+                if not self._renew(held.claim) and held is self._held[0]:
+                    return False
+        return True
 
     def _renew(self, claim: Claim) -> bool:
         """False when the lease was lost; a database that is away will tell later."""
         try:
             return database.transact(
                 self._sessions,
-                lambda session: life.renew(session, claim.pid, claim.attempt, self._settings.lease_s, last=True),
+                lambda connection: life.renew(connection, claim.pid, claim.attempt, self._settings.lease_s, last=True),
             )
         except DBAPIError as error:
             log.warning("lease not renewed, database away", pid=claim.pid, reason=str(error.orig))
             return True
 
-    def _end_attempt(self, claim: Claim, excess: str) -> Report:
+    def _stopped(self, excess: str) -> Report:
+        """End the worker, and with it the attempt in work."""
         self._child.kill()
         self._child.start()  # the next claim should not wait for its imports
+        claim = self._held[0].claim
         reason = f"process {claim.pid} ({claim.command}) was ended: {excess}"
         return Report(life.Usage(seconds=0.0), Failure("transient", reason), killed=True)
 
@@ -155,14 +258,14 @@ class Slot(threading.Thread):
         assert report.failure is not None
         failure = report.failure
 
-        def record(session: Session) -> bool:
+        def record(connection: Connection) -> bool:
             verdict = failure
-            deaths = life.worker_deaths(session, claim.pid) if report.killed else []
+            deaths = life.worker_deaths(connection, claim.pid) if report.killed else []
             if report.killed and len(deaths) + 1 >= self._settings.poison_attempts:
                 verdict = _poison(claim, [*deaths, f"attempt {claim.attempt}: {failure.message}"])
             again = verdict.error_class == TransientError.error_class and claim.attempt < claim.max_attempts
             return life.fail(
-                session,
+                connection,
                 claim.pid,
                 claim.attempt,
                 verdict,
@@ -183,12 +286,25 @@ class Slot(threading.Thread):
                 if self._leaving.wait(DATABASE_RETRY_S):
                     return None
 
-    def _settle(self, delivery: Delivery, tell: str | None = None) -> None:
+    def _settle(self, held: Held) -> None:
+        if not held.settled:
+            held.settled = True
+            self._settle_message(held.delivery)
+
+    def _settle_message(self, delivery: Delivery) -> None:
+        self._done += 1  # first: what the broker sends for it should find this slot free
+        self._ask_broker(lambda broker: broker.settle(delivery), delivery)
+
+    def _tell(self, delivery: Delivery) -> None:
+        events = event_queue(self._settings.site)
+        self._ask_broker(lambda broker: broker.tell(events, delivery.message), delivery)
+
+    def _ask_broker(self, work: Callable[[Broker], None], delivery: Delivery) -> None:
         try:
-            self._broker().settle(delivery, tell=tell)
+            work(self._broker())
         except TransientError as error:
-            # It will be delivered again, and the claim will drop it; the manager's sweep finds what has ended.
-            log.debug("not settled", pid=delivery.message.pid, reason=str(error))
+            # It may be delivered again, and the claim will drop it; the manager's sweep finds what has ended.
+            log.debug("broker not reached", pid=delivery.message.pid, reason=str(error))
 
 
 def _poison(claim: Claim, deaths: list[str]) -> Failure:

@@ -6,9 +6,11 @@ Outputs and status are committed together here, guarded by the attempt.
 
 import signal
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection as Pipe
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -16,7 +18,7 @@ from schema import database
 from schema.queries import life
 from schema.queries.life import Claim, Failure, Usage
 from services import log
-from services.consumer.report import READY, Report
+from services.consumer.report import READY, SAVING, Report
 from services.consumer.usage import Meter
 from services.errors import ConfigurationError, TianyuError, TransientError
 from services.image_store import open_store
@@ -32,12 +34,14 @@ class LostLeaseError(TransientError):
 class Worker:
     """Connections and settings that live as long as the child process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tell: Callable[[str], object] = str) -> None:
+        """``tell`` hears SAVING when a step is done and its outputs are about to be committed."""
         engine = database.connect(settings.database_url.get_secret_value())
         self._writing = database.KeptConnection(engine)
         self._reading = database.reading_factory(engine)
         self._images = open_store(settings.root)
         self._settings = settings
+        self._tell = tell
 
     def run(self, claim: Claim) -> Report:
         """Run one attempt to its end; never raises what a step raises."""
@@ -45,7 +49,10 @@ class Worker:
         try:
             return Report(self._attempt(claim, meter))
         except Exception as error:  # the boundary of a step: whatever it was is classified, and keeps its traceback
-            return Report(meter.stop(), Failure(_error_class(error), _message(claim, error), traceback.format_exc()))
+            # Cut here: a report that fills the pipe, while a claim fills it from the other end, would never arrive.
+            trace = traceback.format_exc()[-life.TRACEBACK_CHARACTERS :]
+            message = _message(claim, error)[: life.ERROR_CHARACTERS]
+            return Report(meter.stop(), Failure(_error_class(error), message, trace))
 
     def _attempt(self, claim: Claim, meter: Meter) -> Usage:
         step = STEPS.get(claim.command)
@@ -56,12 +63,17 @@ class Worker:
             )
         context = Context(claim.pid, claim.graph_pid, claim.observation_id, self._reading, self._images, self._settings)
         outputs = step.start(context, claim.parameters)
+        self._tell(SAVING)
 
-        def finish(session: Session) -> Usage:
+        def finish(connection: Connection) -> Usage:
             usage = meter.stop()
-            if not life.succeed(session, claim.pid, claim.attempt, usage):
+            # The guard comes first, and nothing behind it may be committed without it.
+            if not life.succeed(connection, claim.pid, claim.attempt, usage, last=outputs is None):
                 raise LostLeaseError(f"process {claim.pid} is no longer held by attempt {claim.attempt}")
-            outputs(session)
+            if outputs is not None:
+                with Session(connection, expire_on_commit=False) as session:
+                    outputs(session)
+                    session.commit()  # hands over what is left; the connection's own transaction goes on
             return usage
 
         return database.transact(self._writing, finish)
@@ -83,16 +95,16 @@ def _message(claim: Claim, error: Exception) -> str:
     return f"process {claim.pid} ({claim.command}): {type(cause).__name__}: {cause}"
 
 
-def serve(connection: Connection, settings: Settings) -> None:
+def serve(pipe: Pipe, settings: Settings) -> None:
     """Main of the child process: take claims until the consumer closes its end of the pipe."""
     # The consumer decides when to stop; a terminal's Ctrl-C and a service manager's SIGTERM go to the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     log.configure(settings.log_format, settings.log_level)
-    worker = Worker(settings)
+    worker = Worker(settings, pipe.send)
     preload()
     # What was committed stays, and the manager frees the rest, when the consumer is gone.
     with suppress(EOFError, OSError):
-        connection.send(READY)
+        pipe.send(READY)
         while True:
-            connection.send(worker.run(connection.recv()))
+            pipe.send(worker.run(pipe.recv()))

@@ -41,10 +41,10 @@ class Step(Generic[AnyParameters]):
 
     command: str
     parameters: type[AnyParameters]
-    run: Callable[[Context, AnyParameters], Outputs]
+    run: Callable[[Context, AnyParameters], Outputs | None]
 
-    def start(self, context: Context, raw: str) -> Outputs:
-        """Validate the parameters and run.
+    def start(self, context: Context, raw: str) -> Outputs | None:
+        """Validate the parameters and run; None: nothing goes into the database.
 
         Raises:
             ConfigurationError: the parameters are not those of this command.

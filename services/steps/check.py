@@ -4,9 +4,8 @@ import time
 from typing import Annotated
 
 from pydantic import Field
-from sqlalchemy.orm import Session
 
-from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.base import Context, Parameters, Step
 
 
 class CheckParameters(Parameters):
@@ -16,16 +15,11 @@ class CheckParameters(Parameters):
     memory_bytes: Annotated[int, Field(ge=0, le=1 << 40)] = 0
 
 
-def run(_context: Context, parameters: CheckParameters) -> Outputs:
+def run(_context: Context, parameters: CheckParameters) -> None:
     """Sleep, and write nothing."""
     ballast = b"\1" * parameters.memory_bytes
     time.sleep(parameters.seconds)
     del ballast
-
-    def write(_session: Session) -> None:
-        """No rows."""
-
-    return write
 
 
 CHECK = Step("check", CheckParameters, run)

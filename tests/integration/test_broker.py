@@ -3,13 +3,14 @@
 import multiprocessing
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pika
 import pytest
 
-from services.broker import Broker, Message, connect, dead_letter_queue, event_queue, work_queue
+from services.broker import Broker, Delivery, Message, connect, dead_letter_queue, event_queue, work_queue
 from services.errors import ConfigurationError, DataError, TransientError
 
 Connect = Callable[[], Broker]
@@ -39,17 +40,33 @@ def queue(unique_site: str) -> str:
     return work_queue(unique_site, "cpu")
 
 
-def receive(broker: Broker) -> Message:
-    delivery = broker.receive(PATIENCE_S)
-    assert delivery is not None
-    broker.settle(delivery)
-    return delivery.message
+class Receiver:
+    """Keeps what a broker hands over until it is asked for."""
+
+    def __init__(self, broker: Broker, queue: str, prefetch: int = 1) -> None:
+        self._broker = broker
+        self._inbox: deque[Delivery] = deque()
+        broker.subscribe([queue], prefetch, self._inbox.append)
+
+    def receive(self, timeout_s: float = PATIENCE_S) -> Delivery | None:
+        """The next delivery, or None when none comes in time."""
+        deadline = time.monotonic() + timeout_s
+        while not self._inbox and time.monotonic() < deadline:
+            self._broker.serve(0.01)
+        return self._inbox.popleft() if self._inbox else None
+
+    def take(self) -> Message:
+        """The next message, settled."""
+        delivery = self.receive()
+        assert delivery is not None
+        self._broker.settle(delivery)
+        return delivery.message
 
 
 def depth_becomes(broker: Broker, queue: str, expected: int) -> bool:
     deadline = time.monotonic() + PATIENCE_S
     while broker.depth(queue) != expected and time.monotonic() < deadline:
-        broker.receive(0.05)
+        broker.serve(0.05)
     return broker.depth(queue) == expected
 
 
@@ -60,22 +77,22 @@ def test_messages_arrive_in_order_and_once(open_broker: Connect, queue: str) -> 
     messages = [Message(1_795_238_400_000_123_456 + n, 1) for n in range(50)]
     sender.send(queue, messages)
     assert sender.depth(queue) == 50
-    receiver.subscribe([queue], prefetch=1)
-    assert [receive(receiver) for _ in messages] == messages
-    assert receiver.receive(0.1) is None
+    inbox = Receiver(receiver, queue)
+    assert [inbox.take() for _ in messages] == messages
+    assert inbox.receive(0.1) is None
 
 
 def test_prefetch_bounds_what_is_out(open_broker: Connect, queue: str) -> None:
     broker = open_broker()
     broker.declare(queue)
     broker.send(queue, [Message(n, 1) for n in range(3)])
-    broker.subscribe([queue], prefetch=2)
-    first, second = broker.receive(PATIENCE_S), broker.receive(PATIENCE_S)
+    inbox = Receiver(broker, queue, prefetch=2)
+    first, second = inbox.receive(), inbox.receive()
     assert first is not None
     assert second is not None
-    assert broker.receive(0.3) is None
+    assert inbox.receive(0.3) is None
     broker.settle(first)
-    third = broker.receive(PATIENCE_S)
+    third = inbox.receive()
     assert third is not None
     assert third.message.pid == 2
 
@@ -84,17 +101,14 @@ def test_unsettled_messages_come_back_when_a_receiver_closes(open_broker: Connec
     first, second = open_broker(), open_broker()
     first.declare(queue)
     first.send(queue, [Message(7, 1)])
-    first.subscribe([queue], prefetch=1)
-    assert first.receive(PATIENCE_S) is not None
+    assert Receiver(first, queue).receive() is not None
     first.close()
-    second.subscribe([queue], prefetch=1)
-    assert receive(second) == Message(7, 1)
+    assert Receiver(second, queue).take() == Message(7, 1)
 
 
 def _take_and_hang(url: str, root: Path, queue: str, taken: "multiprocessing.synchronize.Event") -> None:
     broker = connect(url, root)
-    broker.subscribe([queue], prefetch=1)
-    assert broker.receive(PATIENCE_S) is not None
+    assert Receiver(broker, queue).receive() is not None
     taken.set()
     time.sleep(600)
 
@@ -112,23 +126,21 @@ def test_unsettled_messages_come_back_when_a_receiver_is_killed(
     assert taken.wait(30)
     victim.kill()
     victim.join()
-    broker.subscribe([queue], prefetch=1)
-    assert receive(broker) == Message(7, 1)
+    assert Receiver(broker, queue).take() == Message(7, 1)
 
 
 def test_refused_messages_go_to_the_dead_letter_queue(open_broker: Connect, queue: str) -> None:
     broker = open_broker()
     broker.declare(queue)
     broker.send(queue, [Message(7, 1)])
-    broker.subscribe([queue], prefetch=1)
-    delivery = broker.receive(PATIENCE_S)
+    delivery = Receiver(broker, queue).receive()
     assert delivery is not None
     broker.settle(delivery, accepted=False)
     assert depth_becomes(broker, dead_letter_queue(queue), 1)
     assert broker.depth(queue) == 0
 
 
-def test_settling_from_another_thread_tells_who_listens(open_broker: Connect, queue: str, unique_site: str) -> None:
+def test_settling_and_telling_from_another_thread(open_broker: Connect, queue: str, unique_site: str) -> None:
     broker, listener = open_broker(), open_broker()
     events = event_queue(unique_site)
     broker.declare(queue)
@@ -136,12 +148,17 @@ def test_settling_from_another_thread_tells_who_listens(open_broker: Connect, qu
     listener.listen(events)
     assert listener.wait_for_events(0.0) == 0
     broker.send(queue, [Message(1, 1), Message(2, 1)])
-    broker.subscribe([queue], prefetch=1)
-    delivery = broker.receive(PATIENCE_S)
+    inbox = Receiver(broker, queue)
+    delivery = inbox.receive()
     assert delivery is not None
-    thread = threading.Thread(target=lambda: broker.settle(delivery, tell=events))
+
+    def settle_and_tell() -> None:
+        broker.settle(delivery)
+        broker.tell(events, delivery.message)
+
+    thread = threading.Thread(target=settle_and_tell)
     thread.start()
-    following = broker.receive(PATIENCE_S)
+    following = inbox.receive()
     thread.join()
     assert following is not None
     assert following.message == Message(2, 1)
@@ -169,26 +186,25 @@ def test_a_delivery_of_another_connection_is_left_alone(open_broker: Connect, qu
     first, second = open_broker(), open_broker()
     first.declare(queue)
     first.send(queue, [Message(7, 1), Message(8, 1)])
-    first.subscribe([queue], prefetch=1)
-    held = first.receive(PATIENCE_S)
-    second.subscribe([queue], prefetch=1)
-    following = second.receive(PATIENCE_S)
+    held = Receiver(first, queue).receive()
+    inbox = Receiver(second, queue)
+    following = inbox.receive()
     assert held is not None
     assert following is not None
     second.settle(held)  # as a worker does whose consumer has connected anew meanwhile
     first.close()
     second.settle(following)
-    assert receive(second) == held.message
-    assert second.receive(0.2) is None
+    assert inbox.take() == held.message
+    assert inbox.receive(0.2) is None
 
 
 def test_a_deleted_queue_is_noticed(broker_url: str, queue: str, tmp_path: Path) -> None:
     broker, vandal = connect(broker_url, tmp_path), pika.BlockingConnection(pika.URLParameters(broker_url))
     broker.declare(queue)
-    broker.subscribe([queue], prefetch=1)
+    inbox = Receiver(broker, queue)
     vandal.channel().queue_delete(queue)
     with pytest.raises(TransientError, match="has been deleted"):
-        broker.receive(PATIENCE_S)
+        inbox.receive()
     broker.close()
     vandal.close()
 
@@ -205,10 +221,9 @@ def test_a_queue_of_another_kind_is_an_error_of_configuration(broker_url: str, q
 def test_two_receivers_share_the_work(open_broker: Connect, queue: str) -> None:
     sender, one, two = open_broker(), open_broker(), open_broker()
     sender.declare(queue)
-    for broker in (one, two):
-        broker.subscribe([queue], prefetch=1)
+    inboxes = [Receiver(broker, queue) for broker in (one, two)]
     sender.send(queue, [Message(n, 1) for n in range(2)])
-    held = {broker.receive(PATIENCE_S).message.pid for broker in (one, two)}  # type: ignore[union-attr]
+    held = {inbox.receive().message.pid for inbox in inboxes}  # type: ignore[union-attr]
     assert held == {0, 1}
 
 

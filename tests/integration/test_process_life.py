@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import ClauseElement, Engine, func, select, text, update
+from sqlalchemy import ClauseElement, Connection, Engine, func, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database, versions
@@ -214,8 +214,8 @@ def test_a_claim_is_one_round_trip_and_a_finish_two(
         JoiningConnection, "_execute_command", lambda self, *command: (sent.append(command), execute(self, *command))
     )
 
-    def first(session: Session) -> Claim | None:
-        return life.claim(session, 1, 1, worker="w", host="h", version="v", lease_s=LEASE_S, last=True)
+    def first(connection: Connection) -> Claim | None:
+        return life.claim(connection, 1, 1, worker="w", host="h", version="v", lease_s=LEASE_S, last=True)
 
     kept = KeptConnection(engine)
     with kept.begin():
@@ -223,7 +223,7 @@ def test_a_claim_is_one_round_trip_and_a_finish_two(
     sent.clear()
     claimed = database.transact(kept, first)
     claiming = len(sent)
-    assert database.transact(kept, lambda session: life.succeed(session, 1, 1, USAGE))
+    assert database.transact(kept, lambda connection: life.succeed(connection, 1, 1, USAGE))
     finishing = len(sent) - claiming
     kept.close()
     assert claimed is not None

@@ -1,0 +1,262 @@
+"""A consumer's slot: when it claims, when it settles, and what becomes of a claim that waits behind a dead worker."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from schema import database, versions
+from schema.processes import QUEUED, RUNNING, SUCCEEDED, WAITING, Process, ProcessAttempt, ProcessGroup, Site
+from schema.queries import life, publishing, scheduling
+from schema.queries.life import Claim, Failure, Usage
+from schema.queries.publishing import NewProcess
+from services.broker import Delivery, Message
+from services.consumer import slot as slot_module
+from services.consumer.child import Child
+from services.consumer.report import SAVING, Report
+from services.consumer.slot import SHORT_S, Slot
+from services.settings import Settings, load
+
+PATIENCE_S = 10.0
+A_WHILE_S = 0.3  # enough to do what must not be done
+USAGE = Usage(seconds=0.1)
+
+
+class Worker:
+    """Stands for a worker process: says what the test lets it say, and takes claims as a pipe does."""
+
+    def __init__(self, _settings: Settings) -> None:
+        self.ready, self.pid = True, os.getpid()
+        self.claims: list[Claim] = []
+        self._words: deque[Report | str] = deque()
+        self._said, self._say = os.pipe()
+
+    def start(self) -> None:
+        pass
+
+    def kill(self) -> None:
+        self.claims.clear()
+
+    def submit(self, claim: Claim) -> None:
+        self.claims.append(claim)
+
+    submit_next = submit
+
+    def has(self, claim: Claim) -> bool:
+        return claim in self.claims
+
+    def fileno(self) -> int:
+        return self._said
+
+    def late(self) -> None:
+        return None
+
+    def hear(self) -> Report | str:
+        os.read(self._said, 1)
+        word = self._words.popleft()
+        if isinstance(word, Report):
+            if word.killed:
+                self.kill()
+            else:
+                self.claims.pop(0)
+        return word
+
+    def say(self, word: Report | str) -> None:
+        self._words.append(word)
+        os.write(self._say, b".")
+
+
+class Broker:
+    """Remembers what was settled and told."""
+
+    def __init__(self) -> None:
+        self.settled: list[int] = []
+        self.told: list[int] = []
+
+    def settle(self, delivery: Delivery, *, accepted: bool = True) -> None:
+        assert accepted
+        self.settled.append(delivery.message.pid)
+
+    def tell(self, _events: str, message: Message) -> None:
+        self.told.append(message.pid)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load(database_url=SecretStr(f"sqlite:///{tmp_path / 'tianyu.db'}"), site="here", root=tmp_path)
+
+
+@pytest.fixture
+def sessions(settings: Settings) -> Iterator[sessionmaker[Session]]:
+    """Of a database in which the processes 1 to 4 are queued."""
+    engine: Engine = database.connect(settings.database_url.get_secret_value())
+    versions.migrate(engine)
+    factory = database.session_factory(engine)
+    with factory.begin() as session:
+        session.add_all([Site(name="here", root="/nowhere"), ProcessGroup(name="cpu")])
+    with factory.begin() as session:
+        some = [
+            NewProcess(
+                pid=pid, graph_pid=1, command="check", parameters="{}", group="cpu", observation_id=None,
+                required=(), optional=(),
+            )
+            for pid in (1, 2, 3, 4)
+        ]  # fmt: skip
+        publishing.publish(session, some, site="here")
+    database.transact(factory, scheduling.take_ready)
+    yield factory
+    engine.dispose()
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def slot(
+    settings: Settings, sessions: sessionmaker[Session], broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Slot]:
+    monkeypatch.setattr(slot_module, "Child", Worker)
+    one = Slot("w", settings, lambda: broker)  # type: ignore[arg-type, return-value]
+    one.start()
+    yield one
+    one.leave()
+    worker = worker_of(one)
+    while worker.claims:  # what is left ends badly, so that the thread can leave
+        worker.say(Report(USAGE, Failure("data", "the test is over")))
+        time.sleep(0.01)
+    one.join(PATIENCE_S)
+    assert not one.is_alive()
+
+
+def worker_of(slot: Slot) -> Worker:
+    child: object = slot._child
+    assert isinstance(child, Worker)
+    return child
+
+
+def give(slot: Slot, pid: int) -> None:
+    slot.give(Delivery("tianyu.here.cpu", Message(pid, 1), pid))
+
+
+def succeed(sessions: sessionmaker[Session], slot: Slot, pid: int) -> None:
+    """What a worker does at the end of an attempt."""
+    with sessions.begin() as session:
+        assert life.succeed(session, pid, 1, USAGE)
+    worker_of(slot).say(Report(USAGE))
+
+
+def status(sessions: sessionmaker[Session], pid: int) -> str:
+    with sessions.begin() as session:
+        return session.get_one(Process, pid).status
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_no_second_process_is_held_while_a_step_works(
+    slot: Slot, sessions: sessionmaker[Session], broker: Broker
+) -> None:
+    give(slot, 1)
+    eventually(lambda: status(sessions, 1) == RUNNING)
+    give(slot, 2)
+    time.sleep(A_WHILE_S)
+    assert status(sessions, 2) == QUEUED
+    assert broker.settled == []
+
+    worker_of(slot).say(SAVING)
+    eventually(lambda: status(sessions, 2) == RUNNING)
+    assert broker.settled == [1]
+    assert broker.told == []
+    assert [claim.pid for claim in worker_of(slot).claims] == [1, 2]
+
+    give(slot, 3)
+    succeed(sessions, slot, 1)
+    eventually(lambda: broker.told == [1])
+    time.sleep(A_WHILE_S)
+    assert status(sessions, 3) == QUEUED, "process 2 is in work by now"
+
+
+def test_a_step_that_ends_within_a_round_trip_lets_its_message_go_at_once(
+    slot: Slot, sessions: sessionmaker[Session], broker: Broker
+) -> None:
+    give(slot, 1)
+    eventually(lambda: bool(worker_of(slot).claims))
+    time.sleep(3 * SHORT_S)
+    worker_of(slot).say(SAVING)
+    succeed(sessions, slot, 1)
+    eventually(lambda: broker.told == [1])
+
+    give(slot, 2)  # the one before it was long
+    eventually(lambda: status(sessions, 2) == RUNNING)
+    assert broker.settled == [1]
+    slot._lasted["check"] = SHORT_S / 2
+    worker_of(slot).say(SAVING)
+    succeed(sessions, slot, 2)
+    eventually(lambda: broker.told == [1, 2])
+    slot._lasted["check"] = SHORT_S / 2  # as a quick worker would have it
+
+    give(slot, 3)
+    eventually(lambda: broker.settled == [1, 2, 3])
+    assert slot.load == 0, "free for the message that comes for it"
+    assert status(sessions, 3) == RUNNING
+    give(slot, 4)
+    time.sleep(A_WHILE_S)
+    assert status(sessions, 4) == QUEUED
+
+
+def test_a_claim_in_the_pipe_of_a_worker_that_dies_goes_to_the_next(
+    slot: Slot, sessions: sessionmaker[Session], broker: Broker
+) -> None:
+    give(slot, 1)
+    give(slot, 2)
+    eventually(lambda: bool(worker_of(slot).claims))
+    worker_of(slot).say(SAVING)
+    eventually(lambda: len(worker_of(slot).claims) == 2)
+    worker_of(slot).say(Report(USAGE, Failure("transient", "the worker process was ended by SIGKILL"), killed=True))
+    eventually(lambda: [claim.pid for claim in worker_of(slot).claims] == [2])
+    assert status(sessions, 1) == WAITING
+    with sessions.begin() as session:
+        outcomes = session.execute(select(ProcessAttempt.pid, ProcessAttempt.outcome).order_by(ProcessAttempt.pid))
+        assert outcomes.all() == [(1, "killed"), (2, None)]
+    succeed(sessions, slot, 2)
+    eventually(lambda: broker.told == [1, 2])
+    assert status(sessions, 2) == SUCCEEDED
+    assert broker.settled == [1, 2]
+
+
+def test_a_duplicate_is_settled_and_nothing_else(slot: Slot, sessions: sessionmaker[Session], broker: Broker) -> None:
+    give(slot, 1)
+    eventually(lambda: status(sessions, 1) == RUNNING)
+    worker_of(slot).say(SAVING)
+    eventually(lambda: broker.settled == [1])
+    give(slot, 1)
+    eventually(lambda: broker.settled == [1, 1])
+    assert len(worker_of(slot).claims) == 1
+    assert broker.told == []
+
+
+def test_parameters_that_do_not_fit_a_pipe_wait_outside(settings: Settings) -> None:
+    """Two such claims would fill it, while the worker fills it from the other end with its report."""
+    child = Child(settings)
+    child.start()
+    try:
+        short, long = (Claim(pid, 1, 3, "check", " " * size, 1, None) for pid, size in ((1, 100), (2, 10_000_000)))
+        child.submit_next(long)  # at once, though nobody reads
+        assert not child.has(long)
+        child.submit_next(short)
+        assert child.has(short)
+    finally:
+        child.kill()
+    assert not child.has(short)
