@@ -109,12 +109,16 @@ class _Ensemble:
 
     def comparison(self, rows: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The mean of all other members for each of these, and its variance; float64[b, t], NaN without one."""
+        mean, scaled, weight = self._others(rows)
+        variance = np.maximum(self.variance_sum - np.square(scaled * self.noise[rows]), 0.0) / weight**2
+        return mean, variance
+
+    def _others(self, rows: slice) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The mean alone, with what these members have in the sums and the weight of the others; float64[b, t]."""
         scaled = (self.weight[rows] / self.level[rows])[:, None] * self.used[rows]
         weight = self.weight_sum - self.weight[rows, None] * self.used[rows]
         weight[weight <= MIN_OTHERS] = np.nan
-        mean = (self.flux_sum - scaled * self.value[rows]) / weight
-        variance = np.maximum(self.variance_sum - np.square(scaled * self.noise[rows]), 0.0) / weight**2
-        return mean, variance
+        return (self.flux_sum - scaled * self.value[rows]) / weight, scaled, weight
 
     def solve(self, good: NDArray[np.bool_]) -> None:
         """Iterate levels and variances until no variance changes by more than CONVERGED."""
@@ -129,10 +133,11 @@ class _Ensemble:
 
     def _improve(self, rows: slice, good: NDArray[np.bool_], brought: NDArray[np.float64]) -> None:
         """New levels and variances of these members; ``brought`` is the variance of their comparisons."""
-        comparison, _ = self.comparison(rows)
+        comparison, _, _ = self._others(rows)
         with np.errstate(divide="ignore", invalid="ignore"):
-            relative = self.value[rows] / (comparison * self.level[rows, None])
-            quoted = np.square(self.noise[rows] / (comparison * self.level[rows, None]))
+            expected = comparison * self.level[rows, None]
+            relative = self.value[rows] / expected
+            quoted = np.square(self.noise[rows] / expected)
         kept = self.used[rows] & good & np.isfinite(relative)
         count = kept.sum(axis=1)
         divisor = np.maximum(count, 1)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.relative.light_curves import RelativeLightCurves, check_light_curves, normalise, over_mean
+from pipeline.relative.light_curves import RelativeLightCurves, blocks, check_light_curves, normalise, over_mean
 from pipeline.statistics import row_median
 
 POSITION_BINS = 3  # in x and in y
@@ -121,41 +121,45 @@ def choose_references(flux: NDArray[np.float64], candidates: NDArray[np.bool_]) 
     total = flux[numbers].sum(axis=0)
     whole = group_snr(_relative(flux, total, candidates))
     without = np.empty(numbers.size)
-    for index, number in enumerate(numbers):
-        others = candidates.copy()
-        others[number] = False
-        without[index] = group_snr(_relative(flux, total - flux[number], others))
+    for some in blocks(numbers.size, flux.size):
+        left_out = numbers[some]
+        others = np.tile(candidates, (left_out.size, 1))
+        others[np.arange(left_out.size), left_out] = False
+        without[some] = group_snr(_relative(flux, total - flux[left_out], others))
     chosen = np.zeros_like(candidates)
     chosen[numbers[without < whole]] = True
     chosen[numbers[np.argsort(without, kind="stable")[:MIN_REFERENCES]]] = True
     return chosen
 
 
-def group_snr(relative: NDArray[np.float64]) -> float:
+def group_snr(relative: NDArray[np.float64]) -> NDArray[np.float64]:
     """``sum(|m| / s²) / sqrt(sum(1 / s²))`` over the stars with the most epochs (the Tianyu paper, equation 6).
 
     Args:
-        relative: float64[n, t]; m and s are the mean and standard deviation of each row.
+        relative: float64[..., n, t]; m and s are the mean and standard deviation of each row.
 
     Returns:
-        The ratio; NaN when no star has a finite value.
+        float64[...], the ratio of each group; NaN where no star has a finite value.
     """
     present = np.isfinite(relative)
-    count = present.sum(axis=1)
-    rows = relative[(count == count.max()) & (count > 0)]
-    if rows.size == 0:
-        return float("nan")
-    # The group's gaps are shared: the rows with the most epochs have nearly always the same ones.
-    mean, variance = np.nanmean(rows, axis=1), np.nanvar(rows, axis=1)
-    known = variance > 0
-    inverse = 1.0 / variance[known]
-    return float((np.abs(mean[known]) * inverse).sum() / np.sqrt(inverse.sum())) if known.any() else float("nan")
+    count = present.sum(axis=-1)
+    divisor = np.maximum(count, 1)
+    mean = np.where(present, relative, 0.0).sum(axis=-1) / divisor
+    variance = np.where(present, np.square(relative - mean[..., None]), 0.0).sum(axis=-1) / divisor
+    known = (count == count.max(axis=-1, keepdims=True)) & (variance > 0)
+    inverse = np.divide(1.0, variance, out=np.zeros_like(variance), where=known)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((np.abs(mean) * inverse).sum(axis=-1) / np.sqrt(inverse.sum(axis=-1)))
 
 
 def _relative(
     flux: NDArray[np.float64], total: NDArray[np.float64], references: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Each star over the mean of the references (``total`` is their sum), itself left out."""
-    mean = np.where(references[:, None], total - flux, total) / (references.sum() - references)[:, None]
+    """Each star over the mean of the references (``total`` is their sum), itself left out; float64[..., n, t].
+
+    ``flux``: float64[n, t]; ``total``: float64[..., t]; ``references``: bool[..., n].
+    """
+    total, others = total[..., None, :], references.sum(axis=-1, keepdims=True) - references
+    mean = np.where(references[..., None], total - flux, total) / others[..., None]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(flux / mean)

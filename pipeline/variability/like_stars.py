@@ -4,7 +4,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from pipeline.statistics import MAD_TO_SIGMA
+from pipeline.statistics import MAD_TO_SIGMA, row_median
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +85,10 @@ def _running_median(ranked: Floats, size: int) -> Floats:
     medians = np.empty_like(ranked)
     half = size // 2
     medians[half : half + ranked.size - size + 1] = np.median(sliding_window_view(ranked, size), axis=1)
-    for rank in (*range(half), *range(half + ranked.size - size + 1, ranked.size)):
-        reach = max(LEAST_REACH, min(rank, ranked.size - 1 - rank))
-        medians[rank] = np.median(ranked[max(0, rank - reach) : rank + reach + 1])
+    ranks = np.concatenate([np.arange(half), np.arange(half + ranked.size - size + 1, ranked.size)])
+    reach = np.maximum(LEAST_REACH, np.minimum(ranks, ranked.size - 1 - ranks))[:, None]
+    offset = np.arange(-reach.max(initial=0), reach.max(initial=0) + 1)
+    near = ranks[:, None] + offset
+    inside = (np.abs(offset) <= reach) & (near >= 0) & (near < ranked.size)
+    medians[ranks] = row_median(np.where(inside, ranked[np.clip(near, 0, ranked.size - 1)], np.nan))
     return medians

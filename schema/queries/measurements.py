@@ -1,8 +1,8 @@
 """Bulk rows: fluxes in, matrices out. Plain driver calls: the ORM would take ten times as long for a million rows."""
 
-from collections.abc import Iterable, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice, repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,23 +12,52 @@ from sqlalchemy.orm import Session
 from schema.photometry import Flux, RelativeFlux
 
 ROWS_PER_INSERT = 20_000
+SQLITE_VARIABLES = 999  # of a statement, in any build
 ROWS_PER_FETCH = 100_000  # read at once: some 30 MB of Python's numbers
+VALUES_PER_PASS = 1 << 23  # of one column, in memory at once: 170 MB of fluxes, errors and flags
+SPARSE = 2  # ids of a range for each that is wanted, from which on the wanted ones are named one by one
 
 Ids = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class RawFluxes(NamedTuple):
+    """Raw fluxes of one aperture, ADU: ``[n_sources, n_images]`` each; NaN, and flag 0, where nothing is known."""
+
+    flux: Floats
+    error: Floats
+    flag: NDArray[np.int32]
+
+
+class RelativeFluxes(NamedTuple):
+    """Relative fluxes of one calibration and aperture: ``[n_sources, n_images]`` each, NaN without a row."""
+
+    flux: Floats
+    error: Floats
 
 
 def insert_rows(session: Session, table: Any, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> int:
-    """Insert tuples into ``table`` in the order of ``columns``; returns how many. NaN must be given as None."""
+    """Insert tuples into ``table`` in the order of ``columns``; returns how many. NaN must be given as None.
+
+    PyMySQL joins rows into long statements by itself; with SQLite's driver one row a statement takes twice as long.
+    """
     assert isinstance(table, Table)
     connection = session.connection()
-    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    is_sqlite = connection.dialect.name == "sqlite"
+    marks = f"({', '.join(['?' if is_sqlite else '%s'] * len(columns))})"
     names = ", ".join(table.c[name].name for name in columns)
-    statement = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join([mark] * len(columns))})"  # noqa: S608
+    statement = f"INSERT INTO {table.name} ({names}) VALUES {marks}"  # noqa: S608
+    joined = SQLITE_VARIABLES // len(columns)
     iterator = iter(rows)
     total = 0
     while chunk := list(islice(iterator, ROWS_PER_INSERT)):
-        connection.exec_driver_sql(statement, chunk)
         total += len(chunk)
+        if is_sqlite and (whole := len(chunk) - len(chunk) % joined):
+            groups = [tuple(chain.from_iterable(chunk[at : at + joined])) for at in range(0, whole, joined)]
+            connection.exec_driver_sql(statement + f", {marks}" * (joined - 1), groups)
+            chunk = chunk[whole:]
+        if chunk:
+            connection.exec_driver_sql(statement, chunk)
     return total
 
 
@@ -57,28 +86,44 @@ def insert_fluxes(
 
 
 def insert_relative_fluxes(
-    session: Session,
-    pid: int,
-    aperture: int,
-    source_ids: NDArray[np.int64],
-    image_ids: NDArray[np.int64],
-    flux: NDArray[np.floating[Any]],
-    error: NDArray[np.floating[Any]],
+    session: Session, pid: int, source_ids: Ids, image_ids: Ids, curves: Mapping[int, RelativeFluxes]
 ) -> int:
-    """Relative fluxes of one aperture: ``flux, error: [n_sources, n_images]``; what is not finite makes no row."""
-    source, image = np.nonzero(np.isfinite(flux))
-    rows = zip(
-        source_ids[source].tolist(),
-        image_ids[image].tolist(),
-        [aperture] * source.size,
-        [pid] * source.size,
-        flux[source, image].tolist(),
-        none_for_nan(error[source, image]),
-        strict=True,
-    )
+    """Relative fluxes by aperture; what is not finite makes no row.
+
+    Rows go in in the order of the primary key: aperture by aperture each page would be found, and split, anew.
+    """
     return insert_rows(
-        session, RelativeFlux.__table__, ("source_id", "image_id", "aperture", "pid", "flux", "flux_error"), rows
+        session,
+        RelativeFlux.__table__,
+        ("source_id", "image_id", "aperture", "pid", "flux", "flux_error"),
+        chain.from_iterable(_relative_rows(pid, source_ids, image_ids, curves)),
     )
+
+
+def _relative_rows(
+    pid: int, source_ids: Ids, image_ids: Ids, curves: Mapping[int, RelativeFluxes]
+) -> Iterator[Iterable[tuple[Any, ...]]]:
+    """Rows of some sources at a time, in the order of the primary key."""
+    apertures = np.array(sorted(curves), dtype=np.int64)
+    by_source, by_image = np.argsort(source_ids), np.argsort(image_ids)
+    step = max(1, ROWS_PER_INSERT // max(1, image_ids.size * apertures.size))
+    for start in range(0, by_source.size, step):
+        few = by_source[start : start + step]
+        flux, error = (
+            np.stack([curves[aperture][part][np.ix_(few, by_image)] for aperture in apertures.tolist()], axis=-1)
+            for part in (0, 1)
+        )
+        known = np.isfinite(flux)
+        source, image, aperture = np.nonzero(known)
+        yield zip(
+            source_ids[few[source]].tolist(),
+            image_ids[by_image[image]].tolist(),
+            apertures[aperture].tolist(),
+            repeat(pid, source.size),
+            flux[known].tolist(),
+            none_for_nan(error[known]),
+            strict=True,
+        )
 
 
 def none_for_nan(values: NDArray[np.floating[Any]]) -> list[float | None]:
@@ -89,69 +134,108 @@ def none_for_nan(values: NDArray[np.floating[Any]]) -> list[float | None]:
     return listed
 
 
-def flux_matrix(
-    session: Session, aperture: int, source_ids: Ids, image_ids: Ids
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
-    """Raw fluxes of one aperture: ``flux, error, flag: [n_sources, n_images]``, NaN (flag 0) where nothing is known."""
+def flux_matrix(session: Session, aperture: int, source_ids: Ids, image_ids: Ids) -> RawFluxes:
+    """Raw fluxes of one aperture."""
+    return next(raw for _, raw in flux_matrices(session, [aperture], source_ids, image_ids))
+
+
+def relative_matrix(session: Session, pid: int, aperture: int, source_ids: Ids, image_ids: Ids) -> RelativeFluxes:
+    """Relative fluxes of one calibration and aperture."""
+    return next(curves for _, curves in relative_matrices(session, pid, [aperture], source_ids, image_ids))
+
+
+def flux_matrices(
+    session: Session, apertures: Sequence[int], source_ids: Ids, image_ids: Ids
+) -> Iterator[tuple[int, RawFluxes]]:
+    """Raw fluxes, one aperture after the other; read in one pass, if VALUES_PER_PASS allow it."""
     columns = [Flux.flux, Flux.flux_error, Flux.flag]
-    flux, error, flag = _matrices(session, columns, aperture, source_ids, image_ids)
-    flag[np.isnan(flux)] = 0
-    return flux, error, flag.astype(np.int32)
+    for few in _passes(apertures, source_ids.size * image_ids.size):
+        shape = len(few), source_ids.size, image_ids.size
+        flux, error, flag = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=np.int32)
+        _fill((flux, error, flag), session, columns, few, source_ids, image_ids)
+        flag[np.isnan(flux)] = 0
+        for number, aperture in enumerate(few):
+            yield aperture, RawFluxes(flux[number], error[number], flag[number])
 
 
-def relative_matrix(
-    session: Session, pid: int, aperture: int, source_ids: Ids, image_ids: Ids
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Relative fluxes of one calibration and aperture: ``flux, error: [n_sources, n_images]``, NaN without a row."""
+def relative_matrices(
+    session: Session, pid: int, apertures: Sequence[int], source_ids: Ids, image_ids: Ids
+) -> Iterator[tuple[int, RelativeFluxes]]:
+    """Relative fluxes of one calibration, one aperture after the other; read like raw ones."""
     columns = [RelativeFlux.flux, RelativeFlux.flux_error]
-    flux, error = _matrices(session, columns, aperture, source_ids, image_ids, RelativeFlux.pid == pid)
-    return flux, error
+    for few in _passes(apertures, source_ids.size * image_ids.size):
+        shape = len(few), source_ids.size, image_ids.size
+        flux, error = np.full(shape, np.nan), np.full(shape, np.nan)
+        _fill((flux, error), session, columns, few, source_ids, image_ids, RelativeFlux.pid == pid)
+        for number, aperture in enumerate(few):
+            yield aperture, RelativeFluxes(flux[number], error[number])
 
 
-def _matrices(
-    session: Session, columns: list[Any], aperture: int, source_ids: Ids, image_ids: Ids, *where: Any
-) -> list[NDArray[np.float64]]:
-    """A matrix by source and image for each column, in the order of the ids.
+def _passes(apertures: Sequence[int], values: int) -> Iterator[Sequence[int]]:
+    """Apertures that are read together: all of them, unless that is too much to hold."""
+    step = max(1, VALUES_PER_PASS // max(1, values))
+    return (apertures[start : start + step] for start in range(0, len(apertures), step))
 
-    Each query takes a range of sources, so that memory stays bounded whatever the driver keeps. It names ranges, not
+
+def _fill(
+    cubes: Sequence[NDArray[Any]],
+    session: Session,
+    columns: Sequence[Any],
+    apertures: Sequence[int],
+    source_ids: Ids,
+    image_ids: Ids,
+    *where: Any,
+) -> None:
+    """Write each column's values into its cube, ``[n_apertures, n_sources, n_images]`` in the order given.
+
+    Each query takes some of the sources, so that memory stays bounded whatever the driver keeps. It names ranges, not
     lists: ids of one detection and one graph are all but contiguous, ranges prune partitions, and the few strangers
-    are dropped here.
+    are dropped here. Only where few sources of many are wanted are they named.
     """
-    matrices = [np.full((source_ids.size, image_ids.size), np.nan) for _ in columns]
-    if not source_ids.size or not image_ids.size:
-        return matrices
+    if not cubes[0].size:
+        return
     table = columns[0].class_
-    query = select(table.source_id, table.image_id, *columns).where(
-        table.aperture == aperture,
-        table.image_id.between(int(image_ids.min()), int(image_ids.max())),
+    first, kinds = int(image_ids.min()), max(apertures) + 1
+    # Image and aperture as one number: each column costs the driver an object a row.
+    place = ((table.image_id - first) * kinds + table.aperture).label("place")
+    query = select(table.source_id, place, *columns).where(
+        table.aperture.between(min(apertures), max(apertures)),
+        table.image_id.between(first, int(image_ids.max())),
         *where,
     )
     ordered = np.sort(source_ids)
-    step = max(1, ROWS_PER_FETCH // image_ids.size)
+    step = max(1, ROWS_PER_FETCH // (image_ids.size * len(apertures)))
     for start in range(0, ordered.size, step):
-        few = ordered[start : start + step]
-        values = _values(session, query.where(table.source_id.between(int(few[0]), int(few[-1]))))
-        if not values.size:
-            continue
+        values = _values(session, query.where(_among(table.source_id, ordered[start : start + step])))
+        image, aperture = np.divmod(values[:, 1].astype(np.int64), kinds)
         i, i_known = _positions(source_ids, values[:, 0].astype(np.int64))
-        j, j_known = _positions(image_ids, values[:, 1].astype(np.int64))
-        known = i_known & j_known
-        for matrix, column in zip(matrices, values[known, 2:].T, strict=True):
-            matrix[i[known], j[known]] = column
-    return matrices
+        j, j_known = _positions(image_ids, image + first)
+        k, k_known = _positions(np.array(apertures, dtype=np.int64), aperture)
+        known = i_known & j_known & k_known
+        at = np.ravel_multi_index((k[known], i[known], j[known]), cubes[0].shape)
+        for cube, column in zip(cubes, values.T[2:], strict=True):
+            cube.reshape(-1)[at] = column[known]
 
 
-def _values(session: Session, query: Select[Any]) -> NDArray[np.float64]:
+def _among(column: Any, ids: Ids) -> Any:
+    """Whether a column is one of these ids, or lies in a range with few strangers; ``ids``: sorted."""
+    first, last = int(ids[0]), int(ids[-1])
+    return column.in_(ids.tolist()) if last - first >= SPARSE * ids.size else column.between(first, last)
+
+
+def _values(session: Session, query: Select[Any]) -> Floats:
     """Rows of a query as ``float64[rows, columns]``; NULL is NaN, and ids are exact up to 2^53.
 
-    They come straight from the driver's cursor: SQLAlchemy's row objects would take three times as long.
+    They come straight from the driver's cursor: SQLAlchemy's row objects would take three times as long, and rows that
+    nobody keeps are not looked at by the garbage collector.
     """
     result = session.connection().execute(query)
     cursor = result.cursor
     assert cursor is not None
-    values = np.array(cursor.fetchall(), dtype=np.float64)
+    rows: Iterator[tuple[Any, ...]] = iter(cursor)  # type: ignore[call-overload]
+    values = np.fromiter(chain.from_iterable(rows), dtype=np.float64)
     result.close()
-    return values
+    return values.reshape(-1, len(query.selected_columns))
 
 
 def _positions(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

@@ -17,7 +17,7 @@ from schema.observing import Observation
 from schema.photometry import Aperture, LightCurveStatistics, Variability
 from schema.processes import Process
 from schema.queries import images
-from schema.queries.measurements import flux_matrix, insert_rows, none_for_nan, relative_matrix
+from schema.queries.measurements import flux_matrices, insert_rows, none_for_nan, relative_matrices
 from services.steps.apertures import KRON
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.detect import DETECT
@@ -54,10 +54,7 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
         noise = _noise(session, context.graph_pid, [frame for frame in frames if frame.good])
         epochs = _Epochs.of(frames, axes)
         curves = BestCurves(axes.source_ids.size, int(epochs.timed.sum()))
-        analysed = {
-            aperture: _analyse(session, axes, epochs, parameters.calibration, aperture, noise[aperture], curves)
-            for aperture in axes.apertures
-        }
+        analysed = _analyse(session, axes, epochs, parameters.calibration, noise, curves)
         radius = session.scalar(select(func.max(Aperture.radius)).where(Aperture.graph_pid == context.graph_pid))
     best = best_aperture(np.column_stack([found.columns["scatter"] for found in analysed.values()]))
     best_snr = _best_snr(np.column_stack([found.snr for found in analysed.values()]))
@@ -144,23 +141,26 @@ def _analyse(
     axes: GraphAxes,
     epochs: _Epochs,
     calibration: int,
-    aperture: int,
-    noise: FrameNoise,
+    noise: dict[int, FrameNoise],
     curves: BestCurves,
-) -> _Analysed:
-    """One aperture, a block of sources at a time: memory does not grow with their number."""
-    parts: list[_Analysed] = []
-    step = max(1, BLOCK_VALUES // max(1, axes.image_ids.size))
+) -> dict[int, _Analysed]:
+    """By aperture; a block of sources at a time: memory does not grow with their number."""
+    parts: dict[int, list[_Analysed]] = {aperture: [] for aperture in axes.apertures}
+    step = max(1, BLOCK_VALUES // max(1, axes.image_ids.size * len(parts)))
     for start in range(0, axes.source_ids.size, step):
         rows = slice(start, start + step)
-        ids = axes.source_ids[rows]
-        flux, error, flag = flux_matrix(session, aperture, ids, axes.image_ids)
-        relative, relative_error = relative_matrix(session, calibration, aperture, ids, axes.image_ids)
-        part = _block(flux, error, relative, relative_error, axes.good, noise.of_sources(rows))
-        chosen = [np.where(unfit(flag), np.nan, relative)[:, epochs.timed], relative_error[:, epochs.timed]]
-        part.columns.update(_cdpp(epochs.time[epochs.timed], *chosen))
-        curves.offer(rows, part.columns["scatter"], *chosen)
-        parts.append(part)
+        where = axes.apertures, axes.source_ids[rows], axes.image_ids
+        both = zip(flux_matrices(session, *where), relative_matrices(session, calibration, *where), strict=True)
+        for (aperture, (flux, error, flag)), (_, (relative, relative_error)) in both:
+            part = _block(flux, error, relative, relative_error, axes.good, noise[aperture].of_sources(rows))
+            chosen = [np.where(unfit(flag), np.nan, relative)[:, epochs.timed], relative_error[:, epochs.timed]]
+            part.columns.update(_cdpp(epochs.time[epochs.timed], *chosen))
+            curves.offer(rows, part.columns["scatter"], *chosen)
+            parts[aperture].append(part)
+    return {aperture: _joined(blocks) for aperture, blocks in parts.items()}
+
+
+def _joined(parts: list[_Analysed]) -> _Analysed:
     return _Analysed(
         columns={name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
         epochs=np.concatenate([part.epochs for part in parts]),

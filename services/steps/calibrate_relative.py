@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from pipeline.relative import (
@@ -22,7 +21,14 @@ from pipeline.relative import (
 )
 from schema.observing import Observation
 from schema.photometry import ReferenceStar, RelativeCalibration
-from schema.queries.measurements import flux_matrix, insert_relative_fluxes, insert_rows, none_for_nan
+from schema.queries.measurements import (
+    RawFluxes,
+    RelativeFluxes,
+    flux_matrices,
+    insert_relative_fluxes,
+    insert_rows,
+    none_for_nan,
+)
 from services.errors import DataError
 from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
@@ -44,15 +50,6 @@ class CalibrateRelativeParameters(Parameters):
 
 
 @dataclass(frozen=True)
-class Raw:
-    """Raw fluxes of one aperture; flux, error float64[n, t], flag int32[n, t]."""
-
-    flux: NDArray[np.float64]
-    error: NDArray[np.float64]
-    flag: NDArray[np.int32]
-
-
-@dataclass(frozen=True)
 class Calibrated:
     """Relative light curves, how far the rules for references gave way, and who is target and check."""
 
@@ -61,13 +58,13 @@ class Calibrated:
     roles: Roles | None = None
 
 
-def _ensemble(raw: Raw, axes: GraphAxes, _: CalibrateRelativeParameters) -> Calibrated:
+def _ensemble(raw: RawFluxes, axes: GraphAxes, _: CalibrateRelativeParameters) -> Calibrated:
     candidates = ensemble_candidates(raw.flux, raw.error, raw.flag, axes.good, axes.gaia_variable, axes.gaia_ratio)
     curves = calibrate_ensemble(raw.flux, raw.error, candidates.mask, axes.good, candidates.values)
     return Calibrated(curves, candidates.relaxation)
 
 
-def _paper(raw: Raw, axes: GraphAxes, _: CalibrateRelativeParameters) -> Calibrated:
+def _paper(raw: RawFluxes, axes: GraphAxes, _: CalibrateRelativeParameters) -> Calibrated:
     candidates = reference_candidates(
         raw.flux,
         raw.error,
@@ -81,13 +78,13 @@ def _paper(raw: Raw, axes: GraphAxes, _: CalibrateRelativeParameters) -> Calibra
     return Calibrated(curves, candidates.relaxation)
 
 
-def _manual(raw: Raw, axes: GraphAxes, parameters: CalibrateRelativeParameters) -> Calibrated:
+def _manual(raw: RawFluxes, axes: GraphAxes, parameters: CalibrateRelativeParameters) -> Calibrated:
     named = named_roles(parameters.stars, axes)
     roles = pick_roles(raw.flux, raw.error, raw.flag, axes.xy, axes.good, named, parameters.limits)
     return Calibrated(calibrate_manual(raw.flux, raw.error, roles.reference, axes.good), roles=roles)
 
 
-METHODS: dict[str, Callable[[Raw, GraphAxes, CalibrateRelativeParameters], Calibrated]] = {
+METHODS: dict[str, Callable[[RawFluxes, GraphAxes, CalibrateRelativeParameters], Calibrated]] = {
     "ensemble": _ensemble,
     "paper": _paper,
     "manual": _manual,
@@ -102,7 +99,8 @@ def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
             raise DataError(
                 f"process {context.pid}: observation {context.observation_id} has no good frame with sources"
             )
-        found = {aperture: _calibrate(session, axes, aperture, parameters) for aperture in axes.apertures}
+        raws = flux_matrices(session, axes.apertures, axes.source_ids, axes.image_ids)
+        found = {aperture: _calibrate(raw, axes, aperture, parameters) for aperture, raw in raws}
     if not any(np.isfinite(calibrated.curves.flux).any() for calibrated in found.values()):
         raise DataError(
             f"process {context.pid}: no star of observation {context.observation_id} could be calibrated by "
@@ -110,8 +108,13 @@ def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
         )
 
     def write(session: Session) -> None:
+        curves = {
+            aperture: RelativeFluxes(calibrated.curves.flux, calibrated.curves.error)
+            for aperture, calibrated in found.items()
+        }
+        insert_relative_fluxes(session, context.pid, axes.source_ids, axes.image_ids, curves)
         for aperture, calibrated in found.items():
-            _write(session, context.pid, parameters.method, aperture, axes, calibrated)
+            _write_stars(session, context.pid, parameters.method, aperture, axes, calibrated)
             session.add(_facts(context, parameters.method, aperture, calibrated))
         if parameters.default:
             # What was detrended before is of another calibration.
@@ -120,8 +123,7 @@ def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
     return write
 
 
-def _calibrate(session: Session, axes: GraphAxes, aperture: int, parameters: CalibrateRelativeParameters) -> Calibrated:
-    raw = Raw(*flux_matrix(session, aperture, axes.source_ids, axes.image_ids))
+def _calibrate(raw: RawFluxes, axes: GraphAxes, aperture: int, parameters: CalibrateRelativeParameters) -> Calibrated:
     calibrated = METHODS[parameters.method](raw, axes, parameters)
     if calibrated.relaxation is not Relaxation.NONE:
         log.warning("rules for reference stars relaxed", aperture=aperture, step=calibrated.relaxation.name)
@@ -151,9 +153,10 @@ def _roles(calibrated: Calibrated) -> list[str | None]:
     return names
 
 
-def _write(session: Session, pid: int, method: str, aperture: int, axes: GraphAxes, calibrated: Calibrated) -> None:
+def _write_stars(
+    session: Session, pid: int, method: str, aperture: int, axes: GraphAxes, calibrated: Calibrated
+) -> None:
     curves = calibrated.curves
-    insert_relative_fluxes(session, pid, aperture, axes.source_ids, axes.image_ids, curves.flux, curves.error)
     n = axes.source_ids.size
     insert_rows(
         session,

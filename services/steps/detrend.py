@@ -12,7 +12,7 @@ from schema.images import CALIBRATED, Image
 from schema.observing import Observation
 from schema.photometry import ReferenceStar
 from schema.queries import images
-from schema.queries.measurements import insert_relative_fluxes, relative_matrix
+from schema.queries.measurements import RelativeFluxes, insert_relative_fluxes, relative_matrices
 from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.columns import column
@@ -39,8 +39,8 @@ def run(context: Context, parameters: DetrendParameters) -> Outputs:
         stars = parameters.stars
         targets = star_mask(stars.targets, axes, stars.match_px, stars.match_arcsec)
         found: dict[int, Detrended] = {}
-        for aperture in axes.apertures:
-            flux, error = relative_matrix(session, parameters.calibration, aperture, axes.source_ids, axes.image_ids)
+        curves = relative_matrices(session, parameters.calibration, axes.apertures, axes.source_ids, axes.image_ids)
+        for aperture, (flux, error) in curves:
             constant = _references(session, parameters.calibration, aperture, axes)
             field = Field(flux, error, axes.good, axes.xy, axes.brightness, constant, targets)
             found[aperture] = _detrend(field, parameters.method, vectors)
@@ -54,10 +54,8 @@ def run(context: Context, parameters: DetrendParameters) -> Outputs:
 
     def write(session: Session) -> None:
         if not is_free:
-            for aperture, detrended in found.items():
-                insert_relative_fluxes(
-                    session, context.pid, aperture, axes.source_ids, axes.image_ids, detrended.flux, detrended.error
-                )
+            curves = {number: RelativeFluxes(detrended.flux, detrended.error) for number, detrended in found.items()}
+            insert_relative_fluxes(session, context.pid, axes.source_ids, axes.image_ids, curves)
         session.execute(
             update(Observation)
             .where(

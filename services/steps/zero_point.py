@@ -1,5 +1,6 @@
 """`zero_point`: what turns fluxes into Gaia's G, for each frame and aperture."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from schema.images import TEMPLATE
 from schema.observing import Observation
 from schema.photometry import Aperture, ZeroPoint, ZeroPointStar
 from schema.queries import images
-from schema.queries.measurements import flux_matrix, insert_rows, none_for_nan
+from schema.queries.measurements import flux_matrices, insert_rows, none_for_nan
 from services.errors import DataError
 from services.log import get_logger
 from services.steps.apertures import CIRCLE
@@ -65,13 +66,13 @@ def run(context: Context, _: ZeroPointParameters) -> Outputs:
         stars = _stars(session, context.graph_pid, axes)
         found: dict[int, ZeroPoints] = {}
         used = np.zeros(axes.source_ids.size, dtype=bool)
-        for aperture in axes.apertures:
+        for aperture, known in _calibrators(session, stars).items():
             try:
-                chosen, found[aperture] = _fit(session, stars, aperture)
+                found[aperture] = _fit(stars, known)
             except UnusableDataError as error:
                 log.warning("no zero points of this aperture", aperture=aperture, reason=str(error))
                 continue
-            used[chosen[found[aperture].used]] = True
+            used[known.chosen[found[aperture].used]] = True
     if not found:
         return _nothing
 
@@ -123,35 +124,43 @@ class _Calibrators:
     usable: NDArray[np.bool_]
 
 
-def _fit(session: Session, stars: _Stars, aperture: int) -> tuple[NDArray[np.intp], ZeroPoints]:
-    """The calibrators, as places among the sources, and the zero points."""
-    found = _read(session, stars, aperture, stars.relaxed)
-    if found.chosen.size < ENOUGH and not stars.relaxed:
-        # A camera may find a field crowded in which Gaia's stars stand apart.
-        crowded = _read(session, stars, aperture, relaxed=True)
-        found = crowded if crowded.chosen.size > found.chosen.size else found
-    chosen = found.chosen
+def _fit(stars: _Stars, known: _Calibrators) -> ZeroPoints:
+    chosen = known.chosen
     places = Places(stars.places.u[chosen], stars.places.v[chosen], stars.places.colour[chosen])
     good, g_mag = stars.axes.good, stars.axes.gaia.g_mag[chosen]
-    return chosen, fit_zero_points(found.flux, found.error, found.usable, good, g_mag, places, stars.places)
+    return fit_zero_points(known.flux, known.error, known.usable, good, g_mag, places, stars.places)
 
 
-def _read(session: Session, stars: _Stars, aperture: int, relaxed: bool) -> _Calibrators:
+def _calibrators(session: Session, stars: _Stars) -> dict[int, _Calibrators]:
+    """The calibrators of each aperture."""
+    found = _read(session, stars, stars.axes.apertures, stars.relaxed)
+    few = [aperture for aperture, known in found.items() if known.chosen.size < ENOUGH]
+    if few and not stars.relaxed:
+        # A camera may find a field crowded in which Gaia's stars stand apart.
+        for aperture, crowded in _read(session, stars, few, relaxed=True).items():
+            if crowded.chosen.size > found[aperture].chosen.size:
+                found[aperture] = crowded
+    return found
+
+
+def _read(session: Session, stars: _Stars, apertures: Sequence[int], relaxed: bool) -> dict[int, _Calibrators]:
     """Candidates, a block at a time until there are enough: memory and time do not grow with a field's stars."""
-    axes, missing = stars.axes, MAX_CALIBRATORS
+    axes = stars.axes
     none = np.empty((0, axes.image_ids.size))
-    parts = [(np.empty(0, dtype=np.intp), none, none, none.astype(bool))]
+    parts = {aperture: [(np.empty(0, dtype=np.intp), none, none, none.astype(bool))] for aperture in apertures}
+    missing = dict.fromkeys(apertures, MAX_CALIBRATORS)
     for start in range(0, stars.candidates.size, MAX_CALIBRATORS):
         block = stars.candidates[start : start + MAX_CALIBRATORS]
-        flux, error, flag = flux_matrix(session, aperture, axes.source_ids[block], axes.image_ids)
-        usable = measured_well(flux, error, flag, axes.good, relaxed)
-        rows = np.flatnonzero(usable.any(axis=1))[:missing]
-        parts.append((block[rows], flux[rows], error[rows], usable[rows]))
-        missing -= rows.size
-        if not missing:
-            break
-    chosen, flux, error, usable = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return _Calibrators(chosen, flux, error, usable)
+        wanted = [aperture for aperture in apertures if missing[aperture]]
+        for aperture, raw in flux_matrices(session, wanted, axes.source_ids[block], axes.image_ids):
+            usable = measured_well(raw.flux, raw.error, raw.flag, axes.good, relaxed)
+            rows = np.flatnonzero(usable.any(axis=1))[: missing[aperture]]
+            parts[aperture].append((block[rows], raw.flux[rows], raw.error[rows], usable[rows]))
+            missing[aperture] -= rows.size
+    return {
+        aperture: _Calibrators(*(np.concatenate(part) for part in zip(*blocks, strict=True)))
+        for aperture, blocks in parts.items()
+    }
 
 
 def _write_points(

@@ -17,7 +17,7 @@ from schema.observing import Filter, Instrument, Observation, Target
 from schema.photometry import Aperture, LightCurveStatistics, ReferenceStar
 from schema.processes import FAILED, RUNNING, SUCCEEDED, WAITING, Process, ProcessAttempt, ProcessGroup, Site
 from schema.queries import images
-from schema.queries.measurements import insert_fluxes, insert_relative_fluxes
+from schema.queries.measurements import RelativeFluxes, insert_fluxes, insert_relative_fluxes
 from schema.skies import PlateSolution, Sky, Source, SourceCrossmatch, SourcePosition
 from services.image_store import ImageStore
 
@@ -333,7 +333,8 @@ def _fluxes(session: Session, made: MadeUp, rng: np.random.Generator, dip: float
         raw[1, 7] = np.nan  # one epoch that could not be measured
         relative[1, 7] = np.nan
         all_raw[..., number], all_error[..., number] = raw, error * made.flux[:, None] * inside
-        insert_relative_fluxes(session, made.calibration_pid, number, made.source_ids, made.image_ids, relative, error)
+        curves = {number: RelativeFluxes(relative, error)}
+        insert_relative_fluxes(session, made.calibration_pid, made.source_ids, made.image_ids, curves)
         statistics.append(light_curve_statistics(relative, error, made.good))
         raws.append(np.nanmedian(raw[:, made.good], axis=1))
     for t, image_id in enumerate(made.image_ids.tolist()):
