@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 
+ROWS_AT_ONCE = 32  # of a frame: each pixel is read once, and what comes between stays in the processor's cache
 MAXIMUM_SATURATED_FRACTION = 0.5  # of the pixels; more is twilight, a lamp or an open dome
 SATURATION_MINIMUM_PIXELS = 5  # pixels that share the very highest value: noise does not do that, a full well does
 SATURATION_MINIMUM_RANGE = 255  # ADU; no converter saturates within fewer levels
@@ -46,13 +47,20 @@ def calibrate(
                 f"{fraction:.0%} of the pixels are at or above the saturation level {saturation} ADU, expected at most "
                 f"{MAXIMUM_SATURATED_FRACTION:.0%}: leave the frame out, or correct the level"
             )
-    image = raw.astype(np.float32) if bias is None else np.subtract(raw, bias, dtype=np.float32)
-    if dark is not None:
-        image -= np.multiply(dark, exposure, dtype=np.float32)
-    if flat is not None:
-        if not _lowest(flat) > 0:  # masters made here have no such pixel; others may
-            flat = np.where(flat > 0, flat, np.nan)
-        np.divide(image, flat, out=image, casting="same_kind")
+    if flat is not None and not _lowest(flat) > 0:  # masters made here have no such pixel; others may
+        flat = np.where(flat > 0, flat, np.nan)
+    image = np.empty(raw.shape, np.float32)
+    for start in range(0, raw.shape[0], ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        part = image[rows]
+        if bias is None:
+            part[...] = raw[rows]
+        else:
+            np.subtract(raw[rows], bias[rows], out=part, dtype=np.float32)
+        if dark is not None:
+            part -= np.multiply(dark[rows], exposure, dtype=np.float32)
+        if flat is not None:
+            np.divide(part, flat[rows], out=part, casting="same_kind")
     return image, saturated
 
 
@@ -97,5 +105,7 @@ def guess_saturation(raw: NDArray[Any]) -> float | None:
     if highest - lowest < SATURATION_MINIMUM_RANGE:
         return None
     full = int(np.count_nonzero(raw == highest))
+    if full < SATURATION_MINIMUM_PIXELS:
+        return None
     near = int(np.count_nonzero(_reaches(raw, highest - SATURATION_NEIGHBOURHOOD * (highest - lowest)))) - full
-    return float(highest) if full >= SATURATION_MINIMUM_PIXELS and full > near else None
+    return float(highest) if full > near else None

@@ -117,7 +117,7 @@ def flags_of(bits: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 def pixel_table(bits: NDArray[np.uint8]) -> NDArray[Any]:
     """Pixels with any bit of uint8[ny, nx] as PIXEL_DTYPE[n]: a few thousand rows instead of a second image."""
-    index = np.flatnonzero(bits)
+    index = np.flatnonzero(bits != 0)  # numpy finds what is true much faster than what is not zero
     table = np.empty(index.size, PIXEL_DTYPE)
     table["index"], table["bits"] = index, bits.ravel()[index]
     return table

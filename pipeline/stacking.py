@@ -173,10 +173,12 @@ def weighted_mean(stacks: Iterable[Stack]) -> Stack:
             raise UnusableDataError(
                 f"a stack has shape {stack.image.shape}, the ones before it {total.shape}: stack one binning only"
             )
-        product = stack.image * stack.weight
-        np.copyto(product, 0, where=stack.weight == 0)  # NaN × 0
-        total += product
-        weight += stack.weight
+        for start in range(0, total.shape[0], CLIP_ROWS):
+            rows = slice(start, start + CLIP_ROWS)
+            product = stack.image[rows] * stack.weight[rows]
+            product[stack.weight[rows] == 0] = 0  # NaN × 0
+            total[rows] += product
+            weight[rows] += stack.weight[rows]
         frames += stack.frames
     if total is None or weight is None:
         raise UnusableDataError("no stack to combine, expected at least one: check which frames were aligned")
