@@ -1,6 +1,6 @@
 """The sky level beside each source: a clipped mean over an annulus, for all sources at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,10 @@ CLIP_PASSES = 4  # the first centre is off by 0.2 sigma at most, and each pass d
 START_PIXELS = 64  # of the annulus, evenly spread: enough for the first centre, eight times faster than all of them
 NEIGHBOUR_SIGMA = 5.0  # pixels above it are left out with all pixels around them: clipping alone keeps the wings
 MIN_SKY_PIXELS = 30  # fewer cannot tell the sky from a neighbour
+FEWEST_LEVELS = 20  # of a frame, that tell by how much its sky differs from place to place
+STANDS_OUT_SIGMA = 3.0  # a level further off is believed as it is, but for so much
+MAD_TO_SIGMA = 1.4826
+MEDIAN_VARIANCE = np.pi / 2.0  # of a median over that of a mean, for a Gaussian
 LEFT_OUT = np.float32(1e30)  # ADU; any value no clip keeps: finite, so that its product with a weight of 0 is 0
 
 _DENSITY = np.exp(-0.5 * CLIP_SIGMA**2) / np.sqrt(2.0 * np.pi)  # of a unit Gaussian at the clip
@@ -23,11 +27,19 @@ CLIPPED_SKEW_SHIFT = CLIP_SIGMA**3 * _DENSITY / 3.0 / _KEPT / CLIPPED_VARIANCE
 
 @dataclass(frozen=True)
 class LocalSky:
-    """Sky beside n sources: ``level``, ``rms`` float64[n], ADU a pixel (NaN without sky); ``pixels`` int64[n] used."""
+    """Sky beside n sources.
+
+    Attributes:
+        level: float64[n], ADU a pixel; NaN without sky.
+        rms: float64[n], scatter of a pixel, ADU; NaN without sky.
+        pixels: int64[n], pixels used.
+        worth: float64[n], pixels whose mean would be as good as the level.
+    """
 
     level: NDArray[np.float64]
     rms: NDArray[np.float64]
     pixels: NDArray[np.int64]
+    worth: NDArray[np.float64]
 
 
 def neighbour_mask(
@@ -93,19 +105,47 @@ def local_sky(
     """
     offsets = ring_offsets(*annulus)
     left_out = neighbours if unusable is None else neighbours | unusable
-    sky = _annulus_means(image, xy, offsets, left_out, background_rms)
-    few = np.flatnonzero(sky.pixels < MIN_SKY_PIXELS)
+    level, rms, pixels = _annulus_means(image, xy, offsets, left_out, background_rms)
+    few = np.flatnonzero(pixels < MIN_SKY_PIXELS)
     if few.size:
-        again = _annulus_means(image, xy[few], offsets, unusable, background_rms)
-        for found, better in ((sky.level, again.level), (sky.rms, again.rms), (sky.pixels, again.pixels)):
-            found[few] = better
-    none = sky.pixels < MIN_SKY_PIXELS
-    sky.level[none] = np.nan
-    sky.rms[none] = np.nan
-    sky.pixels[none] = 0
+        level[few], rms[few], pixels[few] = _annulus_means(image, xy[few], offsets, unusable, background_rms)
+    none = pixels < MIN_SKY_PIXELS
+    level[none] = np.nan
+    rms[none] = np.nan
+    pixels[none] = 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        shift = np.where(sky.rms > 0, CLIPPED_SKEW_SHIFT * third_moment / sky.rms**2, 0.0)
-    return LocalSky(sky.level + shift, sky.rms, sky.pixels)
+        shift = np.where(rms > 0, CLIPPED_SKEW_SHIFT * third_moment / rms**2, 0.0)
+    return LocalSky(level + shift, rms, pixels, worth=pixels.astype(np.float64))
+
+
+def draw_to_frame(sky: LocalSky) -> LocalSky:
+    """Levels drawn towards the frame's own, as far as the noise of their pixels alone sets them apart.
+
+    The mean of an annulus of B pixels errs by rms / √B, in a large aperture up to a fourth of the variance that the sky
+    brings. Its background once subtracted, the sky itself may differ less from star to star. With the variance τ² by
+    which levels differ beyond that noise, the best estimate is ``m + k (level - m)``, ``k = τ² / (τ² + rms² / B)``
+    (empirical Bayes: Efron & Morris 1975, JASA 70, 311), m the median of the frame's levels. In a crowd, a nebula or an
+    uneven field k is 1. So it is for single levels: by what one exceeds STANDS_OUT_SIGMA its own τ² is the larger.
+
+    Args:
+        sky: of all sources of one frame, whose background was subtracted.
+
+    Returns:
+        LocalSky; the same with fewer than FEWEST_LEVELS levels.
+    """
+    found = sky.pixels > 0
+    count = np.count_nonzero(found)
+    if count < FEWEST_LEVELS:
+        return sky
+    noise = np.square(sky.rms) / np.maximum(sky.pixels, 1)
+    middle = np.median(sky.level[found])
+    away = sky.level - middle
+    spread = np.square(MAD_TO_SIGMA * np.median(np.abs(away[found])))
+    real = max(float(spread - np.median(noise[found])), 0.0)
+    beyond = np.maximum(np.square(away) - STANDS_OUT_SIGMA**2 * (real + noise), 0.0)
+    trust = np.divide(real + beyond, real + beyond + noise, out=np.ones_like(noise), where=noise > 0)
+    share = trust + np.square(1.0 - trust) * MEDIAN_VARIANCE / count  # of the annulus' variance that is left
+    return replace(sky, level=middle + trust * away, worth=sky.pixels / share)
 
 
 def _annulus_means(
@@ -114,17 +154,16 @@ def _annulus_means(
     offsets: Offsets,
     left_out: NDArray[np.bool_] | None,
     least_sigma: float,
-) -> LocalSky:
-    sky = LocalSky(np.full(len(xy), np.nan), np.full(len(xy), np.nan), np.zeros(len(xy), dtype=np.int64))
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Level, rms and number of the pixels of each annulus; level and rms NaN where there is none."""
+    level, rms = np.full((2, len(xy)), np.nan)
+    pixels = np.zeros(len(xy), dtype=np.int64)
     flat_image = image.ravel()
     flat_left_out = None if left_out is None else left_out.ravel()
     for block in pixel_blocks(xy, (image.shape[0], image.shape[1]), offsets):
         values = _block_values(flat_image, flat_left_out, block)
-        level, rms, pixels = _clipped_mean(values, np.float32(least_sigma))
-        sky.level[block.rows] = level
-        sky.rms[block.rows] = rms
-        sky.pixels[block.rows] = pixels
-    return sky
+        level[block.rows], rms[block.rows], pixels[block.rows] = _clipped_mean(values, np.float32(least_sigma))
+    return level, rms, pixels
 
 
 def _block_values(

@@ -10,15 +10,15 @@ from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag
 from pipeline.growth import MIN_SNR, MOST_STARS, Growth, measure_growth
 from pipeline.kron import Ellipses, sum_ellipses, touched_ellipses
-from pipeline.local_sky import LocalSky, local_sky, neighbour_mask
+from pipeline.local_sky import LocalSky, draw_to_frame, local_sky, neighbour_mask
 from pipeline.masked_pixels import NO_VALUE, PixelBit, fill_masked, flags_of, touched_bits
 from pipeline.noise import ccd_variance, flat_variance, least_sky_variance
 
-# Radii in FWHM as frames measure it, up to 1.16 times the true one. Faint stars scatter least at 0.85 times the true
-# FWHM, brighter ones at 1 and the brightest at 1.2 to 2 of the measured; below 0.7 it matters to those where in its
-# pixels a star falls.
-RADII_FWHM = (0.75, 1.0, 1.7)
-MIN_RADIUS_PX = 2.0  # below it the sum depends on where in a pixel the star falls
+# Radii in FWHM as frames measure it, up to 1.16 times the true one; each √2 times the one before. By the CCD equation
+# bright stars scatter least at 1.7, faint ones at 0.75, and none with a signal to noise above 50 more than 1.2 % more
+# in one of these than in a circle of its own. Below 0.7 it matters to bright ones where in its pixels a star falls.
+RADII_FWHM = (0.85, 1.2, 1.7)
+MIN_RADIUS_PX = 2.25  # below it the sum depends on where in a pixel the star falls
 ANNULUS_INNER_FWHM = 4.0
 MIN_ANNULUS_INNER_PX = 8.0
 MIN_ANNULUS_AREA_PX = 600.0  # the sky level then adds less than 10 % to the noise of a 4 px aperture
@@ -122,12 +122,14 @@ def measure(
 ) -> Measurement:
     """Measure every source in every aperture (exact overlap of aperture and pixels).
 
-    The local sky is a clipped mean of the annulus, clear of neighbours. Bad pixels (``bad`` or NaN) are filled in
+    The local sky is a clipped mean of the annulus, clear of neighbours, drawn towards the frame's as far as only noise
+    parts them (`pipeline.local_sky.draw_to_frame`). Bad pixels (``bad`` or NaN) are filled in
     from their neighbours and flagged. An aperture that leaves the image has NaN flux and flag EDGE; one whose annulus
     leaves it keeps its flux, with flag EDGE. Without sky pixels the frame's background is trusted (NO_SKY).
 
     The variance of a flux F with sky of scatter s is ``F / gain + A s² (1 + A / A_sky) + F² (flat² + scintillation²)``
-    with the aperture's area A and A_sky sky pixels. The measured s holds read noise, dark current and digitisation.
+    with the aperture's area A and a sky level worth A_sky pixels. The measured s holds read noise, dark current and
+    digitisation.
 
     Args:
         image: float32[ny, nx], background-subtracted, ADU; NaN pixels are bad.
@@ -168,9 +170,9 @@ def measure(
     if apertures.local:
         unusable = None if known is None else known != 0
         third_moment = 0.0 if gain is None else max(background_level, 0.0) / gain**2
-        sky = _sky(image, xy[placed], apertures, unusable, background_rms, third_moment)
+        sky = draw_to_frame(_sky(image, xy[placed], apertures, unusable, background_rms, third_moment))
         _fill_sky(result, placed, sky)
-        sky_area[placed] = np.where(sky.pixels > 0, sky.pixels, np.inf)
+        sky_area[placed] = np.where(sky.pixels > 0, sky.worth, np.inf)
     np.maximum(result.sky_rms, np.sqrt(least_sky_variance(gain, read_noise)), out=result.sky_rms)
 
     area = apertures.areas(len(xy))

@@ -29,8 +29,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=2048, help="pixels of a side (default 2048)")
     parser.add_argument("--stars", type=int, default=1500, help="stars in view (default 1500)")
     parser.add_argument("--frames", type=int, default=60, help="light frames (default 60)")
-    parser.add_argument("--seed", type=int, default=21, help="another seed is another night (default 21)")
-    parser.add_argument("--folder", type=Path, help="keep the night and Tianyu's run there, and use what is there")
+    parser.add_argument("--seed", type=int, default=21, help="of the first night (default 21)")
+    parser.add_argument("--nights", type=int, default=3, help="nights to compare, a seed each (default 3)")
+    parser.add_argument("--folder", type=Path, help="keep the nights and Tianyu's runs there, and use what is there")
     parser.add_argument("--figure", type=Path, default=Path("photometry-bench.png"), help="where the figure goes")
     parser.add_argument("--matrix", action="store_true", help="Tianyu alone, on many nights of 2048²; takes an hour")
     parser.add_argument("--seeds", type=int, default=1, help="nights of each density and condition (default 1)")
@@ -42,13 +43,13 @@ def say(line: str) -> None:
     print(f"… {line}", file=sys.stderr, flush=True)
 
 
-def make_night(options: argparse.Namespace, folder: Path) -> Night:
+def make_night(options: argparse.Namespace, seed: int, folder: Path) -> Night:
     """The night in the folder, simulated if it is not there."""
     raw = folder / "night"
     if not (raw / "truth").exists():
-        say("simulating the night")
+        say(f"simulating the night of seed {seed}")
         shape = (options.size, options.size)
-        changes = {"shape": shape, "n_stars": options.stars, "n_frames": options.frames, "seed": options.seed}
+        changes = {"shape": shape, "n_stars": options.stars, "n_frames": options.frames, "seed": seed}
         simulate(night_spec("night", rotation_deg=0.3, **changes), raw)
     return read(raw)
 
@@ -87,16 +88,20 @@ def missing_tools() -> list[str]:
 
 def compare(options: argparse.Namespace, folder: Path) -> int:
     """Measure and print; the exit code."""
-    night = make_night(options, folder)
-    curves = list(light_curves(night, folder))
-    bins = scores.bins(night, curves)
-    shared = [curve.tool for curve in curves if curve.tool.endswith(ensembles.SUFFIX)]
-    own = [curve.tool for curve in curves if curve.tool not in shared]
-    spec = night.truth.spec
+    nights, measured = [], []
+    for seed in range(options.seed, options.seed + options.nights):
+        place = folder / f"seed-{seed}"
+        place.mkdir(exist_ok=True)
+        nights.append(make_night(options, seed, place))
+        measured.append(scores.measure(nights[-1], list(light_curves(nights[-1], place))))
+    spec = nights[0].truth.spec
+    bins = scores.bins(scores.together(measured), spec.mag_min, spec.mag_max)
+    tools = list(measured[0].radii)
+    shared = [tool for tool in tools if tool.endswith(ensembles.SUFFIX)]
+    own = [tool for tool in tools if tool not in shared]
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES if find_spec(name))
-    print(
-        f"{spec.n_stars:,} stars on {spec.shape[0]}², {night.epochs.size} good frames, seed {spec.seed}; {versions}\n"
-    )
+    frames = " + ".join(str(night.epochs.size) for night in nights)
+    print(f"{spec.n_stars:,} stars on {spec.shape[0]}², {frames} good frames, seeds from {spec.seed}; {versions}\n")
     for title, tools in (("each tool by its own method", own), ("the same calibration", [tables.TIANYU, *shared])):
         print(f"### Scatter, mmag: {title}\n\n{tables.scatter_table(bins, tools)}\n")
         print(f"### Scatter over Tianyu's: {title}\n\n{tables.ratio_table(bins, tools)}\n")

@@ -1,5 +1,6 @@
 """Scatter by magnitude, each tool in the aperture that serves it best, beside the CCD equation's bound."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,34 +19,66 @@ MEASURED = 0.95  # of the compared frames; a star seen in fewer was perhaps seen
 
 
 @dataclass(frozen=True)
+class Stars:
+    """The compared stars of one night or more; ``scatter``, ``deviation``: float64[star, aperture], by tool."""
+
+    mag: Floats
+    floor: Floats
+    scatter: dict[str, Floats]  # without outliers; NaN where the tool lacks a star
+    deviation: dict[str, Floats]  # plain standard deviation
+    radii: dict[str, tuple[float, ...]]  # FWHM, of the first night
+
+
+@dataclass(frozen=True)
 class Bin:
     """Stars of one range of magnitude; ``scatter``: float64[star], NaN where the tool lacks a star."""
 
     low: float  # magnitude
     high: float
-    stars: NDArray[np.int64]
     floor: Floats
     scatter: dict[str, Floats]
     deviation: dict[str, Floats]  # plain standard deviation, float64[star]
     radius: dict[str, float]  # FWHM
 
 
-def bins(night: Night, tools: list[LightCurves]) -> list[Bin]:
-    """One entry for each magnitude that has stars."""
+def measure(night: Night, tools: Sequence[LightCurves]) -> Stars:
+    """The scatter of one night's compared stars by every tool."""
     stars = night.compared()
-    mag = night.truth.stars.mag
     clear = night.clear(stars)
-    floor = night.floor(stars, clear)
     scatters = {tool.tool: _scatters(tool.flux[stars], clear) for tool in tools}
+    return Stars(
+        mag=night.truth.stars.mag[stars],
+        floor=night.floor(stars, clear),
+        scatter={name: clipped for name, (clipped, _) in scatters.items()},
+        deviation={name: plain for name, (_, plain) in scatters.items()},
+        radii={tool.tool: tool.radii for tool in tools},
+    )
+
+
+def together(nights: Sequence[Stars]) -> Stars:
+    """All stars of nights that the same tools measured."""
+
+    def joined(name: str) -> dict[str, Floats]:
+        return {tool: np.concatenate([getattr(night, name)[tool] for night in nights]) for tool in nights[0].radii}
+
+    mag, floor = (np.concatenate([getattr(night, name) for night in nights]) for name in ("mag", "floor"))
+    return Stars(mag, floor, joined("scatter"), joined("deviation"), nights[0].radii)
+
+
+def bins(stars: Stars, brightest: float, faintest: float) -> list[Bin]:
+    """One entry for each magnitude that has stars."""
     result = []
-    for low in np.arange(night.truth.spec.mag_min, night.truth.spec.mag_max, BIN_MAG):
-        here = np.flatnonzero((mag[stars] >= low) & (mag[stars] < low + BIN_MAG))
+    for low in np.arange(brightest, faintest, BIN_MAG):
+        here = np.flatnonzero((stars.mag >= low) & (stars.mag < low + BIN_MAG))
         if not here.size:
             continue
-        chosen = {tool.tool: _best(scatters[tool.tool][0][here]) for tool in tools}
-        clipped, plain = ({name: scatters[name][i][here, k] for name, k in chosen.items()} for i in (0, 1))
-        radius = {tool.tool: tool.radii[chosen[tool.tool]] for tool in tools}
-        result.append(Bin(float(low), float(low + BIN_MAG), stars[here], floor[here], clipped, plain, radius))
+        floor = stars.floor[here]
+        chosen = {name: _best(values[here] / floor[:, None]) for name, values in stars.scatter.items()}
+        clipped, plain = (
+            {name: values[name][here, k] for name, k in chosen.items()} for values in (stars.scatter, stars.deviation)
+        )
+        radius = {name: stars.radii[name][k] for name, k in chosen.items()}
+        result.append(Bin(float(low), float(low + BIN_MAG), floor, clipped, plain, radius))
     return result
 
 
@@ -84,7 +117,10 @@ def _scatters(flux: Floats, clear: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     return clipped, plain
 
 
-def _best(scatter: Floats) -> int:
-    """Aperture with the smallest median scatter of these stars; one for all, so that luck chooses nothing."""
-    medians = [median(column) for column in scatter.T]
+def _best(over_floor: Floats) -> int:
+    """Aperture with the smallest median scatter over the floor; one for all stars, so that luck chooses nothing.
+
+    The median of the scatter itself is that of the few stars amid the bin's magnitudes, whatever the others say.
+    """
+    medians = [median(column) for column in over_floor.T]
     return int(np.nanargmin(medians)) if np.isfinite(medians).any() else 0

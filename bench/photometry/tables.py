@@ -13,17 +13,17 @@ SIGMA_BEHIND = 2.0  # standard errors by which Tianyu's scatter must exceed anot
 
 
 def scatter_table(bins: Sequence[Bin], tools: Sequence[str]) -> str:
-    """Median scatter by magnitude in mmag, standard deviation in brackets; and over the floor."""
+    """Median scatter by magnitude in mmag, standard deviation in brackets; over the floor; radius of the aperture."""
     rows = [f"| magnitude | stars | floor | {' | '.join(tools)} |", "| --- | ---: |" + " ---: |" * (len(tools) + 1)]
     for one in bins:
         cells = [
             f"{1e3 * median(one.scatter[tool]):.2f} ({1e3 * median(one.deviation[tool]):.2f}), "
-            f"{ratio(one, tool, one.floor):.3f} floor"
+            f"{ratio(one, tool, one.floor):.3f} floor, {one.radius[tool]:.2f} FWHM"
             if np.isfinite(one.scatter[tool]).any()
             else "–"
             for tool in tools
         ]
-        head = f"| {one.low:.1f} – {one.high:.1f} | {one.stars.size} | {1e3 * median(one.floor):.2f} |"
+        head = f"| {one.low:.1f} – {one.high:.1f} | {one.floor.size} | {1e3 * median(one.floor):.2f} |"
         rows.append(f"{head} {' | '.join(cells)} |")
     return "\n".join(rows)
 

@@ -3,11 +3,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.local_sky import LocalSky, local_sky, neighbour_mask
+from pipeline.local_sky import FEWEST_LEVELS, LocalSky, draw_to_frame, local_sky, neighbour_mask
 
 SHAPE = (500, 500)
 ANNULUS = (12.0, 18.3)
 MOST_BIAS = 0.02  # of the noise of a sky pixel
+RMS, PIXELS = 8.0, 600
+ANNULUS_NOISE = RMS / np.sqrt(PIXELS)  # of the mean of an annulus
 
 
 def sky_of(image: np.ndarray, xy: np.ndarray, rms: float, third_moment: float = 0.0) -> LocalSky:
@@ -96,3 +98,48 @@ def test_the_mask_covers_sources_and_bright_pixels_and_does_not_wrap() -> None:
     expected[17:24, 7:14] = True
     expected[0:4, 36:40] = True
     np.testing.assert_array_equal(mask, expected)
+
+
+def levels_of(true: np.ndarray, seed: int) -> LocalSky:
+    """Annuli as measured beside stars where the sky is known."""
+    level = true + np.random.default_rng(seed).normal(0.0, ANNULUS_NOISE, true.size)
+    pixels = np.full(true.size, PIXELS)
+    return LocalSky(level, np.full(true.size, RMS), pixels, pixels.astype(np.float64))
+
+
+@pytest.mark.parametrize("unevenness", [0.3, 1.0, 3.0])
+def test_levels_drawn_to_the_frame_err_as_the_best_estimate_does(unevenness: float) -> None:
+    """Of two Gaussians: the error of the weighted mean of a level and of what is usual; and that is what is quoted."""
+    true = 5.0 + np.random.default_rng(4).normal(0.0, unevenness * ANNULUS_NOISE, 4000)
+    found = draw_to_frame(levels_of(true, 5))
+    best = ANNULUS_NOISE * unevenness / np.hypot(1.0, unevenness)
+    assert np.std(found.level - true) == pytest.approx(best, rel=0.06)
+    assert np.sqrt(np.mean(found.rms**2 / found.worth)) == pytest.approx(best, rel=0.12)
+    assert abs(np.mean(found.level - true)) < 0.05 * ANNULUS_NOISE
+
+
+@pytest.mark.parametrize("stars", [FEWEST_LEVELS, 2000])
+def test_of_an_even_sky_all_annuli_tell_the_level_together(stars: int) -> None:
+    errors = [np.std(draw_to_frame(levels_of(np.zeros(stars), seed)).level) for seed in range(50)]
+    assert np.mean(errors) < 0.35 * ANNULUS_NOISE
+
+
+def test_a_nebula_beside_one_star_is_believed() -> None:
+    true = np.zeros(500)
+    true[[7, 8, 9]] = np.array([8.0, -8.0, 300.0]) * ANNULUS_NOISE
+    plain = levels_of(true, 6)
+    found = draw_to_frame(plain)
+    np.testing.assert_allclose(found.level[7:10], plain.level[7:10], atol=1.5 * ANNULUS_NOISE)
+    np.testing.assert_allclose(found.worth[7:10], PIXELS, rtol=0.25)
+
+
+def test_few_levels_stay_as_they_are_and_missing_ones_count_for_nothing() -> None:
+    few = levels_of(np.zeros(FEWEST_LEVELS - 1), 7)
+    assert draw_to_frame(few) is few
+    many = levels_of(np.zeros(100), 8)
+    expected = draw_to_frame(many)
+    gap = np.array([np.nan]), np.array([np.nan]), np.array([0]), np.array([0.0])
+    fields = (many.level, many.rms, many.pixels, many.worth)
+    found = draw_to_frame(LocalSky(*(np.append(field, nothing) for field, nothing in zip(fields, gap, strict=True))))
+    np.testing.assert_array_equal(found.level[:-1], expected.level)
+    assert np.isnan(found.level[-1])

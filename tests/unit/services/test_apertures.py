@@ -20,9 +20,9 @@ def rows(settings: Settings) -> list[Aperture]:
 def test_without_settings_radii_are_fixed_multiples_of_the_median() -> None:
     made = rows(Settings())
     assert [(a.radius, a.factor, a.kind, a.sky) for a in made] == [
-        (radius, None, "circle", "annulus") for radius in (3.0, 4.0, 6.8)
+        (radius, None, "circle", "annulus") for radius in (3.4, 4.8, 6.8)
     ]
-    assert on_frame(made, 9.0, None).radii == (3.0, 4.0, 6.8)
+    assert on_frame(made, 9.0, None).radii == (3.4, 4.8, 6.8)
 
 
 def test_negative_radii_follow_each_frame() -> None:
