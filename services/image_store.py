@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,7 @@ TEMPORARY_SUFFIX = ".part"
 TEMPORARY_FOLDER = "unfinished"
 FITS_BLOCK_BYTES = 2880
 CARD_BYTES = 80
+KEYWORD_CHARACTERS, VALUE_START, VALUE_END = 8, 10, 30  # of a card with a number
 BLANK_CARD = b" " * CARD_BYTES
 END_CARD = b"END".ljust(CARD_BYTES)
 # Room for cards that come later: with its own 8 cards, the marker and END, an image's header then holds 98 more. A WCS
@@ -250,36 +251,44 @@ def _write_fits(path: Path, image: NDArray[Any], extras: Mapping[str, NDArray[An
 
     The image's header ends in blank cards: room for coordinates, which come when the pixels lie on the disk for long.
     """
-    hdus = [(image, _header(fits.PrimaryHDU, image.dtype), header)]
+    hdus = [(image, _cards(fits.PrimaryHDU, image.dtype), header)]
     for name, data in extras.items():
         kind = fits.BinTableHDU if data.dtype.names else fits.ImageHDU
-        hdus.append((data, _header(kind, data.dtype, name=name), {}))
+        hdus.append((data, _cards(kind, data.dtype, name=name), {}))
     with path.open("wb") as file:
         for number, hdu in enumerate(hdus):
             _write_hdu(file, *hdu, least=0 if number else HEADER_BLOCKS * FITS_BLOCK_BYTES)
 
 
 @cache
-def _header(kind: Any, dtype: np.dtype[Any], **options: str) -> fits.Header:
-    """Header of an HDU without data; making one takes longer than writing the stars of a frame."""
+def _cards(kind: Any, dtype: np.dtype[Any], **options: str) -> tuple[str, ...]:
+    """Header of an HDU without data, card by card; making one takes longer than writing the stars of a frame."""
     for number in [dtype[name] for name in dtype.names] if dtype.names else [dtype]:
         if number.str[1:] not in FITS_NUMBERS:
             raise TypeError(f"FITS has no numbers of type {number} in {dtype}: expected {', '.join(FITS_NUMBERS)}")
     header: fits.Header = kind(np.empty(0 if dtype.names else (0, 0), dtype), **options).header
-    return header
+    return tuple(card.image for card in header.cards)
 
 
 def _write_hdu(
-    file: BinaryIO, data: NDArray[Any], header: fits.Header, facts: Mapping[str, Any], *, least: int
+    file: BinaryIO, data: NDArray[Any], cards: Sequence[str], facts: Mapping[str, Any], *, least: int
 ) -> None:
-    header = header.copy()
-    for axis, length in enumerate(reversed(data.shape), start=2 if data.dtype.names else 1):
-        header[f"NAXIS{axis}"] = length
-    header.update(facts)
+    lengths = {
+        f"NAXIS{axis}".ljust(KEYWORD_CHARACTERS): length
+        for axis, length in enumerate(reversed(data.shape), start=2 if data.dtype.names else 1)
+    }
+    own = [
+        f"{card[:VALUE_START]}{lengths[card[:KEYWORD_CHARACTERS]]:>{VALUE_END - VALUE_START}}{card[VALUE_END:]}"
+        if card[:KEYWORD_CHARACTERS] in lengths
+        else card
+        for card in cards
+    ]
+    header = "".join([*own, *(fits.Card(key, value).image for key, value in facts.items())]).encode("ascii")
     if least:
-        file.write(_whole_blocks(header.tostring(endcard=False, padding=False).encode("ascii"), least))
+        file.write(_whole_blocks(header, least))
     else:
-        file.write(header.tostring().encode("ascii"))
+        header += END_CARD
+        file.write(header.ljust(len(header) + -len(header) % FITS_BLOCK_BYTES))
     data.astype(data.dtype.newbyteorder(">")).tofile(file)
     file.write(bytes(-data.nbytes % FITS_BLOCK_BYTES))
 

@@ -17,12 +17,12 @@ from schema.observing import Observation
 from schema.photometry import Aperture, LightCurveStatistics, Variability
 from schema.processes import Process
 from schema.queries import images
-from schema.queries.measurements import flux_matrices, insert_rows, none_for_nan, relative_matrices
+from schema.queries.measurements import insert_rows, none_for_nan, relative_matrices
 from services.steps.apertures import KRON
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.detect import DETECT
 from services.steps.frame_noise import frame_noise
-from services.steps.light_curves import GraphAxes, graph_axes
+from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
 from services.steps.template_sources import template_sources
 from services.steps.variability import BestCurves, find_variables, times, unfit, variability_columns
 
@@ -54,7 +54,7 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
         noise = _noise(session, context.graph_pid, [frame for frame in frames if frame.good])
         epochs = _Epochs.of(frames, axes)
         curves = BestCurves(axes.source_ids.size, int(epochs.timed.sum()))
-        analysed = _analyse(session, axes, epochs, parameters.calibration, noise, curves)
+        analysed = _analyse(context, session, axes, epochs, parameters.calibration, noise, curves)
         radius = session.scalar(select(func.max(Aperture.radius)).where(Aperture.graph_pid == context.graph_pid))
     best = best_aperture(np.column_stack([found.columns["scatter"] for found in analysed.values()]))
     best_snr = _best_snr(np.column_stack([found.snr for found in analysed.values()]))
@@ -137,6 +137,7 @@ def _ellipses(session: Session, graph_pid: int) -> Ellipses | None:
 
 
 def _analyse(
+    context: Context,
     session: Session,
     axes: GraphAxes,
     epochs: _Epochs,
@@ -149,8 +150,8 @@ def _analyse(
     step = max(1, BLOCK_VALUES // max(1, axes.image_ids.size * len(parts)))
     for start in range(0, axes.source_ids.size, step):
         rows = slice(start, start + step)
-        where = axes.apertures, axes.source_ids[rows], axes.image_ids
-        both = zip(flux_matrices(session, *where), relative_matrices(session, calibration, *where), strict=True)
+        relative_fluxes = relative_matrices(session, calibration, axes.apertures, axes.source_ids[rows], axes.image_ids)
+        both = zip(raw_fluxes(context, session, axes, rows), relative_fluxes, strict=True)
         for (aperture, (flux, error, flag)), (_, (relative, relative_error)) in both:
             part = _block(flux, error, relative, relative_error, axes.good, noise[aperture].of_sources(rows))
             chosen = [np.where(unfit(flag), np.nan, relative)[:, epochs.timed], relative_error[:, epochs.timed]]

@@ -24,7 +24,6 @@ from schema.photometry import ReferenceStar, RelativeCalibration
 from schema.queries.measurements import (
     RawFluxes,
     RelativeFluxes,
-    flux_matrices,
     insert_relative_fluxes,
     insert_rows,
     none_for_nan,
@@ -32,7 +31,7 @@ from schema.queries.measurements import (
 from services.errors import DataError
 from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.light_curves import GraphAxes, graph_axes
+from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
 from services.steps.named_stars import NamedStars, named_roles
 from services.steps.shown import show
 
@@ -99,7 +98,7 @@ def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
             raise DataError(
                 f"process {context.pid}: observation {context.observation_id} has no good frame with sources"
             )
-        raws = flux_matrices(session, axes.apertures, axes.source_ids, axes.image_ids)
+        raws = raw_fluxes(context, session, axes)
         found = {aperture: _calibrate(raw, axes, aperture, parameters) for aperture, raw in raws}
     if not any(np.isfinite(calibrated.curves.flux).any() for calibrated in found.values()):
         raise DataError(

@@ -1,6 +1,8 @@
-"""What `calibrate_relative`, `detrend` and `analyze` read: the sources, images and apertures of a graph."""
+"""What the steps behind `extract` read: the sources, images and apertures of a graph, and its raw fluxes."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +11,16 @@ from sqlalchemy.orm import Session
 
 from schema.images import CALIBRATED
 from schema.photometry import Aperture
-from schema.processes import Process
+from schema.processes import SUCCEEDED, Process
 from schema.queries import images
+from schema.queries.measurements import RawFluxes, flux_matrices
 from schema.skies import Source, SourcePosition
+from services.image_store import ImageStore
+from services.steps.base import Context
 from services.steps.gaia_stars import GaiaStars, gaia_stars
+
+RAW_BYTES = 20  # of a flux, its error and its flag
+RAW_KEPT_BYTES = 48_000_000  # of one graph, by each worker: 2,500 sources on 300 frames in three apertures
 
 
 @dataclass(frozen=True)
@@ -70,3 +78,54 @@ def graph_axes(session: Session, graph_pid: int) -> GraphAxes:
         apertures=list(apertures),
         gaia=gaia_stars(session, source_ids),
     )
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Raw fluxes of a graph, and what they were read by: they are made by `extract` alone, with its success."""
+
+    key: tuple[object, ...]
+    fluxes: Mapping[int, RawFluxes]  # by aperture
+
+
+_kept: WeakKeyDictionary[ImageStore, _Kept] = WeakKeyDictionary()
+
+
+def raw_fluxes(
+    context: Context,
+    session: Session,
+    axes: GraphAxes,
+    rows: slice | NDArray[np.intp] = slice(None),
+    apertures: Sequence[int] | None = None,
+) -> Iterator[tuple[int, RawFluxes]]:
+    """Raw fluxes of some sources of a graph (rows of the axes), one aperture after the other; not to be changed.
+
+    Several steps of a graph ask for them, one after the other in one worker. A small graph's are kept until others are
+    read: rows of `flux` are never changed, and new ones come in the transaction in which an `extract` succeeds.
+    """
+    wanted = axes.apertures if apertures is None else apertures
+    if axes.source_ids.size * axes.image_ids.size * len(axes.apertures) * RAW_BYTES > RAW_KEPT_BYTES:
+        yield from flux_matrices(session, wanted, axes.source_ids[rows], axes.image_ids)
+        return
+    everything = _everything(context, session, axes)
+    for aperture in wanted:
+        flux, error, flag = everything[aperture]
+        yield aperture, RawFluxes(flux[rows], error[rows], flag[rows])
+
+
+def _everything(context: Context, session: Session, axes: GraphAxes) -> Mapping[int, RawFluxes]:
+    extracted = session.execute(
+        select(Process.pid, Process.attempt)
+        .where(Process.graph_pid == context.graph_pid, Process.command == "extract", Process.status == SUCCEEDED)
+        .order_by(Process.pid)
+    )
+    ids = axes.source_ids.tobytes(), axes.image_ids.tobytes()
+    key = (*ids, tuple(axes.apertures), tuple(map(tuple, extracted)))
+    kept = _kept.get(context.images)
+    if kept is None or kept.key != key:
+        kept = _Kept(key, dict(flux_matrices(session, axes.apertures, axes.source_ids, axes.image_ids)))
+        for fluxes in kept.fluxes.values():
+            for values in fluxes:
+                values.flags.writeable = False
+        _kept[context.images] = kept
+    return kept.fluxes

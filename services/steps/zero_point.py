@@ -25,12 +25,12 @@ from schema.images import TEMPLATE
 from schema.observing import Observation
 from schema.photometry import Aperture, ZeroPoint, ZeroPointStar
 from schema.queries import images
-from schema.queries.measurements import flux_matrices, insert_rows, none_for_nan
+from schema.queries.measurements import insert_rows, none_for_nan
 from services.errors import DataError
 from services.log import get_logger
 from services.steps.apertures import CIRCLE
 from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.light_curves import GraphAxes, graph_axes
+from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
 from services.steps.shown import show
 
 log = get_logger("zero_point")
@@ -66,7 +66,7 @@ def run(context: Context, _: ZeroPointParameters) -> Outputs:
         stars = _stars(session, context.graph_pid, axes)
         found: dict[int, ZeroPoints] = {}
         used = np.zeros(axes.source_ids.size, dtype=bool)
-        for aperture, known in _calibrators(session, stars).items():
+        for aperture, known in _calibrators(context, session, stars).items():
             try:
                 found[aperture] = _fit(stars, known)
             except UnusableDataError as error:
@@ -131,19 +131,21 @@ def _fit(stars: _Stars, known: _Calibrators) -> ZeroPoints:
     return fit_zero_points(known.flux, known.error, known.usable, good, g_mag, places, stars.places)
 
 
-def _calibrators(session: Session, stars: _Stars) -> dict[int, _Calibrators]:
+def _calibrators(context: Context, session: Session, stars: _Stars) -> dict[int, _Calibrators]:
     """The calibrators of each aperture."""
-    found = _read(session, stars, stars.axes.apertures, stars.relaxed)
+    found = _read(context, session, stars, stars.axes.apertures, stars.relaxed)
     few = [aperture for aperture, known in found.items() if known.chosen.size < ENOUGH]
     if few and not stars.relaxed:
         # A camera may find a field crowded in which Gaia's stars stand apart.
-        for aperture, crowded in _read(session, stars, few, relaxed=True).items():
+        for aperture, crowded in _read(context, session, stars, few, relaxed=True).items():
             if crowded.chosen.size > found[aperture].chosen.size:
                 found[aperture] = crowded
     return found
 
 
-def _read(session: Session, stars: _Stars, apertures: Sequence[int], relaxed: bool) -> dict[int, _Calibrators]:
+def _read(
+    context: Context, session: Session, stars: _Stars, apertures: Sequence[int], relaxed: bool
+) -> dict[int, _Calibrators]:
     """Candidates, a block at a time until there are enough: memory and time do not grow with a field's stars."""
     axes = stars.axes
     none = np.empty((0, axes.image_ids.size))
@@ -152,7 +154,7 @@ def _read(session: Session, stars: _Stars, apertures: Sequence[int], relaxed: bo
     for start in range(0, stars.candidates.size, MAX_CALIBRATORS):
         block = stars.candidates[start : start + MAX_CALIBRATORS]
         wanted = [aperture for aperture in apertures if missing[aperture]]
-        for aperture, raw in flux_matrices(session, wanted, axes.source_ids[block], axes.image_ids):
+        for aperture, raw in raw_fluxes(context, session, axes, block, wanted):
             usable = measured_well(raw.flux, raw.error, raw.flag, axes.good, relaxed)
             rows = np.flatnonzero(usable.any(axis=1))[: missing[aperture]]
             parts[aperture].append((block[rows], raw.flux[rows], raw.error[rows], usable[rows]))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -16,6 +15,7 @@ from schema.images import Image
 from schema.observing import Observation
 from schema.photometry import Flux
 from services.errors import DataError
+from services.image_store import LocalImageStore
 from services.publisher.graph import Graph, add_calibrations
 from services.settings import load
 from services.steps.base import Context
@@ -49,7 +49,7 @@ class Night:
             made_up.GRAPH_PID,
             self.made.observation_id,
             self.sessions,
-            cast(Any, SimpleNamespace()),
+            LocalImageStore(Path("/nowhere")),
             load(),
         )
         write = step.start(context, parameters.model_dump_json(exclude_defaults=True))

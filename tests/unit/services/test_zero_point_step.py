@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from schema.queries import images
 from schema.queries.measurements import insert_fluxes
 from schema.skies import Sky, Source, SourceCrossmatch, SourcePosition
 from services.errors import DataError
+from services.image_store import LocalImageStore
 from services.lightcurves.selection import find_observation
 from services.lightcurves.zero_points import read_zero_points
 from services.plots.zero_points import draw_zero_points
@@ -138,7 +138,7 @@ class Field:
     def run(self) -> None:
         """Run the step as a worker would."""
         context = Context(
-            PID, made_up.GRAPH_PID, self.observation, self.sessions, cast(Any, SimpleNamespace()), Settings()
+            PID, made_up.GRAPH_PID, self.observation, self.sessions, LocalImageStore(Path("/nowhere")), Settings()
         )
         parameters = ZeroPointParameters(crossmatch=CROSSMATCH)
         write = ZERO_POINT.start(context, parameters.model_dump_json())
