@@ -1,16 +1,18 @@
 """Seconds a frame by step, beside the bare library calls on the same frames in the same run.
 
-`python bench/pipeline_bench.py [--frames 60] [--size 2048] [--stars 1300] [--keep DIR]`
+`python bench/pipeline_bench.py [--frames 60] [--size 2048] [--stars 1300] [--repeats 3] [--keep DIR]`
 
 The bare calls are what any program must do with these libraries: read, calibrate, background, subtract, extract, write,
 match, stack, read, apertures, insert. The ratio is `tianyu run` with one consumer, start of the interpreter, headers,
-database and relative calibration included, over their sum. Machines differ; the ratio is what counts. Where others
-work on the machine too, that of CPU seconds, of all processes of the run, errs less than that of the clock.
+database and relative calibration included, over their sum. Machines differ, and a shared one from minute to minute:
+each run stands between two passes of the bare calls, whose mean it is compared with, and the run of the median ratio
+is shown.
 """
 
 import argparse
 import os
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +21,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +33,29 @@ from scipy.spatial import KDTree
 from services.simulate import night_spec, simulate
 
 RADII = (3.0, 4.5, 6.0)
-SECONDS: dict[str, float] = defaultdict(float)
-CPU_SECONDS: dict[str, float] = defaultdict(float)
+SECONDS: dict[str, float] = defaultdict(float)  # of the pass of the bare calls that is under way
+
+
+@dataclass(frozen=True)
+class Run:
+    """One `tianyu run`: seconds from command to end, CPU seconds of all processes, the consumer's peak memory."""
+
+    seconds: float
+    cpu: float
+    memory_bytes: int
+    processes: list[tuple[str, int, float]]  # command, how many, seconds
+    span: float  # seconds from the first start of a process to the last end
+
+    @property
+    def in_steps(self) -> float:
+        return sum(seconds for _, _, seconds in self.processes)
 
 
 @contextmanager
 def timed(step: str) -> Iterator[None]:
-    start, cpu = time.perf_counter(), time.process_time()
+    start = time.perf_counter()
     yield
     SECONDS[step] += time.perf_counter() - start
-    CPU_SECONDS[step] += time.process_time() - cpu
 
 
 def bare_masters(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -68,8 +85,11 @@ def bare_calibrate(path: Path, masters: tuple[np.ndarray, ...], output: Path) ->
     return stars
 
 
-def bare_night(folder: Path, work: Path) -> None:
-    """The calls for all frames, in order, in this process."""
+def bare_night(folder: Path, work: Path) -> dict[str, float]:
+    """The calls for all frames, in order, in this process; seconds by step."""
+    SECONDS.clear()
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
     masters = bare_masters(folder)
     lights = sorted(folder.glob("Simulated_R_*"))
     outputs = [work / f"{number}.fits" for number in range(len(lights))]
@@ -102,6 +122,7 @@ def bare_night(folder: Path, work: Path) -> None:
     ny, nx = total.shape
     inside = (np.abs(sources["x"] - nx / 2) < nx / 2 - reach) & (np.abs(sources["y"] - ny / 2) < ny / 2 - reach)
     bare_fluxes(outputs, shifts, sources[inside], work / "bare.db")
+    return dict(SECONDS)
 
 
 def bare_fluxes(outputs: list[Path], shifts: list[tuple[float, float]], sources: np.ndarray, database: Path) -> None:
@@ -153,10 +174,12 @@ def consumer_memory(root_pid: int) -> int:
     return total
 
 
-def tianyu_run(folder: Path, work: Path) -> tuple[float, float, int]:
-    """Seconds from command to end, CPU seconds of all processes, and the consumer's peak memory in bytes."""
+def tianyu_run(folder: Path, work: Path) -> Run:
+    """Run the night in a new working folder."""
+    shutil.rmtree(work, ignore_errors=True)
     command = ["run", str(folder), "--workdir", str(work), "--consumers", "1", "--no-plots"]
     peak = 0
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "services.cli.app", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -168,7 +191,12 @@ def tianyu_run(folder: Path, work: Path) -> tuple[float, float, int]:
     if process.returncode:
         sys.exit(f"tianyu run ended with {process.returncode}")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)  # nothing else was started
-    return elapsed, used.ru_utime + used.ru_stime, peak
+    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    connection = sqlite3.connect(work / "tianyu.db")
+    rows = connection.execute(STEPS).fetchall()
+    [span] = connection.execute(SPAN).fetchone()
+    connection.close()
+    return Run(elapsed, cpu, peak, rows, span)
 
 
 STEPS = """
@@ -178,28 +206,23 @@ GROUP BY command ORDER BY MIN(observation_id), SUM(seconds) DESC
 SPAN = "SELECT 86400 * (julianday(MAX(finished_at)) - julianday(MIN(started_at))) FROM process_attempt"
 
 
-def report(work: Path, frames: int, elapsed: float, cpu: float, memory: int) -> None:
-    bare, bare_cpu = sum(SECONDS.values()), sum(CPU_SECONDS.values())
-    print(f"\nbare library calls ({frames} frames)")
-    for step, seconds in SECONDS.items():
+def report(frames: int, bare: dict[str, float], run: Run) -> None:
+    print(f"\nbare library calls ({frames} frames), means of the passes before and after")
+    for step, seconds in bare.items():
         print(f"  {step:<20}{1000 * seconds / frames:8.1f} ms a frame")
-    print(f"  {'all':<20}{1000 * bare / frames:8.1f} ms a frame, {bare:.2f} s, {bare_cpu:.2f} s of CPU")
+    total = sum(bare.values())
+    print(f"  {'all':<20}{1000 * total / frames:8.1f} ms a frame, {total:.2f} s")
     print("\nTianyu, one consumer, in the steps")
-    connection = sqlite3.connect(work / "tianyu.db")
-    rows = connection.execute(STEPS).fetchall()
-    for command, count, seconds in rows:
+    for command, count, seconds in run.processes:
         each = 1000 * seconds / count
         print(f"  {command:<20}{1000 * seconds / frames:8.1f} ms a frame, {count} processes of {each:.1f} ms")
-    steps, processes = sum(row[2] for row in rows), sum(row[1] for row in rows)
-    [span] = connection.execute(SPAN).fetchone()
+    steps, processes = run.in_steps, sum(count for _, count, _ in run.processes)
     print(f"  {'all steps':<20}{1000 * steps / frames:8.1f} ms a frame, {steps:.2f} s")
-    print(
-        f"  first start to last end {span:.2f} s: {1000 * (span - steps) / processes:.1f} ms a process beside its step"
-    )
-    print(f"  command to end {elapsed:.2f} s; start, headers, graph and summary {elapsed - span:.2f} s")
-    print(f"  CPU of all processes {cpu:.2f} s")
-    print(f"  peak memory of the consumer with its worker {memory / 1e6:.0f} MB")
-    print(f"\ntotal over bare calls: {elapsed / bare:.2f} (steps alone {steps / bare:.2f}; CPU {cpu / bare_cpu:.2f})")
+    beside = 1000 * (run.span - steps)
+    print(f"  first start to last end {run.span:.2f} s: {beside / processes:.1f} ms a process beside its step")
+    print(f"  command to end {run.seconds:.2f} s; start, headers, graph and summary {run.seconds - run.span:.2f} s")
+    print(f"  CPU of all processes {run.cpu:.2f} s")
+    print(f"  peak memory of the consumer with its worker {run.memory_bytes / 1e6:.0f} MB")
 
 
 def main() -> None:
@@ -207,6 +230,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--stars", type=int, default=1300)
+    parser.add_argument("--repeats", type=int, default=3, help="runs, an odd number; each takes a minute")
     parser.add_argument("--keep", type=Path, help="keep the simulated night here, and use it again")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -224,10 +248,17 @@ def main() -> None:
             )
             simulate(spec, night)
         work = Path(temporary)
-        (work / "bare").mkdir()
-        bare_night(night, work / "bare")
-        elapsed, cpu, memory = tianyu_run(night, work / "run")
-        report(work / "run", arguments.frames, elapsed, cpu, memory)
+        passes, runs = [bare_night(night, work / "bare")], []
+        for _ in range(arguments.repeats):
+            runs.append(tianyu_run(night, work / "run"))
+            passes.append(bare_night(night, work / "bare"))
+    around = [{step: (a[step] + b[step]) / 2 for step in a} for a, b in pairwise(passes)]
+    ratios = [run.seconds / sum(bare.values()) for bare, run in zip(around, runs, strict=True)]
+    shown = ratios.index(sorted(ratios)[len(ratios) // 2])
+    report(arguments.frames, around[shown], runs[shown])
+    steps = runs[shown].in_steps / sum(around[shown].values())
+    every = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    print(f"\ntotal over bare calls: {ratios[shown]:.2f} (steps alone {steps:.2f}); all runs: {every}")
 
 
 if __name__ == "__main__":
