@@ -167,18 +167,14 @@ class Slot(threading.Thread):
 
     def _wait(self) -> bool:
         """Until there is a delivery, the worker says something (True), or something is due."""
-        poll = select.poll()
-        poll.register(self._called, select.POLLIN)
-        timeout_s = None
-        if self._held:
-            poll.register(self._child.fileno(), select.POLLIN)
+        if not self._held:
+            ready = _readable(self._called)
+        else:
             due = min(held.renew_at for held in self._held) - time.monotonic()
-            timeout_s = self._watch.next_look_s(max(due, 0.0))
-        ready = {number for number, _ in poll.poll(None if timeout_s is None else ceil(1000 * timeout_s))}
+            ready = _readable(self._called, self._child.fileno(), timeout_s=self._watch.next_look_s(max(due, 0.0)))
         if self._called in ready:
             os.read(self._called, 4096)
-            ready.remove(self._called)
-        return bool(ready)
+        return bool(ready - {self._called})
 
     def _attend(self, said: bool) -> None:
         """To what the worker says, and to what must be done while it says nothing."""
@@ -218,7 +214,7 @@ class Slot(threading.Thread):
 
     def _last_word(self) -> Report | None:
         """Of a worker whose lease is lost: it may have committed in this very moment."""
-        while select.select([self._child], [], [], LAST_WORD_S)[0]:
+        while _readable(self._child.fileno(), timeout_s=LAST_WORD_S):
             word = self._child.hear()
             if isinstance(word, Report):
                 return word
@@ -305,6 +301,14 @@ class Slot(threading.Thread):
         except TransientError as error:
             # It may be delivered again, and the claim will drop it; the manager's sweep finds what has ended.
             log.debug("broker not reached", pid=delivery.message.pid, reason=str(error))
+
+
+def _readable(*files: int, timeout_s: float | None = None) -> set[int]:
+    """File descriptors that have something to read, or have ended. (`select.select` takes no numbers above 1023.)"""
+    poll = select.poll()
+    for file in files:
+        poll.register(file, select.POLLIN)
+    return {file for file, _ in poll.poll(None if timeout_s is None else ceil(1000 * timeout_s))}
 
 
 def _poison(claim: Claim, deaths: list[str]) -> Failure:

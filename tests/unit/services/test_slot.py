@@ -12,7 +12,18 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database, versions
-from schema.processes import QUEUED, RUNNING, SUCCEEDED, WAITING, Process, ProcessAttempt, ProcessGroup, Site
+from schema.processes import (
+    LOST,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
+    WAITING,
+    Lease,
+    Process,
+    ProcessAttempt,
+    ProcessGroup,
+    Site,
+)
 from schema.queries import life, publishing, scheduling
 from schema.queries.life import Claim, Failure, Usage
 from schema.queries.publishing import NewProcess
@@ -24,6 +35,7 @@ from services.consumer.slot import SHORT_S, Slot
 from services.settings import Settings, load
 
 PATIENCE_S = 10.0
+LEASE_S = 3.0  # renewed every second
 A_WHILE_S = 0.3  # enough to do what must not be done
 USAGE = Usage(seconds=0.1)
 
@@ -34,6 +46,7 @@ class Worker:
     def __init__(self, _settings: Settings) -> None:
         self.ready, self.pid = True, os.getpid()
         self.claims: list[Claim] = []
+        self.kills = 0
         self._words: deque[Report | str] = deque()
         self._said, self._say = os.pipe()
 
@@ -41,6 +54,7 @@ class Worker:
         pass
 
     def kill(self) -> None:
+        self.kills += 1
         self.claims.clear()
 
     def submit(self, claim: Claim) -> None:
@@ -89,7 +103,8 @@ class Broker:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load(database_url=SecretStr(f"sqlite:///{tmp_path / 'tianyu.db'}"), site="here", root=tmp_path)
+    database_url = SecretStr(f"sqlite:///{tmp_path / 'tianyu.db'}")
+    return load(database_url=database_url, site="here", root=tmp_path, lease_s=LEASE_S)
 
 
 @pytest.fixture
@@ -234,6 +249,41 @@ def test_a_claim_in_the_pipe_of_a_worker_that_dies_goes_to_the_next(
     eventually(lambda: broker.told == [1, 2])
     assert status(sessions, 2) == SUCCEEDED
     assert broker.settled == [1, 2]
+
+
+def test_a_lost_lease_ends_the_worker_and_the_claim_that_waited_goes_on(
+    slot: Slot, sessions: sessionmaker[Session], broker: Broker
+) -> None:
+    """The manager has freed process 1, which sits in its commit, and nobody knows of what it does there."""
+    give(slot, 1)
+    give(slot, 2)
+    eventually(lambda: bool(worker_of(slot).claims))
+    worker_of(slot).say(SAVING)
+    eventually(lambda: len(worker_of(slot).claims) == 2)
+    with sessions.begin() as session:
+        assert life.fail(session, 1, 1, Failure("transient", "was it killed?"), retry_in_s=600.0, outcome=LOST)
+    eventually(lambda: worker_of(slot).kills == 1)
+    eventually(lambda: [claim.pid for claim in worker_of(slot).claims] == [2])
+    assert status(sessions, 1) == WAITING
+    succeed(sessions, slot, 2)
+    eventually(lambda: broker.told == [1, 2])
+    assert status(sessions, 2) == SUCCEEDED
+
+
+def test_leases_of_both_are_renewed(slot: Slot, sessions: sessionmaker[Session]) -> None:
+    give(slot, 1)
+    give(slot, 2)
+    eventually(lambda: bool(worker_of(slot).claims))
+    worker_of(slot).say(SAVING)
+    eventually(lambda: len(worker_of(slot).claims) == 2)
+
+    def until() -> dict[int, float]:
+        with sessions.begin() as session:
+            return {lease.pid: lease.lease_until.timestamp() for lease in session.scalars(select(Lease))}
+
+    before = until()
+    assert before.keys() == {1, 2}
+    eventually(lambda: all(until()[pid] > before[pid] for pid in before))
 
 
 def test_a_duplicate_is_settled_and_nothing_else(slot: Slot, sessions: sessionmaker[Session], broker: Broker) -> None:
