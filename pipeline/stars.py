@@ -24,7 +24,9 @@ BRIGHT_STARS = 200  # stars that make the frame's FWHM and ellipticity
 SATURATED_PEAK = 0.85  # of the highest peak of the frame; above may be saturated
 DETECTION_BUFFER = 300_000  # pixels above the threshold that sep holds at first; 1,000,000 cost 17 ms a frame more
 DEBLEND_LIMIT = 4096  # sub-objects of one detection that sep holds at first
-DEBLEND_LEVELS = 16  # sep's 32, with its cleaning, take twice the time where 15,000 stars are found
+# With sep's 32 levels and its cleaning, half of a frame's time went into blends. A list of stars needs few: of 2,240
+# stars on 2048² pixels 4 levels find 99.6 %, of 11,700 they find 98.4 %.
+DEBLEND_LEVELS = 4
 BUFFER_GROWTH = 8
 BUFFER_ATTEMPTS = 3
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.binning import binned_sums
 from pipeline.lines import Line, candidate_lines, densest_run, fit_line
 from pipeline.trail_following import BIN, REACH, Trail, follow, places
 
@@ -40,7 +41,7 @@ def find_trails(
     """
     if not rms > 0 or not fwhm > 0 or min(image.shape) < 2 * REACH:
         return []
-    bins = _binned(image)
+    bins = binned_sums(image, BIN)
     full = np.empty((0, 2)) if saturated is None else _places_of(saturated)
     masked = _star_bins(_light_sources(image, stars, full, rms, fwhm), rms, fwhm, bins.shape)
     masked |= np.isnan(bins)
@@ -113,18 +114,6 @@ def _promising(contrast: Image, lines: list[Line]) -> list[tuple[Line, float, fl
     scores = [float(row[start:end].sum()) for row, (start, end) in zip(gain, runs, strict=True)]
     order = np.argsort(scores)[::-1]
     return [(lines[i], t[0] + runs[i][0], t[0] + runs[i][1]) for i in order if scores[i] > PROMISING]
-
-
-def _binned(image: Image) -> Image:
-    """Sums of BIN×BIN pixels; an incomplete border is left out."""
-    ny, nx = (size // BIN * BIN for size in image.shape)
-    rows = image[0:ny:BIN, :nx] + image[1:ny:BIN, :nx]
-    for first in range(2, BIN):
-        rows += image[first:ny:BIN, :nx]
-    total = rows[:, 0::BIN] + rows[:, 1::BIN]
-    for first in range(2, BIN):
-        total += rows[:, first::BIN]
-    return total
 
 
 def _light_sources(image: Image, stars: NDArray[Any], full: Floats, rms: float, fwhm: float) -> Floats:

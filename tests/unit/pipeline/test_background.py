@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sep
 
 from pipeline.background import subtract_background
 from pipeline.errors import UnusableDataError
@@ -51,3 +52,19 @@ def test_an_image_smaller_than_a_box_has_a_sky(rng: np.random.Generator) -> None
 def test_no_finite_pixel_is_refused() -> None:
     with pytest.raises(UnusableDataError, match="no finite pixel"):
         subtract_background(np.full((50, 50), np.nan, np.float32))
+
+
+def test_stars_lift_the_sky_less_than_that_of_the_single_pixels(rng: np.random.Generator) -> None:
+    field = make_field(rng, (1024, 1024), stars=3000, sky=400.0, fwhm=5.0)
+    image = (field.image + 1000).astype(np.float32)
+    full = sep.Background(image, bw=64, bh=64, fw=3, fh=3)
+    _, sky = subtract_background(image)
+    assert 0 < sky.level - 1000 < 0.8 * (full.globalback - 1000)
+    assert sky.rms == pytest.approx(full.globalrms, rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [(3, 500), (130, 71), (1, 40)])
+def test_an_image_of_any_shape_loses_its_sky(shape: tuple[int, int], rng: np.random.Generator) -> None:
+    image, sky = subtract_background(rng.normal(100, 3, shape).astype(np.float32))
+    assert sky.level == pytest.approx(100, abs=2)
+    assert image.mean() == pytest.approx(0, abs=2)
