@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.statistics import MAD_TO_SIGMA
+
 BLOCK = 32  # px a side of the blocks whose medians are a master's local level
 OUTLIER_SIGMA = 8.0  # noise of the master bias or dark; beyond it a pixel is known to be unlike the others
 FLAT_RANGE = (0.5, 1.5)  # of the local response; outside, a pixel is dead, or its flat is not to be believed
@@ -53,7 +55,7 @@ def find_defects(
     for difference in (None if bias is None else bias - _local_level(bias), excess):
         if difference is not None:
             size = np.abs(difference)
-            noise = 1.4826 * float(np.nanmedian(size.ravel()[::NOISE_STEP]))
+            noise = MAD_TO_SIGMA * float(np.nanmedian(size.ravel()[::NOISE_STEP]))
             hot = np.union1d(hot, np.flatnonzero(size > OUTLIER_SIGMA * max(noise, LEAST_NOISE)))
     return Defects(dead, hot, np.zeros(hot.size, np.float32) if excess is None else excess.ravel()[hot].astype("f4"))
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
+from pipeline.statistics import MAD_TO_SIGMA
 
 BOX_PX = 32  # side of a box in which both flats count as evenly lit
 SAMPLE_PX = 1 << 20  # of a flat that are looked at: they give the gain to 0.3 % for each pair
@@ -18,7 +19,6 @@ MIN_BOXES = 4
 MIN_SIGNIFICANCE = 10.0  # of the photon noise; less is read noise, or a lamp that was off
 MODE_VARIANCE = 9.0 * np.pi / 2.0 - 8.0  # of 3 median − 2 mean over that of the mean, for many flats
 MODE_FRAMES = 3  # the median of two is their mean
-MAD_TO_SIGMA = 1.4826
 
 Floats = NDArray[np.float64]
 

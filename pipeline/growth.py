@@ -7,11 +7,11 @@ import sep
 from numpy.typing import NDArray
 
 from pipeline.stamps import pixel_blocks, ring_offsets
+from pipeline.statistics import MAD_TO_SIGMA
 
 MOST_STARS = 50  # of a frame: 50 stars of S/N 100 give a correction to 0.2 %, in 2 ms
 FEWEST_STARS = 3  # one star more than a median and its scatter need
 MIN_SNR = 50.0  # in the largest aperture
-MAD_TO_SIGMA = 1.4826
 MEDIAN_EFFICIENCY = 1.2533  # standard error of a median over that of a mean, for a Gaussian
 
 Floats = NDArray[np.float64]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.stamps import Offsets, PixelBlock, pixel_blocks, ring_offsets
+from pipeline.statistics import MAD_TO_SIGMA
 
 CLIP_SIGMA = 3.0
 CLIP_PASSES = 4  # the first centre is off by 0.2 sigma at most, and each pass divides what is left by 40
@@ -14,7 +15,6 @@ NEIGHBOUR_SIGMA = 5.0  # pixels above it are left out with all pixels around the
 MIN_SKY_PIXELS = 30  # fewer cannot tell the sky from a neighbour
 FEWEST_LEVELS = 20  # of a frame, that tell by how much its sky differs from place to place
 STANDS_OUT_SIGMA = 3.0  # a level further off is believed as it is, but for so much
-MAD_TO_SIGMA = 1.4826
 MEDIAN_VARIANCE = np.pi / 2.0  # of a median over that of a mean, for a Gaussian
 LEFT_OUT = np.float32(1e30)  # ADU; any value no clip keeps: finite, so that its product with a weight of 0 is 0
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.column_median import column_median
 from pipeline.errors import UnusableDataError
+from pipeline.statistics import MAD_TO_SIGMA
 
 FlatMethod = Literal["mode", "clipped_mean"]
 
@@ -24,7 +25,6 @@ NOISE_PIXELS = 1 << 20  # of a frame, for its noise
 CLIP_SAMPLE = 1 << 14  # pixels of a block that give the scatter of one flat, to 1 %
 NOISE_CLIP_ROUNDS = 10
 GAUSSIAN_90_HALF_WIDTH = 1.6449  # sigma from the median to the 95th percentile
-MAD_TO_SIGMA = 1.4826
 
 
 def combine_mean(images: Iterable[NDArray[Any]], weights: Sequence[float]) -> NDArray[np.float32]:

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import UnusableDataError
+from pipeline.statistics import MAD_TO_SIGMA
 
 MINIMUM_STARS = 3  # a frame with fewer cannot carry a similarity
-MAD_TO_SIGMA = 1.4826
 RELATIVE_FLOOR = 0.05  # of the median; scatter below it says nothing about a frame's quality
 ELLIPTICITY_FLOOR = 0.03
 SCORE_LIMIT = 3.0  # sigma; beyond it a frame is not better, often an artefact (planes and twilight add "stars")

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pipeline.statistics import MAD_TO_SIGMA
+
 STAR_SIGMA = 3.0  # Tianyu paper: both sides of the star count
 BACKGROUND_SIGMA = 5.0  # Tianyu paper: upper side of the background noise
 SHAPE_SIGMA = 5.0  # upper side of FWHM, ellipticity and alignment rms
 LINE_FRAMES = 8  # fewer make no line, and are compared with their median
 TREND_FRAMES = 31  # frames of the running median that follows airmass, moon and twilight
-MAD_TO_SIGMA = 1.4826
 STAR_FLOOR = 0.06  # of the count: below it scatter is no sign of a bad frame
 TRANSPARENCY_SIGMA = 5.0  # lower side of the light of common stars
 TRANSPARENCY_FLOOR = 0.03  # of the light: jitter and the noise of the stars; thinner clouds are divided out

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.alignment import Alignment
 from pipeline.errors import UnusableDataError
+from pipeline.statistics import MAD_TO_SIGMA
 
 Image = NDArray[np.float32]
 
@@ -19,7 +20,6 @@ CLIP_NEIGHBOUR_SIGMA = 2.5  # noise of that mean by which a neighbour must stand
 CLIP_REACH = 2  # px that the brightness of a neighbour counts: wings of a frame of bad seeing, rounded shifts
 CLIP_ROWS = 24  # rows at once: for the processor's cache, and for rotations up to a degree
 NOISE_SAMPLE = 65536  # pixels that give a frame's noise
-MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.lines import Line, densest_run
+from pipeline.statistics import MAD_TO_SIGMA
 
 BIN = 4  # px a side of the bins in which trails are sought: a trail of one sky rms a pixel has 3 sigma in each
 CHUNK = 32  # px along a line that are looked at together
@@ -246,5 +247,5 @@ def _whole_profile(
     reach = int(below[0]) + 1 if below.size else REACH
     place = REACH - 2 + int(np.argmax(profile[middle]))
     share = float(profile[[place - 1, place + 1]].mean() / profile[place]) if profile[place] > 0 else 0.0
-    noise = 1.4826 * float(np.nanmedian(np.abs(side - base)))
+    noise = MAD_TO_SIGMA * float(np.nanmedian(np.abs(side - base)))
     return _Profile(float(smooth[middle].max()) - base, noise, float(min(reach + 1, WIDEST)), share)

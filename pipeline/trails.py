@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.binning import binned_sums
 from pipeline.lines import Line, candidate_lines, densest_run, fit_line
+from pipeline.statistics import MAD_TO_SIGMA
 from pipeline.trail_following import BIN, REACH, Trail, follow, places
 
 POINT_SIGMA = 2.5  # noise of a bin, of those that may belong to a trail
@@ -49,7 +50,7 @@ def find_trails(
     if not free.size:
         return []
     level = float(np.median(free))
-    noise = max(1.4826 * float(np.median(np.abs(free - level))), BIN * rms)
+    noise = max(MAD_TO_SIGMA * float(np.median(np.abs(free - level))), BIN * rms)
     x, y = _in_line((bins > level + POINT_SIGMA * noise) & ~masked)
     contrast = np.where(masked, 0, (bins - level) / noise).astype(np.float32)
     bright = stars[stars["peak"] > BRIGHT_STAR * rms]

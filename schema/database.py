@@ -101,34 +101,35 @@ def _sqlite(url: str) -> Engine:
         # taking the write lock first makes it wait instead.
         if connection.get_execution_options().get("tianyu_read_only", False):
             connection.exec_driver_sql("BEGIN")
-        elif not _begin_soon(connection.connection.driver_connection):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises what stands in the way
+        else:
+            _begin_soon(connection)
 
     return engine
 
 
-def _begin_soon(connection: Any) -> bool:
-    """Take SQLite's write lock as soon as it is free; False when it cannot be had.
+def _begin_soon(connection: Connection) -> None:
+    """Take SQLite's write lock as soon as it is free.
 
     SQLite looks for it at growing intervals of up to 100 ms: a claim then waits longer than the commit before it takes.
     """
     deadline = time.monotonic() + SQLITE_BUSY_TIMEOUT_S
     pause = SQLITE_POLL_S
-    connection.execute("PRAGMA busy_timeout=0")
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA busy_timeout=0")
     try:
         while time.monotonic() < deadline:
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                driver.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                    return False
+                    break
                 time.sleep(pause)
                 pause = min(pause * SQLITE_POLL_GROWTH, SQLITE_POLL_MOST_S)
             else:
-                return True
+                return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # once more, in SQLAlchemy's words if it cannot be had
     finally:
-        connection.execute(f"PRAGMA busy_timeout={1000 * SQLITE_BUSY_TIMEOUT_S:.0f}")
-    return False
+        driver.execute(f"PRAGMA busy_timeout={1000 * SQLITE_BUSY_TIMEOUT_S:.0f}")
 
 
 def session_factory(engine: Engine) -> sessionmaker[Session]:

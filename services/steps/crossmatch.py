@@ -73,8 +73,8 @@ class _Sources:
         return float(middle[0, 0]), float(middle[0, 1]), float(radius)
 
 
-def run(context: Context, parameters: CrossmatchParameters) -> Outputs:
-    """Match the sources of a detection; without coordinates or a catalogue there is nothing to match."""
+def run(context: Context, parameters: CrossmatchParameters) -> Outputs | None:
+    """Match the sources of a detection; without coordinates or a catalogue, what an earlier night found stays."""
     with context.reading() as session:
         sources = _sources(session, parameters.detected)
         solution = None if parameters.solved is None else session.get(PlateSolution, parameters.solved)
@@ -87,11 +87,11 @@ def run(context: Context, parameters: CrossmatchParameters) -> Outputs:
     if sources is None:
         reason = "" if solution is None else solution.reason
         log.info("no source has coordinates, so that none is matched", unsolved=reason)
-        return _nothing
+        return None
     catalogue = open_catalogue(context.settings)
     if catalogue is None:
         log.info("no source is matched: the settings name no catalogue")
-        return _nothing
+        return None
     epoch = float(np.median(times[np.isfinite(times)])) if np.isfinite(times).any() else None
     radius = match_radius(pixel_scale(sources.xy, sources.radec))
     stars, places = _stars(catalogue, sources, epoch, radius, context.settings.catalog_mag_limit)
@@ -146,10 +146,6 @@ def _stars(
 def _places(stars: CatalogueStars, epoch: float | None) -> NDArray[np.float64]:
     """Where the stars stood; without a time, where the catalogue has them."""
     return stars.radec if epoch is None else stars.at_epoch(epoch)
-
-
-def _nothing(session: Session) -> None:
-    """Write no row: what an earlier night found of the same sources stays."""
 
 
 def _write(

@@ -51,7 +51,7 @@ def _without_trails(context: Context, image: Image) -> NDArray[Any]:
     return stored.image
 
 
-def run(context: Context, parameters: StackParameters) -> Outputs:
+def run(context: Context, parameters: StackParameters) -> Outputs | None:
     """Average what is good, one input in memory after the other; frames that failed or were rejected are left out."""
     with context.reading() as session:
         inputs = [image for image in images.by_pids(session, parameters.parents) if image.weight]
@@ -61,7 +61,7 @@ def run(context: Context, parameters: StackParameters) -> Outputs:
             "`tianyu status` and table image (reject_reason) have the reasons"
         )
     if not inputs:
-        return _nothing
+        return None  # a branch without good frames makes no image
     total = _combine(context, inputs, parameters.leaf)
     extras: dict[str, NDArray[Any]] = {WEIGHT: total.weight.astype(np.int16 if total.frames < 2**15 else np.int32)}
     if parameters.root:
@@ -86,10 +86,6 @@ def run(context: Context, parameters: StackParameters) -> Outputs:
 def _mean(values: Any) -> float | None:
     finite = values[values == values]
     return float(finite.mean()) if finite.size else None
-
-
-def _nothing(_session: Session) -> None:
-    """A branch without good frames makes no image."""
 
 
 STACK = Step("stack", StackParameters, run)

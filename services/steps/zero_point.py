@@ -56,13 +56,13 @@ class _Stars:
     relaxed: bool
 
 
-def run(context: Context, _: ZeroPointParameters) -> Outputs:
+def run(context: Context, _: ZeroPointParameters) -> Outputs | None:
     """Fit each aperture by itself; a field without matches gets no zero points, which is no failure."""
     with context.reading() as session:
         axes = graph_axes(session, context.graph_pid)
         if not axes.gaia.matched.any():
             log.warning("no zero points: no source is matched to Gaia", observation_id=context.observation_id)
-            return _nothing
+            return None
         stars = _stars(session, context.graph_pid, axes)
         found: dict[int, ZeroPoints] = {}
         used = np.zeros(axes.source_ids.size, dtype=bool)
@@ -74,7 +74,7 @@ def run(context: Context, _: ZeroPointParameters) -> Outputs:
                 continue
             used[known.chosen[found[aperture].used]] = True
     if not found:
-        return _nothing
+        return None
 
     def write(session: Session) -> None:
         for aperture, points in found.items():
@@ -83,10 +83,6 @@ def run(context: Context, _: ZeroPointParameters) -> Outputs:
         show(session, context, Observation.zero_point_pid)
 
     return write
-
-
-def _nothing(session: Session) -> None:
-    """What a field without zero points leaves."""
 
 
 def _stars(session: Session, graph_pid: int, axes: GraphAxes) -> _Stars:

@@ -95,7 +95,8 @@ def run(session: Session, made: MadeUp, tmp_path: Path, pid: int = CROSSMATCH_PI
     detected = session.scalar(select(func.max(SourcePosition.pid)))
     session.commit()
     write = CROSSMATCH.run(context, CrossmatchParameters(detected=detected, solved=SOLVE_PID))
-    write(session)
+    if write is not None:
+        write(session)
     session.commit()
 
 

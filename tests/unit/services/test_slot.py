@@ -161,6 +161,15 @@ def give(slot: Slot, pid: int) -> None:
     slot.give(Delivery("tianyu.here.cpu", Message(pid, 1), pid))
 
 
+def hold_two(slot: Slot) -> None:
+    """Process 1 sits in its commit, process 2 is claimed and waits for it."""
+    give(slot, 1)
+    give(slot, 2)
+    eventually(lambda: bool(worker_of(slot).claims))
+    worker_of(slot).say(SAVING)
+    eventually(lambda: len(worker_of(slot).claims) == 2)
+
+
 def succeed(sessions: sessionmaker[Session], slot: Slot, pid: int) -> None:
     """What a worker does at the end of an attempt."""
     with sessions.begin() as session:
@@ -234,11 +243,7 @@ def test_a_step_that_ends_within_a_round_trip_lets_its_message_go_at_once(
 def test_a_claim_in_the_pipe_of_a_worker_that_dies_goes_to_the_next(
     slot: Slot, sessions: sessionmaker[Session], broker: Broker
 ) -> None:
-    give(slot, 1)
-    give(slot, 2)
-    eventually(lambda: bool(worker_of(slot).claims))
-    worker_of(slot).say(SAVING)
-    eventually(lambda: len(worker_of(slot).claims) == 2)
+    hold_two(slot)
     worker_of(slot).say(Report(USAGE, Failure("transient", "the worker process was ended by SIGKILL"), killed=True))
     eventually(lambda: [claim.pid for claim in worker_of(slot).claims] == [2])
     assert status(sessions, 1) == WAITING
@@ -255,11 +260,7 @@ def test_a_lost_lease_ends_the_worker_and_the_claim_that_waited_goes_on(
     slot: Slot, sessions: sessionmaker[Session], broker: Broker
 ) -> None:
     """The manager has freed process 1, which sits in its commit, and nobody knows of what it does there."""
-    give(slot, 1)
-    give(slot, 2)
-    eventually(lambda: bool(worker_of(slot).claims))
-    worker_of(slot).say(SAVING)
-    eventually(lambda: len(worker_of(slot).claims) == 2)
+    hold_two(slot)
     with sessions.begin() as session:
         assert life.fail(session, 1, 1, Failure("transient", "was it killed?"), retry_in_s=600.0, outcome=LOST)
     eventually(lambda: worker_of(slot).kills == 1)
@@ -271,11 +272,7 @@ def test_a_lost_lease_ends_the_worker_and_the_claim_that_waited_goes_on(
 
 
 def test_leases_of_both_are_renewed(slot: Slot, sessions: sessionmaker[Session]) -> None:
-    give(slot, 1)
-    give(slot, 2)
-    eventually(lambda: bool(worker_of(slot).claims))
-    worker_of(slot).say(SAVING)
-    eventually(lambda: len(worker_of(slot).claims) == 2)
+    hold_two(slot)
 
     def until() -> dict[int, float]:
         with sessions.begin() as session:

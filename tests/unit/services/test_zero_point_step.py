@@ -142,8 +142,9 @@ class Field:
         )
         parameters = ZeroPointParameters(crossmatch=CROSSMATCH)
         write = ZERO_POINT.start(context, parameters.model_dump_json())
-        with self.sessions.begin() as session:
-            write(session)
+        if write is not None:
+            with self.sessions.begin() as session:
+                write(session)
 
     def curves(self) -> tuple[np.ndarray, np.ndarray]:
         """Magnitudes and errors of the view: [apertures, stars, frames]."""
