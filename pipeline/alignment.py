@@ -27,6 +27,11 @@ LAST_TOLERANCE = 1.5  # px in the later rounds, narrowed to 4 rms
 FLOOR_TOLERANCE = 0.3  # px; centroids of faint stars scatter by 0.1
 FIT_ROUNDS = 8
 CLIP_RMS = 4.0
+BIWEIGHT_SIGMA = 4.685  # of Tukey's biweight: as good as least squares to 95 % where errors are Gaussian
+ROBUST_ROUNDS = 5
+ROBUST_MATCHES = 10
+MEDIAN_OF_RAYLEIGH = 1.1774  # of distances, in standard deviations of a coordinate
+LEAST_CENTROID_ERROR = 1e-3  # px; nothing is better, and a perfect fit needs some scale
 MINIMUM_LEVER = 0.25  # spread of the matches × sqrt(number) over half the diagonal; below it no rotation is fitted
 SIMILARITY_MATCHES = 3
 MAXIMUM_SCALE_CHANGE = 0.01  # focus and refraction change it by less than 1e-3
@@ -160,19 +165,29 @@ def _fit(a: Points, b: Points, start: Vote, shape: tuple[int, int]) -> Alignment
         used = key
         if turn > 0:
             tolerance = float(np.clip(CLIP_RMS * found.rms, FLOOR_TOLERANCE, LAST_TOLERANCE))
+    return _robust(a[i], b[j], found) if len(i) >= ROBUST_MATCHES else found
+
+
+def _robust(a: Points, b: Points, found: Alignment) -> Alignment:
+    """The fit with Tukey's biweight: faint stars, and blends that the seeing joins, no longer pull at it."""
+    for _ in range(ROBUST_ROUNDS):
+        off = np.hypot(*(found.to_frame(a) - b).T)
+        reach = BIWEIGHT_SIGMA * max(float(np.median(off)) / MEDIAN_OF_RAYLEIGH, LEAST_CENTROID_ERROR)
+        found = _least_squares(a, b, found, np.square(np.maximum(1 - np.square(off / reach), 0)))
     return found
 
 
-def _least_squares(a: Points, b: Points, before: Alignment) -> Alignment:
-    """Similarity (or shift, when the matches cannot carry a rotation) that takes a[n, 2] to b[n, 2]."""
+def _least_squares(a: Points, b: Points, before: Alignment, weight: Points | None = None) -> Alignment:
+    """Similarity (or shift, when the matches cannot carry a rotation) that takes a[n, 2] to b[n, 2], weighted [n]."""
     center = np.array([before.center_x, before.center_y])
-    mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
+    w = np.ones((len(a), 1)) if weight is None else weight[:, None]
+    mean_a, mean_b = (w * a).sum(axis=0) / w.sum(), (w * b).sum(axis=0) / w.sum()
     p, q = a - mean_a, b - mean_b
     rotation, scale = before.rotation, 1.0
     lever = np.sqrt((p**2).sum()) / np.hypot(*center)
     if len(a) >= SIMILARITY_MATCHES and lever > MINIMUM_LEVER:
-        dot, cross = (p * q).sum(), (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum()
-        rotation, scale = float(np.degrees(np.arctan2(cross, dot))), float(np.hypot(dot, cross) / (p**2).sum())
+        dot, cross = (w * p * q).sum(), (w[:, 0] * (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0])).sum()
+        rotation, scale = float(np.degrees(np.arctan2(cross, dot))), float(np.hypot(dot, cross) / (w * p**2).sum())
     shift = mean_b - center - scale * rotation_matrix(rotation) @ (mean_a - center)
     dx, dy = shift.tolist()
     fitted = replace(before, dx=dx, dy=dy, rotation=rotation, scale=scale, matches=len(a))

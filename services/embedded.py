@@ -174,19 +174,22 @@ def consume(orders: int) -> None:
     """
     settings = load()
     log.configure(settings.log_format, settings.log_level)
-    from services.consumer.consumer import Consumer
+    from services.consumer.child import children
 
-    consumer = Consumer(settings, settings.all_groups())
+    with children(settings, 1) as workers:
+        from services.consumer.consumer import Consumer
 
-    def wait_for_the_end() -> None:
-        os.read(orders, 1)
-        consumer.stop()
+        consumer = Consumer(settings, settings.all_groups(), workers)
 
-    on_stop(consumer.stop)
-    if not os.read(orders, 1):
-        consumer.stop()  # the run has failed before it began
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
-    consumer.run()
+        def wait_for_the_end() -> None:
+            os.read(orders, 1)
+            consumer.stop()
+
+        on_stop(consumer.stop)
+        if not os.read(orders, 1):
+            consumer.stop()  # the run has failed before it began
+        threading.Thread(target=wait_for_the_end, daemon=True).start()
+        consumer.run()
 
 
 @dataclass(frozen=True)

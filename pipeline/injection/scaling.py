@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.background import subtract_background
+from pipeline.background import FRAME_BIN, subtract_background
 from pipeline.local_sky import local_sky, neighbour_mask
 
 FULL_FWHM = 3.0  # radius up to which a star is scaled as a whole: 99 % of a Moffat's light
@@ -67,7 +67,7 @@ def scale_stars(
 
 def _light(frame: Image, xy: Floats, fwhm: float) -> tuple[NDArray[np.float32], Floats]:
     """The frame without its background, and what is left of that beside each star (NaN where too few pixels tell)."""
-    light, background = subtract_background(frame.astype(np.float32))
+    light, background = subtract_background(frame.astype(np.float32), bin_size=FRAME_BIN)
     sky = local_sky(
         light,
         xy,

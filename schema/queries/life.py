@@ -5,51 +5,18 @@
 longer holds it changes no row and returns False: somebody else was faster.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Double, and_, bindparam, delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
+from schema.attempts import Claim, Failure, Usage
 from schema.base import table_of, utc_now
 from schema.prepared import Call, Prepared, RowsChanged, run
 from schema.processes import FAILED, KILLED, QUEUED, RUNNING, SUCCEEDED, WAITING, Lease, Process, ProcessAttempt
 
 ERROR_CHARACTERS = 4000  # of a message kept in the database
 TRACEBACK_CHARACTERS = 16000
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a worker needs to know of the process that it holds."""
-
-    pid: int
-    attempt: int
-    max_attempts: int
-    command: str
-    parameters: str  # JSON, validated by the step
-    graph_pid: int
-    observation_id: int | None
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What an attempt cost; None where the platform does not tell."""
-
-    seconds: float
-    cpu_seconds: float | None = None
-    max_rss_bytes: int | None = None
-    read_bytes: int | None = None
-    write_bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an attempt ended without success; ``error_class`` is transient, data, configuration, bug or poison."""
-
-    error_class: str
-    message: str
-    traceback: str | None = None
 
 
 _process, _attempt, _lease = table_of(Process), table_of(ProcessAttempt), table_of(Lease)

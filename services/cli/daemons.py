@@ -42,6 +42,7 @@ def consumer(
     """
     settings = start()
     from services.broker import connect
+    from services.consumer.child import children
     from services.consumer.consumer import Consumer
     from services.setup import open_database, require_site
 
@@ -49,6 +50,7 @@ def consumer(
     require_site(settings, engine)
     engine.dispose()
     connect(settings.broker_url.get_secret_value(), settings.root).close()
-    instance = Consumer(settings, group or [settings.default_group], concurrency)
-    on_stop(instance.stop)
-    instance.run()
+    with children(settings, concurrency) as workers:
+        instance = Consumer(settings, group or [settings.default_group], workers)
+        on_stop(instance.stop)
+        instance.run()

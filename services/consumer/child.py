@@ -5,9 +5,11 @@ import os
 import signal
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
-from schema.queries.life import Claim, Failure, Usage
+from schema.attempts import Claim, Failure, Usage
 from services.consumer.report import READY, SAVING, Report, serve
 from services.errors import TransientError
 from services.settings import Settings
@@ -31,7 +33,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 class Child:
-    """One worker process, started when it is first needed."""
+    """One worker process, started anew when it has died."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -141,3 +143,19 @@ class Child:
             self._pipe.close()
         self._process, self._pipe, self.ready = None, None, False
         self._claims.clear()
+
+
+@contextmanager
+def children(settings: Settings, number: int) -> Iterator[list[Child]]:
+    """So many worker processes, which import what they need meanwhile; at the end they are killed.
+
+    They take no other signal: what they did is committed, and what they may still do is fenced by its lease.
+    """
+    workers = [Child(settings) for _ in range(number)]
+    try:
+        for worker in workers:
+            worker.start()
+        yield workers
+    finally:
+        for worker in workers:
+            worker.kill()

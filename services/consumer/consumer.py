@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from schema import database
 from schema.queries import services
 from services.broker import Broker, Delivery, connect, work_queue
+from services.consumer.child import Child
 from services.consumer.slot import Slot
 from services.errors import TransientError
 from services.log import get_logger
@@ -21,19 +22,21 @@ RECONNECT_MOST_S = 5.0
 
 
 class Consumer:
-    """Receives the work of one or more groups of a site and runs it in ``concurrency`` slots."""
+    """Receives the work of one or more groups of a site and runs it in slots, one for each of the worker processes."""
 
-    def __init__(self, settings: Settings, groups: Sequence[str], concurrency: int = 1) -> None:
+    def __init__(self, settings: Settings, groups: Sequence[str], workers: Sequence[Child]) -> None:
         self._settings = settings
         self._queues = [work_queue(settings.site, group) for group in groups]
         name = f"{HOST}:{os.getpid()}"
-        self._slots = [Slot(f"{name}/{number}", settings, lambda: self._broker) for number in range(concurrency)]
+        self._slots = [
+            Slot(f"{name}/{number}", settings, lambda: self._broker, worker) for number, worker in enumerate(workers)
+        ]
         self._giving = threading.Lock()
         self._broker: Broker
         self._connect()
         self._announcer = Announcer(
             database.session_factory(database.connect(settings.database_url.get_secret_value())),
-            introduce(services.CONSUMER, site=settings.site, groups=tuple(groups), slots=concurrency),
+            introduce(services.CONSUMER, site=settings.site, groups=tuple(groups), slots=len(workers)),
             services.ACTIVE,
             settings.lease_s,
         )
@@ -62,9 +65,6 @@ class Consumer:
             self._serve()
         finally:
             self._announcer.stop()
-            # A worker takes no signal but SIGKILL: left behind it would be waited for without end.
-            for slot in self._slots:
-                slot.end_worker()
 
     def _serve(self) -> None:
         for slot in self._slots:

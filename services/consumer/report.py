@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from schema.queries.life import Failure, Usage
+from schema.attempts import Failure, Usage
 from services.settings import Settings
 
 READY = "ready"  # the worker's first word

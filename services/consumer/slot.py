@@ -17,9 +17,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from schema import database
+from schema.attempts import Claim, Failure, Usage
 from schema.processes import FAILED, KILLED
 from schema.queries import life
-from schema.queries.life import Claim, Failure
 from services.broker import Broker, Delivery, event_queue
 from services.consumer.child import Child
 from services.consumer.limits import Limits, Watch
@@ -64,7 +64,7 @@ class Slot(threading.Thread):
     or at once where steps of its kind are done before the broker could answer.
     """
 
-    def __init__(self, name: str, settings: Settings, broker: Callable[[], Broker]) -> None:
+    def __init__(self, name: str, settings: Settings, broker: Callable[[], Broker], child: Child) -> None:
         super().__init__(name=name, daemon=True)
         self._inbox: deque[Delivery] = deque()
         self._given = self._done = 0  # deliveries; each is counted by one thread
@@ -73,8 +73,7 @@ class Slot(threading.Thread):
         self._renewal_s = settings.lease_s / RENEWALS_A_LEASE
         self._broker = broker  # asked each time: the main thread may have connected anew
         self._sessions = database.KeptConnection(database.connect(settings.database_url.get_secret_value()))
-        self._child = Child(settings)
-        self._child.start()
+        self._child = child
         self._watch = Watch(Limits(None, None))
         self._lasted: dict[str, float] = {}  # seconds that the last step of each command took
         self._leaving = threading.Event()
@@ -108,10 +107,6 @@ class Slot(threading.Thread):
             said = self._wait()
             if self._held:
                 self._attend(said)
-
-    def end_worker(self) -> None:
-        """End the worker process: what it did is committed, and what it may still do is fenced by its lease."""
-        self._child.kill()
 
     def _take(self) -> None:
         """Claim what was given, as long as the worker has no step before it."""
@@ -163,7 +158,7 @@ class Slot(threading.Thread):
             try:
                 self._child.submit(claim)
             except TransientError as error:
-                self._end(Report(life.Usage(seconds=0.0), Failure("transient", str(error))))
+                self._end(Report(Usage(seconds=0.0), Failure("transient", str(error))))
 
     def _wait(self) -> bool:
         """Until there is a delivery, the worker says something (True), or something is due."""
@@ -247,7 +242,7 @@ class Slot(threading.Thread):
         self._child.start()  # the next claim should not wait for its imports
         claim = self._held[0].claim
         reason = f"process {claim.pid} ({claim.command}) was ended: {excess}"
-        return Report(life.Usage(seconds=0.0), Failure("transient", reason), killed=True)
+        return Report(Usage(seconds=0.0), Failure("transient", reason), killed=True)
 
     def _record_failure(self, claim: Claim, report: Report) -> None:
         """Note the end of the attempt; a process that ended its worker time and again is not tried any more."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
-from schema.queries.life import Usage
+from schema.attempts import Usage
 
 RESET_PEAK = b"5"  # written to clear_refs it lets the kernel count the memory's peak anew
 COUNTERS_BYTES = 8192  # longer than the kernel's texts

@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from schema import database
+from schema.attempts import Claim, Failure, Usage
 from schema.queries import life
-from schema.queries.life import Claim, Failure, Usage
 from services import log
 from services.consumer.report import READY, SAVING, Report
 from services.consumer.usage import Meter

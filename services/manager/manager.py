@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from schema import database
+from schema.attempts import Failure
 from schema.database import Sessions
 from schema.processes import LOST
 from schema.queries import life, scheduling, services
-from schema.queries.life import Failure
 from schema.queries.scheduling import Advance, Ready
 from services.broker import Broker, Message, connect, event_queue, work_queue
 from services.errors import TransientError

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from pipeline import calibration
 from pipeline.as_seen import COLUMNS as AS_SEEN
-from pipeline.background import subtract_background
+from pipeline.background import FRAME_BIN, subtract_background
 from pipeline.frame_masks import mask_frame
 from pipeline.masked_pixels import PixelBit, pixel_table
 from pipeline.stars import frame_ellipticity, frame_fwhm
@@ -49,7 +49,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
         )
         nonlinear = None if linearity is None else raw > linearity
         del raw
-        image, background = subtract_background(image)
+        image, background = subtract_background(image, bin_size=FRAME_BIN)
         masks = mask_frame(
             image,
             background.rms,

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, and_, func, not_, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database, versions
+from schema.attempts import Failure, Usage
 from schema.processes import (
     CANCELLED,
     FAILED,
@@ -29,7 +30,6 @@ from schema.processes import (
     Site,
 )
 from schema.queries import life, operating, publishing, scheduling
-from schema.queries.life import Failure, Usage
 from schema.queries.publishing import NewProcess
 
 PATIENCE_S = 120.0

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from typer.testing import CliRunner, Result
 
 from schema import database
+from schema.attempts import Failure, Usage
 from schema.observing import Observation
 from schema.processes import CANCELLED, QUEUED, SKIPPED, WAITING, Process, ProcessGroup
 from schema.queries import life, publishing, scheduling
-from schema.queries.life import Failure, Usage
 from schema.queries.publishing import NewProcess
 from services.cli.app import app
 from services.settings import load

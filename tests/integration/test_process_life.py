@@ -7,6 +7,7 @@ from sqlalchemy import ClauseElement, Connection, Engine, func, select, text, up
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database, versions
+from schema.attempts import Claim, Failure, Usage
 from schema.base import utc_now
 from schema.database import KeptConnection
 from schema.driver import JoiningConnection
@@ -25,7 +26,6 @@ from schema.processes import (
     Site,
 )
 from schema.queries import life, operating, publishing, scheduling
-from schema.queries.life import Claim, Failure, Usage
 from schema.queries.publishing import NewProcess
 
 LEASE_S = 60.0

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Column, Engine, Integer, MetaData, Table, del
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
+from schema.attempts import Failure, Usage
 from schema.base import table_of, utc_now
 from schema.processes import (
     FAILED,
@@ -22,7 +23,6 @@ from schema.processes import (
     Site,
 )
 from schema.queries import life, operating, publishing, scheduling
-from schema.queries.life import Failure, Usage
 from schema.queries.publishing import NewProcess
 from schema.queries.scheduling import Ready
 from tests.model.facts import Facts, facts_of, seen

@@ -152,3 +152,21 @@ def test_stars_without_a_position_are_left_out(rng: np.random.Generator) -> None
     reference, frame = Case(100, SMALL, (20, 10)).lists(rng)
     frame["x"][3] = np.nan
     assert worst_error(align(reference, frame, SMALL), Case(100, SMALL, (20, 10)).truth, SMALL) < 0.3
+
+
+def test_faint_stars_and_blends_hardly_pull_at_the_fit(rng: np.random.Generator) -> None:
+    """Half of the stars scatter ten times as much as the others, and each tenth is joined with a neighbour."""
+    ny, nx = SMALL
+    truth = Alignment(12.0, -7.0, 0.3, 1.0, (nx - 1) / 2, (ny - 1) / 2, 0, 0)
+    sharp, errors = [], []
+    for _ in range(10):
+        sky = rng.uniform(30, 470, (150, 2))
+        flux = np.sort(10 ** rng.uniform(2.5, 5, len(sky)))[::-1]
+        noise = np.where(np.arange(len(sky)) < 75, 0.02, 0.2)[:, None]
+        seen = truth.to_frame(sky) + noise * rng.normal(size=sky.shape)
+        clean = align(star_list(sky[:75], flux[:75]), star_list(seen[:75], flux[:75]), SMALL)
+        seen[::10] += rng.choice([-0.7, 0.7], (15, 2))
+        every = align(star_list(sky, flux), star_list(seen, flux), SMALL)
+        sharp.append(worst_error(clean, truth, SMALL))
+        errors.append(worst_error(every, truth, SMALL))
+    assert np.median(errors) < 2.5 * np.median(sharp), "of the fit to the sharp stars alone"

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database, versions
+from schema.attempts import Claim, Failure, Usage
 from schema.processes import (
     LOST,
     QUEUED,
@@ -25,10 +26,8 @@ from schema.processes import (
     Site,
 )
 from schema.queries import life, publishing, scheduling
-from schema.queries.life import Claim, Failure, Usage
 from schema.queries.publishing import NewProcess
 from services.broker import Delivery, Message
-from services.consumer import slot as slot_module
 from services.consumer.child import Child
 from services.consumer.report import SAVING, Report
 from services.consumer.slot import SHORT_S, Slot
@@ -43,7 +42,7 @@ USAGE = Usage(seconds=0.1)
 class Worker:
     """Stands for a worker process: says what the test lets it say, and takes claims as a pipe does."""
 
-    def __init__(self, _settings: Settings) -> None:
+    def __init__(self) -> None:
         self.ready, self.pid = True, os.getpid()
         self.claims: list[Claim] = []
         self.kills = 0
@@ -138,8 +137,7 @@ def broker() -> Broker:
 def slot(
     settings: Settings, sessions: sessionmaker[Session], broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Slot]:
-    monkeypatch.setattr(slot_module, "Child", Worker)
-    one = Slot("w", settings, lambda: broker)  # type: ignore[arg-type, return-value]
+    one = Slot("w", settings, lambda: broker, Worker())  # type: ignore[arg-type, return-value]
     one.start()
     yield one
     one.leave()

@@ -1,0 +1,36 @@
+"""An attempt at a process, as it goes between programs: plain values, for those who have no database at hand."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a worker needs to know of the process that it holds."""
+
+    pid: int
+    attempt: int
+    max_attempts: int
+    command: str
+    parameters: str  # JSON, validated by the step
+    graph_pid: int
+    observation_id: int | None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an attempt cost; None where the platform does not tell."""
+
+    seconds: float
+    cpu_seconds: float | None = None
+    max_rss_bytes: int | None = None
+    read_bytes: int | None = None
+    write_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt ended without success; ``error_class`` is transient, data, configuration, bug or poison."""
+
+    error_class: str
+    message: str
+    traceback: str | None = None
