@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-WORKERS ?= 2
+# Tests wait for programs and servers half of their time: three workers keep two cores busy.
+WORKERS ?= 3
 # Workers share the cores: a library's own threads only get in their way.
 export OMP_NUM_THREADS ?= 1
 
@@ -43,7 +44,7 @@ servers-down: env  ## Stop the servers that were started
 	@$(BIN)/python -m tests.servers down
 
 test: servers  ## Run all tests, on real servers
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile  # nights are made once for a file
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder  # nights are made once for a file, long ones first
 
 lint: env  ## Check style, types and import rules
 	$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 import io
 import re
-import socket
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -34,13 +33,6 @@ class Archive:
         body = io.BytesIO()
         self.table[chosen & (self.table["phot_g_mean_mag"] < float(limit))].write(body, format="votable")
         return body.getvalue()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from services.simulate import night_spec, read_truth, simulate
-from tests.acceptance.gaia_archive import archive, free_port
+from tests.acceptance.gaia_archive import archive
 from tests.acceptance.programs import Programs
+from tests.servers.daemon import free_port
 
 NIGHT: dict[str, Any] = {
     "sky_seed": 8,

@@ -1,38 +1,20 @@
 """TCP routes that can be cut, frozen and closed: one for each program and server."""
 
 import asyncio
-import random
 import socket
 import struct
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
+
+from tests.servers.daemon import free_port
 
 CHUNK_BYTES = 65536
 ANSWER_TIMEOUT_S = 10.0
-PORTS_BELOW = 8000  # as many ports below the ephemeral ones are tried
-EPHEMERAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 HARD_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: what is under way is lost, and the peer gets a reset
 
 Result = TypeVar("Result")
-
-
-def fixed_port() -> int:
-    """A free port that no outgoing connection can take while nobody listens on it.
-
-    A client that tries again and again on an ephemeral port of its own machine may at last connect to itself.
-    """
-    first_ephemeral = int(EPHEMERAL_PORTS.read_text().split()[0])
-    while True:
-        port = random.randrange(first_ephemeral - PORTS_BELOW, first_ephemeral)
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Network:
@@ -58,7 +40,7 @@ class Route:
     """A port that leads to a server on this machine, while it is open."""
 
     def __init__(self, network: Network, name: str) -> None:
-        self.name, self.port = name, fixed_port()
+        self.name, self.port = name, free_port()
         self._network = network
         self._target = 0
         self._listener: asyncio.Server | None = None

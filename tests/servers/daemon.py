@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -15,6 +16,9 @@ READY_TIMEOUT_S = 120.0  # a cold start on two busy cores
 STOP_TIMEOUT_S = 30.0
 POLL_S = 0.1
 LOG_LINES_SHOWN = 15
+EPHEMERAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+IANA_FIRST_EPHEMERAL = 49152
+PORTS_BELOW = 10_000
 
 PID_FILE = "pid"
 URL_FILE = "url"
@@ -22,10 +26,20 @@ LOG_FILE = "log"
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody listens on, and that no outgoing connection takes meanwhile.
+
+    A client that tries again and again on an ephemeral port of its own machine may at last connect to itself.
+    """
+    try:
+        first_ephemeral = int(EPHEMERAL_PORTS.read_text(encoding="ascii").split()[0])
+    except OSError:  # not Linux
+        first_ephemeral = IANA_FIRST_EPHEMERAL
+    while True:
+        # Where nearly all are ephemeral, the lowest ones that need no privilege.
+        port = random.randrange(max(1024, first_ephemeral - PORTS_BELOW), max(1024 + PORTS_BELOW, first_ephemeral))
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def started_at(pid: int) -> str | None:
