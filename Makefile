@@ -3,8 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# Tests wait for programs and servers half of their time: three workers keep two cores busy.
-WORKERS ?= 3
+WORKERS ?= 2
 # Workers share the cores: a library's own threads only get in their way.
 export OMP_NUM_THREADS ?= 1
 
