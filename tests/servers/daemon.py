@@ -18,7 +18,7 @@ POLL_S = 0.1
 LOG_LINES_SHOWN = 15
 EPHEMERAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 IANA_FIRST_EPHEMERAL = 49152
-PORTS_BELOW = 10_000
+PORTS_BELOW = 10_000  # as many ports below the ephemeral ones are tried
 
 PID_FILE = "pid"
 URL_FILE = "url"

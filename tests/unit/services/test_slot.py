@@ -134,10 +134,8 @@ def broker() -> Broker:
 
 
 @pytest.fixture
-def slot(
-    settings: Settings, sessions: sessionmaker[Session], broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Slot]:
-    one = Slot("w", settings, lambda: broker, Worker())  # type: ignore[arg-type, return-value]
+def slot(settings: Settings, sessions: sessionmaker[Session], broker: Broker) -> Iterator[Slot]:
+    one = Slot("w", settings, lambda: broker, Worker())  # type: ignore[arg-type, return-value]  # both stand-ins
     one.start()
     yield one
     one.leave()
