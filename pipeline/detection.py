@@ -11,10 +11,11 @@ from pipeline.astrometry.sphere import closest_pairs, tree_of
 from pipeline.background import subtract_background
 from pipeline.bad_pixels import find_sharp_pixels
 from pipeline.errors import UnusableDataError
+from pipeline.extraction import extract
 from pipeline.flags import Flag
 from pipeline.shapes import SIGMA_TO_FWHM, Shapes, measure_shapes
 from pipeline.stacking import Stack
-from pipeline.stars import MINIMUM_AREA, extract, find_stars, frame_fwhm
+from pipeline.stars import find_stars, frame_fwhm
 
 SOURCE_DTYPE = np.dtype(
     [
@@ -71,15 +72,7 @@ def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm:
         fwhm = frame_fwhm(find_stars(np.where(sky.mask, np.float32(np.nan), sky.image), sky.rms))
         fwhm = fwhm if np.isfinite(fwhm) else DEFAULT_FWHM
     # sep's cleaning compares unlike units when it filters by matched noise, and takes out real stars of S/N 10 to 20.
-    objects = extract(
-        sky.image,
-        threshold,
-        err=sky.noise,
-        mask=sky.mask,
-        minarea=MINIMUM_AREA,
-        deblend_cont=DEBLEND_CONTRAST,
-        clean=False,
-    )
+    objects = extract(sky.image, threshold, noise=sky.noise, mask=sky.mask, deblend_cont=DEBLEND_CONTRAST, clean=False)
     objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
     rows, columns = _pixels(objects, sky.image.shape)
     objects = objects[template.weight[rows, columns] >= COVERED_WEIGHT * full]

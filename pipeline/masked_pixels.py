@@ -10,6 +10,7 @@ from pipeline.flags import Flag
 from pipeline.stamps import pixel_blocks, ring_offsets
 
 PIXEL_HALF_DIAGONAL = 0.7072  # px
+HOLE_ROUNDS = 3  # px from its rim that a hole is filled in
 PIXEL_DTYPE = np.dtype([("index", "i4"), ("bits", "u1")])  # flat index (y * nx + x), bits of PixelBit
 
 
@@ -49,8 +50,44 @@ def fill_masked(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArra
     Returns:
         float32[ny, nx], a copy.
     """
+    filled = image.copy()
+    where = np.flatnonzero(masked)
+    filled.ravel()[where] = _from_neighbours(image, masked, where)
+    return filled
+
+
+def fill_holes(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Replace masked pixels as `fill_masked` does, from their rim inwards; what lies deep in a hole becomes 0.
+
+    For finding stars, not for measuring them: a column of bad pixels or a cluster of hot ones then cuts no star.
+
+    Args:
+        image: float32[ny, nx], sky subtracted.
+        masked: bool[ny, nx].
+
+    Returns:
+        float32[ny, nx], a copy.
+    """
+    filled, unknown = image.copy(), masked.copy()
+    where = np.flatnonzero(masked)
+    for _ in range(HOLE_ROUNDS):
+        values = _from_neighbours(filled, unknown, where)
+        known = np.isfinite(values)
+        filled.ravel()[where[known]] = values[known]
+        unknown.ravel()[where[known]] = False
+        where = where[~known]
+        if not where.size:
+            break
+    filled.ravel()[where] = 0.0
+    return filled
+
+
+def _from_neighbours(
+    image: NDArray[np.float32], masked: NDArray[np.bool_], where: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """What the eight neighbours of the pixels at these flat indices say; NaN where all of them are masked."""
     ny, nx = image.shape
-    row, column = np.divmod(np.flatnonzero(masked), nx)
+    row, column = np.divmod(where, nx)
     totals = {1: np.zeros(len(row)), 2: np.zeros(len(row))}  # by squared distance: sides, corners
     good = np.zeros(len(row), dtype=np.int64)
     for dy, dx in ((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx):
@@ -62,9 +99,7 @@ def fill_masked(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArra
         good += believed
     quadratic = (2.0 * totals[1] - totals[2]) / 4.0
     mean = np.divide(totals[1] + totals[2], good, out=np.full(len(row), np.nan), where=good > 0)
-    filled = image.copy()
-    filled[row, column] = np.where(good == 8, quadratic, mean)
-    return filled
+    return np.where(good == 8, quadratic, mean)
 
 
 def touched_apertures(mask: NDArray[np.bool_], xy: NDArray[np.float64], radii: tuple[float, ...]) -> NDArray[np.bool_]:

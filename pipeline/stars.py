@@ -6,15 +6,13 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from pipeline.errors import UnusableDataError
+from pipeline.extraction import MINIMUM_AREA, extract
 from pipeline.shapes import PIXEL_VARIANCE, SIGMA_TO_FWHM, measure_shapes
 
 STAR_DTYPE = np.dtype([("x", "f8"), ("y", "f8"), ("flux", "f4"), ("peak", "f4"), ("fwhm", "f4"), ("ellipticity", "f4")])
 
 DETECTION_SIGMA = 5.0  # sky rms of one pixel, reached by each pixel of a detection in the smoothed image
-MINIMUM_AREA = 5  # pixels of a detection
-SMOOTHING = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32)  # applied by sep before detection
-SMOOTHING_VARIANCE = 0.5  # px², of SMOOTHING along each axis
+SMOOTHING_VARIANCE = 0.5  # px², of extraction.SMOOTHING along each axis
 MAXIMUM_PEAK_SHARE = 0.5  # brightest pixel over flux; a star of FWHM 1.5 px has at most 0.4
 MAXIMUM_ELLIPTICITY = 0.7  # of single detections: axes 10:3; tracks and bleeding columns lie above
 ELLIPTICITY_ALLOWANCE = 0.3  # over the frame's median, so that a badly tracked frame keeps its trailed stars
@@ -22,13 +20,9 @@ CENTROID_STARS = 300  # brightest stars that get windowed centroids and weighted
 WIDTH_ROUNDS = 2  # the weight as wide as the stars; a third changes the median by less than 1 %
 BRIGHT_STARS = 200  # stars that make the frame's FWHM and ellipticity
 SATURATED_PEAK = 0.85  # of the highest peak of the frame; above may be saturated
-DETECTION_BUFFER = 300_000  # pixels above the threshold that sep holds at first; 1,000,000 cost 17 ms a frame more
-DEBLEND_LIMIT = 4096  # sub-objects of one detection that sep holds at first
 # With sep's 32 levels and its cleaning, half of a frame's time went into blends. A list of stars needs few: of 2,240
 # stars on 2048² pixels 4 levels find 99.6 %, of 11,700 they find 98.4 %.
 DEBLEND_LEVELS = 4
-BUFFER_GROWTH = 8
-BUFFER_ATTEMPTS = 3
 
 
 def star_list(xy: NDArray[np.float64], flux: NDArray[np.float64]) -> NDArray[Any]:
@@ -36,30 +30,6 @@ def star_list(xy: NDArray[np.float64], flux: NDArray[np.float64]) -> NDArray[Any
     stars = np.zeros(len(xy), STAR_DTYPE)
     stars["x"], stars["y"], stars["flux"] = xy[:, 0], xy[:, 1], flux
     return stars[np.argsort(-stars["flux"], kind="stable")]
-
-
-def extract(image: NDArray[np.float32], threshold: float, **options: Any) -> NDArray[Any]:
-    """``sep.extract`` that outgrows sep's internal limits instead of failing on a crowded or wide-spread image.
-
-    image: float32[ny, nx], contiguous, native, sky subtracted, NaN masked; options: those of sep.extract.
-    Returns sep's record array.
-    Raises UnusableDataError when the image has too much above the threshold even so.
-    """
-    buffer, limit = DETECTION_BUFFER, DEBLEND_LIMIT
-    message = ""
-    for _ in range(BUFFER_ATTEMPTS):
-        sep.set_extract_pixstack(buffer)
-        sep.set_sub_object_limit(limit)
-        try:
-            objects: NDArray[Any] = sep.extract(image, threshold, filter_kernel=SMOOTHING, **options)
-        except Exception as error:  # sep raises bare Exception for each of its limits
-            message = str(error)
-            buffer, limit = buffer * BUFFER_GROWTH, limit * BUFFER_GROWTH
-        else:
-            return objects
-    raise UnusableDataError(
-        f"detections cannot be separated ({message}), expected stars on a flat sky: check the background of the image"
-    )
 
 
 def _axes(objects: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -92,7 +62,7 @@ def find_stars(
     masked = np.isnan(work)
     mask = masked if masked.any() else None
     objects = extract(
-        work, threshold, err=rms, mask=mask, minarea=min_area, deblend_nthresh=DEBLEND_LEVELS, clean=False
+        work, threshold, noise=rms, mask=mask, minarea=min_area, deblend_nthresh=DEBLEND_LEVELS, clean=False
     )
     objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
     major, minor = _axes(objects)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline import stars as module
+from pipeline import extraction as module
 from pipeline.bad_pixels import find_sharp_pixels
 from pipeline.errors import UnusableDataError
-from pipeline.stars import STAR_DTYPE, extract, find_stars, frame_ellipticity, frame_fwhm
+from pipeline.extraction import extract
+from pipeline.stars import STAR_DTYPE, find_stars, frame_ellipticity, frame_fwhm
 from tests.unit.pipeline.star_fields import make_field
 
 GRID = np.array([(x, y) for x in range(30, 480, 40) for y in range(30, 480, 40)], np.float64)
@@ -108,4 +109,4 @@ def test_a_full_detection_buffer_is_outgrown(rng: np.random.Generator, monkeypat
     monkeypatch.setattr(module, "BUFFER_ATTEMPTS", 1)
     monkeypatch.setattr(module, "DETECTION_BUFFER", 20)
     with pytest.raises(UnusableDataError, match="detections cannot be separated"):
-        extract(field.image, 5.0, err=field.rms)
+        extract(field.image, 5.0, noise=field.rms)

@@ -1,0 +1,85 @@
+"""Detections of an image with masked pixels, by sep, which may not be told of the mask."""
+
+from typing import Any
+
+import numpy as np
+import sep
+from numpy.typing import NDArray
+
+from pipeline.errors import UnusableDataError
+from pipeline.masked_pixels import fill_holes
+
+MINIMUM_AREA = 5  # pixels of a detection
+SMOOTHING = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32)  # applied by sep before detection
+CORE_GOOD = 5  # of the 3×3 pixels about a detection's peak or centroid; with fewer it is made of what was filled in
+DETECTION_BUFFER = 300_000  # pixels above the threshold that sep holds at first; 1,000,000 cost 17 ms a frame more
+DEBLEND_LIMIT = 4096  # sub-objects of one detection that sep holds at first
+BUFFER_GROWTH = 8
+BUFFER_ATTEMPTS = 3
+
+
+def extract(
+    image: NDArray[np.float32],
+    threshold: float,
+    *,
+    noise: float | NDArray[np.float32],
+    mask: NDArray[np.bool_] | None = None,
+    **options: Any,
+) -> NDArray[Any]:
+    """Detections on an image without sky (`sep.extract` on the image smoothed by `SMOOTHING`).
+
+    Masked pixels are filled in from their neighbours, and sep is not told of them. It takes their noise for infinite,
+    the mean noise of a detection's pixels sets the level from which its blends are told apart, and so one masked pixel
+    hid all the stars of the blend or the halo it lies in: three of 800 to 3000 sigma in the test.
+
+    Args:
+        image: float32[ny, nx], contiguous, native, sky subtracted.
+        threshold: with one noise, of each pixel of a detection in units of that noise; with a map, the significance of
+            each smoothed pixel, which is sep's matched filter: 2.7 times as deep for the same number.
+        noise: of a pixel; or float32[ny, nx], anything where masked.
+        mask: bool[ny, nx], pixels that count as unknown; a detection with most of its core on them is left out.
+        options: those of sep.extract.
+
+    Returns:
+        sep's record array.
+
+    Raises:
+        UnusableDataError: too much is above the threshold, whatever sep's limits.
+    """
+    if mask is not None:
+        image = fill_holes(image, mask)
+        if isinstance(noise, np.ndarray):
+            noise = np.where(mask, np.median(noise[~mask]) if not mask.all() else 1.0, noise).astype(np.float32)
+    kernel = {"filter_kernel": SMOOTHING, "filter_type": "matched" if isinstance(noise, np.ndarray) else "conv"}
+    objects = _outgrowing(image, threshold, err=noise, **{"minarea": MINIMUM_AREA, **kernel, **options})
+    return objects if mask is None else objects[_has_core(objects, mask)]
+
+
+def _outgrowing(image: NDArray[np.float32], threshold: float, **options: Any) -> NDArray[Any]:
+    """``sep.extract`` that outgrows sep's internal limits instead of failing on a crowded or wide-spread image."""
+    buffer, limit = DETECTION_BUFFER, DEBLEND_LIMIT
+    message = ""
+    for _ in range(BUFFER_ATTEMPTS):
+        sep.set_extract_pixstack(buffer)
+        sep.set_sub_object_limit(limit)
+        try:
+            objects: NDArray[Any] = sep.extract(image, threshold, **options)
+        except Exception as error:  # sep raises bare Exception for each of its limits
+            message = str(error)
+            buffer, limit = buffer * BUFFER_GROWTH, limit * BUFFER_GROWTH
+        else:
+            return objects
+    raise UnusableDataError(
+        f"detections cannot be separated ({message}), expected stars on a flat sky: check the background of the image"
+    )
+
+
+def _has_core(objects: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether most pixels about a detection's peak, and about its centroid, are its own."""
+    ny, nx = mask.shape
+    good = np.zeros((2, len(objects)), np.int64)
+    column = np.stack([objects["xpeak"], np.rint(objects["x"]).astype(np.int64)])
+    row = np.stack([objects["ypeak"], np.rint(objects["y"]).astype(np.int64)])
+    for dy, dx in ((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)):
+        good += ~mask[np.clip(row + dy, 0, ny - 1), np.clip(column + dx, 0, nx - 1)]
+    return np.asarray((good >= CORE_GOOD).all(axis=0))
