@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from services.cli.console import friendly, out, start
-from services.cli.stars import TARGET_FORM, TARGET_HELP, located, target_source
+from services.cli.stars import TARGET_FORM, TARGET_HELP, star_to_show
 from services.errors import ConfigurationError
 
 
@@ -24,7 +24,8 @@ def plot(
 ) -> None:
     """Draw the plots of an observation: field, noise, frames, and one star's light curve.
 
-    Without a star they show the most variable one. What there are no data for is left out, with a reason.
+    Without a star they show the object of the frames' headers where the field is solved and its name is known, else
+    the likeliest variable. What there are no data for is left out, with a reason.
 
     Examples: `tianyu plot 4`, `tianyu plot 4 --source 17`, `tianyu plot 4 --target HAT-P-32 --output plots`
     """
@@ -33,18 +34,14 @@ def plot(
     settings = start()
     from schema import database
     from services.image_store import open_store
-    from services.lightcurves.selection import observation_facts
     from services.plots import make_plots
     from services.setup import open_database
 
     folder = settings.root / "plots" / str(observation) if output is None else output
     engine = open_database(settings)
-    place = None if target is None else located(engine, settings, target)
+    star = star_to_show(engine, settings, observation, target, source)
     with database.reading_factory(engine)() as session:
-        facts = observation_facts(session, observation)
-        if place is not None:
-            source = target_source(session, facts, place).source_id
-        paths = make_plots(session, open_store(settings.root), observation, folder, source)
+        paths = make_plots(session, open_store(settings.root), observation, folder, star)
     for path in paths:
         out.print(str(path), soft_wrap=True, markup=False, highlight=False)
     if not paths:

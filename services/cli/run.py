@@ -13,7 +13,7 @@ from rich.text import Text
 from services import log
 from services.cli.console import err, friendly, note, out, progress, show_error
 from services.cli.positions import parse_radec, parse_target
-from services.cli.stars import TARGET_FORM, TARGET_HELP, located, target_source
+from services.cli.stars import TARGET_FORM, TARGET_HELP, star_to_show
 from services.errors import ConfigurationError, TianyuError, TransientError
 
 if TYPE_CHECKING:
@@ -231,18 +231,14 @@ def _print_sky(sky: "SkySummary") -> None:
 def _draw(settings: "Settings", engine: "Engine", observation: int, target: str | None) -> None:
     from schema import database
     from services.image_store import open_store
-    from services.lightcurves.selection import find_observation
     from services.plots import make_plots
 
     folder = settings.root / "plots" / str(observation)
-    place = source = None
     try:
-        place = None if target is None else located(engine, settings, target)
-        with database.reading_factory(engine)() as session:
-            if place is not None:
-                source = target_source(session, find_observation(session, observation), place).source_id
+        source = star_to_show(engine, settings, observation, target)
     except TianyuError as error:
-        err.print(Text(f"target: {error}; the most variable star is drawn instead", "yellow"))
+        err.print(Text(f"target: {error}; another star is drawn instead", "yellow"))
+        source = star_to_show(engine, settings, observation, None)
     with database.reading_factory(engine)() as session:
         paths = make_plots(session, open_store(settings.root), observation, folder, source)
     out.print(f"  plots            {', '.join(path.name for path in paths)} in {folder}", soft_wrap=True)

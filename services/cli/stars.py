@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from services.cli.console import note
 from services.cli.positions import Position, parse_target
-from services.errors import ConfigurationError
+from services.errors import ConfigurationError, TianyuError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -65,3 +65,64 @@ def target_source(session: "Session", observation: "ObservationFacts", place: Po
             raise ConfigurationError(f"{error}; {why_not_on_sky(session, observation)}") from error
     note(f"the target is source {star.source_id} at x = {star.x:.1f}, y = {star.y:.1f} of the template")
     return star
+
+
+def star_to_show(
+    engine: "Engine", settings: "Settings", observation_id: int, target: str | None, source_id: int | None = None
+) -> int | None:
+    """The source that an observation's plots show, and say which and why; None where no star is fit to be shown.
+
+    It is the one that the user names, else the object of the frames' headers where the field is solved, else the
+    choice of `services.variability.shown`.
+
+    Raises:
+        ConfigurationError, DataError, TransientError: what the user names is not there, or not known.
+    """
+    from schema import database
+    from services.lightcurves.selection import find_source, observation_facts
+    from services.variability.shown import shown_star
+
+    reading = database.reading_factory(engine)
+    with reading() as session:
+        observation = observation_facts(session, observation_id)
+        if source_id is not None:
+            return find_source(session, observation, source_id=source_id).source_id
+    if target is not None:
+        place = located(engine, settings, target)
+        with reading() as session:
+            return target_source(session, observation, place).source_id
+    named = _object_of_headers(engine, settings, observation)
+    if named is not None:
+        note(f"the plots show source {named}: it is {observation.target}, the object of the frames' headers")
+        return named
+    with reading() as session:
+        shown = shown_star(session, observation)
+    if shown is None:
+        note("no star is measured well enough to be shown")
+        return None
+    note(f"the plots show source {shown.source_id}: {shown.why}")
+    return shown.source_id
+
+
+def _object_of_headers(engine: "Engine", settings: "Settings", observation: "ObservationFacts") -> int | None:
+    """The source that OBJECT names; None where the field is not solved, nobody knows the name, or no source is there.
+
+    Folders' names and abbreviations stand in OBJECT as often as stars' names: not knowing one is no fault.
+    """
+    from schema import database
+    from services.lightcurves.field import solved_field
+    from services.lightcurves.selection import source_at
+
+    reading = database.reading_factory(engine)
+    with reading() as session:
+        if not observation.target or solved_field(session, observation) is None:
+            return None
+    try:
+        place = located(engine, settings, observation.target)
+    except TianyuError:
+        return None
+    if place.kind != "sky":
+        return None
+    with reading() as session:
+        star = source_at(session, observation, place.on_night(observation.night))
+    return None if star is None else star.source_id

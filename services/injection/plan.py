@@ -23,7 +23,7 @@ from services.injection.night import ProcessedNight
 from services.lightcurves.files import whole_file
 from services.lightcurves.statistics import MAX_SATURATED_SHARE
 from services.plots.magnitudes import magnitudes
-from services.plots.variables import excess_significance
+from services.variability.excess import excess_significance
 
 TRUTH_FILE = "truth.csv"
 MAGNITUDE_BINS = 4

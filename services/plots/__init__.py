@@ -1,6 +1,5 @@
 """Plots of an observation: its field, noise and frames, and a star's light curve, place and shape."""
 
 from services.plots.make import make_plots
-from services.plots.variables import most_variable
 
-__all__ = ["make_plots", "most_variable"]
+__all__ = ["make_plots"]

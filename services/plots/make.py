@@ -19,8 +19,8 @@ from services.plots.psf import point_spread
 from services.plots.scatter import scatter_against_magnitude
 from services.plots.stack import stack_with_sources
 from services.plots.systematics import draw_systematics
-from services.plots.variables import most_variable
 from services.plots.zero_points import draw_zero_points
+from services.variability.shown import shown_star
 
 log = get_logger("plots")
 
@@ -34,14 +34,14 @@ def make_plots(
 ) -> list[Path]:
     """Draw what there is; a plot whose data are missing is left out, and the log says why. Returns the files written.
 
-    Without a target the light curve is that of the most variable star.
+    Without a target the light curve is that of `shown_star`.
 
     Raises:
         ConfigurationError: there is no such observation or target, or the folder cannot be written.
     """
     observation = observation_facts(session, observation_id)
-    if target_source_id is None:
-        target_source_id = most_variable(session, observation)
+    if target_source_id is None and (shown := shown_star(session, observation)) is not None:
+        target_source_id = shown.source_id
     target = None if target_source_id is None else find_source(session, observation, source_id=target_source_id)
     try:
         folder.mkdir(parents=True, exist_ok=True)

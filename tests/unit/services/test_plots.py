@@ -15,12 +15,10 @@ from services.errors import ConfigurationError, DataError
 from services.image_store import LocalImageStore
 from services.lightcurves.reading import read_light_curve
 from services.lightcurves.selection import find_observation, find_source
-from services.lightcurves.statistics import Stars
-from services.plots import make_plots, most_variable
+from services.plots import make_plots
 from services.plots.binning import bin_means, bin_width, resolved_within, view_limits
 from services.plots.light_curve import draw_light_curve
 from services.plots.template import reduced
-from services.plots.variables import excess_significance
 from tests.unit.services import made_up
 from tests.unit.services.made_up import MadeUp
 
@@ -45,38 +43,6 @@ def store(tmp_path: Path) -> LocalImageStore:
 @pytest.fixture
 def made(session: Session, store: LocalImageStore) -> MadeUp:
     return made_up.add_light_curves(session, made_up.add_observation(session), np.random.default_rng(1), store=store)
-
-
-def test_most_variable_is_the_one_that_dips_not_the_saturated_one(session: Session, made: MadeUp) -> None:
-    assert most_variable(session, find_observation(session)) == made.variable
-
-
-def test_a_saturated_star_is_recognised_by_its_flags_alone(session: Session, made: MadeUp) -> None:
-    session.execute(update(Flux).values(flag=int(Flag.EDGE)))
-    assert most_variable(session, find_observation(session)) == made.saturated
-
-
-def test_stars_of_few_epochs_are_left_out(session: Session, made: MadeUp) -> None:
-    of_variable = LightCurveStatistics.source_id == made.variable
-    session.execute(update(LightCurveStatistics).where(of_variable).values(epochs=20))
-    assert most_variable(session, find_observation(session)) not in (made.variable, made.saturated, None)
-
-
-def test_nothing_is_variable_before_the_analysis(session: Session, made: MadeUp) -> None:
-    session.execute(update(Observation).values(analysis_pid=None))
-    assert most_variable(session, find_observation(session)) is None
-
-
-def test_a_common_excess_makes_no_star_variable() -> None:
-    """All bright stars scatter twice as much as quoted; one faint star 1.6 times, where its like scatter as quoted."""
-    error = np.geomspace(1e-3, 1e-2, 60)
-    scatter = np.where(np.arange(60) < 20, 2.0, 1.0) * error
-    scatter[45] = 1.6 * error[45]
-    stars = Stars(np.arange(60), 1 / error, scatter, error, np.full(60, 201))
-    significance = excess_significance(stars)
-    assert np.argmax(significance) == 45
-    assert significance[45] == pytest.approx(np.log(1.6) * 20.0)
-    np.testing.assert_allclose(significance[:8], 0.0, atol=1e-12)
 
 
 def test_bin_means_are_weighted() -> None:
