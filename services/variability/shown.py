@@ -37,7 +37,8 @@ def shown_star(session: Session, observation: ObservationFacts) -> ShownStar | N
     """The star at the headers' coordinates, else the likeliest variable, else the one that scatters most.
 
     Only stars that are measured well and stand free are chosen: a blend, a star at the edge of the field and one whose
-    points are spoiled (saturation, trails) look variable for another reason. None where no star is.
+    points are spoiled (saturation, trails) look variable for another reason. Where no star stands free it is the
+    brightest, with a word; None where no star is measured well.
     """
     stars = read_stars(session, observation.analysis_pid)
     if not stars.source_id.size:
@@ -57,6 +58,9 @@ def _choices(session: Session, observation: ObservationFacts, stars: Stars) -> I
     yield from _free(session, observation, candidates, "the likeliest variable")
     ranked = stars.source_id[measured][np.argsort(-excess_significance(stars)[measured], kind="stable")].tolist()
     yield from _free(session, observation, ranked, "it scatters most beyond its errors; no star is a candidate")
+    if ranked:
+        brightest = int(stars.source_id[measured][0])
+        yield ShownStar(brightest, "the brightest that is measured well; no star is free of neighbours, edges and flags")
 
 
 def _at_header_coordinates(session: Session, observation: ObservationFacts) -> int | None:

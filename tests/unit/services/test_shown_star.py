@@ -97,6 +97,13 @@ def test_stars_of_few_epochs_are_left_out(session: Session, made: MadeUp) -> Non
     assert shown(session) not in (made.variable, made.saturated, None)
 
 
+def test_where_no_star_stands_free_it_is_said(session: Session, made: MadeUp) -> None:
+    session.execute(update(SourcePosition).values(flag=int(Flag.BLENDED)))
+    star = shown_star(session, find_observation(session))
+    assert star is not None
+    assert "no star is free of neighbours" in star.why
+
+
 def test_nothing_is_shown_before_the_analysis(session: Session, made: MadeUp) -> None:
     session.execute(update(Observation).values(analysis_pid=None))
     assert shown(session) is None
