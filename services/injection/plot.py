@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from services.injection.plan import Plan
 from services.injection.recovery import Recovery
 from services.injection.report import Cell, Fraction, Report
-from services.plots.magnitudes import MAGNITUDE_LABEL
+from services.plots.magnitudes import INSTRUMENTAL_LABEL
 from services.plots.style import BLACK, BLUE, GREEN, LEGEND, ORANGE, PURPLE, RED, SKY, head, new_figure, save, tidy
 
 PLOT_FILE = "recovery.png"
@@ -45,9 +45,9 @@ def draw_recovery(plan: Plan, recovery: Recovery, report: Report, out_dir: Path)
         )
     ratio.axhline(1.0, color=BLACK, linewidth=0.8)
     _limit(ratio, recovery.amplitude / plan.choice.amplitude)
-    tidy(known, MAGNITUDE_LABEL, "recovered, %", "at the known moment, 5 sigma")
-    tidy(blind, MAGNITUDE_LABEL, "recovered, %", "put forward as variable, nothing known")
-    tidy(ratio, MAGNITUDE_LABEL, "recovered over injected amplitude", "each star")
+    tidy(known, INSTRUMENTAL_LABEL, "recovered, %", "at the known moment, 5 sigma")
+    tidy(blind, INSTRUMENTAL_LABEL, "recovered, %", "put forward as variable, nothing known")
+    tidy(ratio, INSTRUMENTAL_LABEL, "recovered over injected amplitude", "each star")
     _words(legend, report, colours)
     head(figure, f"{report.title}: {plan.source_id.size} stars with a {report.kind}")
     return save(figure, out_dir / PLOT_FILE)

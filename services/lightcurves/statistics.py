@@ -27,6 +27,7 @@ class Stars:
     scatter: NDArray[np.float64]
     error: NDArray[np.float64]  # median quoted error of a point
     epochs: NDArray[np.int64]
+    aperture: NDArray[np.int64]  # the best one
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def read_stars(session: Session, analysis_pid: int | None) -> Stars:
         LightCurveStatistics.scatter,
         LightCurveStatistics.error_median,
         LightCurveStatistics.epochs,
+        LightCurveStatistics.aperture,
     )
     return Stars(
         source_id=table[:, 0].astype(np.int64),
@@ -56,6 +58,7 @@ def read_stars(session: Session, analysis_pid: int | None) -> Stars:
         scatter=table[:, 2],
         error=table[:, 3],
         epochs=table[:, 4].astype(np.int64),
+        aperture=table[:, 5].astype(np.int64),
     )
 
 

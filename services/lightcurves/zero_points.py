@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pipeline.zero_points import night_residuals
@@ -14,6 +14,7 @@ from schema.photometry import ZeroPoint, ZeroPointStar
 from schema.queries.measurements import flux_matrix
 from services.errors import DataError
 from services.lightcurves.selection import ObservationFacts
+from services.lightcurves.statistics import Stars
 from services.steps.gaia_stars import gaia_stars
 
 MAX_STARS = 1500  # brightest that are matched to Gaia; more would only darken a plot
@@ -45,6 +46,34 @@ def zero_point_pid(session: Session, observation: ObservationFacts) -> int | Non
     """PID of the zero points that the views show; None where there are none."""
     query = select(Observation.zero_point_pid).where(Observation.observation_id == observation.observation_id)
     return session.scalar(query)
+
+
+def catalogue_magnitudes(session: Session, observation: ObservationFacts, stars: Stars) -> Floats | None:
+    """Gaia's G of stars by their median flux and the mean zero point of the good frames: float64[n], magnitudes.
+
+    Field terms, hundredths of a magnitude, are left out. None where an aperture has no zero point.
+    """
+    pid = zero_point_pid(session, observation)
+    rows = session.execute(
+        select(
+            ZeroPoint.aperture,
+            func.avg(ZeroPoint.zero_point),
+            func.max(ZeroPoint.colour_term),
+            func.max(ZeroPoint.colour_reference),
+        )
+        .join(Image, Image.image_id == ZeroPoint.image_id)
+        .where(ZeroPoint.pid == pid, Image.good.is_(True))
+        .group_by(ZeroPoint.aperture)
+    ).all()
+    fits = {row[0]: row[1:] for row in rows}
+    if not stars.aperture.size or not set(stars.aperture.tolist()) <= fits.keys():
+        return None
+    colours = select(ZeroPointStar.source_id, ZeroPointStar.colour).where(ZeroPointStar.pid == pid)
+    colour_of = {row.source_id: row.colour for row in session.execute(colours)}
+    zero_point, term, reference = np.array([fits[number] for number in stars.aperture.tolist()]).T
+    colour = np.array([colour_of.get(one, np.nan) for one in stars.source_id.tolist()])
+    offset = np.where(np.isfinite(colour), term * (colour - reference), 0.0)
+    return np.asarray(zero_point - 2.5 * np.log10(stars.flux) + offset)
 
 
 def read_zero_points(session: Session, observation: ObservationFacts) -> NightZeroPoints:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle, ConnectionPatch, Rectangle
 from sqlalchemy.orm import Session
 
@@ -14,7 +15,7 @@ from services.lightcurves.selection import ObservationFacts, SourceFacts
 from services.plots.compass import draw_compass, sky_axes
 from services.plots.gaia_names import draw_gaia_names
 from services.plots.labels import place_labels
-from services.plots.roles import XY, Roles, read_positions, read_roles
+from services.plots.roles import COLOURS, XY, Roles, read_positions, read_roles, short_names
 from services.plots.sky_grid import dec_name, draw_sky_grid, ra_name
 from services.plots.style import BLUE, GREEN, GREY, LEGEND, ORANGE, RED, head, new_figure, save, tidy
 from services.plots.template import circles, draw_image, mark_target, read_template
@@ -23,14 +24,14 @@ MOST_REFERENCES = 15
 MOST_CHECKS = 8
 PANEL_IN = 5.2  # height of both panels
 PAD_IN = 0.14  # between panels and legend
-ASPECTS = 0.6, 2.0  # of the field's panel
+LEAST_ASPECT = 0.6  # width over height of the field's panel
+WIDE_ASPECT = 2.0  # a wider field gets a row of its own, above the close-up and the names
 SIDE_DRAWN_PX = 900  # longest, of the field: the panel has no more dots
 CIRCLE_SHARE = 0.012  # radius, of the template's longer side
 ZOOM_ANNULI = 2.0  # half the close-up's side, in outer radii of the sky annulus
 TABLE_IN = 2.9  # width of the table of names
 GRID_IN = 1.3  # width of the names of the grid's lines, of both panels
 RA_SHOWN_S, DEC_SHOWN_ARCSEC = 0.01, 0.1
-COLOURS = {"T": RED, "R": BLUE, "C": GREEN}
 ZOOM_PX = 40.0  # half its side where no aperture is known
 
 
@@ -45,14 +46,10 @@ def finding_chart(
     pixels, _ = read_template(session, images, observation)
     place, roles = read_positions(session, observation), read_roles(session, observation, target)
     here = (target.own_x, target.own_y)
-    names = _names(roles, place, target.source_id)
+    names = short_names(roles, place, target.source_id, MOST_REFERENCES, MOST_CHECKS)
     sky = solved_field(session, observation)
     gaia = gaia_names(session, [target.source_id, *names.values()])
-    aspect = float(np.clip(pixels.shape[1] / pixels.shape[0], *ASPECTS))
-    table = TABLE_IN if gaia else 0.0
-    figure = new_figure((aspect + 1.0) * PANEL_IN + 1.4 + table + (GRID_IN if sky else 0.0), PANEL_IN + 1.5)
-    widths = (aspect * PANEL_IN, PANEL_IN, *([table] if table else []))
-    field, close, *beside = figure.subplots(1, len(widths), width_ratios=widths)
+    figure, field, close, beside = _panels(pixels.shape[1] / pixels.shape[0], bool(gaia), sky is not None)
     norm = draw_image(field, pixels, SIDE_DRAWN_PX)
     radius = CIRCLE_SHARE * max(pixels.shape)
     _mark_field(field, names, place, here, radius)
@@ -62,11 +59,7 @@ def finding_chart(
     close.set_ylim(here[1] - half, here[1] + half)
     _mark_close(close, names, place, here, half)
     field.add_patch(Rectangle((here[0] - half, here[1] - half), 2 * half, 2 * half, fill=False, ec=RED, lw=0.8))
-    for side in (-1, 1):
-        corner = (here[0] + half, here[1] + side * half)
-        join = ConnectionPatch(corner, (here[0] - half, corner[1]), "data", "data", axesA=field, axesB=close)
-        join.set(color=RED, linewidth=0.6, alpha=0.6, in_layout=False)
-        figure.add_artist(join)
+    _join(figure, field, close, here, half)
     for axes in (field, close):
         tidy(axes, "x (pixels)", "y (pixels)")
         axes.grid(visible=False)
@@ -74,13 +67,47 @@ def finding_chart(
             stars = [here, *(place[source_id] for source_id in names.values())]
             draw_compass(axes, sky_axes(sky.wcs, here), stars)
             draw_sky_grid(axes, sky.wcs)
-    for axes in beside:
-        draw_gaia_names(axes, {"T": target.source_id, **names}, gaia, COLOURS)
+    if beside is not None:
+        draw_gaia_names(beside, {"T": target.source_id, **names}, gaia, COLOURS)
     _name_marks(field, roles, names, target)
     figure.get_layout_engine().set(h_pad=PAD_IN)  # type: ignore[call-arg, union-attr]
     figure.legend(**LEGEND, loc="outside lower left", ncols=3, columnspacing=1.5)
     head(figure, f"{observation.title}\n{_place(target, sky)}")
     return save(figure, path)
+
+
+def _panels(aspect: float, has_names: bool, has_grid: bool) -> tuple[Figure, Axes, Axes, Axes | None]:
+    """Figure, field, close-up, and the table of names: in a row, or below a field that is wide and low."""
+    grid, table = GRID_IN if has_grid else 0.0, TABLE_IN if has_names else 0.0
+    widths = [PANEL_IN, *([table] if table else [])]
+    if aspect <= WIDE_ASPECT:
+        widths = [max(aspect, LEAST_ASPECT) * PANEL_IN, *widths]
+        figure = new_figure(sum(widths) + 1.4 + grid, PANEL_IN + 1.5)
+        field, close, *beside = figure.subplots(1, len(widths), width_ratios=widths)
+        return figure, field, close, beside[0] if beside else None
+    width = max(sum(widths), WIDE_ASPECT * PANEL_IN)
+    low = width / aspect
+    figure = new_figure(width + 0.7 + 0.5 * grid, low + PANEL_IN + 2.2)
+    rows = figure.add_gridspec(2, 1, height_ratios=(low + 0.6, PANEL_IN))
+    below = rows[1].subgridspec(1, 2, width_ratios=(PANEL_IN, max(width - PANEL_IN, TABLE_IN)))
+    names = figure.add_subplot(below[1]) if table else None
+    return figure, figure.add_subplot(rows[0]), figure.add_subplot(below[0]), names
+
+
+def _join(figure: Figure, field: Axes, close: Axes, here: XY, half: float) -> None:
+    """Lines from the square in the field, as far as it is seen, to the close-up beside or below it."""
+    x, y = here
+    beside = field.get_position().y0 < close.get_position().y1
+    low, left, right = (max(y - half, field.get_ylim()[0]), *np.clip((x - half, x + half), *field.get_xlim()))
+    ends = (
+        [((right, low), (x - half, y - half)), ((right, min(y + half, field.get_ylim()[1])), (x - half, y + half))]
+        if beside
+        else [((left, low), (x - half, y + half)), ((right, low), (x + half, y + half))]
+    )
+    for start, end in ends:
+        join = ConnectionPatch(start, end, "data", "data", axesA=field, axesB=close)
+        join.set(color=RED, linewidth=0.6, alpha=0.6, in_layout=False)
+        figure.add_artist(join)
 
 
 def _place(target: SourceFacts, sky: SolvedField | None) -> str:
@@ -89,13 +116,6 @@ def _place(target: SourceFacts, sky: SolvedField | None) -> str:
         ra, dec = ra_name(target.ra_deg, RA_SHOWN_S), dec_name(target.dec_deg, DEC_SHOWN_ARCSEC)
         words += f", {ra} {dec} ({target.ra_deg:.5f}, {target.dec_deg:+.5f})"
     return words if sky else f"{words}; directions and angles are not known: the template is not solved"
-
-
-def _names(roles: Roles, place: dict[int, XY], target: int) -> dict[str, int]:
-    """Short names of the stars that are shown: R1 the heaviest reference, C1 the brightest check star."""
-    references = [one for one in roles.heaviest(MOST_REFERENCES) if one in place and one != target]
-    checks = [one for one in place if one in roles.checks and one != target][:MOST_CHECKS]
-    return {f"R{n}": one for n, one in enumerate(references, 1)} | {f"C{n}": one for n, one in enumerate(checks, 1)}
 
 
 def _of(names: dict[str, int], letter: str, place: dict[int, XY]) -> list[XY]:

@@ -1,15 +1,19 @@
-"""Stars against brightness: instrumental magnitudes, and medians that run along them."""
+"""Stars against brightness: Gaia's magnitudes where they are known, else instrumental ones, and medians along them."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 
+from services.lightcurves.selection import ObservationFacts
 from services.lightcurves.statistics import Stars
+from services.lightcurves.zero_points import catalogue_magnitudes
 from services.plots.style import RED
 
 ZERO_POINT = 25.0  # arbitrary, mag of a star of 1 ADU: keeps instrumental magnitudes positive
-MAGNITUDE_LABEL = f"instrumental magnitude ({ZERO_POINT:g} − 2.5 log₁₀ of the median flux in ADU)"
+CATALOGUE_LABEL = "Gaia G magnitude, by the night's zero points"
+INSTRUMENTAL_LABEL = f"instrumental magnitude ({ZERO_POINT:g} − 2.5 log₁₀ of the median flux in ADU)"
 MANY_STARS = 3000  # from which on points are drawn smaller
 MIN_STARS = 5  # in a window, where values scatter
 WINDOW_MAG, STEP_MAG = 0.5, 0.2
@@ -21,6 +25,12 @@ Values = NDArray[np.float64]
 def magnitudes(flux: Values) -> Values:
     """Instrumental magnitudes of fluxes in ADU: float64[n]."""
     return np.asarray(ZERO_POINT - 2.5 * np.log10(flux))
+
+
+def brightness(session: Session, observation: ObservationFacts, stars: Stars) -> tuple[Values, str]:
+    """Magnitudes of stars, float64[n], and what they are: Gaia's G where the night has zero points."""
+    known = catalogue_magnitudes(session, observation, stars)
+    return (magnitudes(stars.flux), INSTRUMENTAL_LABEL) if known is None else (known, CATALOGUE_LABEL)
 
 
 def point_size(stars: int) -> float:

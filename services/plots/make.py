@@ -11,6 +11,7 @@ from services.lightcurves.reading import LightCurve, read_light_curve
 from services.lightcurves.selection import SourceFacts, find_source, observation_facts
 from services.lightcurves.zero_points import zero_point_pid
 from services.log import get_logger
+from services.plots.comparison import draw_comparison
 from services.plots.finding_chart import finding_chart
 from services.plots.light_curve import draw_light_curve
 from services.plots.offsets import frame_offsets
@@ -62,6 +63,7 @@ def make_plots(
         "precision.png": lambda path: precision(session, observation, path, target_source_id),
         "offsets.png": lambda path: frame_offsets(session, observation, path),
         "lightcurve.png": lambda path: draw_light_curve(curve(), path),
+        "comparison.png": lambda path: draw_comparison(session, curve(), path),
         "systematics.png": lambda path: draw_systematics(session, curve(), path),
         "finding_chart.png": lambda path: finding_chart(session, images, observation, star(), path),
         "psf.png": lambda path: point_spread(session, images, observation, path),

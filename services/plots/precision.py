@@ -11,8 +11,7 @@ from services.errors import DataError
 from services.lightcurves.selection import ObservationFacts
 from services.lightcurves.statistics import brightest_saturated, read_prediction, read_stars
 from services.plots.magnitudes import (
-    MAGNITUDE_LABEL,
-    magnitudes,
+    brightness,
     mark_star,
     plain_log_scale,
     point_size,
@@ -38,7 +37,8 @@ def precision(session: Session, observation: ObservationFacts, path: Path, targe
     if not stars.source_id.size:
         raise DataError(f"observation {observation.observation_id} has no analysed light curves to draw")
     prediction = read_prediction(session, observation.analysis_pid)
-    magnitude, usual = magnitudes(stars.flux), ~brightest_saturated(session, observation.graph_pid, stars)
+    magnitude, axis = brightness(session, observation, stars)
+    usual = ~brightest_saturated(session, observation.graph_pid, stars)
     modelled = bool(np.isfinite(prediction.scatter).any())
     promised, name = (prediction.scatter, "prediction") if modelled else (stars.error, "quoted error")
     has_cdpp = bool(np.isfinite(prediction.cdpp_achieved).any())
@@ -57,7 +57,7 @@ def precision(session: Session, observation: ObservationFacts, path: Path, targe
             panels.pop(0), magnitude, prediction.cdpp_achieved / prediction.cdpp, usual, "CDPP over\nprediction"
         )
     _draw_ratio(last, magnitude, stars.scatter / promised, usual, f"scatter over\n{name}")
-    last.set_xlabel(MAGNITUDE_LABEL)
+    last.set_xlabel(axis)
     figure.align_ylabels()
     missing = "" if has_cdpp else "; CDPP is not known"
     bright = np.count_nonzero(~usual)

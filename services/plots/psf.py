@@ -38,7 +38,8 @@ def point_spread(session: Session, images: ImageStore, observation: ObservationF
     if not apertures:
         raise DataError(f"observation {observation.observation_id} has no apertures to draw: no source was detected")
     inner, outer = apertures[0].annulus_inner, apertures[0].annulus_outer
-    profile = _profile(session, observation, pixels, inner, outer)
+    widest = max(one.radius for one in apertures)
+    profile = _profile(session, observation, pixels, widest, inner, outer)
     if profile is None:
         raise DataError(
             f"observation {observation.observation_id} has no bright unsaturated star without neighbours within "
@@ -56,7 +57,12 @@ def point_spread(session: Session, images: ImageStore, observation: ObservationF
 
 
 def _profile(
-    session: Session, observation: ObservationFacts, pixels: NDArray[np.float32], inner: float, outer: float
+    session: Session,
+    observation: ObservationFacts,
+    pixels: NDArray[np.float32],
+    widest: float,
+    inner: float,
+    outer: float,
 ) -> StarProfile | None:
     spots = read_spots(session, observation)
     brightest = list(spots)[:CANDIDATES]
@@ -65,7 +71,8 @@ def _profile(
     xy = np.array([spot.xy for spot in spots.values()]).reshape(-1, 2)
     flux = np.array([spot.flux for spot in spots.values()], dtype=np.float64)
     reach = int(np.ceil(outer))
-    return star_profile(pixels, xy[isolated(xy, flux, usable, pixels.shape, reach)], reach, inner)
+    shown = xy[isolated(xy, flux, usable, pixels.shape, reach)]
+    return star_profile(pixels, shown, reach, inner, xy, widest)
 
 
 def _corrections(session: Session, observation: ObservationFacts) -> dict[int, tuple[float, float, float]]:

@@ -1,5 +1,6 @@
 """Which part the sources of an observation play, and where they lie on its template."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -10,9 +11,11 @@ from schema.processes import Process
 from schema.skies import SourcePosition
 from services.lightcurves.reading import analysed_best
 from services.lightcurves.selection import ObservationFacts, SourceFacts
+from services.plots.style import BLUE, GREEN, RED
 from services.steps.detect import DETECT
 
 XY = tuple[float, float]
+COLOURS = {"T": RED, "R": BLUE, "C": GREEN}  # by a short name's first letter: target, reference, check
 WEIGHT_SHOWN = 0.9  # of all references' weight: the rest are many and count for little
 
 
@@ -77,3 +80,15 @@ def read_roles(session: Session, observation: ObservationFacts, target: SourceFa
         references={row.source_id: row.weight / total if total and row.weight else None for row in references},
         checks=tuple(row.source_id for row in rows if row.role == "check"),
     )
+
+
+def short_names(
+    roles: Roles, place: Mapping[int, XY], target: int, most_references: int, most_checks: int
+) -> dict[str, int]:
+    """Sources by the names that plots give them: R1 the heaviest reference, C1 the brightest check star.
+
+    place: positions by source, the brightest first.
+    """
+    references = [one for one in roles.heaviest(most_references) if one in place and one != target]
+    checks = [one for one in place if one in roles.checks and one != target][:most_checks]
+    return {f"R{n}": one for n, one in enumerate(references, 1)} | {f"C{n}": one for n, one in enumerate(checks, 1)}

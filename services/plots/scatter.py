@@ -15,9 +15,7 @@ from services.errors import DataError
 from services.lightcurves.selection import ObservationFacts
 from services.lightcurves.statistics import Prediction, brightest_saturated, read_prediction, read_stars
 from services.plots.magnitudes import (
-    MAGNITUDE_LABEL,
-    ZERO_POINT,
-    magnitudes,
+    brightness,
     mark_star,
     plain_log_scale,
     point_size,
@@ -26,13 +24,16 @@ from services.plots.magnitudes import (
 from services.plots.style import (
     BLACK,
     BLUE,
+    BROWN,
     GREEN,
     GREY,
     LEGEND,
     ORANGE,
     PPT,
     PURPLE,
+    RED,
     SKY,
+    head,
     new_figure,
     save,
     tidy,
@@ -44,10 +45,10 @@ PARTS = {
     "source": ("source's photons", ORANGE, "--"),
     "sky": ("sky", SKY, "-."),
     "read": ("read-out", GREEN, ":"),
-    "dark": ("dark current", BLACK, ":"),
+    "dark": ("dark current", GREY, ":"),
     "flat": ("flat field", PURPLE, "--"),
-    "scintillation": ("scintillation", GREEN, "--"),
-    "reference": ("reference stars", PURPLE, "-."),
+    "scintillation": ("scintillation", BROWN, "--"),
+    "reference": ("reference stars", RED, "-."),
 }
 
 
@@ -62,7 +63,7 @@ def scatter_against_magnitude(
     stars = read_stars(session, observation.analysis_pid)
     if not stars.source_id.size:
         raise DataError(f"observation {observation.observation_id} has no analysed light curves to draw")
-    magnitude = magnitudes(stars.flux)
+    magnitude, label = brightness(session, observation, stars)
     is_saturated = brightest_saturated(session, observation.graph_pid, stars)
     figure = new_figure(10.5, 6.0)
     axes = figure.add_subplot()
@@ -79,13 +80,9 @@ def scatter_against_magnitude(
     if np.isfinite(prediction.scatter).any():
         _draw_parts(axes, magnitude, prediction, float(achieved.min()))
     else:
-        _draw_expected(axes, session, observation, magnitude)
-    tidy(
-        axes,
-        MAGNITUDE_LABEL,
-        "scatter of a point (parts per thousand)",
-        f"{observation.title}: {stars.source_id.size} light curves, each in its best aperture",
-    )
+        _draw_expected(axes, session, observation, magnitude, stars.flux)
+    tidy(axes, label, "scatter of a point (parts per thousand)")
+    head(figure, f"{observation.title}: {stars.source_id.size} light curves, each in its best aperture")
     plain_log_scale(axes)
     axes.legend(**LEGEND, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return save(figure, path)
@@ -111,10 +108,17 @@ def _draw_parts(axes: Axes, magnitude: NDArray[np.float64], prediction: Predicti
         axes.plot([], [], " ", label="not in it:\n" + "\n".join(f"  {name}" for name in missing))
 
 
-def _draw_expected(axes: Axes, session: Session, observation: ObservationFacts, magnitude: NDArray[np.float64]) -> None:
+def _draw_expected(
+    axes: Axes,
+    session: Session,
+    observation: ObservationFacts,
+    magnitude: NDArray[np.float64],
+    star_flux: NDArray[np.float64],
+) -> None:
     """The CCD equation of a typical frame, where `analyze` kept no prediction of its own."""
     grid = np.linspace(magnitude.min() - 0.1, magnitude.max() + 0.1, CURVE_POINTS)
-    flux = 10.0 ** (-0.4 * (grid - ZERO_POINT))
+    zero_point = float(np.median(magnitude + 2.5 * np.log10(star_flux)))
+    flux = 10.0 ** (-0.4 * (grid - zero_point))
     curve, has_gain = _expected(session, observation, flux)
     if curve is not None:
         label = "expected: source,\nsky and read noise" if has_gain else "expected: sky alone,\nthe gain is unknown"

@@ -7,12 +7,14 @@ from sqlalchemy.orm import Session
 from services.image_store import ImageStore
 from services.lightcurves.selection import ObservationFacts, SourceFacts
 from services.plots.roles import read_positions, read_roles
-from services.plots.style import BLUE, LEGEND, ORANGE, RED, new_figure, save, tidy
+from services.plots.style import BLUE, LEGEND, ORANGE, RED, head, new_figure, save, tidy
 from services.plots.template import circles, draw_image, mark_target, read_template
 
 CIRCLE_SHARE = 0.007  # radius, of the template's longer side
 MAX_CIRCLES = 3000  # brightest sources; more would hide the stars
 MAX_PAGE_IN = 10.0
+LEAST_WIDTH_IN = 5.5  # for the legend
+WORDS_IN = 1.3  # height of title, labels and legend
 
 
 def stack_with_sources(
@@ -30,7 +32,7 @@ def stack_with_sources(
     pixels, weight = read_template(session, images, observation)
     ny, nx = pixels.shape
     width = MAX_PAGE_IN * min(1.0, nx / ny)
-    figure = new_figure(max(width, 5.0), max(width * ny / nx, 4.0) + 0.5)
+    figure = new_figure(max(width, LEAST_WIDTH_IN), width * ny / nx + WORDS_IN)
     axes = figure.add_subplot()
     draw_image(axes, pixels)
     place = read_positions(session, observation)
@@ -46,7 +48,8 @@ def stack_with_sources(
         mark_target(axes, (target.own_x, target.own_y), radius)
         axes.plot([], [], "+", color=RED, markersize=9, markeredgewidth=1.6, label=f"source {target.source_id}")
     frames = f"mean of {weight:.0f} frames" if weight else "template"
-    tidy(axes, "x (pixels)", "y (pixels)", f"{observation.title}: {frames}")
+    tidy(axes, "x (pixels)", "y (pixels)")
     axes.grid(visible=False)
-    axes.legend(**LEGEND, loc="upper left", bbox_to_anchor=(0.0, -0.06), ncols=3, handletextpad=0.2)
+    figure.legend(**LEGEND, loc="outside lower left", ncols=3, handletextpad=0.2)
+    head(figure, f"{observation.title}: {frames}")
     return save(figure, path)

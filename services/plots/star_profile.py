@@ -11,6 +11,7 @@ CANDIDATES = 200  # brightest stars looked at
 NEIGHBOUR_SHARE = 0.01  # of the star's flux: as much light of neighbours within the radius does no harm
 LEAST_STARS = 6  # where fewer have so little: those that have least, for medians of several hide neighbours
 RADIAL_STEP_PX = 0.5
+SAME_STAR_PX = 0.5  # a source nearer than this is the star itself
 
 Values = NDArray[np.float64]
 
@@ -45,13 +46,18 @@ class StarProfile:
 
     @property
     def fwhm(self) -> float:
-        """Full width at half the central pixel's height, pixels; NaN where it is not reached."""
+        """Diameter beyond which the profile stays below half its highest, pixels; NaN where it is not reached.
+
+        Of a defocused star's ring, this is the outer edge.
+        """
         at, value = self.median
-        below = np.flatnonzero(value < 0.5 * value[0])
-        if not below.size or below[0] == 0:
+        highest = int(np.argmax(value))
+        half = 0.5 * value[highest]
+        below = highest + np.flatnonzero(value[highest:] < half)
+        if not below.size:
             return np.nan
         i = int(below[0])
-        return float(2 * np.interp(0.5 * value[0], [value[i], value[i - 1]], [at[i], at[i - 1]]))
+        return float(2 * np.interp(half, [value[i], value[i - 1]], [at[i], at[i - 1]]))
 
 
 def isolated(xy: Values, flux: Values, usable: NDArray[np.bool_], shape: tuple[int, int], reach: int) -> list[int]:
@@ -67,10 +73,14 @@ def isolated(xy: Values, flux: Values, usable: NDArray[np.bool_], shape: tuple[i
     return alone[:MAX_STARS] if len(alone) >= LEAST_STARS else [index for _, index in sorted(found)[:MAX_STARS]]
 
 
-def star_profile(pixels: NDArray[Any], xy: Values, reach: int, sky_inner: float) -> StarProfile | None:
+def star_profile(
+    pixels: NDArray[Any], xy: Values, reach: int, sky_inner: float, others: Values, mask_radius: float
+) -> StarProfile | None:
     """Mean star of those at ``xy`` float64[n, 2], that lie ``reach + 1`` pixels within; None where none is usable.
 
-    The sky of each is the median beyond ``sky_inner`` pixels; stars with unknown pixels are left out.
+    The sky of each is the median beyond ``sky_inner`` pixels; stars with unknown pixels are left out. Pixels within
+    ``mask_radius`` of another of the sources at ``others`` float64[m, 2] are not the star's: what lies opposite of the
+    centre stands for them.
     """
     import sep
 
@@ -84,14 +94,16 @@ def star_profile(pixels: NDArray[Any], xy: Values, reach: int, sky_inner: float)
             continue
         at_y, at_x = (np.arange(cut.shape[0]) - reach - 1 - (place - np.floor(place)) for place in (y, x))
         distance = np.hypot(at_x[None, :], at_y[:, None])
-        cut = cut - np.median(cut[(distance > sky_inner) & (distance <= reach)])
+        foreign = _foreign(at_x + x, at_y + y, others[np.hypot(*(others - (x, y)).T) > SAME_STAR_PX], mask_radius)
+        cut = cut - np.median(cut[(distance > sky_inner) & (distance <= reach) & ~foreign])
+        cut = _without(cut, foreign, x - column, y - row)
         inside, _, _ = sep.sum_circle(cut, np.full(grid.size - 1, -at_x[0]), np.full(grid.size - 1, -at_y[0]), grid[1:])
         growth = np.concatenate([[0.0], inside])
         total = np.interp(sky_inner, grid, growth)
         if total <= 0:
             continue
         images.append(_between(_between(cut, y - row).T, x - column).T / total)
-        near = distance <= reach
+        near = (distance <= reach) & ~foreign
         radii.append(distance[near])
         values.append(cut[near] / total)
         growths.append(growth / total)
@@ -106,6 +118,30 @@ def star_profile(pixels: NDArray[Any], xy: Values, reach: int, sky_inner: float)
         grid=grid,
         growth=np.median(growths, axis=0),
     )
+
+
+def _foreign(column: Values, row: Values, others: Values, radius: float) -> NDArray[np.bool_]:
+    """Pixels of these columns [n] and rows [m] that lie near another source: bool[m, n]."""
+    foreign = np.zeros((row.size, column.size), dtype=bool)
+    for x, y in others:
+        foreign |= np.hypot(column[None, :] - x, row[:, None] - y) < radius
+    return foreign
+
+
+def _without(cut: Values, foreign: NDArray[np.bool_], x_part: float, y_part: float) -> Values:
+    """Foreign pixels replaced by those opposite of the centre, which lies these parts of a pixel beyond the middle one.
+
+    Where both are foreign, by the sky, 0.
+    """
+    # The cut has one pixel more beyond the middle than before it.
+    size = cut.shape[0]
+    row, column = np.nonzero(foreign)
+    opposite = size - 2 - row + round(2 * y_part), size - 2 - column + round(2 * x_part)
+    inside = np.all([(index >= 0) & (index < size) for index in opposite], axis=0)
+    opposite = tuple(index.clip(0, size - 1) for index in opposite)
+    result = cut.copy()
+    result[row, column] = np.where(inside & ~foreign[opposite], cut[opposite], 0.0)
+    return result
 
 
 def _between(rows: Values, share: float) -> Values:

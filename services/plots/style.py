@@ -1,5 +1,6 @@
 """How all plots look, and how they become files."""
 
+import textwrap
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +14,12 @@ DOTS_PER_INCH = 130
 COMPRESSION = 3  # of PNG: half the time of the usual 6, and files a tenth larger
 # Okabe and Ito's colours, which the colour-blind tell apart too; red is their vermilion.
 BLUE, ORANGE, RED, GREEN, PURPLE, SKY = "#0072b2", "#e69f00", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"
+BROWN = "#8c510a"  # beside theirs, where seven lines need a colour each
 GREY, BLACK = "#8d949c", "#24282e"
 LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 9}
 PAPER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2.0}
 PPT = 1000.0  # parts per thousand
+TITLE_LETTERS_PER_INCH = 12.5  # at 11 points; long titles get further lines, none is cut
 
 
 def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
@@ -30,7 +33,7 @@ def new_figure(width: float, height: float, layout: Literal["constrained"] | Non
 
 
 def tidy(axes: Axes, x_label: str, y_label: str, title: str = "") -> None:
-    """Labels, a faint grid, and no box."""
+    """Labels, a faint grid, and no box; a panel's title must be short, a figure's is `head`."""
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     if title:
@@ -42,7 +45,9 @@ def tidy(axes: Axes, x_label: str, y_label: str, title: str = "") -> None:
 
 def head(figure: Figure, text: str, y: float | None = None) -> None:
     """Title of a figure of several panels; names from headers are text, never formulas. y: None for the layout's."""
-    figure.suptitle(text, fontsize=11, x=0.01, y=y, ha="left", parse_math=False)
+    width = int(TITLE_LETTERS_PER_INCH * figure.get_figwidth())
+    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, width) or [""]]
+    figure.suptitle("\n".join(lines), fontsize=11, x=0.01, y=y, ha="left", parse_math=False)
 
 
 def note(axes: Axes, text: str, x: float = 0.99, y: float = 0.985) -> None:

@@ -60,7 +60,9 @@ def _choices(session: Session, observation: ObservationFacts, stars: Stars) -> I
     yield from _free(session, observation, ranked, "it scatters most beyond its errors; no star is a candidate")
     if ranked:
         brightest = int(stars.source_id[measured][0])
-        yield ShownStar(brightest, "the brightest that is measured well; no star is free of neighbours, edges and flags")
+        yield ShownStar(
+            brightest, "the brightest; no star that is measured well is free of neighbours, edges and flags"
+        )
 
 
 def _at_header_coordinates(session: Session, observation: ObservationFacts) -> int | None:

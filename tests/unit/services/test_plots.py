@@ -28,6 +28,7 @@ NAMES = [
     "precision.png",
     "offsets.png",
     "lightcurve.png",
+    "comparison.png",
     "systematics.png",
     "finding_chart.png",
     "psf.png",

@@ -1,6 +1,7 @@
 """What stands in the plots is what stands in the tables; what is NULL is left out and named."""
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,23 @@ from pipeline.alignment import Alignment
 from pipeline.flags import Flag
 from schema.images import Image
 from schema.observing import Observation
-from schema.photometry import Aperture, ApertureCorrection, Flux, LightCurveStatistics, ReferenceStar, RelativeFlux
+from schema.photometry import (
+    Aperture,
+    ApertureCorrection,
+    Flux,
+    LightCurveStatistics,
+    ReferenceStar,
+    RelativeFlux,
+    ZeroPoint,
+    ZeroPointStar,
+)
 from schema.skies import Sky
 from services.errors import DataError
 from services.image_store import LocalImageStore
 from services.lightcurves.reading import LightCurve, read_light_curve
 from services.lightcurves.selection import find_observation, find_source
 from services.lightcurves.statistics import NOISE_PARTS, read_stars
+from services.plots.comparison import draw_comparison
 from services.plots.finding_chart import finding_chart
 from services.plots.light_curve import draw_light_curve
 from services.plots.magnitudes import magnitudes
@@ -30,12 +41,24 @@ from services.plots.precision import precision
 from services.plots.psf import point_spread
 from services.plots.scatter import scatter_against_magnitude
 from services.plots.sky_grid import dec_name, ra_name
+from services.plots.stack import stack_with_sources
+from services.plots.style import head, new_figure
 from services.plots.systematics import draw_systematics
 from tests.unit.services import made_up
 from tests.unit.services.made_up import MadeUp
 from tests.unit.services.made_wcs import made_wcs
 
-MODULES = ("finding_chart", "light_curve", "offsets", "precision", "psf", "scatter", "systematics")
+MODULES = (
+    "comparison",
+    "finding_chart",
+    "light_curve",
+    "offsets",
+    "precision",
+    "psf",
+    "scatter",
+    "stack",
+    "systematics",
+)
 PATH = Path("unwritten.png")
 
 
@@ -341,6 +364,97 @@ def test_point_spread_without_sources(
     session.execute(update(Flux).values(flag=int(Flag.SATURATED)))
     with pytest.raises(DataError, match="no bright unsaturated star"):
         point_spread(session, store, find_observation(session), PATH)
+
+
+def test_comparison_stars_stand_below_the_target_on_its_scale(
+    session: Session, made: MadeUp, curve: Callable[[int], LightCurve], drawn: list[Figure]
+) -> None:
+    heavy, light, check = (int(source_id) for source_id in made.source_ids[[5, 6, 8]])
+    session.execute(update(ReferenceStar).values(is_reference=False, role=None))
+    for source_id, values in ((heavy, {"weight": 3.0}), (light, {"weight": 1.0})):
+        star = update(ReferenceStar).where(ReferenceStar.source_id == source_id)
+        session.execute(star.values(is_reference=True, role="reference", **values))
+    session.execute(update(ReferenceStar).where(ReferenceStar.source_id == check).values(role="check"))
+    shown = curve(made.variable)
+    draw_comparison(session, shown, PATH)
+    target, first, second, last = drawn[0].axes
+    good = shown.values("image_good").astype(bool)
+    assert shows(target, shown.values("flux_relative")[good])
+    [aperture] = shown.radii
+    facts = find_observation(session)
+    other = read_light_curve(session, facts, find_source(session, facts, source_id=heavy), aperture)
+    assert shows(first, other.values("flux_relative")[good])
+    assert f"R1: source {heavy}, 75%" in first.get_title(loc="left")
+    assert f"R2: source {light}, 25%" in second.get_title(loc="left")
+    assert f"C1: source {check}" in last.get_title(loc="left")
+    assert {axes.get_ylim() for axes in drawn[0].axes} == {target.get_ylim()}
+
+
+def test_without_a_star_to_compare_with_there_is_no_comparison(
+    session: Session, made: MadeUp, curve: Callable[[int], LightCurve], drawn: list[Figure]
+) -> None:
+    session.execute(update(ReferenceStar).values(is_reference=False, role=None))
+    with pytest.raises(DataError, match="no reference or check star"):
+        draw_comparison(session, curve(made.variable), PATH)
+
+
+def test_scatter_is_shown_against_gaias_magnitudes_where_the_night_has_zero_points(
+    session: Session, made: MadeUp, drawn: list[Figure]
+) -> None:
+    """Zero point 20 + aperture, colour term 0.1 of colours that are 1 above the reference's."""
+    pid = made.analysis_pid + 1
+    session.execute(update(Observation).values(zero_point_pid=pid))
+    fit = dict.fromkeys(("field_u", "field_v", "field_uu", "field_uv", "field_vv", "scatter"), 0.0)
+    fit |= {"zero_point_error": 0.001, "colour_term": 0.1, "colour_reference": 0.5}
+    for image_id, aperture in product(made.image_ids.tolist(), range(3)):
+        point = {"pid": pid, "image_id": image_id, "aperture": aperture, "observation_id": made.observation_id}
+        session.add(ZeroPoint(**point, zero_point=20.0 + aperture, stars=9, **fit))
+    for source_id in made.source_ids.tolist():
+        session.add(ZeroPointStar(pid=pid, source_id=source_id, u=0.0, v=0.0, colour=1.5, colour_error=0.0, used=True))
+    session.flush()
+    scatter_against_magnitude(session, find_observation(session), PATH)
+    [axes] = drawn[0].axes
+    stars = read_stars(session, made.analysis_pid)
+    expected = 20.0 + stars.aperture - 2.5 * np.log10(stars.flux) + 0.1
+    found = np.concatenate([np.asarray(one.get_offsets())[:, 0] for one in axes.collections])
+    assert np.isin(expected.round(9), found.round(9)).all()
+    assert "Gaia G" in axes.get_xlabel()
+
+
+@pytest.mark.parametrize("shape", [(64, 520), (520, 64)])
+def test_a_narrow_fields_legend_and_title_stand_clear_of_the_picture(
+    session: Session, store: LocalImageStore, drawn: list[Figure], shape: tuple[int, int]
+) -> None:
+    made = made_up.add_light_curves(
+        session, made_up.add_observation(session), np.random.default_rng(1), n_stars=8, shape=shape, store=store
+    )
+    facts = find_observation(session)
+    target = find_source(session, facts, source_id=made.variable)
+    stack_with_sources(session, store, facts, PATH, target)
+    finding_chart(session, store, facts, target, PATH)
+    for figure in drawn:
+        everything = figure.bbox
+        [legend] = figure.legends
+        words = legend.get_window_extent()
+        title = figure._suptitle.get_window_extent()  # type: ignore[attr-defined]
+        for axes in figure.axes:
+            panel = axes.get_tightbbox()
+            assert panel is not None
+            assert not words.overlaps(panel)
+            assert not title.overlaps(panel)
+        assert everything.x0 <= words.x0
+        assert words.x1 <= everything.x1
+    stack, _ = drawn
+    assert stack.axes[0].get_window_extent().height > 0.35 * stack.bbox.height
+
+
+def test_a_long_title_gets_more_lines() -> None:
+    figure = new_figure(5.0, 3.0)
+    head(figure, "a target of a very long name " * 6)
+    figure.canvas.draw()
+    title = figure._suptitle  # type: ignore[attr-defined]
+    assert title.get_text().count("\n") >= 2
+    assert title.get_window_extent().x1 < figure.bbox.x1
 
 
 def test_magnitudes_of_known_fluxes() -> None:

@@ -74,7 +74,7 @@ def test_a_point_shows_its_worst_flag_once() -> None:
 def test_star_profile_of_a_gaussian_between_pixels() -> None:
     xy = np.array([[30.3, 30.7], [80.5, 30.0], [30.9, 85.2], [85.6, 80.4]])
     image = field(xy, np.array([4e4, 3e4, 2e4, 1e4]))
-    profile = star_profile(image, xy, reach=16, sky_inner=10.0)
+    profile = star_profile(image, xy, 16, 10.0, xy, 5.0)
     assert profile is not None
     assert profile.stars == 4
     assert profile.fwhm == pytest.approx(2.3548 * SIGMA, rel=0.03)  # rings half a pixel wide
@@ -92,11 +92,31 @@ def test_star_profile_leaves_out_unknown_pixels() -> None:
     xy = np.array([[30.0, 30.0], [80.0, 80.0]])
     image = field(xy, np.array([1e4, 1e4]))
     image[30, 32] = np.nan
-    profile = star_profile(image, xy, 16, 10.0)
+    profile = star_profile(image, xy, 16, 10.0, xy, 5.0)
     assert profile is not None
     assert profile.stars == 1
-    assert star_profile(image, xy[:1], 16, 10.0) is None
-    assert star_profile(np.zeros((120, 120)), xy, 16, 10.0) is None
+    assert star_profile(image, xy[:1], 16, 10.0, xy, 5.0) is None
+    assert star_profile(np.zeros((120, 120)), xy, 16, 10.0, xy, 5.0) is None
+
+
+def test_a_neighbour_is_no_part_of_a_stars_profile() -> None:
+    star, neighbour = np.array([[40.3, 40.7]]), np.array([[52.0, 43.0]])
+    both = np.concatenate([star, neighbour])
+    alone = star_profile(field(star, np.array([1e4])), star, 16, 14.0, star, 7.0)
+    beside = star_profile(field(both, np.array([1e4, 5e3])), star, 16, 14.0, both, 7.0)
+    assert alone is not None
+    assert beside is not None
+    np.testing.assert_allclose(beside.growth, alone.growth, atol=2e-3)
+    np.testing.assert_allclose(beside.image, alone.image, atol=2e-4)
+
+
+def test_width_of_a_ring_is_its_outer_edge() -> None:
+    y, x = np.mgrid[:120, :120]
+    distance = np.hypot(x - 60.2, y - 59.6)
+    ring = ((distance > 4.0) & (distance < 8.0)).astype(float)
+    profile = star_profile(ring, np.array([[60.2, 59.6]]), 16, 12.0, np.empty((0, 2)), 5.0)
+    assert profile is not None
+    assert profile.fwhm == pytest.approx(16.0, abs=0.6)  # rings half a pixel wide
 
 
 def test_isolated_stars_are_preferred_and_crowded_ones_ranked() -> None:

@@ -114,7 +114,7 @@ def test_a_common_excess_makes_no_star_variable() -> None:
     error = np.geomspace(1e-3, 1e-2, 60)
     scatter = np.where(np.arange(60) < 20, 2.0, 1.0) * error
     scatter[45] = 1.6 * error[45]
-    stars = Stars(np.arange(60), 1 / error, scatter, error, np.full(60, 201))
+    stars = Stars(np.arange(60), 1 / error, scatter, error, np.full(60, 201), np.zeros(60, dtype=np.int64))
     significance = excess_significance(stars)
     assert np.argmax(significance) == 45
     assert significance[45] == pytest.approx(np.log(1.6) * 20.0)
