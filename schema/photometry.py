@@ -193,6 +193,7 @@ class Variability(Base):
     von_neumann: Mapped[Real | None]
     # Periodograms, of the stars that the cheap statistics put first only.
     sine_period_d: Mapped[Real | None]
+    sine_period_error_d: Mapped[Real | None]
     sine_amplitude: Mapped[Real | None]
     sine_false_alarm: Mapped[Real | None]
     box_period_d: Mapped[Real | None]

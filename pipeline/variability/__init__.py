@@ -5,12 +5,17 @@ from pipeline.variability.candidates import Ranking, Suspicion, rank_candidates,
 from pipeline.variability.indices import VariabilityIndices, variability_indices
 from pipeline.variability.like_stars import against_like_stars
 from pipeline.variability.lomb_scargle import Periodicity, frequency_grid, lomb_scargle, noise_spectrum
+from pipeline.variability.many_nights import Alternative, PeriodSearch, search_periods
+from pipeline.variability.period_fit import PeriodFit, fit_period
 from pipeline.variability.repeated_boxes import RepeatedBox, field_maxima, repeated_box, white_maxima
 from pipeline.variability.search import VariableSearch, search_variables
 from pipeline.variability.systematics import explained_share, neighbour_correlation
 
 __all__ = [
+    "Alternative",
     "BoxEvent",
+    "PeriodFit",
+    "PeriodSearch",
     "Periodicity",
     "Ranking",
     "RepeatedBox",
@@ -21,12 +26,14 @@ __all__ = [
     "best_box",
     "explained_share",
     "field_maxima",
+    "fit_period",
     "frequency_grid",
     "lomb_scargle",
     "neighbour_correlation",
     "noise_spectrum",
     "rank_candidates",
     "repeated_box",
+    "search_periods",
     "search_variables",
     "shortlist",
     "suspicions",

@@ -8,7 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from services.cli.console import friendly, note, out, progress, start
-from services.cli.stars import TARGET_FORM, TARGET_HELP, located, target_source
+from services.cli.positions import Position, parse_pair, parse_radec
+from services.cli.stars import TARGET_FORM, TARGET_HELP, located, star_on_nights
 from services.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -23,43 +24,68 @@ LEAST_CHANCE = 1e-99  # named
 
 @friendly
 def analyze(
-    observation: Annotated[int, typer.Argument(help="Observation, as `tianyu status` lists it.")],
+    observation: Annotated[
+        int | None, typer.Argument(help="Observation, as `tianyu status` lists it; not needed with --all-nights.")
+    ] = None,
     top: Annotated[int, typer.Option(min=1, max=1000, help="Stars to list.")] = 10,
     target: Annotated[
         str | None,
         typer.Option(metavar=TARGET_FORM, help=f"This star alone: {TARGET_HELP}"),
     ] = None,
     source: Annotated[int | None, typer.Option(help="This star alone: source id, as in view source_catalog.")] = None,
+    xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to these template pixels.")] = None,
+    radec: Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")] = None,
+    gaia: Annotated[
+        int | None, typer.Option(metavar="SOURCE_ID", help="The source of this number in Gaia DR3.")
+    ] = None,
+    all_nights: Annotated[
+        bool, typer.Option("--all-nights", help="Period of one star over all its nights; draws SOURCE_period.png.")
+    ] = False,
     output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for a plot of each star listed: SOURCE.png.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for a plot of each star listed: SOURCE.png; with --all-nights this folder by default.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """List the stars of an observation that vary, the surest first, and say how precise its light curves are.
 
     A star is a candidate where no constant star of the field is likely to look like it (false alarm below 1 in 500),
-    and neither the frames nor a neighbour explain it.
+    and neither the frames nor a neighbour explain it. With --all-nights the period of one star is sought in all its
+    observations together, with its error and the other periods that the gaps between the nights allow.
 
-    Examples: `tianyu analyze 4`, `tianyu analyze 4 --top 30 --output candidates`, `tianyu analyze 4 --source 17 --json`
+    Examples: `tianyu analyze 4`, `tianyu analyze 4 --top 30 --output candidates`,
+    `tianyu analyze 4 --source 17 --json`, `tianyu analyze --target HAT-P-32 --all-nights`
     """
-    if target is not None and source is not None:
-        raise ConfigurationError("a star is chosen by --target or by --source: give one of them")
+    chosen = sum(given is not None for given in (target, source, xy, radec, gaia))
+    if chosen > 1 or (all_nights and not chosen):
+        raise ConfigurationError("a star is chosen by --target, --radec, --gaia, --source or --xy: give one of them")
+    if observation is None and not all_nights:
+        raise ConfigurationError("which observation? `tianyu status` lists them; --all-nights joins those of one star")
     settings = start()
     from schema import database
-    from services.lightcurves.selection import find_source, observation_facts
+    from services.cli.periods import show_periods
+    from services.lightcurves.selection import observation_facts
     from services.setup import open_database
     from services.variability.candidates import count_candidates, read_candidates, require_analysis
     from services.variability.precision import read_precision
 
     engine = open_database(settings)
     place = None if target is None else located(engine, settings, target)
+    if radec is not None:
+        place = Position(*parse_radec(radec), kind="sky")
+    pixels = None if xy is None else parse_pair(xy, "X,Y")
     with database.reading_factory(engine)() as session:
+        if all_nights or observation is None:
+            show_periods(session, observation, place, source, pixels, gaia, output or Path(), as_json)
+            return
         facts = observation_facts(session, observation)
         require_analysis(session, facts)
-        if place is not None:
-            source = target_source(session, facts, place).source_id
-        elif source is not None:
-            source = find_source(session, facts, source_id=source).source_id
+        if chosen:
+            [(_, star)] = star_on_nights(session, observation, place, source, pixels, gaia)
+            source = star.source_id
         listed = read_candidates(session, facts, top, source)
         count = count_candidates(session, facts.analysis_pid)
         precision = read_precision(session, facts)

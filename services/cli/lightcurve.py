@@ -1,7 +1,6 @@
 """`tianyu lightcurve`."""
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,15 +8,12 @@ import typer
 
 from services.cli.console import friendly, note, start
 from services.cli.positions import Position, parse_pair, parse_radec
-from services.cli.stars import PLAIN_NUMBERS, TARGET_FORM, TARGET_HELP, located, target_source
+from services.cli.stars import TARGET_FORM, TARGET_HELP, located, star_on_nights
 from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from services.lightcurves.nights import Nights, Seen
+    from services.lightcurves.nights import Nights
     from services.lightcurves.reading import ApertureChoice
-    from services.lightcurves.selection import ObservationFacts
 
 Format = Literal["csv", "ecsv", "fits", "votable", "parquet", "aavso", "exoclock", "etd", "lightkurve"]
 SEVERAL_NIGHTS = ("csv", "ecsv", "fits", "votable", "parquet")  # formats with a column for the observation
@@ -60,7 +56,7 @@ def lightcurve(
     if radec is not None:
         place = Position(*parse_radec(radec), kind="sky")
     with database.reading_factory(engine)() as session:
-        seen = _seen(session, observation, place, source, None if xy is None else parse_pair(xy, "X,Y"), gaia)
+        seen = star_on_nights(session, observation, place, source, None if xy is None else parse_pair(xy, "X,Y"), gaia)
         nights = read_nights(session, seen, choice)
     if len(seen) > 1 and (output is not None or plot is None) and format_name not in SEVERAL_NIGHTS:
         numbers = ", ".join(str(one.observation_id) for one, _ in seen)
@@ -79,53 +75,6 @@ def _aperture(text: str) -> "ApertureChoice":
     if text.isdigit():
         return int(text)
     raise ConfigurationError(f"--aperture {text!r} is neither best, all nor an index such as 0")
-
-
-def _seen(
-    session: "Session",
-    number: int | None,
-    place: Position | None,
-    source: int | None,
-    xy: tuple[float, float] | None,
-    gaia: int | None,
-) -> "list[Seen]":
-    """The star in the observation, or in all that have it."""
-    from services.lightcurves.nights import seen_as, seen_at
-    from services.lightcurves.selection import find_observation, find_source, with_light_curves
-
-    seen: list[Seen] = []
-    everywhere = with_light_curves(session) if number is None else []
-    if len(everywhere) > 1:
-        if place is not None and place.may_be_on_sky:
-            seen = seen_at(session, place.on_night)
-            if seen and place.kind == "either":
-                note(f"{place.first:g},{place.second:g} is taken for RA,DEC; {PLAIN_NUMBERS}")
-        elif xy is not None and len({one.sky_id for one in everywhere}) == 1:
-            source, xy = _on_one_sky(session, everywhere, xy), None
-        if source is not None or gaia is not None:
-            seen = seen_as(session, source_id=source, gaia=gaia)
-        if not seen and (source is not None or gaia is not None or (place is not None and place.kind == "sky")):
-            raise ConfigurationError(
-                f"none of the {len(everywhere)} observations with light curves has this star: `tianyu status` lists "
-                "them, and with --observation the reason is told"
-            )
-    if not seen:
-        facts = find_observation(session, number)
-        if place is not None:
-            seen = [(facts, target_source(session, facts, place))]
-        else:
-            seen = [(facts, find_source(session, facts, source_id=source, xy=xy, gaia=gaia))]
-    return seen
-
-
-def _on_one_sky(session: "Session", observations: "list[ObservationFacts]", xy: tuple[float, float]) -> int:
-    """Id of the source at pixels of the sky's template, in the first observation that has it."""
-    from services.lightcurves.selection import find_source
-
-    for observation in observations[:-1]:
-        with suppress(ConfigurationError):
-            return find_source(session, observation, xy=xy).source_id
-    return find_source(session, observations[-1], xy=xy).source_id
 
 
 def _tell(nights: "Nights") -> None:

@@ -1,5 +1,6 @@
 """Which star a user means, for all commands that take one."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from services.cli.console import note
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
+    from services.lightcurves.nights import Seen
     from services.lightcurves.selection import ObservationFacts, SourceFacts
     from services.settings import Settings
 
@@ -126,3 +128,54 @@ def _object_of_headers(engine: "Engine", settings: "Settings", observation: "Obs
     with reading() as session:
         star = source_at(session, observation, place.on_night(observation.night))
     return None if star is None else star.source_id
+
+
+def star_on_nights(
+    session: "Session",
+    number: int | None,
+    place: Position | None,
+    source: int | None,
+    xy: tuple[float, float] | None,
+    gaia: int | None,
+) -> "list[Seen]":
+    """The star in the observation of this number, or in all that have it; one of place, source, xy and gaia is given.
+
+    Raises:
+        ConfigurationError: no observation has the star, or there is no such observation.
+    """
+    from services.lightcurves.nights import seen_as, seen_at
+    from services.lightcurves.selection import find_observation, find_source, with_light_curves
+
+    seen: list[Seen] = []
+    everywhere = with_light_curves(session) if number is None else []
+    if len(everywhere) > 1:
+        if place is not None and place.may_be_on_sky:
+            seen = seen_at(session, place.on_night)
+            if seen and place.kind == "either":
+                note(f"{place.first:g},{place.second:g} is taken for RA,DEC; {PLAIN_NUMBERS}")
+        elif xy is not None and len({one.sky_id for one in everywhere}) == 1:
+            source, xy = _on_one_sky(session, everywhere, xy), None
+        if source is not None or gaia is not None:
+            seen = seen_as(session, source_id=source, gaia=gaia)
+        if not seen and (source is not None or gaia is not None or (place is not None and place.kind == "sky")):
+            raise ConfigurationError(
+                f"none of the {len(everywhere)} observations with light curves has this star: `tianyu status` lists "
+                "them, and with --observation the reason is told"
+            )
+    if not seen:
+        facts = find_observation(session, number)
+        if place is not None:
+            seen = [(facts, target_source(session, facts, place))]
+        else:
+            seen = [(facts, find_source(session, facts, source_id=source, xy=xy, gaia=gaia))]
+    return seen
+
+
+def _on_one_sky(session: "Session", observations: "list[ObservationFacts]", xy: tuple[float, float]) -> int:
+    """Id of the source at pixels of the sky's template, in the first observation that has it."""
+    from services.lightcurves.selection import find_source
+
+    for observation in observations[:-1]:
+        with suppress(ConfigurationError):
+            return find_source(session, observation, xy=xy).source_id
+    return find_source(session, observations[-1], xy=xy).source_id

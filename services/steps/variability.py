@@ -36,6 +36,7 @@ NEIGHBOUR_RADII = 3.0  # of the largest aperture
 LEADERS = 100  # stars at most that get periodograms, some 5 ms each
 LEADER_CHANCE = 0.01  # of a constant star to be among them
 MAGNITUDE_GROUPS = 2  # bright stars show red noise that faint ones do not
+SINE_COLUMNS = ("sine_period_d", "sine_period_error_d", "sine_amplitude", "sine_false_alarm")
 COMPARISONS = 25  # constant stars of a group, from whose periodograms its red noise is told
 
 
@@ -176,12 +177,13 @@ def variability_columns(variables: Variables, excess: Floats) -> dict[str, list[
         "stetson_j": indices.stetson_j,
         "stetson_k": indices.stetson_k,
         "von_neumann": indices.von_neumann,
-        **{name: np.full(n, np.nan) for name in ("sine_period_d", "sine_amplitude", "sine_false_alarm")},
+        **{name: np.full(n, np.nan) for name in SINE_COLUMNS},
         **{f"box_{name}": np.full(n, np.nan) for name in ("period_d", "depth", "duration_d", "mid_bjd", "snr")},
         "box_false_alarm": np.full(n, np.nan),
     }
     for star, sine in variables.sines.items():
         measured["sine_period_d"][star] = sine.period
+        measured["sine_period_error_d"][star] = sine.period_error
         measured["sine_amplitude"][star] = sine.amplitude
         measured["sine_false_alarm"][star] = sine.false_alarm
     for star, box in variables.boxes.items():

@@ -37,7 +37,7 @@ class Candidate:
         leading_test: the one that says so; suspicion: bits of `pipeline.variability.candidates.Suspicion`.
         magnitude: instrumental.
         scatter, error: robust standard deviation, and median quoted error of a point.
-        sine_*: best period, only of the stars that lead the list; amplitude from the mean.
+        sine_*: best period with its error, only of the stars that lead the list; half of the curve's range.
         box_*: best dip, likewise; without a period it was seen once.
     """
 
@@ -62,6 +62,7 @@ class Candidate:
     stetson_k: float | None
     von_neumann: float | None
     sine_period_d: float | None
+    sine_period_error_d: float | None
     sine_amplitude: float | None
     sine_false_alarm: float | None
     box_period_d: float | None
@@ -112,7 +113,10 @@ class Candidate:
         return (self.stetson_j or 0.0) * float(np.sqrt(max(self.epochs - 1, 0) * np.pi / 2.0))
 
     def _sine_words(self) -> str:
-        return f"sine of {(self.sine_period_d or 0.0) * HOURS_PER_DAY:.3g} h, ±{(self.sine_amplitude or 0.0):.2%}"
+        hours = (self.sine_period_d or 0.0) * HOURS_PER_DAY
+        error = self.sine_period_error_d
+        known = "" if error is None else f" ± {error * HOURS_PER_DAY:.1g}"
+        return f"period of {hours:.4g}{known} h, ±{self.sine_amplitude or 0.0:.2%}"
 
     def _box_words(self) -> str:
         dip = f"dip of {self.box_depth or 0.0:.2%} for {(self.box_duration_d or 0.0) * HOURS_PER_DAY:.2g} h"

@@ -1,0 +1,24 @@
+"""What the frames of real telescopes need"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+# Columns that may be NULL, by table.
+REAL = {"variability": ("sine_period_error_d",)}
+
+
+def upgrade() -> None:
+    for table, names in REAL.items():
+        for name in names:
+            op.add_column(table, sa.Column(name, sa.Double(), nullable=True))
+
+
+def downgrade() -> None:
+    for table, names in REAL.items():
+        for name in names:
+            op.drop_column(table, name)
