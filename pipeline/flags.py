@@ -1,6 +1,9 @@
-"""Quality bits of a measured flux, named as in SExtractor where it has the same bit."""
+"""Quality bits of a measured flux, named as in SExtractor where it has the same bit, and which points are usable."""
 
 from enum import IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Flag(IntFlag):
@@ -19,4 +22,27 @@ class Flag(IntFlag):
     MISSING = 1024  # the source lies off the frame or could not be measured there
 
 
-OF_THE_STAR = int(Flag.CROWDED | Flag.BLENDED)  # hold on all frames alike: they say nothing against a single point
+OF_THE_STAR = Flag.CROWDED | Flag.BLENDED  # hold on all frames alike: they say nothing against a single point
+# What speaks against a point: each bit that is not known to be harmless. View light_curve has the same number.
+SPOILING = sum(Flag) & ~int(OF_THE_STAR)
+
+
+def usable(
+    flux: NDArray[np.float64], flag: NDArray[np.integer], good: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Which points may be used: measured, on a good frame, with no bit that speaks against a single point.
+
+    This is the one rule by which references, statistics, variables, fits, plots and exports go, and column ``usable``
+    of view ``light_curve``. It judges the measurement: on a usable point the relative flux is still unknown (NaN, NULL)
+    where the frame has no reference star, and a magnitude where it has no zero point.
+
+    Args:
+        flux: float64[n, t] or [t], raw, any unit; NaN where nothing was measured.
+        flag: integers of the same shape, bits of `Flag`.
+        good: bool[t], frames that were not rejected; without it all are taken for good.
+
+    Returns:
+        bool of flux's shape.
+    """
+    fit = np.isfinite(flux) & ((flag & SPOILING) == 0)
+    return np.asarray(fit if good is None else fit & good)

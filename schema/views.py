@@ -6,7 +6,10 @@ today's at the end.
 
 from sqlalchemy import Connection, text
 
-LIGHT_CURVE = """
+from pipeline.flags import SPOILING, Flag
+
+# `usable` is `pipeline.flags.usable`, in SQL.
+LIGHT_CURVE = f"""
 CREATE VIEW light_curve AS
 SELECT i.observation_id AS observation_id,
        f.source_id AS source_id,
@@ -20,7 +23,7 @@ SELECT i.observation_id AS observation_id,
        r.flux_error AS flux_relative_error,
        s.reference_group AS reference_group,
        s.is_reference AS is_reference,
-       f.flag + CASE WHEN i.good = 0 THEN 512 ELSE 0 END AS flag,
+       f.flag + CASE WHEN i.good = 0 THEN {int(Flag.BAD_FRAME)} ELSE 0 END AS flag,
        i.good AS image_good,
        s.method AS method,
        t.best_aperture AS aperture_best,
@@ -35,7 +38,8 @@ SELECT i.observation_id AS observation_id,
                  + POWER(z.colour_term * c.colour_error, 2)) END AS mag_error,
        i.jd_tdb + i.observer_x * COS(RADIANS(q.dec_deg)) * COS(RADIANS(q.ra_deg))
                 + i.observer_y * COS(RADIANS(q.dec_deg)) * SIN(RADIANS(q.ra_deg))
-                + i.observer_z * SIN(RADIANS(q.dec_deg)) AS bjd_tdb_source
+                + i.observer_z * SIN(RADIANS(q.dec_deg)) AS bjd_tdb_source,
+       CASE WHEN f.flux IS NOT NULL AND i.good = 1 AND (f.flag & {SPOILING}) = 0 THEN 1 ELSE 0 END AS usable
 FROM flux f
 JOIN image i ON i.image_id = f.image_id
 JOIN observation o ON o.observation_id = i.observation_id AND o.graph_pid = i.graph_pid
@@ -54,7 +58,7 @@ LEFT JOIN zero_point z
 LEFT JOIN zero_point_star c
        ON c.pid = o.zero_point_pid AND c.source_id = f.source_id
 LEFT JOIN source q ON q.source_id = f.source_id
-"""
+"""  # noqa: S608 - numbers of our own
 
 # The flux is the one of the sky's latest detection; Gaia's is the nearest of the three where that is the star itself.
 SOURCE_CATALOG = """

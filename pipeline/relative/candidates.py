@@ -6,15 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.flags import Flag
+from pipeline.flags import Flag, usable
 from pipeline.relative.light_curves import check_light_curves
 
 FEWEST_CANDIDATES = 6  # the smallest reference group of the Tianyu paper
 WANTED_SHARE = 0.1  # of the stars that could serve at all: 7 flawless of 400 make a worse mean than 180 nearly so
 WANTED_CANDIDATES = 50  # are enough in any field
 MIN_GAIA_RATIO = 1.5  # distance of the second nearest over that of the nearest Gaia source
-SPOILED = int(Flag.SATURATED | Flag.EDGE | Flag.BAD_PIXEL | Flag.NO_SKY | Flag.COSMIC_RAY | Flag.TRAIL | Flag.NONLINEAR)
-SPOILED_AND_RARE = 0.1  # share of good epochs that may be flagged once that is relaxed
+SPOILED_AND_RARE = 0.1  # share of good epochs that may be spoiled once that is relaxed
 PRESENT_OFTEN = 0.8  # share of good epochs in which a star must be measured once that is relaxed
 PRESENT_AT_ALL = 0.5
 FEWEST_VALUES = 2  # unspoiled of an epoch: each star needs another to be compared with
@@ -24,10 +23,10 @@ class Relaxation(IntEnum):
     """How far the rules had to be relaxed to find enough candidates; each step includes those before it."""
 
     NONE = 0
-    RARE_FLAGS = 1  # a flag (bad pixel, edge, saturation, no sky) in up to a tenth of the good epochs
+    RARE_FLAGS = 1  # spoiled (bad pixel, edge, saturation) in up to a tenth of the good epochs
     NEIGHBOURS = 2  # no isolation: near neighbours, blends, two Gaia sources
     RARE_GAPS = 3  # measured, and positive, in four fifths of the good epochs only
-    ALL = 4  # measured in half of the good epochs, any flags
+    ALL = 4  # measured in half of the good epochs, whatever speaks against the values
 
 
 class Candidates(NamedTuple):
@@ -56,11 +55,11 @@ def reference_candidates(
 ) -> Candidates:
     """Stars fit to be references (the Tianyu paper, section 3.4).
 
-    A candidate is measured with positive flux and without a bad flag in every good epoch; its nearest other source is
-    at least as far as that of the median source; it was never blended, is no Gaia variable, and where Gaia is known
-    its second nearest Gaia source is 1.5 times as far as its nearest. With fewer than a tenth of the stars that could
-    serve at all (at least 6, at most 50), the rules give way in the order of `Relaxation` until there are enough;
-    Gaia variables are never let in.
+    A candidate is measured with positive flux, and unspoiled (`pipeline.flags.usable`), in every good epoch; its
+    nearest other source is at least as far as that of the median source; it was never blended, is no Gaia variable, and
+    where Gaia is known its second nearest Gaia source is 1.5 times as far as its nearest. With fewer than a tenth of
+    the stars that could serve at all (at least 6, at most 50), the rules give way in the order of `Relaxation` until
+    there are enough; Gaia variables are never let in.
 
     Args:
         flux: float64[n, t], raw flux in one aperture, NaN where missing.
@@ -77,7 +76,7 @@ def reference_candidates(
     check_light_curves(flux, good_epochs, error, flag)
     flux, error, flag = flux[:, good_epochs], error[:, good_epochs], flag[:, good_epochs]
     present = (np.isfinite(flux) & np.isfinite(error) & (flux > 0)).mean(axis=1)
-    spoiled = ((flag & SPOILED) != 0).mean(axis=1)
+    spoiled = (np.isfinite(flux) & ~usable(flux, flag)).mean(axis=1)
     constant = np.ones(len(flux), dtype=np.bool_) if gaia_variable is None else ~gaia_variable
     alone = _isolated(xy) & ~((flag & int(Flag.BLENDED)) != 0).any(axis=1)
     if gaia_ratio is not None:
@@ -119,7 +118,7 @@ def ensemble_candidates(
     """
     check_light_curves(flux, good_epochs, error, flag)
     measured = np.isfinite(flux) & np.isfinite(error)
-    values = measured & ((flag & SPOILED) == 0)
+    values = measured & usable(flux, flag)
     positive = measured & (flux > 0)
     constant = np.ones(len(flux), dtype=np.bool_) if gaia_variable is None else ~gaia_variable
     usual = constant & ((positive & values)[:, good_epochs].mean(axis=1) >= PRESENT_OFTEN)

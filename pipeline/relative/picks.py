@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.flags import Flag
-from pipeline.relative.candidates import SPOILED
+from pipeline.flags import Flag, usable
 from pipeline.relative.ensemble import calibrate_ensemble
 from pipeline.statistics import robust_scatter, row_median
 
@@ -106,13 +105,14 @@ def _quality(
     """Whether each star is bright and complete; its scatter and range, mag, NaN for the others."""
     with np.errstate(divide="ignore", invalid="ignore"):
         quoted = MAG_PER_LOG * row_median(np.where(flux > 0, error / flux, np.nan)[:, good])
-    usable = np.isfinite(flux[:, good]) & ((flag[:, good] & (SPOILED | int(Flag.BLENDED))) == 0)
-    complete = (quoted <= limits.error_max) & (usable.mean(axis=1) >= 1.0 - limits.missing_max)
+    # A blend is measured as well as any star, but its neighbour may vary: no reference that somebody would name.
+    fit = usable(flux[:, good], flag[:, good]) & ((flag[:, good] & int(Flag.BLENDED)) == 0)
+    complete = (quoted <= limits.error_max) & (fit.mean(axis=1) >= 1.0 - limits.missing_max)
     scatter, spread = np.full(len(flux), np.nan), np.full(len(flux), np.nan)
     if complete.sum() > 1:
         curves = calibrate_ensemble(flux[complete], error[complete], np.ones(int(complete.sum()), dtype=np.bool_), good)
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.where(usable[complete], MAG_PER_LOG * np.log(curves.flux[:, good]), np.nan)
+            values = np.where(fit[complete], MAG_PER_LOG * np.log(curves.flux[:, good]), np.nan)
         # The robust scatter of a star that is eclipsed for a third of the night knows nothing of the eclipse.
         scatter[complete] = np.fmax(np.nanstd(_clipped(values), axis=1), robust_scatter(values))
         low, high = np.nanpercentile(values, RANGE_PERCENT, axis=1)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.flags import OF_THE_STAR, Flag
+from pipeline.flags import OF_THE_STAR, Flag, usable
 
 MAX_CALIBRATORS = 500  # brightest: stars that agree to 10 mmag give the night's level to 0.5 mmag
 ENOUGH = 30  # calibrators by the strict rules, for all terms of the field; with fewer, crowded stars count too
@@ -35,17 +35,19 @@ def calibrators(
 
 
 def measured_well(flux: Floats, error: Floats, flag: NDArray[np.int32], good: Bools, relaxed: bool) -> Bools:
-    """Values that may tell zero points, bool[n, t]: no flag, and of stars that are measured on half the good frames.
+    """Values that may tell zero points, bool[n, t]: usable ones of stars that are measured on half the good frames.
 
     Args:
         flux: float64[n, t], ADU, NaN where missing; error alike.
         flag: int32[n, t].
         good: bool[t], frames that passed the selection; all count where none did.
-        relaxed: flags of crowded stars do not count, which hold on all frames.
+        relaxed: stars with neighbours count too.
     """
-    against = np.asarray(flag & ~OF_THE_STAR if relaxed else flag)
-    usable = np.isfinite(flux) & (flux > 0) & (error > 0) & (against == 0)
+    fit = usable(flux, flag) & (flux > 0) & (error > 0)
+    if not relaxed:
+        # A neighbour's light is on every frame: no point is the worse for it, but the magnitude is too bright.
+        fit &= (flag & OF_THE_STAR) == 0
     judged = good if good.any() else np.ones(good.size, dtype=bool)
     saturated = ((flag & int(Flag.SATURATED)) > 0)[:, judged].mean(axis=1) > MAX_SATURATED
-    present = usable[:, judged].mean(axis=1) >= MIN_PRESENCE
-    return np.asarray(usable & (present & ~saturated)[:, None])
+    present = fit[:, judged].mean(axis=1) >= MIN_PRESENCE
+    return np.asarray(fit & (present & ~saturated)[:, None])

@@ -139,7 +139,7 @@ def _write(result: "StarTransit", folder: Path) -> list[Path]:
     for format_name in ("exoclock", "etd"):
         path = folder / f"{format_name}.txt"
         try:
-            write_file(result.archive_table(), path, format_name)
+            write_file(result.curve.table, path, format_name)
         except DataError as error:
             note(f"no {path.name}: {error}")
         else:

@@ -8,21 +8,18 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.flags import OF_THE_STAR, Flag
+from pipeline.flags import usable
 from schema.images import CALIBRATED, Image
 from schema.photometry import LightCurveStatistics
 from schema.queries.measurements import flux_matrix, relative_matrix
 from services.lightcurves.selection import ObservationFacts
-from services.steps.variability import unfit
-
-SPOILT = sum(Flag) & ~OF_THE_STAR  # bits that speak against a point
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Curves:
-    """n light curves over the t good frames in order of time; NaN where nothing is known or the point is flagged."""
+    """n light curves over the t good frames in order of time; NaN where the point is not usable."""
 
     jd_utc: Floats  # [t], mid-exposure
     flux: Floats  # [n, t], relative
@@ -49,9 +46,9 @@ def read_curves(session: Session, facts: ObservationFacts, source_ids: NDArray[n
     for aperture in np.unique(aperture_of[aperture_of >= 0]).tolist():
         those = np.flatnonzero(aperture_of == aperture)
         ids = source_ids[those]
-        _, _, flag = flux_matrix(session, aperture, ids, image_ids)
+        raw, _, flag = flux_matrix(session, aperture, ids, image_ids)
         relative, error[those] = relative_matrix(session, facts.calibration_pid or 0, aperture, ids, image_ids)
-        flux[those] = np.where(unfit(flag), np.nan, relative)
+        flux[those] = np.where(usable(raw, flag), relative, np.nan)
     return Curves(np.array([row.jd_utc for row in rows], dtype=np.float64), flux, error)
 
 

@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 
 from pipeline.crowding import contamination
 from pipeline.errors import UnusableDataError
-from pipeline.flags import Flag
+from pipeline.flags import SPOILING, Flag
 from pipeline.injection import REACH_FWHM, Choice, Signal, choose_stars, draw_signals, fit_amplitude
 from schema.images import Image
 from schema.photometry import Flux
 from services.errors import ConfigurationError
 from services.injection.blind import blind_candidates
-from services.injection.curves import SPOILT, Curves, read_curves
+from services.injection.curves import Curves, read_curves
 from services.injection.night import ProcessedNight
 from services.lightcurves.files import whole_file
 from services.lightcurves.statistics import MAX_SATURATED_SHARE
@@ -126,9 +126,9 @@ def _fit_for_it(session: Session, night: ProcessedNight, variable: set[int]) -> 
 
 
 def _spoilt(session: Session, graph_pid: int | None) -> list[int]:
-    """Sources of which too many measurements are saturated, or flagged otherwise."""
+    """Sources of which too many measurements are saturated, or spoilt otherwise."""
     full, any_of = (
-        func.sum(case((Flux.flag.bitwise_and(bits) > 0, 1), else_=0)) for bits in (int(Flag.SATURATED), SPOILT)
+        func.sum(case((Flux.flag.bitwise_and(bits) > 0, 1), else_=0)) for bits in (int(Flag.SATURATED), SPOILING)
     )
     query = (
         select(Flux.source_id)

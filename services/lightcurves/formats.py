@@ -1,7 +1,7 @@
 """Light curves as the archives and tools of others take them: AAVSO, ExoClock, ETD, lightkurve.
 
-Each takes the usable points alone: on images that were not rejected, without a flag, of positive flux. The `lightkurve`
-file keeps all points and marks those that are not usable.
+Each takes the usable points alone (column ``usable``), and of these the ones with a time, a positive relative flux and
+an error. The `lightkurve` file keeps all points and marks those that are not usable.
 """
 
 import importlib.metadata
@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from pipeline.flags import SPOILING
 from services.errors import ConfigurationError, DataError
 from services.lightcurves.reading import barycentric_times
 
@@ -32,7 +33,7 @@ OTHER_FILTER = "O"  # to be described in the notes
 DIFFERENTIAL, STANDARD = "DIF", "STD"  # against an ensemble of unknown magnitudes; on the scale of a catalogue
 MAG_PER_RELATIVE_ERROR = 2.5 / np.log(10.0)
 BTJD_ZERO = 2457000  # BJD, lightkurve's "BTJD"
-NOT_USABLE = 1 << 30  # quality bit of a point on a rejected image; the lower bits are those of column flag
+NOT_USABLE = 1 << 30  # quality bit of a point that is not usable; lower bits are those of column flag that say why
 
 
 def write_aavso(table: Table, stream: TextIO) -> None:
@@ -110,8 +111,9 @@ def write_lightkurve(table: Table, path: Path) -> None:
         ConfigurationError: points of several apertures.
     """
     _usable(table)
-    good = np.asarray(table["image_good"], dtype=bool)
-    quality = np.asarray(table["flag"], dtype=np.int32) | np.where(good, 0, NOT_USABLE).astype(np.int32)
+    # What holds for a star all night is no point's quality: lightkurve drops every point whose quality is not 0.
+    spoilt = np.asarray(table["flag"], dtype=np.int32) & np.int32(SPOILING)
+    quality = spoilt | np.where(np.asarray(table["usable"], dtype=bool), 0, NOT_USABLE).astype(np.int32)
     columns = [
         fits.Column("TIME", "D", unit="d", array=barycentric_times(table) - BTJD_ZERO),
         fits.Column("FLUX", "D", array=_column(table, "flux_relative")),
@@ -137,7 +139,7 @@ def _usable(table: Table) -> NDArray[np.bool_]:
             f"the light curve has points of {apertures.size} apertures: this format takes one (--aperture best)"
         )
     flux, error = (_column(table, name) for name in ("flux_relative", "flux_relative_error"))
-    good = np.asarray(table["image_good"], dtype=bool) & (np.asarray(table["flag"]) == 0)
+    good = np.asarray(table["usable"], dtype=bool)
     with np.errstate(invalid="ignore"):
         good &= (flux > 0) & (error > 0) & np.isfinite(barycentric_times(table)) & np.isfinite(_column(table, "jd_utc"))
     if not good.any():

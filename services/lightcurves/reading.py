@@ -17,6 +17,7 @@ from services.errors import ConfigurationError, DataError
 from services.lightcurves.selection import ObservationFacts, SourceFacts
 
 FLAG_DESCRIPTION = f"bits: {', '.join(f'{bit.value} {bit.name.lower()}' for bit in Flag if bit.name)}; 0 is good"
+USABLE_DESCRIPTION = "measured on a good image, with no flag that speaks against a single point"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ COLUMNS = (
     Column("mag", "f8", "mag", "Gaia's G by flux_raw, its frame's zero point and the star's colour"),
     Column("mag_error", "f8", "mag", "standard deviation of mag, the calibration's included"),
     Column("bjd_tdb_source", "f8", "d", "bjd_tdb of the star itself, where bjd_tdb is the field's centre's"),
+    Column("usable", "bool", None, USABLE_DESCRIPTION),
 )
 VIEW = table("light_curve", *(column(c.name) for c in COLUMNS))
 NEVER_NULL = {"observation_id": 0, "source_id": 0, "image_id": 0, "aperture": 0, "flag": 0, "method": ""}
@@ -72,6 +74,11 @@ class LightCurve:
         """A column as a plain array ``[n]``; NULL is NaN, and 0 in columns of integers."""
         values = np.ma.asarray(self.table[name])
         return np.asarray(np.ma.filled(values, np.nan) if values.dtype.kind == "f" else values.data)
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Points that may be used by the rule of `pipeline.flags.usable`, bool[n]."""
+        return np.asarray(self.table["usable"], dtype=np.bool_)
 
     @property
     def bjd(self) -> NDArray[np.float64]:
@@ -188,7 +195,7 @@ def _table(rows: Sequence[Sequence[Any]]) -> Table:
 
 def _least_scatter(rows: Table) -> Table:
     aperture = np.asarray(rows["aperture"])
-    flux = np.where(np.asarray(rows["image_good"]), np.ma.filled(rows["flux_relative"], np.nan), np.nan)
+    flux = np.where(np.asarray(rows["usable"]), np.ma.filled(rows["flux_relative"], np.nan), np.nan)
     scatter = {number: robust_scatter(flux[None, aperture == number])[0] for number in np.unique(aperture)}
     best: Table = rows[aperture == min(scatter, key=lambda number: np.nan_to_num(scatter[number], nan=np.inf))]
     return best

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pipeline.flags import usable
 from pipeline.zero_points import night_residuals
 from schema.images import Image
 from schema.observing import Observation
@@ -39,7 +40,7 @@ class NightZeroPoints:
     g_mag: Floats  # [n]
     colour: Floats  # [n], BP - RP
     used: Bools  # [n]
-    residual: Floats  # [n], G - mag, median over the good frames; NaN where it was never measured without a flag
+    residual: Floats  # [n], G - mag, median over the good frames; NaN where it was never usable
 
 
 def zero_point_pid(session: Session, observation: ObservationFacts) -> int | None:
@@ -110,7 +111,7 @@ def read_zero_points(session: Session, observation: ObservationFacts) -> NightZe
     places = np.array([(star.u, star.v, star.colour) for star in stars], dtype=np.float64)[chosen]
     zero_point = np.array([p.zero_point for p in points])
     residual = night_residuals(
-        np.where((flag == 0) & counted, flux, np.nan),
+        np.where(usable(flux, flag, counted), flux, np.nan),
         gaia.g_mag[chosen],
         places,
         zero_point,

@@ -11,8 +11,7 @@ from pipeline.variability import frequency_grid
 from services.errors import DataError
 from services.lightcurves.reading import LightCurve
 from services.plots.binning import bin_means, view_limits
-from services.plots.flag_marks import distrusted
-from services.plots.light_curve import bad_frames, time_axis
+from services.plots.light_curve import time_axis
 from services.plots.style import BLACK, BLUE, GREEN, LEGEND, ORANGE, RED, head, new_figure, note, save, tidy
 from services.variability.candidates import HOURS_PER_DAY, Candidate
 
@@ -28,13 +27,13 @@ def draw_candidate(curve: LightCurve, candidate: Candidate, path: Path) -> Path:
     """Draw the panels; a dip is marked, and the light curve folded, where noise is unlikely to show such a one.
 
     Raises:
-        DataError: the star has no point without a flag.
+        DataError: the star has no usable point.
     """
     time, origin, scale = time_axis(curve)
     flux, error = curve.values("flux_relative"), curve.values("flux_relative_error")
-    trusted = np.isfinite(flux + time + error) & ~bad_frames(curve) & ~distrusted(curve.values("flag"))
+    trusted = np.isfinite(flux + time + error) & curve.usable
     if not trusted.any():
-        raise DataError(f"source {candidate.source_id} has no point without a flag to draw")
+        raise DataError(f"source {candidate.source_id} has no usable point to draw")
     time, flux, error = time[trusted], flux[trusted], error[trusted]
     try:
         frequencies = frequency_grid(time)

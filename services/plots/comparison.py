@@ -12,8 +12,7 @@ from services.errors import DataError
 from services.lightcurves.reading import LightCurve, read_light_curve
 from services.lightcurves.selection import find_source
 from services.plots.binning import view_limits
-from services.plots.flag_marks import distrusted
-from services.plots.light_curve import bad_frames, time_axis
+from services.plots.light_curve import time_axis
 from services.plots.roles import COLOURS, Roles, read_positions, read_roles, short_names
 from services.plots.style import GREY, PPT, head, new_figure, save, tidy
 
@@ -59,7 +58,7 @@ def draw_comparison(session: Session, curve: LightCurve, path: Path) -> Path:
 
 def _usable(curve: LightCurve, time: Values) -> NDArray[np.bool_]:
     flux = curve.values("flux_relative")
-    return np.asarray(np.isfinite(flux + time) & ~bad_frames(curve) & ~distrusted(curve.values("flag")))
+    return np.asarray(np.isfinite(flux + time) & curve.usable)
 
 
 def _span(curve: LightCurve) -> tuple[float, float]:

@@ -19,7 +19,7 @@ class Mark:
     colour: str
 
 
-# The worst first: a point with several flags shows the first of them.
+# Each bit that spoils a point of a good frame, the worst first: a point with several shows the first of them.
 MARKS = {
     Flag.SATURATED: Mark("saturated", "^", RED),
     Flag.NONLINEAR: Mark("not linear", "v", RED),
@@ -31,11 +31,6 @@ MARKS = {
 }
 # Of the star in all its frames, not of a point.
 OF_THE_STAR = {Flag.BLENDED: "deblended from a neighbour", Flag.CROWDED: "neighbours in the aperture"}
-
-
-def distrusted(flag: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which points carry a flag that has a mark: bool[n]."""
-    return (flag & sum(MARKS)) > 0
 
 
 def marked(flag: NDArray[np.int64]) -> Iterator[tuple[Mark, NDArray[np.bool_]]]:

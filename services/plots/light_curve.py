@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.flags import Flag
+from pipeline.flags import SPOILING, Flag
 from pipeline.statistics import robust_scatter
 from services.errors import DataError
 from services.lightcurves.reading import LightCurve
 from services.plots.binning import MINUTES_PER_DAY, bin_means, bin_width, point_to_point, view_limits
-from services.plots.flag_marks import distrusted, marked, of_the_star
+from services.plots.flag_marks import marked, of_the_star
 from services.plots.style import BLACK, BLUE, GREY, LEGEND, PPT, head, new_figure, save, tidy
 
 Values = NDArray[np.float64]
@@ -66,18 +66,14 @@ def time_axis(curve: LightCurve) -> tuple[Values, float, str]:
     return values - origin, origin, name
 
 
-def bad_frames(curve: LightCurve) -> Chosen:
-    """Points of frames that were rejected, bool[n]."""
-    return ~curve.values("image_good").astype(bool) | ((curve.values("flag") & Flag.BAD_FRAME) > 0)
-
-
 def _draw(axes: Axes, curve: LightCurve, time: Values, name: str) -> str:
     """Draw one series; returns what is to be said of it."""
     flux, error, flag = curve.values(name), curve.values(f"{name}_error"), curve.values("flag")
     measured = np.isfinite(flux) & np.isfinite(time)
-    rejected, flagged = bad_frames(curve), distrusted(flag)
-    trusted = measured & ~rejected & ~flagged
-    _points(axes, time, flux, error, measured & rejected & ~flagged, "o", GREY, "rejected frame", hollow=True)
+    rejected = ~curve.values("image_good").astype(bool) | ((flag & Flag.BAD_FRAME) > 0)
+    trusted = measured & curve.usable
+    flagless = (flag & SPOILING & ~Flag.BAD_FRAME) == 0
+    _points(axes, time, flux, error, measured & rejected & flagless, "o", GREY, "rejected frame", hollow=True)
     _points(axes, time, flux, error, trusted, "o", BLUE, "measured")
     for mark, chosen in marked(flag):
         _points(axes, time, flux, error, measured & chosen & ~rejected, mark.marker, mark.colour, mark.name)

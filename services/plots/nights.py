@@ -9,8 +9,7 @@ from services.errors import DataError
 from services.lightcurves.nights import Nights
 from services.lightcurves.reading import LightCurve
 from services.plots.binning import view_limits
-from services.plots.flag_marks import distrusted
-from services.plots.light_curve import Chosen, Values, bad_frames
+from services.plots.light_curve import Chosen, Values
 from services.plots.style import (
     BLACK,
     BLUE,
@@ -76,7 +75,7 @@ def draw_nights(nights: Nights, path: Path) -> Path:
 def _count(shown: int, all_of_them: int) -> str:
     if shown == all_of_them:
         return f"{shown} observations"
-    why = f"the latest {MOST_PANELS}" if shown == MOST_PANELS else "the others have no point without a flag"
+    why = f"the latest {MOST_PANELS}" if shown == MOST_PANELS else "the others have no usable point"
     return f"{shown} of {all_of_them} observations: {why}"
 
 
@@ -84,8 +83,7 @@ def _points(curve: LightCurve, name: str) -> tuple[Values, Chosen, Chosen]:
     """Days, points that are trusted, and the others that can be drawn."""
     jd, values = curve.values("jd_utc"), curve.values(name)
     measured = np.isfinite(jd) & np.isfinite(values)
-    doubted = bad_frames(curve) | distrusted(curve.values("flag"))
-    return jd, measured & ~doubted, measured & doubted
+    return jd, measured & curve.usable, measured & ~curve.usable
 
 
 def _draw(

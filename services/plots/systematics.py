@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session
 from services.errors import DataError
 from services.lightcurves.reading import LightCurve
 from services.plots.binning import view_limits
-from services.plots.flag_marks import distrusted
 from services.plots.frames import Frames, read_frames
-from services.plots.light_curve import bad_frames, time_axis
+from services.plots.light_curve import time_axis
 from services.plots.style import BLACK, BLUE, GREY, RED, head, new_figure, save, tidy
 
 MIN_POINTS = 5  # that a correlation is told from
@@ -34,9 +33,9 @@ def draw_systematics(session: Session, curve: LightCurve, path: Path) -> Path:
     frames = read_frames(session, curve.observation)
     time, origin, scale = time_axis(curve)
     flux, error = curve.values("flux_relative"), curve.values("flux_relative_error")
-    trusted = np.isfinite(flux + time) & ~bad_frames(curve) & ~distrusted(curve.values("flag"))
+    trusted = np.isfinite(flux + time) & curve.usable
     if not trusted.any():
-        raise DataError(f"source {curve.source.source_id} has no point without a flag to compare with")
+        raise DataError(f"source {curve.source.source_id} has no usable point to compare with")
     recorded = external(frames, curve)
     panels = {name: values for name, values in recorded.items() if np.isfinite(values[trusted]).any()}
     missing = [name.replace("\n", " ") for name in recorded if name not in panels]

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.cdpp import PPM, cdpp, predicted_cdpp
+from pipeline.flags import usable
 from pipeline.kron import Ellipses
 from pipeline.noise_budget import FrameNoise, NoiseBudget, noise_budget
 from pipeline.statistics import best_aperture, light_curve_statistics, row_median
@@ -24,7 +25,7 @@ from services.steps.detect import DETECT
 from services.steps.frame_noise import frame_noise
 from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
 from services.steps.template_sources import template_sources
-from services.steps.variability import BestCurves, find_variables, times, unfit, variability_columns
+from services.steps.variability import BestCurves, find_variables, times, variability_columns
 
 BLOCK_VALUES = 1 << 20  # of one matrix of light curves; some twenty are in memory at a time, 170 MB
 NOISE_COLUMNS = {field.name: f"noise_{field.name}" for field in fields(NoiseBudget)} | {"total": "expected_scatter"}
@@ -153,8 +154,10 @@ def _analyse(
         relative_fluxes = relative_matrices(session, calibration, axes.apertures, axes.source_ids[rows], axes.image_ids)
         both = zip(raw_fluxes(context, session, axes, rows), relative_fluxes, strict=True)
         for (aperture, (flux, error, flag)), (_, (relative, relative_error)) in both:
-            part = _block(flux, error, relative, relative_error, axes.good, noise[aperture].of_sources(rows))
-            chosen = [np.where(unfit(flag), np.nan, relative)[:, epochs.timed], relative_error[:, epochs.timed]]
+            fit = usable(flux, flag)
+            raw, relative = np.where(fit, flux, np.nan), np.where(fit, relative, np.nan)
+            part = _block(raw, error, relative, relative_error, axes.good, noise[aperture].of_sources(rows))
+            chosen = [relative[:, epochs.timed], relative_error[:, epochs.timed]]
             part.columns.update(_cdpp(epochs.time[epochs.timed], *chosen))
             curves.offer(rows, part.columns["scatter"], *chosen)
             parts[aperture].append(part)

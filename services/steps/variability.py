@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.flags import OF_THE_STAR
 from pipeline.variability import (
     Periodicity,
     RepeatedBox,
@@ -44,7 +43,7 @@ class BestCurves:
     """Relative light curves of n sources on t frames, each in the aperture of the smallest scatter offered so far.
 
     Attributes:
-        flux, error: float64[n, t]; the flux is NaN where missing or flagged.
+        flux, error: float64[n, t]; the flux is NaN where not usable.
         excess: float64[n], relative standard deviation beyond the quoted errors; 0 for less.
     """
 
@@ -69,11 +68,6 @@ def _excess(flux: Floats, error: Floats) -> Floats:
         variance = np.where(present, (flux - mean[:, None]) ** 2, 0.0).sum(axis=1) / (count - 1)
         quoted = np.where(present, error**2, 0.0).sum(axis=1) / count
         return np.asarray(np.sqrt(np.maximum(variance - quoted, 0.0)) / mean)
-
-
-def unfit(flag: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which points of int32[n, t] carry a flag that speaks against them, bool[n, t]."""
-    return np.asarray((flag & ~OF_THE_STAR) != 0)
 
 
 def times(frames: list[Image]) -> Floats:

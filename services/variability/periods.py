@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.flags import OF_THE_STAR
 from pipeline.variability.many_nights import PeriodSearch, search_periods
 from services.errors import DataError
 from services.lightcurves.nights import Nights
@@ -108,8 +107,7 @@ def find_periods(nights: Nights) -> StarPeriods:
 
 
 def _usable(curve: LightCurve) -> NDArray[np.bool_]:
-    """Points of good frames without a flag against them, and brighter than their error: others have no magnitude."""
+    """Usable points that are brighter than their error: others have no magnitude."""
     flux, error = curve.values("flux_relative"), curve.values("flux_relative_error")
-    trusted = curve.values("image_good").astype(bool) & ((curve.values("flag") & ~OF_THE_STAR) == 0)
     with np.errstate(invalid="ignore"):
-        return np.asarray(trusted & (error > 0) & (flux > error))
+        return np.asarray(curve.usable & (error > 0) & (flux > error))

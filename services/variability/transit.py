@@ -8,7 +8,6 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.flags import OF_THE_STAR
 from pipeline.transit import TransitFit, fit_transit
 from services.errors import DataError
 from services.lightcurves.reading import LightCurve
@@ -76,12 +75,6 @@ class StarTransit:
             meta={**self.curve.table.meta, **{name: getattr(fit, name).median for name in PARAMETERS}},
         )
 
-    def archive_table(self) -> Table:
-        """The light curve for archives, which take points without any flag: those of the star are no point's fault."""
-        table: Table = self.curve.table.copy()
-        table["flag"] = np.asarray(table["flag"]) & ~OF_THE_STAR
-        return table
-
     def to_json(self) -> dict[str, Any]:
         """Numbers and texts only."""
         fit = self.fit
@@ -102,19 +95,19 @@ class StarTransit:
 
 
 def fit_star(curve: LightCurve, expectation: Expectation, *, seed: int, steps: int) -> StarTransit:
-    """Fit the points of good frames without a flag against them.
+    """Fit the usable points.
 
     Raises:
         DataError: too few such points, times unknown, or none near the expected mid-time.
     """
     time, flux, error = curve.bjd, curve.values("flux_relative"), curve.values("flux_relative_error")
-    chosen = curve.values("image_good").astype(bool) & ((curve.values("flag") & ~OF_THE_STAR) == 0)
+    chosen = curve.usable
     name = f"source {curve.source.source_id} of observation {curve.observation.observation_id}"
     if chosen.any() and not np.isfinite(time[chosen]).any():
         raise DataError(
             f"{name} has no barycentric times, for nothing tells its pointing or its date: a fit needs them"
         )
-    chosen &= np.isfinite(time) & np.isfinite(flux) & np.isfinite(error)
+    chosen = chosen & np.isfinite(time) & np.isfinite(flux) & np.isfinite(error)
     time, flux, error = time[chosen], flux[chosen], error[chosen]
     try:
         fit = fit_transit(

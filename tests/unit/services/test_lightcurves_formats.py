@@ -9,9 +9,11 @@ import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
+from pipeline.flags import OF_THE_STAR
 from services.cli.lightcurve import Format
 from services.errors import ConfigurationError, DataError
 from services.lightcurves.export import WRITERS, write_file, write_stream
+from services.lightcurves.formats import NOT_USABLE
 
 JD, BJD = 2460374.123456789, 2460374.127345678
 AAVSO_COLUMNS = 15
@@ -19,7 +21,7 @@ AAVSO_COLUMNS = 15
 
 @pytest.fixture
 def table() -> Table:
-    """Six points: two good, then one on a rejected image, one flagged, one without flux, one negative."""
+    """Six points of a star in a crowd: two usable, then rejected image, saturated, without flux, negative."""
     result = Table(meta={"target": "HAT, P-32 é", "filter": "R", "source": 17, "aperture_radius_px": "4.5"})
     step = np.arange(6) / 1000
     result["jd_utc"] = MaskedColumn(JD + step, unit="d")
@@ -27,8 +29,9 @@ def table() -> Table:
     result["aperture"] = MaskedColumn(np.ones(6, dtype=np.int32))
     result["flux_relative"] = MaskedColumn([1.0, 0.98, 1.0, 1.0, 0.0, -0.1], mask=[0, 0, 0, 0, 1, 0])
     result["flux_relative_error"] = MaskedColumn(np.full(6, 0.002))
-    result["flag"] = MaskedColumn(np.array([0, 0, 0, 4, 0, 0], dtype=np.int32))
+    result["flag"] = MaskedColumn(np.array([0, 0, 512, 4, 0, 0], dtype=np.int32) | OF_THE_STAR)
     result["image_good"] = MaskedColumn([True, True, False, True, True, True])
+    result["usable"] = MaskedColumn([True, True, False, False, False, True])
     for name in ("mag", "mag_error", "bjd_tdb_source"):
         result[name] = MaskedColumn(np.zeros(6), mask=True)
     return result
@@ -139,13 +142,13 @@ def test_lightkurve_has_what_its_reader_needs(table: Table, tmp_path: Path) -> N
         assert "CREATOR" not in primary, "lightkurve would look for a mission's file"
         np.testing.assert_allclose(curve.data["TIME"] + 2457000, table["bjd_tdb"], rtol=0, atol=1e-8)
         np.testing.assert_array_equal(curve.data["FLUX"], [1.0, 0.98, 1.0, 1.0, np.nan, -0.1])
-        np.testing.assert_array_equal(curve.data["QUALITY"] == 0, [True, True, False, False, True, True])
-        assert curve.data["QUALITY"][3] == 4
+        np.testing.assert_array_equal(curve.data["QUALITY"] == 0, table["usable"])
+        assert curve.data["QUALITY"][3] & ~NOT_USABLE == 4
 
 
 @pytest.mark.parametrize("name", ["aavso", "exoclock", "etd", "lightkurve"])
 def test_several_apertures_and_nothing_usable_are_refused(table: Table, tmp_path: Path, name: str) -> None:
-    table["image_good"][:] = False
+    table["usable"][:] = False
     with pytest.raises(DataError, match="none of the 6 points is usable"):
         write_file(table, tmp_path / "curve", name)
     table["aperture"][0] = 0

@@ -5,6 +5,8 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from pipeline.flags import Flag, usable
+from schema.images import Image
 from schema.observing import Observation
 from schema.photometry import Flux, LightCurveStatistics, RelativeFlux
 from services.errors import ConfigurationError, DataError
@@ -50,6 +52,24 @@ def test_rows_are_those_of_the_tables(any_session: Session) -> None:
     assert set(curve.table["method"]) == {"ensemble"}
     assert curve.table["flux_raw"].unit == "adu"
     assert curve.table.meta["aperture_radius_px"] == "6"
+
+
+def test_the_view_takes_the_points_that_the_rule_takes(any_session: Session) -> None:
+    """Each bit on a frame of its own, among rejected frames and unmeasured fluxes: SQL and numpy agree."""
+    made = make(any_session)
+    source_id = int(made.source_ids[5])
+    for number, flag in enumerate([*Flag, Flag.CROWDED | Flag.BLENDED, Flag.BLENDED | Flag.TRAIL]):
+        at = (Flux.source_id == source_id) & (Flux.image_id == int(made.image_ids[number]))
+        any_session.execute(update(Flux).where(at).values(flag=int(flag)))
+    any_session.execute(update(Flux).where(Flux.image_id == int(made.image_ids[15])).values(flux=None))
+    any_session.execute(update(Image).where(Image.image_id == int(made.image_ids[16])).values(good=None))
+    curve = read(any_session, source_id, 1)
+    flag = curve.values("flag")
+    expected = usable(curve.values("flux_raw"), flag & ~Flag.BAD_FRAME, curve.values("image_good"))
+    expected &= flag != Flag.BAD_FRAME
+    np.testing.assert_array_equal(curve.usable, expected)
+    assert curve.usable[[0, 1, 11]].all()
+    assert not curve.usable[[*range(2, 11), 12, 15, 16]].any()
 
 
 def test_missing_values_are_masked(session: Session) -> None:
