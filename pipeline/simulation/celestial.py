@@ -4,6 +4,7 @@ The sphere is cut into tiles, each with a random generator of its own, so that a
 the sky and the field alone.
 """
 
+import math
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -88,7 +89,10 @@ def draw_sky(sky: Sky, ra: float, dec: float, radius_deg: float) -> SkyStars:
     from scipy.spatial import KDTree
 
     reach = radius_deg + sky.separation_arcsec / 3600
-    drawn = [_draw_tile(sky, *tile) for tile in _tiles(ra, dec, reach)]
+    drawn = [stars for tile in _tiles(ra, dec, reach) if (stars := _draw_tile(sky, *tile)) is not None]
+    if not drawn:
+        no = np.empty(0)
+        return SkyStars(no.astype(np.int64), no, no, no, no, no, no, no, no.astype("U16"), no, no, no, no)
     stars = SkyStars(*(np.concatenate([getattr(part, f.name) for part in drawn]) for f in fields(SkyStars)))
     directions = unit_vectors(stars.ra, stars.dec)
     near: NDArray[np.intp] = np.flatnonzero(_chord(directions, ra, dec) <= 2 * np.sin(np.radians(reach) / 2))
@@ -177,14 +181,20 @@ def _tiles_in_band(band: int) -> int:
     return max(round(TILES_IN_BAND * float(np.cos(np.radians(middle)))), 1)
 
 
-def _draw_tile(sky: Sky, band: int, number: int) -> SkyStars:
+def _draw_tile(sky: Sky, band: int, number: int) -> SkyStars | None:
+    """The stars of a tile; None where there are none, as in most tiles of a sky that only wide fields show."""
     rng = np.random.default_rng(np.random.SeedSequence(sky.seed, spawn_key=(band, number)))
-    low, high = np.sin(np.radians(np.array([band, band + 1]) * TILE_DEG - 90))
+    south, north = band * TILE_DEG - 90, (band + 1) * TILE_DEG - 90
+    low, high = math.sin(math.radians(south)), math.sin(math.radians(north))
     count = _tiles_in_band(band)
-    area = float(high - low) * np.degrees(1) * 360 / count
-    growth = COUNT_SLOPE * np.log(10)
-    deeper = np.expm1(growth * (sky.faintest_mag - BRIGHTEST_MAG)) / np.expm1(growth * (DENSITY_MAG - BRIGHTEST_MAG))
+    area = (high - low) * math.degrees(1) * 360 / count
+    growth = COUNT_SLOPE * math.log(10)
+    deeper = math.expm1(growth * (sky.faintest_mag - BRIGHTEST_MAG)) / math.expm1(
+        growth * (DENSITY_MAG - BRIGHTEST_MAG)
+    )
     n = int(rng.poisson(sky.density * area * deeper))
+    if n == 0:
+        return None
     ra = (number + rng.uniform(size=n)) * 360 / count
     dec = np.degrees(np.arcsin(rng.uniform(low, high, n)))
     g_mag = draw_magnitudes(n, BRIGHTEST_MAG, sky.faintest_mag, COUNT_SLOPE, rng)

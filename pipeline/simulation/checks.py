@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UnusableDataError
+from pipeline.simulation.psf import PSFS
 
 BRIGHTEST_MAG = 10.5  # G, of the stars of a sky
 
@@ -16,6 +17,8 @@ SMALLEST_SIDE = 32  # pixels: room for one star and its sky
 SMALLEST_FWHM = 1.0  # pixels: a narrower star is not resolved by the rendering, nor by a camera
 HIGHEST_BIAS = 60_000  # ADU: room for some light below the converter's 65,535
 STRONGEST_DISTORTION = 0.05  # of the corner's radius: beyond it no polynomial of a WCS follows
+EAST_DEGREES, WEST_SEXAGESIMAL = "degrees-east", "TheSkyX"  # 288.515, and '+71 29 06.00' for the same place
+LONGITUDES = (EAST_DEGREES, WEST_SEXAGESIMAL)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,31}")  # target and filter become parts of file names
 
 # What may be negative; every other number is at least zero.
@@ -57,6 +60,11 @@ def _expected(name: str, value: Any, default: Any) -> str | None:
         return None if good else "at most 32 letters, digits, '_', '+' and '-', the first a letter or digit"
     if isinstance(default, bool):
         return None if isinstance(value, bool) else "True or False"
+    if name == "psf":
+        return None if isinstance(value, tuple(PSFS.values())) else f"one of {', '.join(PSFS)}"
+    if name == "bright_star_mag":
+        is_mag = isinstance(value, int | float) and math.isfinite(value)
+        return None if value is None or is_mag else "a magnitude, or None"
     if default is None:
         return None if value is None or (isinstance(value, int) and value >= 0) else "a whole number from 0 on, or None"
     numbers = value if isinstance(default, tuple) and isinstance(value, tuple) else (value,)
@@ -75,11 +83,13 @@ def _expected(name: str, value: Any, default: Any) -> str | None:
 
 def _relations(spec: "NightSpec") -> list[tuple[str, bool, str]]:
     narrowest = min(spec.seeing, spec.seeing + spec.seeing_change) / spec.pixel_scale
+    expected_psf = spec.psf.wrong()
     return [
+        ("psf", expected_psf is None, str(expected_psf)),
         ("shape", min(spec.shape) >= SMALLEST_SIDE, f"(ny, nx) from {SMALLEST_SIDE} pixels"),
         ("cadence_s", spec.cadence_s >= spec.exposure_s, f"no less than exposure_s, {spec.exposure_s}"),
         ("mag_max", spec.mag_max > spec.mag_min, f"more than mag_min, {spec.mag_min}"),
-        ("psf_beta", spec.psf_beta > 1, "more than 1, or a star's light has no finite sum"),
+        ("longitude_in_headers", spec.longitude_in_headers in LONGITUDES, f"one of {', '.join(LONGITUDES)}"),
         ("seeing", narrowest >= SMALLEST_FWHM, f"FWHM from {SMALLEST_FWHM} pixel on, not {narrowest:.2f}, all night"),
         ("n_stars", spec.n_stars >= spec.n_variables, f"at least the {spec.n_variables} variables (n_transits, …)"),
         ("bias_level", spec.bias_level <= HIGHEST_BIAS, f"at most {HIGHEST_BIAS} ADU"),

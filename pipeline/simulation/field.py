@@ -82,6 +82,10 @@ def draw_stars(spec: NightSpec, frames: FrameTable, rng: np.random.Generator) ->
         kind[star] = wanted[k]
         g_mag[star] = spec.mag_min + 1 + VARIABLE_STEP_MAG * (k % VARIABLE_STEPS)
         parameters[:, star] = draw_parameters(wanted[k], spec, rng)
+    if spec.bright_star_mag is not None:
+        ny, nx = spec.shape
+        away = np.hypot(x - (nx - 1) / 2, y - (ny - 1) / 2)
+        g_mag[np.argmin(np.where(kind == CONSTANT, away, np.inf))] = spec.bright_star_mag
     # What only the catalogue needs comes from a generator of its own: pixels do not depend on it.
     catalogue = spec.generator(Stream.CATALOGUE)
     colour = draw_colours(n, catalogue)

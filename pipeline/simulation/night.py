@@ -5,7 +5,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from pipeline.simulation.checks import check
+from pipeline.simulation.checks import EAST_DEGREES, check
+from pipeline.simulation.psf import IN_FOCUS, Psf
 
 SECONDS_PER_DAY = 86400.0
 ADC_MAX = 65535  # ADU, of a 16-bit converter
@@ -73,6 +74,7 @@ class NightSpec:
     mag_slope: float = 0.25  # d log10(count) / d mag
     zero_point: float = 22.0  # magnitude that gives 1 electron a second at airmass 1, clear sky
     colour_term: float = 0.0  # a star's magnitude in this filter is G + colour_term (BP - RP)
+    bright_star_mag: float | None = None  # G that the constant star nearest to the first frame's middle gets instead
     min_separation_fwhm: float = 2.5  # between stars, in mean FWHM; blends belong to a harder night
     n_transits: int = 1
     n_pulsators: int = 2
@@ -96,6 +98,8 @@ class NightSpec:
     ccd_temperature_c: float = -20.0
     instrument: str = "SIMCAM"
     telescope: str = "SIMSCOPE"
+    gain_in_headers: bool = True  # and the read noise with it
+    longitude_in_headers: str = EAST_DEGREES
     camera_seed: int | None = None  # of hot pixels, dust and all that is fixed: nights of one camera share it
 
     # Sky and optics
@@ -105,7 +109,7 @@ class NightSpec:
     seeing: float = 2.2  # arcsec FWHM at the start
     seeing_change: float = 0.4  # arcsec from the first to the last frame
     seeing_jitter: float = 0.03  # rms from frame to frame, as a fraction
-    psf_beta: float = 3.0  # Moffat's exponent
+    psf: Psf = IN_FOCUS  # what a star looks like in that seeing
     position_angle_deg: float = 0.0  # of +y, from north through east; at 0 and not mirrored, +y is north and +x west
     mirrored: bool = False  # +x the other way: at position angle 0, east
     distortion: float = 0.0  # the corner sees the sky that lies this fraction farther out; grows as the radius cubed
@@ -142,8 +146,8 @@ class NightSpec:
 
     @property
     def mean_fwhm(self) -> float:
-        """FWHM half-way through the night, pixels."""
-        return (self.seeing + self.seeing_change / 2) / self.pixel_scale
+        """Width of a star half-way through the night, pixels."""
+        return self.psf.width((self.seeing + self.seeing_change / 2) / self.pixel_scale)
 
     @property
     def middle_jd(self) -> float:

@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 from pipeline.simulation.detector import Detector, read_out
 from pipeline.simulation.night import NightSpec
-from pipeline.simulation.stamps import draw_stars
 from pipeline.simulation.truth import Truth
 
 FLAT_SPREAD = 0.2  # twilight fades: the levels of flats differ by up to this fraction from the wanted one
@@ -44,7 +43,7 @@ def render_light(truth: Truth, i: int, detector: Detector, rng: np.random.Genera
     slope = np.float32(spec.sky_gradient) * (np.arange(nx, dtype=np.float32) / nx - np.float32(0.5))
     expected += np.float32(frames.sky[i] * spec.exposure_s) * np.maximum(1 + slope, 0)
     if frames.has_trail[i]:
-        _add_trail(expected, spec.trail_peak, frames.fwhm[i], rng)
+        _add_trail(expected, spec.trail_peak, spec.psf.width(float(frames.fwhm[i])), rng)
     expected *= detector.response
     expected += detector.dark * np.float32(spec.exposure_s)
     _add_cosmic_rays(expected, spec.cosmic_rays, rng)
@@ -62,7 +61,7 @@ def _expected_stars(truth: Truth, i: int, rng: np.random.Generator) -> Image:
         x = (x + np.cos(angle) * along[:, None]).ravel()
         y = (y + np.sin(angle) * along[:, None]).ravel()
         flux = np.tile(flux / n, n)
-    return draw_stars(spec.shape, x, y, flux, fwhm, spec.psf_beta)
+    return spec.psf.draw(spec.shape, x, y, flux, fwhm)
 
 
 def _add_trail(expected: Image, peak: float, fwhm: float, rng: np.random.Generator) -> None:

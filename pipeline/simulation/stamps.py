@@ -7,7 +7,10 @@ STAMP_EDGE = 0.05  # electrons per pixel at the stamp's edge: far below any sky 
 RADIUS_STEP = 1.2  # stamps come in radii that grow by this factor, so that many stars share a block
 MIN_RADIUS = 4  # pixels
 MAX_RADIUS = 256  # pixels
-SUBPIXELS = 2  # a side; with the curvature term, the brightest pixel is right to 6e-4 at FWHM 2 and 1e-4 at FWHM 3.4
+# Samples a side of a pixel. With the curvature term two leave the brightest pixel right to 1e-4 at FWHM 3.4, 6e-4 at 2
+# and 1e-3 at 1.75, but to 2e-3 at 1.4; four are right to 1e-4 there.
+SUBPIXELS, SUBPIXELS_UNDERSAMPLED = 2, 4
+UNDERSAMPLED_FWHM = 1.75  # pixels
 BLOCK_PIXELS = 1 << 16  # samples at a time: some arrays of float32 stay in the processor's cache
 
 Image = NDArray[np.float32]
@@ -33,23 +36,24 @@ def draw_stars(shape: tuple[int, int], x: Floats, y: Floats, flux: Floats, fwhm:
         beta: Moffat's exponent, more than 1.
     """
     image = np.zeros(shape, dtype=np.float32)
-    radius = _stamp_radius(flux, fwhm, beta)
+    radius = stamp_radius(flux, fwhm, beta)
     column, row = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
     visible = (column + radius >= 0) & (column - radius < shape[1]) & (row + radius >= 0) & (row - radius < shape[0])
     visible &= flux > 0
+    samples = SUBPIXELS if fwhm >= UNDERSAMPLED_FWHM else SUBPIXELS_UNDERSAMPLED
     for r in np.unique(radius[visible]):
         stars = np.flatnonzero(visible & (radius == r))
         size = 2 * int(r) + 1
-        block = max(BLOCK_PIXELS // (size * SUBPIXELS) ** 2, 1)
+        block = max(BLOCK_PIXELS // (size * samples) ** 2, 1)
         for first in range(0, stars.size, block):
             some = stars[first : first + block]
-            stamps = _moffat(x[some] - column[some], y[some] - row[some], flux[some], int(r), fwhm, beta)
+            stamps = _moffat(x[some] - column[some], y[some] - row[some], flux[some], int(r), fwhm, beta, samples)
             for stamp, left, top in zip(stamps, column[some] - r, row[some] - r, strict=True):
-                _add(image, stamp, int(left), int(top))
+                add_stamp(image, stamp, int(left), int(top))
     return image
 
 
-def _stamp_radius(flux: Floats, fwhm: float, beta: float) -> NDArray[np.int64]:
+def stamp_radius(flux: Floats, fwhm: float, beta: float) -> NDArray[np.int64]:
     """The radius where a star's profile falls to ``STAMP_EDGE``, in a few fixed sizes."""
     alpha = moffat_alpha(fwhm, beta)
     peak = np.maximum(flux, STAMP_EDGE) * (beta - 1) / (np.pi * alpha**2)
@@ -58,25 +62,28 @@ def _stamp_radius(flux: Floats, fwhm: float, beta: float) -> NDArray[np.int64]:
     return np.asarray(np.ceil(MIN_RADIUS * RADIUS_STEP**step), dtype=np.int64)
 
 
-def _moffat(dx: Floats, dy: Floats, flux: Floats, radius: int, fwhm: float, beta: float) -> Image:
-    """Stamps float32[n, 2 radius + 1, 2 radius + 1] of stars at offsets (dx, dy) from the middle pixel."""
+def _moffat(dx: Floats, dy: Floats, flux: Floats, radius: int, fwhm: float, beta: float, samples: int) -> Image:
+    """Stamps float32[n, 2 radius + 1, 2 radius + 1] of stars at offsets (dx, dy) from the middle pixel.
+
+    ``samples``: a side of a pixel.
+    """
     n, size = dx.size, 2 * radius + 1
     alpha = moffat_alpha(fwhm, beta)
-    fine = (np.arange(size * SUBPIXELS) + 0.5) / SUBPIXELS - 0.5 - radius
+    fine = (np.arange(size * samples) + 0.5) / samples - 0.5 - radius
     u2 = (((fine - dx[:, None]) / alpha) ** 2).astype(np.float32)
     v2 = (((fine - dy[:, None]) / alpha) ** 2).astype(np.float32)
     s = v2[:, :, None] + u2[:, None, :]
     t = 1 / (1 + s)
     profile = t**beta
     # Laplacian of t^beta in units of alpha, times h^2/24.
-    curvature = np.float32(4 * beta / (24 * SUBPIXELS**2 * alpha**2))
+    curvature = np.float32(4 * beta / (24 * samples**2 * alpha**2))
     profile += profile * t * (np.float32(beta + 1) * s * t - 1) * curvature
-    stamps = profile.reshape(n, size, SUBPIXELS, size, SUBPIXELS).sum(axis=(2, 4), dtype=np.float32)
-    scale = flux * (beta - 1) / (np.pi * alpha**2 * SUBPIXELS**2)
+    stamps = profile.reshape(n, size, samples, size, samples).sum(axis=(2, 4), dtype=np.float32)
+    scale = flux * (beta - 1) / (np.pi * alpha**2 * samples**2)
     return np.asarray(stamps * scale[:, None, None], dtype=np.float32)
 
 
-def _add(image: Image, stamp: Image, left: int, top: int) -> None:
+def add_stamp(image: Image, stamp: Image, left: int, top: int) -> None:
     """Add what of the stamp lies on the image."""
     ny, nx = image.shape
     y0, y1 = max(top, 0), min(top + stamp.shape[0], ny)

@@ -8,6 +8,7 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
 
+from pipeline.simulation.checks import EAST_DEGREES
 from pipeline.simulation.detector import Detector
 from pipeline.simulation.night import SECONDS_PER_DAY, NightSpec, Stream
 from pipeline.simulation.optics import header_pointing
@@ -61,16 +62,38 @@ def _header(spec: NightSpec, image_type: str, start_jd: float, exposure_s: float
         "EXPTIME": (exposure_s, "exposure time, s"),
         "INSTRUME": (spec.instrument, "simulated camera"),
         "TELESCOP": (spec.telescope, "simulated telescope"),
-        "GAIN": (spec.gain, "electrons per ADU"),
-        "RDNOISE": (spec.read_noise, "read noise, electrons"),
+        **(_noise(spec) if spec.gain_in_headers else {}),
         "SATURATE": (spec.saturation, "pixels stop to count here, ADU"),
         "XBINNING": (1, "binning along x"),
         "YBINNING": (1, "binning along y"),
         "CCD-TEMP": (spec.ccd_temperature_c, "temperature of the sensor, C"),
-        "SITELAT": (spec.latitude_deg, "latitude, degrees north"),
-        "SITELONG": (spec.longitude_deg, "longitude, degrees east"),
+        **_place(spec),
         "SITEELEV": (spec.elevation_m, "elevation, m"),
     }
+
+
+def _noise(spec: NightSpec) -> Header:
+    return {"GAIN": (spec.gain, "electrons per ADU"), "RDNOISE": (spec.read_noise, "read noise, electrons")}
+
+
+def _place(spec: NightSpec) -> Header:
+    if spec.longitude_in_headers == EAST_DEGREES:
+        return {
+            "SITELAT": (spec.latitude_deg, "latitude, degrees north"),
+            "SITELONG": (spec.longitude_deg, "longitude, degrees east"),
+        }
+    # TheSkyX counts longitudes to the west, and says so nowhere.
+    return {
+        "SITELAT": (_sexagesimal(spec.latitude_deg), "Latitude of the imaging location"),
+        "SITELONG": (_sexagesimal(-spec.longitude_deg), "Longitude of the imaging location"),
+    }
+
+
+def _sexagesimal(degrees: float) -> str:
+    """Degrees, minutes and seconds as TheSkyX writes them: ``+71 29 06.00``."""
+    hundredths = round(abs(degrees) * 3600 * 100)
+    minutes, rest = divmod(hundredths, 6000)
+    return f"{'-' if degrees < 0 else '+'}{minutes // 60:02d} {minutes % 60:02d} {rest / 100:05.2f}"
 
 
 def _light_header(truth: Truth, i: int) -> Header:

@@ -14,6 +14,7 @@ from pipeline.simulation.conditions import FrameTable
 from pipeline.simulation.field import StarTable
 from pipeline.simulation.gaia import GaiaTable, make_gaia
 from pipeline.simulation.night import NightSpec
+from pipeline.simulation.psf import PSFS
 from pipeline.simulation.truth import Truth
 from services.errors import DataError
 from services.simulate.files import write_whole
@@ -106,7 +107,8 @@ def _read(path: Path, load: Callable[[Path], Result]) -> Result:
 def _read_spec(path: Path) -> NightSpec:
     found = json.loads(path.read_text())
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
-    return NightSpec(**values)
+    shape = dict(found["psf"])
+    return NightSpec(**values | {"psf": PSFS[shape.pop("kind")](**shape)})
 
 
 def _read_table(path: Path, kind: type[Columns]) -> Columns:

@@ -9,6 +9,7 @@ from astropy.io import fits
 from astropy.time import Time
 
 from pipeline.simulation.night import NightSpec, Stream
+from pipeline.simulation.psf import Ring
 from pipeline.simulation.truth import make_truth
 from services.errors import ConfigurationError, DataError, TransientError
 from services.simulate import night_spec, read_truth, simulate
@@ -237,3 +238,20 @@ def test_a_night_that_cannot_be_leaves_nothing(tmp_path: Path) -> None:
 def test_every_stream_has_its_frames_own_noise(night: Path) -> None:
     assert len(set(pixels(night).values())) == 11
     assert SPEC.generator(Stream.BIAS, 0).integers(2**60) != SPEC.generator(Stream.DARK, 0).integers(2**60)
+
+
+def test_headers_of_a_school_tell_no_gain_and_longitudes_to_the_west(tmp_path: Path) -> None:
+    small = {"shape": (64, 64), "n_frames": 1, "n_stars": 4, "n_bias": 1, "n_dark": 0, "n_flat": 0, "n_transits": 0}
+    simulate(night_spec("west", **small), tmp_path)
+    for name in ("bias_001.fits", "Simulated_R_0001.fits"):
+        header = fits.getheader(tmp_path / name)
+        assert (header["SITELAT"], header["SITELONG"]) == ("+42 36 36.00", "+71 29 06.00")
+        assert "west" not in header.comments["SITELONG"].lower()
+        assert "GAIN" not in header
+        assert "RDNOISE" not in header
+
+
+def test_stars_out_of_focus_come_back_from_their_files(tmp_path: Path) -> None:
+    psf = Ring(9.0, vane_width=0.1)
+    spec = replace(SPEC, psf=psf, n_frames=1, n_smeared=0, n_trails=0, n_bias=0, n_dark=0, n_flat=0)
+    assert read_truth(simulate(spec, tmp_path)).spec == spec
