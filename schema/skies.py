@@ -33,7 +33,7 @@ class SkyRegistry(Base):
 
 
 class PlateSolution(Base):
-    """What one `solve` found of a template: its WCS, or why there is none."""
+    """What one search found of a template: its WCS, or why there is none."""
 
     __tablename__ = "plate_solution"
     __table_args__ = (Index(None, "image_id"), TABLE_OPTIONS)
@@ -41,7 +41,7 @@ class PlateSolution(Base):
     image_id: Mapped[int]
     observation_id: Mapped[int | None]
     solved: Mapped[bool] = mapped_column(Boolean)
-    solver: Mapped[str | None] = mapped_column(String(16))  # index, catalogue
+    solver: Mapped[str | None] = mapped_column(String(16))  # header, index, catalogue: what first found it
     reason: Mapped[str | None] = mapped_column(Text)  # why it is not solved
     ra_deg: Mapped[Real | None]  # of the image's centre, ICRS
     dec_deg: Mapped[Real | None]

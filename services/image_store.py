@@ -5,6 +5,7 @@ never of names from headers. A file is written under a temporary name, in a fold
 whole, so that no reader and no crash ever sees half of one.
 """
 
+import contextlib
 import errno
 import os
 import secrets
@@ -72,6 +73,14 @@ class ImageStore(Protocol):
     def read_extra(self, path: str, name: str) -> NDArray[Any]:
         """One named extension, without reading the image."""
 
+    def read_cards(self, path: str) -> Mapping[str, Any]:
+        """Keywords and values of the header of a frame's image; text of several cards of one name is the first one's.
+
+        Raises:
+            DataError: the file is not the FITS image that it should be.
+            TransientError: the disk failed.
+        """
+
     def write(
         self, path: str, image: NDArray[Any], extras: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
     ) -> int:
@@ -135,6 +144,18 @@ class LocalImageStore:
     def read_extra(self, path: str, name: str) -> NDArray[Any]:
         """Read one extension."""
         return self._open(path, lambda hdus: _native(hdus[name].data))
+
+    def read_cards(self, path: str) -> Mapping[str, Any]:
+        """Read the header alone; a card that cannot be read is left out."""
+
+        def cards(hdus: fits.HDUList) -> dict[str, Any]:
+            found: dict[str, Any] = {}
+            for card in _first_image(hdus, path).header.cards:
+                with contextlib.suppress(fits.VerifyError, ValueError):
+                    found.setdefault(card.keyword, card.value)
+            return found
+
+        return self._open(path, cards)
 
     def _open(self, path: str, use: Callable[[fits.HDUList], Result]) -> Result:
         full = self._root / path

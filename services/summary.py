@@ -18,11 +18,12 @@ from schema.photometry import ReferenceStar, RelativeCalibration, RelativeFlux, 
 from schema.processes import FAILED, SUCCEEDED, Process
 from schema.skies import SourceCrossmatch, SourcePosition
 from services.errors import ConfigurationError
-from services.lightcurves.field import solution_of
+from services.lightcurves.field import solution_of, unsolved_reasons
 from services.lightcurves.statistics import read_stars, saturated
 from services.steps.crossmatch import CROSSMATCH
 from services.steps.detect import DETECT
 from services.steps.solve import SOLVE
+from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX
 from services.steps.zero_point import ZERO_POINT
 from services.variability.candidates import count_candidates
 
@@ -213,7 +214,9 @@ def _sky(session: Session, observation: Observation) -> SkySummary:
     if solution is not None and solution.solved:
         facts |= {name: getattr(solution, name) for name in ("pixel_scale_arcsec", "matches", "rms_arcsec")}
     elif solution is not None:
-        facts["unsolved"] = solution.reason or "no reason was kept"
+        reasons = unsolved_reasons(session, observation) or ["no reason was kept"]
+        later = [_not_done(session, observation, step.command) for step in (SOLVE_INDEX, SOLVE_ARCHIVE)]
+        facts["unsolved"] = "; ".join([*reasons, *(why for why in later if why is not None)])
     else:
         facts["unsolved"] = _not_done(session, observation, SOLVE.command)
     matched = select(func.count(distinct(SourceCrossmatch.source_id))).join(
@@ -251,6 +254,8 @@ def _not_done(session: Session, observation: Observation, command: str) -> str |
         .limit(1)
     )
     if process is None:
+        if command not in NOT_PUBLISHED:
+            return None
         return NOT_PUBLISHED[command].format(observation=observation.observation_id)
     if process.status == SUCCEEDED:
         return None

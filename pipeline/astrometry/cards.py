@@ -56,12 +56,25 @@ def parameters_of(cards: Mapping[str, object]) -> Parameters:
         raise UnusableDataError(f"LONPOLE is {pole:g}, expected {NATIVE_POLE:g}: solve the image again")
     crpix = (_number(cards, "CRPIX1") - 1.0, _number(cards, "CRPIX2") - 1.0)
     crval = (_number(cards, "CRVAL1") % 360.0, _number(cards, "CRVAL2"))
-    cd = np.array([[_number(cards, f"CD{i}_{j}", 0.0) for j in (1, 2)] for i in (1, 2)])
+    cd = _matrix(cards)
     if np.linalg.det(cd) == 0:
         raise UnusableDataError(f"CD is {cd.tolist()}, expected a matrix that can be inverted: solve the image again")
     if "A_ORDER" not in cards or "B_ORDER" not in cards:
         return crpix, crval, cd, None, None
     return crpix, crval, cd, _polynomial(cards, "A"), _polynomial(cards, "B")
+
+
+def _matrix(cards: Mapping[str, object]) -> Floats:
+    """float64[2, 2], degrees a pixel: CD, else PC with CDELT, else CDELT turned by CROTA2."""
+    if any(f"CD{i}_{j}" in cards for i in (1, 2) for j in (1, 2)):
+        return np.array([[_number(cards, f"CD{i}_{j}", 0.0) for j in (1, 2)] for i in (1, 2)])
+    steps = np.array([_number(cards, f"CDELT{i}") for i in (1, 2)])
+    if any(f"PC{i}_{j}" in cards for i in (1, 2) for j in (1, 2)):
+        turn = np.array([[_number(cards, f"PC{i}_{j}", float(i == j)) for j in (1, 2)] for i in (1, 2)])
+        return np.asarray(steps[:, None] * turn)
+    angle = np.radians(_number(cards, "CROTA2", 0.0))
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.array([[steps[0] * cosine, -steps[1] * sine], [steps[0] * sine, steps[1] * cosine]])
 
 
 def text_of(cards: Mapping[str, str | float | int]) -> str:

@@ -109,6 +109,17 @@ def take_over_detection(session: Session, old_pid: int, new_pid: int, image_ids:
         session.execute(insert(SkyImage), rows)
 
 
+def solved_by(session: Session, graph_pid: int) -> int | None:
+    """PID of the process that solved the template of a graph; the newest where there are several."""
+    return session.scalar(
+        select(PlateSolution.pid)
+        .join(Process, Process.pid == PlateSolution.pid)
+        .where(Process.graph_pid == graph_pid, PlateSolution.solved)
+        .order_by(PlateSolution.pid.desc())
+        .limit(1)
+    )
+
+
 def take_over_solution(session: Session, old_pid: int, new_pid: int, image_ids: Mapping[int, int]) -> None:
     """Give a new `solve` what an old one found of a template."""
     solution = session.get(PlateSolution, old_pid)

@@ -15,21 +15,25 @@ FOLDER = "catalog"  # under the site's root
 RELEASE = "gaia-dr3"
 
 
-def open_catalogue(settings: Settings) -> Catalogue | None:
-    """The operator's file, else Gaia through the cache; None where the settings want no catalogue."""
+def open_catalogue(settings: Settings, patience_s: float | None = None) -> Catalogue | None:
+    """The operator's file, else Gaia through the cache; None where the settings want no catalogue.
+
+    patience_s: seconds from now after which the archive is no longer waited for.
+    """
     if settings.catalog_file is not None:
         return FileCatalogue(settings.catalog_file)
-    return open_gaia(settings) if settings.catalog == "gaia" else None
+    return open_gaia(settings, patience_s) if settings.catalog == "gaia" else None
 
 
-def open_gaia(settings: Settings) -> "CachedCatalogue":
+def open_gaia(settings: Settings, patience_s: float | None = None) -> "CachedCatalogue":
     """Gaia's archive behind the cache."""
     # What speaks HTTP takes 50 ms to import, and every worker imports the steps.
     from services.catalogue.cached import CachedCatalogue
     from services.catalogue.gaia import GaiaArchive
-    from services.catalogue.tap import TapService
+    from services.catalogue.tap import Patience, TapService
 
-    service = TapService(settings.catalog_url, settings.catalog_timeout_s)
+    patience = None if patience_s is None else Patience(patience_s)
+    service = TapService(settings.catalog_url, settings.catalog_timeout_s, patience=patience)
     return CachedCatalogue(GaiaArchive(service), open_cells(settings))
 
 

@@ -15,7 +15,7 @@ from schema.observing import Observation
 from schema.processes import Process
 from schema.skies import PlateSolution, Sky, SourceCrossmatch
 from services.steps.sky_registration import wcs_of
-from services.steps.solve import SOLVE
+from services.steps.solve_later import SOLVERS
 
 if TYPE_CHECKING:
     from services.lightcurves.selection import ObservationFacts
@@ -44,14 +44,25 @@ class SolvedField:
 
 
 def solution_of(session: Session, observation: "ObservationFacts | Observation") -> PlateSolution | None:
-    """What `solve` found of the observation's template, solved or not; None where it has not ended."""
+    """What was found of the observation's template, solved or not; None where nobody's search has ended."""
     return session.scalar(
         select(PlateSolution)
         .join(Process, Process.pid == PlateSolution.pid)
-        .where(Process.graph_pid == observation.graph_pid, Process.command == SOLVE.command)
-        .order_by(PlateSolution.pid.desc())
+        .where(Process.graph_pid == observation.graph_pid, Process.command.in_([step.command for step in SOLVERS]))
+        .order_by(PlateSolution.solved.desc(), PlateSolution.pid.desc())
         .limit(1)
     )
+
+
+def unsolved_reasons(session: Session, observation: "ObservationFacts | Observation") -> list[str]:
+    """Why those that tried did not find where the template is, in their order."""
+    rows = session.scalars(
+        select(PlateSolution.reason)
+        .join(Process, Process.pid == PlateSolution.pid)
+        .where(Process.graph_pid == observation.graph_pid, PlateSolution.solved.is_(False))
+        .order_by(PlateSolution.pid)
+    )
+    return [reason for reason in rows if reason]
 
 
 def solved_field(session: Session, observation: "ObservationFacts") -> SolvedField | None:

@@ -20,8 +20,10 @@ from services.steps.detrend import DETREND, DetrendParameters
 from services.steps.extract import EXTRACT, ExtractParameters
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT, CalibrateFlatParameters, CombineFlatParameters
 from services.steps.named_stars import NamedStars
+from services.steps.place_frames import PLACE_FRAMES, PlaceFramesParameters
 from services.steps.select import SELECT, SelectParameters
 from services.steps.solve import SOLVE, SolveParameters
+from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX, SolveLaterParameters
 from services.steps.stack import STACK, StackParameters
 from services.steps.stack_master import STACK_BIAS, STACK_DARK, StackMasterParameters
 from services.steps.zero_point import ZERO_POINT, ZeroPointParameters
@@ -137,13 +139,52 @@ def wants_catalogue(settings: Settings) -> bool:
     return settings.catalog != "none" or settings.catalog_file is not None
 
 
-def add_crossmatch(graph: Graph, detected: int, solved: int | None) -> int | None:
+@dataclass(frozen=True)
+class Solvers:
+    """PIDs of the processes that solve a template, in the order in which they try; ``placed``: of `place_frames`."""
+
+    pids: tuple[int, ...]
+    placed: int | None = None
+
+
+def asks_archive(settings: Settings) -> bool:
+    """Whether stars may come over the network."""
+    return settings.catalog == "gaia" and settings.catalog_file is None
+
+
+LATER = (SOLVE_INDEX, SOLVE_ARCHIVE)
+
+
+def add_later_solvers(
+    graph: Graph,
+    template: int,
+    detected: int,
+    tried: Sequence[int],
+    extracted: Sequence[int],
+    steps: Sequence[AnyStep] = LATER,
+) -> Solvers:
+    """Add the searches that measuring does not wait for, and what brings their coordinates to the frames.
+
+    ``tried``: PIDs of those that sought before, first the `solve` that `extract` goes by.
+    """
+    pids = list(tried)
+    for step in steps:
+        if step is SOLVE_ARCHIVE and not asks_archive(graph.settings):
+            continue
+        parameters = SolveLaterParameters(template=template, radec=graph.settings.solve_radec, before=tuple(pids))
+        pids.append(graph.add(step, parameters, required=(template, detected), optional=tuple(pids)))
+    places = PlaceFramesParameters(solved=pids[0], later=tuple(pids[1:]))
+    placed = graph.add(PLACE_FRAMES, places, required=(detected,), optional=(*pids[1:], *extracted))
+    return Solvers(tuple(pids), placed)
+
+
+def add_crossmatch(graph: Graph, detected: int, solvers: Solvers) -> int | None:
     """Add `crossmatch`, unless the settings want no catalogue; returns its PID."""
     if not wants_catalogue(graph.settings):
         return None
-    parameters = CrossmatchParameters(detected=detected, solved=solved)
-    # When `solve` is tried again, so are the names, after it.
-    return graph.add(CROSSMATCH, parameters, required=(detected,), optional=() if solved is None else (solved,))
+    parameters = CrossmatchParameters(detected=detected, solvers=solvers.pids)
+    # When one of them is tried again, so are the names, after it.
+    return graph.add(CROSSMATCH, parameters, required=(detected,), optional=solvers.pids)
 
 
 def add_zero_points(graph: Graph, crossmatch: int | None, extracted: Sequence[int]) -> None:
@@ -154,17 +195,19 @@ def add_zero_points(graph: Graph, crossmatch: int | None, extracted: Sequence[in
 
 
 def add_results(
-    graph: Graph, detected: int, extracted: Sequence[int], solved: int | None, selected: Sequence[int] = ()
+    graph: Graph, detected: int, extracted: Sequence[int], solvers: Solvers, selected: Sequence[int] = ()
 ) -> None:
     """Add what follows `extract`: names, relative light curves and magnitudes. ``selected``: a `select` that is not
     behind ``extracted``.
 
     A catalogue that does not answer costs the night its names and magnitudes, not its light curves.
     """
-    crossmatch = add_crossmatch(graph, detected, solved)
+    crossmatch = add_crossmatch(graph, detected, solvers)
+    placed = () if solvers.placed is None else (solvers.placed,)
     named = () if crossmatch is None else (crossmatch,)
-    add_calibrations(graph, detected, extracted, named, selected)
-    add_zero_points(graph, crossmatch, (*extracted, *selected))
+    # Airmass and times of frames may come late: what follows sees the same whenever they came.
+    add_calibrations(graph, detected, extracted, (*named, *placed), selected)
+    add_zero_points(graph, crossmatch, (*extracted, *placed, *selected))
 
 
 def add_calibrations(
@@ -172,7 +215,7 @@ def add_calibrations(
 ) -> None:
     """Add `calibrate_relative` and `analyze` by each method, and `detrend` of the first, which the views show.
 
-    ``named`` is the `crossmatch` whose variables are no reference stars.
+    ``named`` is the `crossmatch` whose variables are no reference stars, and what brings late coordinates.
     """
     optional = (*extracted, *named)
     for number, method in enumerate(graph.settings.relative_methods):
@@ -250,7 +293,8 @@ def add_light_curves(
         add_extraction(graph, image, alignment, detected, solved)
         for image, alignment in zip(calibrated, aligned, strict=True)
     ]
-    add_results(graph, detected, extracted, solved)
+    solvers = add_later_solvers(graph, template, detected, (solved,), extracted)
+    add_results(graph, detected, extracted, solvers)
 
 
 def add_extraction(graph: Graph, image: int, alignment: int, detected: int, solved: int | None) -> int:
@@ -274,7 +318,8 @@ def add_measured_frames(
         aligned.append(alignment)
         extracted.append(add_extraction(graph, calibrated, alignment, detected, solved))
     selected = graph.add(SELECT, SelectParameters(), optional=aligned)
-    add_results(graph, detected, extracted, solved, (selected,))
+    solvers = Solvers(() if solved is None else (solved,))
+    add_results(graph, detected, extracted, solvers, (selected,))
 
 
 def add_calibrate(graph: Graph, frame: int, masters: Masters) -> int:

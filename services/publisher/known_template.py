@@ -74,8 +74,10 @@ def _template(session: Session, observation: Observation) -> KnownTemplate | Non
     if detect is None:
         return None
     found = parameters_of(detect)
+    # What was found after `detect` counts too.
+    solved = adopting.solved_by(session, detect.graph_pid) or found.solved
     return KnownTemplate(
-        observation.observation_id, detect.graph_pid, stacked=found.template, solved=found.solved, detected=detect.pid
+        observation.observation_id, detect.graph_pid, stacked=found.template, solved=solved, detected=detect.pid
     )
 
 

@@ -19,15 +19,17 @@ from services.steps.detect import DETECT
 from services.steps.detrend import DETREND
 from services.steps.extract import EXTRACT, ExtractParameters
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT, CalibrateFlatParameters
+from services.steps.place_frames import PLACE_FRAMES
 from services.steps.select import SELECT
 from services.steps.solve import SOLVE
+from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX, SOLVERS
 from services.steps.stack import STACK, StackParameters
 from services.steps.stack_master import StackMasterParameters
 from services.steps.zero_point import ZERO_POINT
 
 LIGHT_STEPS = (
     CALIBRATE, CHOOSE_REFERENCE, ALIGN, SELECT, STACK, SOLVE, DETECT, EXTRACT,
-    CROSSMATCH, CALIBRATE_RELATIVE, DETREND, ANALYZE, ZERO_POINT,
+    SOLVE_INDEX, SOLVE_ARCHIVE, PLACE_FRAMES, CROSSMATCH, CALIBRATE_RELATIVE, DETREND, ANALYZE, ZERO_POINT,
 )  # fmt: skip
 # By kind of frame, in the order in which an observation takes them.
 COMMANDS_OF = {
@@ -64,6 +66,11 @@ class OldGraph:
                 case StackMasterParameters(frames=frames):
                     found += frames
         return found
+
+    @property
+    def solvers(self) -> tuple[int, ...]:
+        """PIDs of those that tried to solve its template, in the order in which they tried."""
+        return tuple(max(process.pid for process in found) for step in SOLVERS if (found := self.of(step.command)))
 
     @property
     def masters(self) -> Masters:

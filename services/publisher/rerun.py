@@ -21,10 +21,12 @@ from services.publisher.graph import (
     STACK_MASTER,
     Graph,
     Masters,
+    Solvers,
     add_analysis,
     add_calibrations,
     add_detrending,
     add_flat,
+    add_later_solvers,
     add_light_curves,
     add_master,
     add_results,
@@ -46,7 +48,9 @@ from services.steps.detect import DETECT
 from services.steps.detrend import DETREND
 from services.steps.extract import EXTRACT
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT
+from services.steps.place_frames import PLACE_FRAMES
 from services.steps.solve import SOLVE
+from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX
 from services.steps.stack import STACK, StackParameters
 from services.steps.zero_point import ZERO_POINT
 
@@ -59,12 +63,16 @@ FILES = (
 # What must have succeeded, where that is not simply the step before: names, detrending and zero points may be missing.
 NEEDED = {
     DETECT.command: STACK.command,
+    SOLVE_INDEX.command: EXTRACT.command,
+    SOLVE_ARCHIVE.command: EXTRACT.command,
+    PLACE_FRAMES.command: EXTRACT.command,
     CROSSMATCH.command: EXTRACT.command,
     CALIBRATE_RELATIVE.command: EXTRACT.command,
     ANALYZE.command: CALIBRATE_RELATIVE.command,
     ZERO_POINT.command: CROSSMATCH.command,
 }
-JOINS = tuple(
+LATER = (SOLVE_INDEX.command, SOLVE_ARCHIVE.command, PLACE_FRAMES.command)
+JOINS = LATER + tuple(
     step.command for step in (CROSSMATCH, CALIBRATE_RELATIVE, DETREND, ANALYZE, ZERO_POINT)
 )  # the old graph: their rows are keyed by the process
 
@@ -204,10 +212,19 @@ def _grow(publisher: Publisher, observation: Observation, old: OldGraph, step: s
     graph = publisher.graph(observation, grown=old.graph_pid)
     [detect] = old.of(DETECT.command)
     extracted = [process.pid for process in old.of(EXTRACT.command)]
-    if step == CROSSMATCH.command:
+    if step in LATER:
+        _require_solve(observation, old)
+        template = old.places[STACK.command, None].pid
+        again = [one for one in (SOLVE_INDEX, SOLVE_ARCHIVE) if LATER.index(one.command) >= LATER.index(step)]
+        add_results(
+            graph,
+            detect.pid,
+            extracted,
+            add_later_solvers(graph, template, detect.pid, old.solvers, extracted, again),
+        )
+    elif step == CROSSMATCH.command:
         _require_catalogue(graph, observation)
-        solved = max((process.pid for process in old.of(SOLVE.command)), default=None)
-        add_results(graph, detect.pid, extracted, solved)
+        add_results(graph, detect.pid, extracted, Solvers(old.solvers))
     elif step == CALIBRATE_RELATIVE.command:
         add_calibrations(graph, detect.pid, extracted)
     elif step == ZERO_POINT.command:
@@ -221,6 +238,14 @@ def _grow(publisher: Publisher, observation: Observation, old: OldGraph, step: s
     result.graph_pid = old.graph_pid
     publisher.include(graph, observation, LIGHT, result)
     publisher.insert(result)
+
+
+def _require_solve(observation: Observation, old: OldGraph) -> None:
+    if (SOLVE.command, None) not in old.places:
+        raise ConfigurationError(
+            f"graph {old.graph_pid} is older than plate solving: run observation {observation.observation_id} again "
+            "from solve"
+        )
 
 
 def _require_catalogue(graph: Graph, observation: Observation) -> None:
@@ -285,7 +310,9 @@ def _make_anew(
     adopting.take_over_ends(session, result.taken_over)
     image_ids = adopting.take_over_images(session, result.taken_over, graph.graph_pid)
     for process in old.of(SOLVE.command) if SOLVE.command in before else ():
-        adopting.take_over_solution(session, process.pid, result.taken_over[process.pid], image_ids)
+        # What was found late is known from the start now.
+        found = adopting.solved_by(session, old.graph_pid) or process.pid
+        adopting.take_over_solution(session, found, result.taken_over[process.pid], image_ids)
     if DETECT.command in before:
         [detect] = old.of(DETECT.command)
         adopting.take_over_detection(session, detect.pid, result.taken_over[detect.pid], image_ids)

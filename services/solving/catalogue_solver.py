@@ -4,10 +4,10 @@ import math
 from dataclasses import replace
 
 from pipeline.errors import UnusableDataError
-from services.catalogue import Catalogue
+from services.catalogue import Catalogue, CatalogueOutage, CatalogueStars
 from services.log import get_logger
 from services.solving.depth import area, limit_for
-from services.solving.hints import Try
+from services.solving.hints import Claim, Try
 from services.solving.solution import Field, Solution
 
 log = get_logger("solving")
@@ -17,6 +17,20 @@ FITTED_STARS = 300_000  # of the catalogue in a fit, at most
 WORSE_RMS = 2.0  # of the catalogue's fit over the first one's: it takes in fainter stars
 LEAST_RMS_PX = 0.5  # a first fit to few stars may follow them by chance
 FIELD_MARGIN = 1.05  # of the field's radius: the first WCS may be off
+
+
+def confirm_claim(field: Field, catalogue: Catalogue, claim: Claim, mag_limit: float) -> Solution:
+    """A header's WCS, where the catalogue's stars bear it out, fitted to them.
+
+    Raises:
+        UnusableDataError: they do not, or the catalogue has none there.
+        CatalogueOutage: the catalogue cannot be asked.
+    """
+    from pipeline.astrometry.claims import confirmed
+
+    stars = _pattern_stars(field, catalogue, claim.narrowed(), mag_limit)
+    fit = confirmed(claim.wcs, field.xy, field.flux, field.places(stars), stars.g_mag, field.shape)
+    return _fitted_deeper(field, catalogue, Solution(fit, "header"), mag_limit)
 
 
 def search_catalogue(field: Field, catalogue: Catalogue, one: Try, mag_limit: float) -> Solution:
@@ -30,17 +44,27 @@ def search_catalogue(field: Field, catalogue: Catalogue, one: Try, mag_limit: fl
 
     assert one.place is not None
     ra, dec, radius = one.place
-    field_radius = field.radius_deg(one.scale_guess)
-    cone = min(radius + field_radius, 180.0)
-    density = min(PATTERN_STARS / area(field_radius), SEARCHED_STARS / area(cone))
-    stars = catalogue.cone(ra, dec, cone, min(mag_limit, limit_for(density)))
+    stars = _pattern_stars(field, catalogue, one, mag_limit)
     least, greatest = one.scale_arcsec
     hint = SkyHint(ra, dec, radius, one.scale_guess, 1.0 - math.sqrt(least / greatest))
     fit = match_catalogue(field.xy, field.flux, field.places(stars), stars.g_mag, field.shape, hint)
-    solution = Solution(fit, "catalogue")
+    return _fitted_deeper(field, catalogue, Solution(fit, "catalogue"), mag_limit)
+
+
+def _pattern_stars(field: Field, catalogue: Catalogue, one: Try, mag_limit: float) -> CatalogueStars:
+    """Bright stars about the place of a try: as many in the field as make a pattern."""
+    assert one.place is not None
+    ra, dec, radius = one.place
+    field_radius = field.radius_deg(one.scale_guess)
+    cone = min(radius + field_radius, 180.0)
+    density = min(PATTERN_STARS / area(field_radius), SEARCHED_STARS / area(cone))
+    return catalogue.cone(ra, dec, cone, min(mag_limit, limit_for(density)))
+
+
+def _fitted_deeper(field: Field, catalogue: Catalogue, solution: Solution, mag_limit: float) -> Solution:
     try:
         return fit_to_catalogue(field, catalogue, solution, mag_limit)
-    except UnusableDataError as error:
+    except (UnusableDataError, CatalogueOutage) as error:
         log.warning("the solution rests on the catalogue's brightest stars", reason=str(error))
         return solution
 

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline.astrometry.sky_wcs import SkyWcs
 from schema.observing import Observation
 from schema.skies import PlateSolution
 from services.settings import Settings, place_on_sky
@@ -14,6 +15,8 @@ from services.settings import Settings, place_on_sky
 SET_TOLERANCE = 0.1  # relative, of a pixel scale that somebody wrote down
 HEADER_TOLERANCE = 0.1  # a focal length and a pixel size, both rounded
 SOLVED_TOLERANCE = 0.03  # the same camera and binning: the focus moves, the optics stay
+CLAIMED_TOLERANCE = 0.03  # of a header's WCS: somebody's solution, or a nominal scale
+CLAIMED_RADIUS_DEG = 0.5  # beyond the field's own radius: a header's WCS may be that of where the mount wanted to be
 WIDER_RADIUS = 5.0  # times as far from the pointing, for a telescope whose mount has lost its way
 WIDER_SCALE = 2.5  # times smaller or larger than the hint: a forgotten binning, a reducer
 BLIND_SCALE_ARCSEC = (0.1, 60.0)  # of any camera with which one measures stars
@@ -41,6 +44,21 @@ class Try:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """A WCS of the template's pixels that nobody has verified; shape: (ny, nx); origin: the file that has it."""
+
+    wcs: SkyWcs
+    shape: tuple[int, int]
+    origin: str
+
+    def narrowed(self) -> Try:
+        """Where and at which scale it is to be looked for, if it is about true."""
+        scale, factor = self.wcs.pixel_scale(self.shape), 1.0 + CLAIMED_TOLERANCE
+        radius = min(self.wcs.radius(self.shape) + CLAIMED_RADIUS_DEG, WHOLE_SKY_DEG)
+        return Try((*self.wcs.centre(self.shape), radius), (scale / factor, scale * factor))
+
+
+@dataclass(frozen=True)
 class Hints:
     """What is believed before solving; None where nobody says. None of it is relied on."""
 
@@ -50,10 +68,13 @@ class Hints:
     scale_arcsec: float | None = None
     scale_origin: str = ""
     scale_tolerance: float = SET_TOLERANCE  # relative
+    claim: "Claim | None" = None  # a WCS in the headers
 
     def tries(self) -> Iterator[Try]:
-        """As believed, then less so, then blindly."""
+        """As the headers' WCS claims, as believed, then less so, then blindly."""
         blind = Try(None, BLIND_SCALE_ARCSEC)
+        if self.claim is not None:
+            yield self.claim.narrowed()
         believed = self._try(self.radius_deg, 1.0 + self.scale_tolerance)
         if believed != blind:
             yield believed
@@ -71,6 +92,8 @@ class Hints:
             told.append(f"pointing {self.place[0]:.4f} {self.place[1]:+.4f} ({self.place_origin})")
         if self.scale_arcsec is not None:
             told.append(f"{self.scale_arcsec:.4g} arcsec a pixel ({self.scale_origin})")
+        if self.claim is not None:
+            told.append(f"the WCS in the header of {self.claim.origin}, which is a hint until stars confirm it")
         return " and ".join(told) or "no pointing and no pixel scale"
 
 
@@ -84,6 +107,19 @@ def hints_of(session: Session, observation_id: int | None, settings: Settings) -
         place, place_origin = (observation.ra_deg, observation.dec_deg), "headers"
     scale, scale_origin, tolerance = _scale(session, observation, settings)
     return Hints(place, place_origin, settings.solve_radius_deg, scale, scale_origin, tolerance)
+
+
+def with_claim(hints: Hints, claim: Claim | None) -> Hints:
+    """The hints with a header's WCS, which also says what nobody else did: where, and how large pixels are."""
+    if claim is None:
+        return hints
+    told = replace(hints, claim=claim)
+    if hints.place is None:
+        told = replace(told, place=claim.wcs.centre(claim.shape), place_origin="the header's WCS")
+    if hints.scale_arcsec is None:
+        scale = claim.wcs.pixel_scale(claim.shape)
+        told = replace(told, scale_arcsec=scale, scale_origin="the header's WCS", scale_tolerance=HEADER_TOLERANCE)
+    return told
 
 
 def _scale(session: Session, observation: Observation, settings: Settings) -> tuple[float | None, str, float]:

@@ -33,6 +33,7 @@ class Question:
     files: Sequence[IndexFile]
     scale_arcsec: tuple[float, float]
     place: tuple[float, float, float] | None
+    patient: bool = False  # other work of the machine comes first
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def search_indexes(question: Question, xy: NDArray[np.float64], time_limit_s: fl
             "scale": question.scale_arcsec,
             "place": question.place,
             "seconds": time_limit_s,
+            "patient": question.patient,
         }
     )
     began = time.monotonic()

@@ -41,7 +41,7 @@ class Solution:
     """A fitted WCS, and what first found the field."""
 
     fit: "WcsFit"
-    solver: Literal["index", "catalogue"]
+    solver: Literal["header", "index", "catalogue"]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Solve a field: quickly by the index files, then by the catalogue around the pointing, then long by the index files.
+"""Solve a field: by the headers' WCS, by index files, by the catalogue around the pointing.
 
 The first that finds a match ends the search. The WCS is always a fit of our own to the stars that were matched: those
 of the catalogue where it can be had, as its positions are better than an index's and of the epoch, else the index's.
@@ -12,33 +12,58 @@ from pipeline.errors import UnusableDataError
 from services.catalogue import CatalogueOutage
 from services.errors import TransientError
 from services.log import get_logger
-from services.solving.catalogue_solver import fit_to_catalogue, search_catalogue
+from services.solving.catalogue_solver import confirm_claim, fit_to_catalogue, search_catalogue
 from services.solving.hints import Hints, Try
-from services.solving.index_files import IndexFile, of_region, suitable
-from services.solving.index_solver import IndexMatch, OutOfTime, Question, SearchFailed, search_indexes
+from services.solving.index_files import of_region, suitable
+from services.solving.index_solver import IndexMatch, Question, SearchFailed, search_indexes
 from services.solving.solution import Field, Solution, Unsolved
 from services.solving.solvers import Solvers
 
 log = get_logger("solving")
 NEAR_DEG = 0.5  # pointing errors of most mounts, and what a cache holds around a target; asked before degrees are
 # Searches that match take 0.4 s, also without any hint; those that do not take 14 s (3 degrees, scale to 10 %), 37 s
-# (15 degrees, scale to a factor of 2.5) or minutes. So a wrong hint is not followed to its end at first.
-QUICK_S = 5.0
-QUICK_SHARE = 0.1  # of the time limit, at most
+# (15 degrees, scale to a factor of 2.5) or minutes. So measuring does not wait for the end of those.
+AT_ONCE_S = 6.0  # of all searches among index files for which measuring waits
 
 
-def solve_field(
-    field: Field, hints: Hints, solvers: Solvers, *, time_limit_s: float, mag_limit: float
+def solve_at_once(field: Field, hints: Hints, solvers: Solvers, mag_limit: float) -> Solution | Unsolved:
+    """Find where the field is within some seconds, or give up: by the headers' WCS, index files, the catalogue.
+
+    An archive is asked no longer than the one who opened the solvers allows. mag_limit: G of the catalogue's faintest
+    stars.
+
+    Raises:
+        ConfigurationError: the catalogue's file cannot be used.
+    """
+    search = _Search(field, hints, solvers, mag_limit)
+    return search.by_claim() or search.by_index(AT_ONCE_S, patient=False) or search.by_catalogue() or search.unsolved()
+
+
+def search_index_files(
+    field: Field, hints: Hints, solvers: Solvers, mag_limit: float, time_limit_s: float
 ) -> Solution | Unsolved:
-    """Find where the field is.
+    """Search among index files for as long as it may take, behind other work of the machine."""
+    search = _Search(field, hints, solvers, mag_limit)
+    return search.by_index(time_limit_s, patient=True) or search.unsolved()
 
-    time_limit_s: of all searches among index files; mag_limit: G of the catalogue's faintest stars.
+
+def ask_catalogue(field: Field, hints: Hints, solvers: Solvers, mag_limit: float) -> Solution | Unsolved:
+    """Find the field among the catalogue's stars alone.
 
     Raises:
         TransientError: nothing matched, and the catalogue could not be asked: it may know.
         ConfigurationError: the catalogue's file cannot be used.
     """
-    return _Search(field, hints, solvers, time.monotonic() + time_limit_s, time_limit_s, mag_limit).run()
+    search = _Search(field, hints, solvers, mag_limit)
+    found = search.by_claim() or search.by_catalogue()
+    if found is not None:
+        return found
+    unsolved = search.unsolved()
+    if search.outage is not None:
+        raise TransientError(
+            f"{unsolved.reason}; the catalogue will be asked again: {search.outage}"
+        ) from search.outage
+    return unsolved
 
 
 @dataclass
@@ -46,26 +71,36 @@ class _Search:
     field: Field
     hints: Hints
     solvers: Solvers
-    deadline: float
-    time_limit_s: float
     mag_limit: float
 
     def __post_init__(self) -> None:
         self.tried: dict[str, str] = {}  # what came of it, by what was searched
-        self.unfinished = list(self.hints.tries()) if self.solvers.index_files else []
         self.outage: CatalogueOutage | None = None
 
-    def run(self) -> Solution | Unsolved:
-        found = self._by_index(quick=True) or self._by_catalogue() or self._by_index(quick=False)
-        if found is not None:
-            return found
-        reason = self.solvers.reason(self.hints, [f"{what}: {problem}" for what, problem in self.tried.items()])
-        if self.outage is not None:
-            raise TransientError(f"{reason}; the catalogue will be asked again: {self.outage}") from self.outage
-        return Unsolved(reason)
+    def unsolved(self) -> Unsolved:
+        return Unsolved(self.solvers.reason(self.hints, [f"{what}: {problem}" for what, problem in self.tried.items()]))
 
-    def _by_index(self, *, quick: bool) -> Solution | None:
-        tries, self.unfinished = self.unfinished, []
+    def by_claim(self) -> Solution | None:
+        """The headers' WCS, where the catalogue's stars confirm it: without stars it is no more than a hint."""
+        claim, catalogue = self.hints.claim, self.solvers.catalogue
+        if claim is None or catalogue is None:
+            return None
+        try:
+            return confirm_claim(self.field, catalogue, claim, self.mag_limit)
+        except UnusableDataError as error:
+            self.tried["the headers' WCS"] = str(error)
+        except CatalogueOutage as error:
+            self.tried["the headers' WCS"] = f"not verified, {error}"
+            self.outage = error
+        return None
+
+    def by_index(self, limit_s: float, *, patient: bool) -> Solution | None:
+        """Each try gets a part of the time that is left; what ends sooner leaves more to the others.
+
+        In a hurry that is a half, for the first try is the likeliest; else an equal share, for the last is the longest.
+        """
+        deadline = time.monotonic() + limit_s
+        tries = list(self.hints.tries()) if self.solvers.index_files else []
         for number, one in enumerate(tries):
             files = suitable(self.solvers.index_files, self.field.shape, one.scale_arcsec)
             if one.place is not None:
@@ -74,23 +109,22 @@ class _Search:
             if not files:
                 self.tried[f"index files {one}"] = "none has patterns of a fitting size"
                 continue
-            share = max(self.deadline - time.monotonic(), 0.0) / (len(tries) - number)
-            found = self._search(files, one, min(QUICK_S, QUICK_SHARE * self.time_limit_s) if quick else share)
+            more = len(tries) - number
+            share = max(deadline - time.monotonic(), 0.0) / (more if patient else min(more, 2))
+            found = self._search(Question(files, one.scale_arcsec, one.place, patient), one, share)
             if found is not None:
                 return found
         return None
 
-    def _search(self, files: list[IndexFile], one: Try, limit_s: float) -> Solution | None:
+    def _search(self, question: Question, one: Try, limit_s: float) -> Solution | None:
         try:
-            match = search_indexes(Question(files, one.scale_arcsec, one.place), self.field.xy, limit_s)
+            match = search_indexes(question, self.field.xy, limit_s)
             if match is not None:
                 return self._fitted(match)
             problem = "no match"
         except (SearchFailed, UnusableDataError) as error:
             problem = str(error)
-            if isinstance(error, OutOfTime):
-                self.unfinished.append(one)
-        self.tried[f"{len(files)} index files {one}"] = problem
+        self.tried[f"{len(question.files)} index files {one}"] = problem
         return None
 
     def _fitted(self, match: IndexMatch) -> Solution:
@@ -111,8 +145,9 @@ class _Search:
             log.warning("the solution rests on the index files alone", reason=str(error))
             return found
 
-    def _by_catalogue(self) -> Solution | None:
-        if self.solvers.catalogue is None or self.hints.place is None:
+    def by_catalogue(self) -> Solution | None:
+        """The pattern of the catalogue's stars around the pointing; one that was away a moment ago still is."""
+        if self.solvers.catalogue is None or self.hints.place is None or self.outage is not None:
             return None
         for one in self._catalogue_tries():
             try:
@@ -127,7 +162,7 @@ class _Search:
 
     def _catalogue_tries(self) -> Iterator[Try]:
         """As believed but for a small error of the pointing; then as believed, and wider."""
-        placed = [one for one in self.hints.tries() if one.place is not None]
+        placed = [one for one in replace(self.hints, claim=None).tries() if one.place is not None]
         assert placed[0].place is not None
         ra, dec, radius = placed[0].place
         if radius > NEAR_DEG:

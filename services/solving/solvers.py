@@ -53,10 +53,13 @@ class Solvers:
         return "; ".join(parts)
 
 
-def open_solvers(settings: Settings) -> Solvers:
-    """What the settings name and the machine has: milliseconds where there is nothing."""
+def open_solvers(settings: Settings, patience_s: float | None = None) -> Solvers:
+    """What the settings name and the machine has: milliseconds where there is nothing.
+
+    patience_s: how long the archive may take for all answers together; None: as long as the settings say for each.
+    """
     files = find_index_files(settings.index_dir)
-    catalogue = open_catalogue(settings)
+    catalogue = open_catalogue(settings, patience_s)
     if not files:
         where = str(settings.index_dir) if settings.index_dir is not None else ", ".join(USUAL_FOLDERS)
         return Solvers((), catalogue, (f"no index files in {where}",), (INSTALL_FILES,))

@@ -12,8 +12,10 @@ from services.steps.detect import DETECT
 from services.steps.detrend import DETREND
 from services.steps.extract import EXTRACT
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT
+from services.steps.place_frames import PLACE_FRAMES
 from services.steps.select import SELECT
 from services.steps.solve import SOLVE
+from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX
 from services.steps.stack import STACK
 from services.steps.stack_master import STACK_BIAS, STACK_DARK
 from services.steps.zero_point import ZERO_POINT
@@ -31,6 +33,9 @@ ORDER: tuple[AnyStep, ...] = (
     SOLVE,
     DETECT,
     EXTRACT,
+    SOLVE_INDEX,
+    SOLVE_ARCHIVE,
+    PLACE_FRAMES,
     CROSSMATCH,
     CALIBRATE_RELATIVE,
     DETREND,

@@ -16,6 +16,7 @@ from pipeline.crossmatch import (
     match_radius,
 )
 from schema.images import CALIBRATED
+from schema.processes import FAILED, Process
 from schema.queries import images
 from schema.queries.measurements import insert_rows, none_for_nan
 from schema.skies import PlateSolution, Sky, Source, SourceCrossmatch, SourcePosition
@@ -50,10 +51,19 @@ COLUMNS = (
 
 
 class CrossmatchParameters(Parameters):
-    """PIDs of the `detect` whose sources are matched, and of the `solve` of the same template."""
+    """PIDs of the `detect` whose sources are matched, and of those that tried to solve the template, in their order.
+
+    Graphs of earlier versions name the one `solve` that they have.
+    """
 
     detected: int
     solved: int | None = None
+    solvers: tuple[int, ...] = ()
+
+    @property
+    def tried(self) -> tuple[int, ...]:
+        """All of them."""
+        return self.solvers or (() if self.solved is None else (self.solved,))
 
 
 @dataclass(frozen=True)
@@ -77,15 +87,9 @@ def run(context: Context, parameters: CrossmatchParameters) -> Outputs | None:
     """Match the sources of a detection; without coordinates or a catalogue, what an earlier night found stays."""
     with context.reading() as session:
         sources = _sources(session, parameters.detected)
-        solution = None if parameters.solved is None else session.get(PlateSolution, parameters.solved)
+        reason = _unsolved(session, parameters.tried) if sources is None else ""
         times = column(images.of_graph(session, context.graph_pid, CALIBRATED), "jd_utc")
-    if sources is None and solution is None and parameters.solved is not None:
-        raise DataError(
-            f"process {context.pid}: no source has coordinates, for `solve` (process {parameters.solved}) failed: "
-            "`tianyu retry --failed` tries both again"
-        )
     if sources is None:
-        reason = "" if solution is None else solution.reason
         log.info("no source has coordinates, so that none is matched", unsolved=reason)
         return None
     catalogue = open_catalogue(context.settings)
@@ -106,6 +110,22 @@ def run(context: Context, parameters: CrossmatchParameters) -> Outputs | None:
         mag_limit=round(min(found.mag_limit, context.settings.catalog_mag_limit), 2),
     )
     return lambda session: _write(session, context.pid, sources, stars, places, found)
+
+
+def _unsolved(session: Session, tried: tuple[int, ...]) -> str:
+    """Why no source has coordinates.
+
+    Raises:
+        DataError: one of those that tried to solve the template failed, and may do better.
+    """
+    query = select(Process.pid, Process.command).where(Process.pid.in_(tried), Process.status == FAILED)
+    if failed := session.execute(query.limit(1)).one_or_none():
+        raise DataError(
+            f"no source has coordinates, for `{failed.command}` (process {failed.pid}) failed: "
+            "`tianyu retry --failed` tries both again"
+        )
+    reasons = (row.reason for pid in tried if (row := session.get(PlateSolution, pid)) is not None)
+    return "; ".join(reason for reason in reasons if reason)
 
 
 def _sources(session: Session, detected: int) -> _Sources | None:

@@ -1,4 +1,10 @@
-"""`solve`: where the template is on the sky, or why that is not known; it succeeds either way."""
+"""`solve`: where the template is on the sky, by what answers within seconds, or why that is not known yet.
+
+It succeeds either way: `detect` waits for it, and goes on without coordinates. `solve_index` and `solve_archive` seek
+longer what it did not find, while the frames are measured.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -7,17 +13,21 @@ from schema.skies import PlateSolution
 from services.errors import DataError
 from services.log import get_logger
 from services.settings import Settings, SkyPlace
-from services.solving.hints import Hints, hints_of
+from services.solving.hints import Hints, hints_of, with_claim
 from services.solving.solution import Field, Solution, Unsolved
-from services.solving.solver import solve_field
+from services.solving.solver import solve_at_once
 from services.solving.solvers import Solvers, open_solvers
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.columns import column
 from services.steps.files import path_of
+from services.steps.header_claim import claim_of, reference_frame
 from services.steps.sky_registration import give_coordinates
 from services.steps.template import Template, detect_on, template_of
 
 log = get_logger("solve")
+ARCHIVE_S = 4.0  # that measuring waits for the archive's answers; a slow one is asked again by `solve_archive`
+
+Way = Callable[[Field, Hints, Solvers], Solution | Unsolved]
 
 
 class SolveParameters(Parameters):
@@ -29,12 +39,25 @@ class SolveParameters(Parameters):
 
 def run(context: Context, parameters: SolveParameters) -> Outputs:
     """Solve, and write the WCS into the template's header; its row says what was found, or what was tried."""
+    mag_limit = context.settings.catalog_mag_limit
+
+    def at_once(field: Field, hints: Hints, solvers: Solvers) -> Solution | Unsolved:
+        return solve_at_once(field, hints, solvers, mag_limit)
+
+    return solve_by(context, parameters, open_solvers(context.settings, ARCHIVE_S), at_once)
+
+
+def solve_by(context: Context, parameters: SolveParameters, solvers: Solvers, way: Way) -> Outputs:
+    """Solve a template in one way; the sources that it has already, if any, get their coordinates."""
     with context.reading() as session:
         template = template_of(session, context, parameters.template)
         hints = hints_of(session, context.observation_id, _settings(context, parameters))
-    solvers = open_solvers(context.settings)
+        reference = reference_frame(session, context.graph_pid)
+    hints = with_claim(hints, claim_of(context, reference, template.shape))
     # Without any way to solve the template is not even read: milliseconds.
-    found = _solve(context, template, hints, solvers) if solvers.can_try(hints) else Unsolved(solvers.reason(hints))
+    found = (
+        _solve(context, template, hints, solvers, way) if solvers.can_try(hints) else Unsolved(solvers.reason(hints))
+    )
     if isinstance(found, Unsolved):
         log.warning("template is not solved", pid=context.pid, reason=found.reason)
     else:
@@ -58,17 +81,15 @@ def _settings(context: Context, parameters: SolveParameters) -> Settings:
     return context.settings.model_copy(update=given)
 
 
-def _solve(context: Context, template: Template, hints: Hints, solvers: Solvers) -> Solution | Unsolved:
+def _solve(context: Context, template: Template, hints: Hints, solvers: Solvers, way: Way) -> Solution | Unsolved:
     """Detect the stars as `detect` does, and find them on the sky."""
-    settings = context.settings
     try:
         found = detect_on(context, template)
     except DataError as error:
         return Unsolved(str(error))
     times = column(template.frames, "jd_utc")
     jd = float(np.nanmedian(times)) if np.isfinite(times).any() else None
-    field = Field(found.xy, found.sources["flux"].astype(np.float64), template.shape, jd)
-    return solve_field(field, hints, solvers, time_limit_s=settings.solve_time_s, mag_limit=settings.catalog_mag_limit)
+    return way(Field(found.xy, found.sources["flux"].astype(np.float64), template.shape, jd), hints, solvers)
 
 
 def _facts(found: Solution | Unsolved, shape: tuple[int, int]) -> dict[str, object]:

@@ -17,7 +17,7 @@ from services.ingest.headers import read_frame
 from services.settings import Settings
 from services.solving.hints import SOLVED_TOLERANCE, Hints
 from services.solving.solution import Field, Solution
-from services.solving.solver import solve_field
+from services.solving.solver import search_index_files
 from services.solving.solvers import Solvers, open_solvers
 
 HOST = np.array([[31.0428, 46.6878]])  # HAT-P-32, ICRS
@@ -42,7 +42,7 @@ def field_of(path: Path) -> Field:
 
 
 def solved(field: Field, hints: Hints, solvers: Solvers) -> Solution:
-    found = solve_field(field, hints, solvers, time_limit_s=TIME_LIMIT_S, mag_limit=18.0)
+    found = search_index_files(field, hints, solvers, 18.0, TIME_LIMIT_S)
     assert isinstance(found, Solution), found.reason
     return found
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from pipeline.proper_motion import moved
 from schema import database
 from schema.images import Image
+from schema.processes import FAILED
 from schema.skies import PlateSolution, Source, SourceCrossmatch, SourcePosition
 from services.catalogue import CatalogueOutage, CatalogueStars
 from services.catalogue.columns import stars_of
@@ -183,7 +184,8 @@ def test_without_coordinates_nothing_is_written(
     run(session, made, tmp_path, catalog_file=catalog_file)
     assert rows(session) == []
     session.execute(delete(PlateSolution))  # it failed: a retry of both gives names
-    with pytest.raises(DataError, match=r"`solve` .* failed: `tianyu retry --failed`"):
+    made_up.add_process(session, SOLVE_PID, "solve_archive", FAILED, made.observation_id)
+    with pytest.raises(DataError, match=r"`solve_archive` .* failed: `tianyu retry --failed`"):
         run(session, made, tmp_path, catalog_file=catalog_file)
 
 

@@ -1,6 +1,7 @@
 """`solve` on a made-up template: what lands in the row and in the header; and coordinates of single frames."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pipeline.alignment import Alignment
 from pipeline.astrometry import SkyWcs
 from pipeline.simulation.stamps import draw_stars
 from schema import database, models
-from schema.images import CALIBRATED, TEMPLATE
+from schema.images import CALIBRATED, TEMPLATE, ImageParent
 from schema.observing import Observation
 from schema.queries import images
 from schema.skies import PlateSolution
@@ -24,10 +25,11 @@ from services.image_store import open_store
 from services.settings import Settings
 from services.solving.solution import Unsolved
 from services.solving.solvers import Solvers
-from services.steps import solve
+from services.steps import solve, solve_later
 from services.steps.base import Context
 from services.steps.frame_wcs import write_frame_wcs
 from services.steps.solve import SOLVE, SolveParameters
+from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX, SolveLaterParameters
 from tests.unit.services import made_up
 from tests.unit.solving.made_sky import CENTRE, JD_2017, SCALE_ARCSEC, SHAPE, KnownCatalogue, seen, stars_around, truth
 
@@ -74,7 +76,8 @@ def run(context: Context) -> PlateSolution:
 
 
 def with_catalogue(monkeypatch: pytest.MonkeyPatch, catalogue: KnownCatalogue) -> None:
-    monkeypatch.setattr(solve, "open_solvers", lambda _: Solvers((), catalogue, ("no index files",)))
+    for module in (solve, solve_later):
+        monkeypatch.setattr(module, "open_solvers", lambda *_: Solvers((), catalogue, ("no index files",)))
 
 
 def test_without_any_solver_the_template_is_not_even_read(context: Context) -> None:
@@ -126,7 +129,7 @@ def test_a_template_that_is_not_solved_succeeds_with_the_reason(
     write_template(context)
     before = (context.settings.root / PATH).read_bytes()
     with_catalogue(monkeypatch, KnownCatalogue(stars_around()))
-    monkeypatch.setattr(solve, "solve_field", lambda *_, **__: Unsolved("other stars than any"))
+    monkeypatch.setattr(solve, "solve_at_once", lambda *_: Unsolved("other stars than any"))
     found = run(context)
     assert (found.solved, found.reason, found.solver, found.wcs) == (False, "other stars than any", None, None)
     assert (context.settings.root / PATH).read_bytes() == before
@@ -140,11 +143,73 @@ def test_a_template_without_stars_succeeds_with_a_reason(context: Context, monke
     assert "no source above 5.0 sigma" in (found.reason or "") or "stars" in (found.reason or "")
 
 
-def test_an_outage_is_tried_again(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_is_tried_again_by_the_one_who_asks_the_archive(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`solve` goes on without, so that the frames can be measured."""
     write_template(context)
-    with_catalogue(monkeypatch, KnownCatalogue(stars_around(), away=True))
+    catalogue = KnownCatalogue(stars_around(), away=True)
+    with_catalogue(monkeypatch, catalogue)
+    assert "the archive does not answer" in (run(context).reason or "")
+    later = replace(context, pid=PID + 1)
+    parameters = SolveLaterParameters(template=TEMPLATE_PID, before=(PID,)).model_dump_json()
     with pytest.raises(TransientError, match="the archive does not answer"):
-        run(context)
+        SOLVE_ARCHIVE.start(later, parameters)
+    catalogue.away = False
+    outputs = SOLVE_ARCHIVE.start(later, parameters)
+    assert outputs is not None
+    with context.reading.begin() as session:
+        outputs(session)
+    with context.reading() as session:
+        found = session.get_one(PlateSolution, later.pid)
+        assert (found.solved, found.ra_deg) == (True, pytest.approx(CENTRE[0], abs=0.2 / 3600))
+
+
+def test_what_is_solved_is_not_sought_again(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_template(context)
+    catalogue = KnownCatalogue(stars_around())
+    with_catalogue(monkeypatch, catalogue)
+    assert run(context).solved
+    catalogue.asked.clear()
+    parameters = SolveLaterParameters(template=TEMPLATE_PID, before=(PID,)).model_dump_json()
+    for step in (SOLVE_INDEX, SOLVE_ARCHIVE):
+        assert step.start(replace(context, pid=PID + 1), parameters) is None
+    assert not catalogue.asked
+
+
+CARDS_OF_TELESCOPES = {
+    "a matrix": lambda cards: cards,
+    "steps and a rotation": lambda cards: {
+        **{key: value for key, value in cards.items() if not key.startswith("CD")},
+        "CDELT1": -SCALE_ARCSEC / 3600, "CDELT2": -SCALE_ARCSEC / 3600, "CROTA2": 12.0,
+    },
+    "steps and a matrix": lambda cards: {
+        **{key: value for key, value in cards.items() if not key.startswith("CD")}, "CDELT1": -1.0, "CDELT2": 1.0,
+        **{f"PC{i}_{j}": (-1) ** i * cards[f"CD{i}_{j}"] for i in (1, 2) for j in (1, 2)},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cards", CARDS_OF_TELESCOPES)
+def test_the_reference_frames_own_wcs_is_tried_first(
+    context: Context, monkeypatch: pytest.MonkeyPatch, cards: str
+) -> None:
+    """90 arcsec off, and the header's pointing a quarter of a degree: neither is believed, the stars decide."""
+    write_template(context)
+    right, file = truth(), context.settings.root / "raw.fits"
+    claim = SkyWcs(right.crpix, (CENTRE[0] + 90 / 3600 / np.cos(np.radians(CENTRE[1])), CENTRE[1]), right.cd)
+    written = CARDS_OF_TELESCOPES[cards](claim.cards())  # type: ignore[no-untyped-call]
+    fits.PrimaryHDU(np.zeros(SHAPE, np.uint16), fits.Header(list(written.items()))).writeto(file)
+    with context.reading.begin() as session:
+        frame = images.add_image(session, kind="light", site_id=1, path="raw.fits", observation_id=1)
+        calibrated = images.by_pid(session, FRAME_PID)
+        assert calibrated is not None
+        calibrated.reference_pid = FRAME_PID + 1
+        session.add(ImageParent(image_id=calibrated.image_id, parent_id=frame))
+    with_catalogue(monkeypatch, KnownCatalogue(stars_around()))
+    found = run(context)
+    assert (found.solved, found.solver) == (True, "header")
+    assert (found.ra_deg, found.dec_deg) == pytest.approx(CENTRE, abs=0.2 / 3600)
 
 
 def test_a_template_that_was_deleted_is_named(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:

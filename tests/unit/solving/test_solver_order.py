@@ -1,5 +1,7 @@
 """Which way of solving comes when, what it is given, and what comes of failures; the fits are real, the sky is not."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from pipeline.astrometry import SkyWcs
 from services.errors import TransientError
 from services.settings import Settings
 from services.solving import solver
-from services.solving.hints import BLIND_SCALE_ARCSEC, Hints
+from services.solving.hints import BLIND_SCALE_ARCSEC, Claim, Hints
 from services.solving.index_files import IndexFile
 from services.solving.index_solver import OutOfTime, SearchFailed
 from services.solving.solution import Field, Solution, Unsolved
@@ -28,6 +30,19 @@ from tests.unit.solving.made_sky import (
 FILES = [IndexFile(Path("index-4107.fits"), 22 / 60, 30 / 60, None)]
 GOOD = Hints((CENTRE[0] + 0.1, CENTRE[1]), "headers", 3.0, 5.2, "headers")
 TIME_LIMIT_S, MAG_LIMIT = 90.0, 18.0
+Way = Callable[[Field, Hints, Solvers], Solution | Unsolved]
+
+
+def at_once(field: Field, hints: Hints, solvers: Solvers) -> Solution | Unsolved:
+    return solver.solve_at_once(field, hints, solvers, MAG_LIMIT)
+
+
+def by_index(field: Field, hints: Hints, solvers: Solvers) -> Solution | Unsolved:
+    return solver.search_index_files(field, hints, solvers, MAG_LIMIT, TIME_LIMIT_S)
+
+
+def by_catalogue(field: Field, hints: Hints, solvers: Solvers) -> Solution | Unsolved:
+    return solver.ask_catalogue(field, hints, solvers, MAG_LIMIT)
 
 
 def solve(
@@ -36,11 +51,12 @@ def solve(
     hints: Hints = GOOD,
     index: KnownIndex | None = None,
     catalogue: KnownCatalogue | None = None,
+    way: Way = at_once,
 ) -> Solution | Unsolved:
     if index is not None:
         monkeypatch.setattr(solver, "search_indexes", index)
     solvers = Solvers(FILES if index is not None else [], catalogue)
-    return solver.solve_field(field, hints, solvers, time_limit_s=TIME_LIMIT_S, mag_limit=MAG_LIMIT)
+    return way(field, hints, solvers)
 
 
 def corners_off(wcs: SkyWcs, right: SkyWcs) -> float:
@@ -118,14 +134,29 @@ def test_a_wrong_hint_does_not_prevent_a_solution(monkeypatch: pytest.MonkeyPatc
     assert len(index.asked) == tries
 
 
-def test_the_catalogue_is_asked_before_index_files_are_searched_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measuring_does_not_wait_for_the_end_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the seconds that are left for each try but the last (here none takes any)."""
     stars, right = stars_around(), truth()
-    index, catalogue = KnownIndex(None, right, OutOfTime("no match within 5 s")), KnownCatalogue(stars)
+    index, catalogue = KnownIndex(None, right, OutOfTime("no match within 2 s")), KnownCatalogue(stars)
     found = solve(monkeypatch, seen(stars, right), index=index, catalogue=catalogue)
     assert isinstance(found, Solution)
     assert found.solver == "catalogue"
     assert corners_off(found.fit.wcs, right) < 0.1
-    assert [limit for _, limit in index.asked] == [5.0] * 3
+    all_s = solver.AT_ONCE_S
+    assert all_s < 10
+    assert [limit for _, limit in index.asked] == pytest.approx([all_s / 2, all_s / 2, all_s], rel=0.05)
+    assert not any(question.patient for question, _ in index.asked)
+
+
+def test_a_long_search_takes_its_time_behind_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = truth()
+    index = KnownIndex(None, right, OutOfTime("no match"))
+    assert isinstance(solve(monkeypatch, seen(stars_around(), right), index=index, way=by_index), Unsolved)
+    assert [limit for _, limit in index.asked] == pytest.approx(
+        [TIME_LIMIT_S / 3, TIME_LIMIT_S / 2, TIME_LIMIT_S], rel=0.05
+    )
+    assert all(question.patient for question, _ in index.asked)
+    assert index.asked[-1][0].scale_arcsec == BLIND_SCALE_ARCSEC
 
 
 @pytest.mark.parametrize(
@@ -154,17 +185,7 @@ def test_the_first_question_to_the_catalogue_is_a_small_one(monkeypatch: pytest.
     assert 11.5 < limit < 14.5, "bright stars make the pattern, and not all of Gaia's"
 
 
-def test_time_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three quick tries; of those that were not done (and took no time here) a third, a half of what is left, all."""
-    right = truth()
-    index = KnownIndex(None, right, OutOfTime("no match"))
-    assert isinstance(solve(monkeypatch, seen(stars_around(), right), index=index), Unsolved)
-    limits = [limit for _, limit in index.asked]
-    assert limits == pytest.approx([5.0] * 3 + [TIME_LIMIT_S / 3, TIME_LIMIT_S / 2, TIME_LIMIT_S], rel=0.05)
-    assert index.asked[2][0].scale_arcsec == index.asked[-1][0].scale_arcsec == BLIND_SCALE_ARCSEC
-
-
-def test_what_was_searched_to_its_end_is_not_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_died_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     right = truth()
     for index in (KnownIndex(None, right), KnownIndex(None, right, SearchFailed("it died"))):
         assert isinstance(solve(monkeypatch, seen(stars_around(), right), index=index), Unsolved)
@@ -198,16 +219,71 @@ def test_other_stars_are_never_a_solution(monkeypatch: pytest.MonkeyPatch) -> No
     assert "tianyu catalog fetch" in found.reason
 
 
-def test_an_outage_that_stands_in_the_way_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_does_not_hold_measuring_up_and_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a header's WCS too the archive is asked once: a moment later it is still away."""
     stars, right = stars_around(), truth()
-    field, away = seen(stars, right), KnownCatalogue(stars, away=True)
-    with pytest.raises(TransientError, match="the archive does not answer"):
-        solve(monkeypatch, field, catalogue=away)
-    assert len(away.asked) == 1, "the others would fail alike"
-    index = KnownIndex(None, right)
-    with pytest.raises(TransientError):
-        solve(monkeypatch, field, index=index, catalogue=away)
-    assert index.asked[-1][0].place is None, "the whole sky was searched besides"
+    field = seen(stars, right)
+    for hints in (GOOD, replace(GOOD, claim=Claim(right, SHAPE, "a.fits"))):
+        away = KnownCatalogue(stars, away=True)
+        found = solve(monkeypatch, field, hints, KnownIndex(None, right), away)
+        assert isinstance(found, Unsolved)
+        assert "the archive does not answer" in found.reason
+        assert len(away.asked) == 1, "the others would fail alike"
+        index = KnownIndex(None, right)
+        with pytest.raises(TransientError, match="the archive does not answer"):
+            solve(monkeypatch, field, hints, index, away, by_catalogue)
+        assert not index.asked
+
+
+def off(right: SkyWcs, east_arcsec: float, turn_deg: float) -> SkyWcs:
+    """A header's WCS that is a little off."""
+    turn, shift = np.radians(turn_deg), east_arcsec / 3600 / np.cos(np.radians(CENTRE[1]))
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return SkyWcs(right.crpix, (right.crval[0] + shift, right.crval[1]), rotation @ right.cd)
+
+
+@pytest.mark.parametrize(("east_arcsec", "turn_deg"), [(0.0, 0.0), (90.0, 0.0), (1200.0, 0.6)])
+def test_a_headers_wcs_is_verified_on_the_stars_and_mended(
+    monkeypatch: pytest.MonkeyPatch, east_arcsec: float, turn_deg: float
+) -> None:
+    """Right, 17 px off, and a third of the field off: no pattern is sought, no index file searched."""
+    stars, right = stars_around(), truth()
+    hints = Hints(claim=Claim(off(right, east_arcsec, turn_deg), SHAPE, "a.fits"))
+    index = KnownIndex(stars, right)
+    found = solve(monkeypatch, seen(stars, right), hints, index, KnownCatalogue(stars))
+    assert isinstance(found, Solution)
+    assert found.solver == "header"
+    assert corners_off(found.fit.wcs, right) < 0.1
+    assert not index.asked
+
+
+def test_a_headers_wcs_that_no_star_confirms_is_no_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of another field, of another camera, or with nothing at hand that could tell: that is said."""
+    stars, right = stars_around(), truth()
+    elsewhere = SkyWcs(right.crpix, (CENTRE[0] + 1.0, CENTRE[1] - 0.9), right.cd)
+    for wrong in (elsewhere, SkyWcs(right.crpix, right.crval, 2.0 * right.cd)):
+        found = solve(
+            monkeypatch, seen(stars, right), Hints(claim=Claim(wrong, SHAPE, "a.fits")), catalogue=KnownCatalogue(stars)
+        )
+        assert isinstance(found, Unsolved)
+        assert "the headers' WCS: " in found.reason
+    nothing = solve(
+        monkeypatch, seen(stars, right), Hints(claim=Claim(right, SHAPE, "a.fits")), KnownIndex(None, right)
+    )
+    assert isinstance(nothing, Unsolved)
+    assert "the WCS in the header of a.fits, which is a hint until stars confirm it" in nothing.reason
+
+
+def test_a_headers_wcs_makes_the_search_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    stars, right = stars_around(), truth()
+    index = KnownIndex(stars, right)
+    claim = Claim(off(right, 90.0, 0.0), SHAPE, "a.fits")
+    found = solve(monkeypatch, seen(stars, right), Hints(claim=claim), index)
+    assert isinstance(found, Solution)
+    [(question, _)] = index.asked
+    assert question.place is not None
+    assert question.place[2] < 1.2
+    assert question.scale_arcsec[1] / question.scale_arcsec[0] < 1.1
 
 
 def test_nothing_to_solve_with_is_known_beforehand(tmp_path: Path) -> None:

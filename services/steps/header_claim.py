@@ -1,0 +1,48 @@
+"""The WCS that a night's own frames bring along in their headers: a claim about the template, to be verified."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
+
+from pipeline.astrometry.sky_wcs import SkyWcs
+from pipeline.errors import UnusableDataError
+from schema.images import CALIBRATED, Image, ImageParent
+from schema.observing import LIGHT
+from services.errors import DataError
+from services.log import get_logger
+from services.solving.hints import Claim
+from services.steps.base import Context
+
+log = get_logger("solve")
+
+
+def reference_frame(session: Session, graph_pid: int) -> str | None:
+    """Path of the frame that the others of a graph are aligned to: its pixels are the template's."""
+    calibrated = aliased(Image)
+    return session.scalar(
+        select(Image.path)
+        .join(ImageParent, ImageParent.parent_id == Image.image_id)
+        .join(calibrated, calibrated.image_id == ImageParent.image_id)
+        .where(
+            calibrated.graph_pid == graph_pid,
+            calibrated.kind == CALIBRATED,
+            calibrated.reference_pid.is_not(None),
+            Image.kind == LIGHT,
+        )
+        .limit(1)
+    )
+
+
+def claim_of(context: Context, path: str | None, shape: tuple[int, int]) -> Claim | None:
+    """What the frame's header claims; None without a WCS of a kind that is known here."""
+    if path is None:
+        return None
+    try:
+        cards = context.images.read_cards(path)
+        if "CTYPE1" not in cards or "CRVAL1" not in cards:
+            return None
+        wcs = SkyWcs.from_cards(cards)
+        if all(0.0 < number < float("inf") for number in (wcs.pixel_scale(shape), wcs.radius(shape))):
+            return Claim(wcs, shape, path.rsplit("/", 1)[-1])
+    except (DataError, UnusableDataError) as error:
+        log.info("the header's WCS is not used", frame=path, reason=str(error))
+    return None

@@ -1,0 +1,52 @@
+"""`place_frames`: coordinates and times of frames that were measured before their field was solved."""
+
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from schema.images import CALIBRATED, Image
+from schema.queries import images
+from services.steps.align import alignment_of
+from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.field import field_of
+from services.steps.frame_wcs import write_frame_wcs
+from services.steps.solve_later import solution_among
+
+
+class PlaceFramesParameters(Parameters):
+    """PIDs of the `solve` that `extract` went by, and of those that came later."""
+
+    solved: int
+    later: tuple[int, ...]
+
+
+def run(context: Context, parameters: PlaceFramesParameters) -> Outputs | None:
+    """Do for each frame what `extract` does where it knows the field; where it knew, there is nothing to do."""
+    with context.reading() as session:
+        if solution_among(session, (parameters.solved,)) is not None:
+            return None
+        solution = solution_among(session, parameters.later)
+        if solution is None:
+            return None
+        field = field_of(session, solution.pid, context.observation_id)
+        frames = [
+            image
+            for image in images.of_graph(session, context.graph_pid, CALIBRATED)
+            if image.dx is not None and image.deleted_at is None
+        ]
+    assert field is not None
+    facts: list[dict[str, Any]] = []
+    for image in frames:
+        write_frame_wcs(context, image, alignment_of(image), field.wcs)
+        if seen := field.seen_in(image):
+            facts.append({"image_id": image.image_id, **seen})
+
+    def write(session: Session) -> None:
+        if facts:
+            session.execute(update(Image), facts)
+
+    return write
+
+
+PLACE_FRAMES = Step("place_frames", PlaceFramesParameters, run)

@@ -1,0 +1,71 @@
+"""`solve_index` and `solve_archive`: seek for long what `solve` did not find at once, each by one source of stars.
+
+The frames are measured meanwhile, and sources get their coordinates when there are any. The archive may be away, so
+that it is asked in a process of its own: a retry repeats no search that has ended.
+"""
+
+from dataclasses import replace
+
+from sqlalchemy.orm import Session
+
+from schema.skies import PlateSolution
+from services.solving.hints import Hints
+from services.solving.solution import Field, Solution, Unsolved
+from services.solving.solver import ask_catalogue, search_index_files
+from services.solving.solvers import Solvers, open_solvers
+from services.steps.base import Context, Outputs, Step
+from services.steps.solve import SOLVE, SolveParameters, solve_by
+
+
+class SolveLaterParameters(SolveParameters):
+    """As those of `solve`, and the PIDs of those that tried before."""
+
+    before: tuple[int, ...]
+
+
+def run_index(context: Context, parameters: SolveLaterParameters) -> Outputs | None:
+    """Search among the index files for `solve_time_s`; nothing to do where the template is solved or none are there."""
+    if _is_solved(context, parameters):
+        return None
+    solvers = replace(open_solvers(context.settings), catalogue=None)
+    if not solvers.index_files:
+        return None
+    mag_limit, time_limit_s = context.settings.catalog_mag_limit, context.settings.solve_time_s
+    at_hand = open_solvers(context.settings, patience_s=0.0)  # a file, or what the archive's cache holds
+
+    def search(field: Field, hints: Hints, _: Solvers) -> Solution | Unsolved:
+        return search_index_files(field, hints, at_hand, mag_limit, time_limit_s)
+
+    return solve_by(context, parameters, solvers, search)
+
+
+def run_archive(context: Context, parameters: SolveLaterParameters) -> Outputs | None:
+    """Find the field among the stars of Gaia's archive, which fails and is tried again where that is away.
+
+    Nothing to do where the template is solved, or nobody knows where on the sky to ask.
+    """
+    if _is_solved(context, parameters):
+        return None
+    solvers = replace(open_solvers(context.settings), index_files=())
+    mag_limit = context.settings.catalog_mag_limit
+
+    def ask(field: Field, hints: Hints, solvers: Solvers) -> Solution | Unsolved:
+        return ask_catalogue(field, hints, solvers, mag_limit)
+
+    return solve_by(context, parameters, solvers, ask)
+
+
+def solution_among(session: Session, pids: tuple[int, ...]) -> PlateSolution | None:
+    """The first of these processes' rows that has a WCS."""
+    rows = (session.get(PlateSolution, pid) for pid in pids)
+    return next((row for row in rows if row is not None and row.solved), None)
+
+
+def _is_solved(context: Context, parameters: SolveLaterParameters) -> bool:
+    with context.reading() as session:
+        return solution_among(session, parameters.before) is not None
+
+
+SOLVE_INDEX = Step("solve_index", SolveLaterParameters, run_index)
+SOLVE_ARCHIVE = Step("solve_archive", SolveLaterParameters, run_archive)
+SOLVERS = (SOLVE, SOLVE_INDEX, SOLVE_ARCHIVE)  # in the order in which they try
