@@ -12,9 +12,9 @@ class Flag(IntFlag):
     CROWDED = 1  # neighbours bias the flux by more than a tenth (SExtractor bit 1)
     BLENDED = 2  # deblended from a neighbour when it was detected (SExtractor bit 2)
     SATURATED = 4  # a raw pixel at or above the saturation level lies in the aperture (SExtractor bit 4)
-    EDGE = 8  # the aperture or its sky annulus leaves the image (SExtractor bit 8)
+    EDGE = 8  # the aperture leaves the image (SExtractor bit 8)
     BAD_PIXEL = 16  # a hot, dead or unusable pixel lies in the aperture (SExtractor: aperture data incomplete)
-    NO_SKY = 32  # too few sky pixels in the annulus: the frame's background was used alone
+    NO_SKY = 32  # too few sky pixels in the annulus: the frame's level was used, with its larger error
     COSMIC_RAY = 64  # a cosmic ray hit the aperture; its pixels were filled in
     TRAIL = 128  # the trail of a satellite or an aircraft crosses the aperture
     NONLINEAR = 256  # a raw pixel above the level up to which the detector is linear lies in the aperture
@@ -23,8 +23,9 @@ class Flag(IntFlag):
 
 
 OF_THE_STAR = Flag.CROWDED | Flag.BLENDED  # hold on all frames alike: they say nothing against a single point
+IN_THE_ERROR = Flag.NO_SKY  # costs precision, which the quoted error has
 # What speaks against a point: each bit that is not known to be harmless. View light_curve has the same number.
-SPOILING = sum(Flag) & ~int(OF_THE_STAR)
+SPOILING = sum(Flag) & ~int(OF_THE_STAR | IN_THE_ERROR)
 
 
 def usable(

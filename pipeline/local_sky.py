@@ -148,6 +148,34 @@ def draw_to_frame(sky: LocalSky) -> LocalSky:
     return replace(sky, level=middle + trust * away, worth=sky.pixels / share)
 
 
+def with_frame_levels(sky: LocalSky, background_rms: float) -> LocalSky:
+    """Levels for the sources without sky pixels too: the median of the frame's others.
+
+    Its error is by how much those differ among themselves, and never less than that of the poorest annulus that counts:
+    a place without sky pixels is not like the others.
+
+    Args:
+        sky: of all sources of one frame, whose background was subtracted.
+        background_rms: of a sky pixel, ADU; where no source has sky, the background alone is trusted.
+    """
+    none = sky.pixels == 0
+    if not none.any():
+        return sky
+    level, rms, worth = 0.0, background_rms, float(MIN_SKY_PIXELS)
+    if not none.all():
+        found = ~none
+        level, rms = float(np.median(sky.level[found])), float(np.median(sky.rms[found]))
+        if np.count_nonzero(found) >= FEWEST_LEVELS:
+            spread = MAD_TO_SIGMA * float(np.median(np.abs(sky.level[found] - level)))
+            worth = min(worth, (rms / spread) ** 2) if spread > 0 else worth
+    return replace(
+        sky,
+        level=np.where(none, level, sky.level),
+        rms=np.where(none, rms, sky.rms),
+        worth=np.where(none, worth, sky.worth),
+    )
+
+
 def _annulus_means(
     image: NDArray[np.float32],
     xy: NDArray[np.float64],

@@ -10,7 +10,7 @@ from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag
 from pipeline.growth import MIN_SNR, MOST_STARS, Growth, measure_growth
 from pipeline.kron import Ellipses, sum_ellipses, touched_ellipses
-from pipeline.local_sky import LocalSky, draw_to_frame, local_sky, neighbour_mask
+from pipeline.local_sky import LocalSky, draw_to_frame, local_sky, neighbour_mask, with_frame_levels
 from pipeline.masked_pixels import NO_VALUE, PixelBit, fill_masked, flags_of, touched_bits
 from pipeline.noise import ccd_variance, flat_variance, least_sky_variance
 
@@ -20,9 +20,11 @@ from pipeline.noise import ccd_variance, flat_variance, least_sky_variance
 RADII_FWHM = (0.85, 1.2, 1.7)
 MIN_RADIUS_PX = 2.25  # below it the sum depends on where in a pixel the star falls
 ANNULUS_INNER_FWHM = 4.0
+NEAREST_ANNULUS_FWHM = 2.5  # in images too small for more: wings there are the same on all frames of one seeing
 MIN_ANNULUS_INNER_PX = 8.0
 MIN_ANNULUS_AREA_PX = 600.0  # the sky level then adds less than 10 % to the noise of a 4 px aperture
 ANNULUS_AREA_RATIO = 4.0  # annulus to largest aperture, for wide stars
+GROWTH_ROOM = 1.0 / 3.0  # of the image's shorter side: the largest circle of a curve of growth
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class Measurement:
         flag: int32[n, k], bits of `pipeline.flags.Flag`.
         sky: float64[n], local sky above the background already subtracted, ADU a pixel.
         sky_rms: float64[n], scatter of a sky pixel, ADU.
-        growth: curve of growth to the annulus' inner radius; None without bright stars, or where it was not asked for.
+        growth: curve of growth to the annulus' inner radius, nearer in a narrow image; None without bright stars, or
+            where it was not asked for.
     """
 
     flux: NDArray[np.float64]
@@ -87,11 +90,13 @@ class Measurement:
     growth: Growth | None = None
 
 
-def default_apertures(fwhm: float) -> Apertures:
+def default_apertures(fwhm: float, shape: tuple[int, int] | None = None) -> Apertures:
     """Apertures for stars of this FWHM: one set for all frames of an observation.
 
     Args:
         fwhm: full width at half maximum of the observation's stars, px.
+        shape: rows and columns of the frames. Where the annulus would reach further than half of the shorter side, no
+            star would have a whole one: it comes nearer, to `NEAREST_ANNULUS_FWHM` at most.
 
     Raises:
         UnusableDataError: the FWHM is not a positive number.
@@ -101,8 +106,11 @@ def default_apertures(fwhm: float) -> Apertures:
     unit = max(fwhm, MIN_RADIUS_PX / RADII_FWHM[0])
     radii = tuple(round(factor * unit, 2) for factor in RADII_FWHM)
     inner = max(ANNULUS_INNER_FWHM * unit, MIN_ANNULUS_INNER_PX)
-    area = max(MIN_ANNULUS_AREA_PX, ANNULUS_AREA_RATIO * np.pi * radii[-1] ** 2)
-    return Apertures(radii, (round(inner, 2), round(float(np.sqrt(inner**2 + area / np.pi)), 2)))
+    width2 = max(MIN_ANNULUS_AREA_PX / np.pi, ANNULUS_AREA_RATIO * radii[-1] ** 2)  # outer² - inner²
+    if shape is not None:
+        fitting = float(np.sqrt(max((min(shape) / 2.0) ** 2 - width2, 0.0)))
+        inner = min(inner, max(fitting, NEAREST_ANNULUS_FWHM * unit))
+    return Apertures(radii, (round(inner, 2), round(float(np.sqrt(inner**2 + width2)), 2)))
 
 
 def measure(
@@ -123,9 +131,10 @@ def measure(
     """Measure every source in every aperture (exact overlap of aperture and pixels).
 
     The local sky is a clipped mean of the annulus, clear of neighbours, drawn towards the frame's as far as only noise
-    parts them (`pipeline.local_sky.draw_to_frame`). Bad pixels (``bad`` or NaN) are filled in
-    from their neighbours and flagged. An aperture that leaves the image has NaN flux and flag EDGE; one whose annulus
-    leaves it keeps its flux, with flag EDGE. Without sky pixels the frame's background is trusted (NO_SKY).
+    parts them (`pipeline.local_sky.draw_to_frame`). An annulus that leaves the image keeps the pixels it has; with too
+    few of them (NO_SKY) the level is that of the frame's other sources, and its error what these differ by. Bad pixels
+    (``bad`` or NaN) are filled in from their neighbours and flagged. An aperture that leaves the image has NaN flux and
+    flag EDGE.
 
     The variance of a flux F with sky of scatter s is ``F / gain + A s² (1 + A / A_sky) + F² (flat² + scintillation²)``
     with the aperture's area A and a sky level worth A_sky pixels. The measured s holds read noise, dark current and
@@ -158,8 +167,6 @@ def measure(
     result = _empty(len(xy), apertures.number, background_rms)
     circles = slice(0, len(apertures.radii))
     result.flag[:, circles][~inside] |= Flag.EDGE
-    if apertures.local:
-        result.flag[~_inside(image.shape, xy, (apertures.annulus[1],))[0]] |= Flag.EDGE
     if not placed.any():
         return result
 
@@ -171,8 +178,10 @@ def measure(
         unusable = None if known is None else known != 0
         third_moment = 0.0 if gain is None else max(background_level, 0.0) / gain**2
         sky = draw_to_frame(_sky(image, xy[placed], apertures, unusable, background_rms, third_moment))
-        _fill_sky(result, placed, sky)
-        sky_area[placed] = np.where(sky.pixels > 0, sky.worth, np.inf)
+        result.flag[np.flatnonzero(placed)[sky.pixels == 0]] |= Flag.NO_SKY
+        sky = with_frame_levels(sky, background_rms)
+        result.sky[placed], result.sky_rms[placed] = sky.level, sky.rms
+        sky_area[placed] = sky.worth
     np.maximum(result.sky_rms, np.sqrt(least_sky_variance(gain, read_noise)), out=result.sky_rms)
 
     area = apertures.areas(len(xy))
@@ -248,16 +257,18 @@ def _growth(
     apertures: Apertures,
     isolated: NDArray[np.bool_],
 ) -> Growth | None:
-    """The curve of growth from the brightest clean stars whose annulus lies on the image."""
+    """The curve of growth from the brightest clean stars, to the annulus' inner radius.
+
+    In a narrow image it ends sooner, at one radius on all its frames: few stars or none have so much room.
+    """
     largest = int(np.argmax(apertures.radii))
+    reach = max(apertures.radii[largest], min(apertures.annulus[0], GROWTH_ROOM * min(image.shape)))
     with np.errstate(invalid="ignore"):
         clean = isolated & (found.flag == 0).all(axis=1) & (found.flux[:, largest] > MIN_SNR * noise[:, largest])
-    stars = np.flatnonzero(clean & _inside(image.shape, xy, (apertures.annulus[0],))[0])
+    stars = np.flatnonzero(clean & _inside(image.shape, xy, (reach,))[0])
     stars = stars[np.argsort(-found.flux[stars, largest], kind="stable")[:MOST_STARS]]
     radii = (*apertures.radii, max(apertures.radii)) if apertures.ellipses is not None else apertures.radii
-    return measure_growth(
-        image, xy[stars], found.flux[stars], found.sky[stars], found.sky_rms[stars], radii, apertures.annulus[0]
-    )
+    return measure_growth(image, xy[stars], found.flux[stars], found.sky[stars], found.sky_rms[stars], radii, reach)
 
 
 def _check(
@@ -299,13 +310,6 @@ def _empty(sources: int, apertures: int, background_rms: float) -> Measurement:
         sky=np.zeros(sources),
         sky_rms=np.full(sources, background_rms),
     )
-
-
-def _fill_sky(result: Measurement, placed: NDArray[np.bool_], sky: LocalSky) -> None:
-    found = sky.pixels > 0
-    result.sky[placed] = np.where(found, sky.level, 0.0)
-    result.sky_rms[placed] = np.where(found, sky.rms, result.sky_rms[placed])
-    result.flag[np.flatnonzero(placed)[~found]] |= Flag.NO_SKY
 
 
 def _sums(

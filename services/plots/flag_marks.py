@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.flags import Flag
-from services.plots.style import GREEN, ORANGE, PURPLE, RED
+from services.plots.style import ORANGE, PURPLE, RED
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,6 @@ MARKS = {
     Flag.COSMIC_RAY: Mark("cosmic ray", "*", PURPLE),
     Flag.BAD_PIXEL: Mark("bad pixel", "s", ORANGE),
     Flag.EDGE: Mark("edge", "<", ORANGE),
-    Flag.NO_SKY: Mark("no local sky", "p", GREEN),
 }
 # Of the star in all its frames, not of a point.
 OF_THE_STAR = {Flag.BLENDED: "deblended from a neighbour", Flag.CROWDED: "neighbours in the aperture"}

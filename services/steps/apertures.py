@@ -24,7 +24,7 @@ def choose_apertures(settings: Settings, frames: Sequence[Image]) -> list[dict[s
     A negative radius in the settings is a multiple of each frame's own FWHM.
     """
     fwhm = float(np.nanmedian(column(frames, "fwhm")))
-    default = default_apertures(fwhm)
+    default = default_apertures(fwhm, _smallest(frames))
     inner, outer = default.annulus
     circles: list[tuple[float, float | None]] = [(radius, None) for radius in default.radii]
     if settings.aperture_radii is not None:
@@ -37,6 +37,12 @@ def choose_apertures(settings: Settings, frames: Sequence[Image]) -> list[dict[s
         rows.append({"kind": KRON, "radius": KRON_FACTOR, "factor": None})
     shared = {"annulus_inner": inner, "annulus_outer": outer, "sky": settings.aperture_sky}
     return [row | shared | {"aperture": number} for number, row in enumerate(rows)]
+
+
+def _smallest(frames: Sequence[Image]) -> tuple[int, int] | None:
+    """Rows and columns of the frames, the fewest where they differ; None where unknown."""
+    known = [(frame.ny, frame.nx) for frame in frames if frame.ny and frame.nx]
+    return (min(ny for ny, _ in known), min(nx for _, nx in known)) if known else None
 
 
 def write_apertures(

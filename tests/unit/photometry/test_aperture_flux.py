@@ -3,8 +3,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from pipeline.background import FRAME_BIN, subtract_background
 from pipeline.errors import UnusableDataError
-from pipeline.flags import Flag
+from pipeline.flags import Flag, usable
 from pipeline.masked_pixels import PixelBit
 from pipeline.photometry import Apertures, default_apertures, measure
 
@@ -85,8 +86,56 @@ def test_edges_of_the_image() -> None:
         np.isfinite(found.flux),
         [[1, 1, 1], [1, 1, 1], [1, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]],
     )
-    np.testing.assert_array_equal((found.flag & Flag.EDGE) != 0, np.repeat([[0], [1], [1], [1], [1], [1], [1]], 3, 1))
+    np.testing.assert_array_equal((found.flag & Flag.EDGE) != 0, ~np.isfinite(found.flux))
     np.testing.assert_array_equal(np.isfinite(found.error), np.isfinite(found.flux))
+    assert usable(found.flux, found.flag)[:4, 0].all()
+
+
+def test_a_cut_annulus_costs_its_larger_error_alone(star_image: Callable) -> None:
+    """Stars whose largest aperture just fits, at three borders and in a corner; too few for the frame's own level."""
+    rng = np.random.default_rng(36)
+    xy = np.array([[6.5, 40.0], [40.0, 6.5], [113.0, 60.0], [7.0, 93.0], [60.0, 50.0]])
+    fluxes, errors = [], []
+    for _ in range(120):
+        image = star_image(rng, (100, 120), xy, np.full(len(xy), 3000.0))
+        found = measure(image, xy, APERTURES, gain=1.0, background_rms=np.sqrt(125.0), background_level=100.0)
+        assert usable(found.flux, found.flag).all()
+        fluxes.append(found.flux[:, 2])
+        errors.append(found.error[:, 2])
+    quoted = np.sqrt(np.mean(np.square(errors), axis=0))
+    np.testing.assert_allclose(np.std(fluxes, axis=0), quoted, rtol=0.2)  # 6.5 %, one standard deviation of a star
+    assert np.mean(np.std(fluxes, axis=0) / quoted) == pytest.approx(1.0, abs=0.08)
+    assert quoted[3] > 1.1 * quoted[4]  # a quarter of an annulus
+
+
+@pytest.mark.parametrize(("rows", "fwhm"), [(64, 4.0), (64, 12.0), (120, 12.0)])
+def test_in_a_window_every_star_has_true_errors(star_image: Callable, rows: int, fwhm: float) -> None:
+    """From raw frame to flux: the sky of a window has one row of boxes, and the annuli of wide stars are cut."""
+    rng = np.random.default_rng(37)
+    shape = (rows, 520)
+    apertures = default_apertures(fwhm, shape)
+    room = apertures.radii[-1] + 0.5
+    xy = np.column_stack([np.linspace(45.0, 475.0, 7), rng.uniform(room, rows - 1.0 - room, 7)])
+    true = np.geomspace(3e4, 1e6, 7)
+    fluxes, errors = [], []
+    for _ in range(30):
+        raw = star_image(rng, shape, xy, true, fwhm=fwhm, sky=300.0) + np.float32(300.0)
+        image, sky = subtract_background(raw, bin_size=FRAME_BIN)
+        found = measure(
+            image,
+            xy,
+            apertures,
+            gain=1.0,
+            background_rms=sky.rms,
+            background_level=sky.level,
+            isolated=np.ones(len(xy), dtype=bool),
+        )
+        assert usable(found.flux, found.flag).all()
+        assert found.growth is not None
+        fluxes.append(found.flux)
+        errors.append(found.error)
+    ratio = np.std(fluxes, axis=0, ddof=1) / np.sqrt(np.mean(np.square(errors), axis=0))
+    np.testing.assert_allclose(np.sqrt(np.mean(ratio**2, axis=0)), 1.0, atol=0.1)  # good to 5 %
 
 
 def test_a_hot_pixel_is_flagged_where_it_touches_and_barely_changes_the_flux(star_image: Callable) -> None:
@@ -137,6 +186,7 @@ def test_without_sky_pixels_the_background_is_trusted(star_image: Callable) -> N
     assert (found.flag & Flag.NO_SKY).all()
     assert found.sky[0] == 0.0
     assert found.sky_rms[0] == pytest.approx(11.2)
+    assert usable(found.flux, found.flag).all()  # the error has it
     assert found.flux[0, 2] == pytest.approx(50_000.0, abs=5 * found.error[0, 2])
 
 
@@ -176,6 +226,18 @@ def test_default_apertures_grow_with_the_stars_and_keep_clear_of_them() -> None:
         assert apertures.annulus[0] > apertures.radii[-1]
         assert np.pi * (apertures.annulus[1] ** 2 - apertures.annulus[0] ** 2) >= 595.0
     assert default_apertures(4.0).radii[0] == pytest.approx(0.85 * 4.0)
+
+
+@pytest.mark.parametrize("fwhm", [3.0, 8.0, 12.0])
+def test_small_images_have_nearer_annuli_and_the_same_circles(fwhm: float) -> None:
+    usual = default_apertures(fwhm)
+    assert default_apertures(fwhm, (500, 650)) == usual
+    near = default_apertures(fwhm, (64, 520))
+    assert near.radii == usual.radii
+    assert max(near.radii) < near.annulus[0] <= usual.annulus[0]
+    if fwhm > 3.0:
+        assert near.annulus[0] == pytest.approx(2.5 * fwhm)
+    np.testing.assert_allclose(*(one.annulus[1] ** 2 - one.annulus[0] ** 2 for one in (near, usual)), rtol=2e-3)
 
 
 def test_default_apertures_serve_faint_and_bright_stars(star_image: Callable, grid_positions: Callable) -> None:

@@ -3,7 +3,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.local_sky import FEWEST_LEVELS, LocalSky, draw_to_frame, local_sky, neighbour_mask
+from pipeline.local_sky import (
+    FEWEST_LEVELS,
+    MIN_SKY_PIXELS,
+    LocalSky,
+    draw_to_frame,
+    local_sky,
+    neighbour_mask,
+    with_frame_levels,
+)
 
 SHAPE = (500, 500)
 ANNULUS = (12.0, 18.3)
@@ -131,6 +139,24 @@ def test_a_nebula_beside_one_star_is_believed() -> None:
     found = draw_to_frame(plain)
     np.testing.assert_allclose(found.level[7:10], plain.level[7:10], atol=1.5 * ANNULUS_NOISE)
     np.testing.assert_allclose(found.worth[7:10], PIXELS, rtol=0.25)
+
+
+@pytest.mark.parametrize("stars", [5, 400])
+def test_where_no_sky_is_seen_the_others_levels_stand_with_what_they_differ_by(stars: int) -> None:
+    """A tenth of the annuli are lost; what their levels are off is quoted, never less than 30 pixels' noise."""
+    true = 5.0 + np.random.default_rng(9).normal(0.0, 10.0 * ANNULUS_NOISE, stars)
+    measured = levels_of(true, 10)
+    lost = np.arange(stars) % 10 == 0
+    gaps = np.where(lost, np.nan, measured.level), np.where(lost, np.nan, RMS)
+    found = with_frame_levels(LocalSky(*gaps, np.where(lost, 0, PIXELS), np.where(lost, 0.0, PIXELS)), 2 * RMS)
+    np.testing.assert_array_equal(found.level[~lost], measured.level[~lost])
+    assert (found.rms == RMS).all()
+    quoted = RMS / np.sqrt(found.worth[lost])
+    if stars < FEWEST_LEVELS:
+        np.testing.assert_allclose(quoted, RMS / np.sqrt(MIN_SKY_PIXELS))
+    else:
+        assert np.std(found.level[lost] - true[lost]) == pytest.approx(quoted[0], rel=0.35)  # of 40 values
+        assert abs(np.mean(found.level[lost] - true[lost])) < 0.5 * quoted[0]
 
 
 def test_few_levels_stay_as_they_are_and_missing_ones_count_for_nothing() -> None:

@@ -128,7 +128,6 @@ def test_each_kind_of_flag_has_its_own_points(
         Flag.COSMIC_RAY: "cosmic ray (1)",
         Flag.BAD_PIXEL: "bad pixel (1)",
         Flag.EDGE: "edge (1)",
-        Flag.NO_SKY: "no local sky (1)",
         Flag.BAD_FRAME: "rejected frame (4)",  # and the three that `select` rejected
     }
     for number, flag in enumerate(kinds, 30):

@@ -61,11 +61,11 @@ def test_rank_correlation_with_equal_values_and_gaps() -> None:
 
 
 def test_a_point_shows_its_worst_flag_once() -> None:
-    flag = np.array([0, Flag.EDGE | Flag.SATURATED, Flag.NO_SKY, Flag.BLENDED | Flag.CROWDED], dtype=np.int64)
+    flag = np.array([0, Flag.EDGE | Flag.SATURATED, Flag.TRAIL, Flag.BLENDED | Flag.CROWDED], dtype=np.int64)
     assert sum(MARKS) == SPOILING & ~(Flag.BAD_FRAME | Flag.MISSING)  # the frame's, and where nothing is drawn
     assert {mark.name: chosen.tolist() for mark, chosen in marked(flag)} == {
         "saturated": [False, True, False, False],
-        "no local sky": [False, False, True, False],
+        "trail": [False, False, True, False],
     }
     assert of_the_star(flag) == []
     assert of_the_star(flag[3:]) == ["deblended from a neighbour", "neighbours in the aperture"]
