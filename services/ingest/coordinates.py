@@ -101,12 +101,12 @@ def site(
     A longitude is positive to the east unless its letter or comment says otherwise, or the clock's offset from UTC
     fits the other sign only. A wrong sign costs 20 ms in BJD.
     """
-    latitude, _, _ = _geographic(header, LATITUDE_KEYS, 90.0)
-    longitude, key, has_letter = _geographic(header, LONGITUDE_KEYS, 360.0)
+    latitude, _, _ = geographic(header, LATITUDE_KEYS, 90.0)
+    longitude, key, has_letter = geographic(header, LONGITUDE_KEYS, 360.0)
     elevation, _ = cards.number(header, ELEVATION_KEYS, *ELEVATION_RANGE_M, units=("m",))
     notes: tuple[str, ...] = ()
     if longitude is not None and key is not None and not has_letter:
-        if _says_west(cards.comment(header, key)):
+        if says_west(cards.comment(header, key)):
             longitude, notes = -longitude, (f"{key} is positive to the west: its comment says so",)
         elif utc_offset_s is not None and _fits_other_sign(longitude, utc_offset_s):
             longitude, notes = -longitude, (f"{key} is positive to the west: the clock's offset from UTC says so",)
@@ -115,7 +115,13 @@ def site(
     return latitude, longitude, elevation, notes
 
 
-def _says_west(comment: str) -> bool:
+def says_east(comment: str) -> bool:
+    """Whether a comment says that a longitude is positive to the east."""
+    return _EAST_POSITIVE.search(comment) is not None or ("east" in comment and "west" not in comment)
+
+
+def says_west(comment: str) -> bool:
+    """Whether a comment says that a longitude is positive to the west."""
     if _EAST_POSITIVE.search(comment):
         return False
     return "west" in comment and ("east" not in comment or _WEST_POSITIVE.search(comment) is not None)
@@ -130,7 +136,7 @@ def _fits_other_sign(longitude: float, utc_offset_s: int) -> bool:
     return distance(-longitude) <= ZONE_SLACK_DEG < distance(longitude)
 
 
-def _geographic(header: fits.Header, keys: Iterable[str], limit: float) -> tuple[float | None, str | None, bool]:
+def geographic(header: fits.Header, keys: Iterable[str], limit: float) -> tuple[float | None, str | None, bool]:
     """(degrees, key, whether a letter N, S, E or W says the sign)."""
     for key in keys:
         value = cards.raw(header, key)

@@ -13,6 +13,7 @@ from services.ingest.kinds import Kind, filter_of, kind_of, target_of
 from services.ingest.names import quoted
 from services.ingest.opening import open_frame
 from services.ingest.pixel_scale import pixel_scale
+from services.ingest.place_evidence import PlaceEvidence, place_evidence
 from services.ingest.times import Times, exposure_time, frame_times
 
 GAIN_RANGE = (0.01, 99.9)  # e-/ADU
@@ -74,6 +75,7 @@ class FrameFacts:
     diameter_m: float | None = None  # of the telescope
     linearity: float | None = None  # ADU
     pixel_scale_arcsec: float | None = None
+    place: PlaceEvidence | None = None  # what tells whether its longitude is east or west
 
 
 def read_frame(path: Path) -> FrameFacts:
@@ -118,6 +120,7 @@ def read_frame(path: Path) -> FrameFacts:
         ra_deg=ra,
         dec_deg=dec,
         pixel_scale_arcsec=scale,
+        place=place_evidence(header, times.start, exposure or 0.0, times.utc_offset_s),
         site_latitude=latitude,
         site_longitude=longitude,
         site_elevation=elevation,

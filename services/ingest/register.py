@@ -18,6 +18,7 @@ from schema.observing import Filter, Instrument, Observation, ObsSite, Target
 from schema.queries import images
 from schema.queries.measurements import none_for_nan
 from services.errors import ConfigurationError, DataError
+from services.ingest.east_or_west import judged
 from services.ingest.grouping import ObservationKey, find_duplicates, group
 from services.ingest.headers import FrameFacts, read_frame
 from services.ingest.names import find_frames
@@ -78,6 +79,7 @@ def read_folder(folder: Path, progress: Callable[[int, int], None] | None = None
             unreadable.append((path, str(error)))
         if progress is not None:
             progress(number, len(paths))
+    frames = judged(frames)
     return Folder(frames, unreadable, {copy.path: reason for _, copy, reason in find_duplicates(frames)})
 
 

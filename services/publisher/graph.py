@@ -156,14 +156,9 @@ LATER = (SOLVE_INDEX, SOLVE_ARCHIVE)
 
 
 def add_later_solvers(
-    graph: Graph,
-    template: int,
-    detected: int,
-    tried: Sequence[int],
-    extracted: Sequence[int],
-    steps: Sequence[AnyStep] = LATER,
-) -> Solvers:
-    """Add the searches that measuring does not wait for, and what brings their coordinates to the frames.
+    graph: Graph, template: int, detected: int, tried: Sequence[int], steps: Sequence[AnyStep] = LATER
+) -> tuple[int, ...]:
+    """Add the searches that measuring does not wait for; returns the PIDs of all solvers in their order.
 
     ``tried``: PIDs of those that sought before, first the `solve` that `extract` goes by.
     """
@@ -173,8 +168,13 @@ def add_later_solvers(
             continue
         parameters = SolveLaterParameters(template=template, radec=graph.settings.solve_radec, before=tuple(pids))
         pids.append(graph.add(step, parameters, required=(template, detected), optional=tuple(pids)))
-    places = PlaceFramesParameters(solved=pids[0], later=tuple(pids[1:]))
-    placed = graph.add(PLACE_FRAMES, places, required=(detected,), optional=(*pids[1:], *extracted))
+    return tuple(pids)
+
+
+def add_placing(graph: Graph, detected: int, pids: Sequence[int], extracted: Sequence[int]) -> Solvers:
+    """Add what brings late coordinates to the frames."""
+    parameters = PlaceFramesParameters(solved=pids[0], later=tuple(pids[1:]))
+    placed = graph.add(PLACE_FRAMES, parameters, required=(detected,), optional=(*pids[1:], *extracted))
     return Solvers(tuple(pids), placed)
 
 
@@ -289,12 +289,13 @@ def add_light_curves(
     solved = graph.add(SOLVE, pointing, required=(template,))
     parameters = DetectParameters(template=template, solved=solved)
     detected = graph.add(DETECT, parameters, required=(template,), optional=(solved,))
+    # With PIDs before those of the frames they begin first: a long search ends while the others are measured.
+    solvers = add_later_solvers(graph, template, detected, (solved,))
     extracted = [
         add_extraction(graph, image, alignment, detected, solved)
         for image, alignment in zip(calibrated, aligned, strict=True)
     ]
-    solvers = add_later_solvers(graph, template, detected, (solved,), extracted)
-    add_results(graph, detected, extracted, solvers)
+    add_results(graph, detected, extracted, add_placing(graph, detected, solvers, extracted))
 
 
 def add_extraction(graph: Graph, image: int, alignment: int, detected: int, solved: int | None) -> int:

@@ -29,6 +29,7 @@ from services.publisher.graph import (
     add_later_solvers,
     add_light_curves,
     add_master,
+    add_placing,
     add_results,
     add_template,
     add_zero_points,
@@ -216,12 +217,8 @@ def _grow(publisher: Publisher, observation: Observation, old: OldGraph, step: s
         _require_solve(observation, old)
         template = old.places[STACK.command, None].pid
         again = [one for one in (SOLVE_INDEX, SOLVE_ARCHIVE) if LATER.index(one.command) >= LATER.index(step)]
-        add_results(
-            graph,
-            detect.pid,
-            extracted,
-            add_later_solvers(graph, template, detect.pid, old.solvers, extracted, again),
-        )
+        solvers = add_later_solvers(graph, template, detect.pid, old.solvers, again)
+        add_results(graph, detect.pid, extracted, add_placing(graph, detect.pid, solvers, extracted))
     elif step == CROSSMATCH.command:
         _require_catalogue(graph, observation)
         add_results(graph, detect.pid, extracted, Solvers(old.solvers))

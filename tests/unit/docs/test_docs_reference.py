@@ -17,7 +17,7 @@ from schema import database, images, processes, versions
 from schema.models import metadata
 from schema.observing import BIAS, DARK, FLAT, LIGHT
 from schema.views import VIEWS
-from services.ingest import coordinates, headers, kinds, register, times
+from services.ingest import coordinates, headers, kinds, place_evidence, register, times
 from services.settings import CONFIG_VARIABLE, PREFIX, Settings
 from services.steps import COMMANDS, files
 from tests.unit.docs import cli_page
@@ -36,6 +36,14 @@ HEADER_KEYS = {
     "pointing": tuple(key for pair in coordinates.POINTING_KEYS for key in pair),
     "latitude": coordinates.LATITUDE_KEYS,
     "longitude": coordinates.LONGITUDE_KEYS,
+    "east or west": (
+        *place_evidence.SIDEREAL_KEYS,
+        *place_evidence.HOUR_ANGLE_KEYS,
+        *place_evidence.ALTITUDE_KEYS,
+        *place_evidence.AIRMASS_KEYS,
+        *place_evidence.CLOCK_KEYS,
+        *place_evidence.SOFTWARE_KEYS,
+    ),
     "elevation": coordinates.ELEVATION_KEYS,
     "camera": headers.INSTRUMENT_KEYS,
     "telescope": headers.TELESCOPE_KEYS,
