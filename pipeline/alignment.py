@@ -252,6 +252,16 @@ def _turn(found: Alignment, turn: float) -> Alignment:
     return replace(found, dx=-found.dx, dy=-found.dy, rotation=rotation)
 
 
+def fit_alignment(reference: Points, frame: Points, shape: tuple[int, int]) -> Alignment:
+    """The alignment of stars that are known to be the same, float64[n, 2] each, n ≥ 1; shape: (ny, nx) of the frame.
+
+    Similarity by Tukey's biweight; a shift where the stars cannot carry a rotation.
+    """
+    start = Alignment.identity(shape)
+    found = _least_squares(reference, frame, start)
+    return _robust(reference, frame, found) if len(reference) >= ROBUST_MATCHES else found
+
+
 def _by_flux(stars: NDArray[Any]) -> NDArray[Any]:
     usable = stars[np.isfinite(stars["x"]) & np.isfinite(stars["y"])]
     return np.asarray(usable[np.argsort(-usable["flux"], kind="stable")])

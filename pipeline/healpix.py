@@ -10,6 +10,8 @@ ORDER = 12  # of table source: cells of 52 arcsec; a Gaia source_id divided by 2
 # The farthest corner of any cell of any order from its centre is 61.2 degrees over 2^order; of order 0, 48.
 CELL_RADIUS_DEG = 62.0
 EDGE_STEPS = 16  # points on each edge of a cell
+CELL_WIDTH_DEG = 58.6  # root of the area, of order 0
+CELLS_A_RADIUS = 4.0  # of a cone that is given by ranges: 60 to 100 coarse cells, which join to some 30 ranges
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -74,6 +76,23 @@ def cells_of_cone(ra_deg: float, dec_deg: float, radius_deg: float, order: int =
     touched = (_separations(np.moveaxis(edges, 1, 2), axis) <= reach).any(axis=1)
     # A cone within one cell may touch no edge.
     return np.union1d(found[touched], own).astype(np.int64)
+
+
+def ranges_of_cone(ra_deg: float, dec_deg: float, radius_deg: float, order: int = ORDER) -> Ints:
+    """First and last numbers int64[k, 2] of ranges that hold all cells a cone touches, and a margin of its radius / 4.
+
+    A field's cells are too many to be named each, and few ranges: nested numbers of neighbours follow each other.
+
+    Raises:
+        UnusableDataError: the axis points nowhere on the sky.
+    """
+    wanted = np.log2(CELLS_A_RADIUS * CELL_WIDTH_DEG / max(radius_deg, CELL_WIDTH_DEG / 2**order))
+    level = int(np.clip(np.ceil(wanted), 0, order))
+    coarse = cells_of_cone(ra_deg, dec_deg, radius_deg, level)
+    starts = np.flatnonzero(np.diff(coarse, prepend=-2) > 1)
+    ends = np.append(starts[1:], coarse.size) - 1
+    size = 4 ** (order - level)
+    return np.column_stack([coarse[starts] * size, (coarse[ends] + 1) * size - 1])
 
 
 def separations_from_cells(radec: Floats, of_cells: Ints, order: int) -> Floats:

@@ -7,13 +7,17 @@ from schema.base import TABLE_OPTIONS, Base, Pid, Real, Small, Utc
 
 
 class Sky(Base):
-    """A fixed field, seen by many observations; coordinates and WCS are NULL until it is solved."""
+    """A fixed field, seen by many observations; coordinates and WCS are NULL until it is solved.
+
+    Its pixels are those of the template that first showed it. A star has one source on the whole sphere: an
+    observation's sources may have been registered by other skies that reach into its field.
+    """
 
     __tablename__ = "sky"
     sky_id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(128))
     pid: Mapped[Pid | None] = mapped_column(BigInteger, unique=True)  # the process that registered it
-    # Of the template that first showed it solved; NULL until then.
+    # Of the template that first showed it; NULL until it is solved.
     ra_deg: Mapped[Real | None]  # centre, ICRS
     dec_deg: Mapped[Real | None]
     radius_deg: Mapped[Real | None]  # from the centre to the farthest corner
@@ -65,10 +69,10 @@ class SkyImage(Base):
 
 
 class Source(Base):
-    """A fixed position in a sky's template, 0-based pixels."""
+    """A star: a fixed position, in the sky that first showed it (0-based pixels) and on the sphere."""
 
     __tablename__ = "source"
-    __table_args__ = (Index(None, "sky_id"), Index(None, "healpix"), TABLE_OPTIONS)
+    __table_args__ = (Index(None, "sky_id"), Index(None, "healpix"), Index(None, "same_as"), TABLE_OPTIONS)
     source_id: Mapped[int] = mapped_column(primary_key=True)
     sky_id: Mapped[int] = mapped_column(ForeignKey("sky.sky_id"))
     pid: Mapped[Pid] = mapped_column(BigInteger)  # the `detect` that first saw it
@@ -77,6 +81,8 @@ class Source(Base):
     ra_deg: Mapped[Real | None]  # ICRS
     dec_deg: Mapped[Real | None]
     healpix: Mapped[int | None]  # cell of order 12, nested: cells of 52 arcsec
+    # The source that is this star's, where it was measured as two before the coordinates of both were known.
+    same_as: Mapped[int | None]
 
 
 class SourcePosition(Base):

@@ -78,7 +78,8 @@ SELECT s.source_id AS source_id,
        g.g_mag AS gaia_g_mag,
        g.bp_mag AS gaia_bp_mag,
        g.rp_mag AS gaia_rp_mag,
-       g.parallax_mas AS gaia_parallax_mas
+       g.parallax_mas AS gaia_parallax_mas,
+       s.same_as AS same_as
 FROM source s
 LEFT JOIN source_position p
        ON p.source_id = s.source_id

@@ -22,6 +22,7 @@ from services.lightcurves.selection import (
     SourceFacts,
     cells_around,
     find_source,
+    ids_of_star,
     source_at,
     sources_around,
     sources_of_gaia,
@@ -52,7 +53,7 @@ class Nights:
 
 def seen_as(session: Session, *, source_id: int | None = None, gaia: int | None = None) -> list[Seen]:
     """Observations with light curves in which this source, or a source of this name in Gaia, was measured."""
-    wanted = [] if source_id is None else [source_id]
+    wanted = [] if source_id is None else ids_of_star(session, source_id)
     within = _observations_with(session, wanted if gaia is None else sources_of_gaia(session, gaia))
     return [
         (observation, find_source(session, observation, source_id=source_id, gaia=gaia))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from pipeline.astrometry.sphere import ARCSEC, separation_arcsec
@@ -159,7 +159,7 @@ def find_source(
     elif gaia is not None:
         found = next(iter(_by_id(session, observation, sources_of_gaia(session, gaia))), None)
     elif source_id is not None:
-        found = next(iter(_by_id(session, observation, [source_id])), None)
+        found = next(iter(_by_id(session, observation, ids_of_star(session, source_id))), None)
     else:
         found = None
     if found is not None:
@@ -205,6 +205,13 @@ def sources_around(session: Session, cells: Sequence[int]) -> list[int]:
     A query of its own: joined to the observation's sources, SQLite reads all of those instead of the index on cells.
     """
     return list(session.scalars(select(Source.source_id).where(Source.healpix.in_(cells))))
+
+
+def ids_of_star(session: Session, source_id: int) -> list[int]:
+    """This id and the others of the same star, its own first: of a star that was measured before it was recognised."""
+    own = session.scalar(select(func.coalesce(Source.same_as, Source.source_id)).where(Source.source_id == source_id))
+    others = session.scalars(select(Source.source_id).where(Source.same_as == own).order_by(Source.source_id))
+    return [] if own is None else [own, *others]
 
 
 def sources_of_gaia(session: Session, gaia: int) -> list[int]:

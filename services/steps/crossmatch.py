@@ -71,8 +71,8 @@ class _Sources:
     """Sources of one detection that have coordinates, ``[n]`` each, by id."""
 
     source_id: NDArray[np.int64]
-    sky_id: int
-    xy: NDArray[np.float64]  # of the sky's template, px
+    sky_ids: frozenset[int]  # that registered them
+    xy: NDArray[np.float64]  # of the template, px
     radec: NDArray[np.float64]
     flux: NDArray[np.float64]
 
@@ -131,7 +131,15 @@ def _unsolved(session: Session, tried: tuple[int, ...]) -> str:
 def _sources(session: Session, detected: int) -> _Sources | None:
     """Sources of a detection with coordinates; None without any."""
     rows = session.execute(
-        select(Source.source_id, Source.sky_id, Source.x, Source.y, Source.ra_deg, Source.dec_deg, SourcePosition.flux)
+        select(
+            Source.source_id,
+            Source.sky_id,
+            SourcePosition.x,
+            SourcePosition.y,
+            Source.ra_deg,
+            Source.dec_deg,
+            SourcePosition.flux,
+        )
         .join(SourcePosition, SourcePosition.source_id == Source.source_id)
         .where(SourcePosition.pid == detected, Source.ra_deg.is_not(None), Source.dec_deg.is_not(None))
         .order_by(Source.source_id)
@@ -141,7 +149,7 @@ def _sources(session: Session, detected: int) -> _Sources | None:
     ids, skies, x, y, ra, dec, flux = zip(*rows, strict=True)
     return _Sources(
         np.array(ids, dtype=np.int64),
-        skies[0],
+        frozenset(skies),
         np.column_stack([x, y]).astype(np.float64),
         np.column_stack([ra, dec]).astype(np.float64),
         np.array(flux, dtype=np.float64),
@@ -177,8 +185,9 @@ def _write(
     found: Crossmatch,
 ) -> None:
     """Put the neighbours in the place of what was known of these sources."""
-    # Observations of one sky take turns: two that delete and then insert the same rows would collide.
-    session.execute(select(Sky.sky_id).where(Sky.sky_id == sources.sky_id).with_for_update())
+    # Observations that share sources take turns: two that delete and then insert the same rows would collide.
+    skies = select(Sky.sky_id).where(Sky.sky_id.in_(sources.sky_ids)).order_by(Sky.sky_id)
+    session.execute(skies.with_for_update())
     ids = sources.source_id.tolist()
     for start in range(0, len(ids), IDS_AT_ONCE):
         few = ids[start : start + IDS_AT_ONCE]

@@ -1,8 +1,9 @@
-"""One sky, many nights: which sky a template shows, which of its sources are known, and where they are on the sphere.
+"""One star, one source: which stars of a template are known, which sky it shows, and where its new stars are.
 
-A template with a WCS belongs to the known sky whose field it shares, whichever telescope saw that first; its sources
-are recognised by their coordinates. Without a WCS they are recognised by their pattern on the pixels of a sky that
-the same camera saw before. What is known stays, what is new is appended.
+A star that is known keeps its id wherever it was seen before, by whichever telescope. With a WCS it is recognised by
+its coordinates among all known stars around, whichever sky registered them. Without a WCS the template is laid by its
+pattern of stars on a sky that the same camera saw before: on the coordinates of that one, or on its pixels where it has
+none either. What is known stays, what is new is appended.
 """
 
 from dataclasses import dataclass
@@ -10,16 +11,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.alignment import Alignment, align
+from pipeline.alignment import fit_alignment
 from pipeline.astrometry.sky_wcs import SkyWcs
-from pipeline.astrometry.sphere import ARCSEC, separation_arcsec
 from pipeline.detection import match_sources
-from pipeline.errors import UnusableDataError
 from pipeline.healpix import cells
-from pipeline.stars import star_list
 from schema.base import utc_now
 from schema.images import TEMPLATE
 from schema.observing import Observation, Target
@@ -28,13 +26,12 @@ from schema.queries.measurements import insert_rows
 from schema.skies import PlateSolution, Sky, SkyImage, SkyRegistry, Source, SourcePosition
 from services.errors import ConfigurationError
 from services.log import get_logger
+from services.steps import skies
 from services.steps.base import Context
+from services.steps.known_sources import known_stars
 
 log = get_logger("sky_registration")
-MATCH_RADIUS_PX = 1.5  # without a WCS
-MATCH_RADIUS_ARCSEC = 1.5  # the paper, section 3.3
-MATCH_RADIUS_COARSE_PX = 0.75  # where pixels are coarser than what the paper had in mind
-SAME_PLACE_PX = 0.01  # positions on one and the same template
+MATCH_RADIUS_PX = 1.5  # without coordinates
 
 Points = NDArray[np.float64]
 
@@ -52,22 +49,13 @@ class Found:
 
 
 @dataclass(frozen=True)
-class _Laid:
-    """The template on a known sky: its sources there, and for each the index of the known source (-1: new)."""
+class _Registered:
+    """A template on its sky: for each star the known id (−1: new), its pixels there and its coordinates (None)."""
 
     sky: Sky
-    known_ids: NDArray[np.int64]
-    match: NDArray[np.int64]
-    on_sky: Points  # [n, 2], pixels of the sky's template
-    alignment: Alignment | None  # from the sky's pixels to the template's, where they were laid by pattern
-
-
-@dataclass(frozen=True)
-class _Known:
-    ids: NDArray[np.int64]
-    xy: Points
-    radec: Points
-    flux: NDArray[np.float64]
+    ids: NDArray[np.int64]  # [n]
+    on_sky: Points  # [n, 2]
+    radec: Points | None  # [n, 2], degrees
 
 
 def solution_of(session: Session, solved: int | None) -> PlateSolution | None:
@@ -89,20 +77,21 @@ def register_sources(session: Session, context: Context, found: Found) -> list[i
     """
     _hold_registry(session)
     observation = session.get_one(Observation, context.observation_id)
-    laid = _laid(session, observation, found)
-    if laid is None:
-        laid = _new_sky(session, context, observation, found)
-    observation.sky_id = laid.sky.sky_id
-    session.add(SkyImage(sky_id=laid.sky.sky_id, image_id=found.template_id, role=TEMPLATE))
+    if found.wcs is not None and found.solution is not None:
+        _solve_skies_of_camera(session, observation, found, found.wcs, found.solution)
+        registered = _by_coordinates(session, context, observation, found, found.wcs)
+    else:
+        registered = _by_pattern(session, context, observation, found)
+    sky_id = observation.sky_id = registered.sky.sky_id
+    session.add(SkyImage(sky_id=sky_id, image_id=found.template_id, role=TEMPLATE))
     session.flush()
-    if laid.sky.wcs is None and found.wcs is not None and found.solution is not None:
-        wcs = found.wcs if laid.alignment is None else found.wcs.through(laid.alignment.inverse(), found.shape)
-        _solve_sky(session, laid.sky, wcs, found.solution)
-    ids = np.empty(found.flux.size, dtype=np.int64)
-    new = laid.match < 0
-    ids[~new] = laid.known_ids[laid.match[~new]]
-    radec = None if found.wcs is None else found.wcs.to_sky(found.xy[new])
-    ids[new] = _insert(session, context, laid.sky, laid.on_sky[new], radec)
+    if registered.sky.wcs is None and found.wcs is not None and found.solution is not None:
+        skies.solve_sky(session, registered.sky, found.wcs, found.shape, found.solution)
+    ids = registered.ids
+    new = ids < 0
+    radec = None if registered.radec is None else registered.radec[new]
+    ids[new] = _insert(session, context, sky_id, registered.on_sky[new], radec)
+    log.info("sources registered", sky_id=sky_id, known=int((~new).sum()), new=int(new.sum()))
     listed: list[int] = ids.tolist()
     return listed
 
@@ -110,8 +99,7 @@ def register_sources(session: Session, context: Context, found: Found) -> list[i
 def give_coordinates(session: Session, context: Context, solution: PlateSolution) -> None:
     """Give the sky of an observation the WCS of its template, where `detect` came before it was solved.
 
-    In the caller's transaction. A sky that another template defined, or that has a WCS, stays as it is:
-    `tianyu rerun --from detect` registers the template anew.
+    In the caller's transaction. A sky that has a WCS stays as it is.
     """
     wcs = wcs_of(solution)
     sky_id = session.get_one(Observation, context.observation_id).sky_id
@@ -119,16 +107,19 @@ def give_coordinates(session: Session, context: Context, solution: PlateSolution
         return
     _hold_registry(session)
     sky = session.get_one(Sky, sky_id)
+    shape = skies.shape_of(session, sky_id)
     detect = select(Process.pid).where(Process.graph_pid == context.graph_pid, Process.command == "detect")
-    moved = func.max(func.abs(Source.x - SourcePosition.x) + func.abs(Source.y - SourcePosition.y))
-    query = select(moved).join(SourcePosition, SourcePosition.source_id == Source.source_id)
-    farthest = session.scalar(query.where(SourcePosition.pid.in_(detect)))
-    if sky.wcs is not None or farthest is None:
+    query = (
+        select(Source.x, Source.y, SourcePosition.x, SourcePosition.y)
+        .join(SourcePosition, SourcePosition.source_id == Source.source_id)
+        .where(Source.sky_id == sky_id, SourcePosition.pid.in_(detect))
+    )
+    places = np.array([tuple(row) for row in session.execute(query)], dtype=np.float64).reshape(-1, 4)
+    if sky.wcs is not None or shape is None or not len(places):
         return
-    if farthest > SAME_PLACE_PX:
-        log.warning("sky of another template stays without coordinates", sky_id=sky_id, pid=context.pid)
-        return
-    _solve_sky(session, sky, wcs, solution)
+    # The template itself may have defined the sky's pixels, or lie on them by the pattern of its stars.
+    from_sky = fit_alignment(places[:, :2], places[:, 2:], shape)
+    skies.solve_sky(session, sky, wcs.through(from_sky.inverse(), shape), shape, solution)
 
 
 def _hold_registry(session: Session) -> None:
@@ -140,135 +131,55 @@ def _hold_registry(session: Session) -> None:
     session.flush()
 
 
-def _laid(session: Session, observation: Observation, found: Found) -> _Laid | None:
-    """The template laid on a known sky; None where there is none for it."""
-    for sky in _candidates(session, observation, found):
-        known = _known(session, sky.sky_id)
-        if not known.ids.size:
-            continue
-        if sky.wcs is not None and found.wcs is not None:
-            return _by_coordinates(sky, known, found, found.wcs, SkyWcs.from_text(sky.wcs))
-        laid = _by_pattern(sky, known, found)
+def _solve_skies_of_camera(
+    session: Session, observation: Observation, found: Found, wcs: SkyWcs, solution: PlateSolution
+) -> None:
+    """Give coordinates to the skies of this camera that have none yet and show the same pattern of stars."""
+    for sky in skies.of_camera(session, observation):
+        laid = skies.laid_on(session, sky, found.xy, found.flux, found.shape) if sky.wcs is None else None
         if laid is not None:
-            return laid
-    return None
+            shape = skies.shape_of(session, sky.sky_id) or found.shape
+            skies.solve_sky(session, sky, wcs.through(laid.inverse(), shape), shape, solution)
 
 
-def _candidates(session: Session, observation: Observation, found: Found) -> list[Sky]:
-    """Skies that the template may show, the likeliest first; an observation stays on its own if that can be."""
-    own = [] if observation.sky_id is None else [session.get_one(Sky, observation.sky_id)]
-    if found.solution is None:
-        return own or _skies_of_camera(session, observation)
-    there = _skies_there(session, found.solution)
-    if own and own[0] in there:
-        return own
-    # One that was registered by its pixels moves to the sky that others have solved meanwhile.
-    return there or [sky for sky in own or _skies_of_camera(session, observation) if sky.wcs is None]
+def _by_coordinates(
+    session: Session, context: Context, observation: Observation, found: Found, wcs: SkyWcs
+) -> _Registered:
+    """All known stars around, whichever sky registered them, are recognised by their coordinates."""
+    radec = wcs.to_sky(found.xy)
+    ids = known_stars(session, wcs, found.shape, found.xy)
+    sky = skies.of_field(session, wcs, found.shape, found.xy, observation.sky_id)
+    if sky is None or sky.wcs is None:
+        return _Registered(_new_sky(session, context, observation), ids, found.xy, radec)
+    return _Registered(sky, ids, SkyWcs.from_text(sky.wcs).to_pixels(radec), radec)
 
 
-def _skies_there(session: Session, solution: PlateSolution) -> list[Sky]:
-    """Skies that share the solved field: one's centre lies in the other; the nearest first."""
-    here = np.array([[solution.ra_deg, solution.dec_deg]])
-    found = []
-    for sky in session.scalars(select(Sky).where(Sky.wcs.is_not(None)).order_by(Sky.sky_id)):
-        apart = float(separation_arcsec(np.array([[sky.ra_deg, sky.dec_deg]]), here)[0]) / ARCSEC
-        # A corner's distance reaches past the sides: the inscribed circle is what both surely share.
-        if apart < max(sky.radius_deg or 0.0, solution.radius_deg or 0.0) / np.sqrt(2.0):
-            found.append((apart, sky))
-    return [sky for _, sky in sorted(found, key=lambda pair: (pair[0], pair[1].sky_id))]
+def _by_pattern(session: Session, context: Context, observation: Observation, found: Found) -> _Registered:
+    """A template without WCS, laid on a sky of its camera; that one's coordinates are the template's too."""
+    for sky in skies.of_camera(session, observation):
+        laid = skies.laid_on(session, sky, found.xy, found.flux, found.shape)
+        if laid is None:
+            continue
+        if sky.wcs is not None:
+            wcs = SkyWcs.from_text(sky.wcs).through(laid, found.shape)
+            on_sky = laid.to_reference(found.xy)
+            return _Registered(sky, known_stars(session, wcs, found.shape, found.xy), on_sky, wcs.to_sky(found.xy))
+        known, on_sky = skies.on_pixels(session, sky), laid.to_reference(found.xy)
+        match = match_sources(known.xy, on_sky, MATCH_RADIUS_PX)
+        return _Registered(sky, np.where(match >= 0, known.ids[match], -1), on_sky, None)
+    return _Registered(_new_sky(session, context, observation), np.full(found.flux.size, -1), found.xy, None)
 
 
-def _skies_of_camera(session: Session, observation: Observation) -> list[Sky]:
-    """Skies that the same camera saw under the same target's name, the newest first."""
-    query = (
-        select(Sky)
-        .join(Observation, Observation.sky_id == Sky.sky_id)
-        .where(
-            Observation.target_id == observation.target_id,
-            Observation.instrument_id == observation.instrument_id,
-            Observation.binning == observation.binning,
-        )
-        .distinct()
-        .order_by(Sky.sky_id.desc())
-    )
-    return list(session.scalars(query))
-
-
-def _known(session: Session, sky_id: int) -> _Known:
-    columns = (Source.source_id, Source.x, Source.y, Source.ra_deg, Source.dec_deg)
-    rows = session.execute(
-        select(*columns, func.max(SourcePosition.flux))
-        .outerjoin(SourcePosition, SourcePosition.source_id == Source.source_id)
-        .where(Source.sky_id == sky_id)
-        .group_by(*columns)
-        .order_by(Source.source_id)
-    ).all()
-    table = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 6)
-    return _Known(table[:, 0].astype(np.int64), table[:, 1:3], table[:, 3:5], np.nan_to_num(table[:, 5]))
-
-
-def _by_coordinates(sky: Sky, known: _Known, found: Found, wcs: SkyWcs, sky_wcs: SkyWcs) -> _Laid:
-    """Match where the known sources should be on the template, after the mean offset of the two solutions is taken off.
-
-    On the template's own plane neither the pole nor right ascension zero is special.
-    """
-    expected = wcs.to_pixels(known.radec)
-    there = np.flatnonzero(np.isfinite(expected).all(axis=1))
-    scale = wcs.pixel_scale(found.shape)
-    coarser = max(scale, sky_wcs.pixel_scale(found.shape))
-    radius = max(MATCH_RADIUS_ARCSEC, MATCH_RADIUS_COARSE_PX * coarser) / scale
-    near = match_sources(expected[there], found.xy, 2.0 * radius)
-    both = near >= 0
-    if both.any():
-        expected += np.median(found.xy[both] - expected[there[near[both]]], axis=0)
-    match = match_sources(expected[there], found.xy, radius)
-    match = np.where(match >= 0, there[match], -1)
-    return _Laid(sky, known.ids, match, sky_wcs.to_pixels(wcs.to_sky(found.xy)), None)
-
-
-def _by_pattern(sky: Sky, known: _Known, found: Found) -> _Laid | None:
-    """Match on the pixels of the sky's template; None where the pattern of stars is another one."""
-    try:
-        laid = align(star_list(known.xy, known.flux), star_list(found.xy, found.flux), found.shape)
-    except UnusableDataError as error:
-        log.warning("template does not fit a known sky", sky_id=sky.sky_id, reason=str(error))
-        return None
-    on_sky = laid.to_reference(found.xy)
-    return _Laid(sky, known.ids, match_sources(known.xy, on_sky, MATCH_RADIUS_PX), on_sky, laid)
-
-
-def _new_sky(session: Session, context: Context, observation: Observation, found: Found) -> _Laid:
+def _new_sky(session: Session, context: Context, observation: Observation) -> Sky:
     name = session.get_one(Target, observation.target_id).name
     sky = Sky(name=name, pid=context.pid, created_at=utc_now())
     session.add(sky)
     session.flush()
-    return _Laid(sky, np.empty(0, np.int64), np.full(found.flux.size, -1), found.xy, None)
+    return sky
 
 
-def _solve_sky(session: Session, sky: Sky, wcs: SkyWcs, solution: PlateSolution) -> None:
-    """Write the WCS of the sky's own pixels, and the coordinates of the sources that it has."""
-    sky.ra_deg, sky.dec_deg, sky.radius_deg = solution.ra_deg, solution.dec_deg, solution.radius_deg
-    sky.wcs, sky.solve_pid = wcs.text(), solution.pid
-    sky.wcs_rms_arcsec, sky.wcs_matches = solution.rms_arcsec, solution.matches
-    query = select(Source.source_id, Source.x, Source.y).where(Source.sky_id == sky.sky_id).order_by(Source.source_id)
-    rows: list[Row[Any]] = list(session.execute(query))
-    if rows:
-        radec = wcs.to_sky(np.array([(row.x, row.y) for row in rows], dtype=np.float64))
-        places = zip([row.source_id for row in rows], radec.tolist(), cells(radec).tolist(), strict=True)
-        session.execute(
-            update(Source),
-            [
-                {"source_id": source_id, "ra_deg": ra, "dec_deg": dec, "healpix": cell}
-                for source_id, (ra, dec), cell in places
-            ],
-        )
-    session.flush()
-
-
-def _insert(session: Session, context: Context, sky: Sky, xy: Points, radec: Points | None) -> NDArray[np.int64]:
+def _insert(session: Session, context: Context, sky_id: int, xy: Points, radec: Points | None) -> NDArray[np.int64]:
     """Insert new sources by their places on the sky's pixels and on the sphere; returns their ids, in order."""
-    if radec is None and sky.wcs is not None:
-        radec = SkyWcs.from_text(sky.wcs).to_sky(xy)
     unknown: list[Any] = [None] * len(xy)
     places = [(None, None)] * len(xy) if radec is None else radec.tolist()
     healpix = unknown if radec is None else cells(radec).tolist()
@@ -277,7 +188,7 @@ def _insert(session: Session, context: Context, sky: Sky, xy: Points, radec: Poi
         Source.__table__,
         ("sky_id", "pid", "x", "y", "ra_deg", "dec_deg", "healpix"),
         (
-            (sky.sky_id, context.pid, x, y, ra, dec, cell)
+            (sky_id, context.pid, x, y, ra, dec, cell)
             for (x, y), (ra, dec), cell in zip(xy.tolist(), places, healpix, strict=True)
         ),
     )

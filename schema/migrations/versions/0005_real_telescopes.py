@@ -16,9 +16,13 @@ def upgrade() -> None:
     for table, names in REAL.items():
         for name in names:
             op.add_column(table, sa.Column(name, sa.Double(), nullable=True))
+    op.add_column("source", sa.Column("same_as", sa.Integer(), nullable=True))
+    op.create_index(op.f("ix_source_same_as"), "source", ["same_as"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_source_same_as"), "source")
+    op.drop_column("source", "same_as")
     for table, names in REAL.items():
         for name in names:
             op.drop_column(table, name)

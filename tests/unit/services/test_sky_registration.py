@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -93,7 +94,8 @@ class Nights:
 
     def template(self, session: Session, pid: int) -> int:
         path = f"template/{pid}.fits"
-        image = Image(kind="template", site_id=1, path=path, path_digest=path_digest(1, path))
+        ny, nx = SHAPE
+        image = Image(kind="template", site_id=1, path=path, path_digest=path_digest(1, path), nx=nx, ny=ny)
         session.add(image)
         session.flush()
         return image.image_id
@@ -258,6 +260,19 @@ def test_a_night_whose_solution_was_wrong_leaves_that_sky(nights: Nights) -> Non
         assert round(session.get_one(Sky, sky_id).ra_deg or 0.0, 2) == FIELDS[0][0]
 
 
+def add_detect(session: Session, context: Any) -> None:
+    """The process that registered an observation's sources."""
+    session.add(ProcessGroup(name="cpu"))
+    session.flush()
+    session.add(
+        Process(
+            pid=context.pid, graph_pid=context.graph_pid, command="detect", parameters="{}", site_id=1, group_id=1,
+            observation_id=context.observation_id, status="succeeded", pending=0, priority=0, attempt=1,
+            max_attempts=3, propagated=True, created_at=utc_now(),
+        )
+    )  # fmt: skip
+
+
 def test_a_template_that_is_solved_late_fills_in_the_coordinates(nights: Nights) -> None:
     rng = np.random.default_rng(7)
     stars = field(FIELDS[0], rng)
@@ -265,15 +280,7 @@ def test_a_template_that_is_solved_late_fills_in_the_coordinates(nights: Nights)
     which, xy = seen(wcs, stars, rng)
     with nights.sessions.begin() as session:
         ids, context = nights.register(session, xy, np.ones(which.size), None)
-        session.add(ProcessGroup(name="cpu"))
-        session.flush()
-        session.add(
-            Process(
-                pid=context.pid, graph_pid=context.graph_pid, command="detect", parameters="{}", site_id=1, group_id=1,
-                observation_id=context.observation_id, status="succeeded", pending=0, priority=0, attempt=1,
-                max_attempts=3, propagated=True, created_at=utc_now(),
-            )
-        )  # fmt: skip
+        add_detect(session, context)
     solution = PlateSolution(
         pid=1, image_id=1, solved=True, ra_deg=FIELDS[0][0], dec_deg=FIELDS[0][1], radius_deg=0.4, wcs=wcs.text()
     )
@@ -308,3 +315,134 @@ def test_two_templates_of_a_new_field_at_one_time_make_one_sky(nights: Nights) -
     assert ids[0] == ids[1]
     with nights.sessions() as session:
         assert session.scalar(select(func.count()).select_from(Sky)) == 1
+
+
+WIDE = 31.7  # arcsec a pixel: stars are undersampled, and solutions differ by more than a pixel in the corners
+POINTINGS = [((327.7, 12.6), 117.0), ((331.0, 14.0), 140.0), ((329.0, 12.0), 161.0)]  # chains: each shows part of each
+
+
+def wide_field(centre: tuple[float, float], rng: np.random.Generator, number: int) -> NDArray[np.float64]:
+    """Stars around and between the pointings, no two within two pixels."""
+    xy = rng.uniform(-500, 1500, (number, 2))
+    near = KDTree(xy).query_pairs(2.0, output_type="ndarray")  # type: ignore[no-untyped-call]
+    return camera(centre, WIDE, 0.0, False).to_sky(np.delete(xy, near[:, 1], axis=0))
+
+
+def bent(xy: NDArray[np.float64], rng: np.random.Generator, corner: float) -> NDArray[np.float64]:
+    """Pixels at which stars are that a solution puts at xy: its error grows to the corners, and has a shift."""
+    u, v = ((xy - np.array([SHAPE[1], SHAPE[0]]) / 2) / 500).T
+    error = np.column_stack([u * u, u * v, v * v, u**3, v**3]) @ rng.normal(0, 1, (5, 2))
+    return xy + corner * error / np.hypot(*error.T).max() + rng.normal(0, 0.5 * corner, 2)
+
+
+def register_bent(
+    nights: Nights, stars: NDArray[np.float64], pointing: int, corner: float
+) -> tuple[NDArray[np.int64], list[int]]:
+    rng = np.random.default_rng(pointing)
+    centre, angle = POINTINGS[pointing]
+    wcs = camera(centre, WIDE, angle, False)
+    which, xy = seen(wcs, stars, rng)
+    kept = rng.random(which.size) < 0.95  # faint ones are missed at times
+    with nights.sessions.begin() as session:
+        ids, _ = nights.register(session, bent(xy[kept], rng, corner), np.ones(kept.sum()), wcs)
+    return which[kept], ids
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 1, 0)])
+@pytest.mark.parametrize("pole", [False, True])
+def test_a_star_is_one_source_in_whatever_order_its_nights_come(
+    nights: Nights, order: tuple[int, int, int], pole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chain of pointings of a wide field, with solutions that are off by 1.5 pixels (47 arcsec) in the corners."""
+    if pole:
+        moved = [((ra - 327.7, dec + 75.0), angle) for (ra, dec), angle in POINTINGS]  # across 0 h too
+        monkeypatch.setitem(globals(), "POINTINGS", moved)
+    stars = wide_field(POINTINGS[0][0], np.random.default_rng(11), 4000)
+    ids_of: dict[int, set[int]] = {}
+    times: dict[int, int] = {}
+    for pointing in order:
+        for star, source_id in zip(*register_bent(nights, stars, pointing, 1.5), strict=True):
+            ids_of.setdefault(int(star), set()).add(source_id)
+            times[int(star)] = times.get(int(star), 0) + 1
+    assert sum(count > 1 for count in times.values()) > 500
+    assert [star for star, ids in ids_of.items() if len(ids) > 1] == []
+    assert len(set.union(*ids_of.values())) == len(ids_of)
+
+
+def test_a_star_keeps_its_id_where_its_sky_is_another(nights: Nights) -> None:
+    """Three pointings in a row, each sharing 40 % of its field with the next: three skies, and each star once."""
+    rng = np.random.default_rng(12)
+    stars = wide_field(FIELDS[0], rng, 1500)
+    ids_of: dict[int, set[int]] = {}
+    for step in range(3):
+        wcs = camera((FIELDS[0][0] + 0.6 * 8.8 * step - 4.0, FIELDS[0][1]), WIDE * np.cos(np.radians(46.7)), 0.0, False)
+        which, xy = seen(wcs, stars, rng)
+        with nights.sessions.begin() as session:
+            ids, _ = nights.register(session, xy, np.ones(which.size), wcs)
+        for star, source_id in zip(which.tolist(), ids, strict=True):
+            ids_of.setdefault(star, set()).add(source_id)
+    assert [star for star, ids in ids_of.items() if len(ids) > 1] == []
+    with nights.sessions() as session:
+        assert session.scalars(select(Observation.sky_id).order_by(Observation.observation_id)).all() == [1, 2, 3]
+        assert session.scalar(select(func.count()).select_from(Source)) == len(ids_of)
+
+
+def test_two_skies_that_know_the_same_stars_are_joined_by_a_night_of_both(nights: Nights) -> None:
+    """As earlier versions left them: the ids that came first go on, the others say whose star they are."""
+    rng = np.random.default_rng(13)
+    stars = field(FIELDS[0], rng)
+    wcs = camera(FIELDS[0], 2.3, 0.0, False)
+    which, xy = seen(wcs, stars, rng)
+    with nights.sessions.begin() as session:
+        first, _ = nights.register(session, xy, np.ones(which.size), wcs)
+    with nights.sessions.begin() as session:
+        session.add(Sky(sky_id=2, name="twin", created_at=utc_now()))
+        session.flush()
+        for row in session.scalars(select(Source)).all():
+            place = {name: getattr(row, name) for name in ("x", "y", "ra_deg", "dec_deg", "healpix")}
+            session.add(Source(source_id=row.source_id + 1000, sky_id=2, pid=7, **place))
+    with nights.sessions.begin() as session:
+        again, _ = nights.register(session, *(xy + 0.05, np.ones(which.size), wcs))
+    assert again == first
+    with nights.sessions() as session:
+        twins = session.execute(select(Source.source_id, Source.same_as).where(Source.sky_id == 2)).all()
+        assert {(one, other) for one, other in twins} == {(one + 1000, one) for one in first}
+
+
+def test_a_night_that_is_solved_late_tells_which_of_its_stars_were_known(nights: Nights) -> None:
+    rng = np.random.default_rng(14)
+    stars, flux = field(FIELDS[0], rng), 10 ** rng.uniform(2, 5, STARS)
+    wcs, turned = camera(FIELDS[0], 2.3, 0.0, False), camera(FIELDS[0], 1.5, 60.0, True)
+    which, xy = seen(wcs, stars, rng)
+    with nights.sessions.begin() as session:
+        known, _ = nights.register(session, xy[4:], flux[which][4:], wcs)
+    which_turned, xy_turned = seen(turned, stars, rng)
+    with nights.sessions.begin() as session:
+        ids, context = nights.register(session, xy_turned, flux[which_turned], None)
+        assert not set(ids) & set(known)
+        add_detect(session, context)
+    solution = PlateSolution(pid=1, image_id=1, solved=True, wcs=turned.text())
+    with nights.sessions.begin() as session:
+        give_coordinates(session, context, solution)
+    by_star = dict(zip(which[4:].tolist(), known, strict=True))
+    with nights.sessions() as session:
+        same_as = {row.source_id: row.same_as for row in session.scalars(select(Source))}
+    assert [same_as[one] for one in ids] == [by_star.get(star) for star in which_turned.tolist()]
+
+
+@pytest.mark.parametrize("blend_first", [False, True])
+def test_two_stars_that_are_one_on_another_night(nights: Nights, blend_first: bool) -> None:
+    """The brighter one of a blend is the star whose id both nights have; the fainter one is a star of its own."""
+    rng = np.random.default_rng(15)
+    wcs = camera(FIELDS[0], 10.0, 0.0, False)
+    xy = rng.uniform(100, 700, (40, 2))
+    resolved = np.vstack([xy, xy[0] + (1.6, 0.0)])
+    blended = xy.copy()
+    blended[0] += (0.4, 0.0)  # a quarter of its light is the fainter star's
+    ids = {}
+    for blend in (blend_first, not blend_first):
+        places = blended if blend else resolved
+        with nights.sessions.begin() as session:
+            ids[blend], _ = nights.register(session, places, np.ones(len(places)), wcs)
+    assert ids[True] == ids[False][:-1]
+    assert ids[False][-1] not in ids[True]
