@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from pipeline.astrometry.sphere import closest_pairs, tree_of
 from pipeline.background import subtract_background
 from pipeline.bad_pixels import find_sharp_pixels
+from pipeline.defocus import LEAST_FWHM, centre_wide, extract_wide, half_flux_diameters, out_of_focus
 from pipeline.errors import UnusableDataError
 from pipeline.extraction import extract
 from pipeline.flags import Flag
+from pipeline.one_star import first_of_star
 from pipeline.shapes import SIGMA_TO_FWHM, Shapes, measure_shapes
 from pipeline.stacking import Stack
-from pipeline.stars import find_stars, frame_fwhm
+from pipeline.stars import brightest, find_stars, frame_fwhm
 
 SOURCE_DTYPE = np.dtype(
     [
@@ -44,6 +46,9 @@ SHARP_FRACTION = 0.4  # of the stars' variance along the minor axis; hot pixels 
 MAXIMUM_ELLIPTICITY = 0.7  # axes 10:3 …
 MAXIMUM_STREAK = 0.85  # of a detection as a whole: axes 7:1, trails and bleeding columns
 MAXIMUM_WALK = 0.5  # FWHM that a windowed centroid may lie from the detection's
+BLEND_REACH = (
+    2.0  # FWHM from a star out of focus, or joined of pieces, to one that shares its light; two rings touch at 1.3
+)
 ELLIPTICITY_ALLOWANCE = 0.3  # … or as much above the stars' median
 MINIMUM_SNR = 3.0  # of the aperture flux; less is a ripple beside a brighter star
 CUT_FWHM = 0.5  # distance to blank pixels or the border below which a star's position is that of what is left of it
@@ -68,15 +73,14 @@ def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm:
     sky = _Sky.of(template, full)
     if sky is None:
         return np.empty(0, SOURCE_DTYPE)
-    if fwhm is None or not np.isfinite(fwhm):
-        fwhm = frame_fwhm(find_stars(np.where(sky.mask, np.float32(np.nan), sky.image), sky.rms))
-        fwhm = fwhm if np.isfinite(fwhm) else DEFAULT_FWHM
+    fwhm, wide = _focus(sky, fwhm)
     # sep's cleaning compares unlike units when it filters by matched noise, and takes out real stars of S/N 10 to 20.
-    objects = extract(sky.image, threshold, noise=sky.noise, mask=sky.mask, deblend_cont=DEBLEND_CONTRAST, clean=False)
+    options: dict[str, Any] = {"noise": sky.noise, "mask": sky.mask, "deblend_cont": DEBLEND_CONTRAST, "clean": False}
+    objects = extract_wide(sky.image, threshold, fwhm, **options) if wide else extract(sky.image, threshold, **options)
     objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
     rows, columns = _pixels(objects, sky.image.shape)
     objects = objects[template.weight[rows, columns] >= COVERED_WEIGHT * full]
-    return _measure(objects, sky, fwhm) if len(objects) else np.empty(0, SOURCE_DTYPE)
+    return _measure(objects, sky, fwhm, wide) if len(objects) else np.empty(0, SOURCE_DTYPE)
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,17 @@ class _Sky:
         return cls(image, noise, blank, mask, background.rms)
 
 
+def _focus(sky: _Sky, fwhm: float | None) -> tuple[float, bool]:
+    """FWHM of the stars (px), measured where it is not given, and whether they are out of focus."""
+    if fwhm is not None and fwhm < LEAST_FWHM:
+        return fwhm, False
+    stars = find_stars(np.where(sky.mask, np.float32(np.nan), sky.image), sky.rms)
+    if fwhm is None or not np.isfinite(fwhm):
+        fwhm = frame_fwhm(stars)
+        fwhm = fwhm if np.isfinite(fwhm) else DEFAULT_FWHM
+    return fwhm, out_of_focus(sky.image, *brightest(stars), fwhm, sky.mask)
+
+
 def _pixels(objects: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     rows = np.clip(np.rint(objects["y"]).astype(np.intp), 0, shape[0] - 1)
     columns = np.clip(np.rint(objects["x"]).astype(np.intp), 0, shape[1] - 1)
@@ -122,24 +137,49 @@ def _like_stars(objects: NDArray[Any], shapes: Shapes, snr: NDArray[np.float64])
     return np.asarray((snr > MINIMUM_SNR) & (shapes.minor > narrowest) & (shapes.ellipticity < most) & longest)
 
 
-def _measure(objects: NDArray[Any], sky: _Sky, fwhm: float) -> NDArray[Any]:
-    x, y, _ = sep.winpos(sky.image, objects["x"], objects["y"], fwhm / SIGMA_TO_FWHM, mask=sky.mask, subpix=0)
-    # The window may walk to a brighter neighbour: keep the detection's own centroid there.
-    walked = np.hypot(x - objects["x"], y - objects["y"]) > MAXIMUM_WALK * fwhm
-    x, y = np.where(walked, objects["x"], x), np.where(walked, objects["y"], y)
+def _measure(objects: NDArray[Any], sky: _Sky, fwhm: float, wide: bool) -> NDArray[Any]:
+    objects = objects[np.argsort(-objects["flux"], kind="stable")]
+    x, y = _centres(objects, sky, fwhm, wide)
+    first = first_of_star(x, y, fwhm)
+    stars, pieces = np.unique(first, return_counts=True)
+    objects, x, y = objects[stars], x[stars], y[stars]
+    blended = objects["flag"] & sep.OBJ_MERGED > 0
+    for name in ("a", "b"):  # a piece's axes are not the star's
+        objects[name][pieces > 1] = fwhm / SIGMA_TO_FWHM
+    # Pieces of one star, or the outskirts of smoothed ones, may have touched, and no other star's light.
+    blended &= _has_neighbour(x, y, BLEND_REACH * fwhm) | ~(wide | (pieces > 1))
     flux, error, _ = sep.sum_circle(sky.image, x, y, APERTURE_FWHM * fwhm, err=sky.noise, mask=sky.mask)
     shapes = measure_shapes(sky.image, x, y, fwhm, sky.mask)
     with np.errstate(invalid="ignore", divide="ignore"):
         kept = _like_stars(objects, shapes, flux / error) & ~_at_edge(x, y, CUT_FWHM * fwhm, sky.blank)
     sources = np.zeros(len(objects), SOURCE_DTYPE)
     sources["x"], sources["y"], sources["flux"], sources["flux_error"] = x, y, flux, error
-    sources["fwhm"], sources["ellipticity"] = shapes.fwhm, shapes.ellipticity
+    sources["fwhm"] = half_flux_diameters(sky.image, x, y, fwhm, sky.mask) if wide else shapes.fwhm
+    sources["ellipticity"] = shapes.ellipticity
     for name in ("a", "b", "theta"):
         sources[name] = objects[name]
-    sources["flag"][objects["flag"] & sep.OBJ_MERGED > 0] |= int(Flag.BLENDED)
+    sources["flag"][blended] |= int(Flag.BLENDED)
     sources["flag"][_at_edge(x, y, EDGE_FWHM * fwhm, sky.blank)] |= int(Flag.EDGE)
     sources = sources[kept]
     return sources[np.argsort(-sources["flux"], kind="stable")]
+
+
+def _centres(
+    objects: NDArray[Any], sky: _Sky, fwhm: float, wide: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if wide:
+        x, y = centre_wide(sky.image, objects["x"], objects["y"], fwhm, sky.mask)
+    else:
+        x, y, _ = sep.winpos(sky.image, objects["x"], objects["y"], fwhm / SIGMA_TO_FWHM, mask=sky.mask, subpix=0)
+    # The window may walk to a brighter neighbour: keep the detection's own centroid there.
+    walked = ~(np.hypot(x - objects["x"], y - objects["y"]) <= MAXIMUM_WALK * fwhm)
+    return np.where(walked, objects["x"], x), np.where(walked, objects["y"], y)
+
+
+def _has_neighbour(x: NDArray[np.float64], y: NDArray[np.float64], distance: float) -> NDArray[np.bool_]:
+    xy = np.column_stack([x, y])
+    nearest, _ = tree_of(xy).query(xy, k=[2])  # type: ignore[no-untyped-call]  # the first is the source itself
+    return np.asarray(nearest[:, 0] < distance)
 
 
 def _at_edge(

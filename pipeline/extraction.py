@@ -24,9 +24,10 @@ def extract(
     *,
     noise: float | NDArray[np.float32],
     mask: NDArray[np.bool_] | None = None,
+    kernel: NDArray[np.float32] = SMOOTHING,
     **options: Any,
 ) -> NDArray[Any]:
-    """Detections on an image without sky (`sep.extract` on the image smoothed by `SMOOTHING`).
+    """Detections on an image without sky (`sep.extract` on the smoothed image).
 
     Masked pixels are filled in from their neighbours, and sep is not told of them. It takes their noise for infinite,
     the mean noise of a detection's pixels sets the level from which its blends are told apart, and so one masked pixel
@@ -38,6 +39,7 @@ def extract(
             each smoothed pixel, which is sep's matched filter: 2.7 times as deep for the same number.
         noise: of a pixel; or float32[ny, nx], anything where masked.
         mask: bool[ny, nx], pixels that count as unknown; a detection with most of its core on them is left out.
+        kernel: float32[k, l], of the smoothing, in any unit.
         options: those of sep.extract.
 
     Returns:
@@ -47,12 +49,18 @@ def extract(
         UnusableDataError: too much is above the threshold, whatever sep's limits.
     """
     if mask is not None:
-        image = fill_holes(image, mask)
-        if isinstance(noise, np.ndarray):
-            noise = np.where(mask, np.median(noise[~mask]) if not mask.all() else 1.0, noise).astype(np.float32)
-    kernel = {"filter_kernel": SMOOTHING, "filter_type": "matched" if isinstance(noise, np.ndarray) else "conv"}
-    objects = _outgrowing(image, threshold, err=noise, **{"minarea": MINIMUM_AREA, **kernel, **options})
+        image, noise = fill_holes(image, mask), usual_noise(noise, mask)
+    options = {"minarea": MINIMUM_AREA, "filter_kernel": kernel, **options}
+    options["filter_type"] = "matched" if isinstance(noise, np.ndarray) else "conv"
+    objects = _outgrowing(image, threshold, err=noise, **options)
     return objects if mask is None else objects[_has_core(objects, mask)]
+
+
+def usual_noise(noise: float | NDArray[np.float32], mask: NDArray[np.bool_]) -> float | NDArray[np.float32]:
+    """The noise with that of the typical pixel where it is unknown."""
+    if not isinstance(noise, np.ndarray) or mask.all():
+        return noise
+    return np.where(mask, np.median(noise[~mask]), noise).astype(np.float32)
 
 
 def _outgrowing(image: NDArray[np.float32], threshold: float, **options: Any) -> NDArray[Any]:

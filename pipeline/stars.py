@@ -6,7 +6,9 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
+from pipeline.defocus import LEAST_FWHM, centre_wide, extract_wide, half_flux_diameters, width_out_of_focus
 from pipeline.extraction import MINIMUM_AREA, extract
+from pipeline.one_star import first_of_star
 from pipeline.shapes import PIXEL_VARIANCE, SIGMA_TO_FWHM, measure_shapes
 
 STAR_DTYPE = np.dtype([("x", "f8"), ("y", "f8"), ("flux", "f4"), ("peak", "f4"), ("fwhm", "f4"), ("ellipticity", "f4")])
@@ -17,6 +19,8 @@ MAXIMUM_PEAK_SHARE = 0.5  # brightest pixel over flux; a star of FWHM 1.5 px has
 MAXIMUM_ELLIPTICITY = 0.7  # of single detections: axes 10:3; tracks and bleeding columns lie above
 ELLIPTICITY_ALLOWANCE = 0.3  # over the frame's median, so that a badly tracked frame keeps its trailed stars
 CENTROID_STARS = 300  # brightest stars that get windowed centroids and weighted widths, 30 µs each
+WIDE_ROUNDS = 2  # searches for stars out of focus, each as wide as the one before found them
+WIDE_AGREES = 0.1  # of the width, within which another search would find the same stars
 WIDTH_ROUNDS = 2  # the weight as wide as the stars; a third changes the median by less than 1 %
 BRIGHT_STARS = 200  # stars that make the frame's FWHM and ellipticity
 SATURATED_PEAK = 0.85  # of the highest peak of the frame; above may be saturated
@@ -61,23 +65,74 @@ def find_stars(
     work = np.ascontiguousarray(image, dtype=np.float32)
     masked = np.isnan(work)
     mask = masked if masked.any() else None
-    objects = extract(
-        work, threshold, noise=rms, mask=mask, minarea=min_area, deblend_nthresh=DEBLEND_LEVELS, clean=False
-    )
-    objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
-    major, minor = _axes(objects)
-    ellipticity = 1 - minor / major
-    worst = max(MAXIMUM_ELLIPTICITY, float(np.median(ellipticity)) + ELLIPTICITY_ALLOWANCE) if len(objects) else 1.0
-    kept = (objects["peak"] < MAXIMUM_PEAK_SHARE * objects["flux"]) & (ellipticity <= worst)
-    order = np.flatnonzero(kept)[np.argsort(-objects["flux"][kept], kind="stable")]
-    objects = objects[order]
-    stars = np.empty(len(objects), STAR_DTYPE)
-    for name in ("x", "y", "flux", "peak"):
-        stars[name] = objects[name]
-    stars["fwhm"] = SIGMA_TO_FWHM * np.sqrt((major**2 + minor**2)[order] / 2)
-    stars["ellipticity"] = ellipticity[order]
+    options: dict[str, Any] = {
+        "noise": rms,
+        "mask": mask,
+        "minarea": min_area,
+        "deblend_nthresh": DEBLEND_LEVELS,
+        "clean": False,
+    }
+    objects = extract(work, threshold, **options)
+    stars = _listed(objects, *_axes(objects))
+    piece = frame_fwhm(stars)
     _refine_centroids(work, mask, stars[:CENTROID_STARS])
     _refine_widths(work, mask, stars[:CENTROID_STARS])
+    if frame_fwhm(stars) >= LEAST_FWHM:
+        width = width_out_of_focus(work, *brightest(stars), piece, mask)
+        if width is not None:
+            return _find_wide(work, mask, width, threshold, options)
+    return _joined(stars, frame_fwhm(stars))
+
+
+def _find_wide(
+    image: NDArray[np.float32], mask: NDArray[np.bool_] | None, fwhm: float, threshold: float, options: dict[str, Any]
+) -> NDArray[Any]:
+    """The stars of an image out of focus; fwhm: of the brightest, px."""
+    stars = np.empty(0, STAR_DTYPE)
+    for _ in range(WIDE_ROUNDS):
+        objects = extract_wide(image, threshold, fwhm, **options)
+        stars = _listed(objects, objects["a"], objects["b"])
+        bright = stars[:CENTROID_STARS]
+        _take_near(bright, *centre_wide(image, bright["x"], bright["y"], fwhm, mask), fwhm)
+        width = half_flux_diameters(image, bright["x"], bright["y"], fwhm, mask)
+        known = np.isfinite(width)
+        bright["fwhm"][known] = width[known]
+        guess, fwhm = fwhm, frame_fwhm(stars)
+        if not np.isfinite(fwhm) or abs(fwhm / guess - 1) < WIDE_AGREES:
+            break
+    return _joined(stars, fwhm)
+
+
+def _joined(stars: NDArray[Any], fwhm: float) -> NDArray[Any]:
+    """The stars, pieces of one star joined, brightest first."""
+    first = first_of_star(stars["x"], stars["y"], fwhm)
+    pieces = np.flatnonzero(first != np.arange(len(stars)))
+    if not pieces.size:
+        return stars
+    np.add.at(stars["flux"], first[pieces], stars["flux"][pieces])
+    stars = np.delete(stars, pieces)
+    return stars[np.argsort(-stars["flux"], kind="stable")]
+
+
+def brightest(stars: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Positions (px) of the unsaturated stars, brightest first."""
+    chosen = _unsaturated(stars)
+    return chosen["x"].copy(), chosen["y"].copy()
+
+
+def _listed(objects: NDArray[Any], major: NDArray[np.float64], minor: NDArray[np.float64]) -> NDArray[Any]:
+    """sep's objects that look like stars, brightest first; their axes without the smoothing, rms in px."""
+    found = (objects["flux"] > 0) & (minor > 0)
+    ellipticity = 1 - minor / major
+    usual = float(np.median(ellipticity[found])) if found.any() else 0.0
+    worst = max(MAXIMUM_ELLIPTICITY, usual + ELLIPTICITY_ALLOWANCE)
+    kept = found & (objects["peak"] < MAXIMUM_PEAK_SHARE * objects["flux"]) & (ellipticity <= worst)
+    order = np.flatnonzero(kept)[np.argsort(-objects["flux"][kept], kind="stable")]
+    stars = np.empty(len(order), STAR_DTYPE)
+    for name in ("x", "y", "flux", "peak"):
+        stars[name] = objects[name][order]
+    stars["fwhm"] = SIGMA_TO_FWHM * np.sqrt((major**2 + minor**2)[order] / 2)
+    stars["ellipticity"] = ellipticity[order]
     return stars
 
 
@@ -87,6 +142,10 @@ def _refine_centroids(image: NDArray[np.float32], mask: NDArray[np.bool_] | None
     fwhm = frame_fwhm(stars)
     # Exact overlaps (subpix=0): sep's sub-sampling takes twice the time.
     x, y, _ = sep.winpos(image, stars["x"], stars["y"], fwhm / SIGMA_TO_FWHM, mask=mask, subpix=0)
+    _take_near(stars, x, y, fwhm)
+
+
+def _take_near(stars: NDArray[Any], x: NDArray[np.float64], y: NDArray[np.float64], fwhm: float) -> None:
     # The window may walk to a brighter neighbour: keep the isophotal centroid there.
     near = np.hypot(x - stars["x"], y - stars["y"]) < 0.5 * fwhm
     stars["x"][near], stars["y"][near] = x[near], y[near]
@@ -116,6 +175,10 @@ def frame_ellipticity(stars: NDArray[Any]) -> float:
 def _median_of_bright(stars: NDArray[Any], name: str) -> float:
     if not len(stars):
         return float("nan")
-    unsaturated = stars[stars["peak"] < SATURATED_PEAK * stars["peak"].max()]
+    return float(np.median(_unsaturated(stars)[:BRIGHT_STARS][name]))
+
+
+def _unsaturated(stars: NDArray[Any]) -> NDArray[Any]:
+    unsaturated = stars[stars["peak"] < SATURATED_PEAK * stars["peak"].max(initial=0.0)]
     # Few stars are no ground to call the brightest saturated.
-    return float(np.median((unsaturated if len(unsaturated) >= 5 else stars)[:BRIGHT_STARS][name]))
+    return unsaturated if len(unsaturated) >= 5 else stars
