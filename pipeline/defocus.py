@@ -101,7 +101,7 @@ def extract_wide(
     """Detections of stars out of focus, on means of pixels: one for a ring, or a few.
 
     Equal pairs nearer than 1.5 FWHM become one. Arguments and result as those of `pipeline.extraction.extract`, the
-    threshold as significant as there; ``peak`` is the brightest pixel, positions of pixels and areas have no meaning.
+    threshold as significant as there; ``peak`` is the brightest pixel, its place and areas have no meaning.
     """
     if mask is not None:
         image, noise = fill_holes(image, mask), usual_noise(noise, mask)
@@ -116,7 +116,7 @@ def extract_wide(
         threshold *= _noise_left(kernel) / _noise_left(SMOOTHING)
     found = extract(coarse, threshold, noise=noise, mask=coarse_mask, kernel=kernel, **options)
     found["peak"] = _brightest_pixels(image, found, size)
-    for name in ("x", "y"):
+    for name in ("x", "y", "xcpeak", "ycpeak"):
         found[name] = (found[name] + 0.5) * size - 0.5
     for name, scale in (("a", size), ("b", size), ("flux", size**2)):
         found[name] *= scale

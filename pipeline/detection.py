@@ -12,7 +12,7 @@ from pipeline.background import subtract_background
 from pipeline.bad_pixels import find_sharp_pixels
 from pipeline.defocus import LEAST_FWHM, centre_wide, extract_wide, half_flux_diameters, out_of_focus
 from pipeline.errors import UnusableDataError
-from pipeline.extraction import extract
+from pipeline.extraction import extract, start_at_peaks
 from pipeline.flags import Flag
 from pipeline.one_star import first_of_star
 from pipeline.shapes import SIGMA_TO_FWHM, Shapes, measure_shapes
@@ -78,6 +78,7 @@ def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm:
     options: dict[str, Any] = {"noise": sky.noise, "mask": sky.mask, "deblend_cont": DEBLEND_CONTRAST, "clean": False}
     objects = extract_wide(sky.image, threshold, fwhm, **options) if wide else extract(sky.image, threshold, **options)
     objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
+    start_at_peaks(objects, fwhm)
     rows, columns = _pixels(objects, sky.image.shape)
     objects = objects[template.weight[rows, columns] >= COVERED_WEIGHT * full]
     return _measure(objects, sky, fwhm, wide) if len(objects) else np.empty(0, SOURCE_DTYPE)
