@@ -28,6 +28,9 @@ FLOOR_TOLERANCE = 0.3  # px; centroids of faint stars scatter by 0.1
 FIT_ROUNDS = 8
 CLIP_RMS = 4.0
 BIWEIGHT_SIGMA = 4.685  # of Tukey's biweight: as good as least squares to 95 % where errors are Gaussian
+BIWEIGHT_VARIANCE = (
+    0.822  # of Gaussian distances, weighted so, over their plain mean square: E[w u] / E[w], u exponential
+)
 ROBUST_ROUNDS = 5
 ROBUST_MATCHES = 10  # fewer do not tell by how much stars scatter
 MEDIAN_OF_RAYLEIGH = 1.1774  # of distances, in standard deviations of a coordinate
@@ -44,7 +47,8 @@ class Alignment:
     """Similarity from reference to frame coordinates, in pixels.
 
     xy_frame = scale·R(rotation)·(xy_reference − center) + center + (dx, dy). rotation: degrees, counter-clockwise with
-    x to the right and y up; rms: px, of the distance of matched stars after the fit; matches: number of stars.
+    x to the right and y up; rms: px, of the distance of matched stars after the fit, weighted as there; matches: stars
+    with weight.
     """
 
     dx: float
@@ -59,7 +63,7 @@ class Alignment:
     @classmethod
     def identity(cls, shape: tuple[int, int]) -> Self:
         """The alignment of the reference with itself; shape: (ny, nx)."""
-        x, y = _center(shape)
+        x, y = centre_of(shape)
         return cls(0.0, 0.0, 0.0, 1.0, float(x), float(y), 0.0, 0)
 
     @property
@@ -97,11 +101,11 @@ def align(reference: NDArray[Any], frame: NDArray[Any], shape: tuple[int, int]) 
     hot pixels that do not move with the sky. With one or two common stars only the shift is found, if it is
     unambiguous. Raises UnusableDataError, with the counts, when no alignment is better than chance.
     """
-    first, second = _by_flux(reference), _by_flux(frame)
+    first, second = by_flux(reference), by_flux(frame)
     if len(first) == 1 and len(second) == 1:
         return _lone_star(first, second, shape)
-    a, b = _positions(first), _positions(second)
-    center = _center(shape)
+    a, b = positions(first), positions(second)
+    center = centre_of(shape)
     for turn in (0.0, 180.0):
         turned = b if turn == 0 else 2 * center - b
         found = _align_points(a, turned, shape)
@@ -115,12 +119,12 @@ def align(reference: NDArray[Any], frame: NDArray[Any], shape: tuple[int, int]) 
 
 def _align_points(a: Points, b: Points, shape: tuple[int, int]) -> Alignment | None:
     found = _vote_and_fit(a, b, shape)
-    if found is None or not _may_be_fixed_pattern(found):
+    if found is None or not may_be_fixed_pattern(found):
         return found
     # Hot pixels give an offset of zero, however the sky moved. Without all that stayed put, does another offset win?
-    fixed_a, fixed_b = _matched(a, b, Alignment.identity(shape), FIXED_RADIUS)
+    fixed_a, fixed_b = matched(a, b, Alignment.identity(shape), FIXED_RADIUS)
     moving = _vote_and_fit(np.delete(a, fixed_a, axis=0), np.delete(b, fixed_b, axis=0), shape)
-    if moving is None or _may_be_fixed_pattern(moving):
+    if moving is None or may_be_fixed_pattern(moving):
         return found
     shift = np.hypot(moving.dx, moving.dy)
     # Close to zero, stars whose centroids scatter by more than FIXED_RADIUS may look like a second offset.
@@ -128,7 +132,7 @@ def _align_points(a: Points, b: Points, shape: tuple[int, int]) -> Alignment | N
     return moving if believed else found
 
 
-def _may_be_fixed_pattern(found: Alignment) -> bool:
+def may_be_fixed_pattern(found: Alignment) -> bool:
     return bool(np.hypot(found.dx, found.dy) < FIXED_RADIUS and abs(found.rotation) < FIXED_ROTATION)
 
 
@@ -141,7 +145,7 @@ def _vote_and_fit(a: Points, b: Points, shape: tuple[int, int]) -> Alignment | N
             continue
         found = _fit(a[:FIT_STARS], b[:FIT_STARS], winner, shape)
         common = min(_inside(found.to_frame(a[:FIT_STARS]), shape), _inside(found.to_reference(b[:FIT_STARS]), shape))
-        if _better_than_chance(found, a[:FIT_STARS], b[:FIT_STARS], shape):
+        if _better_than_chance(found, a[:FIT_STARS], b[:FIT_STARS], shape, rotate=rotate):
             candidates.append(found)
             if found.matches > PLAIN_FRACTION * common:
                 break
@@ -149,43 +153,54 @@ def _vote_and_fit(a: Points, b: Points, shape: tuple[int, int]) -> Alignment | N
 
 
 def _fit(a: Points, b: Points, start: Vote, shape: tuple[int, int]) -> Alignment:
-    x, y = _center(shape)
+    x, y = centre_of(shape)
     found = Alignment(start.dx, start.dy, start.rotation, 1.0, float(x), float(y), FIRST_TOLERANCE, 0)
     tolerance = FIRST_TOLERANCE
     tree = _tree(b)
     used: tuple[int, ...] = ()
     for turn in range(FIT_ROUNDS):
-        i, j = _matched(a, b, found, tolerance, tree)
+        i, j = matched(a, b, found, tolerance, tree)
         if len(i) == 0:
             break
-        found = _least_squares(a[i], b[j], found)
+        found = least_squares(a[i], b[j], found)
         key = (*i.tolist(), *j.tolist())
         if key == used:
             break
         used = key
         if turn > 0:
             tolerance = float(np.clip(CLIP_RMS * found.rms, FLOOR_TOLERANCE, LAST_TOLERANCE))
-    return _robust(a[i], b[j], found) if len(i) >= ROBUST_MATCHES else found
+    return robust_fit(a[i], b[j], found) if len(i) >= ROBUST_MATCHES else found
 
 
-def _robust(a: Points, b: Points, found: Alignment) -> Alignment:
+def robust_fit(a: Points, b: Points, found: Alignment) -> Alignment:
     """The fit with Tukey's biweight: faint stars, and blends that the seeing joins, no longer pull at it."""
     for _ in range(ROBUST_ROUNDS):
-        off = np.hypot(*(found.to_frame(a) - b).T)
-        reach = BIWEIGHT_SIGMA * max(float(np.median(off)) / MEDIAN_OF_RAYLEIGH, LEAST_CENTROID_ERROR)
-        found = _least_squares(a, b, found, np.square(np.maximum(1 - np.square(off / reach), 0)))
-    return found
+        found = least_squares(a, b, found, _biweight(a, b, found))
+    # With its own weights: a match that the fit left out is no part of it.
+    weight = _biweight(a, b, found)
+    square = (weight * np.square(found.to_frame(a) - b).sum(axis=1)).sum() / weight.sum() / BIWEIGHT_VARIANCE
+    return replace(found, rms=float(np.sqrt(square)), matches=int(np.count_nonzero(weight)))
 
 
-def _least_squares(a: Points, b: Points, before: Alignment, weight: Points | None = None) -> Alignment:
-    """Similarity (or shift, when the matches cannot carry a rotation) that takes a[n, 2] to b[n, 2], weighted [n]."""
+def _biweight(a: Points, b: Points, found: Alignment) -> Points:
+    """Tukey's weight of each match, float64[n]."""
+    off = np.hypot(*(found.to_frame(a) - b).T)
+    reach = BIWEIGHT_SIGMA * max(float(np.median(off)) / MEDIAN_OF_RAYLEIGH, LEAST_CENTROID_ERROR)
+    return np.asarray(np.square(np.maximum(1 - np.square(off / reach), 0)))
+
+
+def least_squares(
+    a: Points, b: Points, before: Alignment, weight: Points | None = None, *, turn: bool = True
+) -> Alignment:
+    """Similarity that takes a[n, 2] to b[n, 2], weighted [n]; without ``turn``, or when the matches cannot carry a
+    rotation, the shift alone."""
     center = np.array([before.center_x, before.center_y])
     w = np.ones((len(a), 1)) if weight is None else weight[:, None]
     mean_a, mean_b = (w * a).sum(axis=0) / w.sum(), (w * b).sum(axis=0) / w.sum()
     p, q = a - mean_a, b - mean_b
-    rotation, scale = before.rotation, 1.0
+    rotation, scale = before.rotation, before.scale
     lever = np.sqrt((p**2).sum()) / np.hypot(*center)
-    if len(a) >= SIMILARITY_MATCHES and lever > MINIMUM_LEVER:
+    if turn and len(a) >= SIMILARITY_MATCHES and lever > MINIMUM_LEVER:
         dot, cross = (w * p * q).sum(), (w[:, 0] * (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0])).sum()
         rotation, scale = float(np.degrees(np.arctan2(cross, dot))), float(np.hypot(dot, cross) / (w * p**2).sum())
     shift = mean_b - center - scale * rotation_matrix(rotation) @ (mean_a - center)
@@ -194,7 +209,7 @@ def _least_squares(a: Points, b: Points, before: Alignment, weight: Points | Non
     return replace(fitted, rms=float(np.sqrt(((fitted.to_frame(a) - b) ** 2).sum(axis=1).mean())))
 
 
-def _matched(
+def matched(
     a: Points, b: Points, found: Alignment, tolerance: float, tree: "KDTree | None" = None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Indices of stars of a and b nearest to each other, one-to-one, within tolerance."""
@@ -216,17 +231,25 @@ def _tree(xy: Points) -> "KDTree":
     return KDTree(xy)  # type: ignore[no-untyped-call]
 
 
-def _better_than_chance(found: Alignment, a: Points, b: Points, shape: tuple[int, int]) -> bool:
+def _better_than_chance(found: Alignment, a: Points, b: Points, shape: tuple[int, int], *, rotate: bool) -> bool:
     if found.matches < 2 or abs(found.scale - 1) > MAXIMUM_SCALE_CHANGE or abs(found.rotation) > 2 * MAXIMUM_ROTATION:
         return False
-    from scipy.special import pdtrc
-
-    inside = _inside(found.to_frame(a), shape)
     tolerance = max(CLIP_RMS * found.rms, FLOOR_TOLERANCE)
-    expected = inside * len(b) * np.pi * tolerance**2 / (shape[0] * shape[1])
     # The vote chose among as many shifts as fit in the field at this tolerance.
     trials = 4 * shape[0] * shape[1] / (np.pi * tolerance**2)
-    return bool(pdtrc(found.matches - 1, expected) * trials < CHANCE)
+    if found.matches >= SIMILARITY_MATCHES:
+        # A rotation and a scale were free to make three unlike triangles agree: what they move the corners by.
+        turn = float(np.radians(MAXIMUM_ROTATION) * np.hypot(*shape) / 2) if rotate else FIRST_TOLERANCE
+        trials *= (1 + 2 * turn / tolerance) * (1 + 2 * FIRST_TOLERANCE / tolerance)
+    return chance_of_matches(found, a, b, shape, tolerance) * trials < CHANCE
+
+
+def chance_of_matches(found: Alignment, a: Points, b: Points, shape: tuple[int, int], tolerance: float) -> float:
+    """Probability that unrelated lists a[n, 2] and b[m, 2] have as many matches within tolerance (px) at one place."""
+    from scipy.special import pdtrc
+
+    expected = _inside(found.to_frame(a), shape) * len(b) * np.pi * tolerance**2 / (shape[0] * shape[1])
+    return float(pdtrc(found.matches - 1, expected))
 
 
 def _inside(xy: Points, shape: tuple[int, int]) -> int:
@@ -240,8 +263,8 @@ def _lone_star(a: NDArray[Any], b: NDArray[Any], shape: tuple[int, int]) -> Alig
             f"one star in the frame and one in the reference, of flux ratio {ratio:.3g}, expected within a factor of "
             f"{SINGLE_STAR_FLUX_RATIO:g}: leave the frame out"
         )
-    x, y = _center(shape)
-    shift = _positions(b)[0] - _positions(a)[0]
+    x, y = centre_of(shape)
+    shift = positions(b)[0] - positions(a)[0]
     return Alignment(float(shift[0]), float(shift[1]), 0.0, 1.0, float(x), float(y), 0.0, 1)
 
 
@@ -258,18 +281,18 @@ def fit_alignment(reference: Points, frame: Points, shape: tuple[int, int]) -> A
     Similarity by Tukey's biweight; a shift where the stars cannot carry a rotation.
     """
     start = Alignment.identity(shape)
-    found = _least_squares(reference, frame, start)
-    return _robust(reference, frame, found) if len(reference) >= ROBUST_MATCHES else found
+    found = least_squares(reference, frame, start)
+    return robust_fit(reference, frame, found) if len(reference) >= ROBUST_MATCHES else found
 
 
-def _by_flux(stars: NDArray[Any]) -> NDArray[Any]:
+def by_flux(stars: NDArray[Any]) -> NDArray[Any]:
     usable = stars[np.isfinite(stars["x"]) & np.isfinite(stars["y"])]
     return np.asarray(usable[np.argsort(-usable["flux"], kind="stable")])
 
 
-def _positions(stars: NDArray[Any]) -> Points:
+def positions(stars: NDArray[Any]) -> Points:
     return np.column_stack([stars["x"], stars["y"]]).astype(np.float64)
 
 
-def _center(shape: tuple[int, int]) -> Points:
+def centre_of(shape: tuple[int, int]) -> Points:
     return np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])

@@ -14,9 +14,12 @@ from schema.images import Image, ImageParent
 from schema.queries import images
 from schema.skies import SourcePosition
 from services.errors import DataError
+from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import STARS, path_of
 from services.steps.frames import blaming
+
+log = get_logger("align")
 
 
 class AlignParameters(Parameters):
@@ -51,7 +54,7 @@ def alignment_of(image: Image) -> Alignment:
     )
 
 
-def _frame_path(session: Session, image: Image | None) -> str:
+def frame_path(session: Session, image: Image | None) -> str:
     """Path of the frame that was calibrated to the image: what the operator knows it by."""
     if image is None:
         return ""
@@ -73,48 +76,56 @@ def _template_stars(session: Session, detected: int) -> NDArray[Any]:
 
 
 def run(context: Context, parameters: AlignParameters) -> Outputs:
-    """Match the star lists; the reference itself is where it is."""
+    """Match the star lists; the reference itself is where it is.
+
+    A frame that cannot be told alone is left to `select`, which knows its neighbours; among the sources of a known
+    template it is measured at once, and fails.
+    """
     with context.reading() as session:
         image = images.by_pid(session, parameters.calibrated)
         reference = None
         if parameters.reference is not None:
             reference = session.scalar(select(Image).where(Image.reference_pid == parameters.reference))
         known = None if parameters.detected is None else _template_stars(session, parameters.detected)
-        frame_path = _frame_path(session, image)
+        path = frame_path(session, image)
     if image is None or (reference is None and known is None):
         raise DataError(f"process {context.pid}: its image or its reference is gone; publish the observation again")
     shape = (image.ny or 0, image.nx or 0)
+    found: Alignment | None
     if reference is not None and image.image_id == reference.image_id:
         found, light = Alignment.identity(shape), 1.0
     else:
         of_reference = known if reference is None else context.images.read_extra(path_of(reference), STARS)
         assert of_reference is not None
         stars = context.images.read_extra(path_of(image), STARS)
-        with blaming(frame_path):
-            found = align(of_reference, stars, shape)
-        light = common_light(of_reference, stars, found)
+        try:
+            with blaming(path):
+                found = align(of_reference, stars, shape)
+        except DataError as error:
+            if reference is None:
+                raise
+            log.warning("left to its neighbours", pid=context.pid, reason=str(error))
+            found = None
+        light = np.nan if found is None else common_light(of_reference, stars, found)
     if reference is not None:
         # In the unit of the reference's: 1 until `select` has found the clearest frames, that one's after it.
         light *= reference.transparency or 1.0
     image_id = image.image_id
 
     def write(session: Session) -> None:
-        session.execute(
-            update(Image)
-            .where(Image.image_id == image_id)
-            .values(
-                align_pid=context.pid,
-                dx=found.dx,
-                dy=found.dy,
-                rotation_deg=found.rotation,
-                scale=found.scale,
-                alignment_rms=found.rms,
-                alignment_matches=found.matches,
-                transparency=light if np.isfinite(light) else None,
-            )
-        )
+        columns = alignment_columns(found, context.pid) | {"transparency": light if np.isfinite(light) else None}
+        session.execute(update(Image).where(Image.image_id == image_id).values(**columns))
 
     return write
+
+
+def alignment_columns(found: Alignment | None, pid: int) -> dict[str, Any]:
+    """Columns of an image's row: what process ``pid`` found, None for nothing."""
+    names = ("dx", "dy", "rotation", "scale", "rms", "matches")
+    columns = ("dx", "dy", "rotation_deg", "scale", "alignment_rms", "alignment_matches")
+    return {"align_pid": pid} | {
+        column: None if found is None else getattr(found, name) for column, name in zip(columns, names, strict=True)
+    }
 
 
 ALIGN = Step("align", AlignParameters, run)

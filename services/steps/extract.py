@@ -42,6 +42,8 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
         sources = template_sources(session, parameters.detected, context.graph_pid)
         hot = hot_pixels(context, session)
         field = field_of(session, parameters.solved, context.observation_id)
+    if image.dx is None and image.reject_reason:  # `select` has said why
+        raise DataError(f"image {image.image_id} ({image.path}): {image.reject_reason}")
     stored = context.images.read_all(path_of(image), (PIXELS,))
     pixels = told_apart(stored.extras[PIXELS], hot)
     alignment = alignment_of(image)

@@ -1,20 +1,29 @@
-"""`select`: which images are good; the others keep their reason and get weight 0 in the stack."""
+"""`select`: which images are good; the others keep their reason and get weight 0 in the stack.
 
+It is the first that sees the whole night, so that alignments are judged here, and found again by their neighbours'.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline import selection
-from pipeline.transparency import relative_to_clearest
+from pipeline.alignment import Alignment
+from pipeline.night_alignment import align_night, contradicting, contradiction
+from pipeline.transparency import common_light, relative_to_clearest
 from schema.images import CALIBRATED, Image
 from schema.queries import images
 from schema.queries.measurements import none_for_nan
-from services.steps.align import ALIGN
+from services.steps.align import ALIGN, alignment_columns, alignment_of, frame_path
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.calibrate import CALIBRATE
 from services.steps.columns import column
+from services.steps.files import STARS, path_of
 from services.steps.frames import failures, rejection
 
 NOT_ALIGNED = "could not be aligned: `tianyu status` has the reason"  # no fault of the frame
@@ -24,44 +33,102 @@ class SelectParameters(Parameters):
     """Nothing: it looks at all calibrated images of its graph."""
 
 
+@dataclass(frozen=True)
+class _Aligned:
+    """The images of a night with their alignments judged together: ``[n]`` each."""
+
+    alignments: list[Alignment | None]
+    reasons: list[str]  # why one is not believed, else empty
+    transparency: NDArray[np.float64]  # light of the common stars, in the reference's
+    changes: list[dict[str, Any]]  # of rows whose alignment was found again
+
+
 def run(context: Context, _: SelectParameters) -> Outputs:
     """Judge the images, and carry the reasons of frames that could not even be calibrated to their rows."""
     with context.reading() as session:
         rows = images.of_graph(session, context.graph_pid, CALIBRATED)
         unusable = failures(session, context.graph_pid, CALIBRATE)
         not_aligned = {align.calibrated: error for align, error in failures(session, context.graph_pid, ALIGN)}
-    aligned = np.isfinite(column(rows, "dx"))
+        frame_paths = {row.image_id: frame_path(session, row) for row in rows if row.dx is None}
+    night = _aligned(context, rows, frame_paths)
+    aligned = np.array([one is not None for one in night.alignments], np.bool_)
     # A frame that could not be aligned is judged as missing, whatever else it shows.
     star_count = np.where(aligned, column(rows, "star_count"), np.nan)
-    transparency = relative_to_clearest(np.where(aligned, column(rows, "transparency"), np.nan))
+    transparency = relative_to_clearest(np.where(aligned, night.transparency, np.nan))
     judged = selection.select(
         star_count,
         column(rows, "background_rms"),
         fwhm=column(rows, "fwhm"),
         ellipticity=column(rows, "ellipticity"),
-        alignment_rms=column(rows, "alignment_rms"),
+        alignment_rms=[np.nan if one is None else one.rms for one in night.alignments],
         transparency=transparency,
     )
-    updates: list[dict[str, Any]] = [
-        {
-            "image_id": row.image_id,
-            "good": bool(good),
-            "reject_reason": (reason or None) if was_aligned else not_aligned.get(row.pid, NOT_ALIGNED),
-            "weight": float(good),
-            "select_pid": context.pid,
-            "transparency": clear,
-        }
-        for row, good, reason, was_aligned, clear in zip(
-            rows, judged.good, judged.reason, aligned, none_for_nan(transparency), strict=True
+    updates: list[dict[str, Any]] = []
+    for number, (row, clear) in enumerate(zip(rows, none_for_nan(transparency), strict=True)):
+        reason = "; ".join(filter(None, (night.reasons[number], judged.reason[number])))
+        if not aligned[number]:
+            reason = not_aligned.get(row.pid) or night.reasons[number] or NOT_ALIGNED
+        updates.append(
+            {
+                "image_id": row.image_id,
+                "good": not reason,
+                "reject_reason": reason or None,
+                "weight": float(not reason),
+                "select_pid": context.pid,
+                "transparency": clear,
+            }
         )
-    ]
     updates += [rejection(calibrate.frame, error, context.pid) for calibrate, error in unusable]
 
     def write(session: Session) -> None:
-        if updates:
-            session.execute(update(Image), updates)
+        for change in (updates, night.changes):
+            if change:
+                session.execute(update(Image), change)
 
     return write
+
+
+def _aligned(context: Context, rows: list[Image], frame_paths: Mapping[int, str]) -> _Aligned:
+    """The alignments, judged by each other where the frames have a reference among them.
+
+    Frames of a known template were measured at once: nothing is found again there.
+    """
+    alone = [None if row.dx is None else alignment_of(row) for row in rows]
+    light = column(rows, "transparency")
+    found = _Aligned(alone, [""] * len(rows), light, [])
+    order = sorted(range(len(rows)), key=lambda number: (rows[number].jd_utc or 0.0, rows[number].pid or 0))
+    in_order = [alone[number] for number in order]
+    star_counts = [rows[number].star_count or 0 for number in order]
+    reference = next((row for row in rows if row.reference_pid is not None), None)
+    if reference is None:
+        shape = (rows[0].ny or 0, rows[0].nx or 0) if rows else (0, 0)
+        for number, contradicts in zip(order, contradicting(in_order, star_counts, shape), strict=True):
+            one = alone[number]
+            if contradicts and one is not None:
+                found.reasons[number] = contradiction(one)
+        return found
+    stars = context.images.read_extra(path_of(reference), STARS)
+    judged = align_night(
+        in_order,
+        star_counts,
+        stars,
+        lambda place: context.images.read_extra(path_of(rows[order[place]]), STARS),
+        (reference.ny or 0, reference.nx or 0),
+    )
+    for number, verdict in zip(order, judged, strict=True):
+        row, alignment = rows[number], verdict.alignment
+        found.reasons[number] = verdict.reason
+        if alignment is None:
+            found.reasons[number] = (
+                f"frame {frame_paths[row.image_id]!r}: no alignment of {row.star_count or 0} stars with the "
+                f"reference's {len(stars)} is better than chance: {verdict.reason}"
+            )
+        elif verdict.renewed:
+            found.alignments[number] = alignment
+            own = context.images.read_extra(path_of(row), STARS)
+            light[number] = common_light(stars, own, alignment) * (reference.transparency or 1.0)
+            found.changes.append({"image_id": row.image_id, **alignment_columns(alignment, context.pid)})
+    return found
 
 
 SELECT = Step("select", SelectParameters, run)

@@ -170,3 +170,14 @@ def test_faint_stars_and_blends_hardly_pull_at_the_fit(rng: np.random.Generator)
         sharp.append(worst_error(clean, truth, SMALL))
         errors.append(worst_error(every, truth, SMALL))
     assert np.median(errors) < 2.5 * np.median(sharp), "of the fit to the sharp stars alone"
+
+
+def test_rms_and_matches_are_those_of_the_stars_that_the_fit_used(rng: np.random.Generator) -> None:
+    """A blend 1.2 px off is matched, has no weight, and tells nothing of the alignment: 0.7 px by plain rms."""
+    xy = rng.uniform(30, 470, (12, 2))
+    flux = np.linspace(12.0, 1, 12)
+    seen = xy + np.array([5.0, 3.0]) + rng.normal(0, 0.03, xy.shape)
+    seen[[3, 8]] += (0.0, 1.2)
+    found = align(star_list(xy, flux), star_list(seen, flux), SMALL)
+    assert found.matches == 10
+    assert found.rms == pytest.approx(0.03 * np.sqrt(2), rel=0.5)

@@ -1,0 +1,65 @@
+"""Detections of the reference that stay on their pixels while the sky moves: hot pixels among its stars."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.alignment import FIXED_RADIUS, LAST_TOLERANCE, Alignment, positions
+
+MOVED_PX = 1.0  # by which a frame must have moved a place to tell a hot pixel there from a star
+FEWEST_FRAMES = 5  # that moved, and
+MOVED_SHARE = 0.2  # of all: a sky that stands still has a few alignments that are wrong
+SEEN_SHARE = 0.3  # of them that show a hot pixel
+
+Stars = NDArray[Any]
+
+
+def stays_put(reference: Stars, lists: Sequence[Stars], alignments: Sequence[Alignment | None]) -> NDArray[np.bool_]:
+    """Which of the reference are seen at the same pixels of frames that moved, and oftener than where these moved them.
+
+    Args:
+        reference: STAR_DTYPE[n].
+        lists: STAR_DTYPE[m] of some frames.
+        alignments: of each of them, None where there is none.
+
+    Returns:
+        bool[n].
+    """
+    from scipy.spatial import KDTree  # see pipeline/__init__.py
+
+    here = positions(reference)
+    moved, fixed, followed = (np.zeros(len(here), dtype=np.int64) for _ in range(3))
+    for stars, alignment in zip(lists, alignments, strict=True):
+        if alignment is None or not len(stars) or not len(here):
+            continue
+        there = alignment.to_frame(here)
+        far = np.hypot(*(there - here).T) > MOVED_PX
+        tree = KDTree(positions(stars))  # type: ignore[no-untyped-call]
+        moved += far
+        fixed += far & np.isfinite(tree.query(here, distance_upper_bound=FIXED_RADIUS)[0])  # type: ignore[no-untyped-call]
+        followed += far & np.isfinite(
+            tree.query(there, distance_upper_bound=LAST_TOLERANCE)[0]  # type: ignore[no-untyped-call]
+        )
+    told = moved >= max(FEWEST_FRAMES, MOVED_SHARE * len(lists))
+    return np.asarray(told & (fixed >= SEEN_SHARE * moved) & (fixed > followed))
+
+
+def seen_often(reference: Stars, lists: Sequence[Stars]) -> NDArray[np.bool_]:
+    """Which detections of the reference are seen at the same pixels of many frames, as stars of a still sky are too.
+
+    reference: STAR_DTYPE[n]; lists: STAR_DTYPE[m] of some frames. Returns bool[n], all False for few frames.
+    """
+    from scipy.spatial import KDTree  # see pipeline/__init__.py
+
+    here = positions(reference)
+    seen = np.zeros(len(here), dtype=np.int64)
+    if len(lists) < FEWEST_FRAMES or not len(here):
+        return seen > 0
+    for stars in lists:
+        if len(stars):
+            tree = KDTree(positions(stars))  # type: ignore[no-untyped-call]
+            distance, _ = tree.query(here, distance_upper_bound=FIXED_RADIUS)  # type: ignore[no-untyped-call]
+            seen += np.isfinite(distance)
+    return np.asarray(seen >= SEEN_SHARE * len(lists))
