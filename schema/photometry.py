@@ -191,6 +191,7 @@ class Variability(Base):
     stetson_j: Mapped[Real | None]
     stetson_k: Mapped[Real | None]
     von_neumann: Mapped[Real | None]
+    night_trend: Mapped[Real | None]  # range of the parabola along the night, share of the flux
     # Periodograms, of the stars that the cheap statistics put first only.
     sine_period_d: Mapped[Real | None]
     sine_period_error_d: Mapped[Real | None]

@@ -2,18 +2,21 @@
 
 from pipeline.variability.boxes import BoxEvent, best_box
 from pipeline.variability.candidates import Ranking, Suspicion, rank_candidates, shortlist, suspicions
+from pipeline.variability.dips import best_dip
 from pipeline.variability.indices import VariabilityIndices, variability_indices
 from pipeline.variability.like_stars import against_like_stars
 from pipeline.variability.lomb_scargle import Periodicity, frequency_grid, lomb_scargle, noise_spectrum
 from pipeline.variability.many_nights import Alternative, PeriodSearch, search_periods
+from pipeline.variability.nuisance import Nuisance, nuisance, without
 from pipeline.variability.period_fit import PeriodFit, fit_period
 from pipeline.variability.repeated_boxes import RepeatedBox, field_maxima, repeated_box, white_maxima
 from pipeline.variability.search import VariableSearch, search_variables
-from pipeline.variability.systematics import explained_share, neighbour_correlation
+from pipeline.variability.systematics import neighbour_correlation
 
 __all__ = [
     "Alternative",
     "BoxEvent",
+    "Nuisance",
     "PeriodFit",
     "PeriodSearch",
     "Periodicity",
@@ -24,13 +27,14 @@ __all__ = [
     "VariableSearch",
     "against_like_stars",
     "best_box",
-    "explained_share",
+    "best_dip",
     "field_maxima",
     "fit_period",
     "frequency_grid",
     "lomb_scargle",
     "neighbour_correlation",
     "noise_spectrum",
+    "nuisance",
     "rank_candidates",
     "repeated_box",
     "search_periods",
@@ -39,4 +43,5 @@ __all__ = [
     "suspicions",
     "variability_indices",
     "white_maxima",
+    "without",
 ]

@@ -1,5 +1,6 @@
 """The best single box in each light curve of a night: one dip, or one brightening."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ def best_box(time: Floats, flux: Floats, error: Floats) -> BoxEvent:
     if span > 0:
         for rows in blocks(flux.shape):
             depth[rows], snr[rows], start[rows], duration[rows] = _block(time, flux[rows], error[rows], span)
-        false_alarm = _log_false_alarm(snr)
+        false_alarm = log_false_alarm(snr, SPAN_SHARES)
     return BoxEvent(depth, snr, start, duration, false_alarm)
 
 
@@ -90,11 +91,11 @@ def _cumulative(values: Floats) -> Floats:
     return np.pad(np.cumsum(values, axis=1), ((0, 0), (1, 0)))
 
 
-def _log_false_alarm(snr: Floats) -> Floats:
-    """ln of ``1 - (1 - 2 Q(snr)) ** trials``."""
+def log_false_alarm(snr: Floats, shares: Sequence[float]) -> Floats:
+    """ln of ``1 - (1 - 2 Q(snr)) ** trials`` for the best of boxes of these durations, shares of the time observed."""
     from scipy.special import log_ndtr
 
-    trials = TRIALS_PER_DURATION * sum(1.0 / share for share in SPAN_SHARES)
+    trials = TRIALS_PER_DURATION * sum(1.0 / share for share in shares)
     log_single = np.log(2.0) + log_ndtr(-snr)
     with np.errstate(divide="ignore", invalid="ignore"):
         survived = trials * np.log1p(-np.exp(np.minimum(log_single, -1e-12)))

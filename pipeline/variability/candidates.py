@@ -13,7 +13,6 @@ Floats = NDArray[np.float64]
 
 SIGNIFICANT = 0.01  # chance that any star of a field without variables is called significant
 MAX_FLAGGED_SHARE = 0.1
-MAX_EXPLAINED_SHARE = 0.6
 MAX_NEIGHBOUR_CORRELATION = 0.6
 MIN_COVERED_SHARE = 0.5
 SHORTLIST_CHANCE = 0.05  # of one star
@@ -24,10 +23,11 @@ class Suspicion(IntFlag):
     """Why a star's variation may not be its own."""
 
     FLAGGED = 1  # many of its points carry a flag
-    FRAMES = 2  # it follows position, FWHM, sky or airmass
+    FRAMES = 2  # what FWHM, shape, sky and transparency explain of it makes it stand out, the rest does not
     NEIGHBOUR = 4  # it follows a brighter star nearby
     EDGE = 8  # it lies near the edge of the frames
     SPARSE = 16  # it was measured on few frames
+    TREND = 64  # it changes along the whole night and no faster: a slow variable, or what extinction and drift do to it
     SHAPELESS = 32  # it scatters more than its errors say, but without any shape in time: rather a spoilt measurement
 
 
@@ -98,19 +98,17 @@ def rank_candidates(
 def suspicions(
     *,
     flagged_share: Floats | None = None,
-    explained_share: Floats | None = None,
     neighbour_correlation: Floats | None = None,
     near_edge: NDArray[np.bool_] | None = None,
     covered_share: Floats | None = None,
 ) -> NDArray[np.int64]:
-    """Bits of `Suspicion` from shares of points and of variance, correlations and places, [n] each; int64[n].
+    """Bits of `Suspicion` from shares of points, correlations and places, [n] each; int64[n].
 
     Raises:
         UnusableDataError: nothing was given.
     """
     reasons = {
         Suspicion.FLAGGED: None if flagged_share is None else flagged_share > MAX_FLAGGED_SHARE,
-        Suspicion.FRAMES: None if explained_share is None else explained_share > MAX_EXPLAINED_SHARE,
         Suspicion.NEIGHBOUR: None
         if neighbour_correlation is None
         else neighbour_correlation > MAX_NEIGHBOUR_CORRELATION,

@@ -1,6 +1,7 @@
 """Light curves as deviations in units of their quoted errors, wild points pulled in."""
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
@@ -9,6 +10,7 @@ from pipeline.statistics import BLOCK_VALUES, robust_scatter, row_median
 Floats = NDArray[np.float64]
 
 WILD_SIGMA = 5.0  # beyond it a point counts as this far
+NEIGHBOURHOOD = 5  # points; two neighbouring wild ones are none of the majority yet
 MIN_POINTS = 10  # of a light curve
 
 
@@ -37,6 +39,26 @@ def tamed(deviation: Floats) -> Floats:
     """
     limit = WILD_SIGMA * np.fmax(robust_scatter(deviation), 1.0)[:, None]
     return np.clip(deviation, -limit, limit)
+
+
+def despiked(deviation: Floats) -> Floats:
+    """Deviations float64[n, t] with points far from the median of NEIGHBOURHOOD neighbours moved nearer to it.
+
+    Unlike `tamed` this leaves an event of several points whole however deep it is: what is fitted to a light curve must
+    see all of it. NaN stays.
+    """
+    reach = NEIGHBOURHOOD // 2
+    padded = np.pad(
+        np.where(np.isfinite(deviation), deviation, np.inf), ((0, 0), (reach, reach)), constant_values=np.inf
+    )
+    ranked = np.sort(sliding_window_view(padded, NEIGHBOURHOOD, axis=1), axis=2)
+    last = np.maximum(np.isfinite(ranked).sum(axis=2) - 1, 0)
+    ends = (np.take_along_axis(ranked, which[:, :, None], axis=2)[:, :, 0] for which in (last // 2, (last + 1) // 2))
+    with np.errstate(invalid="ignore"):
+        middle = 0.5 * sum(ends)
+        above = np.where(np.isfinite(deviation), deviation - middle, np.nan)
+        limit = WILD_SIGMA * np.fmax(robust_scatter(above), 1.0)[:, None]
+        return np.asarray(middle + np.clip(above, -limit, limit))
 
 
 def blocks(shape: tuple[int, ...]) -> list[slice]:

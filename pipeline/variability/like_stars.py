@@ -42,7 +42,7 @@ def against_like_stars(
         return result
     order = order[np.argsort(magnitude[order], kind="stable")]
     size = min(neighbours, order.size)
-    medians = _running_median(value[order], size)
+    medians = running_median(value[order], size)
     windows = sliding_window_view(value[order] - medians, size)
     spreads = np.maximum(MAD_TO_SIGMA * np.median(np.abs(windows), axis=1), least_spread)
     for percentile, sigma in UPPER_PERCENTILES:
@@ -69,7 +69,7 @@ def class_apart(
         return result
     order = known[np.argsort(magnitude[known], kind="stable")]
     size = min(neighbours, order.size)
-    above = value[order] - _running_median(value[order], size)
+    above = value[order] - running_median(value[order], size)
     spreads = np.maximum(MAD_TO_SIGMA * np.median(np.abs(sliding_window_view(above, size)), axis=1), least_spread)
     window = np.clip(np.arange(order.size) - size // 2, 0, len(spreads) - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -80,7 +80,7 @@ def class_apart(
     return result
 
 
-def _running_median(ranked: Floats, size: int) -> Floats:
+def running_median(ranked: Floats, size: int) -> Floats:
     """Of float64[n] in windows that shrink towards both ends and stay centred as long as they can."""
     medians = np.empty_like(ranked)
     half = size // 2

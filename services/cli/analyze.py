@@ -69,7 +69,7 @@ def analyze(
     from services.cli.periods import show_periods
     from services.lightcurves.selection import observation_facts
     from services.setup import open_database
-    from services.variability.candidates import count_candidates, read_candidates, require_analysis
+    from services.variability.candidates import count_candidates, count_trends, read_candidates, require_analysis
     from services.variability.precision import read_precision
 
     engine = open_database(settings)
@@ -88,6 +88,7 @@ def analyze(
             source = star.source_id
         listed = read_candidates(session, facts, top, source)
         count = count_candidates(session, facts.analysis_pid)
+        trends = count_trends(session, facts.analysis_pid)
         precision = read_precision(session, facts)
         plots = [] if output is None else _draw(session, facts, listed, output)
     if as_json:
@@ -97,6 +98,7 @@ def analyze(
             data={
                 "observation_id": observation,
                 "candidates": count,
+                "trends": trends,
                 "stars": stars,
                 "precision": precision.to_json(),
                 "plots": files,
@@ -106,6 +108,8 @@ def analyze(
     out.print(f"observation {observation}: {facts.title}", markup=False)
     _print_precision(precision)
     out.print(f"  candidates       {count} of {precision.stars} stars vary")
+    if trends:
+        out.print(f"  trends           {trends} more change along the whole night, and no faster")
     out.print(_table(listed))
     for path in plots:
         out.print(str(path), soft_wrap=True, markup=False, highlight=False)

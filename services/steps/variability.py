@@ -7,22 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.crowding import contamination
 from pipeline.errors import UnusableDataError
 from pipeline.variability import (
     Periodicity,
     RepeatedBox,
     VariableSearch,
-    explained_share,
     field_maxima,
     frequency_grid,
     lomb_scargle,
     neighbour_correlation,
     noise_spectrum,
+    nuisance,
     repeated_box,
     search_variables,
     shortlist,
     suspicions,
+    without,
 )
+from pipeline.variability.candidates import Suspicion
 from pipeline.variability.search import SCATTER, TESTS
 from schema.images import Image
 from services.steps.columns import column
@@ -30,7 +33,7 @@ from services.steps.columns import column
 Floats = NDArray[np.float64]
 
 # Airmass and drift are left out: smooth over a night as an eclipse or a slow pulsation is, they would explain those.
-COVARIATES = ("fwhm", "background", "transparency")
+COVARIATES = ("fwhm", "background", "transparency", "ellipticity")
 NEIGHBOUR_RADII = 3.0  # of the largest aperture
 LEADERS = 100  # stars at most that get periodograms, some 5 ms each
 LEADER_CHANCE = 0.01  # of a constant star to be among them
@@ -101,13 +104,14 @@ def find_variables(
         frames: t of them, whose FWHM, sky and transparency no variable should follow.
     """
     flux, error = curves.flux, curves.error
-    beside = np.stack([column(frames, name) for name in COVARIATES])
+    beside = _covariates(frames)
+    cleaned = without(flux, error, nuisance(time, beside).all)
     doubt = suspicions(
-        explained_share=np.nan_to_num(explained_share(flux, error, beside)),
-        neighbour_correlation=neighbour_correlation(flux, error, xy, NEIGHBOUR_RADII * radius),
+        neighbour_correlation=neighbour_correlation(cleaned, error, xy, NEIGHBOUR_RADII * radius),
         covered_share=np.isfinite(flux).mean(axis=1),
     )
-    search = search_variables(time, flux, error, magnitude, doubt)
+    light = neighbours_light(magnitude, xy, radius, beside[0])
+    search = search_variables(time, flux, error, magnitude, doubt, covariates=beside, contamination=light)
     # Squares of Julian dates leave no digits for the spread of the times, on which false alarms rest.
     start = float(time[0])
     leaders = shortlist(search.ranking, LEADERS, LEADER_CHANCE)
@@ -116,10 +120,31 @@ def find_variables(
     return Variables(search, sines, boxes, start, float(time[-1]))
 
 
+def _covariates(frames: list[Image]) -> Floats:
+    """What stars' fluxes may follow of the frames, float64[c, t]: first the FWHM and, as wings grow so, its square."""
+    columns = [column(frames, name) for name in COVARIATES]
+    width = columns[0]
+    middle = float(np.median(width[np.isfinite(width)])) if np.isfinite(width).any() else 0.0
+    return np.stack([width, np.square(width - middle), *columns[1:]])
+
+
+def neighbours_light(magnitude: Floats, xy: Floats, radius: float, fwhm: Floats) -> Floats | None:
+    """Neighbours' light in each star's aperture over its own, float64[n]; None where no frame knows its FWHM."""
+    known = fwhm[np.isfinite(fwhm)]
+    if not known.size or radius <= 0:
+        return None
+    return contamination(xy, 10.0 ** (-0.4 * magnitude), radius, float(np.median(known)))
+
+
 def _periods(
     time: Floats, curves: BestCurves, magnitude: Floats, search: VariableSearch, leaders: NDArray[np.int64]
 ) -> tuple[dict[int, Periodicity], dict[int, RepeatedBox]]:
-    """Periodograms of the leaders that have enough points, judged by constant stars of like magnitude."""
+    """Periodograms of the leaders that have enough points, judged by constant stars of like magnitude.
+
+    A trend as long as the night has neither a period nor a dip.
+    """
+    leaders = leaders[(search.ranking.suspicion[leaders] & Suspicion.TREND) == 0]
+    span = float(np.ptp(time))
     sines: dict[int, Periodicity] = {}
     boxes: dict[int, RepeatedBox] = {}
     group_of, constant = _groups(magnitude, search, leaders)
@@ -131,7 +156,9 @@ def _periods(
             noise = noise_spectrum(time, flux, error, frequencies)
             for star in members:
                 with suppress(UnusableDataError):  # too few points of this star
-                    sines[star] = lomb_scargle(time, curves.flux[star], curves.error[star], frequencies, noise=noise)
+                    sine = lomb_scargle(time, curves.flux[star], curves.error[star], frequencies, noise=noise)
+                    if sine.period <= span:  # of less than a cycle nobody knows the period
+                        sines[star] = sine
         with suppress(UnusableDataError):
             maxima = field_maxima(time, flux, error)
             for star in members:
@@ -171,6 +198,7 @@ def variability_columns(variables: Variables, excess: Floats) -> dict[str, list[
         "stetson_j": indices.stetson_j,
         "stetson_k": indices.stetson_k,
         "von_neumann": indices.von_neumann,
+        "night_trend": variables.search.trend,
         **{name: np.full(n, np.nan) for name in SINE_COLUMNS},
         **{f"box_{name}": np.full(n, np.nan) for name in ("period_d", "depth", "duration_d", "mid_bjd", "snr")},
         "box_false_alarm": np.full(n, np.nan),

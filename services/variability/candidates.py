@@ -23,6 +23,7 @@ SUSPICIONS = {
     Suspicion.EDGE: "near the edge",
     Suspicion.SPARSE: "few frames",
     Suspicion.SHAPELESS: "without shape in time",
+    Suspicion.TREND: "along the whole night",
 }
 
 
@@ -38,6 +39,7 @@ class Candidate:
         magnitude: instrumental.
         scatter, error: robust standard deviation, and median quoted error of a point.
         sine_*: best period with its error, only of the stars that lead the list; half of the curve's range.
+        night_trend: range of the slow change along the night.
         box_*: best dip, likewise; without a period it was seen once.
     """
 
@@ -61,6 +63,7 @@ class Candidate:
     stetson_j: float | None
     stetson_k: float | None
     von_neumann: float | None
+    night_trend: float | None
     sine_period_d: float | None
     sine_period_error_d: float | None
     sine_amplitude: float | None
@@ -73,9 +76,19 @@ class Candidate:
     box_false_alarm: float | None
 
     @property
+    def improbable(self) -> bool:
+        """Whether no constant star of the field is likely to look like this."""
+        return self.false_alarm is not None and self.false_alarm < IMPROBABLE
+
+    @property
+    def trend(self) -> bool:
+        """Improbable for a constant star, but for a change along the whole night alone: a class of its own."""
+        return self.improbable and bool((self.suspicion or 0) & Suspicion.TREND)
+
+    @property
     def doubted(self) -> bool:
         """Improbable for a constant star, yet no candidate: the frames, a neighbour or bad points may be the reason."""
-        return not self.candidate and self.false_alarm is not None and self.false_alarm < IMPROBABLE
+        return self.improbable and not self.candidate and not self.trend
 
     @property
     def sine_is_certain(self) -> bool:
@@ -90,6 +103,8 @@ class Candidate:
     @property
     def why(self) -> str:
         """What speaks for variability most clearly, in words."""
+        if self.trend:
+            return f"trend of {self.night_trend or 0.0:.2%} along the night"
         sine = 1.0 if self.sine_false_alarm is None else self.sine_false_alarm
         box = 1.0 if self.box_false_alarm is None else self.box_false_alarm
         shapes = [(sine, self._sine_words()), (box, self._box_words())]
@@ -124,7 +139,7 @@ class Candidate:
 
     def to_json(self) -> dict[str, Any]:
         """Numbers and texts only."""
-        return asdict(self) | {"doubted": self.doubted, "why": self.why}
+        return asdict(self) | {"doubted": self.doubted, "trend": self.trend, "why": self.why}
 
 
 def read_candidates(
@@ -171,6 +186,17 @@ def read_candidates(
 def count_candidates(session: Session, analysis_pid: int | None) -> int:
     """How many stars are candidates."""
     query = select(func.count()).where(Variability.pid == analysis_pid, Variability.candidate.is_(True))
+    return session.scalar(query) or 0
+
+
+def count_trends(session: Session, analysis_pid: int | None) -> int:
+    """How many stars change along the whole night, and no faster, by more than a constant star is likely to."""
+    query = select(func.count()).where(
+        Variability.pid == analysis_pid,
+        Variability.candidate.is_(False),
+        Variability.false_alarm < IMPROBABLE,
+        Variability.suspicion.bitwise_and(int(Suspicion.TREND)) > 0,
+    )
     return session.scalar(query) or 0
 
 

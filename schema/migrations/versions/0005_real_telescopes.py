@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 # Columns that may be NULL, by table.
-REAL = {"variability": ("sine_period_error_d",)}
+REAL = {"variability": ("sine_period_error_d", "night_trend")}
 
 
 def upgrade() -> None:

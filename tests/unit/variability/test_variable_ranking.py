@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from pipeline.errors import UnusableDataError
 from pipeline.variability import (
     Suspicion,
-    explained_share,
     neighbour_correlation,
     rank_candidates,
     search_variables,
@@ -76,12 +75,10 @@ def test_a_star_that_follows_the_frames_or_a_neighbour_ranks_below_the_others() 
     flux[follower] *= 1 + 0.08 * (fwhm - fwhm.mean()) / fwhm.std()
     flux[victim] *= 1 + 1.5 * (ECLIPSES[0] - 1)
     xy[victim] = xy[variables[4]] + 4
-    doubt = suspicions(
-        explained_share=explained_share(flux, error, np.stack([fwhm, np.full(FRAMES, 7.0), PHASE])),
-        neighbour_correlation=neighbour_correlation(flux, error, xy, 10.0),
-    )
-    found = search_variables(TIME, flux, error, magnitude, doubt)
-    assert doubt[follower] & Suspicion.FRAMES
+    doubt = suspicions(neighbour_correlation=neighbour_correlation(flux, error, xy, 10.0))
+    covariates = np.stack([fwhm, np.full(FRAMES, 7.0)])
+    found = search_variables(TIME, flux, error, magnitude, doubt, covariates=covariates)
+    assert found.ranking.suspicion[follower] == Suspicion.FRAMES
     assert doubt[victim] == Suspicion.NEIGHBOUR
     assert not found.ranking.significant[[follower, victim]].any()
     places = np.argsort(found.ranking.order)
@@ -101,21 +98,6 @@ def test_scatter_without_shape_is_suspected() -> None:
     assert found.ranking.suspicion[noisy] == Suspicion.SHAPELESS
     assert set(np.flatnonzero(found.ranking.significant)) == set(variables)
     assert np.argsort(found.ranking.order)[noisy] == len(variables)
-
-
-def test_explained_share_is_the_share_of_the_variance() -> None:
-    rng = np.random.default_rng(5)
-    covariates = rng.normal(size=(3, 400))
-    error = np.ones((300, 400))
-    flux = 100 + rng.normal(size=(300, 400)) + np.sqrt([0.0, 1.0, 9.0]).repeat(100)[:, None] * covariates[1]
-    flux[:, 50:80] = np.nan
-    found = explained_share(flux, error, covariates).reshape(3, 100).mean(axis=1)
-    np.testing.assert_allclose(found, [0.0, 0.5, 0.9], atol=0.02)
-    # Three columns explain a tenth of 30 points by chance; the degrees of freedom take that away.
-    assert np.mean(explained_share(flux[:100, :30], error[:100, :30], covariates[:, :30])) < 0.065
-    np.testing.assert_array_equal(explained_share(flux, error, np.ones((2, 400))), 0.0)
-    with pytest.raises(UnusableDataError, match="expected"):
-        explained_share(flux, error, covariates[:, 1:])
 
 
 def test_only_the_fainter_of_two_neighbours_follows() -> None:
@@ -156,11 +138,10 @@ def test_chances_too_small_for_floats_still_rank() -> None:
 def test_every_suspicion_has_its_limit() -> None:
     assert suspicions(
         flagged_share=np.array([0.2, 0.05, np.nan]),
-        explained_share=np.array([0.9, 0.1, np.nan]),
         neighbour_correlation=np.array([0.9, 0.1, np.nan]),
         near_edge=np.array([True, False, False]),
         covered_share=np.array([0.1, 0.9, np.nan]),
-    ).tolist() == [31, 0, 0]
+    ).tolist() == [29, 0, 0]
     with pytest.raises(UnusableDataError, match="no reason"):
         suspicions()
 
