@@ -28,7 +28,7 @@ SMOOTHING_FWHM = 0.25
 # Sigma over FWHM of the window that finds a star's centre: that of a ring draws every start to the middle from 0.45 on,
 # a narrower one to the rim.
 RING_WINDOW = 0.5
-KERNEL_REACH = 2.5  # sigma
+KERNEL_REACH = 4.0  # sigma; the edges of one cut at 2.5 made stars of the outskirts of the brightest
 
 Floats = NDArray[np.float64]
 

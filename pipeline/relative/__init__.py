@@ -6,6 +6,7 @@ from pipeline.relative.grouped import calibrate_grouped
 from pipeline.relative.light_curves import RelativeLightCurves
 from pipeline.relative.manual import calibrate_manual
 from pipeline.relative.picks import PickLimits, Roles, pick_roles
+from pipeline.relative.shared_light import SharedLight
 
 __all__ = [
     "Candidates",
@@ -13,6 +14,7 @@ __all__ = [
     "RelativeLightCurves",
     "Relaxation",
     "Roles",
+    "SharedLight",
     "calibrate_ensemble",
     "calibrate_grouped",
     "calibrate_manual",

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from pipeline.errors import UnusableDataError
 from pipeline.relative.constancy import spread_of, stand_out
 from pipeline.relative.light_curves import RelativeLightCurves, blocks, check_light_curves, normalise
+from pipeline.relative.shared_light import Others, SharedLight
 from pipeline.statistics import robust_scatter
 
 MAX_ITERATIONS = 20
@@ -23,8 +24,9 @@ def calibrate_ensemble(
     candidates: NDArray[np.bool_],
     good_epochs: NDArray[np.bool_],
     values: NDArray[np.bool_] | None = None,
+    shared: SharedLight | None = None,
 ) -> RelativeLightCurves:
-    """Divide every star by the weighted mean of the candidates, itself left out.
+    """Divide every star by the weighted mean of the candidates, itself and those left out whose light it shares.
 
     Each candidate is first divided by its own level, so that one missing from a frame does not move the mean. Its
     weight is 1 / (variance of its own relative light curve), iterated as in Broeg et al. (2005), with two
@@ -41,6 +43,7 @@ def calibrate_ensemble(
         good_epochs: bool[t]; weights and levels come from these, light curves are made for all.
         values: bool[n, t], which values of candidates count in the mean; the others do as if they were missing.
             Without it all do.
+        shared: stars that share light; without it none do. A star that has no other comparison is compared with them.
 
     Returns:
         RelativeLightCurves, all in group 0. Without another star than itself, a star has no light curve (NaN).
@@ -63,13 +66,14 @@ def calibrate_ensemble(
         )
     value = np.where(measured, flux[members], 0.0)
     noise = np.where(measured, error[members], 0.0)
-    ensemble = _Ensemble(value, noise, measured, level)
+    shared = shared or SharedLight.none()
+    ensemble = _Ensemble(value, noise, measured, level, shared.among(members, members))
     ensemble.solve(good_epochs)
     if ensemble.leave_out_outliers(good_epochs):
         ensemble.solve(good_epochs)
     if ensemble.drop_variables(good_epochs, measured):
         ensemble.solve(good_epochs)
-    return _apply(flux, error, members, ensemble, good_epochs)
+    return _apply(flux, error, members, ensemble, good_epochs, shared)
 
 
 class _Ensemble:
@@ -77,7 +81,7 @@ class _Ensemble:
 
     ``value``, ``noise`` float64[c, t] with 0, and ``used`` bool[c, t] with False, where missing; ``level`` float64[c]
     the star's flux at transparency 1; ``variance`` float64[c] of its own relative noise; ``constant`` bool[c] whether
-    it counts at all.
+    it counts at all; ``shared`` members that share light, ``near`` those of them that are left out.
     """
 
     def __init__(
@@ -86,11 +90,17 @@ class _Ensemble:
         noise: NDArray[np.float64],
         used: NDArray[np.bool_],
         level: NDArray[np.float64],
+        shared: SharedLight,
     ) -> None:
         self.value, self.noise, self.used, self.level = value, noise, used, level
         quoted = np.square(noise).sum(axis=1) / np.maximum(used.sum(axis=1), 1) / level**2
         self.variance = np.maximum(quoted, MIN_VARIANCE)
-        self.constant = np.ones(len(value), dtype=np.bool_)
+        self.shared = shared
+        self._keep(np.ones(len(value), dtype=np.bool_))
+
+    def _keep(self, constant: NDArray[np.bool_]) -> None:
+        self.constant = constant
+        self.near = self.shared.with_references(constant, constant)
         self._sum()
 
     def _sum(self) -> None:
@@ -110,21 +120,42 @@ class _Ensemble:
     def comparison(self, rows: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The mean of all other members for each of these, and its variance; float64[b, t], NaN without one."""
         mean, scaled, weight = self._others(rows)
-        variance = np.maximum(self.variance_sum - np.square(scaled * self.noise[rows]), 0.0) / weight**2
-        return mean, variance
+        variance = self.variance_sum - np.square(scaled * self.noise[rows])
+        near = self.near.of(rows)
+        if near is not None:
+            variance[near.who] -= self.brought_variance(near)
+        return mean, np.maximum(variance, 0.0) / weight**2
 
     def _others(self, rows: slice) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """The mean alone, with what these members have in the sums and the weight of the others; float64[b, t]."""
         scaled = (self.weight[rows] / self.level[rows])[:, None] * self.used[rows]
+        flux = self.flux_sum - scaled * self.value[rows]
         weight = self.weight_sum - self.weight[rows, None] * self.used[rows]
+        near = self.near.of(rows)
+        if near is not None:
+            near_flux, near_weight = self.brought(near)
+            flux[near.who] -= near_flux
+            weight[near.who] -= near_weight
         weight[weight <= MIN_OTHERS] = np.nan
-        return (self.flux_sum - scaled * self.value[rows]) / weight, scaled, weight
+        return flux / weight, scaled, weight
+
+    def brought(self, near: Others) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What these members have in the sums: weighted flux and weight; float64[k, t] each."""
+        used, weight = self.used[near.other], self.weight[near.other]
+        scaled = (weight / self.level[near.other])[:, None] * used
+        return near.sums(scaled * self.value[near.other]), near.sums(weight[:, None] * used)
+
+    def brought_variance(self, near: Others) -> NDArray[np.float64]:
+        """What these members have in the variance of the sum: float64[k, t]."""
+        scaled = (self.weight[near.other] / self.level[near.other])[:, None] * self.used[near.other]
+        return near.sums(np.square(scaled * self.noise[near.other]))
 
     def solve(self, good: NDArray[np.bool_]) -> None:
         """Iterate levels and variances until no variance changes by more than CONVERGED."""
         for _ in range(MAX_ITERATIONS):
             before = self.variance.copy()
-            others = np.maximum(1.0 - self.weight, MIN_OTHERS) * self.total
+            near = np.bincount(self.near.star, self.weight[self.near.other], minlength=self.weight.size)
+            others = np.maximum(1.0 - self.weight - near, MIN_OTHERS) * self.total
             for rows in blocks(*self.value.shape):
                 self._improve(rows, good, 1.0 / others[rows])
             self._sum()
@@ -192,8 +223,7 @@ class _Ensemble:
         constant = ~stand_out(parts, self.level)
         if constant.all() or constant.sum() < MIN_REFERENCES:
             return False
-        self.constant = constant
-        self._sum()
+        self._keep(constant)
         return True
 
 
@@ -203,8 +233,9 @@ def _apply(
     members: NDArray[np.int64],
     ensemble: _Ensemble,
     good_epochs: NDArray[np.bool_],
+    shared: SharedLight,
 ) -> RelativeLightCurves:
-    """Divide all stars by the comparison, the members by that of the others."""
+    """Divide all stars by the comparison, members and those who share light with them by that of the others."""
     none = ensemble.weight_sum <= 0
     weight_sum = np.where(none, np.nan, ensemble.weight_sum)
     mean, variance = ensemble.flux_sum / weight_sum, ensemble.variance_sum / weight_sum**2
@@ -212,6 +243,7 @@ def _apply(
     with np.errstate(divide="ignore", invalid="ignore"):
         for rows in blocks(*flux.shape):
             _divide(flux[rows], error[rows], mean, variance, relative[rows], relative_error[rows])
+        _divide_near(flux, error, members, ensemble, shared, relative, relative_error)
         for rows in blocks(*ensemble.value.shape):
             own_mean, own_variance = ensemble.comparison(rows)
             stars = members[rows]
@@ -228,6 +260,33 @@ def _apply(
         is_reference=weight > 0,
         weight=weight,
     )
+
+
+def _divide_near(
+    flux: NDArray[np.float64],
+    error: NDArray[np.float64],
+    members: NDArray[np.int64],
+    ensemble: _Ensemble,
+    shared: SharedLight,
+    relative: NDArray[np.float64],
+    relative_error: NDArray[np.float64],
+) -> None:
+    """Divide those who are no members, but share light with some, by the mean of the other members."""
+    targets = np.setdiff1d(np.arange(len(flux)), members)
+    pairs = shared.among(targets, members)
+    pairs = pairs.with_references(ensemble.constant, np.zeros(targets.size, dtype=np.bool_))
+    for rows in blocks(targets.size, flux.shape[1]):
+        near = pairs.of(rows)
+        if near is None:
+            continue
+        near_flux, near_weight = ensemble.brought(near)
+        weight = ensemble.weight_sum - near_weight
+        weight[weight <= MIN_OTHERS] = np.nan
+        variance = np.maximum(ensemble.variance_sum - ensemble.brought_variance(near), 0.0) / weight**2
+        stars = targets[rows][near.who]
+        block, block_error = np.empty_like(weight), np.empty_like(weight)
+        _divide(flux[stars], error[stars], (ensemble.flux_sum - near_flux) / weight, variance, block, block_error)
+        relative[stars], relative_error[stars] = block, block_error
 
 
 def _divide(

@@ -4,7 +4,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.relative.light_curves import RelativeLightCurves, blocks, check_light_curves, normalise, over_mean
+from pipeline.relative.light_curves import (
+    LeftOut,
+    RelativeLightCurves,
+    blocks,
+    check_light_curves,
+    normalise,
+    over_mean,
+)
+from pipeline.relative.shared_light import SharedLight
 from pipeline.statistics import row_median
 
 POSITION_BINS = 3  # in x and in y
@@ -18,6 +26,7 @@ def calibrate_grouped(
     xy: NDArray[np.float64],
     candidates: NDArray[np.bool_],
     good_epochs: NDArray[np.bool_],
+    shared: SharedLight | None = None,
 ) -> RelativeLightCurves:
     """Divide each star by the plain mean of the references of its own position bin and flux quantile.
 
@@ -26,6 +35,8 @@ def calibrate_grouped(
     other stars belong to the quantile their median flux falls in. In a group, reference i is divided by the mean of
     the other references and every other star by the mean of all; a candidate stays a reference if leaving it out
     lowers the group's signal-to-noise ratio, and the two that matter most stay in any case.
+
+    References whose light a star shares are left out of its mean too, where there are others, which the paper does not.
 
     The mean is plain: an epoch in which a reference is missing has no relative flux in that group. Each finished
     light curve is divided by its median, a constant that the paper leaves in.
@@ -36,6 +47,7 @@ def calibrate_grouped(
         xy: float64[n, 2], finite positions in the template, px.
         candidates: bool[n], see `pipeline.relative.candidates`.
         good_epochs: bool[t].
+        shared: stars that share light; without it none do.
 
     Returns:
         RelativeLightCurves; the weight of each reference is 1 / (references of its group).
@@ -57,8 +69,10 @@ def calibrate_grouped(
         stars = np.flatnonzero(group == number)
         chosen = choose_references(flux[np.ix_(stars, good_epochs)], candidates[stars])
         total, variance = flux[stars[chosen]].sum(axis=0), np.square(error[stars[chosen]]).sum(axis=0)
+        near = (shared or SharedLight.none()).among(stars, stars).with_references(chosen, chosen)
+        left_out = LeftOut.of(near, slice(0, stars.size), flux[stars], error[stars])
         relative[stars], relative_error[stars] = over_mean(
-            flux[stars], error[stars], total, variance, chosen, int(chosen.sum())
+            flux[stars], error[stars], total, variance, chosen, int(chosen.sum()), left_out
         )
         is_reference[stars] = chosen
         weight[stars] = chosen / chosen.sum()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
+from pipeline.relative.shared_light import SharedLight
 from pipeline.statistics import BLOCK_VALUES, row_median
 
 
@@ -60,6 +61,33 @@ def normalise(flux: NDArray[np.float64], error: NDArray[np.float64], good_epochs
     error /= level[:, None]
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """References whose light some stars share: ``who`` int[k], and of each the number of these references, ``count``
+    int[k], their summed flux ``total`` and summed squared error ``variance``, float64[k, t].
+    """
+
+    who: NDArray[np.intp]
+    count: NDArray[np.intp]
+    total: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, shared: SharedLight, rows: slice, flux: NDArray[np.float64], error: NDArray[np.float64]
+    ) -> "LeftOut | None":
+        """Those of the stars of these rows; flux, error: float64[n, t] of all the others that ``shared`` counts."""
+        others = shared.of(rows)
+        if others is None:
+            return None
+        return cls(
+            others.who,
+            others.sums(np.ones(others.other.size, np.intp)).astype(np.intp),
+            others.sums(flux[others.other]),
+            others.sums(np.square(error[others.other])),
+        )
+
+
 def over_mean(
     flux: NDArray[np.float64],
     error: NDArray[np.float64],
@@ -67,6 +95,7 @@ def over_mean(
     variance: NDArray[np.float64],
     references: NDArray[np.bool_],
     count: int,
+    left_out: "LeftOut | None" = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Stars over the plain mean of the references, a reference over that of the others, and the errors of that.
 
@@ -75,12 +104,18 @@ def over_mean(
         total, variance: float64[t], summed flux and summed squared error of all references.
         references: bool[n], which of these stars are in the sums.
         count: of all references.
+        left_out: references besides that some of the stars are not compared with.
     """
     own = references[:, None]
+    others = (count - references)[:, None]
+    mean, mean_variance = np.where(own, total - flux, total), np.where(own, variance - np.square(error), variance)
+    if left_out is not None:
+        others[left_out.who] -= left_out.count[:, None]
+        mean[left_out.who] -= left_out.total
+        mean_variance[left_out.who] -= left_out.variance
     with np.errstate(divide="ignore", invalid="ignore"):
-        others = (count - references)[:, None]
-        mean = np.where(own, total - flux, total) / others
-        mean_variance = np.maximum(np.where(own, variance - np.square(error), variance), 0.0) / others**2
+        mean /= others
+        mean_variance = np.maximum(mean_variance, 0.0) / others**2
         relative = flux / mean
         return relative, np.sqrt(np.square(error) + np.square(relative) * mean_variance) / np.abs(mean)
 

@@ -4,7 +4,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.relative.light_curves import RelativeLightCurves, blocks, check_light_curves, normalise, over_mean
+from pipeline.relative.light_curves import (
+    LeftOut,
+    RelativeLightCurves,
+    blocks,
+    check_light_curves,
+    normalise,
+    over_mean,
+)
+from pipeline.relative.shared_light import SharedLight
 
 
 def calibrate_manual(
@@ -12,8 +20,11 @@ def calibrate_manual(
     error: NDArray[np.float64],
     references: NDArray[np.bool_],
     good_epochs: NDArray[np.bool_],
+    shared: SharedLight | None = None,
 ) -> RelativeLightCurves:
     """Divide every star by the sum of the references, a reference by that of the others.
+
+    References whose light a star shares are left out too, where there are others.
 
     All references count alike, flux by flux (as in AstroImageJ, Collins et al. 2017), so that an epoch in which one of
     them is missing has no relative flux. Since each light curve is divided by its median, sum and mean are the same.
@@ -23,6 +34,7 @@ def calibrate_manual(
         error: float64[n, t], one standard deviation.
         references: bool[n].
         good_epochs: bool[t]; levels come from these, light curves are made for all.
+        shared: stars that share light; without it none do.
 
     Returns:
         RelativeLightCurves, all in group 0. A lone reference has no light curve (NaN), for there is no other.
@@ -43,8 +55,12 @@ def calibrate_manual(
         )
     relative, relative_error = np.empty_like(flux), np.empty_like(flux)
     total = flux[references].sum(axis=0), np.square(error[references]).sum(axis=0)
+    shared = (shared or SharedLight.none()).with_references(references, references)
     for rows in blocks(*flux.shape):
-        relative[rows], relative_error[rows] = over_mean(flux[rows], error[rows], *total, references[rows], count)
+        left_out = LeftOut.of(shared, rows, flux, error)
+        relative[rows], relative_error[rows] = over_mean(
+            flux[rows], error[rows], *total, references[rows], count, left_out
+        )
     normalise(relative, relative_error, good_epochs)
     return RelativeLightCurves(
         flux=relative,

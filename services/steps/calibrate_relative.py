@@ -12,6 +12,7 @@ from pipeline.relative import (
     RelativeLightCurves,
     Relaxation,
     Roles,
+    SharedLight,
     calibrate_ensemble,
     calibrate_grouped,
     calibrate_manual,
@@ -57,13 +58,13 @@ class Calibrated:
     roles: Roles | None = None
 
 
-def _ensemble(raw: RawFluxes, axes: GraphAxes, _: CalibrateRelativeParameters) -> Calibrated:
+def _ensemble(raw: RawFluxes, axes: GraphAxes, shared: SharedLight, _: CalibrateRelativeParameters) -> Calibrated:
     candidates = ensemble_candidates(raw.flux, raw.error, raw.flag, axes.good, axes.gaia_variable, axes.gaia_ratio)
-    curves = calibrate_ensemble(raw.flux, raw.error, candidates.mask, axes.good, candidates.values)
+    curves = calibrate_ensemble(raw.flux, raw.error, candidates.mask, axes.good, candidates.values, shared)
     return Calibrated(curves, candidates.relaxation)
 
 
-def _paper(raw: RawFluxes, axes: GraphAxes, _: CalibrateRelativeParameters) -> Calibrated:
+def _paper(raw: RawFluxes, axes: GraphAxes, shared: SharedLight, _: CalibrateRelativeParameters) -> Calibrated:
     candidates = reference_candidates(
         raw.flux,
         raw.error,
@@ -73,17 +74,19 @@ def _paper(raw: RawFluxes, axes: GraphAxes, _: CalibrateRelativeParameters) -> C
         gaia_variable=axes.gaia_variable,
         gaia_ratio=axes.gaia_ratio,
     )
-    curves = calibrate_grouped(raw.flux, raw.error, axes.xy, candidates.mask, axes.good)
+    curves = calibrate_grouped(raw.flux, raw.error, axes.xy, candidates.mask, axes.good, shared)
     return Calibrated(curves, candidates.relaxation)
 
 
-def _manual(raw: RawFluxes, axes: GraphAxes, parameters: CalibrateRelativeParameters) -> Calibrated:
+def _manual(
+    raw: RawFluxes, axes: GraphAxes, shared: SharedLight, parameters: CalibrateRelativeParameters
+) -> Calibrated:
     named = named_roles(parameters.stars, axes)
     roles = pick_roles(raw.flux, raw.error, raw.flag, axes.xy, axes.good, named, parameters.limits)
-    return Calibrated(calibrate_manual(raw.flux, raw.error, roles.reference, axes.good), roles=roles)
+    return Calibrated(calibrate_manual(raw.flux, raw.error, roles.reference, axes.good, shared), roles=roles)
 
 
-METHODS: dict[str, Callable[[RawFluxes, GraphAxes, CalibrateRelativeParameters], Calibrated]] = {
+METHODS: dict[str, Callable[[RawFluxes, GraphAxes, SharedLight, CalibrateRelativeParameters], Calibrated]] = {
     "ensemble": _ensemble,
     "paper": _paper,
     "manual": _manual,
@@ -123,7 +126,8 @@ def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
 
 
 def _calibrate(raw: RawFluxes, axes: GraphAxes, aperture: int, parameters: CalibrateRelativeParameters) -> Calibrated:
-    calibrated = METHODS[parameters.method](raw, axes, parameters)
+    shared = SharedLight.within(axes.xy, axes.light_reach[aperture])
+    calibrated = METHODS[parameters.method](raw, axes, shared, parameters)
     if calibrated.relaxation is not Relaxation.NONE:
         log.warning("rules for reference stars relaxed", aperture=aperture, step=calibrated.relaxation.name)
     return calibrated
