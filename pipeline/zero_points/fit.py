@@ -9,12 +9,15 @@ from pipeline.errors import UnusableDataError
 from pipeline.statistics import robust_scatter, row_median
 from pipeline.transparency import relative_to_clearest
 from pipeline.zero_points.levels import Levels, fit_levels, medians
-from pipeline.zero_points.terms import field_terms, padded, terms_for
+from pipeline.zero_points.terms import STARS_FOR_LINEAR, field_terms, padded, terms_for
 
 FEWEST_STARS = 3
 MIN_SNR = 10.0  # of a value, by the flux that is expected of the star on the frame
 MAG_PER_RELATIVE_ERROR = 2.5 / np.log(10.0)
 COLOUR_PRIOR, FIELD_PRIOR = 0.5, 0.05  # mag per mag, mag: of no weight where more than a handful of stars speak
+# What the sky under all stars is off, in magnitudes of the median calibrator: annuli hold the light of faint stars that
+# isolated stars do not have in their apertures, 3 to 12 mmag in a field of 30,000 stars a square degree.
+SKY_PRIOR = 0.01
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -98,7 +101,11 @@ def fit_zero_points(
     terms = field_terms(places.u, places.v, count)
     design = np.column_stack([one, places.colour - reference, terms])
     prior = np.concatenate([[np.inf, COLOUR_PRIOR], np.full(count, FIELD_PRIOR)])
-    levels = fit_levels(values, noise, good, design, prior, np.column_stack([one, terms]))
+    shrunk = int(stars >= STARS_FOR_LINEAR)
+    if shrunk:
+        design = np.column_stack([design, 10.0 ** (0.4 * (g_mag - np.median(g_mag[measured])))])
+        prior = np.append(prior, SKY_PRIOR)
+    levels = fit_levels(values, noise, good, design, prior, np.column_stack([one, terms]), shrunk)
     found = levels.stars.coefficients
     zero_point = levels.frames[:, 0]
     used = np.asarray(np.isfinite(levels.about).any(axis=1))
@@ -107,7 +114,7 @@ def fit_zero_points(
         error=_error(levels, everyone, reference, count),
         colour_term=float(found[1]),
         colour_reference=reference,
-        field=padded(found[2:] + levels.frames[:, 1:]),
+        field=padded(found[2 : 2 + count] + levels.frames[:, 1:]),
         scatter=robust_scatter(levels.about.T),
         stars=levels.count,
         transparency=relative_to_clearest(10.0 ** (0.4 * zero_point)),
@@ -163,7 +170,8 @@ def _error(levels: Levels, everyone: Places, reference: float, count: int) -> Fl
     one = np.ones(everyone.u.size)
     terms = field_terms(everyone.u, everyone.v, count)
     design = np.column_stack([one, everyone.colour - reference, terms])
-    of_night = np.einsum("ni,ij,nj->", design, levels.stars.covariance, design) / one.size
+    told = design.shape[1]  # what is left out of them is an error of fluxes, not of the zero point
+    of_night = np.einsum("ni,ij,nj->", design, levels.stars.covariance[:told, :told], design) / one.size
     frame = np.column_stack([one, terms])
     squares = (frame.T @ frame) / one.size
     of_frame = np.einsum("tij,ij->t", levels.covariance, squares)

@@ -38,7 +38,13 @@ class Levels:
 
 
 def fit_levels(
-    values: Floats, errors: Floats, good: Bools, design: Floats, prior: Floats, frame_design: Floats
+    values: Floats,
+    errors: Floats,
+    good: Bools,
+    design: Floats,
+    prior: Floats,
+    frame_design: Floats,
+    shrunk: int = 0,
 ) -> Levels:
     """Fit ``values[s, f] = design[s] · c + own[s] + frame_design[s] · b[f]``.
 
@@ -55,8 +61,10 @@ def fit_levels(
         design: float64[n, p], its first column ones.
         prior: float64[p], standard deviations of c.
         frame_design: float64[n, k], its first column ones.
+        shrunk: so many last columns of the design have coefficients that may well be zero: their priors begin as given
+            and become as wide as the stars show (empirical Bayes).
     """
-    fit = _Fit(values, errors, good if good.any() else np.ones_like(good), design, prior, frame_design)
+    fit = _Fit(values, errors, good if good.any() else np.ones_like(good), design, prior, frame_design, shrunk)
     for _ in range(ROUNDS):
         before = fit.frames[:, 0].copy()
         fit.of_stars()
@@ -85,11 +93,19 @@ class _Fit:
     """The state of one fit."""
 
     def __init__(
-        self, values: Floats, errors: Floats, good: Bools, design: Floats, prior: Floats, frame_design: Floats
+        self,
+        values: Floats,
+        errors: Floats,
+        good: Bools,
+        design: Floats,
+        prior: Floats,
+        frame_design: Floats,
+        shrunk: int,
     ) -> None:
         self.values, self.usable = np.nan_to_num(values), np.isfinite(values)
         self.noise = np.where(self.usable, errors, 1.0) ** 2
-        self.good, self.design, self.prior, self.frame_design = good, design, prior, frame_design
+        self.good, self.design, self.prior, self.frame_design = good, design, prior.copy(), frame_design
+        self.shrunk = slice(prior.size - shrunk, prior.size)
         n, t = values.shape
         self.squares = (frame_design[:, :, None] * frame_design[:, None, :]).reshape(n, -1)
         self.gradient = np.full(frame_design.shape[1] - 1, FIRST_GRADIENT**2)
@@ -123,6 +139,8 @@ class _Fit:
             start = None
         found = regress(mean[known], np.sqrt(variance), self.design[known], self.prior, start)
         self.regression = found
+        spread = found.coefficients**2 + np.diag(found.covariance)
+        self.prior[self.shrunk] = np.sqrt(np.maximum(spread[self.shrunk], 1e-12))
         # The constant belongs to the frames.
         self.frames[:, 0] += found.coefficients[0]
         model = self.design[known, 1:] @ found.coefficients[1:]

@@ -1,5 +1,6 @@
 """The catalogue that the settings name."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,11 @@ def open_catalogue(settings: Settings, patience_s: float | None = None) -> Catal
     if settings.catalog_file is not None:
         return FileCatalogue(settings.catalog_file)
     return open_gaia(settings, patience_s) if settings.catalog == "gaia" else None
+
+
+def faintest_mag(settings: Settings) -> float:
+    """G of the faintest stars that are wanted: a file's own end, for the limit spares the archive."""
+    return math.inf if settings.catalog_file is not None else settings.catalog_mag_limit
 
 
 def open_gaia(settings: Settings, patience_s: float | None = None) -> "CachedCatalogue":

@@ -20,7 +20,7 @@ from schema.processes import FAILED, Process
 from schema.queries import images
 from schema.queries.measurements import insert_rows, none_for_nan
 from schema.skies import PlateSolution, Sky, Source, SourceCrossmatch, SourcePosition
-from services.catalogue import Catalogue, CatalogueStars, open_catalogue
+from services.catalogue import Catalogue, CatalogueStars, faintest_mag, open_catalogue
 from services.errors import DataError
 from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
@@ -98,7 +98,7 @@ def run(context: Context, parameters: CrossmatchParameters) -> Outputs | None:
         return None
     epoch = float(np.median(times[np.isfinite(times)])) if np.isfinite(times).any() else None
     radius = match_radius(pixel_scale(sources.xy, sources.radec))
-    stars, places = _stars(catalogue, sources, epoch, radius, context.settings.catalog_mag_limit)
+    stars, places = _stars(catalogue, sources, epoch, radius, faintest_mag(context.settings))
     found = crossmatch(sources.radec, sources.flux, places, stars.g_mag, radius)
     log.info(
         "sources matched",
@@ -107,7 +107,7 @@ def run(context: Context, parameters: CrossmatchParameters) -> Outputs | None:
         matches=int(found.is_match.sum()),
         radius_arcsec=round(radius, 2),
         zero_point=round(found.zero_point, 2),
-        mag_limit=round(min(found.mag_limit, context.settings.catalog_mag_limit), 2),
+        mag_limit=round(min(found.mag_limit, faintest_mag(context.settings)), 2),
     )
     return lambda session: _write(session, context.pid, sources, stars, places, found)
 

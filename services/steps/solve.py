@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from schema.skies import PlateSolution
+from services.catalogue import faintest_mag
 from services.errors import DataError
 from services.log import get_logger
 from services.settings import Settings, SkyPlace
@@ -39,7 +40,7 @@ class SolveParameters(Parameters):
 
 def run(context: Context, parameters: SolveParameters) -> Outputs:
     """Solve, and write the WCS into the template's header; its row says what was found, or what was tried."""
-    mag_limit = context.settings.catalog_mag_limit
+    mag_limit = faintest_mag(context.settings)
 
     def at_once(field: Field, hints: Hints, solvers: Solvers) -> Solution | Unsolved:
         return solve_at_once(field, hints, solvers, mag_limit)

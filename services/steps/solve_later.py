@@ -9,6 +9,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from schema.skies import PlateSolution
+from services.catalogue import faintest_mag
 from services.solving.hints import Hints
 from services.solving.solution import Field, Solution, Unsolved
 from services.solving.solver import ask_catalogue, search_index_files
@@ -30,7 +31,7 @@ def run_index(context: Context, parameters: SolveLaterParameters) -> Outputs | N
     solvers = replace(open_solvers(context.settings), catalogue=None)
     if not solvers.index_files:
         return None
-    mag_limit, time_limit_s = context.settings.catalog_mag_limit, context.settings.solve_time_s
+    mag_limit, time_limit_s = faintest_mag(context.settings), context.settings.solve_time_s
     at_hand = open_solvers(context.settings, patience_s=0.0)  # a file, or what the archive's cache holds
 
     def search(field: Field, hints: Hints, _: Solvers) -> Solution | Unsolved:
@@ -47,7 +48,7 @@ def run_archive(context: Context, parameters: SolveLaterParameters) -> Outputs |
     if _is_solved(context, parameters):
         return None
     solvers = replace(open_solvers(context.settings), index_files=())
-    mag_limit = context.settings.catalog_mag_limit
+    mag_limit = faintest_mag(context.settings)
 
     def ask(field: Field, hints: Hints, solvers: Solvers) -> Solution | Unsolved:
         return ask_catalogue(field, hints, solvers, mag_limit)

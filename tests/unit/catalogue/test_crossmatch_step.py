@@ -135,6 +135,14 @@ def test_each_source_is_its_star_where_that_stood_on_the_night(
     assert not any(row.is_match for rank in (2, 3) for row in rows(session, rank))
 
 
+def test_ones_own_table_is_not_cut_at_the_archives_limit(
+    session: Session, made: MadeUp, tmp_path: Path, catalog_file: Path
+) -> None:
+    limit = float(np.median(ZERO_POINT - 2.5 * np.log10(made.flux)))
+    run(session, made, tmp_path, catalog_file=catalog_file, catalog_mag_limit=limit)
+    assert [row.source_id for row in rows(session) if row.is_match] == made.source_ids.tolist()
+
+
 def test_the_second_and_third_are_farther(session: Session, made: MadeUp, tmp_path: Path, catalog_file: Path) -> None:
     run(session, made, tmp_path, catalog_file=catalog_file)
     first, second, third = ([row.distance_arcsec for row in rows(session, rank)] for rank in (1, 2, 3))

@@ -13,7 +13,7 @@ from pipeline.zero_points import (
     measured_well,
     with_colours,
 )
-from tests.unit.photometry.zero_point_night import Night, Truth, level_error, make, with_seed
+from tests.unit.photometry.zero_point_night import ZERO_POINT, Night, Truth, level_error, make, with_seed
 
 UNBIASED = 0.005  # mag
 FRAMES = 60
@@ -100,6 +100,17 @@ def test_stars_of_one_colour_tell_no_colour_term_but_a_level() -> None:
     found = night.fit()
     assert abs(found.colour_term) < 1.0
     assert np.abs(level_error(night, found)).max() < 0.008
+
+
+@pytest.mark.parametrize("own_scatter", [0.003, 0.008])
+def test_a_sky_that_is_off_under_all_stars_moves_no_zero_point(own_scatter: float) -> None:
+    """By 30 mmag of the faintest: crowded annuli hold light that isolated stars do not have in their apertures."""
+    mean_off = []
+    for seed in range(8):
+        night = make(Truth(faintest=17.5, own_scatter=own_scatter, seed=seed))
+        night.flux -= 0.03 * 10.0 ** (0.4 * (ZERO_POINT - 17.5))
+        mean_off.append(level_error(night, night.fit()).mean())
+    assert np.abs(mean_off).max() < UNBIASED / 2
 
 
 def test_a_bright_variable_does_not_carry_the_night_along() -> None:
