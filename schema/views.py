@@ -87,6 +87,30 @@ LEFT JOIN source_position p
 LEFT JOIN source_crossmatch g ON g.source_id = s.source_id AND g.match_rank = 1 AND g.is_match = 1
 """
 
+# The first frame is the first that could be aligned: services.steps.first_frame is the same rule.
+SOURCE_PLACE = """
+CREATE VIEW source_place AS
+SELECT o.observation_id AS observation_id,
+       p.source_id AS source_id,
+       (f.nx - 1) / 2.0 + f.dx + f.scale * (COS(RADIANS(f.rotation_deg)) * (p.x - (f.nx - 1) / 2.0)
+                                            - SIN(RADIANS(f.rotation_deg)) * (p.y - (f.ny - 1) / 2.0)) AS x,
+       (f.ny - 1) / 2.0 + f.dy + f.scale * (SIN(RADIANS(f.rotation_deg)) * (p.x - (f.nx - 1) / 2.0)
+                                            + COS(RADIANS(f.rotation_deg)) * (p.y - (f.ny - 1) / 2.0)) AS y,
+       p.x AS template_x,
+       p.y AS template_y,
+       p.flux AS flux,
+       f.image_id AS first_image_id
+FROM (SELECT b.observation_id AS observation_id, b.graph_pid AS graph_pid,
+             (SELECT i.image_id FROM image i
+              WHERE i.graph_pid = b.graph_pid AND i.kind = 'calibrated' AND i.dx IS NOT NULL
+                AND (i.good IS NULL OR i.good = 1 OR i.alignment_matches >= 8)
+              ORDER BY i.start_jd_utc, i.pid LIMIT 1) AS first_image_id
+      FROM observation b) o
+JOIN image f ON f.image_id = o.first_image_id
+JOIN process d ON d.graph_pid = o.graph_pid AND d.command = 'detect'
+JOIN source_position p ON p.pid = d.pid
+"""
+
 PROCESS_SUMMARY = """
 CREATE VIEW process_summary AS
 SELECT p.observation_id AS observation_id,
@@ -103,7 +127,12 @@ LEFT JOIN process_attempt a ON a.pid = p.pid
 GROUP BY p.observation_id, p.command, p.status
 """
 
-VIEWS = {"light_curve": LIGHT_CURVE, "source_catalog": SOURCE_CATALOG, "process_summary": PROCESS_SUMMARY}
+VIEWS = {
+    "light_curve": LIGHT_CURVE,
+    "source_catalog": SOURCE_CATALOG,
+    "source_place": SOURCE_PLACE,
+    "process_summary": PROCESS_SUMMARY,
+}
 
 
 def drop(connection: Connection) -> None:

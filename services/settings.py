@@ -41,7 +41,7 @@ STAR_FORMS = {
 def _star(text: str) -> str:
     if not any(form.fullmatch(text) for form in STAR_FORMS.values()):
         raise ValueError(
-            f"{text!r} names no star: expected template pixels (424.5,286), right ascension and declination "
+            f"{text!r} names no star: expected pixels of the first frame (424.5,286), right ascension and declination "
             "(02:04:10.3,+46:41:16 or 31.043d,46.688d) or a source id (17)"
         )
     return text
@@ -133,7 +133,8 @@ class Settings(BaseSettings):
     catalog_url: str = "https://gea.esac.esa.int/tap-server/tap"  # of the archive, or of a mirror with its tables
     catalog_timeout_s: Annotated[float, Field(gt=0)] = 30.0
 
-    # Stars of the method `manual`: template pixels "x,y", sky "hh:mm:ss.s,+dd:mm:ss" or "12.3d,-4.5d", or a source id.
+    # Stars of the method `manual`: pixels of the first frame "x,y", sky "hh:mm:ss.s,+dd:mm:ss" or "12.3d,-4.5d", or a
+    # source id.
     manual_targets: tuple[StarName, ...] = ()
     manual_references: tuple[StarName, ...] = ()
     manual_checks: tuple[StarName, ...] = ()

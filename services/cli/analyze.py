@@ -33,7 +33,7 @@ def analyze(
         typer.Option(metavar=TARGET_FORM, help=f"This star alone: {TARGET_HELP}"),
     ] = None,
     source: Annotated[int | None, typer.Option(help="This star alone: source id, as in view source_catalog.")] = None,
-    xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to these template pixels.")] = None,
+    xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to pixels of the first frame.")] = None,
     radec: Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")] = None,
     gaia: Annotated[
         int | None, typer.Option(metavar="SOURCE_ID", help="The source of this number in Gaia DR3.")

@@ -26,7 +26,7 @@ def lightcurve(
     ] = None,
     target: Annotated[str | None, typer.Option(metavar=TARGET_FORM, help=f"Star: {TARGET_HELP}")] = None,
     source: Annotated[int | None, typer.Option(help="Source id, as in view source_catalog.")] = None,
-    xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to these template pixels.")] = None,
+    xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to pixels of the first frame.")] = None,
     radec: Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")] = None,
     gaia: Annotated[
         int | None, typer.Option(metavar="SOURCE_ID", help="The source of this number in Gaia DR3.")
@@ -80,7 +80,7 @@ def _aperture(text: str) -> "ApertureChoice":
 def _tell(nights: "Nights") -> None:
     for curve in nights.curves:
         star = curve.source
-        where = f"x = {star.x:.2f}, y = {star.y:.2f}"
+        where = f"x = {star.x:.2f}, y = {star.y:.2f} on the first frame"
         if star.ra_deg is not None and star.dec_deg is not None:
             where += f", RA {star.ra_deg:.6f}, Dec {star.dec_deg:+.6f}"
         night = f"observation {curve.observation.observation_id} ({curve.observation.title}), " * (

@@ -1,6 +1,5 @@
 """Which star a user means, for all commands that take one."""
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from services.cli.console import note
@@ -46,11 +45,12 @@ def target_source(session: "Session", observation: "ObservationFacts", place: Po
 
     Raises:
         ConfigurationError: no source lies there.
-        DataError: no frame could be aligned, or there are no sources yet.
+        DataError: there are no sources yet.
     """
     from services.lightcurves.field import in_field
     from services.lightcurves.selection import find_source
-    from services.targets import source_on_first_frame, why_not_on_sky
+    from services.steps.first_frame import name_of_first_frame
+    from services.targets import why_not_on_sky
 
     radec = place.on_night(observation.night) if place.may_be_on_sky else None
     on_sky = place.kind == "sky" or (radec is not None and in_field(session, observation, radec) is True)
@@ -60,12 +60,13 @@ def target_source(session: "Session", observation: "ObservationFacts", place: Po
             note(f"{place.first:g},{place.second:g} lies in the field as RA,DEC and is taken for that; {PLAIN_NUMBERS}")
     else:
         try:
-            star = source_on_first_frame(session, observation, place.pair)
+            star = find_source(session, observation, xy=place.pair)
         except ConfigurationError as error:
             if radec is None:
                 raise
             raise ConfigurationError(f"{error}; {why_not_on_sky(session, observation)}") from error
-    note(f"the target is source {star.source_id} at x = {star.x:.1f}, y = {star.y:.1f} of the template")
+    frame = name_of_first_frame(session, observation.graph_pid)
+    note(f"the target is source {star.source_id} at x = {star.x:.1f}, y = {star.y:.1f} on the first frame ({frame})")
     return star
 
 
@@ -153,8 +154,9 @@ def star_on_nights(
             seen = seen_at(session, place.on_night)
             if seen and place.kind == "either":
                 note(f"{place.first:g},{place.second:g} is taken for RA,DEC; {PLAIN_NUMBERS}")
-        elif xy is not None and len({one.sky_id for one in everywhere}) == 1:
-            source, xy = _on_one_sky(session, everywhere, xy), None
+        pixels = xy if place is None or place.kind == "sky" or seen else place.pair
+        if pixels is not None:
+            source, xy, place = _on_first_night(session, everywhere, pixels), None, None
         if source is not None or gaia is not None:
             seen = seen_as(session, source_id=source, gaia=gaia)
         if not seen and (source is not None or gaia is not None or (place is not None and place.kind == "sky")):
@@ -171,11 +173,13 @@ def star_on_nights(
     return seen
 
 
-def _on_one_sky(session: "Session", observations: "list[ObservationFacts]", xy: tuple[float, float]) -> int:
-    """Id of the source at pixels of the sky's template, in the first observation that has it."""
+def _on_first_night(session: "Session", observations: "list[ObservationFacts]", xy: tuple[float, float]) -> int:
+    """Id of the source at pixels of the first frame of the first of several nights."""
     from services.lightcurves.selection import find_source
 
-    for observation in observations[:-1]:
-        with suppress(ConfigurationError):
-            return find_source(session, observation, xy=xy).source_id
-    return find_source(session, observations[-1], xy=xy).source_id
+    first = min(observations, key=lambda one: (one.night, one.observation_id))
+    note(
+        f"{xy[0]:g},{xy[1]:g} is taken for pixels of the first frame of observation {first.observation_id} "
+        f"({first.title}); for another night's choose one (--observation)"
+    )
+    return find_source(session, first, xy=xy).source_id

@@ -34,7 +34,7 @@ STEPS = 1500
 def transit(
     observation: Annotated[int | None, typer.Option(help="Observation; not needed when there is one.")] = None,
     source: Annotated[int | None, typer.Option(help="Source id, as in view source_catalog.")] = None,
-    xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to these template pixels.")] = None,
+    xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to pixels of the first frame.")] = None,
     radec: Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")] = None,
     target: Annotated[
         str | None,
@@ -102,7 +102,7 @@ def transit(
 def _print(result: "StarTransit") -> None:
     fit, star = result.fit, result.curve.source
     out.print(
-        f"source {star.source_id} at x = {star.x:.1f}, y = {star.y:.1f}, "
+        f"source {star.source_id} at x = {star.x:.1f}, y = {star.y:.1f} on the first frame, "
         f"{result.curve.observation.title}: {int(fit.used.sum())} points",
         markup=False,
         soft_wrap=True,

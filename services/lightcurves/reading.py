@@ -122,8 +122,8 @@ def read_light_curve(
     rows = _rows(session, observation, source, chosen if isinstance(chosen, int) else None)
     if not rows:
         raise DataError(
-            f"source {source.source_id} at ({source.x:.1f}, {source.y:.1f}) of {name} was measured on no image: "
-            "does it leave the frames?"
+            f"source {source.source_id} at ({source.x:.1f}, {source.y:.1f}) on the first frame of {name} was "
+            "measured on no image: does it leave the frames?"
         )
     result = _table(rows)
     if chosen is None:

@@ -1,4 +1,4 @@
-"""Which observation and which source: by id, by template pixels, by celestial coordinates or by its name in Gaia."""
+"""Which observation and which source: by id, by pixels of the first frame, by coordinates or by its name in Gaia."""
 
 import math
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from schema.skies import Source, SourceCrossmatch, SourcePosition
 from services.errors import ConfigurationError, DataError
 from services.lightcurves.field import in_field, solution_of
 from services.steps.detect import DETECT
+from services.steps.first_frame import name_of_first_frame, to_first_frame
 
 XY_TOLERANCE_PX = 5.0
 RADEC_TOLERANCE_ARCSEC = 5.0
@@ -47,9 +48,9 @@ class ObservationFacts:
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """One source: its place in the sky's template (0-based pixels) and, where solved, on the celestial sphere.
+    """One source: its place on the observation's first frame (0-based pixels) and, where solved, on the sphere.
 
-    ``own_x, own_y`` is its place in the observation's own template, which differs when another night defined the sky.
+    ``template_x, template_y`` is its place on the observation's template, on which plots and steps work.
     """
 
     source_id: int
@@ -57,8 +58,8 @@ class SourceFacts:
     y: float
     ra_deg: float | None
     dec_deg: float | None
-    own_x: float
-    own_y: float
+    template_x: float
+    template_y: float
 
 
 def _observations() -> Any:
@@ -125,7 +126,6 @@ def find_source(
     *,
     source_id: int | None = None,
     xy: tuple[float, float] | None = None,
-    own_xy: tuple[float, float] | None = None,
     radec: tuple[float, float] | None = None,
     gaia: int | None = None,
     xy_tolerance_px: float = XY_TOLERANCE_PX,
@@ -137,18 +137,17 @@ def find_source(
         session: reads only.
         observation: sources that it did not measure are not considered.
         source_id: id in table ``source``.
-        xy: pixels of the sky's template, 0-based, as in view ``source_catalog``.
-        own_xy: pixels of the observation's own template, 0-based, as on its plot of the stack.
+        xy: pixels of the observation's first frame, 0-based, as in view ``source_place`` and on plots.
         radec: right ascension and declination, degrees.
         gaia: source_id in Gaia DR3.
-        xy_tolerance_px: how far from ``xy`` or ``own_xy`` the source may lie.
+        xy_tolerance_px: how far from ``xy`` the source may lie.
         radec_tolerance_arcsec: how far from ``radec`` the source may lie; None: 5 arcsec, or a pixel if that is more.
 
     Raises:
         ConfigurationError: there is no such source, none within the tolerance, or no celestial coordinates.
         DataError: the observation has no sources yet.
     """
-    if sum(given is not None for given in (source_id, xy, own_xy, radec, gaia)) != 1:
+    if sum(given is not None for given in (source_id, xy, radec, gaia)) != 1:
         raise ConfigurationError(
             "a source is chosen by its id, by x,y, by ra,dec or by its name in Gaia: give exactly one of them"
         )
@@ -168,11 +167,8 @@ def find_source(
     if not sources:
         raise DataError(f"{name} has no sources yet: `tianyu status {observation.observation_id}` shows how far it is")
     if xy is not None:
-        places = [(source.x, source.y) for source in sources]
-        return _nearest_by_pixels(sources, places, _finite(xy, "x,y"), xy_tolerance_px, name)
-    if own_xy is not None:
-        places = [(source.own_x, source.own_y) for source in sources]
-        return _nearest_by_pixels(sources, places, _finite(own_xy, "x,y"), xy_tolerance_px, name)
+        name = f"{name}, first frame {name_of_first_frame(session, observation.graph_pid)},"
+        return _nearest_by_pixels(sources, _finite(xy, "x,y"), xy_tolerance_px, name)
     if radec is not None:
         raise ConfigurationError(_not_on_sky(session, observation, sources, radec, radec_tolerance_arcsec))
     if gaia is not None:
@@ -247,8 +243,6 @@ def _sources(session: Session, observation: ObservationFacts, *conditions: Colum
     rows = session.execute(
         select(
             Source.source_id,
-            Source.x,
-            Source.y,
             Source.ra_deg,
             Source.dec_deg,
             SourcePosition.x,
@@ -259,7 +253,15 @@ def _sources(session: Session, observation: ObservationFacts, *conditions: Colum
         .where(Process.graph_pid == observation.graph_pid, Process.command == DETECT.command, *conditions)
         .order_by(Source.source_id)
     )
-    return [SourceFacts(*row) for row in rows]
+    found = rows.all()
+    if not found:
+        return []
+    on_template = np.array([(row.x, row.y) for row in found], dtype=np.float64)
+    first = to_first_frame(session, observation.graph_pid).to_frame(on_template).tolist()
+    return [
+        SourceFacts(row.source_id, x, y, row.ra_deg, row.dec_deg, row.x, row.y)
+        for row, (x, y) in zip(found, first, strict=True)
+    ]
 
 
 def _radec_of(sources: Sequence[SourceFacts]) -> NDArray[np.float64]:
@@ -273,20 +275,16 @@ def _finite(pair: tuple[float, float], name: str) -> tuple[float, float]:
 
 
 def _nearest_by_pixels(
-    sources: Sequence[SourceFacts],
-    places: Sequence[tuple[float, float]],
-    xy: tuple[float, float],
-    tolerance: float,
-    name: str,
+    sources: Sequence[SourceFacts], xy: tuple[float, float], tolerance: float, name: str
 ) -> SourceFacts:
-    distance = np.hypot(*(np.array(places) - xy).T)
+    distance = np.hypot(*(np.array([(source.x, source.y) for source in sources]) - xy).T)
     best = int(np.argmin(distance))
     if distance[best] > tolerance:
         near = sources[best]
         raise ConfigurationError(
             f"{name} has no source within {tolerance:g} px of ({xy[0]:g}, {xy[1]:g}): the nearest, source "
-            f"{near.source_id} at ({places[best][0]:.2f}, {places[best][1]:.2f}), is {distance[best]:.1f} px away; "
-            "pixels are 0-based, of the template"
+            f"{near.source_id} at ({near.x:.2f}, {near.y:.2f}), is {distance[best]:.1f} px away; pixels are 0-based, "
+            "of the first frame"
         )
     return sources[best]
 
@@ -312,7 +310,7 @@ def _not_on_sky(
         reason = "" if solution is None or solution.reason is None else f" ({solution.reason})"
         return (
             f"{name} has no celestial coordinates, for its template was not solved{reason}: choose the source by its "
-            "template pixels (--xy X,Y) or by its id (--source S)"
+            "pixels on the first frame (--xy X,Y) or by its id (--source S)"
         )
     tolerance = sky_tolerance(session, observation) if tolerance_arcsec is None else tolerance_arcsec
     distance = separation_arcsec(np.array([radec]), _radec_of(solved))

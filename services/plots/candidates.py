@@ -50,7 +50,8 @@ def draw_candidate(curve: LightCurve, candidate: Candidate, path: Path) -> Path:
     if folded:
         _draw_folded(panels[2], time, flux, error, candidate.sine_period_d or 1.0)
     chance = "unknown" if candidate.false_alarm is None else f"{max(candidate.false_alarm, LEAST_CHANCE):.2g}"
-    place = f"source {candidate.source_id} at ({candidate.x:.1f}, {candidate.y:.1f}), rank {candidate.rank}"
+    place = f"source {candidate.source_id} at ({candidate.x:.1f}, {candidate.y:.1f}) on the first frame"
+    place += f", rank {candidate.rank}"
     head(figure, f"{curve.observation.title}\n{place}: {candidate.why}; false alarm {chance}")
     return save(figure, path)
 

@@ -18,7 +18,16 @@ from services.plots.labels import place_labels
 from services.plots.roles import COLOURS, XY, Roles, read_positions, read_roles, short_names
 from services.plots.sky_grid import dec_name, draw_sky_grid, ra_name
 from services.plots.style import BLUE, GREEN, GREY, LEGEND, ORANGE, RED, head, new_figure, save, tidy
-from services.plots.template import circles, draw_image, mark_target, read_template
+from services.plots.template import (
+    X_LABEL,
+    Y_LABEL,
+    circles,
+    draw_image,
+    mark_target,
+    on_first_frame,
+    read_template,
+)
+from services.steps.first_frame import to_first_frame
 
 MOST_REFERENCES = 15
 MOST_CHECKS = 8
@@ -45,28 +54,31 @@ def finding_chart(
     """
     pixels, _ = read_template(session, images, observation)
     place, roles = read_positions(session, observation), read_roles(session, observation, target)
-    here = (target.own_x, target.own_y)
+    here = (target.x, target.y)
     names = short_names(roles, place, target.source_id, MOST_REFERENCES, MOST_CHECKS)
     sky = solved_field(session, observation)
     gaia = gaia_names(session, [target.source_id, *names.values()])
     figure, field, close, beside = _panels(pixels.shape[1] / pixels.shape[0], bool(gaia), sky is not None)
-    norm = draw_image(field, pixels, SIDE_DRAWN_PX)
+    first = to_first_frame(session, observation.graph_pid)
+    norm = draw_image(field, pixels, first, SIDE_DRAWN_PX)
     radius = CIRCLE_SHARE * max(pixels.shape)
     _mark_field(field, names, place, here, radius)
     half = _close_up(session, close, observation, target, place)
-    close.imshow(pixels, origin="lower", cmap="gray_r", norm=norm, interpolation="nearest")
+    moved = on_first_frame(first) + close.transData
+    close.imshow(pixels, origin="lower", cmap="gray_r", norm=norm, interpolation="nearest", transform=moved)
     close.set_xlim(here[0] - half, here[0] + half)
     close.set_ylim(here[1] - half, here[1] + half)
     _mark_close(close, names, place, here, half)
     field.add_patch(Rectangle((here[0] - half, here[1] - half), 2 * half, 2 * half, fill=False, ec=RED, lw=0.8))
     _join(figure, field, close, here, half)
     for axes in (field, close):
-        tidy(axes, "x (pixels)", "y (pixels)")
+        tidy(axes, X_LABEL, Y_LABEL)
         axes.grid(visible=False)
         if sky is not None:
             stars = [here, *(place[source_id] for source_id in names.values())]
-            draw_compass(axes, sky_axes(sky.wcs, here), stars)
-            draw_sky_grid(axes, sky.wcs)
+            wcs = sky.wcs.through(first, sky.shape)
+            draw_compass(axes, sky_axes(wcs, here), stars)
+            draw_sky_grid(axes, wcs)
     if beside is not None:
         draw_gaia_names(beside, {"T": target.source_id, **names}, gaia, COLOURS)
     _name_marks(field, roles, names, target)
@@ -111,7 +123,7 @@ def _join(figure: Figure, field: Axes, close: Axes, here: XY, half: float) -> No
 
 
 def _place(target: SourceFacts, sky: SolvedField | None) -> str:
-    words = f"source {target.source_id} at ({target.own_x:.1f}, {target.own_y:.1f})"
+    words = f"source {target.source_id} at ({target.x:.1f}, {target.y:.1f}) on the first frame"
     if target.ra_deg is not None and target.dec_deg is not None:
         ra, dec = ra_name(target.ra_deg, RA_SHOWN_S), dec_name(target.dec_deg, DEC_SHOWN_ARCSEC)
         words += f", {ra} {dec} ({target.ra_deg:.5f}, {target.dec_deg:+.5f})"
@@ -140,7 +152,7 @@ def _close_up(
     aperture = apertures.get(number) if number is not None else next(iter(apertures.values()), None)
     if aperture is None:
         return ZOOM_PX
-    here = (target.own_x, target.own_y)
+    here = (target.x, target.y)
     # A Kron aperture follows the star's own ellipse: its factor is no radius.
     if aperture.kind != "kron":
         axes.add_patch(Circle(here, aperture.radius, fill=False, ec=RED, lw=1.5))

@@ -39,7 +39,7 @@ def draw_light_curve(curve: LightCurve, path: Path) -> Path:
     series = ["flux_relative", "flux_detrended"] if detrended else ["flux_relative"]
     figure = new_figure(9.5, 2.0 + 3.2 * len(series))
     panels = figure.subplots(len(series), 1, sharex=True, squeeze=False)[:, 0]
-    place = f"source {curve.source.source_id} at ({curve.source.x:.1f}, {curve.source.y:.1f})"
+    place = f"source {curve.source.source_id} at ({curve.source.x:.1f}, {curve.source.y:.1f}) on the first frame"
     title = f"{curve.observation.title}\n{place}, aperture {next(iter(curve.aperture_names.values()))}"
     head(figure, "; ".join([title, *of_the_star(curve.values("flag"))]))
     for axes, name in zip(panels, series, strict=True):

@@ -1,8 +1,9 @@
-"""Which part the sources of an observation play, and where they lie on its template."""
+"""Which part the sources of an observation play, and where they lie."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,7 @@ from services.lightcurves.reading import analysed_best
 from services.lightcurves.selection import ObservationFacts, SourceFacts
 from services.plots.style import BLUE, GREEN, RED
 from services.steps.detect import DETECT
+from services.steps.first_frame import to_first_frame
 
 XY = tuple[float, float]
 COLOURS = {"T": RED, "R": BLUE, "C": GREEN}  # by a short name's first letter: target, reference, check
@@ -57,8 +59,11 @@ def read_spots(session: Session, observation: ObservationFacts) -> dict[int, Spo
 
 
 def read_positions(session: Session, observation: ObservationFacts) -> dict[int, XY]:
-    """Template pixels of the observation's sources, the brightest first."""
-    return {source_id: spot.xy for source_id, spot in read_spots(session, observation).items()}
+    """Pixels of the observation's sources on its first frame, the brightest first."""
+    spots = read_spots(session, observation)
+    on_template = np.array([spot.xy for spot in spots.values()], dtype=np.float64).reshape(-1, 2)
+    places = to_first_frame(session, observation.graph_pid).to_frame(on_template).tolist()
+    return {source_id: (x, y) for source_id, (x, y) in zip(spots, places, strict=True)}
 
 
 def read_roles(session: Session, observation: ObservationFacts, target: SourceFacts | None) -> Roles:

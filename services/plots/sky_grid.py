@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.astrometry.sky_wcs import SkyWcs
 from services.plots.style import BLUE, GREY
+from services.plots.template import X_LABEL, Y_LABEL
 
 # Distances of lines: seconds of time of right ascension, arcseconds of declination.
 RA_STEPS_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800)
@@ -120,8 +121,8 @@ def draw_sky_grid(axes: Axes, wcs: SkyWcs) -> None:
     axes.set_xlabel(words[0 if grid.upright else 1])
     axes.set_ylabel(words[1 if grid.upright else 0])
     above, right = axes.secondary_xaxis("top"), axes.secondary_yaxis("right")
-    above.set_xlabel("x (pixels)", fontsize=8, color=GREY)
-    right.set_ylabel("y (pixels)", fontsize=8, color=GREY)
+    above.set_xlabel(X_LABEL, fontsize=8, color=GREY)
+    right.set_ylabel(Y_LABEL, fontsize=8, color=GREY)
     for second in (above, right):
         second.tick_params(labelsize=7, colors=GREY, length=2.5)
         for spine in second.spines.values():

@@ -8,7 +8,8 @@ from services.image_store import ImageStore
 from services.lightcurves.selection import ObservationFacts, SourceFacts
 from services.plots.roles import read_positions, read_roles
 from services.plots.style import BLUE, LEGEND, ORANGE, RED, head, new_figure, save, tidy
-from services.plots.template import circles, draw_image, mark_target, read_template
+from services.plots.template import X_LABEL, Y_LABEL, circles, draw_image, mark_target, read_template
+from services.steps.first_frame import to_first_frame
 
 CIRCLE_SHARE = 0.007  # radius, of the template's longer side
 MAX_CIRCLES = 3000  # brightest sources; more would hide the stars
@@ -24,7 +25,7 @@ def stack_with_sources(
     path: Path,
     target: SourceFacts | None = None,
 ) -> Path:
-    """Draw the template.
+    """Draw the template, in pixels of the first frame.
 
     Raises:
         DataError: there is no template yet, or its file cannot be read.
@@ -34,7 +35,7 @@ def stack_with_sources(
     width = MAX_PAGE_IN * min(1.0, nx / ny)
     figure = new_figure(max(width, LEAST_WIDTH_IN), width * ny / nx + WORDS_IN)
     axes = figure.add_subplot()
-    draw_image(axes, pixels)
+    draw_image(axes, pixels, to_first_frame(session, observation.graph_pid))
     place = read_positions(session, observation)
     references = read_roles(session, observation, target).references
     radius = CIRCLE_SHARE * max(nx, ny)
@@ -45,10 +46,10 @@ def stack_with_sources(
     axes.plot([], [], "o", markerfacecolor="none", markeredgecolor=BLUE, label=f"{len(place)} sources")
     axes.plot([], [], "o", mfc="none", mec=ORANGE, mew=1.6, label=f"{len(used)} of them reference stars")
     if target is not None:
-        mark_target(axes, (target.own_x, target.own_y), radius)
+        mark_target(axes, (target.x, target.y), radius)
         axes.plot([], [], "+", color=RED, markersize=9, markeredgewidth=1.6, label=f"source {target.source_id}")
     frames = f"mean of {weight:.0f} frames" if weight else "template"
-    tidy(axes, "x (pixels)", "y (pixels)")
+    tidy(axes, X_LABEL, Y_LABEL)
     axes.grid(visible=False)
     figure.legend(**LEGEND, loc="outside lower left", ncols=3, handletextpad=0.2)
     head(figure, f"{observation.title}: {frames}")

@@ -72,7 +72,7 @@ def draw_systematics(session: Session, curve: LightCurve, path: Path) -> Path:
 
 def external(frames: Frames, curve: LightCurve) -> dict[str, Values]:
     """What was recorded beside each point of the light curve, by label: float64[n], NaN where unknown."""
-    position = frames.positions(curve.source.own_x, curve.source.own_y)
+    position = frames.positions(curve.source.template_x, curve.source.template_y)
     recorded = {
         "x (pixels)": position[:, 0],
         "y (pixels)": position[:, 1],

@@ -7,16 +7,19 @@ import numpy as np
 from astropy.visualization import AsinhStretch, ImageNormalize
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
+from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline.alignment import Alignment
 from schema.images import TEMPLATE, Image
 from services.errors import DataError
 from services.image_store import ImageStore
 from services.lightcurves.selection import ObservationFacts
 from services.plots.style import RED
 
+X_LABEL, Y_LABEL = "x on the first frame (pixels)", "y on the first frame (pixels)"
 LARGEST_SIDE_PX = 1600  # drawn; a larger template is averaged down to it
 FAINT_PERCENTILE, BRIGHT_PERCENTILE = 5.0, 99.7
 SAMPLE_PIXELS = 500_000  # that set the stretch
@@ -49,8 +52,16 @@ def reduced(pixels: NDArray[Any], factor: int) -> NDArray[np.float32]:
         return np.asarray(total / known.sum(axis=(1, 3)), dtype=np.float32)
 
 
-def draw_image(axes: Axes, pixels: NDArray[Any], largest_side: int = LARGEST_SIDE_PX) -> ImageNormalize:
-    """Draw all of it in its own pixels; returns the stretch, for a part of it to be shown alike."""
+def on_first_frame(alignment: Alignment) -> Affine2D:
+    """From template pixels to those of the first frame, for matplotlib; alignment: of the first frame."""
+    shift = alignment.to_frame(np.zeros((1, 2)))[0]
+    return Affine2D(np.block([[alignment.matrix, shift[:, None]], [np.zeros((1, 2)), np.ones((1, 1))]]))
+
+
+def draw_image(
+    axes: Axes, pixels: NDArray[Any], alignment: Alignment, largest_side: int = LARGEST_SIDE_PX
+) -> ImageNormalize:
+    """Draw all of it in pixels of the first frame, by its alignment; returns the stretch, to show a part alike."""
     factor = -(-max(pixels.shape) // largest_side)
     shown = reduced(pixels, factor) if factor > 1 else pixels
     sample = shown.ravel()[:: max(1, shown.size // SAMPLE_PIXELS)]
@@ -67,9 +78,13 @@ def draw_image(axes: Axes, pixels: NDArray[Any], largest_side: int = LARGEST_SID
         norm=norm,
         extent=(-0.5, nx * factor - 0.5, -0.5, ny * factor - 0.5),
         interpolation="antialiased",
+        transform=on_first_frame(alignment) + axes.transData,
     )
-    axes.set_xlim(-0.5, pixels.shape[1] - 0.5)
-    axes.set_ylim(-0.5, pixels.shape[0] - 0.5)
+    x, y = (-0.5, pixels.shape[1] - 0.5), (-0.5, pixels.shape[0] - 0.5)
+    corners = alignment.to_frame(np.array([(one, other) for one in x for other in y]))
+    (left, bottom), (right, top) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
     return norm
 
 

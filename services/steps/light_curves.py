@@ -19,6 +19,7 @@ from services.image_store import ImageStore
 from services.steps.apertures import CIRCLE
 from services.steps.base import Context
 from services.steps.columns import column
+from services.steps.first_frame import to_first_frame
 from services.steps.gaia_stars import GaiaStars, gaia_stars
 
 RAW_BYTES = 20  # of a flux, its error and its flag
@@ -31,6 +32,7 @@ class GraphAxes:
 
     source_ids: NDArray[np.int64]  # [n_sources]
     xy: NDArray[np.float64]  # [n_sources, 2], template pixels
+    on_first: NDArray[np.float64]  # [n_sources, 2], pixels of the first frame: what people name
     brightness: NDArray[np.float64]  # [n_sources], ADU, on the template; NaN where it was not measured
     radec: NDArray[np.float64]  # [n_sources, 2], degrees; NaN without WCS
     image_ids: NDArray[np.int64]  # [n_images]
@@ -72,9 +74,11 @@ def graph_axes(session: Session, graph_pid: int) -> GraphAxes:
     ).all()
     widths = column(rows, "fwhm")
     source_ids = np.array([row.source_id for row in sources], dtype=np.int64)
+    xy = np.array([(row.x, row.y) for row in sources], dtype=np.float64).reshape(-1, 2)
     return GraphAxes(
         source_ids=source_ids,
-        xy=np.array([(row.x, row.y) for row in sources], dtype=np.float64).reshape(-1, 2),
+        xy=xy,
+        on_first=to_first_frame(session, graph_pid).to_frame(xy),
         brightness=np.array([row.flux for row in sources], dtype=np.float64),
         radec=np.array([(row.ra_deg, row.dec_deg) for row in sources], dtype=np.float64).reshape(-1, 2),
         image_ids=np.array([row.image_id for row in rows], dtype=np.int64),

@@ -1,4 +1,4 @@
-"""Stars that an operator named, by pixels of the template, by place on the sky or by source id, among the sources."""
+"""Stars that an operator named, by pixels of the first frame, place on the sky or source id, among the sources."""
 
 from collections.abc import Sequence
 
@@ -35,8 +35,9 @@ def named_roles(named: NamedStars, axes: GraphAxes) -> Roles:
     if twice.size:
         place = twice[0]
         raise DataError(
-            f"source {axes.source_ids[place]} at x = {axes.xy[place, 0]:.1f}, y = {axes.xy[place, 1]:.1f} is named in "
-            "two of manual_targets, manual_references and manual_checks: a star can be one of them only"
+            f"source {axes.source_ids[place]} at x = {axes.on_first[place, 0]:.1f}, y = {axes.on_first[place, 1]:.1f} "
+            "on the first frame is named in two of manual_targets, manual_references and manual_checks: a star can be "
+            "one of them only"
         )
     return Roles(*masks)
 
@@ -56,7 +57,7 @@ def star_mask(names: Sequence[str], axes: GraphAxes, match_px: float, match_arcs
             mask[found] = True
             continue
         if pixels := STAR_FORMS["pixels"].fullmatch(name):
-            offset = axes.xy - np.array([float(pixels[1]), float(pixels[2])])
+            offset = axes.on_first - np.array([float(pixels[1]), float(pixels[2])])
             distance, limit, unit = np.hypot(offset[:, 0], offset[:, 1]), match_px, "px"
         else:
             distance, limit, unit = _separations(axes, name), match_arcsec, "arcsec"
@@ -66,8 +67,8 @@ def star_mask(names: Sequence[str], axes: GraphAxes, match_px: float, match_arcs
         if distance[nearest] > limit:
             raise DataError(
                 f"no source within {limit:g} {unit} of star {name}: the nearest is source {axes.source_ids[nearest]} "
-                f"at x = {axes.xy[nearest, 0]:.1f}, y = {axes.xy[nearest, 1]:.1f}, {distance[nearest]:.1f} {unit} "
-                "away; correct the position (pixels are those of the template, 0-based)"
+                f"at x = {axes.on_first[nearest, 0]:.1f}, y = {axes.on_first[nearest, 1]:.1f}, {distance[nearest]:.1f} "
+                f"{unit} away; correct the position (pixels are those of the first frame, 0-based)"
             )
         mask[nearest] = True
     return mask

@@ -9,9 +9,12 @@ from sqlalchemy.orm import Session
 
 from pipeline.variability.candidates import Suspicion
 from schema.photometry import LightCurveStatistics, Variability
-from schema.skies import Source
+from schema.processes import Process
+from schema.skies import Source, SourcePosition
 from services.errors import DataError
 from services.lightcurves.selection import ObservationFacts
+from services.steps.detect import DETECT
+from services.steps.first_frame import to_first_frame
 
 IMPROBABLE = 0.01  # false alarms of sines, boxes and stars below it mean something
 ZERO_POINT = 25.0  # arbitrary, mag of a star of 1 ADU; that of the plots
@@ -153,12 +156,17 @@ def read_candidates(
     require_analysis(session, observation)
     kept = {field.name for field in fields(Candidate)}
     columns = [column for column in Variability.__table__.columns if column.name in kept]
+    detect = (
+        select(Process.pid)
+        .where(Process.graph_pid == observation.graph_pid, Process.command == DETECT.command)
+        .scalar_subquery()
+    )
     query = (
         select(
             *columns,
             Variability.variability_rank.label("rank"),
-            Source.x,
-            Source.y,
+            SourcePosition.x,
+            SourcePosition.y,
             Source.ra_deg,
             Source.dec_deg,
             LightCurveStatistics.flux_median,
@@ -167,6 +175,7 @@ def read_candidates(
             LightCurveStatistics.epochs,
         )
         .join(Source, Source.source_id == Variability.source_id)
+        .join(SourcePosition, (SourcePosition.source_id == Source.source_id) & (SourcePosition.pid == detect))
         .join(
             LightCurveStatistics,
             (LightCurveStatistics.pid == Variability.pid)
@@ -177,7 +186,11 @@ def read_candidates(
         .order_by(Variability.variability_rank)
     )
     query = query.limit(top) if source_id is None else query.where(Variability.source_id == source_id)
-    found = [_candidate(dict(row._mapping)) for row in session.execute(query)]
+    first = to_first_frame(session, observation.graph_pid)
+    found = []
+    for row in session.execute(query):
+        x, y = first.to_frame(np.array([[row.x, row.y]]))[0].tolist()
+        found.append(_candidate(dict(row._mapping) | {"x": x, "y": y}))
     if source_id is not None and not found:
         raise DataError(f"source {source_id} is not on the list of observation {observation.observation_id}")
     return found

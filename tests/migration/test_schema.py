@@ -19,6 +19,7 @@ VIEWS = {
         "flux_relative_error reference_group is_reference flag image_good"
     ),
     "source_catalog": ("source_id sky_id x y ra dec flux flux_error gaia_source_id gaia_distance_arcsec gaia_variable"),
+    "source_place": "observation_id source_id x y template_x template_y flux first_image_id",
     "process_summary": ("observation_id command status count seconds cpu_seconds max_rss_bytes read_bytes write_bytes"),
 }
 

@@ -15,7 +15,8 @@ RADEC = np.array([[31.0, 46.0], [31.01, 46.0], [359.9999, -0.5]])
 def axes(radec: np.ndarray = RADEC) -> GraphAxes:
     return GraphAxes(
         source_ids=np.array([11, 12, 13]),
-        xy=np.array([[10.0, 20.0], [100.0, 20.0], [50.0, 70.0]]),
+        xy=np.array([[110.0, 20.0], [200.0, 20.0], [150.0, 70.0]]),
+        on_first=np.array([[10.0, 20.0], [100.0, 20.0], [50.0, 70.0]]),
         brightness=np.ones(3),
         radec=radec,
         image_ids=np.arange(4),
@@ -75,7 +76,7 @@ def test_a_star_has_one_role() -> None:
     "text", ["", "x", "1,2,3", "1;2", "1e5,2", "02:04,+46:00", "31d,46", "１２", "1,2\n", "1" * 30]
 )
 def test_what_names_no_star_is_an_error_of_the_settings(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="names no star: expected template pixels"):
+    with pytest.raises(ConfigurationError, match="names no star: expected pixels of the first frame"):
         load(manual_targets=(text,))
 
 

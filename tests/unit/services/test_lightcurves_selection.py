@@ -4,12 +4,18 @@ from datetime import date
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, text, update
 from sqlalchemy.orm import Session
 
-from schema.skies import SourcePosition
+from pipeline.alignment import rotation_matrix
+from schema.images import Image
+from schema.queries.images import path_digest
+from schema.skies import Source, SourcePosition
 from services.errors import ConfigurationError, DataError
+from services.lightcurves.nights import seen_as
 from services.lightcurves.selection import ObservationFacts, find_observation, find_source
+from services.steps.light_curves import graph_axes
+from services.steps.named_stars import star_mask
 from tests.unit.services import made_up
 from tests.unit.services.made_up import MadeUp
 
@@ -52,30 +58,57 @@ def test_no_light_curves_anywhere(session: Session) -> None:
         find_observation(session)
 
 
-def test_source_by_id_and_by_nearest_pixel(session: Session, made: MadeUp, facts: ObservationFacts) -> None:
+def on_first(session: Session, made: MadeUp, xy: np.ndarray) -> np.ndarray:
+    """Pixels of the first frame of template pixels, by that frame's own row."""
+    first = session.get_one(Image, int(made.image_ids[0]))
+    return rotation_matrix(first.rotation_deg or 0.0) @ (xy + 0.5) - 0.5 + (first.dx, first.dy)
+
+
+def add_misaligned(session: Session, facts: ObservationFacts) -> None:
+    path = "calibrated/misaligned.fits"
+    row = {"kind": "calibrated", "site_id": 1, "graph_pid": facts.graph_pid, "pid": 5, "start_jd_utc": None}
+    session.add(
+        Image(path=path, path_digest=path_digest(1, path), dx=-300.0, dy=0.0, alignment_matches=3, good=False, **row)
+    )
+
+
+def test_source_by_id_and_by_nearest_pixel_of_the_first_frame(
+    session: Session, made: MadeUp, facts: ObservationFacts
+) -> None:
+    session.execute(update(Image).where(Image.image_id == int(made.image_ids[0])).values(dx=40.0, rotation_deg=1.0))
+    add_misaligned(session, facts)  # before all others; its few stars were matched wrongly
     wanted = int(made.source_ids[6])
-    x, y = made.xy[6]
+    x, y = on_first(session, made, made.xy[6])
     assert find_source(session, facts, source_id=wanted).source_id == wanted
     found = find_source(session, facts, xy=(x + 1.0, y - 1.0))
     assert (found.source_id, found.x, found.y) == (wanted, pytest.approx(x), pytest.approx(y))
+    assert (found.template_x, found.template_y) == (pytest.approx(made.xy[6, 0]), pytest.approx(made.xy[6, 1]))
+    # The view and the stars of the settings mean the same pixels.
+    session.execute(update(Image).values(nx=0, ny=0, scale=1.0))
+    place = session.execute(
+        text("SELECT x, y FROM source_place WHERE observation_id = :observation AND source_id = :source"),
+        {"observation": facts.observation_id, "source": wanted},
+    ).one()
+    assert tuple(place) == (pytest.approx(x), pytest.approx(y))
+    axes = graph_axes(session, facts.graph_pid or 0)
+    assert axes.source_ids[star_mask([f"{x:.2f},{y:.2f}"], axes, 1.0, 1.0)].tolist() == [wanted]
 
 
 def test_a_nearest_source_too_far_away_is_named(session: Session, made: MadeUp, facts: ObservationFacts) -> None:
-    distance = np.hypot(made.xy[:, 0] + 100, made.xy[:, 1] + 100)
+    first = np.array([on_first(session, made, xy) for xy in made.xy])
+    distance = np.hypot(first[:, 0] + 100, first[:, 1] + 100)
     nearest = int(made.source_ids[np.argmin(distance)])
     expected = rf"within 5 px of \(-100, -100\): the nearest, source {nearest} at .* is {distance.min():.1f} px away"
     with pytest.raises(ConfigurationError, match=expected):
         find_source(session, facts, xy=(-100.0, -100.0))
 
 
-def test_the_observations_own_template_may_differ_from_the_skys(
-    session: Session, made: MadeUp, facts: ObservationFacts
-) -> None:
-    session.execute(update(SourcePosition).values(x=SourcePosition.x + 40.0))
-    x, y = made.xy[2]
-    assert find_source(session, facts, xy=(x, y)).source_id == made.source_ids[2]
-    found = find_source(session, facts, own_xy=(x + 40.0, y))
-    assert (found.source_id, found.own_x) == (made.source_ids[2], pytest.approx(x + 40.0))
+def test_a_star_of_two_ids_is_found_by_either(session: Session, made: MadeUp, facts: ObservationFacts) -> None:
+    first, other = (int(one) for one in made.source_ids[:2])
+    session.execute(update(Source).where(Source.source_id == other).values(same_as=first))
+    session.execute(delete(SourcePosition).where(SourcePosition.source_id == first))
+    assert find_source(session, facts, source_id=first).source_id == other
+    assert [star.source_id for _, star in seen_as(session, source_id=first)] == [other]
 
 
 def test_source_by_coordinates_across_zero_hours(session: Session, made: MadeUp, facts: ObservationFacts) -> None:
