@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 SIGNIFICANT = 0.01  # chance that any star of a field without variables is called significant
 MAX_FLAGGED_SHARE = 0.1
 MAX_NEIGHBOUR_CORRELATION = 0.6
-MIN_COVERED_SHARE = 0.5
+MIN_COVERED_SHARE = 0.67  # stars that come and go at an edge stand on other pixels before and after
 SHORTLIST_CHANCE = 0.05  # of one star
 SHORTLIST_LIMIT = 200
 

@@ -28,6 +28,7 @@ from pipeline.variability import (
 from pipeline.variability.candidates import Suspicion
 from pipeline.variability.search import SCATTER, TESTS
 from schema.images import Image
+from services.steps.align import alignment_of
 from services.steps.columns import column
 
 Floats = NDArray[np.float64]
@@ -35,6 +36,8 @@ Floats = NDArray[np.float64]
 # Airmass and drift are left out: smooth over a night as an eclipse or a slow pulsation is, they would explain those.
 COVARIATES = ("fwhm", "background", "transparency", "ellipticity")
 NEIGHBOUR_RADII = 3.0  # of the largest aperture
+EDGE_RADII = 2.0  # of the largest aperture: nearer to the edge its pixels and its sky are not those of the rest
+MOSTLY = 0.5  # of its points near the edge: a star that is only sometimes there does without these
 LEADERS = 100  # stars at most that get periodograms, some 5 ms each
 LEADER_CHANCE = 0.01  # of a constant star to be among them
 MAGNITUDE_GROUPS = 2  # bright stars show red noise that faint ones do not
@@ -61,6 +64,10 @@ class BestCurves:
         at = rows.start + better
         self._scatter[at], self.flux[at], self.error[at] = scatter[better], flux[better], error[better]
         self.excess[at] = _excess(flux[better], error[better])
+
+    def forget(self, points: NDArray[np.bool_]) -> None:
+        """Take points bool[n, t] for missing."""
+        self.flux[points] = np.nan
 
 
 def _excess(flux: Floats, error: Floats) -> Floats:
@@ -103,11 +110,15 @@ def find_variables(
         radius: of the largest aperture, pixels.
         frames: t of them, whose FWHM, sky and transparency no variable should follow.
     """
+    at_edge = near_edge(frames, xy, EDGE_RADII * radius)
+    mostly = at_edge.mean(axis=1) > MOSTLY
+    curves.forget(at_edge & ~mostly[:, None])
     flux, error = curves.flux, curves.error
     beside = _covariates(frames)
     cleaned = without(flux, error, nuisance(time, beside).all)
     doubt = suspicions(
         neighbour_correlation=neighbour_correlation(cleaned, error, xy, NEIGHBOUR_RADII * radius),
+        near_edge=mostly,
         covered_share=np.isfinite(flux).mean(axis=1),
     )
     light = neighbours_light(magnitude, xy, radius, beside[0])
@@ -118,6 +129,19 @@ def find_variables(
     sines, boxes = _periods(time - start, curves, magnitude, search, leaders)
     boxes = {star: replace(box, epoch=box.epoch + start) for star, box in boxes.items()}
     return Variables(search, sines, boxes, start, float(time[-1]))
+
+
+def near_edge(frames: list[Image], xy: Floats, reach: float) -> NDArray[np.bool_]:
+    """Which stars lie nearer to the edge of which frame than ``reach`` pixels: bool[n, t].
+
+    Frames of unknown size or alignment say nothing.
+    """
+    near = np.zeros((len(xy), len(frames)), dtype=bool)
+    for number, frame in enumerate(frames):
+        if frame.dx is not None and frame.dy is not None and frame.nx and frame.ny:
+            place = alignment_of(frame).to_frame(xy)
+            near[:, number] = np.minimum(place, (frame.nx - 1, frame.ny - 1) - place).min(axis=1) < reach
+    return near
 
 
 def _covariates(frames: list[Image]) -> Floats:

@@ -19,7 +19,7 @@ from services.lightcurves.selection import observation_facts
 from services.settings import Settings
 from services.steps.analyze import ANALYZE, AnalyzeParameters
 from services.steps.base import Context
-from services.steps.variability import BestCurves
+from services.steps.variability import BestCurves, near_edge
 from services.variability.candidates import read_candidates
 from tests.unit.services import made_up
 from tests.unit.services.conftest import open_session
@@ -136,3 +136,17 @@ def test_the_best_curve_is_that_of_the_smallest_scatter() -> None:
     best.offer(slice(0, 2), np.array([1.0, 3.0]), np.full((2, 2), 2.0), 2.0 * error[:2])
     np.testing.assert_array_equal(best.flux[:, 0], [2.0, 1.0, np.nan])
     np.testing.assert_array_equal(best.error[:, 0], [2.0, 1.0, np.nan])
+
+
+def test_points_near_the_edge_have_no_say(analyse: Analyse, session: Session, made: MadeUp) -> None:
+    """As the frames drift by 20 pixels the star comes within two apertures of the edge just while it dips."""
+    x, y = made.xy[made.source_ids.tolist().index(made.variable)]
+    during = Image.image_id.in_(made.image_ids[20:40].tolist())
+    here = {"nx": 300, "ny": 200, "rotation_deg": 0.0, "scale": 1.0}
+    session.execute(update(Image).where(Image.dx.is_not(None)).values(dx=0.0, dy=0.0, **here))
+    session.execute(update(Image).where(during, Image.dx.is_not(None)).values(dy=10.0 - y))
+    frames = list(session.scalars(select(Image).where(Image.dx.is_not(None)).order_by(Image.image_id)))
+    near = near_edge(frames, np.array([[x, y], [150.0, 5.0]]), 12.0)
+    assert near[0].sum() == 19  # frames 20 to 39 but number 20, which was not aligned
+    assert near[1].all()
+    assert made.variable not in [row.source_id for row in analyse() if row.candidate]
