@@ -47,6 +47,7 @@ class Image(Base):
     observer_y: Mapped[Real | None]
     observer_z: Mapped[Real | None]
     gain: Mapped[Real | None]  # electrons per ADU
+    gain_error: Mapped[Real | None]  # one standard deviation, where the gain was measured in the night's sky
     gain_source: Mapped[str | None] = mapped_column(String(32))
     read_noise: Mapped[Real | None]  # electrons
     read_noise_source: Mapped[str | None] = mapped_column(String(32))

@@ -96,6 +96,10 @@ class RelativeCalibration(Base):
     reference_stars: Mapped[int]
     reference_groups: Mapped[int]
     relaxation: Mapped[str] = mapped_column(String(16))  # how far the rules for references had to give way
+    error_source: Mapped[str | None] = mapped_column(
+        String(16)
+    )  # of relative errors: noise model, scatter of like stars
+    error_scale: Mapped[Real | None]  # by which they were multiplied, median of all stars
 
 
 class ZeroPoint(Base):

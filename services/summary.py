@@ -22,6 +22,7 @@ from services.lightcurves.field import solution_of, unsolved_reasons
 from services.lightcurves.statistics import read_stars, saturated
 from services.steps.crossmatch import CROSSMATCH
 from services.steps.detect import DETECT
+from services.steps.noise_facts import SKY
 from services.steps.solve import SOLVE
 from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX
 from services.steps.zero_point import ZERO_POINT
@@ -298,13 +299,14 @@ def _notes(session: Session, observation: Observation, unjudged: int) -> list[st
     )
     notes += [f"{count} {kind} frames were rejected: table image has the reasons" for kind, count in rejected]
     for column, note in (
-        (Image.gain, "of unknown gain: their errors leave out the stars' own noise; set gain in tianyu.toml"),
+        (Image.gain, "of unknown gain: relative errors are scaled to what like stars scatter; set gain in tianyu.toml"),
         (Image.jd_utc, "without a time: their headers tell no date of exposure"),
         (Image.bjd_tdb, "without barycentric time: their headers tell no pointing"),
     ):
         lacking = session.scalar(select(func.count()).where(*calibrated, column.is_(None))) or 0
         if lacking:
             notes.append(f"{lacking} of {images} calibrated frames {note}")
+    notes += _gain_notes(session, observation)
     notes += _calibration_notes(session, observation)
     failed = session.scalar(
         select(func.count()).where(Process.graph_pid == observation.graph_pid, Process.status == FAILED)
@@ -313,6 +315,22 @@ def _notes(session: Session, observation: Observation, unjudged: int) -> list[st
         notes.append(f"{unjudged} frames are neither used nor rejected: their processes did not get that far")
     if failed:
         notes.append(f"{failed} processes failed: `tianyu status {observation.observation_id}` has the reasons")
+    return notes
+
+
+def _gain_notes(session: Session, observation: Observation) -> list[str]:
+    """A gain that was measured in the night's sky."""
+    of_sky = select(Image.gain, Image.gain_error).where(
+        Image.graph_pid == observation.graph_pid, Image.gain_source == SKY, Image.gain.is_not(None)
+    )
+    measured = session.execute(of_sky.limit(1)).one_or_none()
+    notes = []
+    if measured is not None:
+        gain, error = measured
+        notes.append(
+            f"no header tells the gain: by the night's sky it is {gain:.3g} ± {error or 0.0:.2g} e-/ADU; "
+            "relative errors are scaled to what like stars scatter; set gain in tianyu.toml"
+        )
     return notes
 
 

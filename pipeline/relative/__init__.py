@@ -1,5 +1,6 @@
 """Relative photometry: light curves freed of what all stars of a field share, by methods that stand side by side."""
 
+from pipeline.relative.achieved import achieved_factors
 from pipeline.relative.candidates import Candidates, Relaxation, ensemble_candidates, reference_candidates
 from pipeline.relative.ensemble import calibrate_ensemble
 from pipeline.relative.grouped import calibrate_grouped
@@ -15,6 +16,7 @@ __all__ = [
     "Relaxation",
     "Roles",
     "SharedLight",
+    "achieved_factors",
     "calibrate_ensemble",
     "calibrate_grouped",
     "calibrate_manual",

@@ -107,7 +107,7 @@ def stand_out(parts: Sequence[Spread], brightness: NDArray[np.float64]) -> NDArr
 
     Three measures of each star are looked at: the variance of its single values, that of the means of runs of a twelfth
     of the night, and the squared S/N of its best box. Each is compared with what the whole field promises (see
-    `_promised`), and the logarithm of the ratio with that of stars of like brightness.
+    `promised`), and the logarithm of the ratio with that of stars of like brightness.
 
     Args:
         parts: what `spread_of` gave for one block of stars after the other.
@@ -141,13 +141,13 @@ def _stand_out(
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
     variance = np.maximum(variance, LEAST_VARIANCE)
-    excess = np.log(variance / _promised(variance, quoted, brightness))
+    excess = np.log(variance / promised(variance, quoted, brightness))
     typical, spread = _running(excess[order])
     noise = np.maximum(spread[place], np.sqrt(2.0 / freedom))
     return np.asarray(excess - typical[place] > SIGNIFICANT * noise)
 
 
-def _promised(
+def promised(
     variance: NDArray[np.float64], quoted: NDArray[np.float64], brightness: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Variance of a constant star in this field: a · quoted + b / brightness + c, float64[n].

@@ -1,7 +1,7 @@
 """`calibrate_relative`: fluxes relative to reference stars, by one method; several methods stand side by side."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from pipeline.relative import (
     Relaxation,
     Roles,
     SharedLight,
+    achieved_factors,
     calibrate_ensemble,
     calibrate_grouped,
     calibrate_manual,
@@ -20,6 +21,7 @@ from pipeline.relative import (
     pick_roles,
     reference_candidates,
 )
+from pipeline.statistics import row_median
 from schema.observing import Observation
 from schema.photometry import ReferenceStar, RelativeCalibration
 from schema.queries.measurements import (
@@ -37,6 +39,7 @@ from services.steps.named_stars import NamedStars, named_roles
 from services.steps.shown import show
 
 log = get_logger("calibrate_relative")
+NOISE_MODEL, LIKE_STARS = "noise model", "like stars"  # where errors come from
 TARGET, REFERENCE, CHECK = "target", "reference", "check"  # roles of a star
 
 
@@ -56,6 +59,7 @@ class Calibrated:
     curves: RelativeLightCurves
     relaxation: Relaxation = Relaxation.NONE
     roles: Roles | None = None
+    error_scale: float | None = None  # of errors after like stars, the median; None for those of the noise model
 
 
 def _ensemble(raw: RawFluxes, axes: GraphAxes, shared: SharedLight, _: CalibrateRelativeParameters) -> Calibrated:
@@ -130,7 +134,18 @@ def _calibrate(raw: RawFluxes, axes: GraphAxes, aperture: int, parameters: Calib
     calibrated = METHODS[parameters.method](raw, axes, shared, parameters)
     if calibrated.relaxation is not Relaxation.NONE:
         log.warning("rules for reference stars relaxed", aperture=aperture, step=calibrated.relaxation.name)
-    return calibrated
+    return calibrated if axes.gain_told else _after_like_stars(calibrated, raw, axes)
+
+
+def _after_like_stars(calibrated: Calibrated, raw: RawFluxes, axes: GraphAxes) -> Calibrated:
+    """With errors that no told gain vouches for scaled to the scatter of like stars."""
+    curves = calibrated.curves
+    brightness = row_median(raw.flux[:, axes.good])
+    factors = achieved_factors(curves.flux, curves.error, brightness, axes.good)
+    if factors is None:
+        return calibrated
+    scaled = replace(curves, error=curves.error * factors[:, None])
+    return replace(calibrated, curves=scaled, error_scale=float(np.median(factors)))
 
 
 def _facts(context: Context, method: str, aperture: int, calibrated: Calibrated) -> RelativeCalibration:
@@ -143,6 +158,8 @@ def _facts(context: Context, method: str, aperture: int, calibrated: Calibrated)
         reference_stars=int(curves.is_reference.sum()),
         reference_groups=int(np.unique(curves.group[curves.is_reference]).size),
         relaxation=calibrated.relaxation.name.lower(),
+        error_source=NOISE_MODEL if calibrated.error_scale is None else LIKE_STARS,
+        error_scale=calibrated.error_scale,
     )
 
 

@@ -21,6 +21,7 @@ from services.steps.base import Context
 from services.steps.columns import column
 from services.steps.first_frame import to_first_frame
 from services.steps.gaia_stars import GaiaStars, gaia_stars
+from services.steps.noise_facts import gain_is_told
 
 RAW_BYTES = 20  # of a flux, its error and its flag
 RAW_KEPT_BYTES = 48_000_000  # of one graph, by each worker: 2,500 sources on 300 frames in three apertures
@@ -40,6 +41,7 @@ class GraphAxes:
     apertures: list[int]
     gaia: GaiaStars  # [n_sources]
     light_reach: Mapping[int, float] = field(default_factory=dict)  # by aperture, px between stars that share light
+    gain_told: bool = True  # by headers, settings or flats, for all images
 
     @property
     def gaia_variable(self) -> NDArray[np.bool_]:
@@ -86,6 +88,7 @@ def graph_axes(session: Session, graph_pid: int) -> GraphAxes:
         apertures=[row.aperture for row in apertures],
         gaia=gaia_stars(session, source_ids),
         light_reach=light_reach(apertures, float(np.nanmedian(widths)) if np.isfinite(widths).any() else 0.0),
+        gain_told=all(gain_is_told(row) for row in rows),
     )
 
 

@@ -16,6 +16,7 @@ from services.settings import Settings
 
 log = get_logger("noise_facts")
 MEASURED, SETTINGS, UNKNOWN = "measured", "settings", "unknown"
+SKY = "sky"  # measured by `select` in the night's sky
 CONTRADICTION = 0.2  # by which a header's value may differ from the measured one before a warning is due
 
 
@@ -25,6 +26,11 @@ class Telescope:
 
     diameter_m: float | None
     elevation_m: float | None
+
+
+def gain_is_told(image: Image) -> bool:
+    """Whether a header, the settings or flats tell the gain of a calibrated image."""
+    return image.gain is not None and image.gain_source != SKY
 
 
 def telescope_of(session: Session, observation_id: int | None, settings: Settings) -> Telescope:

@@ -15,17 +15,22 @@ from sqlalchemy.orm import Session
 from pipeline import selection
 from pipeline.alignment import Alignment
 from pipeline.night_alignment import align_night, contradicting, contradiction
+from pipeline.sky_gain import MOST_CORRELATION, gain_of_sky, neighbour_correlation
 from pipeline.transparency import common_light, relative_to_clearest
 from schema.images import CALIBRATED, Image
 from schema.queries import images
 from schema.queries.measurements import none_for_nan
+from services.log import get_logger
 from services.steps.align import ALIGN, alignment_columns, alignment_of, frame_path
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.calibrate import CALIBRATE
 from services.steps.columns import column
 from services.steps.files import STARS, path_of
 from services.steps.frames import failures, rejection
+from services.steps.noise_facts import SKY, UNKNOWN, gain_is_told
 
+log = get_logger("select")
+NOISE_FRAMES = 3  # whose pixels are looked at
 NOT_ALIGNED = "could not be aligned: `tianyu status` has the reason"  # no fault of the frame
 
 
@@ -78,14 +83,43 @@ def run(context: Context, _: SelectParameters) -> Outputs:
                 "transparency": clear,
             }
         )
+    gains = _gains(context, rows, judged.good)
     updates += [rejection(calibrate.frame, error, context.pid) for calibrate, error in unusable]
 
     def write(session: Session) -> None:
-        for change in (updates, night.changes):
+        for change in (updates, night.changes, gains):
             if change:
                 session.execute(update(Image), change)
 
     return write
+
+
+def _gains(context: Context, rows: list[Image], good: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Changes of the rows of a night whose gain nobody told, before `extract` takes it into its errors."""
+    if any(gain_is_told(row) for row in rows) or all(row.reference_pid is None for row in rows):
+        return []
+    level, rms = column(rows, "background"), column(rows, "background_rms")
+    found = gain_of_sky(level[good], rms[good])
+    source: str = UNKNOWN if found is None else SKY
+    looked_at = [row for row, use in zip(rows, good, strict=True) if use][:: max(1, int(good.sum()) // NOISE_FRAMES)]
+    if found is not None:
+        correlation = float(
+            np.median(
+                [
+                    neighbour_correlation(context.images.read(path_of(row)), row.background_rms or 0.0)
+                    for row in looked_at
+                ]
+            )
+        )
+        if correlation > MOST_CORRELATION:
+            log.warning("no gain measured: the noise of neighbouring pixels is alike", correlation=correlation)
+            found, source = None, UNKNOWN
+    facts = {
+        "gain": None if found is None else found.value,
+        "gain_error": None if found is None else found.error,
+        "gain_source": source,
+    }
+    return [{"image_id": row.image_id, **facts} for row in rows]
 
 
 def _aligned(context: Context, rows: list[Image], frame_paths: Mapping[int, str]) -> _Aligned:

@@ -162,7 +162,21 @@ def test_plots_are_pictures(result: Result, name: str) -> None:
 def test_the_run_says_what_it_lacked(result: Result) -> None:
     said = " ".join(result.output.split())
     assert "calibrated without bias, dark, flat" in said
-    assert "unknown gain" in said
+    assert "no header tells the gain: by the night's sky it is" in said
+
+
+def test_errors_without_a_told_gain_are_right_to_a_quarter(result: Result) -> None:
+    """Of stars of like brightness, from the brightest hundred to where the sky alone decides."""
+    query = """
+        SELECT s.flux_median, s.scatter, s.error_median FROM light_curve_statistics s
+        JOIN observation o ON o.analysis_pid = s.pid WHERE s.best_aperture AND s.scatter IS NOT NULL
+    """
+    with sqlite3.connect(result.plots.parents[1] / "tianyu.db") as connection:
+        table = np.array(connection.execute(query).fetchall(), dtype=np.float64)
+    table = table[np.argsort(-table[:, 0])]
+    for start in range(0, 900, 100):
+        ratio = np.median(table[start : start + 100, 1] / table[start : start + 100, 2])
+        assert 0.75 < ratio < 1.25, start
 
 
 def test_transit_finds_what_was_published(result: Result) -> None:

@@ -9,13 +9,18 @@ branch_labels = None
 depends_on = None
 
 # Columns that may be NULL, by table.
-REAL = {"variability": ("sine_period_error_d", "night_trend")}
+REAL = {
+    "variability": ("sine_period_error_d", "night_trend"),
+    "image": ("gain_error",),
+    "relative_calibration": ("error_scale",),
+}
 
 
 def upgrade() -> None:
     for table, names in REAL.items():
         for name in names:
             op.add_column(table, sa.Column(name, sa.Double(), nullable=True))
+    op.add_column("relative_calibration", sa.Column("error_source", sa.String(16), nullable=True))
     op.add_column("source", sa.Column("same_as", sa.Integer(), nullable=True))
     op.create_index(op.f("ix_source_same_as"), "source", ["same_as"])
 
@@ -23,6 +28,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index(op.f("ix_source_same_as"), "source")
     op.drop_column("source", "same_as")
+    op.drop_column("relative_calibration", "error_source")
     for table, names in REAL.items():
         for name in names:
             op.drop_column(table, name)
