@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from services.solving.index_files import IndexFile
 
 PACKAGE = "astrometry"  # on PyPI, Astrometry.net's library
 MODULE = "services.solving.search"
+PATIENCE = 4.0  # times as long on the wall as on the processor
 STARS = 100  # brightest ones that are given: four batches of patterns
 
 
@@ -56,6 +58,9 @@ def installed() -> bool:
 def search_indexes(question: Question, xy: NDArray[np.float64], time_limit_s: float) -> IndexMatch | None:
     """Search for stars at xy: float64[n, 2], 0-based pixels, brightest first; None: there is no match.
 
+    The limit is of processor time, and four times as much on the wall: what is found does not depend on what else the
+    machine does, as long as it is not stuck.
+
     Raises:
         OutOfTime: it took longer than the limit and was ended.
         SearchFailed: it died.
@@ -77,11 +82,13 @@ def search_indexes(question: Question, xy: NDArray[np.float64], time_limit_s: fl
             input=text,
             capture_output=True,
             text=True,
-            timeout=time_limit_s,
+            timeout=PATIENCE * time_limit_s,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise OutOfTime(f"no match within {time_limit_s:.3g} s") from error
+    if done.returncode == -signal.SIGXCPU:
+        raise OutOfTime(f"no match within {time_limit_s:.3g} s")
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
         raise SearchFailed(f"the search ended with status {done.returncode}: {last}")

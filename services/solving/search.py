@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 STARS_A_BATCH = 25  # patterns are made of these first, then of the next as many; each pair of patterns costs time
-GRACE_S = 5  # of CPU beyond the time limit, at which the one who asked has ended us, unless it was killed itself
-NICENESS = 15  # of a search that may wait
+GRACE_S = 1  # of CPU beyond the time limit, for what is loaded and for whole seconds
+NICENESS = 10  # of a search that may wait
 PIXEL_NOISE = 1.0  # of positions, px
 LEAST_LOG_ODDS = (
     21.0  # of a match over chance: one false among 1e9 patterns; what is found is confirmed by a fit of ours
@@ -74,7 +74,7 @@ def main() -> None:
     if question.get("patient"):
         os.nice(NICENESS)
     limit = math.ceil(question["seconds"]) + GRACE_S
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))  # a signal of its own, then the last one
     json.dump(search(question), answers)
     answers.close()
 

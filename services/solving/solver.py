@@ -4,7 +4,7 @@ The first that finds a match ends the search. The WCS is always a fit of our own
 of the catalogue where it can be had, as its positions are better than an index's and of the epoch, else the index's.
 """
 
-import time
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,7 @@ log = get_logger("solving")
 NEAR_DEG = 0.5  # pointing errors of most mounts, and what a cache holds around a target; asked before degrees are
 # Searches that match take 0.4 s, also without any hint; those that do not take 14 s (3 degrees, scale to 10 %), 37 s
 # (15 degrees, scale to a factor of 2.5) or minutes. So measuring does not wait for the end of those.
-AT_ONCE_S = 6.0  # of all searches among index files for which measuring waits
+AT_ONCE_S = 6.0  # of the processor, of all searches among index files for which measuring waits
 
 
 def solve_at_once(field: Field, hints: Hints, solvers: Solvers, mag_limit: float) -> Solution | Unsolved:
@@ -66,6 +66,12 @@ def ask_catalogue(field: Field, hints: Hints, solvers: Solvers, mag_limit: float
     return unsolved
 
 
+def _processor_s() -> float:
+    """Processor time of the searches that this process has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @dataclass
 class _Search:
     field: Field
@@ -99,7 +105,7 @@ class _Search:
 
         In a hurry that is a half, for the first try is the likeliest; else an equal share, for the last is the longest.
         """
-        deadline = time.monotonic() + limit_s
+        began = _processor_s()
         tries = list(self.hints.tries()) if self.solvers.index_files else []
         for number, one in enumerate(tries):
             files = suitable(self.solvers.index_files, self.field.shape, one.scale_arcsec)
@@ -110,7 +116,7 @@ class _Search:
                 self.tried[f"index files {one}"] = "none has patterns of a fitting size"
                 continue
             more = len(tries) - number
-            share = max(deadline - time.monotonic(), 0.0) / (more if patient else min(more, 2))
+            share = max(limit_s - (_processor_s() - began), 0.0) / (more if patient else min(more, 2))
             found = self._search(Question(files, one.scale_arcsec, one.place, patient), one, share)
             if found is not None:
                 return found
