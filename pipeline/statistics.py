@@ -9,17 +9,24 @@ from pipeline.errors import UnusableDataError
 from pipeline.noise import ccd_variance
 
 MAD_TO_SIGMA = 1.4826  # of a Gaussian
+FEWEST_POINTS = 5  # that tell a scatter: of four, every tenth is off by a factor of two
+# Of n Gaussian values the median of the median absolute deviation is short by (n - MAD_LOST - MAD_LOST_ONCE / n) / n:
+# the median is taken from the values themselves. Fitted to simulations, good to 0.6 % from n = 5 up.
+MAD_LOST, MAD_LOST_ONCE = 1.07, 1.1
 BLOCK_VALUES = 1 << 20  # values of a block of light curves: 8 MB of float64
 
 
 @dataclass(frozen=True)
 class LightCurveStatistics:
-    """Scatter of n light curves over the good epochs; NaN where too few values are finite.
+    """Scatter of n light curves over the good epochs; NaN with fewer than FEWEST_POINTS finite values.
+
+    Scatters hold for few points as for many: of constant stars as many lie above their true scatter as below. Median
+    and median error are there for any number of values.
 
     Attributes:
         n: int64[n], finite values.
         median: float64[n].
-        scatter: float64[n], robust standard deviation, 1.4826 × median absolute deviation.
+        scatter: float64[n], robust standard deviation, see `robust_scatter`.
         standard_deviation: float64[n], plain.
         point_to_point: float64[n], standard deviation of neighbouring differences / sqrt(2): noise without trends.
         median_error: float64[n], of the quoted errors.
@@ -58,8 +65,19 @@ def row_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def robust_scatter(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Robust standard deviation of each row of float64[n, t]: 1.4826 × median absolute deviation, NaN left out."""
-    return MAD_TO_SIGMA * row_median(np.abs(values - row_median(values)[:, None]))
+    """Robust standard deviation of each row of float64[n, t], NaN left out.
+
+    1.4826 × median absolute deviation, times what few values lose to their own median (1.35 for 5 of them, 1.02 for
+    60), so that half of many rows of Gaussian noise lie above the true value.
+    """
+    count = np.maximum(np.count_nonzero(np.isfinite(values), axis=1), 3)  # of two values the factor knows nothing
+    factor = count / (count - MAD_LOST - MAD_LOST_ONCE / count)
+    return np.asarray(MAD_TO_SIGMA * factor * row_median(np.abs(values - row_median(values)[:, None])))
+
+
+def median_of_chi(degrees: ArrayLike) -> NDArray[np.float64]:
+    """Median of a standard deviation from so many degrees of freedom over the true one: Wilson & Hilferty (1931)."""
+    return np.asarray((1.0 - 2.0 / (9.0 * np.asarray(degrees, dtype=np.float64))) ** 1.5)
 
 
 def light_curve_statistics(
@@ -93,16 +111,20 @@ def _block_statistics(flux: NDArray[np.float64], error: NDArray[np.float64]) -> 
     present = np.isfinite(flux) & np.isfinite(error)
     flux = np.where(present, flux, np.nan)
     count = present.sum(axis=1)
+    enough = count >= FEWEST_POINTS
     zeroed = np.where(present, flux, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         deviation = flux - (zeroed.sum(axis=1) / count)[:, None]
         sum_of_squares = np.where(present, deviation**2, 0.0).sum(axis=1)
-        variance = np.where(count > 1, sum_of_squares / (count - 1), np.nan)
+        variance = np.where(enough, sum_of_squares / (count - 1), np.nan)
 
         step = np.diff(flux, axis=1)
         stepped = np.isfinite(step)
         steps = stepped.sum(axis=1)
-        mean_square_step = np.where(steps > 0, np.where(stepped, step**2, 0.0).sum(axis=1) / steps, np.nan)
+        told = enough & (steps >= FEWEST_POINTS - 1)
+        mean_square_step = np.where(told, np.where(stepped, step**2, 0.0).sum(axis=1) / steps, np.nan)
+        # Neighbouring steps share a value: of so many independent ones the mean square is as good (von Neumann 1941).
+        step_degrees = 2.0 * np.square(steps) / (3.0 * steps - 1.0)
 
         weight = np.where(present & (error > 0), error**-2.0, 0.0)
         centre = (weight * zeroed).sum(axis=1) / weight.sum(axis=1)
@@ -110,11 +132,11 @@ def _block_statistics(flux: NDArray[np.float64], error: NDArray[np.float64]) -> 
         return {
             "n": count.astype(np.float64),
             "median": row_median(flux),
-            "scatter": robust_scatter(flux),
-            "standard_deviation": np.sqrt(variance),
-            "point_to_point": np.sqrt(mean_square_step / 2.0),
+            "scatter": np.where(enough, robust_scatter(flux), np.nan),
+            "standard_deviation": np.sqrt(variance) / median_of_chi(count - 1),
+            "point_to_point": np.sqrt(mean_square_step / 2.0) / median_of_chi(step_degrees),
             "median_error": row_median(np.where(present, error, np.nan)),
-            "chi2_reduced": np.where(count > 1, chi2 / (count - 1), np.nan),
+            "chi2_reduced": np.where(enough, chi2 / (count - 1), np.nan),
             "von_neumann": mean_square_step / variance,
         }
 
@@ -143,16 +165,3 @@ def expected_scatter(
     """
     variance = ccd_variance(flux, area, sky_variance, sky_area, gain=gain)
     return np.asarray(np.sqrt(variance / np.square(np.asarray(flux, dtype=np.float64)) + scintillation**2))
-
-
-def best_aperture(scatter: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Index of the aperture that scatters least for each star of float64[n, k].
-
-    A star without a finite scatter gets the aperture that is best for most others, and the first when there is none.
-    """
-    known = np.isfinite(scatter)
-    best = np.argmin(np.where(known, scatter, np.inf), axis=1)
-    has_one = known.any(axis=1)
-    if has_one.any():
-        best[~has_one] = np.bincount(best[has_one], minlength=scatter.shape[1]).argmax()
-    return np.asarray(best, dtype=np.int64)

@@ -155,13 +155,14 @@ class LightCurveStatistics(Base):
     calibration_pid: Mapped[Pid] = mapped_column(BigInteger)
     epochs: Mapped[int]
     flux_median: Mapped[Real | None]  # ADU
+    # Scatters are NULL below five points.
     scatter: Mapped[Real | None]  # robust standard deviation of the relative flux
     standard_deviation: Mapped[Real | None]
     point_to_point: Mapped[Real | None]
     error_median: Mapped[Real | None]  # quoted error of a point
     chi2_reduced: Mapped[Real | None]
     von_neumann: Mapped[Real | None]
-    best_aperture: Mapped[bool] = mapped_column(Boolean)  # the aperture of the smallest scatter
+    best_aperture: Mapped[bool] = mapped_column(Boolean)  # the aperture that should scatter least
     best_snr: Mapped[bool | None] = mapped_column(Boolean)  # the aperture of the greatest signal over quoted noise
     # Relative noise of a typical point as the CCD equation predicts it, and its parts.
     expected_scatter: Mapped[Real | None]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from pipeline.statistics import FEWEST_POINTS
 from services import log
 from services.cli.console import err, friendly, note, out, progress, show_error
 from services.cli.positions import parse_radec, parse_target
@@ -198,6 +199,8 @@ def _finish(settings: "Settings", engine: "Engine", observation: int, target: st
             f"  median scatter   {summary.bright_scatter_mmag:.2f} mmag of the {summary.bright_stars} brightest "
             f"unsaturated stars; their errors promise {summary.bright_error_mmag:.2f} mmag"
         )
+    elif made and summary.used < FEWEST_POINTS:
+        out.print(f"  median scatter   not told: of {summary.used} frames it would be chance, {FEWEST_POINTS} tell it")
     if made:
         out.print(f"  candidates       {summary.candidates} stars vary: `tianyu analyze {observation}` lists them")
     for line in summary.notes:

@@ -46,7 +46,7 @@ COLUMNS = (
     Column("flag", "i4", None, FLAG_DESCRIPTION),
     Column("image_good", "bool", None, "the image was not rejected"),
     Column("method", "str", None, "method of the relative calibration"),
-    Column("aperture_best", "bool", None, "the aperture in which the source scatters least"),
+    Column("aperture_best", "bool", None, "the aperture in which the source should scatter least"),
     Column("flux_detrended", "f8", None, "flux_relative without what follows the instrument and the air"),
     Column("flux_detrended_error", "f8", None, "standard deviation of flux_detrended"),
     Column("mag", "f8", "mag", "Gaia's G by flux_raw, its frame's zero point and the star's colour"),

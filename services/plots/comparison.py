@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from pipeline.statistics import robust_scatter
+from pipeline.statistics import FEWEST_POINTS, robust_scatter
 from services.errors import DataError
 from services.lightcurves.reading import LightCurve, read_light_curve
 from services.lightcurves.selection import find_source
@@ -86,6 +86,6 @@ def _draw(axes: Axes, name: str, curve: LightCurve, roles: Roles) -> None:
     share = roles.references.get(curve.source.source_id)
     if share is not None:
         words += f", {share:.0%}"
-    if np.count_nonzero(usable) > 1:
+    if np.count_nonzero(usable) >= FEWEST_POINTS:
         words += f"; scatter {float(robust_scatter(flux[None, usable])[0]) * PPT:.3g} ‰"
     axes.set_title(words, fontsize=8.5, loc="left", pad=2, color=COLOURS[name[0]])

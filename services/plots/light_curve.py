@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline.flags import SPOILING, Flag
-from pipeline.statistics import robust_scatter
+from pipeline.statistics import FEWEST_POINTS, robust_scatter
 from services.errors import DataError
 from services.lightcurves.reading import LightCurve
 from services.plots.binning import MINUTES_PER_DAY, bin_means, bin_width, point_to_point, view_limits
@@ -141,8 +141,8 @@ def _draw_bins(axes: Axes, time: Values, flux: Values, error: Values) -> None:
 
 def _precision(flux: Values, error: Values) -> str:
     """Noise that was reached and noise that was quoted, of the points in use."""
-    if flux.size < 2:
-        return "one point"
+    if flux.size < FEWEST_POINTS:
+        return f"{flux.size} point{'s' if flux.size > 1 else ''}: too few to tell a scatter"
     known = error[np.isfinite(error)]
     quoted = f", quoted error {np.median(known) * PPT:.3g}" if known.size else ""
     scatter = float(robust_scatter(flux[None, :])[0]) * PPT

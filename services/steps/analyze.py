@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from pipeline.best_aperture import best_apertures, scatters_to_compare
 from pipeline.cdpp import PPM, cdpp, predicted_cdpp
 from pipeline.flags import usable
 from pipeline.kron import Ellipses
 from pipeline.noise_budget import FrameNoise, NoiseBudget, noise_budget
-from pipeline.statistics import best_aperture, light_curve_statistics, row_median
+from pipeline.statistics import light_curve_statistics, row_median
 from schema.images import CALIBRATED, Image
 from schema.observing import Observation
 from schema.photometry import Aperture, LightCurveStatistics, Variability
@@ -40,11 +41,15 @@ class AnalyzeParameters(Parameters):
 
 @dataclass(frozen=True)
 class _Analysed:
-    """One aperture: columns of table light_curve_statistics, and the signal-to-noise ratio of a point; ``[n]`` each."""
+    """One aperture: columns of table light_curve_statistics, and the signal-to-noise ratio of a point; ``[n]`` each.
+
+    ``compared``: scatters by which apertures are compared, ``[3, n]``.
+    """
 
     columns: dict[str, NDArray[np.float64]]
     epochs: NDArray[np.int64]
     snr: NDArray[np.float64]
+    compared: NDArray[np.float64]
 
 
 def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
@@ -55,9 +60,8 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
         noise = _noise(session, context.graph_pid, [frame for frame in frames if frame.good])
         epochs = _Epochs.of(frames, axes)
         curves = BestCurves(axes.source_ids.size, int(epochs.timed.sum()))
-        analysed = _analyse(context, session, axes, epochs, parameters.calibration, noise, curves)
+        analysed, best = _analyse(context, session, axes, epochs, parameters.calibration, noise, curves)
         radius = session.scalar(select(func.max(Aperture.radius)).where(Aperture.graph_pid == context.graph_pid))
-    best = best_aperture(np.column_stack([found.columns["scatter"] for found in analysed.values()]))
     best_snr = _best_snr(np.column_stack([found.snr for found in analysed.values()]))
     # Variables are sought in the light curves that the views show; those of other methods stand beside them.
     variability = (
@@ -145,13 +149,19 @@ def _analyse(
     calibration: int,
     noise: dict[int, FrameNoise],
     curves: BestCurves,
-) -> dict[int, _Analysed]:
-    """By aperture; a block of sources at a time: memory does not grow with their number."""
+) -> tuple[dict[int, _Analysed], NDArray[np.int64]]:
+    """By aperture, and the best of each source; a block of sources at a time: memory does not grow with their number.
+
+    Blocks are as large as each other: the stars of one are compared to choose their apertures.
+    """
     parts: dict[int, list[_Analysed]] = {aperture: [] for aperture in axes.apertures}
-    step = max(1, BLOCK_VALUES // max(1, axes.image_ids.size * len(parts)))
+    best = np.zeros(axes.source_ids.size, dtype=np.int64)
+    most = max(1, BLOCK_VALUES // max(1, axes.image_ids.size * len(parts)))
+    step = max(1, -(-axes.source_ids.size // max(1, -(-axes.source_ids.size // most))))
     for start in range(0, axes.source_ids.size, step):
         rows = slice(start, start + step)
         relative_fluxes = relative_matrices(session, calibration, axes.apertures, axes.source_ids[rows], axes.image_ids)
+        block: list[tuple[_Analysed, list[NDArray[np.float64]]]] = []
         both = zip(raw_fluxes(context, session, axes, rows), relative_fluxes, strict=True)
         for (aperture, (flux, error, flag)), (_, (relative, relative_error)) in both:
             fit = usable(flux, flag)
@@ -159,9 +169,19 @@ def _analyse(
             part = _block(raw, error, relative, relative_error, axes.good, noise[aperture].of_sources(rows))
             chosen = [relative[:, epochs.timed], relative_error[:, epochs.timed]]
             part.columns.update(_cdpp(epochs.time[epochs.timed], *chosen))
-            curves.offer(rows, part.columns["scatter"], *chosen)
+            block.append((part, chosen))
             parts[aperture].append(part)
-    return {aperture: _joined(blocks) for aperture, blocks in parts.items()}
+        best[rows] = _best([part for part, _ in block])
+        for number, (part, chosen) in enumerate(block):
+            # Too few points for a scatter are too few to vary.
+            curves.keep(rows, (best[rows] == number) & np.isfinite(part.columns["scatter"]), *chosen)
+    return {aperture: _joined(blocks) for aperture, blocks in parts.items()}, best
+
+
+def _best(parts: list[_Analysed]) -> NDArray[np.int64]:
+    """Number of the best aperture of each source of a block, int64[n]."""
+    quoted, flux = (np.column_stack([part.columns[name] for part in parts]) for name in ("error_median", "flux_median"))
+    return best_apertures(np.stack([part.compared for part in parts], axis=2), quoted, np.fmax.reduce(flux, axis=1))
 
 
 def _joined(parts: list[_Analysed]) -> _Analysed:
@@ -169,6 +189,7 @@ def _joined(parts: list[_Analysed]) -> _Analysed:
         columns={name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
         epochs=np.concatenate([part.epochs for part in parts]),
         snr=np.concatenate([part.snr for part in parts]),
+        compared=np.concatenate([part.compared for part in parts], axis=1),
     )
 
 
@@ -198,6 +219,7 @@ def _block(
         },
         epochs=statistics.n,
         snr=snr,
+        compared=scatters_to_compare(relative[:, good]),
     )
 
 

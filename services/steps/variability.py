@@ -46,7 +46,7 @@ COMPARISONS = 25  # constant stars of a group, from whose periodograms its red n
 
 
 class BestCurves:
-    """Relative light curves of n sources on t frames, each in the aperture of the smallest scatter offered so far.
+    """Relative light curves of n sources on t frames, each in its best aperture.
 
     Attributes:
         flux, error: float64[n, t]; the flux is NaN where not usable.
@@ -56,14 +56,13 @@ class BestCurves:
     def __init__(self, sources: int, frames: int) -> None:
         """Nothing measured yet."""
         self.flux, self.error = np.full((sources, frames), np.nan), np.full((sources, frames), np.nan)
-        self.excess, self._scatter = np.full(sources, np.nan), np.full(sources, np.inf)
+        self.excess = np.full(sources, np.nan)
 
-    def offer(self, rows: slice, scatter: Floats, flux: Floats, error: Floats) -> None:
-        """Light curves float64[m, t] of some of the sources in one more aperture, and their scatter float64[m]."""
-        better = np.flatnonzero(scatter < self._scatter[rows])
-        at = rows.start + better
-        self._scatter[at], self.flux[at], self.error[at] = scatter[better], flux[better], error[better]
-        self.excess[at] = _excess(flux[better], error[better])
+    def keep(self, rows: slice, chosen: NDArray[np.bool_], flux: Floats, error: Floats) -> None:
+        """Light curves float64[m, t] of some of the sources in one aperture; ``chosen``: bool[m], for which it is."""
+        at = rows.start + np.flatnonzero(chosen)
+        self.flux[at], self.error[at] = flux[chosen], error[chosen]
+        self.excess[at] = _excess(flux[chosen], error[chosen])
 
     def forget(self, points: NDArray[np.bool_]) -> None:
         """Take points bool[n, t] for missing."""

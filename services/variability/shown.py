@@ -7,7 +7,7 @@ import numpy as np
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from pipeline.flags import OF_THE_STAR, Flag
+from pipeline.flags import OF_THE_STAR, SPOILING, Flag
 from schema.images import CALIBRATED, Image
 from schema.observing import Observation
 from schema.photometry import Flux, LightCurveStatistics, Variability
@@ -98,7 +98,7 @@ def _standing_free(session: Session, observation: ObservationFacts, source_ids: 
     )
     # Of the aperture that is shown: a larger one takes in neighbours that this one does not.
     touched = func.sum(case((Flux.flag.bitwise_and(OF_THE_STAR) > 0, 1), else_=0))
-    usable = func.sum(case((Flux.flag.bitwise_and(~OF_THE_STAR) == 0, 1), else_=0))
+    usable = func.sum(case((Flux.flux.is_not(None) & (Flux.flag.bitwise_and(SPOILING) == 0), 1), else_=0))
     alone = (
         select(Flux.source_id)
         .join(Image, Image.image_id == Flux.image_id)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UnusableDataError
-from pipeline.statistics import best_aperture, expected_scatter, light_curve_statistics, row_median
+from pipeline.statistics import FEWEST_POINTS, expected_scatter, light_curve_statistics, row_median
 
 
 def test_medians_of_rows_with_gaps() -> None:
@@ -44,12 +44,24 @@ def test_a_smooth_variable_an_outlier_and_gaps() -> None:
 
 
 def test_bad_epochs_and_empty_rows() -> None:
-    flux = np.array([[1.0, 2.0, 50.0, 3.0], [np.nan] * 4, [np.nan, 5.0, 1.0, np.nan]])
-    found = light_curve_statistics(flux, np.ones_like(flux), np.array([True, True, False, True]))
-    np.testing.assert_array_equal(found.n, [3, 0, 1])
-    np.testing.assert_array_equal(found.median, [2.0, np.nan, 5.0])
-    np.testing.assert_array_equal(found.standard_deviation, [1.0, np.nan, np.nan])
-    np.testing.assert_array_equal(found.chi2_reduced, [1.0, np.nan, np.nan])
+    flux = np.array([[1.0, 2.0, 50.0, 3.0, 4.0, 5.0], [np.nan] * 6, [np.nan, 5.0, 1.0, 4.0, 3.0, 2.0]])
+    found = light_curve_statistics(flux, np.ones_like(flux), np.array([True, True, False, True, True, True]))
+    np.testing.assert_array_equal(found.n, [5, 0, 4])
+    np.testing.assert_array_equal(found.median, [3.0, np.nan, 3.5])
+    np.testing.assert_array_equal(found.chi2_reduced, [2.5, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("points", [3, 4, 5, 6, 7, 10, 20, 60])
+def test_scatter_of_few_points_is_neither_small_nor_told_of_too_few(points: int) -> None:
+    """Half of the constant stars lie above the truth, as the median that a summary gives says."""
+    flux = np.random.default_rng(5).normal(1.0, 0.02, (6000, points))
+    found = light_curve_statistics(flux, np.full_like(flux, 0.02), np.ones(points, dtype=bool))
+    for scatter in (found.scatter, found.standard_deviation, found.point_to_point):
+        if points < FEWEST_POINTS:
+            assert np.isnan(scatter).all()
+        else:
+            assert np.median(scatter) == pytest.approx(0.02, rel=0.025)
+    np.testing.assert_allclose(found.median_error, 0.02)
 
 
 def test_shapes_must_fit() -> None:
@@ -63,9 +75,3 @@ def test_expected_scatter_of_bright_and_faint_stars() -> None:
     np.testing.assert_allclose(curve, np.sqrt(flux / 2.0 + 2500.0) / flux)
     with_air = expected_scatter(flux, 25.0, 100.0, gain=2.0, scintillation=0.001)
     assert with_air[0] == pytest.approx(0.001, rel=0.01)
-
-
-def test_best_aperture() -> None:
-    scatter = np.array([[3.0, 1.0, 2.0], [np.nan, 5.0, 4.0], [2.0, 1.0, np.nan], [np.nan, np.nan, np.nan]])
-    np.testing.assert_array_equal(best_aperture(scatter), [1, 2, 1, 1])
-    np.testing.assert_array_equal(best_aperture(np.full((2, 3), np.nan)), [0, 0])

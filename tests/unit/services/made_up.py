@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pipeline.astrometry.sky_wcs import SkyWcs
 from pipeline.flags import Flag
 from pipeline.healpix import cells
-from pipeline.statistics import best_aperture, expected_scatter, light_curve_statistics
+from pipeline.statistics import expected_scatter, light_curve_statistics
 from schema.images import CALIBRATED, TEMPLATE, Image
 from schema.observing import Filter, Instrument, Observation, Target
 from schema.photometry import Aperture, LightCurveStatistics, ReferenceStar
@@ -339,7 +339,7 @@ def _fluxes(session: Session, made: MadeUp, rng: np.random.Generator, dip: float
         raws.append(np.nanmedian(raw[:, made.good], axis=1))
     for t, image_id in enumerate(made.image_ids.tolist()):
         insert_fluxes(session, image_id, made.source_ids, all_raw[:, t], all_error[:, t], flag[:, t])
-    best = best_aperture(np.column_stack([s.scatter for s in statistics]))
+    best = np.argmin(np.column_stack([s.scatter for s in statistics]), axis=1)
     for number, s in enumerate(statistics):
         session.execute(
             insert(LightCurveStatistics),

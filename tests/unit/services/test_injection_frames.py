@@ -49,7 +49,7 @@ def night_of(path: Path, kind: str = "light") -> ProcessedNight:
     )
     facts = ObservationFacts(1, "T", "R", "C", date(2024, 1, 1), 1, 1, 1, 1)
     none = np.empty(0)
-    stars = Stars(none.astype(np.int64), none, none, none, none.astype(np.int64))
+    stars = Stars(none.astype(np.int64), none, none, none, *2 * [none.astype(np.int64)])
     return ProcessedNight(facts, (aligned,), stars, np.empty((0, 2)))
 
 

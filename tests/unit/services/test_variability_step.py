@@ -129,11 +129,11 @@ def test_frames_without_times_leave_cdpp_and_variability_unknown(analyse: Analys
     assert session.scalar(select(func.count(LightCurveStatistics.scatter)))
 
 
-def test_the_best_curve_is_that_of_the_smallest_scatter() -> None:
+def test_the_curves_of_the_chosen_apertures_are_kept() -> None:
     best = BestCurves(3, 2)
     error = np.ones((3, 2))
-    best.offer(slice(0, 3), np.array([2.0, 1.0, np.nan]), np.full((3, 2), 1.0), error)
-    best.offer(slice(0, 2), np.array([1.0, 3.0]), np.full((2, 2), 2.0), 2.0 * error[:2])
+    best.keep(slice(0, 3), np.array([False, True, False]), np.full((3, 2), 1.0), error)
+    best.keep(slice(0, 2), np.array([True, False]), np.full((2, 2), 2.0), 2.0 * error[:2])
     np.testing.assert_array_equal(best.flux[:, 0], [2.0, 1.0, np.nan])
     np.testing.assert_array_equal(best.error[:, 0], [2.0, 1.0, np.nan])
 

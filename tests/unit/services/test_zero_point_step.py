@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.flags import Flag
+from pipeline.statistics import robust_scatter
 from schema import database, versions
 from schema.images import CALIBRATED, TEMPLATE, Image
 from schema.observing import Observation
@@ -215,7 +216,7 @@ def test_every_source_has_its_place_and_colour(field: Field) -> None:
     assert [star.v for star in stars] == pytest.approx(field.night.places.v.tolist())
     colours = np.delete(field.night.places.colour, 7)
     assert stars[7].colour == pytest.approx(np.median(colours))
-    assert stars[7].colour_error == pytest.approx(1.4826 * np.median(np.abs(colours - np.median(colours))))
+    assert stars[7].colour_error == pytest.approx(robust_scatter(colours[None])[0])
     assert stars[8].colour == pytest.approx(field.night.places.colour[8])
     assert stars[8].colour_error < 0.02
     assert not stars[7].used
