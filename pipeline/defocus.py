@@ -20,7 +20,7 @@ LIGHT_REACH = 1.25  # FWHM from a star's centre, within which its light is; ring
 WIDTH_ROUNDS = 12  # at most, from a piece's width to its ring's, a quarter more in each
 WIDTH_AGREES = 0.03  # of the width, at which it grows no more
 MOST_FWHM = 60.0  # px; light without an end is no star
-PIXELS_PER_FWHM = 4.0  # of the image on which stars out of focus are sought
+PIXELS_PER_FWHM = 3.0  # of the image on which stars out of focus are sought
 # Sigma over FWHM of the Gaussian that smooths them. Of 49 rings of three shapes with a neighbour of a fifth or a
 # twentieth of their light 1.5 to 2.2 diameters away 40 neighbours are found; 24 with 0.45, which makes one hill of any
 # ring. With 0.2 some pieces stay stars of their own.
