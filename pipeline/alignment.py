@@ -33,6 +33,8 @@ BIWEIGHT_VARIANCE = (
 )
 ROBUST_ROUNDS = 5
 ROBUST_MATCHES = 10  # fewer do not tell by how much stars scatter
+FEWEST_WITNESSES = 4  # matches that agree, against one that does not: of three, any two agree with some similarity
+STRANGER_RMS = 8.0  # of the others; of 1,000 sets of five, six, eight true matches one stands so far apart in 65, 7, 0
 MEDIAN_OF_RAYLEIGH = 1.1774  # of distances, in standard deviations of a coordinate
 LEAST_CENTROID_ERROR = 1e-3  # px; nothing is better, and a perfect fit needs some scale
 MINIMUM_LEVER = 0.25  # spread of the matches × sqrt(number) over half the diagonal; below it no rotation is fitted
@@ -169,7 +171,23 @@ def _fit(a: Points, b: Points, start: Vote, shape: tuple[int, int]) -> Alignment
         used = key
         if turn > 0:
             tolerance = float(np.clip(CLIP_RMS * found.rms, FLOOR_TOLERANCE, LAST_TOLERANCE))
-    return robust_fit(a[i], b[j], found) if len(i) >= ROBUST_MATCHES else found
+    return robust_fit(a[i], b[j], found) if len(i) >= ROBUST_MATCHES else without_strangers(a[i], b[j], found)
+
+
+def without_strangers(a: Points, b: Points, found: Alignment) -> Alignment:
+    """The fit to few matches a[n, 2], b[n, 2] without those that all others speak against.
+
+    One wrong match of eight bends a least-squares fit so far that it looks no worse than the others. Fitted without it,
+    the others agree and it stands apart.
+    """
+    while len(a) >= FEWEST_WITNESSES + 1:
+        fits = [least_squares(np.delete(a, k, axis=0), np.delete(b, k, axis=0), found) for k in range(len(a))]
+        k = int(np.argmin([fit.rms for fit in fits]))
+        apart = float(np.hypot(*(fits[k].to_frame(a[k]) - b[k])))
+        if apart < max(STRANGER_RMS * fits[k].rms, FLOOR_TOLERANCE):
+            break
+        a, b, found = np.delete(a, k, axis=0), np.delete(b, k, axis=0), fits[k]
+    return found
 
 
 def robust_fit(a: Points, b: Points, found: Alignment) -> Alignment:

@@ -181,3 +181,17 @@ def test_rms_and_matches_are_those_of_the_stars_that_the_fit_used(rng: np.random
     found = align(star_list(xy, flux), star_list(seen, flux), SMALL)
     assert found.matches == 10
     assert found.rms == pytest.approx(0.03 * np.sqrt(2), rel=0.5)
+
+
+@pytest.mark.parametrize("stars", [4, 7])
+def test_one_wrong_match_bends_no_fit_of_few_stars(rng: np.random.Generator, stars: int) -> None:
+    """A hot pixel that the drift brings beside a star's old place, in a window of the detector."""
+    shape = (64, 520)
+    xy = np.column_stack([np.linspace(20, 500, stars), np.tile([12.0, 50.0], stars)[:stars]])
+    seen = xy + np.array([8.0, -4.0]) + rng.normal(0, 0.02, xy.shape)
+    hot = np.array([[260.0, 30.0]])
+    flux = np.append(np.full(stars, 1e4), 3e3)
+    frame = star_list(np.concatenate([seen, hot + np.array([8.9, -4.9])]), flux)
+    found = align(star_list(np.concatenate([xy, hot]), flux), frame, shape)
+    assert found.matches == stars
+    assert worst_error(found, Alignment(8.0, -4.0, 0.0, 1.0, 259.5, 31.5, 0.0, stars), shape) < 0.1
