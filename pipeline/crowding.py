@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 CROWDED_SHARE = 0.1  # of a source's own light, brought by neighbours (SExtractor's flag 1)
 MOFFAT_BETA = 3.0  # wings as seeing makes them
 REACH_FWHM = 8.0  # beyond the aperture: 2e-4 of a neighbour's light is left there in a circle of one FWHM
+SEEING_STEP = 0.1  # of the FWHM, to both sides: as much as it changes in a night
 CELLS = 24  # a side, of the grid over an aperture
 TABLE_POINTS = 200
 PAIRS_AT_ONCE = 1 << 20
@@ -42,6 +43,23 @@ def contamination(xy: Floats, flux: Floats, radius: float, fwhm: float) -> Float
         np.add.at(brought, pairs["i"] + start, light[pairs["j"]] * share)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(brought > 0, brought / (light * shares[0]), 0.0)
+
+
+def seeing_response(xy: Floats, flux: Floats, radius: float, fwhm: float) -> Floats:
+    """By how much neighbours' light changes with the seeing: d(contamination) / d(ln FWHM).
+
+    What a star and its references lose in wider seeing cancels in relative fluxes; what its neighbours bring does not.
+
+    Args:
+        xy, flux, radius, fwhm: as of `contamination`.
+
+    Returns:
+        float64[n], parts of the source's own flux; zero for a source without positive flux.
+    """
+    wider, narrower = (contamination(xy, flux, radius, fwhm * (1.0 + side)) for side in (SEEING_STEP, -SEEING_STEP))
+    with np.errstate(invalid="ignore"):
+        response = (wider - narrower) / (2.0 * SEEING_STEP)
+    return np.where(np.isfinite(response), response, 0.0)
 
 
 def _shares(distances: Floats, radius: float, fwhm: float) -> Floats:

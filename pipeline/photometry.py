@@ -127,6 +127,7 @@ def measure(
     bad: NDArray[np.bool_] | None = None,
     bits: NDArray[np.uint8] | None = None,
     isolated: NDArray[np.bool_] | None = None,
+    neighbours: NDArray[np.float64] | None = None,
 ) -> Measurement:
     """Measure every source in every aperture (exact overlap of aperture and pixels).
 
@@ -154,6 +155,8 @@ def measure(
         bits: uint8[ny, nx], what is known against each pixel (`pipeline.masked_pixels.PixelBit`); a bad pixel without
             any counts as BAD. Pixels with any are left out of the sky; values under trails stay as they are.
         isolated: bool[n], sources fit for a curve of growth; None makes none.
+        neighbours: float64[n, k], change of the neighbours' light in each aperture against the typical frame's, as the
+            seeing foretells it, parts of the source's flux: an uncertainty, for wings are known in part only.
 
     Returns:
         Measurement of n sources, k apertures.
@@ -204,6 +207,8 @@ def measure(
         variance += flat_variance(result.flux, flat_error=flat_error, sharpness=sharpness)
     if scintillation is not None:
         variance += np.square(scintillation * result.flux)
+    if neighbours is not None:
+        variance += np.square(neighbours * result.flux)
     np.sqrt(variance, out=result.error)
     return replace(result, growth=growth)
 

@@ -16,7 +16,7 @@ class Aperture(Base):
 
     ``kind`` is circle or kron (an ellipse of each source's own shape, ``radius`` its Kron factor). Where ``factor`` is
     set the circle follows each image: its radius there is ``factor * image.fwhm``, and ``radius`` is that of the
-    observation's FWHM. ``sky`` is annulus or global (the frame's background map alone).
+    observation's FWHM, ``fwhm``. ``sky`` is annulus or global (the frame's background map alone).
     """
 
     __tablename__ = "aperture"
@@ -29,6 +29,7 @@ class Aperture(Base):
     annulus_outer: Mapped[Real]
     kind: Mapped[str] = mapped_column(String(8), server_default="circle")
     factor: Mapped[Real | None]
+    fwhm: Mapped[Real | None]
     sky: Mapped[str] = mapped_column(String(8), server_default="annulus")
 
 

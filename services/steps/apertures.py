@@ -35,7 +35,7 @@ def choose_apertures(settings: Settings, frames: Sequence[Image]) -> list[dict[s
     rows: list[dict[str, Any]] = [{"kind": CIRCLE, "radius": radius, "factor": factor} for radius, factor in circles]
     if settings.kron:
         rows.append({"kind": KRON, "radius": KRON_FACTOR, "factor": None})
-    shared = {"annulus_inner": inner, "annulus_outer": outer, "sky": settings.aperture_sky}
+    shared = {"annulus_inner": inner, "annulus_outer": outer, "sky": settings.aperture_sky, "fwhm": fwhm}
     return [row | shared | {"aperture": number} for number, row in enumerate(rows)]
 
 
@@ -72,6 +72,12 @@ def on_frame(apertures: Sequence[Aperture], fwhm: float | None, ellipses: Ellips
         ellipses=ellipses if any(aperture.kind == KRON for aperture in apertures) else None,
         local=first.sky == ANNULUS,
     )
+
+
+def seeing_change(apertures: Sequence[Aperture], fwhm: float | None) -> float:
+    """ln of a frame's FWHM over the observation's; 0 where one of them is unknown."""
+    typical = apertures[0].fwhm
+    return float(np.log(fwhm / typical)) if fwhm and typical else 0.0
 
 
 def _follow(apertures: Sequence[Aperture]) -> bool:

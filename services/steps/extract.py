@@ -16,7 +16,7 @@ from schema.queries import images
 from schema.queries.measurements import insert_fluxes, insert_rows
 from services.errors import DataError
 from services.steps.align import alignment_of
-from services.steps.apertures import on_frame
+from services.steps.apertures import on_frame, seeing_change
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.detector import counts, hot_pixels, told_apart
 from services.steps.field import field_of
@@ -62,6 +62,7 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
         scintillation=image.scintillation,
         bits=pixel_bits(pixels, (image.ny or 0, image.nx or 0)),
         isolated=sources.isolated,
+        neighbours=sources.seeing_response * seeing_change(sources.apertures, image.fwhm),
     )
     flag = measured.flag | sources.flag
     flag[~np.isfinite(measured.flux)] |= int(Flag.MISSING)

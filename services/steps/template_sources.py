@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from pipeline.crowding import CROWDED_SHARE, contamination
+from pipeline.crowding import CROWDED_SHARE, contamination, seeing_response
 from pipeline.flags import Flag
 from pipeline.kron import Ellipses, kron_ellipses
 from schema.photometry import Aperture
@@ -31,6 +31,7 @@ class TemplateSources:
         source_ids: int64[n].
         xy: float64[n, 2], template pixels.
         flag: int32[n, k], BLENDED and CROWDED.
+        seeing_response: float64[n, k], change of the neighbours' light with ln FWHM, parts of the source's own flux.
         isolated: bool[n], fit for a curve of growth.
         ellipses: of the Kron aperture, on the template; None without one.
         apertures: k rows of table aperture, in their order.
@@ -39,6 +40,7 @@ class TemplateSources:
     source_ids: NDArray[np.int64]
     xy: NDArray[np.float64]
     flag: NDArray[np.int32]
+    seeing_response: NDArray[np.float64]
     isolated: NDArray[np.bool_]
     ellipses: Ellipses | None
     apertures: Sequence[Aperture]
@@ -80,16 +82,20 @@ def _read(session: Session, detected: int, graph_pid: int) -> TemplateSources:
     bits = table["flag"].astype(np.int32) & int(Flag.BLENDED)
     radii = [aperture.radius for aperture in apertures if aperture.kind == CIRCLE]
     crowding = [contamination(xy, flux, radius, fwhm) > CROWDED_SHARE for radius in radii]
+    response = [seeing_response(xy, flux, radius, fwhm) for radius in radii]
     ellipses = None
     if any(aperture.kind == KRON for aperture in apertures):
         shape = Ellipses(table["semi_major"], table["semi_minor"], np.radians(table["theta_deg"]))
         ellipses = kron_ellipses(shape, table["kron_radius"])
-        crowding.append(crowding[int(np.argmax(radii))])  # a Kron ellipse is about as large
+        # A Kron ellipse is about as large as the largest circle.
+        crowding.append(crowding[int(np.argmax(radii))])
+        response.append(response[int(np.argmax(radii))])
     alone = contamination(xy, flux, apertures[0].annulus_inner, fwhm) < ISOLATED_SHARE
     return TemplateSources(
         source_ids=table["source_id"].astype(np.int64),
         xy=xy,
         flag=bits[:, None] | np.where(np.column_stack(crowding), np.int32(Flag.CROWDED), np.int32(0)),
+        seeing_response=np.column_stack(response),
         isolated=alone & (table["flag"] == 0),
         ellipses=ellipses,
         apertures=apertures,

@@ -10,6 +10,7 @@ depends_on = None
 
 # Columns that may be NULL, by table.
 REAL = {
+    "aperture": ("fwhm",),
     "variability": ("sine_period_error_d", "night_trend"),
     "image": ("gain_error",),
     "relative_calibration": ("error_scale",),

@@ -1,19 +1,21 @@
 import numpy as np
 import pytest
 
-from pipeline.crowding import contamination
+from pipeline.crowding import contamination, seeing_response
 from pipeline.simulation.stamps import draw_stars
 
 FWHM = 3.2
 BETA = 3.0
 
 
-def light_in_circle(x: float, y: float, radius: float, sources: list[tuple[float, float, float]]) -> float:
+def light_in_circle(
+    x: float, y: float, radius: float, sources: list[tuple[float, float, float]], fwhm: float = FWHM
+) -> float:
     """Sum over a circle of an image of stars, each (x, y, flux)."""
     import sep
 
     table = np.array(sources)
-    image = draw_stars((120, 120), table[:, 0], table[:, 1], table[:, 2], FWHM, BETA)
+    image = draw_stars((120, 120), table[:, 0], table[:, 1], table[:, 2], fwhm, BETA)
     return float(sep.sum_circle(image, [x], [y], radius, subpix=0)[0][0])
 
 
@@ -24,6 +26,27 @@ def test_a_neighbour_brings_the_light_that_it_brings(distance: float, radius: fl
     expected = light_in_circle(60.3, 59.8, radius, [other]) / light_in_circle(60.3, 59.8, radius, [own])
     found = contamination(np.array([own[:2], other[:2]]), np.array([1e7, 3e7]), radius, FWHM)
     assert found[0] == pytest.approx(expected, rel=0.1, abs=3e-4)  # pixels widen the drawn profile by 2 %
+
+
+@pytest.mark.parametrize("radius", [3.0, 5.5])
+def test_what_seeing_does_to_a_star_beside_a_brighter_one(radius: float) -> None:
+    """Relative to a lone star, whose own loss in wider seeing is the references' too."""
+    own, other = (60.3, 59.8, 1e7), (70.9, 59.8, 1e8)
+
+    def relative(fwhm: float) -> float:
+        alone = light_in_circle(60.3, 59.8, radius, [own], fwhm)
+        return light_in_circle(60.3, 59.8, radius, [own, other], fwhm) / alone
+
+    found = seeing_response(np.array([own[:2], other[:2]]), np.array([1e7, 1e8]), radius, FWHM)
+    expected = (relative(1.1 * FWHM) - relative(0.9 * FWHM)) / 0.2
+    assert expected > 0.05
+    assert found[0] == pytest.approx(expected, rel=0.15)
+    assert abs(found[1]) < 0.01
+
+
+def test_seeing_does_nothing_to_lone_and_empty_sources() -> None:
+    xy = np.array([[10.0, 10.0], [200.0, 10.0], [203.0, 10.0]])
+    assert seeing_response(xy, np.array([100.0, -5.0, 50.0]), 3.0, FWHM).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_lone_and_empty_sources() -> None:

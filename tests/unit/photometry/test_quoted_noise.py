@@ -153,3 +153,16 @@ def test_a_budget_of_little_knowledge() -> None:
     assert np.isnan([budget.source[0], budget.read[0], budget.dark[0], budget.flat[0], budget.scintillation[0]]).all()
     assert np.isnan(budget.sky[1:]).all()
     np.testing.assert_allclose(budget.total, 0.01)
+
+
+def test_what_seeing_does_to_neighbours_is_an_error_of_the_flux(grid_positions: Callable) -> None:
+    xy = grid_positions(np.random.default_rng(5), SHAPE, SPACING)
+    image = (expected_light(xy, 1e5) + np.random.default_rng(6).normal(0, 10, SHAPE)).astype(np.float32)
+    changed = np.zeros((len(xy), 3))
+    changed[0] = [0.01, -0.02, 0.0]
+    quiet, disturbed = (
+        measure(image, xy, APERTURES, gain=1.0, background_rms=10.0, neighbours=change) for change in (None, changed)
+    )
+    assert disturbed.error[0] == pytest.approx(np.hypot(quiet.error[0], changed[0] * quiet.flux[0]))
+    np.testing.assert_array_equal(disturbed.error[1:], quiet.error[1:])
+    np.testing.assert_array_equal(disturbed.flux, quiet.flux)
