@@ -428,6 +428,9 @@ def test_a_night_that_is_solved_late_tells_which_of_its_stars_were_known(nights:
     with nights.sessions() as session:
         same_as = {row.source_id: row.same_as for row in session.scalars(select(Source))}
     assert [same_as[one] for one in ids] == [by_star.get(star) for star in which_turned.tolist()]
+    with nights.sessions.begin() as session:  # `tianyu rerun --from detect`: the template has no solution of its own
+        again, _ = nights.register(session, xy_turned, flux[which_turned], None, observation_id=context.observation_id)
+    assert again == [same_as[one] or one for one in ids]
 
 
 @pytest.mark.parametrize("blend_first", [False, True])
