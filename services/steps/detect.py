@@ -13,6 +13,7 @@ from schema.queries.measurements import insert_rows, none_for_nan
 from schema.skies import SourcePosition
 from services.steps.apertures import choose_apertures, write_apertures
 from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.header_claim import claim_of, reference_frame
 from services.steps.sky_registration import Found, register_sources, solution_of, wcs_of
 from services.steps.template import detect_on, template_of
 
@@ -45,7 +46,9 @@ def run(context: Context, parameters: DetectParameters) -> Outputs:
     with context.reading() as session:
         template = template_of(session, context, parameters.template)
         solution = solution_of(session, parameters.solved)
+        reference = None if solution is not None else reference_frame(session, context.graph_pid)
         session.expunge_all()  # it outlives this session
+    claim = claim_of(context, reference, template.shape)
     on_stack = detect_on(context, template)
     found = on_stack.sources
     apertures = choose_apertures(context.settings, template.frames)
@@ -57,6 +60,7 @@ def run(context: Context, parameters: DetectParameters) -> Outputs:
         shape=template.shape,
         wcs=wcs_of(solution),
         solution=solution,
+        claim=None if claim is None else claim.wcs,
     )
 
     def write(session: Session) -> None:

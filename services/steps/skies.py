@@ -9,6 +9,7 @@ from sqlalchemy import Row, func, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.alignment import Alignment, align
+from pipeline.astrometry.claims import confirmed
 from pipeline.astrometry.footprint import shared
 from pipeline.astrometry.sky_wcs import SkyWcs
 from pipeline.astrometry.sphere import ARCSEC, separation_arcsec
@@ -116,12 +117,34 @@ def on_pixels(session: Session, sky: Sky) -> OnPixels:
         with np.errstate(invalid="ignore"):
             inside = (xy > 0.0).all(axis=1) & (xy < np.array([shape[1], shape[0]])).all(axis=1)
         ids, xy = known.ids[inside], xy[inside]
+    return OnPixels(ids, xy.reshape(-1, 2), _fluxes(session, ids))
+
+
+def _fluxes(session: Session, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The largest flux of each source on any template, ADU; 0 where it was not measured."""
     measured = select(SourcePosition.source_id, func.max(SourcePosition.flux)).group_by(SourcePosition.source_id)
     fluxes: dict[int, float | None] = {}
     for start in range(0, ids.size, IDS_AT_ONCE):
         part = measured.where(SourcePosition.source_id.in_(ids[start : start + IDS_AT_ONCE].tolist()))
         fluxes |= {row[0]: row[1] for row in session.execute(part)}
-    return OnPixels(ids, xy.reshape(-1, 2), np.array([fluxes.get(one) or 0.0 for one in ids.tolist()]))
+    return np.array([fluxes.get(one) or 0.0 for one in ids.tolist()], dtype=np.float64)
+
+
+def confirmed_claim(
+    session: Session, claim: SkyWcs, xy: Points, flux: NDArray[np.float64], shape: Shape
+) -> SkyWcs | None:
+    """A WCS of the headers as the known stars correct it; None where they do not bear it out, or none is known."""
+    known = near(session, claim, shape)
+    fluxes = _fluxes(session, known.ids)
+    bright = np.flatnonzero(fluxes > 0)
+    if not bright.size:
+        return None
+    try:
+        magnitude = -2.5 * np.log10(fluxes[bright])
+        return confirmed(claim, xy, flux, known.radec[bright], magnitude, shape).wcs
+    except UnusableDataError as error:
+        log.info("known stars do not bear the header's WCS out", reason=str(error))
+        return None
 
 
 def solve_sky(session: Session, sky: Sky, wcs: SkyWcs, shape: Shape, solution: PlateSolution) -> None:

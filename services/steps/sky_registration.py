@@ -1,9 +1,10 @@
 """One star, one source: which stars of a template are known, which sky it shows, and where its new stars are.
 
 A star that is known keeps its id wherever it was seen before, by whichever telescope. With a WCS it is recognised by
-its coordinates among all known stars around, whichever sky registered them. Without a WCS the template is laid by its
-pattern of stars on a sky that the same camera saw before: on the coordinates of that one, or on its pixels where it has
-none either. What is known stays, what is new is appended.
+its coordinates among all known stars around, whichever sky registered them. A template that is not solved may have the
+headers' WCS, which the known stars bear out and correct; else it is laid by its pattern of stars on a sky that the same
+camera saw before: on the coordinates of that one, or on its pixels where it has none either. What is known stays, what
+is new is appended.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,10 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Found:
-    """What `detect` found on a template: positions and fluxes of stars, the template's shape, and its WCS if any."""
+    """What `detect` found on a template: positions and fluxes of stars, the template's shape, and its WCS if any.
+
+    ``claim``: the WCS of the headers, where the template is not solved (yet); nobody has verified it.
+    """
 
     template_id: int
     xy: Points  # [n, 2], pixels
@@ -46,6 +50,7 @@ class Found:
     shape: tuple[int, int]
     wcs: SkyWcs | None
     solution: PlateSolution | None
+    claim: SkyWcs | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,14 @@ def _by_coordinates(
 
 
 def _by_pattern(session: Session, context: Context, observation: Observation, found: Found) -> _Registered:
-    """A template without WCS, laid on a sky of its camera; that one's coordinates are the template's too."""
+    """A template that is not solved: by its headers' WCS if known stars bear it out, else laid on its camera's skies.
+
+    Either way the coordinates of what is known are the template's too.
+    """
+    claim = found.claim
+    wcs = None if claim is None else skies.confirmed_claim(session, claim, found.xy, found.flux, found.shape)
+    if wcs is not None:
+        return _by_coordinates(session, context, observation, found, wcs)
     for sky in skies.of_camera(session, observation):
         laid = skies.laid_on(session, sky, found.xy, found.flux, found.shape)
         if laid is None:

@@ -101,7 +101,13 @@ class Nights:
         return image.image_id
 
     def register(
-        self, session: Session, xy: NDArray[np.float64], flux: NDArray[np.float64], wcs: SkyWcs | None, **which: Any
+        self,
+        session: Session,
+        xy: NDArray[np.float64],
+        flux: NDArray[np.float64],
+        wcs: SkyWcs | None,
+        claim: SkyWcs | None = None,
+        **which: Any,
     ) -> tuple[list[int], Any]:
         context = self.context(session, **which)
         solution = None
@@ -112,7 +118,7 @@ class Nights:
                 wcs=wcs.text(), rms_arcsec=0.1, matches=99,
             )  # fmt: skip
             session.add(solution)
-        found = Found(self.template(session, context.pid), xy, flux, SHAPE, wcs, solution)
+        found = Found(self.template(session, context.pid), xy, flux, SHAPE, wcs, solution, claim)
         ids = register_sources(session, context, found)
         session.add_all(
             SourcePosition(pid=context.pid, source_id=one, x=x, y=y, flux=f)
@@ -449,3 +455,25 @@ def test_two_stars_that_are_one_on_another_night(nights: Nights, blend_first: bo
             ids[blend], _ = nights.register(session, places, np.ones(len(places)), wcs)
     assert ids[True] == ids[False][:-1]
     assert ids[False][-1] not in ids[True]
+
+
+@pytest.mark.parametrize(("off", "true"), [(3.0, True), (300.0, True), (0.0, False)])
+def test_known_stars_bear_out_the_headers_wcs_of_a_night_that_is_not_solved_yet(
+    nights: Nights, off: float, true: bool
+) -> None:
+    """Another camera, turned and mirrored; its headers are off by some or many pixels, or it shows other stars."""
+    rng = np.random.default_rng(16)
+    stars, flux = field(FIELDS[0], rng), 10 ** rng.uniform(2, 5, STARS)
+    wcs, turned = camera(FIELDS[0], 2.3, 0.0, False), camera(FIELDS[0], 1.5, 60.0, True)
+    which, xy = seen(wcs, stars, rng)
+    with nights.sessions.begin() as session:
+        known, _ = nights.register(session, xy, flux[which], wcs)
+    which_turned, xy_turned = seen(turned, stars if true else field(FIELDS[0], rng), rng)
+    claim = replace(turned, crpix=(turned.crpix[0] + off, turned.crpix[1] - off))
+    with nights.sessions.begin() as session:
+        ids, _ = nights.register(session, xy_turned, flux[which_turned], None, claim=claim)
+    by_star = dict(zip(which.tolist(), known, strict=True))
+    if true:
+        assert ids == [by_star[star] for star in which_turned.tolist()]
+    else:
+        assert not set(ids) & set(known)
