@@ -63,3 +63,14 @@ def seen_often(reference: Stars, lists: Sequence[Stars]) -> NDArray[np.bool_]:
             distance, _ = tree.query(here, distance_upper_bound=FIXED_RADIUS)  # type: ignore[no-untyped-call]
             seen += np.isfinite(distance)
     return np.asarray(seen >= SEEN_SHARE * len(lists))
+
+
+def elsewhere(stars: Stars, places: Stars) -> Stars:
+    """The detections STAR_DTYPE[n] that lie on none of these places STAR_DTYPE[m]."""
+    from scipy.spatial import KDTree  # see pipeline/__init__.py
+
+    if not len(stars) or not len(places):
+        return stars
+    tree = KDTree(positions(places))  # type: ignore[no-untyped-call]
+    distance, _ = tree.query(positions(stars), distance_upper_bound=FIXED_RADIUS)  # type: ignore[no-untyped-call]
+    return np.asarray(stars[~np.isfinite(distance)])

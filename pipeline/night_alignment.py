@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.alignment import CHANCE, Alignment, align, may_be_fixed_pattern
 from pipeline.errors import UnusableDataError
-from pipeline.fixed_detections import FEWEST_FRAMES, MOVED_PX, seen_often, stays_put
+from pipeline.fixed_detections import FEWEST_FRAMES, MOVED_PX, elsewhere, seen_often, stays_put
 from pipeline.near_alignment import align_near
 from pipeline.neighbours import Neighbours
 
@@ -61,6 +61,8 @@ def align_night(
     lists = {number: stars_of(number) for number in np.flatnonzero(~np.array(proven, np.bool_)).tolist()}
     of_lists = [alone[number] for number in lists]
     hot = stays_put(reference, list(lists.values()), of_lists)
+    # Hot pixels may have been the most of what proved a frame.
+    lists |= {number: stars_of(number) for number, one in enumerate(alone) if number not in lists and _of_few(one, hot)}
     judged = _judged(alone, star_counts, reference, hot, lists, shape)
     still = seen_often(reference, list(lists.values()))
     if (still & ~hot).any():
@@ -88,10 +90,11 @@ def _judged(
     """The night, if these detections of the reference, bool[n], are hot pixels; ``lists``: of the frames in doubt."""
     alone = list(alone)
     if hot.any():
-        reference = reference[~hot]
+        places, reference = reference[hot], reference[~hot]
+        lists = {number: elsewhere(stars, places) for number, stars in lists.items()}
         for number, stars in lists.items():
             found = alone[number]
-            if found is None or may_be_fixed_pattern(found):
+            if found is None or may_be_fixed_pattern(found) or _of_few(found, hot):
                 alone[number] = _align_alone(reference, stars, shape)
     proven = _proven(alone, star_counts, len(reference))
     night = Neighbours(_without_contradicting(alone, proven, shape), shape)
@@ -106,6 +109,11 @@ def _judged(
             judged[number] = _judge(night, number, alone[number], reference, lists[number], shape)
             night.known[number] = None if judged[number].reason else judged[number].alignment
     return judged
+
+
+def _of_few(found: Alignment | None, hot: NDArray[np.bool_]) -> bool:
+    """Whether hot pixels may be half of the matches; the reference itself has none."""
+    return found is not None and 0 < found.matches <= 2 * int(np.count_nonzero(hot))
 
 
 def _tell_of_motion(judged: Sequence[Judged]) -> bool:
