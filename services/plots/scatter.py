@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.statistics import expected_scatter
+from pipeline.statistics import FEWEST_POINTS, expected_scatter
 from schema.images import CALIBRATED, Image
 from schema.photometry import Aperture
 from services.errors import DataError
@@ -62,7 +62,10 @@ def scatter_against_magnitude(
     """
     stars = read_stars(session, observation.analysis_pid)
     if not stars.source_id.size:
-        raise DataError(f"observation {observation.observation_id} has no analysed light curves to draw")
+        raise DataError(
+            f"observation {observation.observation_id} has no light curve with a scatter to draw: "
+            f"it takes {FEWEST_POINTS} usable points, and `analyze`"
+        )
     magnitude, label = brightness(session, observation, stars)
     is_saturated = brightest_saturated(session, observation.graph_pid, stars)
     figure = new_figure(10.5, 6.0)

@@ -42,6 +42,7 @@ def run(context: Context, parameters: DetrendParameters) -> Outputs:
         curves = relative_matrices(session, parameters.calibration, axes.apertures, axes.source_ids, axes.image_ids)
         for aperture, (flux, error) in curves:
             constant = _references(session, parameters.calibration, aperture, axes)
+            # Not by `pipeline.flags.usable`: wild values are clipped, flagged or not, and each point is to be freed.
             field = Field(flux, error, axes.good, axes.xy, axes.brightness, constant, targets)
             found[aperture] = _detrend(field, parameters.method, vectors)
             log.info(
