@@ -35,7 +35,10 @@ def mask_frame(
     saturated: NDArray[np.bool_] | None = None,
     nonlinear: NDArray[np.bool_] | None = None,
 ) -> FrameMasks:
-    """Mask a frame; its bad pixels and cosmic rays become NaN IN PLACE, what lies under trails keeps its value.
+    """Mask a frame; its bad pixels become NaN IN PLACE, cosmic rays and what lies under trails keep their values.
+
+    A single frame cannot tell a cosmic ray from the sharp core of a star, or from the rim of a defocused one: whether
+    light of the night's stars explains a pixel is decided when they are known (`pipeline.own_light`).
 
     image: float32[ny, nx], contiguous, sky subtracted, NaN where there is no flat; rms: noise of a sky pixel, ADU;
     exposure: s; defects: what the masters know; saturated, nonlinear: bool[ny, nx], by raw counts. Sharp pixels are
@@ -49,7 +52,9 @@ def mask_frame(
     values[defects.unusable(exposure, rms)] = np.nan
     sharp = np.flatnonzero(find_sharp_pixels(image, rms))
     explained = np.isin(sharp, defects.hot) | ((flat[sharp] & np.uint8(PixelBit.SATURATED)) > 0)
-    flat[sharp[~explained]] |= np.uint8(PixelBit.COSMIC)
+    rays = sharp[~explained]
+    flat[rays] |= np.uint8(PixelBit.COSMIC)
+    hit = values[rays]
     values[sharp] = np.nan
     without = np.flatnonzero(np.isnan(values))
     flat[without[(flat[without] & np.uint8(NO_VALUE)) == 0]] |= np.uint8(PixelBit.BAD)
@@ -63,4 +68,5 @@ def mask_frame(
         values[under] = np.nan
         stars = find_stars(image, rms)
         values[under] = kept
+    values[rays] = hit
     return FrameMasks(bits, stars, len(trails))

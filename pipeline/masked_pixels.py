@@ -158,6 +158,11 @@ def pixel_table(bits: NDArray[np.uint8]) -> NDArray[Any]:
     return table
 
 
+def with_bit(table: NDArray[Any], bit: PixelBit) -> NDArray[np.int32]:
+    """Flat indices of the pixels of PIXEL_DTYPE[n] that have a bit."""
+    return np.asarray(table["index"][(table["bits"] & np.uint8(bit)) > 0])
+
+
 def pixel_bits(table: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.uint8]:
     """The inverse of `pixel_table`: uint8[ny, nx]; rows beyond the image are left out."""
     bits = np.zeros(shape, np.uint8)

@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 from pipeline.alignment import Alignment
 from pipeline.errors import UnusableDataError
+from pipeline.starlight import REACH, STAR_CONTRAST, brightest_near
 from pipeline.statistics import MAD_TO_SIGMA
 
 Image = NDArray[np.float32]
 
 TILE_SHIFT = 0.5  # px by which rotation and scale may move one end of a tile against the other
 CLIP_SIGMA = 5.0  # noise above the others at which a pixel is left out
-CLIP_SOURCE = 5.0  # times the brightest value nearby in the others: no change of seeing or rounded shift reaches it
 CLIP_BOTH = 4  # values from which two may be left out of the mean of the others
 CLIP_NEIGHBOUR_SIGMA = 2.5  # noise of that mean by which a neighbour must stand out to count
-CLIP_REACH = 2  # px that the brightness of a neighbour counts: wings of a frame of bad seeing, rounded shifts
 CLIP_ROWS = 24  # rows at once: for the processor's cache, and for rotations up to a degree
 NOISE_SAMPLE = 65536  # pixels that give a frame's noise
+NONE = np.empty(0, np.intp)
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,26 @@ class Stack:
         return cls(np.where(valid, image, np.float32(np.nan)), valid * np.float32(weight), int(weight > 0))
 
 
-def stack_frames(frames: Sequence[Image], alignments: Sequence[Alignment]) -> Stack:
+def stack_frames(
+    frames: Sequence[Image], alignments: Sequence[Alignment], suspects: Sequence[NDArray[np.integer]] | None = None
+) -> Stack:
     """Align a few frames and average them without what stands far above the others: a leaf of the tree.
 
-    frames: float32[ny, nx] each, sky subtracted, masked pixels NaN, at most a tree node's number; alignments: reference
-    to frame, one each. Every reference pixel takes the frame's nearest pixel (the Tianyu paper rounds the frame's
+    Every reference pixel takes the frame's nearest pixel (the Tianyu paper rounds the frame's
     shift, section 3.2; here each part of a rotated frame has its own), so that noise and masks stay as they are. What
     lies outside the frame is left out, and so are hot pixels, cosmic rays and bright trails, as in `clipped_mean`.
-    Raises UnusableDataError for no frame or unlike shapes.
+
+    Args:
+        frames: float32[ny, nx] each, sky subtracted, masked pixels NaN, at most a tree node's number.
+        alignments: reference to frame, one each.
+        suspects: flat indices of each frame's pixels that look like cosmic rays, each once. Such a pixel enters where
+            the mean without the suspects is bright enough at its place, or nearby, for it to be a star's.
+
+    Raises:
+        UnusableDataError: no frame, or unlike shapes.
     """
-    return _clipped_mean([_Aligned(frame, alignment) for frame, alignment in zip(frames, alignments, strict=True)])
+    of_frames = [NONE] * len(frames) if suspects is None else suspects
+    return _clipped_mean([_Aligned(*each) for each in zip(frames, alignments, of_frames, strict=True)])
 
 
 def positions_on_reference(
@@ -120,8 +130,8 @@ class _Placement:
         """Shifts int64[n, 2] of the tiles that hold places of the reference, in a stack of `CLIP_ROWS` rows at once."""
         column, row = np.clip(np.rint(xy), 0, (self._nx - 1, self._ny - 1)).astype(np.intp).T
         first = row // CLIP_ROWS * CLIP_ROWS
-        low = np.maximum(first - CLIP_REACH, 0)
-        high = np.minimum(np.minimum(first + CLIP_ROWS, self._ny) + CLIP_REACH, self._ny)
+        low = np.maximum(first - REACH, 0)
+        high = np.minimum(np.minimum(first + CLIP_ROWS, self._ny) + REACH, self._ny)
         return self.shifts(column // self._tile * self._tile, (low + high - 1) / 2)
 
     def to_turned_frame(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,14 +143,34 @@ class _Placement:
 class _Aligned:
     """A frame seen through its alignment, a few rows at a time."""
 
-    def __init__(self, image: Image, alignment: Alignment) -> None:
+    def __init__(self, image: Image, alignment: Alignment, suspects: NDArray[np.integer] = NONE) -> None:
         ny, nx = image.shape
         self._placement = _Placement(alignment, (ny, nx))
+        self._suspects, self._values = suspects.astype(np.intp), image.reshape(-1)[suspects]
+        if suspects.size:
+            image = image.copy()
+            image.reshape(-1)[suspects] = np.nan
         self.image = image[::-1, ::-1] if self._placement.turned else image
+        if self._placement.turned:
+            self._suspects, self._values = image.size - 1 - self._suspects[::-1], self._values[::-1]
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.image.shape
+
+    def suspects(self, rows: slice) -> tuple[NDArray[np.intp], Image]:
+        """Where in `rows` the suspects fall, as flat indices, and their values."""
+        nx = self.image.shape[1]
+        shifts = self._placement.shifts(self._placement.tiles(), (rows.start + rows.stop - 1) / 2)
+        low, high = shifts[:, 1].min() + rows.start, shifts[:, 1].max() + rows.stop
+        some = slice(*np.searchsorted(self._suspects, (low * nx, high * nx)))
+        y, x = np.divmod(self._suspects[some], nx)
+        # Tiles move unlike each other by at most a pixel: the shift at the pixel's own place is that of its tile but
+        # for some at a tile's end, which stay out.
+        tile = np.clip(x - shifts[np.clip(x // self._placement.tile, 0, len(shifts) - 1), 0], 0, nx - 1)
+        x, y = (axis - shift for axis, shift in zip((x, y), shifts[tile // self._placement.tile].T, strict=True))
+        inside = (x >= 0) & (x < nx) & (y >= rows.start) & (y < rows.stop)
+        return (y[inside] - rows.start) * nx + x[inside], self._values[some][inside]
 
     def rows(self, rows: slice) -> Image:
         """Rows of the reference, float32[rows, nx]; each tile moves by its own rounded shift."""
@@ -209,10 +239,13 @@ def _clipped_mean(frames: Sequence[_Aligned]) -> Stack:
     image, weight = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for start in range(0, shape[0], CLIP_ROWS):
         rows = slice(start, min(start + CLIP_ROWS, shape[0]))
-        reach = slice(max(0, rows.start - CLIP_REACH), min(rows.stop + CLIP_REACH, shape[0]))
+        reach = slice(max(0, rows.start - REACH), min(rows.stop + REACH, shape[0]))
         inner = slice(rows.start - reach.start, rows.stop - reach.start)
-        mean, count = _clip_block([frame.rows(reach) for frame in frames], limits)
-        image[rows], weight[rows] = mean[inner], count[inner]
+        total, count = _clip_block([frame.rows(reach) for frame in frames], limits)
+        _take_in(total, count, [frame.suspects(reach) for frame in frames], limits)
+        with np.errstate(invalid="ignore"):
+            image[rows] = total[inner] / count[inner]
+        weight[rows] = count[inner]
     return Stack(image, weight, len(frames))
 
 
@@ -246,7 +279,7 @@ def _clip_block(values: list[Image], limits: Image) -> tuple[Image, Image]:
     # Sorting, and looking around, is for the few pixels where anything could be left out at all.
     spread = np.subtract(highest, lowest, out=lower).ravel()
     where = np.flatnonzero(spread > limits.min())
-    tolerance = CLIP_SOURCE * np.maximum(_brightest_nearby(others, where), 0)
+    tolerance = STAR_CONTRAST * np.maximum(_brightest_nearby(others, where), 0)
     clipped = spread[where] > tolerance + limits.min()
     where, tolerance = where[clipped], tolerance[clipped]
     if where.size:
@@ -257,8 +290,21 @@ def _clip_block(values: list[Image], limits: Image) -> tuple[Image, Image]:
         kept = some <= allowed  # false for NaN
         total.ravel()[where] = np.where(kept, some, np.float32(0)).sum(axis=0)
         count.ravel()[where] = kept.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return total / count, count
+    return total, count
+
+
+def _take_in(total: Image, count: Image, suspects: list[tuple[NDArray[np.intp], Image]], limits: Image) -> None:
+    """Add the suspects that the light nearby allows to the sum and the number of values, in place."""
+    where = np.concatenate([place for place, _ in suspects])
+    if not where.size:
+        return
+    values = np.concatenate([value for _, value in suspects])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Less what noise alone makes of the brightest of the neighbours, so that a suspect on the sky stays out.
+        mean = total / count - CLIP_NEIGHBOUR_SIGMA / CLIP_SIGMA * limits.min() / np.sqrt(count)
+        fits = values <= STAR_CONTRAST * brightest_near(mean, where)
+    np.add.at(total.reshape(-1), where[fits], values[fits])
+    np.add.at(count.reshape(-1), where[fits], np.float32(1))
 
 
 def _mean_of_others(total: Image, highest: Image, second: Image, count: int, margin: np.float32) -> Image:
@@ -283,13 +329,13 @@ def _noise(frame: Image) -> float:
 
 
 def _brightest_nearby(image: Image, where: NDArray[np.intp]) -> Image:
-    """Maximum within CLIP_REACH pixels in x and in y of the pixels at flat indices ``where``."""
+    """Maximum within REACH pixels in x and in y of the pixels at flat indices ``where``."""
     tall = image.copy()
-    for step in range(1, CLIP_REACH + 1):
+    for step in range(1, REACH + 1):
         np.maximum(tall[step:], image[:-step], out=tall[step:])
         np.maximum(tall[:-step], image[step:], out=tall[:-step])
     row, column = np.divmod(where, image.shape[1])
     brightest: Image = tall.ravel()[where]
-    for step in (*range(-CLIP_REACH, 0), *range(1, CLIP_REACH + 1)):
+    for step in (*range(-REACH, 0), *range(1, REACH + 1)):
         np.maximum(brightest, tall[row, np.clip(column + step, 0, image.shape[1] - 1)], out=brightest)
     return brightest

@@ -11,11 +11,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.detector_masks import REPEAT_FRAMES, Defects, find_defects, repeated_pixels
-from pipeline.masked_pixels import PIXEL_DTYPE, PixelBit
+from pipeline.masked_pixels import PIXEL_DTYPE, PixelBit, with_bit
+from pipeline.stacking import Stack
+from pipeline.starlight import on_stars
 from schema.images import CALIBRATED, TEMPLATE, Image
 from schema.queries import images
 from services.errors import DataError
 from services.image_store import ImageStore
+from services.steps.align import alignment_of
 from services.steps.base import Context
 from services.steps.files import PIXELS, path_of
 
@@ -36,21 +39,31 @@ def defects_of(context: Context, masters: Mapping[str, Image | None], pixels: Ma
     return kept[key]
 
 
-def hot_all_night(context: Context) -> NDArray[Any]:
-    """Pixels of the detector that stand out on several of the night's good frames, PIXEL_DTYPE[n]."""
+def hot_all_night(context: Context, stack: Stack) -> NDArray[Any]:
+    """Pixels of the detector that stand out on several of the night's good frames, PIXEL_DTYPE[n].
+
+    ``stack``: of the night. What its stars explain does not count: while the sky stands still, the sharp cores of stars
+    stay on the same pixels too.
+    """
     with context.reading() as session:
         rows = [row for row in images.of_graph(session, context.graph_pid, CALIBRATED) if row.good]
     some = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, REPEAT_FRAMES).astype(int))] if rows else []
-    tables = [context.images.read_extra(path_of(row), PIXELS) for row in some]
-    index = repeated_pixels([table["index"][(table["bits"] & PixelBit.COSMIC) > 0] for table in tables])
+    index = repeated_pixels([_off_stars(context, row, stack) for row in some])
     found = np.empty(index.size, PIXEL_DTYPE)
     found["index"], found["bits"] = index, PixelBit.BAD
     return found
 
 
+def _off_stars(context: Context, frame: Image, stack: Stack) -> NDArray[np.int32]:
+    """Pixels of a frame that look like cosmic rays and are too bright to be light of the stack's stars."""
+    stored = context.images.read_all(path_of(frame), (PIXELS,))
+    index = with_bit(stored.extras[PIXELS], PixelBit.COSMIC)
+    return index[~on_stars(stored.image, index, stack.image, alignment_of(frame))]
+
+
 def hot_pixels(context: Context, session: Session) -> NDArray[np.int32]:
     """Flat indices of the pixels that `hot_all_night` found for this graph, read once."""
-    path = session.scalar(select(Image.path).where(Image.graph_pid == context.graph_pid, Image.kind == TEMPLATE))
+    path = template_path(context, session)
     if path is None:
         return np.empty(0, np.int32)
     kept = _repeated.setdefault(context.images, OrderedDict())
@@ -64,6 +77,19 @@ def hot_pixels(context: Context, session: Session) -> NDArray[np.int32]:
     return kept[path]
 
 
+def template_path(context: Context, session: Session) -> str | None:
+    """Where the template of this graph lies; None where there is none."""
+    return session.scalar(select(Image.path).where(Image.graph_pid == context.graph_pid, Image.kind == TEMPLATE))
+
+
+def template_pixels(context: Context, path: str | None) -> NDArray[np.float32] | None:
+    """The template, kept in memory; None where it was deleted since the sources were found."""
+    try:
+        return None if path is None else context.images.read_master(path)
+    except DataError:
+        return None
+
+
 def told_apart(table: NDArray[Any], hot: NDArray[np.int32]) -> NDArray[Any]:
     """A frame's PIXELS with those cosmic rays called bad that lie on ``hot`` pixels: a copy."""
     told = table.copy()
@@ -72,7 +98,7 @@ def told_apart(table: NDArray[Any], hot: NDArray[np.int32]) -> NDArray[Any]:
     return told
 
 
-def counts(table: NDArray[Any]) -> dict[str, int]:
-    """Columns of table image that count a frame's masked pixels."""
+def counts(bits: NDArray[np.uint8]) -> dict[str, int]:
+    """Columns of table image that count a frame's masked pixels, of which uint8[ny, nx] has the bits."""
     columns = {"hot_pixels": PixelBit.BAD, "cosmic_rays": PixelBit.COSMIC}
-    return {name: int(np.count_nonzero(table["bits"] & np.uint8(bit))) for name, bit in columns.items()}
+    return {name: int(np.count_nonzero((bits & np.uint8(bit)) > 0)) for name, bit in columns.items()}

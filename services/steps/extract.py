@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from pipeline.flags import Flag
 from pipeline.growth import Growth
 from pipeline.masked_pixels import pixel_bits
+from pipeline.own_light import judge_pixels
 from pipeline.photometry import measure
 from schema.images import Image
 from schema.photometry import ApertureCorrection
@@ -18,7 +19,7 @@ from services.errors import DataError
 from services.steps.align import alignment_of
 from services.steps.apertures import on_frame, seeing_change
 from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.detector import counts, hot_pixels, told_apart
+from services.steps.detector import counts, hot_pixels, template_path, template_pixels, told_apart
 from services.steps.field import field_of
 from services.steps.files import PIXELS, path_of
 from services.steps.frame_wcs import write_frame_wcs
@@ -34,40 +35,57 @@ class ExtractParameters(Parameters):
 
 
 def run(context: Context, parameters: ExtractParameters) -> Outputs:
-    """Carry the sources to the frame by its alignment, and measure; the image is never resampled."""
+    """Carry the sources to the frame by its alignment, and measure; the image is never resampled.
+
+    What looks like a cosmic ray is judged by the template first: light of the stars is measured, hits on them are not.
+    """
     with context.reading() as session:
         image = images.by_pid(session, parameters.calibrated)
         if image is None:
             raise DataError(f"process {context.pid}: its image is gone; publish the observation again")
         sources = template_sources(session, parameters.detected, context.graph_pid)
         hot = hot_pixels(context, session)
+        template = template_path(context, session)
         field = field_of(session, parameters.solved, context.observation_id)
     if image.dx is None and image.reject_reason:  # `select` has said why
         raise DataError(f"image {image.image_id} ({image.path}): {image.reject_reason}")
     stored = context.images.read_all(path_of(image), (PIXELS,))
-    pixels = told_apart(stored.extras[PIXELS], hot)
     alignment = alignment_of(image)
     ellipses = sources.ellipses
     if ellipses is not None:
         ellipses = ellipses.on_frame(alignment.rotation, alignment.scale)
+    apertures = on_frame(sources.apertures, image.fwhm, ellipses)
+    bits = pixel_bits(told_apart(stored.extras[PIXELS], hot), stored.image.shape)
+    shown = template_pixels(context, template)
+    if shown is not None and image.background_rms:
+        bits = judge_pixels(
+            stored.image,
+            bits,
+            shown,
+            alignment,
+            sources.xy,
+            max(apertures.radii),
+            rms=image.background_rms,
+            gain=image.gain,
+        )
     measured = measure(
         stored.image,
         alignment.to_frame(sources.xy),
-        on_frame(sources.apertures, image.fwhm, ellipses),
+        apertures,
         gain=image.gain,
         background_rms=image.background_rms or 0.0,
         background_level=image.background or 0.0,
         read_noise=image.read_noise,
         flat_error=image.flat_error,
         scintillation=image.scintillation,
-        bits=pixel_bits(pixels, (image.ny or 0, image.nx or 0)),
+        bits=bits,
         isolated=sources.isolated,
         neighbours=sources.seeing_response * seeing_change(sources.apertures, image.fwhm),
     )
     flag = measured.flag | sources.flag
     flag[~np.isfinite(measured.flux)] |= int(Flag.MISSING)
     image_id = image.image_id
-    facts: dict[str, Any] = counts(pixels)
+    facts: dict[str, Any] = counts(bits)
     if field is not None:
         facts |= field.seen_in(image)
         write_frame_wcs(context, image, alignment, field.wcs)

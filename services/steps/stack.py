@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from pipeline.masked_pixels import PixelBit
+from pipeline.masked_pixels import PixelBit, with_bit
 from pipeline.stacking import Stack, stack_frames, weighted_mean
 from schema.images import STACKED, TEMPLATE, Image
 from schema.queries import images
@@ -30,8 +30,8 @@ class StackParameters(Parameters):
 def _combine(context: Context, inputs: Sequence[Image], leaf: bool) -> Stack:
     """A leaf holds its frames at once, fan-out many; a node above holds one stack beside the sum."""
     if leaf:
-        frames = [_without_trails(context, image) for image in inputs]
-        return stack_frames(frames, [alignment_of(image) for image in inputs])
+        frames, suspects = zip(*(_frame(context, image) for image in inputs), strict=True)
+        return stack_frames(frames, [alignment_of(image) for image in inputs], suspects)
 
     def stacks() -> Iterator[Stack]:
         for image in inputs:
@@ -41,14 +41,13 @@ def _combine(context: Context, inputs: Sequence[Image], leaf: bool) -> Stack:
     return weighted_mean(stacks())
 
 
-def _without_trails(context: Context, image: Image) -> NDArray[Any]:
-    """The frame, NaN under trails: few frames have any, and only their masks are read."""
-    if not image.trails:
-        return context.images.read(path_of(image))
+def _frame(context: Context, image: Image) -> tuple[NDArray[Any], NDArray[np.integer]]:
+    """The frame, NaN under trails, and its pixels that look like cosmic rays."""
     stored = context.images.read_all(path_of(image), (PIXELS,))
     table = stored.extras[PIXELS]
-    stored.image.reshape(-1)[table["index"][(table["bits"] & PixelBit.TRAIL) > 0]] = np.nan
-    return stored.image
+    trails = with_bit(table, PixelBit.TRAIL)
+    stored.image.reshape(-1)[trails] = np.nan
+    return stored.image, np.setdiff1d(with_bit(table, PixelBit.COSMIC), trails, assume_unique=True)
 
 
 def run(context: Context, parameters: StackParameters) -> Outputs | None:
@@ -65,7 +64,7 @@ def run(context: Context, parameters: StackParameters) -> Outputs | None:
     total = _combine(context, inputs, parameters.leaf)
     extras: dict[str, NDArray[Any]] = {WEIGHT: total.weight.astype(np.int16 if total.frames < 2**15 else np.int32)}
     if parameters.root:
-        extras[PIXELS] = hot_all_night(context)
+        extras[PIXELS] = hot_all_night(context, total)
     fwhm = column(inputs, "fwhm")
     saved = save_image(
         context,

@@ -255,6 +255,41 @@ class TestClippedMean:
             clipped_mean([np.ones((2, 2), np.float32), np.ones((2, 3), np.float32)])
 
 
+class TestSuspects:
+    """Pixels that look like cosmic rays: a single frame cannot tell the cores of very sharp stars from them."""
+
+    @pytest.mark.parametrize("rotation", [0.0, 0.4, 180.0])
+    def test_sharp_stars_keep_their_light(self, rng: np.random.Generator, rotation: float) -> None:
+        shape = (120, 120)
+        xy = np.stack(np.meshgrid(np.arange(20, 110, 16.0), np.arange(20, 110, 16.0)), axis=-1).reshape(-1, 2)
+        xy, flux = xy + rng.uniform(-0.5, 0.5, xy.shape), np.full(len(xy), 2e4)
+        alignments = [_alignment(1.3 * step, -0.7 * step, rotation * (step > 1), shape) for step in range(5)]
+        places = [one.to_frame(xy) for one in alignments]
+        frames = [noiseless(shape, place, flux, 1.3) + rng.normal(0, 10, shape) for place in places]
+        frames = [frame.astype(np.float32) for frame in frames]
+        cores = [np.ravel_multi_index(np.rint(place).astype(int).T[::-1], shape) for place in places]
+        stack = stack_frames(frames, alignments, [np.unique(each) for each in cores])
+        for x, y in np.rint(xy).astype(int):
+            assert stack.image[y - 4 : y + 5, x - 4 : x + 5].sum() == pytest.approx(2e4, rel=0.03)
+
+    def test_hot_pixels_under_a_steady_sky_stay_out(self, rng: np.random.Generator) -> None:
+        frames = [rng.normal(0, 10, (60, 60)).astype(np.float32) for _ in range(5)]
+        hot = np.ravel_multi_index((np.arange(5, 55, 5), np.arange(5, 55, 5)), (60, 60))
+        for frame in frames:
+            frame.ravel()[hot] += 400
+        stack = stack_frames(frames, [_alignment(0.0, 0.0, shape=(60, 60))] * 5, [hot] * 5)
+        assert (stack.weight.ravel()[hot] == 0).all()
+        assert np.isnan(stack.image.ravel()[hot]).all()
+
+    def test_a_ray_in_one_frame_stays_out(self, rng: np.random.Generator) -> None:
+        frames = [rng.normal(0, 10, (60, 60)).astype(np.float32) for _ in range(2)]
+        frames[0][30, 30] += 400
+        suspects = [np.array([30 * 60 + 30]), np.empty(0, np.intp)]
+        stack = stack_frames(frames, [_alignment(0.0, 0.0, shape=(60, 60))] * 2, suspects)
+        assert stack.weight[30, 30] == 1
+        assert stack.image[30, 30] == frames[1][30, 30]
+
+
 class TestPositionsOnReference:
     @pytest.mark.parametrize(("flip", "rotation"), [(0.0, 0.0), (0.0, 0.25), (0.0, -1.2), (180.0, 0.3)])
     def test_stars_of_a_stack_lie_where_the_reference_has_them(
