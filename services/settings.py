@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     solve_radec: SkyPlace | None = None  # where the telescope pointed, where headers do not tell or lie
     solve_radius_deg: Annotated[float, Field(gt=0, le=180)] = 3.0  # how far from there the field may be
     pixel_scale_arcsec: Annotated[float, Field(gt=0)] | None = None  # where headers do not tell or lie
-    solve_time_s: Annotated[float, Field(gt=0)] = 30.0  # of the search that measuring does not wait for
+    solve_time_s: Annotated[float, Field(gt=0)] = 15.0  # of the search that measuring does not wait for
     catalog: Literal["gaia", "none"] = "gaia"  # Gaia DR3's archive, through the cache
     catalog_file: Path | None = None  # a table with Gaia's column names, instead of the archive
     catalog_dir: Path | None = None  # the cache; None: `catalog` under the root

@@ -14,7 +14,7 @@ from typing import Any
 
 STARS_A_BATCH = 25  # patterns are made of these first, then of the next as many; each pair of patterns costs time
 GRACE_S = 1  # of CPU beyond the time limit, for what is loaded and for whole seconds
-NICENESS = 10  # of a search that may wait
+NICENESS = 5  # of a search that may wait
 PIXEL_NOISE = 1.0  # of positions, px
 LEAST_LOG_ODDS = (
     21.0  # of a match over chance: one false among 1e9 patterns; what is found is confirmed by a fit of ours
