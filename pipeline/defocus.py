@@ -21,9 +21,9 @@ WIDTH_ROUNDS = 12  # at most, from a piece's width to its ring's, a quarter more
 WIDTH_AGREES = 0.03  # of the width, at which it grows no more
 MOST_FWHM = 60.0  # px; light without an end is no star
 PIXELS_PER_FWHM = 3.0  # of the image on which stars out of focus are sought
-# Sigma over FWHM of the Gaussian that smooths them. Of 49 rings of three shapes with a neighbour of a fifth or a
-# twentieth of their light 1.5 to 2.2 diameters away 40 neighbours are found; 24 with 0.45, which makes one hill of any
-# ring. With 0.2 some pieces stay stars of their own.
+# Sigma over FWHM of the Gaussian that smooths them. Of 64 neighbours with a fifth or a twentieth of a ring's light,
+# 1.5 to 2.2 diameters from it, 55 are found; 38 with 0.45, which makes one hill of any ring. With 0.2 some pieces stay
+# stars of their own.
 SMOOTHING_FWHM = 0.25
 # Sigma over FWHM of the window that finds a star's centre: that of a ring draws every start to the middle from 0.45 on,
 # a narrower one to the rim.
