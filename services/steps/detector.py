@@ -23,6 +23,7 @@ from services.steps.base import Context
 from services.steps.files import PIXELS, path_of
 
 NIGHTS_KEPT = 2
+FEWEST_FRAMES = 3  # of a template that tells a frame's hits: of fewer they are a good part of it
 
 _defects: WeakKeyDictionary[ImageStore, OrderedDict[tuple[str, ...], Defects]] = WeakKeyDictionary()
 _repeated: WeakKeyDictionary[ImageStore, OrderedDict[str, NDArray[np.int32]]] = WeakKeyDictionary()
@@ -77,9 +78,10 @@ def hot_pixels(context: Context, session: Session) -> NDArray[np.int32]:
     return kept[path]
 
 
-def template_path(context: Context, session: Session) -> str | None:
-    """Where the template of this graph lies; None where there is none."""
-    return session.scalar(select(Image.path).where(Image.graph_pid == context.graph_pid, Image.kind == TEMPLATE))
+def template_path(context: Context, session: Session, fewest: int = 0) -> str | None:
+    """Where the template of this graph lies; None where there is none of at least so many frames."""
+    query = select(Image.path).where(Image.graph_pid == context.graph_pid, Image.kind == TEMPLATE)
+    return session.scalar(query.where(Image.weight >= fewest) if fewest else query)
 
 
 def template_pixels(context: Context, path: str | None) -> NDArray[np.float32] | None:

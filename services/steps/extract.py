@@ -19,7 +19,7 @@ from services.errors import DataError
 from services.steps.align import alignment_of
 from services.steps.apertures import on_frame, seeing_change
 from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.detector import counts, hot_pixels, template_path, template_pixels, told_apart
+from services.steps.detector import FEWEST_FRAMES, counts, hot_pixels, template_path, template_pixels, told_apart
 from services.steps.field import field_of
 from services.steps.files import PIXELS, path_of
 from services.steps.frame_wcs import write_frame_wcs
@@ -45,7 +45,7 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
             raise DataError(f"process {context.pid}: its image is gone; publish the observation again")
         sources = template_sources(session, parameters.detected, context.graph_pid)
         hot = hot_pixels(context, session)
-        template = template_path(context, session)
+        template = template_path(context, session, FEWEST_FRAMES)
         field = field_of(session, parameters.solved, context.observation_id)
     if image.dx is None and image.reject_reason:  # `select` has said why
         raise DataError(f"image {image.image_id} ({image.path}): {image.reject_reason}")
