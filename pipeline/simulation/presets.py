@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from pipeline.simulation.checks import WEST_SEXAGESIMAL
 from pipeline.simulation.night import NightSpec
-from pipeline.simulation.psf import Haloed, Ring
+from pipeline.simulation.psf import Haloed, Moffat, Ring
 
 # An amateur's or a school's telescope: no accidents but cosmic rays, one transit.
 _SCHOOL = NightSpec(
@@ -22,7 +22,15 @@ _SCHOOL = NightSpec(
 )
 # Rings spread a star's light over a hundred pixels: it may be brighter than in focus, and must stand farther apart.
 _DEFOCUSED = replace(
-    _SCHOOL, shape=(400, 400), n_stars=24, mag_min=9.0, mag_max=13.0, seeing=1.6, seeing_change=0.2, psf=Ring(12.0)
+    _SCHOOL,
+    shape=(400, 400),
+    n_stars=24,
+    mag_min=9.0,
+    mag_max=13.0,
+    seeing=1.6,
+    seeing_change=0.2,
+    psf=Ring(12.0),
+    seed=7,
 )
 
 PRESETS: Mapping[str, NightSpec] = MappingProxyType(
@@ -68,9 +76,16 @@ PRESETS: Mapping[str, NightSpec] = MappingProxyType(
         "defocus": _DEFOCUSED,
         "spider": replace(_DEFOCUSED, psf=Ring(14.0, vane_width=0.1, angle_deg=10.0)),
         "coma": replace(_DEFOCUSED, psf=Ring(12.0, vane_width=0.05, coma=0.2, angle_deg=30.0)),
-        # A small camera behind a sharp telescope: FWHM 1.5 to 1.7 pixels.
+        # A small camera behind a sharp telescope: FWHM 1.2 to 1.6 pixels, 1.5 to 1.8 once pixels have integrated it.
         "undersampled": replace(
-            _SCHOOL, pixel_scale=1.4, seeing=2.1, seeing_change=0.3, mag_min=12.0, mag_max=16.5, n_stars=80
+            _SCHOOL,
+            psf=Moffat(4.765),
+            pixel_scale=1.4,
+            seeing=1.8,
+            seeing_change=0.3,
+            mag_min=12.0,
+            mag_max=16.5,
+            n_stars=80,
         ),
         # A star of magnitude 7 that saturates amid the field, its halo over its neighbours.
         "halo": replace(_SCHOOL, bright_star_mag=7.0, psf=Haloed(share=0.1, halo_fwhm_px=30.0)),
@@ -87,7 +102,8 @@ PRESETS: Mapping[str, NightSpec] = MappingProxyType(
             exposure_s=10.0,
             cadence_s=30.0,
             pixel_scale=31.7,
-            seeing=54.0,
+            psf=Moffat(4.765),
+            seeing=45.0,
             seeing_change=3.0,
             zero_point=20.0,
             sky_mag=19.5,

@@ -25,7 +25,9 @@ PLOTS = [  # of every run
     "systematics.png",
 ]
 
-GRAPH = "SELECT observation_id, graph_pid, analysis_pid FROM observation WHERE calibration_pid IS NOT NULL"
+GRAPH = """
+SELECT observation_id, graph_pid, analysis_pid FROM observation WHERE calibration_pid IS NOT NULL ORDER BY night
+"""
 IMAGES = """
 SELECT image_id, jd_utc, bjd_tdb, good, reject_reason, reference_pid, dx, dy, rotation_deg, scale, ny, nx,
        trails, cosmic_rays, transparency
@@ -36,7 +38,7 @@ SELECT p.source_id, p.x, p.y, p.flux, p.flux_error FROM source_position p
 JOIN process d ON d.pid = p.pid AND d.graph_pid = :graph AND d.command = 'detect' ORDER BY p.source_id
 """
 LIGHT_CURVES = """
-SELECT source_id, image_id, aperture, flux_raw, flux_raw_error, flux_relative, flux_relative_error, flag
+SELECT source_id, image_id, aperture, flux_raw, flux_raw_error, flux_relative, flux_relative_error, flag, usable
 FROM light_curve WHERE observation_id = :observation
 """
 APERTURES = "SELECT radius FROM aperture WHERE graph_pid = :graph ORDER BY aperture"
@@ -48,6 +50,7 @@ class MeasuredNight:
     """One observation's result; n sources, t calibrated frames in order of time, k apertures."""
 
     observation: int
+    source: NDArray[np.int64]  # [n], source_id
     xy: Floats  # [n, 2], template pixels
     template_flux: Floats  # [n], ADU
     template_error: Floats  # [n]
@@ -67,6 +70,7 @@ class MeasuredNight:
     relative: Floats  # [n, t, k]
     error: Floats
     flag: NDArray[np.int64]  # [n, t, k]; 0 where nothing was measured
+    usable: NDArray[np.bool_]  # [n, t, k]
 
     def in_best(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values [n, t] of each source in its best aperture, of values [n, t, k]."""
@@ -83,34 +87,40 @@ class MeasuredNight:
 
 def read_night(workdir: Path) -> MeasuredNight:
     """Read the one observation with light curves in a working folder."""
-    engine = database.connect(f"sqlite:///{workdir / 'tianyu.db'}")
-    with engine.connect() as connection:
-        night = _read(connection)
-    engine.dispose()
+    [night] = read_nights(workdir)
     return night
 
 
-def _read(connection: Connection) -> MeasuredNight:
+def read_nights(workdir: Path) -> list[MeasuredNight]:
+    """Read all observations with light curves in a working folder, by night."""
+    engine = database.connect(f"sqlite:///{workdir / 'tianyu.db'}")
+    with engine.connect() as connection:
+        nights = [_read(connection, *row) for row in connection.execute(text(GRAPH)).all()]
+    engine.dispose()
+    return nights
+
+
+def _read(connection: Connection, observation: int, graph: int, analysis: int) -> MeasuredNight:
     def rows(query: str, **values: int) -> list[Any]:
         return list(connection.execute(text(query), values))
 
-    [(observation, graph, analysis)] = rows(GRAPH)
     images, sources = rows(IMAGES, graph=graph), rows(SOURCES, graph=graph)
     radii = np.array([row.radius for row in rows(APERTURES, graph=graph)])
     place = {row.source_id: index for index, row in enumerate(sources)}
     frame = {row.image_id: index for index, row in enumerate(images)}
     values = np.full((4, len(sources), len(images), radii.size), np.nan)
-    flag = np.zeros(values.shape[1:], np.int64)
-    for source, image, aperture, *fluxes, bits in rows(LIGHT_CURVES, observation=observation):
+    flag, usable = np.zeros(values.shape[1:], np.int64), np.zeros(values.shape[1:], np.bool_)
+    for source, image, aperture, *fluxes, bits, good in rows(LIGHT_CURVES, observation=observation):
         at = place[source], frame[image], aperture
         values[(slice(None), *at)] = [np.nan if value is None else value for value in fluxes]
-        flag[at] = bits
+        flag[at], usable[at] = bits, good
     best = np.zeros(len(sources), np.int64)
     for source, aperture in rows(BEST, analysis=analysis):
         best[place[source]] = aperture
     table = np.array([tuple(row) for row in sources], dtype=np.float64)
     return MeasuredNight(
         observation=observation,
+        source=np.array([row.source_id for row in sources]),
         xy=table[:, 1:3],
         template_flux=table[:, 3],
         template_error=table[:, 4],
@@ -130,6 +140,7 @@ def _read(connection: Connection) -> MeasuredNight:
         relative=values[2],
         error=values[3],
         flag=flag,
+        usable=usable,
     )
 
 

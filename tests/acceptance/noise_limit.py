@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from sqlalchemy import text
 
-from pipeline.simulation.conditions import to_reference
+from pipeline.simulation.optics import on_first
 from pipeline.simulation.truth import Truth
 from schema import database
 from services.simulate import night_spec, read_truth, simulate
-from tests.acceptance.measured_night import GRAPH, SOURCES, MeasuredNight, read_night
+from tests.acceptance.measured_night import MeasuredNight, read_night
 from tests.acceptance.noise_floor import noise_floor
 from tests.acceptance.programs import Programs
 
@@ -88,15 +88,16 @@ class Comparison:
         used = self.quiet.clean()[sources]
         fwhm = float(np.median(self.truth.frames.fwhm[self.frames[self.night.good]]))
         floor = best_floor(self.truth, self.stars[sources], self.frames, used, fwhm)
-        return np.asarray(self._scatter(sources) / floor)
+        return np.asarray(self.scatter(sources) / floor)
 
     def over_quoted(self, sources: Stars) -> Floats:
         """Scatter over the quoted errors' root mean square, float64[sources]."""
         used = self.quiet.clean()[sources]
         error = np.where(used, self.quiet.in_best(self.night.error)[sources], np.nan)
-        return np.asarray(self._scatter(sources) / np.sqrt(np.nanmean(np.square(error), axis=1)))
+        return np.asarray(self.scatter(sources) / np.sqrt(np.nanmean(np.square(error), axis=1)))
 
-    def _scatter(self, sources: Stars) -> Floats:
+    def scatter(self, sources: Stars) -> Floats:
+        """Standard deviation of each star's light curve about its median without outliers, float64[sources]."""
         flux = np.where(self.quiet.clean()[sources], self.quiet.in_best(self.night.relative)[sources], np.nan)
         flux = flux / np.nanmedian(flux, axis=1)[:, None]
         sigma = 1.4826 * np.nanmedian(np.abs(flux - 1), axis=1)[:, None]
@@ -124,9 +125,13 @@ class Comparison:
 
 def compare(raw: Path, work: Path) -> Comparison:
     """Hold a finished run against the truth beside its frames."""
-    truth, night = read_truth(raw), read_night(work)
+    return hold(read_truth(raw), read_night(work), work)
+
+
+def hold(truth: Truth, night: MeasuredNight, work: Path) -> Comparison:
+    """Hold one observation of a finished run against its truth."""
     frames = np.array([int(np.argmin(np.abs(truth.frames.jd_mid - jd))) for jd in night.jd])
-    x, y = to_reference(*night.xy.T, truth.frames, int(frames[night.reference]), truth.spec.shape)
+    x, y = on_first(*night.xy.T, truth.frames, int(frames[night.reference]), truth.spec)
     stars = nearest_stars(np.column_stack([truth.stars.x, truth.stars.y]), np.column_stack([x, y]))
     engine = database.connect(f"sqlite:///{work / 'tianyu.db'}")
     with engine.connect() as connection:
@@ -134,12 +139,10 @@ def compare(raw: Path, work: Path) -> Comparison:
         def ids(query: str, **values: int) -> list[int]:
             return [row[0] for row in connection.execute(text(query), values)]
 
-        [(_, graph, _)] = connection.execute(text(GRAPH))
-        sources = ids(SOURCES, graph=graph)
         references = ids(REFERENCES, observation=night.observation)
         candidates = ids(CANDIDATES, observation=night.observation)
     engine.dispose()
-    places = [np.flatnonzero(np.isin(sources, some)) for some in (references, candidates)]
+    places = [np.flatnonzero(np.isin(night.source, some)) for some in (references, candidates)]
     return Comparison(truth, night, frames, stars, *places)
 
 
