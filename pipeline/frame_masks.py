@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bad_pixels import find_sharp_pixels
+from pipeline.border import mask_odd_borders
 from pipeline.detector_masks import Defects
 from pipeline.masked_pixels import NO_VALUE, PixelBit
 from pipeline.stars import find_stars, frame_fwhm
@@ -49,6 +50,9 @@ def mask_frame(
     for mask, bit in ((saturated, PixelBit.SATURATED), (nonlinear, PixelBit.NONLINEAR)):
         if mask is not None:
             flat[np.flatnonzero(mask)] |= np.uint8(bit)
+    odd = mask_odd_borders(image, rms)
+    if odd is not None:
+        image[odd] = np.nan
     values[defects.unusable(exposure, rms)] = np.nan
     sharp = np.flatnonzero(find_sharp_pixels(image, rms))
     explained = np.isin(sharp, defects.hot) | ((flat[sharp] & np.uint8(PixelBit.SATURATED)) > 0)
