@@ -22,10 +22,10 @@ AGREEING_SHARE = 0.3  # of a hit: a star that is brighter by it within so much â
 AGREEING_SIGMA = 5.0  # â€¦ and so significantly, bears it out
 BESIDE_SIGMA = 3.0  # the same for a pixel that touches one
 HIT_FLUX_SIGMA = 3.0  # errors of the star's flux; a lesser hit is left in it
-FAINTEST_PEAK = 4.0  # sky rms, of stars whose light could hide a hit from `pipeline.bad_pixels`
-GRID = 9  # pixels a side, of a star's square, that tell whether it is one of them
+BRIGHTENED_SIGMA = 2.0  # of what stars' sums scatter by; a star that is not so much brighter hides no hit that matters
 BRIGHT_PEAK = 20.0  # sky rms, of stars that tell how the frame differs from its template
-MOST_BRIGHT = 80
+MOST_BRIGHT = 60
+TELLING_STARS = 120  # brightest on the template; some of them are near the border or hit
 KNOWN_SNR = 20.0  # of a star's light; the light of fainter ones is taken from the template
 LIKE_STARS = 16  # bright stars about as sharp
 LIKE_QUANTILE = 0.75  # of their greatest excesses; the rest may be hit
@@ -76,7 +76,9 @@ def judge_pixels(
     """
     judged = bits.copy()
     reach = int(np.ceil(radius))
-    worth = _bright(template, xy, reach, rms) | _near_suspects(bits, alignment.to_frame(xy), reach)
+    places = alignment.to_frame(xy)
+    light, brightened = _sums(image, template, places, xy, radius, rms, gain)
+    worth = _brightest(light) | brightened | _near_suspects(bits, places, reach)
     stamps = cut_stamps(image, template, alignment, xy[worth], reach)
     if not len(stamps.values):
         return judged
@@ -103,13 +105,56 @@ def _spoiled(known: NDArray[np.uint8], standing_out: Mask) -> Mask:
     return np.asarray(full | (standing_out.sum(axis=(1, 2), keepdims=True) > MOST_HIT))
 
 
-def _bright(template: Stamp, xy: NDArray[np.float64], reach: int, rms: float) -> Mask:
-    """Stars whose light could hide a hit, bool[n], by some of their pixels on the template."""
-    ny, nx = template.shape
-    grid = np.unique(np.rint(np.linspace(-reach, reach, GRID)).astype(np.intp))
-    x, y = (np.where(np.isfinite(axis), np.rint(axis), 0).astype(np.intp)[:, None] + grid for axis in xy.T)
-    values = template[np.clip(y, 0, ny - 1)[:, :, None], np.clip(x, 0, nx - 1)[:, None, :]]
-    return np.asarray(np.fmax.reduce(values, axis=(1, 2)) > FAINTEST_PEAK * rms)
+def _brightest(light: NDArray[np.float64]) -> Mask:
+    """The stars that tell how the frame differs from its template, bool[n]."""
+    chosen = np.zeros(len(light), np.bool_)
+    chosen[np.argsort(-light, kind="stable")[:TELLING_STARS]] = True
+    return np.asarray(chosen & (light > 0))
+
+
+def _sums(
+    image: Stamp,
+    template: Stamp,
+    places: NDArray[np.float64],
+    xy: NDArray[np.float64],
+    radius: float,
+    rms: float,
+    gain: float | None,
+) -> tuple[NDArray[np.float64], Mask]:
+    """Light of the stars on the template, float64[n], ADU; and which are brighter on the frame than it lets expect.
+
+    Whole pixels within ``radius`` are summed: of all stars that takes a tenth of the time of looking at each pixel.
+    """
+    reach = int(radius)
+    dy, dx = (axis.ravel() for axis in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    disc = np.hypot(dx, dy) <= radius
+    own, shown = (_discs(pixels, at, dx[disc], dy[disc], reach) for pixels, at in ((image, places), (template, xy)))
+    seen = np.isfinite(own) & np.isfinite(shown)
+    found, light = (np.where(seen, values, 0).sum(axis=1, dtype=np.float64) for values in (own, shown))
+    variance = seen.sum(axis=1) * rms**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = found / light
+    known = light > KNOWN_SNR * np.sqrt(variance)
+    usual, scatter = 1.0, UNKNOWN_SCATTER
+    if np.count_nonzero(known) >= FEWEST_LIKE:
+        usual = float(np.median(ratio[known]))
+        scatter = MAD_TO_SIGMA * float(np.median(np.abs(ratio[known] / usual - 1)))
+    expected = usual * light
+    variance += np.square(scatter * expected) + (0.0 if gain is None else np.maximum(expected, 0) / gain)
+    significance = (found - expected) / np.sqrt(np.maximum(variance, rms**2))
+    # What the sky was taken for differs from frame to frame, and makes all faint stars' sums err.
+    spread = max(1.0, MAD_TO_SIGMA * float(np.median(np.abs(significance)))) if len(significance) else 1.0
+    return light, np.asarray(significance > BRIGHTENED_SIGMA * spread)
+
+
+def _discs(image: Stamp, xy: NDArray[np.float64], dx: NDArray[np.int64], dy: NDArray[np.int64], reach: int) -> Stamp:
+    """Pixels around stars, float32[n, k]; NaN for those whose square leaves the image."""
+    ny, nx = image.shape
+    middle = np.where(np.isfinite(xy), np.rint(xy), -1).astype(np.int64)
+    inside = ((middle >= reach) & (middle < (nx - reach, ny - reach))).all(axis=1)
+    discs = np.full((len(xy), dx.size), np.nan, np.float32)
+    discs[inside] = image.ravel().take((middle[inside] @ (1, nx))[:, None] + (dy * nx + dx))
+    return discs
 
 
 def _near_suspects(bits: NDArray[np.uint8], places: NDArray[np.float64], reach: int) -> Mask:

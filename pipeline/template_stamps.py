@@ -165,6 +165,8 @@ def fit_kernel(
     side = 2 * reach + 1
     if not reach:
         return Kernel(np.zeros((1, side, side), np.float32))
+    # Where nothing changes from pixel to pixel no kernel is told: two thirds of the pixels.
+    usable = usable & (scale[:, None, None] * stamps.span() > rms)
     terms = _terms(stamps, _number_of_terms(stamps))
     taps = np.stack(
         [stamps.tap(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)], axis=-1
