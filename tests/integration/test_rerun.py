@@ -434,7 +434,7 @@ def test_the_command_and_the_run_that_carries_it_out(processed: Night, raw: Path
     }
     programs, number = Programs(environment, tmp_path), str(night.observation())
     said = programs.run("rerun", "--from", "extract", number, "--dry-run").stdout
-    assert f"would run again from extract: {FRAMES + 4} processes" in said
+    assert f"would run again from extract: {FRAMES + 6} processes" in said
     assert night.rows("SELECT COUNT(DISTINCT graph_pid) FROM process") == [(4,)]
     said = programs.run("rerun", "--from", "extract", number, "--priority", "-5").stdout
     assert f"{2 * FRAMES + 5} processes are taken over" in said
