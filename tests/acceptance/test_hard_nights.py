@@ -10,15 +10,14 @@ from pipeline.flags import Flag
 from pipeline.simulation.psf import Ring
 from tests.acceptance.hard_night import WRONG_ERRORS, HardNight, run_hard
 
-# Without cosmic rays: a real hit within a ring of a hundred bright pixels is not always found, and biases its point.
-NO_RAYS = {"n_frames": 25, "cosmic_rays": 0.0}
 NIGHTS = {
     "window": {"n_frames": 150},
     "window of 120 rows": {"preset": "window", "shape": (120, 520), "n_stars": 9, "seed": 46, "n_frames": 100},
-    "defocus": NO_RAYS,
+    "defocus": {"n_frames": 25},
     "small rings": {"preset": "defocus", "psf": Ring(8.0, obstruction=0.3), "n_frames": 25},
-    "spider": NO_RAYS,
-    "coma": NO_RAYS,
+    "spider": {"n_frames": 25},
+    # Without cosmic rays: one hit of two with such a ring's brightest pixels under it is not found, 0.46 % of the star.
+    "coma": {"n_frames": 25, "cosmic_rays": 0.0},
     "undersampled": {"n_frames": 25, "n_flat": 20},
     "halo": {"n_frames": 25},
     "few": {},
