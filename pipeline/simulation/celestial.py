@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import healpix
-from pipeline.simulation.checks import BRIGHTEST_MAG
+from pipeline.simulation.checks import DENSITY_MAG
 from pipeline.simulation.variables import BINARY, CONSTANT, PULSATOR, draw_ephemerides
 
 TILE_DEG = 0.1
 TILES_IN_BAND = round(360 / TILE_DEG)  # at the equator, the most there are
-DENSITY_MAG = 15.0  # G; a sky's density counts the stars brighter than this
 COUNT_SLOPE = 0.25  # d log10(count) / d mag
 PULSATORS, BINARIES = 0.03, 0.01  # of all stars
 
@@ -67,13 +66,14 @@ class SkyStars:
 @dataclass(frozen=True)
 class Sky:
     """A sky: its seed, its stars brighter than G 15 per square degree before any is left out, the least distance of
-    two stars in arcsec, and the G of its faintest.
+    two stars in arcsec, and the G of its faintest and brightest.
     """
 
     seed: int
     density: float
     separation_arcsec: float
     faintest_mag: float
+    brightest_mag: float = 10.5
 
 
 def draw_sky(sky: Sky, ra: float, dec: float, radius_deg: float) -> SkyStars:
@@ -189,15 +189,15 @@ def _draw_tile(sky: Sky, band: int, number: int) -> SkyStars | None:
     count = _tiles_in_band(band)
     area = (high - low) * math.degrees(1) * 360 / count
     growth = COUNT_SLOPE * math.log(10)
-    deeper = math.expm1(growth * (sky.faintest_mag - BRIGHTEST_MAG)) / math.expm1(
-        growth * (DENSITY_MAG - BRIGHTEST_MAG)
+    deeper = math.expm1(growth * (sky.faintest_mag - sky.brightest_mag)) / math.expm1(
+        growth * (DENSITY_MAG - sky.brightest_mag)
     )
     n = int(rng.poisson(sky.density * area * deeper))
     if n == 0:
         return None
     ra = (number + rng.uniform(size=n)) * 360 / count
     dec = np.degrees(np.arcsin(rng.uniform(low, high, n)))
-    g_mag = draw_magnitudes(n, BRIGHTEST_MAG, sky.faintest_mag, COUNT_SLOPE, rng)
+    g_mag = draw_magnitudes(n, sky.brightest_mag, sky.faintest_mag, COUNT_SLOPE, rng)
     colour = draw_colours(n, rng)
     pm_ra, pm_dec, parallax = draw_motions(g_mag, rng)
     lot = rng.uniform(size=n)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import UnusableDataError
 from pipeline.simulation.psf import PSFS
 
-BRIGHTEST_MAG = 10.5  # G, of the stars of a sky
-
 if TYPE_CHECKING:
     from pipeline.simulation.night import NightSpec
 
+DENSITY_MAG = 15.0  # G; a sky's density counts the stars brighter than this
 SMALLEST_SIDE = 32  # pixels: room for one star and its sky
 SMALLEST_FWHM = 1.0  # pixels: a narrower star is not resolved by the rendering, nor by a camera
 HIGHEST_BIAS = 60_000  # ADU: room for some light below the converter's 65,535
@@ -25,7 +24,15 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,31}")  # target and filter becom
 _SIGNED = frozenset(
     {"dec_deg", "latitude_deg", "longitude_deg", "elevation_m", "mag_min", "mag_max", "mag_slope", "zero_point"}
     | {"sky_mag", "sky_gradient", "seeing_change", "drift", "rotation_deg", "ccd_temperature_c"}
-    | {"sky_faintest_mag", "colour_term", "position_angle_deg", "distortion", "pointing_error_deg", "scale_error"}
+    | {
+        "sky_faintest_mag",
+        "sky_brightest_mag",
+        "colour_term",
+        "position_angle_deg",
+        "distortion",
+        "pointing_error_deg",
+        "scale_error",
+    }
 )
 _POSITIVE = frozenset({"n_frames", "exposure_s", "gain", "full_well", "pixel_scale", "seeing", "flat_exposure_s"})
 _FRACTIONS = frozenset(
@@ -95,7 +102,11 @@ def _relations(spec: "NightSpec") -> list[tuple[str, bool, str]]:
         ("bias_level", spec.bias_level <= HIGHEST_BIAS, f"at most {HIGHEST_BIAS} ADU"),
         ("sky_gradient", abs(spec.sky_gradient) <= 1, "between -1 and 1"),
         ("distortion", abs(spec.distortion) <= STRONGEST_DISTORTION, f"at most {STRONGEST_DISTORTION} either way"),
-        ("sky_faintest_mag", spec.sky_faintest_mag > BRIGHTEST_MAG, f"more than {BRIGHTEST_MAG}, the brightest"),
+        (
+            "sky_faintest_mag",
+            spec.sky_faintest_mag > spec.sky_brightest_mag < DENSITY_MAG,
+            f"more than sky_brightest_mag, {spec.sky_brightest_mag}, and that less than {DENSITY_MAG}",
+        ),
         ("scale_error", spec.scale_error > -1, "more than -1"),
         ("dec_deg", abs(spec.dec_deg) <= 90, "-90 to 90"),
         ("latitude_deg", abs(spec.latitude_deg) <= 90, "-90 to 90"),

@@ -66,6 +66,7 @@ class NightSpec:
     sky_density: float = 3000.0  # stars brighter than G 15 per square degree, before the next number counts
     sky_separation_arcsec: float = 5.0  # of two stars closer than this the fainter one is left out
     sky_faintest_mag: float = 20.0  # G
+    sky_brightest_mag: float = 10.5  # G
 
     # Stars
     n_stars: int = 150  # in view on average; as many to the area are laid out wherever the drift leads

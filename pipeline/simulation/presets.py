@@ -111,6 +111,7 @@ PRESETS: Mapping[str, NightSpec] = MappingProxyType(
             sky_density=20.0,
             sky_separation_arcsec=140.0,
             sky_faintest_mag=15.5,
+            sky_brightest_mag=6.0,
             position_angle_deg=120.0,
             distortion=0.004,
             drift=(2.0, -1.0),

@@ -49,5 +49,11 @@ def draw_sky_around(spec: NightSpec, frames: FrameTable, reach: float) -> SkySta
     if spec.sky_seed is None:
         raise UnusableDataError("sky_seed is None, expected the seed of a sky: give one")
     radius = np.degrees(np.arctan(np.radians(farthest(spec, frames) * reach * spec.pixel_scale / ARCSEC_PER_DEGREE)))
-    sky = Sky(spec.sky_seed, spec.sky_density, spec.sky_separation_arcsec, spec.sky_faintest_mag)
+    sky = Sky(
+        seed=spec.sky_seed,
+        density=spec.sky_density,
+        separation_arcsec=spec.sky_separation_arcsec,
+        faintest_mag=spec.sky_faintest_mag,
+        brightest_mag=spec.sky_brightest_mag,
+    )
     return draw_sky(sky, spec.ra_deg, spec.dec_deg, float(radius))
