@@ -125,7 +125,7 @@ def test_headers_point_where_the_telescope_thinks() -> None:
         ({"scale_error": -1.0}, "scale_error is -1.0, expected more than -1"),
         ({"sky_seed": -3}, "sky_seed is -3, expected a whole number from 0 on, or None"),
         ({"sky_seed": 1.5}, "sky_seed is 1.5"),
-        ({"sky_faintest_mag": 9.0}, "sky_faintest_mag is 9.0, expected more than 10.5"),
+        ({"sky_faintest_mag": 9.0}, "sky_faintest_mag is 9.0, expected more than sky_brightest_mag, 10.5"),
         ({"telescope": "50 cm"}, "telescope is '50 cm'"),
         ({"pointing_error_deg": (1.0,)}, "pointing_error_deg is"),
     ],
