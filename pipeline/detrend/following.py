@@ -64,7 +64,8 @@ def follow(field: Field, trends: NDArray[np.float64], teachers: NDArray[np.int64
         prior = np.diag(spread**-2.0)
         own = np.linalg.solve(matrix + prior, (side + promised[rows] @ prior)[:, :, None])[:, :, 0]
         divide(field, own @ trends, rows, result)
-    guarded |= varying_stars(result.flux, result.error, field.brightness, field.good)
+    told = np.where(field.telling(slice(None)), result.flux, np.nan)
+    guarded |= varying_stars(told, result.error, field.brightness, field.good)
     numbers = np.flatnonzero(guarded)
     divide(field, promised[numbers] @ trends, numbers, result)
     return Detrended(result.flux, result.error, trends, guarded)

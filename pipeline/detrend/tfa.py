@@ -47,7 +47,7 @@ def _templates(field: Field) -> NDArray[np.int64]:
     most = min(MAX_TEMPLATES, int(field.good.sum()) // EPOCHS_PER_TEMPLATE, teachers.size // 2)
     if most < 1:
         return teachers[:0]
-    scatter = robust_scatter(field.flux[teachers][:, field.good])
+    scatter = robust_scatter(np.where(field.telling(teachers), field.flux[teachers], np.nan)[:, field.good])
     ordered = teachers[np.argsort(scatter, kind="stable")]
     low, high = (edge(field.xy[ordered], axis=0) for edge in (np.nanmin, np.nanmax))
     inside = np.nan_to_num((field.xy[ordered] - low) / np.maximum(high - low, 1.0))

@@ -25,6 +25,7 @@ def calibrate_ensemble(
     good_epochs: NDArray[np.bool_],
     values: NDArray[np.bool_] | None = None,
     shared: SharedLight | None = None,
+    usable: NDArray[np.bool_] | None = None,
 ) -> RelativeLightCurves:
     """Divide every star by the weighted mean of the candidates, itself and those left out whose light it shares.
 
@@ -44,6 +45,7 @@ def calibrate_ensemble(
         values: bool[n, t], which values of candidates count in the mean; the others do as if they were missing.
             Without it all do.
         shared: stars that share light; without it none do. A star that has no other comparison is compared with them.
+        usable: bool[n, t], points that tell a star's level, by `pipeline.flags.usable`; without it all do.
 
     Returns:
         RelativeLightCurves, all in group 0. Without another star than itself, a star has no light curve (NaN).
@@ -51,7 +53,7 @@ def calibrate_ensemble(
     Raises:
         UnusableDataError: shapes that do not fit, no good epoch, or no candidate with a positive flux.
     """
-    check_light_curves(flux, good_epochs, error, *(() if values is None else (values,)))
+    check_light_curves(flux, good_epochs, error, *(each for each in (values, usable) if each is not None))
     members = np.flatnonzero(candidates)
     measured = np.isfinite(flux[members]) & np.isfinite(error[members])
     if values is not None:
@@ -73,7 +75,9 @@ def calibrate_ensemble(
         ensemble.solve(good_epochs)
     if ensemble.drop_variables(good_epochs, measured):
         ensemble.solve(good_epochs)
-    return _apply(flux, error, members, ensemble, good_epochs, shared)
+    curves = _apply(flux, error, members, ensemble, shared)
+    normalise(curves.flux, curves.error, good_epochs, usable)
+    return curves
 
 
 class _Ensemble:
@@ -232,7 +236,6 @@ def _apply(
     error: NDArray[np.float64],
     members: NDArray[np.int64],
     ensemble: _Ensemble,
-    good_epochs: NDArray[np.bool_],
     shared: SharedLight,
 ) -> RelativeLightCurves:
     """Divide all stars by the comparison, members and those who share light with them by that of the others."""
@@ -250,7 +253,6 @@ def _apply(
             block, block_error = np.empty_like(own_mean), np.empty_like(own_mean)
             _divide(flux[stars], error[stars], own_mean, own_variance, block, block_error)
             relative[stars], relative_error[stars] = block, block_error
-    normalise(relative, relative_error, good_epochs)
     weight = np.zeros(len(flux))
     weight[members] = ensemble.weight
     return RelativeLightCurves(

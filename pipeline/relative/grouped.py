@@ -27,6 +27,7 @@ def calibrate_grouped(
     candidates: NDArray[np.bool_],
     good_epochs: NDArray[np.bool_],
     shared: SharedLight | None = None,
+    usable: NDArray[np.bool_] | None = None,
 ) -> RelativeLightCurves:
     """Divide each star by the plain mean of the references of its own position bin and flux quantile.
 
@@ -39,7 +40,7 @@ def calibrate_grouped(
     References whose light a star shares are left out of its mean too, where there are others, which the paper does not.
 
     The mean is plain: an epoch in which a reference is missing has no relative flux in that group. Each finished
-    light curve is divided by its median, a constant that the paper leaves in.
+    light curve is divided by its level, a constant that the paper leaves in.
 
     Args:
         flux: float64[n, t], raw, NaN where missing.
@@ -48,6 +49,7 @@ def calibrate_grouped(
         candidates: bool[n], see `pipeline.relative.candidates`.
         good_epochs: bool[t].
         shared: stars that share light; without it none do.
+        usable: bool[n, t], points that tell a star's level, by `pipeline.flags.usable`; without it all do.
 
     Returns:
         RelativeLightCurves; the weight of each reference is 1 / (references of its group).
@@ -55,7 +57,7 @@ def calibrate_grouped(
     Raises:
         UnusableDataError: shapes that do not fit, no good epoch, or fewer than two candidates.
     """
-    check_light_curves(flux, good_epochs, error)
+    check_light_curves(flux, good_epochs, error, *(() if usable is None else (usable,)))
     if candidates.sum() < MIN_REFERENCES:
         raise UnusableDataError(
             f"{int(candidates.sum())} reference candidates among {len(flux)} stars: expected at least "
@@ -76,7 +78,7 @@ def calibrate_grouped(
         )
         is_reference[stars] = chosen
         weight[stars] = chosen / chosen.sum()
-    normalise(relative, relative_error, good_epochs)
+    normalise(relative, relative_error, good_epochs, usable)
     return RelativeLightCurves(relative, relative_error, group, is_reference, weight)
 
 

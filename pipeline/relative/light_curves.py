@@ -13,10 +13,10 @@ from pipeline.statistics import BLOCK_VALUES, row_median
 
 @dataclass(frozen=True)
 class RelativeLightCurves:
-    """Light curves relative to reference stars, each divided by its median over the good epochs.
+    """Light curves relative to reference stars, each divided by its level (`normalise`).
 
     Attributes:
-        flux: float64[n_sources, n_epochs], 1 at the median; NaN where it cannot be had.
+        flux: float64[n_sources, n_epochs], 1 at the median of the points that tell it; NaN where it cannot be had.
         error: float64[n_sources, n_epochs], one standard deviation, that of the reference mean included.
         group: int64[n_sources], which reference group served the source.
         is_reference: bool[n_sources].
@@ -50,12 +50,26 @@ def check_light_curves(
         )
 
 
-def normalise(flux: NDArray[np.float64], error: NDArray[np.float64], good_epochs: NDArray[np.bool_]) -> None:
-    """Divide each light curve and its errors, in place, by its median over the good epochs.
+def normalise(
+    flux: NDArray[np.float64],
+    error: NDArray[np.float64],
+    good_epochs: NDArray[np.bool_],
+    usable: NDArray[np.bool_] | None = None,
+) -> None:
+    """Divide each light curve and its errors, in place, by its median over the usable points of the good epochs.
 
-    A median that is not positive means nothing but noise: such a light curve becomes NaN.
+    A star without a usable point there, such as one that is saturated all night, is divided by the median of all that
+    was measured there. A median that is not positive means nothing but noise: such a light curve becomes NaN.
+
+    Args:
+        flux, error: float64[n, t], NaN where missing.
+        good_epochs: bool[t].
+        usable: bool[n, t], by `pipeline.flags.usable`; without it all points are.
     """
-    level = row_median(flux[:, good_epochs])
+    of_good = flux[:, good_epochs]
+    level = row_median(of_good if usable is None else np.where(usable[:, good_epochs], of_good, np.nan))
+    untold = np.isnan(level)
+    level[untold] = row_median(of_good[untold])
     level[~(level > 0)] = np.nan
     flux /= level[:, None]
     error /= level[:, None]

@@ -21,13 +21,14 @@ def calibrate_manual(
     references: NDArray[np.bool_],
     good_epochs: NDArray[np.bool_],
     shared: SharedLight | None = None,
+    usable: NDArray[np.bool_] | None = None,
 ) -> RelativeLightCurves:
     """Divide every star by the sum of the references, a reference by that of the others.
 
     References whose light a star shares are left out too, where there are others.
 
     All references count alike, flux by flux (as in AstroImageJ, Collins et al. 2017), so that an epoch in which one of
-    them is missing has no relative flux. Since each light curve is divided by its median, sum and mean are the same.
+    them is missing has no relative flux. Since each light curve is divided by its level, sum and mean are the same.
 
     Args:
         flux: float64[n, t], raw, in any unit, NaN where missing.
@@ -35,6 +36,7 @@ def calibrate_manual(
         references: bool[n].
         good_epochs: bool[t]; levels come from these, light curves are made for all.
         shared: stars that share light; without it none do.
+        usable: bool[n, t], points that tell a star's level, by `pipeline.flags.usable`; without it all do.
 
     Returns:
         RelativeLightCurves, all in group 0. A lone reference has no light curve (NaN), for there is no other.
@@ -42,7 +44,7 @@ def calibrate_manual(
     Raises:
         UnusableDataError: shapes that do not fit, no good epoch, no reference, or no good epoch with all of them.
     """
-    check_light_curves(flux, good_epochs, error)
+    check_light_curves(flux, good_epochs, error, *(() if usable is None else (usable,)))
     count = int(references.sum())
     if count == 0:
         raise UnusableDataError(f"no reference star among {len(flux)} stars: name at least one")
@@ -61,7 +63,7 @@ def calibrate_manual(
         relative[rows], relative_error[rows] = over_mean(
             flux[rows], error[rows], *total, references[rows], count, left_out
         )
-    normalise(relative, relative_error, good_epochs)
+    normalise(relative, relative_error, good_epochs, usable)
     return RelativeLightCurves(
         flux=relative,
         error=relative_error,

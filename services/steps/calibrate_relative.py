@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from pipeline.flags import usable
 from pipeline.relative import (
     PickLimits,
     RelativeLightCurves,
@@ -64,7 +66,7 @@ class Calibrated:
 
 def _ensemble(raw: RawFluxes, axes: GraphAxes, shared: SharedLight, _: CalibrateRelativeParameters) -> Calibrated:
     candidates = ensemble_candidates(raw.flux, raw.error, raw.flag, axes.good, axes.gaia_variable, axes.gaia_ratio)
-    curves = calibrate_ensemble(raw.flux, raw.error, candidates.mask, axes.good, candidates.values, shared)
+    curves = calibrate_ensemble(raw.flux, raw.error, candidates.mask, axes.good, candidates.values, shared, _told(raw))
     return Calibrated(curves, candidates.relaxation)
 
 
@@ -78,7 +80,7 @@ def _paper(raw: RawFluxes, axes: GraphAxes, shared: SharedLight, _: CalibrateRel
         gaia_variable=axes.gaia_variable,
         gaia_ratio=axes.gaia_ratio,
     )
-    curves = calibrate_grouped(raw.flux, raw.error, axes.xy, candidates.mask, axes.good, shared)
+    curves = calibrate_grouped(raw.flux, raw.error, axes.xy, candidates.mask, axes.good, shared, _told(raw))
     return Calibrated(curves, candidates.relaxation)
 
 
@@ -87,7 +89,12 @@ def _manual(
 ) -> Calibrated:
     named = named_roles(parameters.stars, axes)
     roles = pick_roles(raw.flux, raw.error, raw.flag, axes.xy, axes.good, named, parameters.limits)
-    return Calibrated(calibrate_manual(raw.flux, raw.error, roles.reference, axes.good, shared), roles=roles)
+    curves = calibrate_manual(raw.flux, raw.error, roles.reference, axes.good, shared, _told(raw))
+    return Calibrated(curves, roles=roles)
+
+
+def _told(raw: RawFluxes) -> NDArray[np.bool_]:
+    return usable(raw.flux, raw.flag)
 
 
 METHODS: dict[str, Callable[[RawFluxes, GraphAxes, SharedLight, CalibrateRelativeParameters], Calibrated]] = {
@@ -141,7 +148,8 @@ def _after_like_stars(calibrated: Calibrated, raw: RawFluxes, axes: GraphAxes) -
     """With errors that no told gain vouches for scaled to the scatter of like stars."""
     curves = calibrated.curves
     brightness = row_median(raw.flux[:, axes.good])
-    factors = achieved_factors(curves.flux, curves.error, brightness, axes.good)
+    told = np.where(_told(raw), curves.flux, np.nan)
+    factors = achieved_factors(told, curves.error, brightness, axes.good)
     if factors is None:
         return calibrated
     scaled = replace(curves, error=curves.error * factors[:, None])

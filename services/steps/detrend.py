@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from pipeline.detrend import Detrended, Field, detrend_sysrem, detrend_tfa, detrend_trends
+from pipeline.flags import usable
 from schema.images import CALIBRATED, Image
 from schema.observing import Observation
 from schema.photometry import ReferenceStar
@@ -16,7 +17,7 @@ from schema.queries.measurements import RelativeFluxes, insert_relative_fluxes, 
 from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.columns import column
-from services.steps.light_curves import GraphAxes, graph_axes
+from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
 from services.steps.named_stars import NamedStars, star_mask
 
 log = get_logger("detrend")
@@ -40,10 +41,10 @@ def run(context: Context, parameters: DetrendParameters) -> Outputs:
         targets = star_mask(stars.targets, axes, stars.match_px, stars.match_arcsec)
         found: dict[int, Detrended] = {}
         curves = relative_matrices(session, parameters.calibration, axes.apertures, axes.source_ids, axes.image_ids)
-        for aperture, (flux, error) in curves:
+        for (aperture, raw), (_, (flux, error)) in zip(raw_fluxes(context, session, axes), curves, strict=True):
             constant = _references(session, parameters.calibration, aperture, axes)
-            # Not by `pipeline.flags.usable`: wild values are clipped, flagged or not, and each point is to be freed.
-            field = Field(flux, error, axes.good, axes.xy, axes.brightness, constant, targets)
+            told = usable(raw.flux, raw.flag)
+            field = Field(flux, error, axes.good, axes.xy, axes.brightness, constant, targets, told)
             found[aperture] = _detrend(field, parameters.method, vectors)
             log.info(
                 "trends found",

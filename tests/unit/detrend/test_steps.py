@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session, sessionmaker
 
+from pipeline.flags import Flag
 from pipeline.relative import PickLimits
 from schema import database, versions
 from schema.images import Image
@@ -116,6 +117,27 @@ def test_detrended_curves_stand_beside_relative_ones(night: Night, method: str) 
     inside = (times >= 20) & (times < 40)
     values = np.array(curve)
     assert values[~inside].mean() - values[inside].mean() == pytest.approx(0.03, abs=0.004)
+
+
+def test_spoiled_points_tell_neither_levels_nor_trends(night: Night) -> None:
+    """Hot pixels add a fifth to two thirds of a star's points."""
+    night.sway(0.01)
+    star = int(night.made.source_ids[10])
+    with night.sessions.begin() as session:
+        hot = (
+            Flux.source_id == star,
+            Flux.image_id.in_(night.made.image_ids[::3].tolist() + night.made.image_ids[1::3].tolist()),
+        )
+        session.execute(update(Flux).where(*hot).values(flux=1.2 * Flux.flux, flag=int(Flag.BAD_PIXEL)))
+    night.run(DETREND, DetrendParameters(calibration=calibrate(night), method="trends"))
+    query = """
+SELECT usable, flux_relative, flux_detrended FROM light_curve WHERE aperture = 1 AND image_good AND source_id = :s
+"""
+    rows = night.rows(query, s=star)
+    assert 0.2 < np.mean([row.usable for row in rows]) < 0.5
+    for column in (1, 2):
+        assert np.median([row[column] for row in rows if row.usable]) == pytest.approx(1, abs=1e-9)
+        assert np.median([row[column] for row in rows if not row.usable]) == pytest.approx(1.2, abs=0.01)
 
 
 def test_without_trends_the_relative_curves_stand_for_both(night: Night) -> None:
