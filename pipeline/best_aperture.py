@@ -37,9 +37,9 @@ def scatters_to_compare(flux: Floats) -> Floats:
 def best_apertures(scatter: Floats, quoted: Floats, brightness: Floats) -> NDArray[np.int64]:
     """The aperture in which each star should scatter least.
 
-    The smallest of three measured scatters is partly luck: on 60 frames of pure noise it lies 4 % too low, on five
-    30 %. How a star's apertures differ beyond their quoted errors is therefore drawn to how they differ for like stars,
-    as far as it is noise: the two halves of the light curves show, group by group, which part of it comes again
+    The smallest of three measured scatters is partly luck: on 60 frames of pure noise it lies 6 % too low, on five a
+    third. How a star's apertures differ beyond their quoted errors is therefore drawn to how they differ for like
+    stars, as far as it is noise: the two halves of the light curves show, group by group, which part of it comes again
     (empirical Bayes, as `pipeline.local_sky.draw_to_frame`). In a crowd a star's own neighbours decide, and on long
     nights its own scatter does.
 

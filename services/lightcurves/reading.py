@@ -16,7 +16,7 @@ from schema.photometry import Aperture, LightCurveStatistics
 from services.errors import ConfigurationError, DataError
 from services.lightcurves.selection import ObservationFacts, SourceFacts
 
-FLAG_DESCRIPTION = f"bits: {', '.join(f'{bit.value} {bit.name.lower()}' for bit in Flag if bit.name)}; 0 is good"
+FLAG_DESCRIPTION = f"bits: {', '.join(f'{bit.value} {bit.name.lower()}' for bit in Flag if bit.name)}"
 USABLE_DESCRIPTION = "measured on a good image, with no flag that speaks against a single point"
 
 

@@ -50,7 +50,7 @@ class ObservationFacts:
 class SourceFacts:
     """One source: its place on the observation's first frame (0-based pixels) and, where solved, on the sphere.
 
-    ``template_x, template_y`` is its place on the observation's template, on which plots and steps work.
+    ``template_x, template_y`` is its place on the observation's template, on which steps work.
     """
 
     source_id: int
