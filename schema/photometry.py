@@ -97,9 +97,8 @@ class RelativeCalibration(Base):
     reference_stars: Mapped[int]
     reference_groups: Mapped[int]
     relaxation: Mapped[str] = mapped_column(String(16))  # how far the rules for references had to give way
-    error_source: Mapped[str | None] = mapped_column(
-        String(16)
-    )  # of relative errors: noise model, scatter of like stars
+    # Of relative errors: noise model, or like stars.
+    error_source: Mapped[str | None] = mapped_column(String(16))
     error_scale: Mapped[Real | None]  # by which they were multiplied, median of all stars
 
 

@@ -6,9 +6,10 @@ today's at the end.
 
 from sqlalchemy import Connection, text
 
-# Bits of `pipeline.flags`, which `schema` does not know; a test compares them.
+# Numbers of `pipeline`, which `schema` does not know; a test compares them.
 BAD_FRAME = 512  # of a rejected frame, in the view only
 SPOILING = 2012  # what speaks against a single point: `usable` is `pipeline.flags.usable`, in SQL
+PROVEN_MATCHES = 8  # stars of an alignment that is believed even on a rejected frame
 
 LIGHT_CURVE = f"""
 CREATE VIEW light_curve AS
@@ -89,7 +90,7 @@ LEFT JOIN source_crossmatch g ON g.source_id = s.source_id AND g.match_rank = 1 
 """
 
 # The first frame is the first that could be aligned: services.steps.first_frame is the same rule.
-SOURCE_PLACE = """
+SOURCE_PLACE = f"""
 CREATE VIEW source_place AS
 SELECT o.observation_id AS observation_id,
        p.source_id AS source_id,
@@ -104,13 +105,13 @@ SELECT o.observation_id AS observation_id,
 FROM (SELECT b.observation_id AS observation_id, b.graph_pid AS graph_pid,
              (SELECT i.image_id FROM image i
               WHERE i.graph_pid = b.graph_pid AND i.kind = 'calibrated' AND i.dx IS NOT NULL
-                AND (i.good IS NULL OR i.good = 1 OR i.alignment_matches >= 8)
+                AND (i.good IS NULL OR i.good = 1 OR i.alignment_matches >= {PROVEN_MATCHES})
               ORDER BY i.start_jd_utc, i.pid LIMIT 1) AS first_image_id
       FROM observation b) o
 JOIN image f ON f.image_id = o.first_image_id
 JOIN process d ON d.graph_pid = o.graph_pid AND d.command = 'detect'
 JOIN source_position p ON p.pid = d.pid
-"""
+"""  # noqa: S608 - a number of our own
 
 PROCESS_SUMMARY = """
 CREATE VIEW process_summary AS

@@ -5,7 +5,9 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.flags import Flag, usable
+from pipeline.flags import SPOILING, Flag, usable
+from pipeline.night_alignment import PROVEN_MATCHES
+from schema import views
 from schema.images import Image
 from schema.observing import Observation
 from schema.photometry import Flux, LightCurveStatistics, RelativeFlux
@@ -52,6 +54,11 @@ def test_rows_are_those_of_the_tables(any_session: Session) -> None:
     assert set(curve.table["method"]) == {"ensemble"}
     assert curve.table["flux_raw"].unit == "adu"
     assert curve.table.meta["aperture_radius_px"] == "6"
+
+
+def test_the_views_have_the_numbers_of_the_rules() -> None:
+    assert (views.BAD_FRAME, views.SPOILING) == (Flag.BAD_FRAME, SPOILING)
+    assert views.PROVEN_MATCHES == PROVEN_MATCHES
 
 
 def test_the_view_takes_the_points_that_the_rule_takes(any_session: Session) -> None:
