@@ -28,9 +28,8 @@ FLOOR_TOLERANCE = 0.3  # px; centroids of faint stars scatter by 0.1
 FIT_ROUNDS = 8
 CLIP_RMS = 4.0
 BIWEIGHT_SIGMA = 4.685  # of Tukey's biweight: as good as least squares to 95 % where errors are Gaussian
-BIWEIGHT_VARIANCE = (
-    0.822  # of Gaussian distances, weighted so, over their plain mean square: E[w u] / E[w], u exponential
-)
+# Of Gaussian distances weighted so, over their plain mean square: E[w u] / E[w], u exponential.
+BIWEIGHT_VARIANCE = 0.822
 ROBUST_ROUNDS = 5
 ROBUST_MATCHES = 10  # fewer do not tell by how much stars scatter
 FEWEST_WITNESSES = 4  # matches that agree, against one that does not: of three, any two agree with some similarity

@@ -44,12 +44,11 @@ SHAPE_STARS_SNR = 20.0  # stars above it, in flux over error, tell how stars loo
 SHAPE_STARS_MINIMUM = 5
 SHARP_FRACTION = 0.4  # of the stars' variance along the minor axis; hot pixels and their tracks have 0.1 to 0.3
 MAXIMUM_ELLIPTICITY = 0.7  # axes 10:3 …
+ELLIPTICITY_ALLOWANCE = 0.3  # … or as much above the stars' median
 MAXIMUM_STREAK = 0.85  # of a detection as a whole: axes 7:1, trails and bleeding columns
 MAXIMUM_WALK = 0.5  # FWHM that a windowed centroid may lie from the detection's
-BLEND_REACH = (
-    2.0  # FWHM from a star out of focus, or joined of pieces, to one that shares its light; two rings touch at 1.3
-)
-ELLIPTICITY_ALLOWANCE = 0.3  # … or as much above the stars' median
+# FWHM from a star out of focus, or joined of pieces, to one that shares its light; two rings touch at 1.3.
+BLEND_REACH = 2.0
 MINIMUM_SNR = 3.0  # of the aperture flux; less is a ripple beside a brighter star
 CUT_FWHM = 0.5  # distance to blank pixels or the border below which a star's position is that of what is left of it
 EDGE_FWHM = 1.0  # distance to blank pixels or the border below which a source is flagged

@@ -1,12 +1,16 @@
 """Detections of the reference that stay on their pixels while the sky moves: hot pixels among its stars."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.alignment import FIXED_RADIUS, LAST_TOLERANCE, Alignment, positions
+from pipeline.alignment import FIXED_RADIUS, LAST_TOLERANCE, Alignment, Points, positions
+from pipeline.astrometry.sphere import tree_of
+
+if TYPE_CHECKING:
+    from scipy.spatial import KDTree
 
 MOVED_PX = 1.0  # by which a frame must have moved a place to tell a hot pixel there from a star
 FEWEST_FRAMES = 5  # that moved, and
@@ -27,8 +31,6 @@ def stays_put(reference: Stars, lists: Sequence[Stars], alignments: Sequence[Ali
     Returns:
         bool[n].
     """
-    from scipy.spatial import KDTree  # see pipeline/__init__.py
-
     here = positions(reference)
     moved, fixed, followed = (np.zeros(len(here), dtype=np.int64) for _ in range(3))
     for stars, alignment in zip(lists, alignments, strict=True):
@@ -36,12 +38,10 @@ def stays_put(reference: Stars, lists: Sequence[Stars], alignments: Sequence[Ali
             continue
         there = alignment.to_frame(here)
         far = np.hypot(*(there - here).T) > MOVED_PX
-        tree = KDTree(positions(stars))  # type: ignore[no-untyped-call]
+        seen = tree_of(positions(stars))
         moved += far
-        fixed += far & np.isfinite(tree.query(here, distance_upper_bound=FIXED_RADIUS)[0])  # type: ignore[no-untyped-call]
-        followed += far & np.isfinite(
-            tree.query(there, distance_upper_bound=LAST_TOLERANCE)[0]  # type: ignore[no-untyped-call]
-        )
+        fixed += far & _near(seen, here, FIXED_RADIUS)
+        followed += far & _near(seen, there, LAST_TOLERANCE)
     told = moved >= max(FEWEST_FRAMES, MOVED_SHARE * len(lists))
     return np.asarray(told & (fixed >= SEEN_SHARE * moved) & (fixed > followed))
 
@@ -51,26 +51,24 @@ def seen_often(reference: Stars, lists: Sequence[Stars]) -> NDArray[np.bool_]:
 
     reference: STAR_DTYPE[n]; lists: STAR_DTYPE[m] of some frames. Returns bool[n], all False for few frames.
     """
-    from scipy.spatial import KDTree  # see pipeline/__init__.py
-
     here = positions(reference)
     seen = np.zeros(len(here), dtype=np.int64)
     if len(lists) < FEWEST_FRAMES or not len(here):
         return seen > 0
     for stars in lists:
         if len(stars):
-            tree = KDTree(positions(stars))  # type: ignore[no-untyped-call]
-            distance, _ = tree.query(here, distance_upper_bound=FIXED_RADIUS)  # type: ignore[no-untyped-call]
-            seen += np.isfinite(distance)
+            seen += _near(tree_of(positions(stars)), here, FIXED_RADIUS)
     return np.asarray(seen >= SEEN_SHARE * len(lists))
 
 
 def elsewhere(stars: Stars, places: Stars) -> Stars:
     """The detections STAR_DTYPE[n] that lie on none of these places STAR_DTYPE[m]."""
-    from scipy.spatial import KDTree  # see pipeline/__init__.py
-
     if not len(stars) or not len(places):
         return stars
-    tree = KDTree(positions(places))  # type: ignore[no-untyped-call]
-    distance, _ = tree.query(positions(stars), distance_upper_bound=FIXED_RADIUS)  # type: ignore[no-untyped-call]
-    return np.asarray(stars[~np.isfinite(distance)])
+    return np.asarray(stars[~_near(tree_of(positions(places)), positions(stars), FIXED_RADIUS)])
+
+
+def _near(tree: "KDTree", xy: Points, radius: float) -> NDArray[np.bool_]:
+    """Which places float64[n, 2] have one of the tree's within a radius, px: bool[n]."""
+    distance, _ = tree.query(xy, distance_upper_bound=radius)  # type: ignore[no-untyped-call]
+    return np.asarray(np.isfinite(distance))

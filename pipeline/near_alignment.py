@@ -23,14 +23,12 @@ from pipeline.alignment import (
     positions,
     robust_fit,
 )
+from pipeline.astrometry.sphere import tree_of
 
 SEEK_STARS = 60  # brightest stars of each list whose pairs propose a shift: 3,600 offsets
 ROUNDS = 4
 FLUX_FACTOR = 3.0  # within which the same star's light agrees, relative to that of the others
-FAINTEST, BRIGHTEST = (
-    0.03,
-    3.0,
-)  # of its light in the reference frame: what clouds leave of a lone star, and no star gains
+FAINTEST, BRIGHTEST = 0.03, 3.0  # of its light in the reference frame: what clouds leave of a star, and none gains
 SMALLEST_ROOM_PX = 1.0  # an expected place is not known better
 
 
@@ -92,8 +90,6 @@ def _most_agreed(a: Points, b: Points, expected: Alignment, reach: float) -> Ali
     """The expected alignment with the shift within reach that most pairs of stars agree on, the nearest of equals."""
     if not len(a) or not len(b):
         return None
-    from scipy.spatial import KDTree  # see pipeline/__init__.py
-
     offsets = (b[None, :SEEK_STARS] - expected.to_frame(a[:SEEK_STARS])[:, None]).reshape(-1, 2)
     size = np.hypot(*offsets.T)
     # Pairs about a shift at the rim may lie outside.
@@ -101,8 +97,7 @@ def _most_agreed(a: Points, b: Points, expected: Alignment, reach: float) -> Ali
     offsets, size = offsets[near], size[near]
     if not len(offsets):
         return None
-    tree = KDTree(offsets)  # type: ignore[no-untyped-call]
-    votes = tree.query_ball_point(offsets, LAST_TOLERANCE, return_length=True)  # type: ignore[no-untyped-call]
+    votes = tree_of(offsets).query_ball_point(offsets, LAST_TOLERANCE, return_length=True)  # type: ignore[no-untyped-call]
     votes = np.where(size <= reach, votes, 0)
     best = int(np.lexsort((size, -votes))[0])
     if votes[best] == 0:

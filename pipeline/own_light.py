@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import Alignment
+from pipeline.astrometry.sphere import tree_of
 from pipeline.masked_pixels import PixelBit
 from pipeline.statistics import MAD_TO_SIGMA
 from pipeline.template_stamps import TUKEY_SIGMA, Stamps, cut_stamps, fit_kernel
@@ -135,16 +136,24 @@ def _sums(
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = found / light
     known = light > KNOWN_SNR * np.sqrt(variance)
-    usual, scatter = 1.0, UNKNOWN_SCATTER
-    if np.count_nonzero(known) >= FEWEST_LIKE:
-        usual = float(np.median(ratio[known]))
-        scatter = MAD_TO_SIGMA * float(np.median(np.abs(ratio[known] / usual - 1)))
+    usual, scatter = _usual(ratio[known], 1.0)
     expected = usual * light
     variance += np.square(scatter * expected) + (0.0 if gain is None else np.maximum(expected, 0) / gain)
     significance = (found - expected) / np.sqrt(np.maximum(variance, rms**2))
     # What the sky was taken for differs from frame to frame, and makes all faint stars' sums err.
     spread = max(1.0, MAD_TO_SIGMA * float(np.median(np.abs(significance)))) if len(significance) else 1.0
     return light, np.asarray(significance > BRIGHTENED_SIGMA * spread)
+
+
+def _usual(ratio: NDArray[np.float64], otherwise: float) -> tuple[float, float]:
+    """Median of the light of stars over what is expected of each, and their scatter relative to it.
+
+    ratio: float64[n], of well-measured stars; of too few the median is taken to be ``otherwise``.
+    """
+    if ratio.size < FEWEST_LIKE:
+        return otherwise, UNKNOWN_SCATTER
+    usual = float(np.median(ratio))
+    return usual, MAD_TO_SIGMA * float(np.median(np.abs(ratio / usual - 1)))
 
 
 def _discs(image: Stamp, xy: NDArray[np.float64], dx: NDArray[np.int64], dy: NDArray[np.int64], reach: int) -> Stamp:
@@ -159,12 +168,10 @@ def _discs(image: Stamp, xy: NDArray[np.float64], dx: NDArray[np.int64], dy: NDA
 
 def _near_suspects(bits: NDArray[np.uint8], places: NDArray[np.float64], reach: int) -> Mask:
     """Stars with a pixel that looks like a hit in or beside their stamps, bool[n]."""
-    from scipy.spatial import KDTree  # see pipeline/__init__.py
-
     rows, columns = np.divmod(np.flatnonzero((bits & COSMIC) > 0), bits.shape[1])
     near, finite = np.zeros(len(places), np.bool_), np.isfinite(places).all(axis=1)
     if rows.size:
-        tree = KDTree(np.column_stack([columns, rows]))  # type: ignore[no-untyped-call]
+        tree = tree_of(np.column_stack([columns, rows]))
         farthest = np.sqrt(2) * (reach + 1)
         distance, _ = tree.query(places[finite], distance_upper_bound=farthest)  # type: ignore[no-untyped-call]
         near[finite] = np.isfinite(distance)
@@ -180,8 +187,8 @@ class _Excess:
         significance: float32[n, h, w], value over its noise, with what the model may err by; 0 where nothing is known.
         model: float32[n, h, w], the stars' light, ADU.
         noise: float32[n, h, w], variance of noise alone, ADU².
-        light: of the stars over that on the template: median.
-        scale: float32[n], each star's.
+        scale: float32[n], light of each star over that on the template.
+        light: the median of these.
     """
 
     value: Stamp
@@ -297,11 +304,7 @@ def _hits(excess: _Excess, stamps: Stamps, nearest: Mask, inside: Mask) -> Mask:
     expected = flux / excess.scale
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = (flux + total(excess.value, seen)) / expected
-    known = ratio[(flux > KNOWN_SNR * noise) & (expected > 0)]
-    light, scatter = excess.light, UNKNOWN_SCATTER
-    if known.size >= FEWEST_LIKE:
-        light = float(np.median(known))
-        scatter = MAD_TO_SIGMA * float(np.median(np.abs(known / light - 1)))
+    light, scatter = _usual(ratio[(flux > KNOWN_SNR * noise) & (expected > 0)], excess.light)
     brighter = flux + total(excess.value, seen) - light * expected
     error = np.hypot(noise, scatter * flux)
     borne_out = (np.abs(brighter - energy) < AGREEING_SHARE * energy) & (brighter > AGREEING_SIGMA * error)

@@ -17,9 +17,8 @@ LEAST_RMS = 0.6  # ADU; below, rounding to whole numbers is the noise
 GAIN_RANGE = (0.01, 2000.0)  # e-/ADU; means and sums of frames included
 CLIP_SIGMA = 3.0
 FAR_PX = 5  # pixels this far apart share no light of undersampled stars, and no weight of any interpolation
-MOST_CORRELATION = (
-    0.25  # of neighbouring pixels: interpolation by a quarter of a pixel leaves 0.3, a crowded field has 0.2
-)
+# Of neighbouring pixels: interpolation by a quarter of a pixel leaves 0.3, a crowded field has 0.2.
+MOST_CORRELATION = 0.25
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.alignment import BIWEIGHT_SIGMA
 from pipeline.astrometry.sphere import closest_pairs, tree_of
+from pipeline.statistics import MAD_TO_SIGMA
 
 REACH_RADII = 4.0  # of the largest radius: how far two solutions may be apart, as a whole
 FIT_RADII = 2.0  # within which stars are taken for one while the polynomials are fitted
@@ -22,9 +24,7 @@ DEGREES = 1, 2, 3  # of the polynomials, one after the other
 SMALL_GROUP = 24  # stars of one solution; those of fewer are taken together
 ROUNDS = 2  # of matching and fitting at each degree
 STARS_A_TERM = 8  # a polynomial of fewer stars would follow their noise
-BIWEIGHT_SIGMA = 4.685  # of Tukey's biweight: as good as least squares to 95 % where errors are Gaussian
 ROBUST_ROUNDS = 4
-MAD_SIGMA = 1.4826
 LEAST_SCATTER_RADII = 0.02  # a perfect fit needs some scale
 
 Points = NDArray[np.float64]
@@ -140,7 +140,7 @@ def _fit(terms: Points, off: Points, floor: Points) -> Points:
     fitted = np.zeros((terms.shape[1], 2))
     for _ in range(ROBUST_ROUNDS):
         distance = np.hypot(*residual.T)
-        sigma = np.maximum(MAD_SIGMA * np.median(np.abs(residual)), floor)
+        sigma = np.maximum(MAD_TO_SIGMA * np.median(np.abs(residual)), floor)
         weight = np.maximum(1.0 - np.square(distance / (BIWEIGHT_SIGMA * np.sqrt(2.0) * sigma)), 0.0)
         fitted = np.linalg.lstsq(terms * weight[:, None], off * weight[:, None], rcond=None)[0]
         residual = off - terms @ fitted

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.astrometry.sphere import tree_of
+
 Indices = NDArray[np.intp]
 
 
@@ -38,11 +40,8 @@ class SharedLight:
     @classmethod
     def within(cls, xy: NDArray[np.float64], distance: float) -> "SharedLight":
         """Stars at xy float64[n, 2] nearer to each other than ``distance``; those at unknown places share none."""
-        from scipy.spatial import KDTree  # see pipeline/__init__.py
-
         known = np.flatnonzero(np.isfinite(xy).all(axis=1))
-        tree = KDTree(xy[known])  # type: ignore[no-untyped-call]
-        pairs = known[tree.query_pairs(distance, output_type="ndarray")]  # type: ignore[no-untyped-call]
+        pairs = known[tree_of(xy[known]).query_pairs(distance, output_type="ndarray")]  # type: ignore[no-untyped-call]
         return cls._sorted(np.concatenate([pairs[:, 0], pairs[:, 1]]), np.concatenate([pairs[:, 1], pairs[:, 0]]))
 
     def among(self, stars: Indices, others: Indices) -> "SharedLight":

@@ -27,8 +27,8 @@ class Suspicion(IntFlag):
     NEIGHBOUR = 4  # it follows a brighter star nearby
     EDGE = 8  # it lies near the edge of the frames
     SPARSE = 16  # it was measured on few frames
-    TREND = 64  # it changes along the whole night and no faster: a slow variable, or what extinction and drift do to it
     SHAPELESS = 32  # it scatters more than its errors say, but without any shape in time: rather a spoilt measurement
+    TREND = 64  # it changes along the whole night and no faster: a slow variable, or what extinction and drift do to it
 
 
 @dataclass(frozen=True)

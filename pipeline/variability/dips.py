@@ -15,9 +15,8 @@ Floats = NDArray[np.float64]
 SPAN_SHARES = (0.03, 0.06, 0.1, 0.16, 0.23, 0.3, 0.38, 0.46)  # durations tried, of the time observed
 STEPS = 8  # starts in a duration
 INGRESS = 0.15  # of the duration, at either end: edges of a transit
-LEAST_SEEN = (
-    0.75  # of a dip within the night: with less a trend and a brightening at the end look like a dip in between
-)
+# Of a dip within the night: with less a trend and a brightening at the end look like a dip in between.
+LEAST_SEEN = 0.75
 MIN_POINTS_IN = 4  # of a dip: fewer are a matter of outliers
 LEFT_SHARE = 0.08  # of a dip's own weight that trend and frames must leave, else it is theirs
 

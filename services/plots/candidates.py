@@ -13,11 +13,10 @@ from services.lightcurves.reading import LightCurve
 from services.plots.binning import bin_means, view_limits
 from services.plots.light_curve import time_axis
 from services.plots.style import BLACK, BLUE, GREEN, LEGEND, ORANGE, RED, head, new_figure, note, save, tidy
-from services.variability.candidates import HOURS_PER_DAY, Candidate
+from services.variability.candidates import HOURS_PER_DAY, LEAST_CHANCE, Candidate
 
 PHASE_BINS = 20
 PHASES_SHOWN = 1.5  # so that what happens at phase 0 is seen whole
-LEAST_CHANCE = 1e-99  # named
 SMOOTH_POINTS = 200  # of a model's line
 
 Values = NDArray[np.float64]

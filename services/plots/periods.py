@@ -22,6 +22,7 @@ from services.plots.style import (
     save,
     tidy,
 )
+from services.variability.candidates import LEAST_CHANCE
 from services.variability.periods import SHOWN_ALTERNATIVES, StarPeriods
 
 COLOURS = BLUE, RED, GREEN, ORANGE, PURPLE, SKY, GREY  # of nights, in turn
@@ -30,7 +31,6 @@ SMOOTH_POINTS = 400  # of the model's line
 NAMED_NIGHTS = 14  # in the legend
 SPECTRUM_COLUMNS = 4000  # of the drawn periodogram: the highest of the frequencies that share one
 LEAST_POWER = 0.05  # height of the periodogram's axis, at least
-LEAST_CHANCE = 1e-99  # named
 
 
 def draw_periods(found: StarPeriods, path: Path) -> Path:

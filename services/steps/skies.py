@@ -18,13 +18,13 @@ from pipeline.healpix import cells
 from pipeline.stars import star_list
 from schema.images import Image
 from schema.observing import Observation
+from schema.queries.scheduling import chunks
 from schema.skies import PlateSolution, Sky, SkyImage, Source, SourcePosition
 from services.log import get_logger
 from services.steps.known_sources import call_same, known_stars, near, seen_by
 
 log = get_logger("skies")
 LEAST_SHARE = 0.5  # of the smaller field, that makes an image one of a sky
-IDS_AT_ONCE = 1000  # of one query
 
 Points = NDArray[np.float64]
 Shape = tuple[int, int]
@@ -124,9 +124,9 @@ def _fluxes(session: Session, ids: NDArray[np.int64]) -> NDArray[np.float64]:
     """The largest flux of each source on any template, ADU; 0 where it was not measured."""
     measured = select(SourcePosition.source_id, func.max(SourcePosition.flux)).group_by(SourcePosition.source_id)
     fluxes: dict[int, float | None] = {}
-    for start in range(0, ids.size, IDS_AT_ONCE):
-        part = measured.where(SourcePosition.source_id.in_(ids[start : start + IDS_AT_ONCE].tolist()))
-        fluxes |= {row[0]: row[1] for row in session.execute(part)}
+    for part in chunks(ids.tolist()):
+        rows = session.execute(measured.where(SourcePosition.source_id.in_(part)))
+        fluxes |= {row[0]: row[1] for row in rows}
     return np.array([fluxes.get(one) or 0.0 for one in ids.tolist()], dtype=np.float64)
 
 

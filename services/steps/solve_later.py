@@ -15,6 +15,7 @@ from services.solving.solution import Field, Solution, Unsolved
 from services.solving.solver import ask_catalogue, search_index_files
 from services.solving.solvers import Solvers, open_solvers
 from services.steps.base import Context, Outputs, Step
+from services.steps.sky_registration import solution_of
 from services.steps.solve import SOLVE, SolveParameters, solve_by
 
 
@@ -58,8 +59,7 @@ def run_archive(context: Context, parameters: SolveLaterParameters) -> Outputs |
 
 def solution_among(session: Session, pids: tuple[int, ...]) -> PlateSolution | None:
     """The first of these processes' rows that has a WCS."""
-    rows = (session.get(PlateSolution, pid) for pid in pids)
-    return next((row for row in rows if row is not None and row.solved), None)
+    return next(filter(None, (solution_of(session, pid) for pid in pids)), None)
 
 
 def _is_solved(context: Context, parameters: SolveLaterParameters) -> bool:

@@ -19,6 +19,7 @@ from services.steps.first_frame import to_first_frame
 IMPROBABLE = 0.01  # false alarms of sines, boxes and stars below it mean something
 ZERO_POINT = 25.0  # arbitrary, mag of a star of 1 ADU; that of the plots
 HOURS_PER_DAY = 24.0
+LEAST_CHANCE = 1e-99  # that is named
 SUSPICIONS = {
     Suspicion.FLAGGED: "many points are flagged",
     Suspicion.FRAMES: "it follows the frames",
