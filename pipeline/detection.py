@@ -15,6 +15,7 @@ from pipeline.errors import UnusableDataError
 from pipeline.extraction import extract, start_at_peaks
 from pipeline.flags import Flag
 from pipeline.one_star import first_of_star
+from pipeline.prominence import prominence
 from pipeline.shapes import SIGMA_TO_FWHM, Shapes, measure_shapes
 from pipeline.stacking import Stack
 from pipeline.stars import brightest, find_stars, frame_fwhm
@@ -50,6 +51,8 @@ MAXIMUM_WALK = 0.5  # FWHM that a windowed centroid may lie from the detection's
 # FWHM from a star out of focus, or joined of pieces, to one that shares its light; two rings touch at 1.3.
 BLEND_REACH = 2.0
 MINIMUM_SNR = 3.0  # of the aperture flux; less is a ripple beside a brighter star
+# Of the core above its near ring: of 192 pieces of simulated halos one had more, of 640 stars above 5 sigma none less.
+MINIMUM_PROMINENCE = 3.5
 CUT_FWHM = 0.5  # distance to blank pixels or the border below which a star's position is that of what is left of it
 EDGE_FWHM = 1.0  # distance to blank pixels or the border below which a source is flagged
 
@@ -152,6 +155,7 @@ def _measure(objects: NDArray[Any], sky: _Sky, fwhm: float, wide: bool) -> NDArr
     shapes = measure_shapes(sky.image, x, y, fwhm, sky.mask)
     with np.errstate(invalid="ignore", divide="ignore"):
         kept = _like_stars(objects, shapes, flux / error) & ~_at_edge(x, y, CUT_FWHM * fwhm, sky.blank)
+        kept &= ~(prominence(sky.image, sky.noise, sky.mask, x, y, fwhm) <= MINIMUM_PROMINENCE)
     sources = np.zeros(len(objects), SOURCE_DTYPE)
     sources["x"], sources["y"], sources["flux"], sources["flux_error"] = x, y, flux, error
     sources["fwhm"] = half_flux_diameters(sky.image, x, y, fwhm, sky.mask) if wide else shapes.fwhm

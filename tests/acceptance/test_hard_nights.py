@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.flags import Flag
-from pipeline.simulation.psf import Ring
+from pipeline.simulation.psf import Haloed, Ring
 from tests.acceptance.hard_night import WRONG_ERRORS, HardNight, run_hard
 
 NIGHTS = {
@@ -44,6 +44,11 @@ def test_no_frame_is_lost(night: HardNight) -> None:
 
 def test_no_star_is_missing(night: HardNight) -> None:
     assert night.missing() == []
+
+
+def test_a_halo_makes_no_sources(night: HardNight) -> None:
+    if isinstance(night.compared.truth.spec.psf, Haloed):
+        assert night.compared.night.xy[night.compared.stars < 0].tolist() == []
 
 
 def test_no_star_is_there_twice(night: HardNight) -> None:

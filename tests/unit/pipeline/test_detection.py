@@ -128,6 +128,22 @@ def test_blends_and_edges_are_flagged(rng: np.random.Generator) -> None:
     assert flags[300, 1] & Flag.EDGE
 
 
+@pytest.mark.parametrize("fwhm", [2.2, 3.0])
+def test_what_the_sky_map_leaves_of_a_halo_is_no_source(rng: np.random.Generator, fwhm: float) -> None:
+    """Rings of a few ADU, wide and even, of which noise makes pieces with an S/N of 20 in an aperture."""
+    xy = np.array([(x, y) for x in range(20, 300, 40) for y in range(20, 300, 40)], np.float64)
+    xy, rms = xy[np.hypot(*(xy - 150).T) > 60], 2.0
+    flux = np.full(len(xy), 20 * rms * np.sqrt(np.pi) * fwhm)
+    y, x = np.mgrid[:300, :300]
+    halo = 300 * (1 + ((x - 150) ** 2 + (y - 150) ** 2) / 15**2) ** -1.5
+    image = noiseless((300, 300), xy, flux, fwhm) + halo + rng.normal(0, rms, (300, 300))
+    sources = detect_sources(Stack.of_frame(image.astype(np.float32)), fwhm=fwhm)
+    distance = _distances(sources, xy)
+    in_the_core = np.hypot(sources["x"] - 150, sources["y"] - 150) < 15
+    assert (distance.min(axis=1)[~in_the_core] < 1).all()
+    assert (distance.min(axis=0) < 1).all()
+
+
 def test_a_star_that_the_border_cuts_is_no_source(rng: np.random.Generator) -> None:
     """What is left of it has its centroid elsewhere: one lying outside would be found 2 px from its place."""
     cut = np.array([[-0.7, 100.0], [200.0, -1.5], [SHAPE[1] - 0.5, 150.0]])
