@@ -47,10 +47,9 @@ def target_source(session: "Session", observation: "ObservationFacts", place: Po
         ConfigurationError: no source lies there.
         DataError: there are no sources yet.
     """
-    from services.lightcurves.field import in_field
+    from services.lightcurves.field import in_field, why_not_on_sky
     from services.lightcurves.selection import find_source
     from services.steps.first_frame import name_of_first_frame
-    from services.targets import why_not_on_sky
 
     radec = place.on_night(observation.night) if place.may_be_on_sky else None
     on_sky = place.kind == "sky" or (radec is not None and in_field(session, observation, radec) is True)

@@ -99,7 +99,7 @@ def site(
     """(latitude, longitude east positive, elevation in m, notes); None where absent or unreadable.
 
     A longitude is positive to the east unless its letter or comment says otherwise, or the clock's offset from UTC
-    fits the other sign only. A wrong sign costs 20 ms in BJD.
+    fits the other sign only: what one frame tells. `east_or_west` weighs all frames of a place, and has the last word.
     """
     latitude, _, _ = geographic(header, LATITUDE_KEYS, 90.0)
     longitude, key, has_letter = geographic(header, LONGITUDE_KEYS, 360.0)

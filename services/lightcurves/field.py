@@ -54,6 +54,15 @@ def solution_of(session: Session, observation: "ObservationFacts | Observation")
     )
 
 
+def why_not_on_sky(session: Session, observation: "ObservationFacts") -> str:
+    """Why two plain numbers that a user typed were not taken for right ascension and declination."""
+    solution = solution_of(session, observation)
+    if solution is None or not solution.solved:
+        return "the field has no sky coordinates, so that the numbers were taken for pixels of the first frame"
+    circle = f"{solution.radius_deg:.3g} degrees around {solution.ra_deg:.4f},{solution.dec_deg:+.4f}"
+    return f"as RA,DEC the numbers lie outside of the field ({circle}), so that they were taken for pixels"
+
+
 def unsolved_reasons(session: Session, observation: "ObservationFacts | Observation") -> list[str]:
     """Why those that tried did not find where the template is, in their order."""
     rows = session.scalars(

@@ -57,17 +57,9 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
     apertures = on_frame(sources.apertures, image.fwhm, ellipses)
     bits = pixel_bits(told_apart(stored.extras[PIXELS], hot), stored.image.shape)
     shown = template_pixels(context, template)
-    if shown is not None and image.background_rms:
-        bits = judge_pixels(
-            stored.image,
-            bits,
-            shown,
-            alignment,
-            sources.xy,
-            max(apertures.radii),
-            rms=image.background_rms,
-            gain=image.gain,
-        )
+    if shown is not None and (rms := image.background_rms):
+        reach = max(apertures.radii)
+        bits = judge_pixels(stored.image, bits, shown, alignment, sources.xy, reach, rms=rms, gain=image.gain)
     measured = measure(
         stored.image,
         alignment.to_frame(sources.xy),
