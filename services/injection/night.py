@@ -41,12 +41,15 @@ class RawFrame:
 
 @dataclass(frozen=True)
 class ProcessedNight:
-    """An observation with light curves. ``stars`` as `read_stars` orders them; ``xy`` float64[n, 2], template px."""
+    """An observation with light curves. ``stars`` as `read_stars` orders them, and float64[n, 2] their places: ``xy``
+    template px, ``on_first`` px of the first frame.
+    """
 
     facts: ObservationFacts
     frames: tuple[RawFrame, ...]
     stars: Stars
     xy: NDArray[np.float64]
+    on_first: NDArray[np.float64]
 
     @property
     def aligned(self) -> list[RawFrame]:
@@ -78,9 +81,8 @@ def read_night(session: Session, settings: Settings, observation_id: int | None 
     frames = _light_frames(session, settings.root, facts)
     if not any(frame.alignment is not None for frame in frames):
         raise DataError(f"observation {facts.observation_id} ({facts.title}) has no aligned frame")
-    return ProcessedNight(
-        facts, (*frames, *_calibration_frames(session, settings.root, facts.graph_pid)), stars, axes.xy[rows]
-    )
+    frames += _calibration_frames(session, settings.root, facts.graph_pid)
+    return ProcessedNight(facts, tuple(frames), stars, axes.xy[rows], axes.on_first[rows])
 
 
 def _light_frames(session: Session, root: Path, facts: ObservationFacts) -> list[RawFrame]:

@@ -53,6 +53,7 @@ class Plan:
 
     source_id: NDArray[np.int64]
     xy: NDArray[np.float64]  # template pixels
+    on_first: NDArray[np.float64]  # pixels of the first frame: what people read
     magnitude: NDArray[np.float64]
     signals: tuple[Signal, ...]
     choice: Choice
@@ -98,6 +99,7 @@ def make_plan(
     return Plan(
         source_id=chosen,
         xy=night.xy[choice.star],
+        on_first=night.on_first[choice.star],
         magnitude=magnitude[choice.star],
         signals=tuple(signals),
         choice=choice,
@@ -161,7 +163,7 @@ def truth_row(plan: Plan, row: int) -> list[object]:
     lengths = [HOURS_PER_DAY * length for length in (signal.duration_d, signal.period_d)]
     return [
         int(plan.source_id[row]),
-        *(round(float(value), 3) for value in (*plan.xy[row], plan.magnitude[row])),
+        *(round(float(value), 3) for value in (*plan.on_first[row], plan.magnitude[row])),
         int(plan.choice.bin[row]),
         signal.kind,
         signal.amplitude,

@@ -1,6 +1,8 @@
 """Copies of frames with signals: the file's own type and header, in a folder that was empty, on a disk with room."""
 
+import csv
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ from pipeline.injection import Choice, Signal
 from services.errors import ConfigurationError, DataError, TransientError
 from services.injection import Plan, ProcessedNight, claim_folder, require_space, write_frames
 from services.injection.night import RawFrame
+from services.injection.plan import write_truth
 from services.lightcurves.selection import ObservationFacts
 from services.lightcurves.statistics import Stars
 from services.settings import load
@@ -50,7 +53,7 @@ def night_of(path: Path, kind: str = "light") -> ProcessedNight:
     facts = ObservationFacts(1, "T", "R", "C", date(2024, 1, 1), 1, 1, 1, 1)
     none = np.empty(0)
     stars = Stars(none.astype(np.int64), none, none, none, *2 * [none.astype(np.int64)])
-    return ProcessedNight(facts, (aligned,), stars, np.empty((0, 2)))
+    return ProcessedNight(facts, (aligned,), stars, np.empty((0, 2)), np.empty((0, 2)))
 
 
 def plan() -> Plan:
@@ -58,6 +61,7 @@ def plan() -> Plan:
     return Plan(
         source_id=one + 1,
         xy=np.array([STAR]),
+        on_first=np.array([[STAR[0] - 120, STAR[1] + 7]]),
         magnitude=np.array([12.0]),
         signals=(Signal("transit", 0.5, 2460000.5, 0.1, np.nan),),
         choice=Choice(one, np.array([0.5]), np.array([11.0, 13.0]), one),
@@ -118,13 +122,19 @@ def test_calibration_frames_are_linked_and_a_lost_frame_is_named(tmp_path: Path)
     raw = tmp_path / "bias.fits"
     write(raw, "floating point")
     night = night_of(raw, "bias")
-    unaligned = ProcessedNight(night.facts, (RawFrame(raw, "bias", "bias/bias.fits", 1, SHAPE),), night.stars, night.xy)
+    unaligned = replace(night, frames=(RawFrame(raw, "bias", "bias/bias.fits", 1, SHAPE),))
     folder = write_frames(unaligned, plan(), load(), tmp_path / "out", seed=1)
     link = folder / "bias" / "bias.fits"
     assert link.is_symlink()
     assert link.read_bytes() == raw.read_bytes()
     with pytest.raises(DataError, match=r"gone\.fits.* cannot be read.*where they were registered"):
         write_frames(night_of(tmp_path / "gone.fits"), plan(), load(), tmp_path / "other", seed=1)
+
+
+def test_people_read_the_pixels_of_the_first_frame(tmp_path: Path) -> None:
+    with write_truth(plan(), tmp_path).open() as file:
+        [row] = csv.DictReader(file)
+    assert (float(row["x"]), float(row["y"])) == (round(STAR[0] - 120, 3), round(STAR[1] + 7, 3))
 
 
 def test_only_a_new_or_empty_folder_is_used(tmp_path: Path) -> None:
