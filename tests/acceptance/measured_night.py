@@ -22,6 +22,7 @@ PLOTS = [  # of every run
     "psf.png",
     "offsets.png",
     "lightcurve.png",
+    "comparison.png",
     "systematics.png",
 ]
 

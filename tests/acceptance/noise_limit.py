@@ -150,5 +150,5 @@ def run_night(folder: Path, **changes: Any) -> Comparison:
     """Simulate a night like the preset `night` with these changes, run it, and compare."""
     raw, work = folder / "night", folder / "work"
     simulate(night_spec("night", **changes), raw)
-    Programs({}, folder).run("run", str(raw), "--workdir", str(work), "--consumers", "2")
+    Programs({}, folder).run("run", str(raw), "--workdir", str(work), "--consumers", "2", "--no-plots")
     return compare(raw, work)

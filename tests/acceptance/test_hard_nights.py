@@ -11,8 +11,8 @@ from pipeline.simulation.psf import Haloed, Ring
 from tests.acceptance.hard_night import WRONG_ERRORS, HardNight, run_hard
 
 NIGHTS = {
-    "window": {"n_frames": 150},
-    "window of 120 rows": {"preset": "window", "shape": (120, 520), "n_stars": 9, "seed": 46, "n_frames": 100},
+    "window": {"n_frames": 100},
+    "window of 120 rows": {"preset": "window", "shape": (120, 520), "n_stars": 9, "seed": 46, "n_frames": 70},
     "defocus": {"n_frames": 25},
     "small rings": {"preset": "defocus", "psf": Ring(8.0, obstruction=0.3), "n_frames": 25},
     "spider": {"n_frames": 25},
