@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.alignment import Alignment
 from pipeline.astrometry.sphere import tree_of
 from pipeline.masked_pixels import PixelBit
+from pipeline.stamps import Offsets, pixel_blocks, ring_offsets
 from pipeline.statistics import MAD_TO_SIGMA
 from pipeline.template_stamps import TUKEY_SIGMA, Stamps, cut_stamps, fit_kernel
 
@@ -126,10 +127,8 @@ def _sums(
 
     Whole pixels within ``radius`` are summed: of all stars that takes a tenth of the time of looking at each pixel.
     """
-    reach = int(radius)
-    dy, dx = (axis.ravel() for axis in np.mgrid[-reach : reach + 1, -reach : reach + 1])
-    disc = np.hypot(dx, dy) <= radius
-    own, shown = (_discs(pixels, at, dx[disc], dy[disc], reach) for pixels, at in ((image, places), (template, xy)))
+    disc = ring_offsets(0.0, np.nextafter(radius, np.inf))  # pixels at just this distance too
+    own, shown = _discs(image, places, disc), _discs(template, xy, disc)
     seen = np.isfinite(own) & np.isfinite(shown)
     found, light = (np.where(seen, values, 0).sum(axis=1, dtype=np.float64) for values in (own, shown))
     variance = seen.sum(axis=1) * rms**2
@@ -156,13 +155,15 @@ def _usual(ratio: NDArray[np.float64], otherwise: float) -> tuple[float, float]:
     return usual, MAD_TO_SIGMA * float(np.median(np.abs(ratio / usual - 1)))
 
 
-def _discs(image: Stamp, xy: NDArray[np.float64], dx: NDArray[np.int64], dy: NDArray[np.int64], reach: int) -> Stamp:
-    """Pixels around stars, float32[n, k]; NaN for those whose square leaves the image."""
-    ny, nx = image.shape
-    middle = np.where(np.isfinite(xy), np.rint(xy), -1).astype(np.int64)
-    inside = ((middle >= reach) & (middle < (nx - reach, ny - reach))).all(axis=1)
-    discs = np.full((len(xy), dx.size), np.nan, np.float32)
-    discs[inside] = image.ravel().take((middle[inside] @ (1, nx))[:, None] + (dy * nx + dx))
+def _discs(image: Stamp, xy: NDArray[np.float64], offsets: Offsets) -> Stamp:
+    """Pixels around stars, float32[n, k]; NaN for those that leave the image."""
+    discs = np.full((len(xy), offsets.dx.size), np.nan, np.float32)
+    placed = np.flatnonzero(np.isfinite(xy).all(axis=1))
+    for block in pixel_blocks(xy[placed], (image.shape[0], image.shape[1]), offsets):
+        values = image.ravel()[block.flat]
+        if block.outside is not None:
+            values[block.outside.any(axis=1)] = np.nan
+        discs[placed[block.rows]] = values
     return discs
 
 
