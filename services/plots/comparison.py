@@ -82,8 +82,9 @@ def _draw(axes: Axes, name: str, curve: LightCurve, roles: Roles) -> None:
         time[usable], flux[usable], np.nan_to_num(error[usable]), fmt="o", color=COLOURS[name[0]], ms=2.4, lw=0.5
     )
     tidy(axes, "", "")
-    words = f"{name}: source {curve.source.source_id}" if name != "T" else name
-    share = roles.references.get(curve.source.source_id)
+    words, share = name, None
+    if name != "T":  # the title names the target, and nothing is compared with itself
+        words, share = f"{name}: source {curve.source.source_id}", roles.references.get(curve.source.source_id)
     if share is not None:
         words += f", {share:.0%}"
     if np.count_nonzero(usable) >= FEWEST_POINTS:
