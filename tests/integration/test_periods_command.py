@@ -1,7 +1,6 @@
 """`tianyu analyze --all-nights` as it is typed, on made-up nights of one star that pulsates."""
 
 import json
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -10,31 +9,15 @@ import pytest
 from matplotlib.image import imread
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
-from typer.testing import CliRunner, Result
 
 from schema.images import Image
 from schema.photometry import RelativeFlux
-from services.cli.app import app
+from tests.integration.command_line import tianyu
 from tests.unit.services import made_up
-from tests.unit.services.conftest import open_session
 from tests.unit.services.made_up import GRAPH_PID, MadeUp
 
-RUNNER = CliRunner()
 PERIOD, AMPLITUDE = 0.0437, 0.05
 DAYS = (0.0, 1.0, 4.0)
-
-
-def tianyu(*words: str) -> Result:
-    return RUNNER.invoke(app, words, catch_exceptions=False)
-
-
-@pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    monkeypatch.chdir(tmp_path)
-    url = f"sqlite:///{tmp_path / 'tianyu.db'}"
-    monkeypatch.setenv("TIANYU_DATABASE_URL", url)
-    monkeypatch.setenv("TIANYU_ROOT", str(tmp_path))
-    yield from open_session(url)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`tianyu analyze` and `tianyu transit` as they are typed, on a made-up night of which one star dips."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,35 +9,19 @@ from astropy.table import Table
 from matplotlib.image import imread
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
-from typer.testing import CliRunner, Result
 
 from schema import database
 from schema.observing import Observation
 from schema.photometry import LightCurveStatistics, Variability
-from services.cli.app import app
 from services.image_store import LocalImageStore
 from services.settings import Settings
 from services.steps.analyze import ANALYZE, AnalyzeParameters
 from services.steps.base import Context
+from tests.integration.command_line import tianyu
 from tests.unit.services import made_up
-from tests.unit.services.conftest import open_session
 from tests.unit.services.made_up import GRAPH_PID, MadeUp
 
-RUNNER = CliRunner()
 DIP_MID = made_up.JD0 + 0.004 + 29.5 * made_up.CADENCE_D  # of frames 20 to 39
-
-
-def tianyu(*words: str) -> Result:
-    return RUNNER.invoke(app, words, catch_exceptions=False)
-
-
-@pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    monkeypatch.chdir(tmp_path)
-    url = f"sqlite:///{tmp_path / 'tianyu.db'}"
-    monkeypatch.setenv("TIANYU_DATABASE_URL", url)
-    monkeypatch.setenv("TIANYU_ROOT", str(tmp_path))
-    yield from open_session(url)
 
 
 @pytest.fixture
