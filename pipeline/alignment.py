@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
+from pipeline.nearest import tree_of
 from pipeline.offset_vote import MAXIMUM_ROTATION, Vote, vote
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _fit(a: Points, b: Points, start: Vote, shape: tuple[int, int]) -> Alignment
     x, y = centre_of(shape)
     found = Alignment(start.dx, start.dy, start.rotation, 1.0, float(x), float(y), FIRST_TOLERANCE, 0)
     tolerance = FIRST_TOLERANCE
-    tree = _tree(b)
+    tree = tree_of(b)
     used: tuple[int, ...] = ()
     for turn in range(FIT_ROUNDS):
         i, j = matched(a, b, found, tolerance, tree)
@@ -232,7 +233,7 @@ def matched(
     """Indices of stars of a and b nearest to each other, one-to-one, within tolerance."""
     if not len(a) or not len(b):
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    distance, j = (tree or _tree(b)).query(  # type: ignore[no-untyped-call]
+    distance, j = (tree or tree_of(b)).query(  # type: ignore[no-untyped-call]
         found.to_frame(a), distance_upper_bound=tolerance
     )
     i = np.flatnonzero(np.isfinite(distance))
@@ -240,12 +241,6 @@ def matched(
     _, nearest = np.unique(j[order], return_index=True)
     i = np.sort(order[nearest])
     return i, np.asarray(j[i], np.intp)
-
-
-def _tree(xy: Points) -> "KDTree":
-    from scipy.spatial import KDTree  # see pipeline/__init__.py
-
-    return KDTree(xy)  # type: ignore[no-untyped-call]
 
 
 def _better_than_chance(found: Alignment, a: Points, b: Points, shape: tuple[int, int], *, rotate: bool) -> bool:

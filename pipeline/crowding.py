@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.nearest import tree_of
+
 CROWDED_SHARE = 0.1  # of a source's own light, brought by neighbours (SExtractor's flag 1)
 MOFFAT_BETA = 3.0  # wings as seeing makes them
 REACH_FWHM = 8.0  # beyond the aperture: 2e-4 of a neighbour's light is left there in a circle of one FWHM
@@ -26,17 +28,15 @@ def contamination(xy: Floats, flux: Floats, radius: float, fwhm: float) -> Float
     Returns:
         float64[n]; infinite for a source without positive flux that has a neighbour.
     """
-    from scipy.spatial import KDTree  # see pipeline/__init__.py
-
     light = np.where(np.isfinite(flux) & (flux > 0), flux, 0.0)
     brought = np.zeros(len(xy))
     reach = radius + REACH_FWHM * fwhm
     distances = np.linspace(0.0, reach, TABLE_POINTS)
     shares = _shares(distances, radius, fwhm)
-    tree = KDTree(xy)  # type: ignore[no-untyped-call]
+    tree = tree_of(xy)
     step = max(1, PAIRS_AT_ONCE // max(1, len(xy)))
     for start in range(0, len(xy), step):
-        rows = KDTree(xy[start : start + step])  # type: ignore[no-untyped-call]
+        rows = tree_of(xy[start : start + step])
         pairs = rows.sparse_distance_matrix(tree, reach, output_type="ndarray")  # type: ignore[no-untyped-call]
         pairs = pairs[pairs["i"] + start != pairs["j"]]
         share = np.interp(pairs["v"], distances, shares)

@@ -7,13 +7,13 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from pipeline.astrometry.sphere import closest_pairs, tree_of
 from pipeline.background import subtract_background
 from pipeline.bad_pixels import find_sharp_pixels
 from pipeline.defocus import LEAST_FWHM, centre_wide, extract_wide, half_flux_diameters, out_of_focus
 from pipeline.errors import UnusableDataError
 from pipeline.extraction import extract, start_at_peaks
 from pipeline.flags import Flag
+from pipeline.nearest import closest_pairs, tree_of
 from pipeline.one_star import first_of_star
 from pipeline.prominence import prominence
 from pipeline.shapes import SIGMA_TO_FWHM, Shapes, measure_shapes

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import FIXED_RADIUS, LAST_TOLERANCE, Alignment, Points, positions
-from pipeline.astrometry.sphere import tree_of
+from pipeline.nearest import tree_of
 
 if TYPE_CHECKING:
     from scipy.spatial import KDTree

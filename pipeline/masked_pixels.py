@@ -102,20 +102,6 @@ def _from_neighbours(
     return np.where(good == 8, quadratic, mean)
 
 
-def touched_apertures(mask: NDArray[np.bool_], xy: NDArray[np.float64], radii: tuple[float, ...]) -> NDArray[np.bool_]:
-    """Which apertures contain at least a part of a pixel of ``mask``.
-
-    Args:
-        mask: bool[ny, nx].
-        xy: float64[n, 2], finite positions, px.
-        radii: k aperture radii, px.
-
-    Returns:
-        bool[n, k].
-    """
-    return touched_bits(mask.view(np.uint8), xy, radii) > 0
-
-
 def touched_bits(bits: NDArray[np.uint8], xy: NDArray[np.float64], radii: tuple[float, ...]) -> NDArray[np.uint8]:
     """All bits of the pixels of which at least a part lies in each aperture.
 

@@ -23,7 +23,7 @@ from pipeline.alignment import (
     positions,
     robust_fit,
 )
-from pipeline.astrometry.sphere import tree_of
+from pipeline.nearest import tree_of
 
 SEEK_STARS = 60  # brightest stars of each list whose pairs propose a shift: 3,600 offsets
 ROUNDS = 4

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import Alignment
-from pipeline.astrometry.sphere import tree_of
 from pipeline.masked_pixels import PixelBit
+from pipeline.nearest import tree_of
 from pipeline.stamps import Offsets, pixel_blocks, ring_offsets
 from pipeline.statistics import MAD_TO_SIGMA
 from pipeline.template_stamps import TUKEY_SIGMA, Stamps, cut_stamps, fit_kernel

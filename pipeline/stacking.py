@@ -85,16 +85,6 @@ def positions_on_reference(
     return xy - total / np.maximum(seen, 1)[:, None]
 
 
-def shift_to_reference(image: Image, alignment: Alignment) -> Image:
-    """A frame on the reference's pixels by the nearest pixel: float32[ny, nx], what lies outside the frame NaN."""
-    aligned = _Aligned(image, alignment)
-    result = np.empty(image.shape, np.float32)
-    for start in range(0, image.shape[0], CLIP_ROWS):
-        rows = slice(start, min(start + CLIP_ROWS, image.shape[0]))
-        result[rows] = aligned.rows(rows)
-    return result
-
-
 class _Placement:
     """How the tiles of a frame are shifted to the reference's pixels."""
 

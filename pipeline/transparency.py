@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import Alignment
+from pipeline.nearest import tree_of
 from pipeline.stars import SATURATED_PEAK
 
 BRIGHTEST = 30  # stars of the reference that are looked up: in clouds, fainter ones lose light below the threshold
@@ -20,13 +21,11 @@ def common_light(reference: NDArray[Any], stars: NDArray[Any], alignment: Alignm
     reference, stars: STAR_DTYPE[n], brightest first; alignment: reference to frame. Stars near saturation in either are
     left out. NaN with fewer than three common stars.
     """
-    from scipy.spatial import KDTree  # see pipeline/__init__.py
-
     if not len(reference) or not len(stars):
         return float("nan")
     wanted = _unsaturated(reference)[:BRIGHTEST]
     expected = alignment.to_frame(np.column_stack([wanted["x"], wanted["y"]]))
-    tree = KDTree(np.column_stack([stars["x"], stars["y"]]))  # type: ignore[no-untyped-call]
+    tree = tree_of(np.column_stack([stars["x"], stars["y"]]))
     distance, nearest = tree.query(expected, distance_upper_bound=MATCH_PX)  # type: ignore[no-untyped-call]
     found = np.flatnonzero(np.isfinite(distance))
     here = stars[nearest[found]]

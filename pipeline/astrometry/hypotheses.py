@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.astrometry.quads import Quads
-from pipeline.astrometry.sphere import tree_of
+from pipeline.nearest import tree_of
 
 Floats = NDArray[np.float64]
 Complex = NDArray[np.complex128]

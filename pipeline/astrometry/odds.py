@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.astrometry.sky_wcs import SkyWcs
-from pipeline.astrometry.sphere import ARCSEC, separation_arcsec, tree_of
+from pipeline.astrometry.sphere import ARCSEC, separation_arcsec
+from pipeline.nearest import tree_of
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]

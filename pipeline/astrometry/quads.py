@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.astrometry.sphere import tree_of
+from pipeline.nearest import tree_of
 
 if TYPE_CHECKING:
     from scipy.spatial import KDTree

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import BIWEIGHT_SIGMA
-from pipeline.astrometry.sphere import closest_pairs, tree_of
+from pipeline.nearest import closest_pairs, tree_of
 from pipeline.statistics import MAD_TO_SIGMA
 
 REACH_RADII = 4.0  # of the largest radius: how far two solutions may be apart, as a whole

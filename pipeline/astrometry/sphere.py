@@ -1,12 +1,9 @@
-"""Positions on the sky, without trouble at 0 h or a pole: separations, neighbours and one-to-one matches."""
-
-from typing import TYPE_CHECKING, Any
+"""Positions on the sky, without trouble at 0 h or a pole: directions, separations and neighbours."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from scipy.spatial import KDTree
+from pipeline.nearest import tree_of
 
 Floats = NDArray[np.float64]
 
@@ -71,30 +68,6 @@ def nearest_on_sky(radec: Floats, catalogue_radec: Floats, k: int) -> tuple[Floa
         distance[place] = np.where(there, _arcsec_of_chord(np.where(there, chord, 0.0)), np.inf)
         index[place] = np.where(there, known[np.minimum(found, len(known) - 1)], -1)
     return distance, index
-
-
-def closest_pairs(i: NDArray[np.intp], j: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """One-to-one among pairs (i, j), intp[n] each, best first: each pair whose i and j no better pair has taken."""
-    taken_i: list[NDArray[np.intp]] = []
-    taken_j: list[NDArray[np.intp]] = []
-    while len(i):
-        first = np.zeros((2, len(i)), bool)
-        for row, values in zip(first, (i, j), strict=True):
-            row[np.unique(values, return_index=True)[1]] = True
-        both = first.all(axis=0)  # never empty: the best pair of all is first in both
-        taken_i.append(i[both])
-        taken_j.append(j[both])
-        free = ~(np.isin(i, i[both]) | np.isin(j, j[both]))
-        i, j = i[free], j[free]
-    empty = np.empty(0, np.intp)
-    return np.concatenate([empty, *taken_i]), np.concatenate([empty, *taken_j])
-
-
-def tree_of(points: NDArray[Any]) -> "KDTree":
-    """K-D tree of float64[n, d]."""
-    from scipy.spatial import KDTree  # see pipeline/__init__.py
-
-    return KDTree(points)  # type: ignore[no-untyped-call]
 
 
 def _finite(vectors: Floats) -> NDArray[np.intp]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.flags import Flag, usable
+from pipeline.nearest import tree_of
 from pipeline.relative.light_curves import check_light_curves
 
 FEWEST_CANDIDATES = 6  # the smallest reference group of the Tianyu paper
@@ -134,12 +135,10 @@ def ensemble_candidates(
 
 def _isolated(xy: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether the nearest other source is at least as far as that of the median source; bool[n]."""
-    from scipy.spatial import KDTree  # see pipeline/__init__.py
-
     distance = np.zeros(len(xy))
     known = np.isfinite(xy).all(axis=1)
     if bool(known.any()):
-        tree = KDTree(xy[known])  # type: ignore[no-untyped-call]
+        tree = tree_of(xy[known])
         nearest, _ = tree.query(xy[known], k=[2])  # type: ignore[no-untyped-call]  # the first is the source itself
         distance[known] = nearest[:, 0]
         known &= distance >= np.median(distance[known])

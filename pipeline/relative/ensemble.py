@@ -1,5 +1,7 @@
 """One comparison for all stars: the weighted mean of all good references (Broeg, Fernández & Neuhäuser 2005)."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -127,8 +129,14 @@ class _Ensemble:
         variance = self.variance_sum - np.square(scaled * self.noise[rows])
         near = self.near.of(rows)
         if near is not None:
-            variance[near.who] -= self.brought_variance(near)
+            variance[near.who] -= self._brought_variance(near)
         return mean, np.maximum(variance, 0.0) / weight**2
+
+    def comparison_without(self, near: Others) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """For stars that are no members: the mean of the members but those near, and its variance; float64[k, t]."""
+        flux, weight = self._brought(near)
+        mean, weight = _mean(self.flux_sum - flux, self.weight_sum - weight)
+        return mean, np.maximum(self.variance_sum - self._brought_variance(near), 0.0) / weight**2
 
     def _others(self, rows: slice) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """The mean alone, with what these members have in the sums and the weight of the others; float64[b, t]."""
@@ -137,19 +145,19 @@ class _Ensemble:
         weight = self.weight_sum - self.weight[rows, None] * self.used[rows]
         near = self.near.of(rows)
         if near is not None:
-            near_flux, near_weight = self.brought(near)
+            near_flux, near_weight = self._brought(near)
             flux[near.who] -= near_flux
             weight[near.who] -= near_weight
-        weight[weight <= MIN_OTHERS] = np.nan
-        return flux / weight, scaled, weight
+        mean, weight = _mean(flux, weight)
+        return mean, scaled, weight
 
-    def brought(self, near: Others) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _brought(self, near: Others) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What these members have in the sums: weighted flux and weight; float64[k, t] each."""
         used, weight = self.used[near.other], self.weight[near.other]
         scaled = (weight / self.level[near.other])[:, None] * used
         return near.sums(scaled * self.value[near.other]), near.sums(weight[:, None] * used)
 
-    def brought_variance(self, near: Others) -> NDArray[np.float64]:
+    def _brought_variance(self, near: Others) -> NDArray[np.float64]:
         """What these members have in the variance of the sum: float64[k, t]."""
         scaled = (self.weight[near.other] / self.level[near.other])[:, None] * self.used[near.other]
         return near.sums(np.square(scaled * self.noise[near.other]))
@@ -231,6 +239,12 @@ class _Ensemble:
         return True
 
 
+def _mean(flux: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean and its weight, NaN where rounding left it."""
+    weight = np.where(weight > MIN_OTHERS, weight, np.nan)
+    return flux / weight, weight
+
+
 def _apply(
     flux: NDArray[np.float64],
     error: NDArray[np.float64],
@@ -246,12 +260,9 @@ def _apply(
     with np.errstate(divide="ignore", invalid="ignore"):
         for rows in blocks(*flux.shape):
             _divide(flux[rows], error[rows], mean, variance, relative[rows], relative_error[rows])
-        _divide_near(flux, error, members, ensemble, shared, relative, relative_error)
-        for rows in blocks(*ensemble.value.shape):
-            own_mean, own_variance = ensemble.comparison(rows)
-            stars = members[rows]
-            block, block_error = np.empty_like(own_mean), np.empty_like(own_mean)
-            _divide(flux[stars], error[stars], own_mean, own_variance, block, block_error)
+        for stars, mean, variance in _own_comparisons(flux.shape, members, ensemble, shared):
+            block, block_error = np.empty_like(mean), np.empty_like(mean)
+            _divide(flux[stars], error[stars], mean, variance, block, block_error)
             relative[stars], relative_error[stars] = block, block_error
     weight = np.zeros(len(flux))
     weight[members] = ensemble.weight
@@ -264,31 +275,19 @@ def _apply(
     )
 
 
-def _divide_near(
-    flux: NDArray[np.float64],
-    error: NDArray[np.float64],
-    members: NDArray[np.int64],
-    ensemble: _Ensemble,
-    shared: SharedLight,
-    relative: NDArray[np.float64],
-    relative_error: NDArray[np.float64],
-) -> None:
-    """Divide those who are no members, but share light with some, by the mean of the other members."""
-    targets = np.setdiff1d(np.arange(len(flux)), members)
+def _own_comparisons(
+    shape: tuple[int, ...], members: NDArray[np.int64], ensemble: _Ensemble, shared: SharedLight
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]]:
+    """Stars that are not compared with all members, a block at a time, with their mean and its variance."""
+    targets = np.setdiff1d(np.arange(shape[0]), members)
     pairs = shared.among(targets, members)
     pairs = pairs.with_references(ensemble.constant, np.zeros(targets.size, dtype=np.bool_))
-    for rows in blocks(targets.size, flux.shape[1]):
+    for rows in blocks(targets.size, shape[1]):
         near = pairs.of(rows)
-        if near is None:
-            continue
-        near_flux, near_weight = ensemble.brought(near)
-        weight = ensemble.weight_sum - near_weight
-        weight[weight <= MIN_OTHERS] = np.nan
-        variance = np.maximum(ensemble.variance_sum - ensemble.brought_variance(near), 0.0) / weight**2
-        stars = targets[rows][near.who]
-        block, block_error = np.empty_like(weight), np.empty_like(weight)
-        _divide(flux[stars], error[stars], (ensemble.flux_sum - near_flux) / weight, variance, block, block_error)
-        relative[stars], relative_error[stars] = block, block_error
+        if near is not None:
+            yield targets[rows][near.who], *ensemble.comparison_without(near)
+    for rows in blocks(*ensemble.value.shape):
+        yield members[rows], *ensemble.comparison(rows)
 
 
 def _divide(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.astrometry.sphere import tree_of
+from pipeline.nearest import tree_of
 
 Indices = NDArray[np.intp]
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import healpix
+from pipeline.nearest import tree_of
 from pipeline.simulation.checks import DENSITY_MAG
 from pipeline.simulation.variables import BINARY, CONSTANT, PULSATOR, draw_ephemerides
 
@@ -86,8 +87,6 @@ def draw_sky(sky: Sky, ra: float, dec: float, radius_deg: float) -> SkyStars:
         sky: which sky.
         ra, dec, radius_deg: the cone, degrees.
     """
-    from scipy.spatial import KDTree
-
     reach = radius_deg + sky.separation_arcsec / 3600
     drawn = [stars for tile in _tiles(ra, dec, reach) if (stars := _draw_tile(sky, *tile)) is not None]
     if not drawn:
@@ -100,8 +99,7 @@ def draw_sky(sky: Sky, ra: float, dec: float, radius_deg: float) -> SkyStars:
     apart = 2 * np.sin(np.radians(sky.separation_arcsec / 3600) / 2)
     pairs = np.empty((0, 2), np.intp)
     if near.size:
-        tree = KDTree(directions)  # type: ignore[no-untyped-call]
-        pairs = tree.query_pairs(apart, output_type="ndarray")  # type: ignore[no-untyped-call]
+        pairs = tree_of(directions).query_pairs(apart, output_type="ndarray")  # type: ignore[no-untyped-call]
     keep = _chord(directions, ra, dec) <= 2 * np.sin(np.radians(radius_deg) / 2)
     keep[np.where(stars.g_mag[pairs[:, 0]] > stars.g_mag[pairs[:, 1]], pairs[:, 0], pairs[:, 1])] = False
     return stars.take(keep)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.nearest import tree_of
 from pipeline.simulation.celestial import (
     RP_BELOW_G,
     draw_colours,
@@ -81,8 +82,6 @@ def _table(
 
 def _beyond(truth: Truth, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
     """Positions and G of stars that no frame shows: around what the frames see, and fainter ones among the night's."""
-    from scipy.spatial import KDTree
-
     spec, stars = truth.spec, truth.stars
     ny, nx = spec.shape
     radius = REACH * farthest(spec, truth.frames)
@@ -93,7 +92,7 @@ def _beyond(truth: Truth, rng: np.random.Generator) -> tuple[Floats, Floats, Flo
     if not stars.id.size or not n:
         return x, y, mag
     inside = (x > stars.x.min()) & (x < stars.x.max()) & (y > stars.y.min()) & (y < stars.y.max())
-    tree = KDTree(np.column_stack([stars.x, stars.y]))  # type: ignore[no-untyped-call]
+    tree = tree_of(np.column_stack([stars.x, stars.y]))
     apart, _ = tree.query(np.column_stack([x, y]))  # type: ignore[no-untyped-call]
     new = np.where(inside, mag > spec.mag_max, True) & (apart > spec.min_separation_fwhm * spec.mean_fwhm)
     return x[new], y[new], mag[new]

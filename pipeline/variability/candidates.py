@@ -12,7 +12,6 @@ from pipeline.errors import UnusableDataError
 Floats = NDArray[np.float64]
 
 SIGNIFICANT = 0.01  # chance that any star of a field without variables is called significant
-MAX_FLAGGED_SHARE = 0.1
 MAX_NEIGHBOUR_CORRELATION = 0.6
 MIN_COVERED_SHARE = 0.67  # stars that come and go at an edge stand on other pixels before and after
 SHORTLIST_CHANCE = 0.05  # of one star
@@ -22,7 +21,6 @@ SHORTLIST_LIMIT = 200
 class Suspicion(IntFlag):
     """Why a star's variation may not be its own."""
 
-    FLAGGED = 1  # many of its points carry a flag
     FRAMES = 2  # what FWHM, shape, sky and transparency explain of it makes it stand out, the rest does not
     NEIGHBOUR = 4  # it follows a brighter star nearby
     EDGE = 8  # it lies near the edge of the frames
@@ -97,7 +95,6 @@ def rank_candidates(
 
 def suspicions(
     *,
-    flagged_share: Floats | None = None,
     neighbour_correlation: Floats | None = None,
     near_edge: NDArray[np.bool_] | None = None,
     covered_share: Floats | None = None,
@@ -108,7 +105,6 @@ def suspicions(
         UnusableDataError: nothing was given.
     """
     reasons = {
-        Suspicion.FLAGGED: None if flagged_share is None else flagged_share > MAX_FLAGGED_SHARE,
         Suspicion.NEIGHBOUR: None
         if neighbour_correlation is None
         else neighbour_correlation > MAX_NEIGHBOUR_CORRELATION,

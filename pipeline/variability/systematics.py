@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.nearest import tree_of
 from pipeline.variability.deviations import blocks, deviations, tamed
 
 Floats = NDArray[np.float64]
@@ -24,11 +25,8 @@ def neighbour_correlation(flux: Floats, error: Floats, xy: Floats, radius: float
         xy: float64[n, 2], pixels.
         radius: pixels, such as three apertures.
     """
-    from scipy.spatial import KDTree
-
     highest = np.zeros(len(flux))
-    tree = KDTree(xy)  # type: ignore[no-untyped-call]
-    pairs = tree.query_pairs(radius, output_type="ndarray")  # type: ignore[no-untyped-call]
+    pairs = tree_of(xy).query_pairs(radius, output_type="ndarray")  # type: ignore[no-untyped-call]
     if not len(pairs):
         return highest
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from pipeline.nearest import tree_of
 from services.errors import DataError
 from services.injection.blind import blind_candidates
 from services.injection.curves import read_curves
@@ -96,11 +97,9 @@ def _misfit(pair: tuple[RawFrame, RawFrame]) -> float:
 
 def _nearest(night: ProcessedNight, xy: NDArray[np.float64]) -> NDArray[np.int64]:
     """Source nearest to each place, 0 where none is near."""
-    from scipy.spatial import KDTree
-
     if not len(xy):
         return np.empty(0, dtype=np.int64)
-    distance, index = KDTree(night.xy).query(xy)  # type: ignore[no-untyped-call]
+    distance, index = tree_of(night.xy).query(xy)  # type: ignore[no-untyped-call]
     return np.where(distance < MATCH_PX, night.stars.source_id[index], 0)
 
 

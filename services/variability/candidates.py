@@ -21,7 +21,6 @@ ZERO_POINT = 25.0  # arbitrary, mag of a star of 1 ADU; that of the plots
 HOURS_PER_DAY = 24.0
 LEAST_CHANCE = 1e-99  # that is named
 SUSPICIONS = {
-    Suspicion.FLAGGED: "many points are flagged",
     Suspicion.FRAMES: "it follows the frames",
     Suspicion.NEIGHBOUR: "it follows a brighter neighbour",
     Suspicion.EDGE: "near the edge",

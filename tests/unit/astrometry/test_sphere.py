@@ -7,8 +7,9 @@ from astropy.coordinates import SkyCoord
 
 from pipeline.astrometry import nearest_on_sky, separation_arcsec, unit_vectors
 from pipeline.astrometry.projection import from_stereographic, to_stereographic
-from pipeline.astrometry.sphere import closest_pairs, directions
+from pipeline.astrometry.sphere import directions
 from pipeline.detection import match_sources
+from pipeline.nearest import closest_pairs
 
 
 def anywhere(rng: np.random.Generator, number: int) -> np.ndarray:

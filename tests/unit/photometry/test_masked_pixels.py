@@ -8,7 +8,6 @@ from pipeline.masked_pixels import (
     flags_of,
     pixel_bits,
     pixel_table,
-    touched_apertures,
     touched_bits,
 )
 
@@ -41,17 +40,17 @@ def test_a_pixel_without_good_neighbours_is_unknown() -> None:
 
 
 def test_touch_is_exact_to_the_edge_of_the_pixel() -> None:
-    mask = np.zeros((40, 40), dtype=bool)
-    mask[20, 25] = True  # covers x from 24.5 to 25.5
+    bits = np.zeros((40, 40), dtype=np.uint8)
+    bits[20, 25] = 1  # covers x from 24.5 to 25.5
     xy = np.array([[20.0, 20.0], [19.9, 20.0], [20.49, 20.0], [25.0, 17.0], [39.0, 39.0]])
-    touched = touched_apertures(mask, xy, (2.4, 4.55, 6.0))
+    touched = touched_bits(bits, xy, (2.4, 4.55, 6.0))
     np.testing.assert_array_equal(touched, [[0, 1, 1], [0, 0, 1], [0, 1, 1], [0, 1, 1], [0, 0, 0]])
 
 
 def test_beside_the_edge_no_pixel_of_the_far_side_touches() -> None:
-    mask = np.zeros((40, 40), dtype=bool)
-    mask[:, 39] = True
-    assert not touched_apertures(mask, np.array([[0.0, 20.0], [1.0, 0.0]]), (5.0,)).any()
+    bits = np.zeros((40, 40), dtype=np.uint8)
+    bits[:, 39] = 1
+    assert not touched_bits(bits, np.array([[0.0, 20.0], [1.0, 0.0]]), (5.0,)).any()
 
 
 def test_each_aperture_has_the_bits_of_all_its_pixels() -> None:

@@ -12,7 +12,7 @@ from pipeline.bad_pixels import find_sharp_pixels
 from pipeline.detection import SOURCE_DTYPE, detect_sources, match_sources
 from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag
-from pipeline.stacking import Stack, shift_to_reference, weighted_mean
+from pipeline.stacking import Stack, stack_frames, weighted_mean
 from tests.unit.pipeline.star_fields import make_field, noiseless
 
 SHAPE = (400, 400)
@@ -69,7 +69,7 @@ def _drifting_night(rng: np.random.Generator, mask_sharp: bool) -> tuple[Stack, 
         image[hot[:, 1], hot[:, 0]] += strength
         if mask_sharp:
             image[find_sharp_pixels(image, 10.0)] = np.nan
-        stacks.append(Stack.of_frame(shift_to_reference(image, drift)))
+        stacks.append(stack_frames([image], [drift]))
     return weighted_mean(stacks), xy, hot
 
 

@@ -14,7 +14,6 @@ from pipeline.stacking import (
     _noise,
     clipped_mean,
     positions_on_reference,
-    shift_to_reference,
     stack_frames,
     weighted_mean,
 )
@@ -30,7 +29,12 @@ def _alignment(dx: float, dy: float, rotation: float = 0.0, shape: tuple[int, in
     return Alignment(dx, dy, rotation, 1.0, (shape[1] - 1) / 2, (shape[0] - 1) / 2, 0.1, 10)
 
 
-class TestShiftToReference:
+def on_reference(frame: Image, alignment: Alignment) -> Image:
+    """A stack of one frame: its pixels on those of the reference, NaN beyond it."""
+    return stack_frames([frame], [alignment]).image
+
+
+class TestPixelsOfOneFrame:
     @pytest.mark.parametrize(
         ("dx", "dy", "shift"),
         [(3.4, -2.4, (3, -2)), (3.6, -2.6, (4, -3)), (-0.6, 0.4, (-1, 0)), (70.0, 0.0, (70, 0)), (0.2, 0.3, (0, 0))],
@@ -40,19 +44,19 @@ class TestShiftToReference:
     ) -> None:
         sky = rng.normal(0, 1, (260, 280)).astype(np.float32)
         frame, expected = (sky[100 - b : 160 - b, 100 - a : 180 - a] for a, b in (shift, (0, 0)))
-        result = shift_to_reference(frame, _alignment(dx, dy))
+        result = on_reference(frame, _alignment(dx, dy))
         seen = np.isfinite(result)
         np.testing.assert_array_equal(result[seen], expected[seen])
         assert seen.sum() == (80 - abs(shift[0])) * (60 - abs(shift[1]))
 
     def test_a_frame_beyond_the_field_is_blank(self) -> None:
-        assert np.isnan(shift_to_reference(np.ones(SHAPE, np.float32), _alignment(90, 0))).all()
-        assert np.isnan(shift_to_reference(np.ones(SHAPE, np.float32), _alignment(0, -60))).all()
+        assert np.isnan(on_reference(np.ones(SHAPE, np.float32), _alignment(90, 0))).all()
+        assert np.isnan(on_reference(np.ones(SHAPE, np.float32), _alignment(0, -60))).all()
 
     def test_a_small_rotation_leaves_noise_and_masks_alone(self, rng: np.random.Generator) -> None:
         frame = rng.normal(0, 1, SHAPE).astype(np.float32)
         frame[10, 10] = np.nan
-        result = shift_to_reference(frame, _alignment(0, 0, 0.4))  # corners move by 0.35 px
+        result = on_reference(frame, _alignment(0, 0, 0.4))  # corners move by 0.35 px
         np.testing.assert_array_equal(result, frame)
 
     @pytest.mark.parametrize("rotation", [1.5, -1.0, 179.0])
@@ -62,7 +66,7 @@ class TestShiftToReference:
         found = _alignment(12.3, -7.6, rotation, shape)
         flux = np.full(40, 1e4)
         frame = noiseless(shape, found.to_frame(xy), flux, 4.0).astype(np.float32)
-        result = shift_to_reference(frame, found)
+        result = on_reference(frame, found)
         assert np.isnan(result).any()
         expected = noiseless(shape, xy, flux, 4.0)
         seen = np.isfinite(result)
@@ -81,7 +85,7 @@ class TestShiftToReference:
         found = _alignment(31.3, -17.6, rotation, shape)
         wanted = found.to_frame(np.column_stack([x.ravel(), y.ravel()])).T.reshape(2, *shape)
         for coordinate, place in zip((x, y), wanted, strict=True):
-            result = shift_to_reference(coordinate, found)
+            result = on_reference(coordinate, found)
             seen = np.isfinite(result)
             assert seen.mean() > 0.85
             # Half a pixel by rounding, and what rotation adds from a tile's centre to its corner.
@@ -90,7 +94,7 @@ class TestShiftToReference:
     def test_a_masked_pixel_stays_one_pixel(self) -> None:
         frame = np.ones((101, 101), np.float32)
         frame[50, 50] = np.nan
-        result = shift_to_reference(frame, _alignment(0.5, 0.5, 0.3, frame.shape))
+        result = on_reference(frame, _alignment(0.5, 0.5, 0.3, frame.shape))
         assert np.isnan(result[40:60, 40:60]).sum() == 1
 
     def test_the_centre_of_the_transformation_need_not_be_the_field_s(self) -> None:
@@ -99,7 +103,7 @@ class TestShiftToReference:
         frame = np.zeros(SHAPE, np.float32)
         frame[20, 40] = 1
         moved = found.to_reference(np.array([[40.0, 20.0]]))[0]
-        y, x = np.argwhere(shift_to_reference(frame, found) == 1)[0]
+        y, x = np.argwhere(on_reference(frame, found) == 1)[0]
         assert np.hypot(x - moved[0], y - moved[1]) < 0.75
 
 

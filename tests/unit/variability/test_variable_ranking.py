@@ -137,11 +137,10 @@ def test_chances_too_small_for_floats_still_rank() -> None:
 
 def test_every_suspicion_has_its_limit() -> None:
     assert suspicions(
-        flagged_share=np.array([0.2, 0.05, np.nan]),
         neighbour_correlation=np.array([0.9, 0.1, np.nan]),
         near_edge=np.array([True, False, False]),
         covered_share=np.array([0.1, 0.9, np.nan]),
-    ).tolist() == [29, 0, 0]
+    ).tolist() == [28, 0, 0]
     with pytest.raises(UnusableDataError, match="no reason"):
         suspicions()
 
