@@ -1,6 +1,6 @@
 """Fixtures: fresh databases, a broker, and a real night. A missing server fails a test and never skips it.
 
-Workers of pytest-xdist need no care: every test has a database, a site and queues of its own.
+Workers of pytest-xdist need no care: every test has a database, a site and queues that no other uses meanwhile.
 """
 
 import os
@@ -12,19 +12,19 @@ from uuid import uuid4
 
 import pika
 import pytest
-from pymysql.constants import ER  # type: ignore[import-untyped]
-from sqlalchemy import Connection, create_engine, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
+from tests.ready_databases import SQLITE, ReadyDatabases
 from tests.servers import env
 from tests.servers.index_files import index_folder
+from tests.servers.sessions import end_sessions
 
 __all__ = ["index_folder"]
 
-MAIN, SQLITE, MARIADB, MYSQL = "main", "sqlite", "mariadb", "mysql"
+MAIN, MARIADB, MYSQL = "main", "mariadb", "mysql"
 VARIABLES = {MAIN: env.DATABASE, MARIADB: env.MARIADB, MYSQL: env.MYSQL}
-DATABASE_FIXTURES = ("database_url", "each_database_url")
+DATABASE_FIXTURES = ("database_url", "each_database_url", "each_ready_url")
 
 QUEUE_GROUPS = ("cpu", "memory", "gpu", "telescope", "events")  # whose queues a test may make and leave
 
@@ -58,15 +58,6 @@ def server_url(variable: str) -> str:
     return url
 
 
-def end_session(connection: Connection, session: int) -> None:
-    """Have the server end a session; one that left by itself since it was listed is what was wanted."""
-    try:
-        connection.execute(text(f"KILL {session}"))
-    except OperationalError as error:
-        if error.orig is None or error.orig.args[0] != ER.NO_SUCH_THREAD:
-            raise
-
-
 @contextmanager
 def fresh_database(engine: str, folder: Path) -> Iterator[str]:
     """URL of an empty database on ``engine`` (a key of VARIABLES, or SQLite in ``folder``), dropped afterwards."""
@@ -82,10 +73,7 @@ def fresh_database(engine: str, folder: Path) -> Iterator[str]:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
         with administrator.connect() as connection:
-            # A session that a failed test left open may hold a lock for which DROP would wait for ever.
-            query = text("SELECT id FROM information_schema.processlist WHERE db = :name")
-            for session in connection.execute(query, {"name": name}).scalars().all():
-                end_session(connection, int(session))
+            end_sessions(connection, name)  # DROP would wait for their locks for ever
             connection.execute(text(f"DROP DATABASE {name}"))
 
 
@@ -101,6 +89,27 @@ def each_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     """An empty database on each engine in turn."""
     with fresh_database(request.param, tmp_path) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def ready_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadyDatabases]:
+    """Migrated databases for tests to borrow."""
+    databases = ReadyDatabases(fresh_database, tmp_path_factory.mktemp("ready"))
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(params=[SQLITE, MARIADB, MYSQL])
+def each_ready_url(request: pytest.FixtureRequest, tmp_path: Path, ready_databases: ReadyDatabases) -> Iterator[str]:
+    """A database on each engine in turn, with Tianyu's tables and the rows of a new one."""
+    with ready_databases.lend(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def ready_sqlite_url(tmp_path: Path, ready_databases: ReadyDatabases) -> str:
+    """The same on SQLite alone, where no SQL is at stake: `night.db` in the test's folder."""
+    return ready_databases.copy_sqlite(tmp_path / "night.db")
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ from tests.unit.services.conftest import open_session
 
 
 @pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+def session(tmp_path: Path, ready_sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """Of the database that commands find in the current folder, which is the test's own."""
     monkeypatch.chdir(tmp_path)
-    url = f"sqlite:///{tmp_path / 'tianyu.db'}"
-    monkeypatch.setenv("TIANYU_DATABASE_URL", url)
+    monkeypatch.setenv("TIANYU_DATABASE_URL", ready_sqlite_url)
     monkeypatch.setenv("TIANYU_ROOT", str(tmp_path))
-    yield from open_session(url)
+    yield from open_session(ready_sqlite_url)

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from schema import database, versions
+from schema import database
 from schema.processes import ProcessGroup, Service
 from schema.queries import services
 from services.errors import TransientError
@@ -18,10 +18,8 @@ from services.presence import Announcer, introduce
 
 
 @pytest.fixture
-def engine(each_database_url: str) -> Engine:
-    engine = database.connect(each_database_url)
-    versions.migrate(engine)
-    return engine
+def engine(each_ready_url: str) -> Engine:
+    return database.connect(each_ready_url)
 
 
 def test_one_holds_the_lock_and_the_next_takes_it_over(engine: Engine) -> None:
@@ -37,10 +35,9 @@ def test_one_holds_the_lock_and_the_next_takes_it_over(engine: Engine) -> None:
     second.release()
 
 
-@pytest.mark.parametrize("each_database_url", ["mariadb", "mysql"], indirect=True)
-def test_who_loses_the_connection_can_commit_nothing(each_database_url: str) -> None:
-    engine = database.connect(each_database_url)
-    versions.migrate(engine)
+@pytest.mark.parametrize("each_ready_url", ["mariadb", "mysql"], indirect=True)
+def test_who_loses_the_connection_can_commit_nothing(each_ready_url: str) -> None:
+    engine = database.connect(each_ready_url)
     first, second = leadership(engine), leadership(engine)
     sessions = first.acquire()
     assert sessions is not None

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, and_, func, not_, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from schema import database, versions
+from schema import database
 from schema.attempts import Failure, Usage
 from schema.processes import (
     CANCELLED,
@@ -40,9 +40,8 @@ Sessions = sessionmaker[Session]
 
 
 @pytest.fixture
-def engine(each_database_url: str) -> Iterator[Engine]:
-    engine = database.connect(each_database_url)
-    versions.migrate(engine)
+def engine(each_ready_url: str) -> Iterator[Engine]:
+    engine = database.connect(each_ready_url)
     with database.session_factory(engine).begin() as session:
         session.add(Site(site_id=SITE, name="here", root="/nowhere"))
         session.add_all([ProcessGroup(group_id=CPU, name="cpu"), ProcessGroup(group_id=GPU, name="gpu")])

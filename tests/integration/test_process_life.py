@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import ClauseElement, Connection, Engine, func, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from schema import database, versions
+from schema import database
 from schema.attempts import Claim, Failure, Usage
 from schema.base import utc_now
 from schema.database import KeptConnection
@@ -34,9 +34,8 @@ TRANSIENT = Failure("transient", "disk away", "Traceback …")
 
 
 @pytest.fixture
-def engine(each_database_url: str) -> Iterator[Engine]:
-    engine = database.connect(each_database_url)
-    versions.migrate(engine)
+def engine(each_ready_url: str) -> Iterator[Engine]:
+    engine = database.connect(each_ready_url)
     with database.session_factory(engine).begin() as session:
         session.add_all([Site(name="here", root="/nowhere"), ProcessGroup(name="cpu")])
     yield engine

@@ -407,9 +407,9 @@ def test_an_older_graph_can_be_chosen(night: Night) -> None:
     assert night.light_curves() == before
 
 
-def test_every_database_runs_again(each_database_url: str, raw: Path, tmp_path: Path) -> None:
+def test_every_database_runs_again(each_ready_url: str, raw: Path, tmp_path: Path) -> None:
     opened = Night.open(tmp_path / "work")
-    settings = opened.settings.model_copy(update={"database_url": SecretStr(each_database_url)})
+    settings = opened.settings.model_copy(update={"database_url": SecretStr(each_ready_url)})
     engine = open_engine(settings)
     initialise(settings, engine)
     night = Night(settings, database.session_factory(engine))

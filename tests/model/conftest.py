@@ -4,13 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from schema import database, versions
+from schema import database
 from tests.model.sql import Sql
 
 
 @pytest.fixture
-def sql(each_database_url: str) -> Iterator[Sql]:
-    engine = database.connect(each_database_url)
-    versions.migrate(engine)
+def sql(each_ready_url: str) -> Iterator[Sql]:
+    engine = database.connect(each_ready_url)
     yield Sql(engine)
     engine.dispose()

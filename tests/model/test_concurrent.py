@@ -141,7 +141,7 @@ def started_too_early(sql: Sql) -> list[tuple[int, int]]:
         return [(pid, attempt) for pid, attempt in session.execute(query)]
 
 
-@pytest.mark.parametrize("each_database_url", ["mariadb", "mysql"], indirect=True)
+@pytest.mark.parametrize("each_ready_url", ["mariadb", "mysql"], indirect=True)
 def test_what_many_do_at_once_is_sound_and_ends(sql: Sql) -> None:
     nodes = graph(random.Random(SEED))
     dependences = {node.pid: (node.required, node.optional) for node in nodes}

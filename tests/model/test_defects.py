@@ -14,8 +14,8 @@ from tests.model.reference import Node
 from tests.model.sql import QUEUES, Sql
 
 QUEUE = QUEUES[0]
-ANY = pytest.mark.parametrize("each_database_url", ["sqlite"], indirect=True)
-SERVERS = pytest.mark.parametrize("each_database_url", ["mariadb", "mysql"], indirect=True)  # SQLite has one writer
+ANY = pytest.mark.parametrize("each_ready_url", ["sqlite"], indirect=True)
+SERVERS = pytest.mark.parametrize("each_ready_url", ["mariadb", "mysql"], indirect=True)  # SQLite has one writer
 CHILDREN = 20
 MOMENT_S = 0.3  # in which the other side gets as far as it can without a lock that we hold
 

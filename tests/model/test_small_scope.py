@@ -39,7 +39,7 @@ def drained(state: State) -> None:
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("each_database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("each_ready_url", ["sqlite"], indirect=True)
 def test_every_life_of_a_small_graph(graph: str, sql: Sql) -> None:
     nodes, faults, stride = GRAPHS[graph]
     if EXAMPLES_VARIABLE in os.environ:

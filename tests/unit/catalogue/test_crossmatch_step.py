@@ -36,13 +36,13 @@ FAR_BELOW = 25.0  # G of stars that no image here shows
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    yield from open_session(f"sqlite:///{tmp_path / 'night.db'}")
+def session(ready_sqlite_url: str) -> Iterator[Session]:
+    yield from open_session(ready_sqlite_url)
 
 
 @pytest.fixture
-def any_session(each_database_url: str) -> Iterator[Session]:
-    yield from open_session(each_database_url)
+def any_session(each_ready_url: str) -> Iterator[Session]:
+    yield from open_session(each_ready_url)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from astropy.table import MaskedColumn, Table
 from sqlalchemy import Engine
 
-from schema import database, versions
+from schema import database
 from services.catalogue import CatalogueOutage, names
 from services.errors import ConfigurationError
 from services.settings import Settings
@@ -17,9 +17,8 @@ HATP32 = (31.0427684, 46.6878514)
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = database.connect(f"sqlite:///{tmp_path / 'names.db'}")
-    versions.migrate(engine)
+def engine(ready_sqlite_url: str) -> Iterator[Engine]:
+    engine = database.connect(ready_sqlite_url)
     yield engine
     engine.dispose()
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.flags import Flag
 from pipeline.relative import PickLimits
-from schema import database, versions
+from schema import database
 from schema.images import Image
 from schema.observing import Observation
 from schema.photometry import Flux
@@ -86,9 +86,8 @@ class Night:
 
 
 @pytest.fixture
-def night(tmp_path: Path) -> Iterator[Night]:
-    engine = database.connect(f"sqlite:///{tmp_path / 'night.db'}")
-    versions.migrate(engine)
+def night(ready_sqlite_url: str) -> Iterator[Night]:
+    engine = database.connect(ready_sqlite_url)
     yield Night(database.session_factory(engine))
     engine.dispose()
 

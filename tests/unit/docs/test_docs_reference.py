@@ -13,7 +13,7 @@ from sqlalchemy import text
 from pipeline.flags import Flag
 from pipeline.masked_pixels import PIXEL_DTYPE
 from pipeline.stars import STAR_DTYPE
-from schema import database, images, processes, versions
+from schema import database, images, processes
 from schema.models import metadata
 from schema.observing import BIAS, DARK, FLAT, LIGHT
 from schema.views import VIEWS
@@ -102,10 +102,9 @@ def test_every_table_is_listed() -> None:
     assert sorted(listed) == sorted(metadata.tables)
 
 
-def test_every_view_is_listed_with_its_columns(tmp_path: Path) -> None:
+def test_every_view_is_listed_with_its_columns(ready_sqlite_url: str) -> None:
     rows = table_rows(REFERENCE / "schema.md", "Views (a contract)")
-    engine = database.connect(f"sqlite:///{tmp_path / 'docs.db'}")
-    versions.migrate(engine)
+    engine = database.connect(ready_sqlite_url)
     with engine.connect().execution_options(**database.READ_ONLY) as connection:
         columns = {name: list(connection.execute(text(f"SELECT * FROM {name}")).keys()) for name in VIEWS}
     engine.dispose()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from schema import database, versions
+from schema import database
 from tests.unit.docs.pages import DOCS, PAGES, blocks, name_of
 
 EXAMPLES = [(page, statement) for page in PAGES for block in blocks(page, "sql") for statement in block.split(";")]
@@ -16,9 +16,8 @@ QUERY_PAGE = DOCS / "how-to" / "query.md"
 
 
 @pytest.fixture
-def engine(each_database_url: str) -> Iterator[Engine]:
-    engine = database.connect(each_database_url)
-    versions.migrate(engine)
+def engine(each_ready_url: str) -> Iterator[Engine]:
+    engine = database.connect(each_ready_url)
     yield engine
     engine.dispose()
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
-from schema import database, versions
+from schema import database
 from tests.unit.services import made_up
 
 
 def open_session(url: str) -> Iterator[Session]:
+    """On a database with tables and no row; with the rows that all others refer to."""
     engine = database.connect(url)
-    versions.migrate(engine)
     with database.session_factory(engine)() as session:
         made_up.base_rows(session)
         yield session
@@ -20,19 +20,18 @@ def open_session(url: str) -> Iterator[Session]:
 
 
 @pytest.fixture
-def session_of_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+def session_of_settings(tmp_path: Path, ready_sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """A session on the database that the settings name."""
     monkeypatch.chdir(tmp_path)
-    url = f"sqlite:///{tmp_path / 'night.db'}"
-    monkeypatch.setenv("TIANYU_DATABASE_URL", url)
-    yield from open_session(url)
+    monkeypatch.setenv("TIANYU_DATABASE_URL", ready_sqlite_url)
+    yield from open_session(ready_sqlite_url)
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    yield from open_session(f"sqlite:///{tmp_path / 'night.db'}")
+def session(ready_sqlite_url: str) -> Iterator[Session]:
+    yield from open_session(ready_sqlite_url)
 
 
 @pytest.fixture
-def any_session(each_database_url: str) -> Iterator[Session]:
-    yield from open_session(each_database_url)
+def any_session(each_ready_url: str) -> Iterator[Session]:
+    yield from open_session(each_ready_url)

@@ -22,9 +22,9 @@ from tests.unit.services.made_up import GRAPH_PID
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, ready_sqlite_url: str) -> Settings:
     return Settings(
-        database_url=SecretStr(f"sqlite:///{tmp_path / 'night.db'}"),
+        database_url=SecretStr(ready_sqlite_url),
         broker_url=SecretStr(f"local://{tmp_path / 'broker.db'}"),
         root=tmp_path,
         groups={"stack": "memory"},

@@ -9,7 +9,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
-from schema import database, versions
+from schema import database
 from schema.observing import Target
 from schema.processes import ProcessDependence
 from services.cli.graph import graph as graph_command
@@ -196,14 +196,12 @@ def test_a_circle_of_commands_is_drawn_too() -> None:
 
 
 @pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+def published(tmp_path: Path, ready_sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """An observation in the database that the settings name; there is no Graphviz."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    url = f"sqlite:///{tmp_path / 'night.db'}"
-    monkeypatch.setenv("TIANYU_DATABASE_URL", url)
-    engine = database.connect(url)
-    versions.migrate(engine)
+    monkeypatch.setenv("TIANYU_DATABASE_URL", ready_sqlite_url)
+    engine = database.connect(ready_sqlite_url)
     with database.session_factory(engine).begin() as session:
         made_up.base_rows(session)
         light, _ = fill(session)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.astrometry.sky_wcs import SkyWcs
 from pipeline.healpix import cells
-from schema import database, versions
+from schema import database
 from schema.base import utc_now
 from schema.images import Image
 from schema.observing import Filter, Instrument, Observation, Target
@@ -25,6 +25,8 @@ from schema.processes import Process, ProcessGroup, Site
 from schema.queries.images import path_digest
 from schema.skies import PlateSolution, Sky, SkyImage, Source, SourcePosition
 from services.steps.sky_registration import Found, give_coordinates, register_sources
+from tests.conftest import MAIN
+from tests.ready_databases import SQLITE, ReadyDatabases
 
 SHAPE = (800, 1000)
 STARS = 150
@@ -52,10 +54,14 @@ def field(centre: tuple[float, float], rng: np.random.Generator) -> NDArray[np.f
 
 
 @pytest.fixture
-def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sessionmaker[Session]]:
-    url = request.getfixturevalue("database_url") if "server" in request.keywords else f"sqlite:///{tmp_path / 'a.db'}"
+def url(request: pytest.FixtureRequest, tmp_path: Path, ready_databases: ReadyDatabases) -> Iterator[str]:
+    with ready_databases.lend(MAIN if "server" in request.keywords else SQLITE, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def sessions(url: str) -> Iterator[sessionmaker[Session]]:
     engine = database.connect(url)
-    versions.migrate(engine)
     factory = database.session_factory(engine)
     with factory.begin() as session:
         session.add(Site(name="s", root="/"))

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from schema import database, versions
+from schema import database
 from schema.attempts import Claim, Failure, Usage
 from schema.processes import (
     LOST,
@@ -101,16 +101,14 @@ class Broker:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    database_url = SecretStr(f"sqlite:///{tmp_path / 'tianyu.db'}")
-    return load(database_url=database_url, site="here", root=tmp_path, lease_s=LEASE_S)
+def settings(tmp_path: Path, ready_sqlite_url: str) -> Settings:
+    return load(database_url=SecretStr(ready_sqlite_url), site="here", root=tmp_path, lease_s=LEASE_S)
 
 
 @pytest.fixture
 def sessions(settings: Settings) -> Iterator[sessionmaker[Session]]:
     """Of a database in which the processes 1 to 4 are queued."""
     engine: Engine = database.connect(settings.database_url.get_secret_value())
-    versions.migrate(engine)
     factory = database.session_factory(engine)
     with factory.begin() as session:
         session.add_all([Site(name="here", root="/nowhere"), ProcessGroup(name="cpu")])

@@ -29,8 +29,8 @@ Analyse = Callable[[], list[Any]]
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Any:
-    yield from open_session(f"sqlite:///{tmp_path / 'night.db'}")
+def session(ready_sqlite_url: str) -> Any:
+    yield from open_session(ready_sqlite_url)
 
 
 @pytest.fixture

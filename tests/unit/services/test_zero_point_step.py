@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.flags import Flag
 from pipeline.statistics import robust_scatter
-from schema import database, versions
+from schema import database
 from schema.images import CALIBRATED, TEMPLATE, Image
 from schema.observing import Observation
 from schema.photometry import Aperture, Flux, ZeroPoint, ZeroPointStar
@@ -169,9 +169,8 @@ class Field:
 
 
 @pytest.fixture
-def sessions(tmp_path: Path) -> Iterator[sessionmaker[Session]]:
-    engine = database.connect(f"sqlite:///{tmp_path / 'night.db'}")
-    versions.migrate(engine)
+def sessions(ready_sqlite_url: str) -> Iterator[sessionmaker[Session]]:
+    engine = database.connect(ready_sqlite_url)
     yield database.session_factory(engine)
     engine.dispose()
 

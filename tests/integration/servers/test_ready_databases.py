@@ -1,0 +1,76 @@
+"""What a test borrows is what migrating gives, whatever the test before did to it."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from tests.conftest import MARIADB, MYSQL, fresh_database
+from tests.ready_databases import ReadyDatabase, ReadyDatabases, migrate
+
+SERVERS = pytest.mark.parametrize("engine", [MARIADB, MYSQL])
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadyDatabases]:
+    databases = ReadyDatabases(fresh_database, tmp_path_factory.mktemp("ready"))
+    yield databases
+    databases.close()
+
+
+def facts(url: str) -> tuple[dict[str, str], object]:
+    """Statements and rows of a database that is not changed by looking."""
+    found = ReadyDatabase.look(url)
+    return found.definitions, found.rows
+
+
+@SERVERS
+def test_a_database_that_comes_back_is_as_new(databases: ReadyDatabases, engine: str, tmp_path: Path) -> None:
+    with fresh_database(engine, tmp_path) as new:
+        migrate(new)
+        expected = facts(new)
+    with databases.lend(engine, tmp_path) as first:
+        assert facts(first) == expected
+        user = create_engine(first)
+        with user.begin() as connection:
+            connection.execute(text("INSERT INTO site (name, root) VALUES ('s', '/')"))
+            connection.execute(text("INSERT INTO target (kind, name) VALUES ('light', 'a'), ('light', 'b')"))
+            connection.execute(text("UPDATE sky_registry SET registrations = 7"))
+        holder = user.connect()
+        holder.execute(text("UPDATE site SET root = '/b'"))  # holds the row's lock
+    with databases.lend(engine, tmp_path) as second:
+        assert second == first
+        assert facts(second) == expected
+    with pytest.raises(DBAPIError):
+        holder.execute(text("SELECT 1"))
+    holder.invalidate()
+    user.dispose()
+
+
+@SERVERS
+@pytest.mark.parametrize("change", ["CREATE TABLE t (x INTEGER)", "DROP VIEW light_curve", "ALTER TABLE site ADD x INT"])
+def test_a_database_with_other_tables_is_not_lent_again(
+    databases: ReadyDatabases, engine: str, change: str, tmp_path: Path
+) -> None:
+    with databases.lend(engine, tmp_path) as first:
+        user = create_engine(first)
+        with user.begin() as connection:
+            connection.execute(text(change))
+        user.dispose()
+    with databases.lend(engine, tmp_path) as second:
+        assert make_url(second).database != make_url(first).database
+    with pytest.raises(DBAPIError, match="Unknown database"):
+        user.connect()
+
+
+def test_a_file_is_a_copy_of_a_migrated_one(databases: ReadyDatabases, tmp_path: Path) -> None:
+    migrate(f"sqlite:///{tmp_path / 'new.db'}")
+    for name in ("one.db", "two.db"):
+        databases.copy_sqlite(tmp_path / name)
+        with sqlite3.connect(tmp_path / name) as copy, sqlite3.connect(tmp_path / "new.db") as new:
+            assert list(copy.iterdump()) == list(new.iterdump())
+            copy.execute("INSERT INTO site (name, root) VALUES ('s', '/')")
