@@ -1,21 +1,20 @@
 """A WCS as FITS header cards (Calabretta and Greisen 2002; SIP: Shupe et al. 2005), and as lines of text."""
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.astrometry.distortion import inverse_polynomials
+from pipeline.astrometry.projection import NATIVE_POLE
 from pipeline.errors import UnusableDataError
+from pipeline.units import positive_angle
 
 Floats = NDArray[np.float64]
 Cards = dict[str, str | float | int]
 Parameters = tuple[tuple[float, float], tuple[float, float], Floats, Floats | None, Floats | None]
 
-CARD = re.compile(r"^(?P<key>[A-Z0-9_-]{1,8})\s*=\s*(?:'(?P<text>[^']*)'|(?P<number>[^/\s]+))")
 TYPES = (("RA---TAN", "DEC--TAN"), ("RA---TAN-SIP", "DEC--TAN-SIP"))
-NATIVE_POLE = 180.0  # LONPOLE: north is up on the plane; written, since its default differs with CRVAL at the pole
 NATIVE_POLE_TOLERANCE = 1e-9  # degrees
 
 
@@ -55,7 +54,7 @@ def parameters_of(cards: Mapping[str, object]) -> Parameters:
     if abs(pole - NATIVE_POLE) > NATIVE_POLE_TOLERANCE:
         raise UnusableDataError(f"LONPOLE is {pole:g}, expected {NATIVE_POLE:g}: solve the image again")
     crpix = (_number(cards, "CRPIX1") - 1.0, _number(cards, "CRPIX2") - 1.0)
-    crval = (_number(cards, "CRVAL1") % 360.0, _number(cards, "CRVAL2"))
+    crval = (positive_angle(_number(cards, "CRVAL1")), _number(cards, "CRVAL2"))
     cd = _matrix(cards)
     if np.linalg.det(cd) == 0:
         raise UnusableDataError(f"CD is {cd.tolist()}, expected a matrix that can be inverted: solve the image again")
@@ -82,10 +81,12 @@ def text_of(cards: Mapping[str, str | float | int]) -> str:
     return "\n".join(f"{key:<8}= {_shown(value)}" for key, value in cards.items())
 
 
-def cards_in(text: str) -> dict[str, str]:
-    """Keywords and values, as written, in lines of FITS header cards; other lines are passed over."""
-    found = (CARD.match(line) for line in text.splitlines())
-    return {one["key"]: one["number"] if one["text"] is None else one["text"].rstrip() for one in found if one}
+def cards_in(text: str) -> Mapping[str, object]:
+    """Keywords and values of lines of FITS header cards."""
+    from astropy.io.fits import Header
+
+    header: Mapping[str, object] = Header.fromstring(text, sep="\n")
+    return header
 
 
 def _shown(value: str | float | int) -> str:

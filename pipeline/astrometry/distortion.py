@@ -1,4 +1,4 @@
-"""Polynomials of a camera's distortion (SIP: Shupe et al. 2005): values, slopes, inverses, and under linear maps."""
+"""Polynomials of a camera's distortion (SIP: Shupe et al. 2005) for what astropy does not do: fits, and linear maps."""
 
 from math import comb
 
@@ -8,55 +8,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-INVERSE_ROUNDS = 30  # Newton's; 3 to 5 are needed inside of a field
-INVERSE_STEP = 1e-10  # of the size of the coordinates: rounding is 1e-16 of it
 INVERSE_GRID = 13  # points a side on which the inverse polynomials, of at most 28 terms, are fitted
-
-
-def distorted(uv: Floats, a: Floats, b: Floats) -> Floats:
-    """(u + A(u, v), v + B(u, v)), float64[n, 2], of uv float64[n, 2]; a[i, j] and b[i, j] belong to u^i v^j."""
-    u, v = uv.T
-    return np.asarray(uv + np.column_stack([polyval2d(u, v, a), polyval2d(u, v, b)]))
-
-
-def slopes(uv: Floats, a: Floats, b: Floats) -> Floats:
-    """Derivatives of `distorted`, float64[n, 2, 2]: [.., i, j] of coordinate i with respect to coordinate j."""
-    u, v = uv.T
-    found = np.empty((len(uv), 2, 2))
-    for row, coefficients in enumerate((a, b)):
-        for column in (0, 1):
-            slope = np.polynomial.polynomial.polyder(coefficients, axis=column)
-            found[:, row, column] = polyval2d(u, v, slope) + (row == column)
-    return found
-
-
-def undistorted(target: Floats, a: Floats, b: Floats) -> Floats:
-    """The uv float64[n, 2] whose `distorted` is target float64[n, 2], by Newton's method.
-
-    NaN where there is none, or only one beyond the fold at which the polynomials turn back: far outside of the field.
-    """
-    uv = target.copy()
-    nowhere = ~np.isfinite(target).all(axis=1)
-    uv[nowhere] = np.nan
-    open_ = np.flatnonzero(~nowhere)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for _ in range(INVERSE_ROUNDS):
-            if not len(open_):
-                return uv
-            slope = slopes(uv[open_], a, b)
-            miss = target[open_] - distorted(uv[open_], a, b)
-            determinant = slope[:, 0, 0] * slope[:, 1, 1] - slope[:, 0, 1] * slope[:, 1, 0]
-            step = np.column_stack(
-                [
-                    slope[:, 1, 1] * miss[:, 0] - slope[:, 0, 1] * miss[:, 1],
-                    slope[:, 0, 0] * miss[:, 1] - slope[:, 1, 0] * miss[:, 0],
-                ]
-            ) / np.where(determinant > 0, determinant, np.nan).reshape(-1, 1)
-            uv[open_] += step
-            size = 1.0 + np.abs(uv[open_]).max(axis=1)
-            open_ = open_[~(np.abs(step).max(axis=1) < INVERSE_STEP * size) & np.isfinite(uv[open_]).all(axis=1)]
-    uv[open_] = np.nan
-    return uv
 
 
 def under_linear_map(a: Floats, b: Floats, matrix: Floats) -> tuple[Floats, Floats]:
@@ -97,13 +49,13 @@ def design(uv: Floats, powers: list[tuple[int, int]]) -> Floats:
 def inverse_polynomials(a: Floats, b: Floats, reach: float) -> tuple[Floats, Floats]:
     """AP and BP: polynomials of the distorted (U, V) with u ≈ U + AP, v ≈ V + BP, fitted on ±reach pixels.
 
-    Two degrees higher than A and B; what `SkyWcs` itself inverts is exact and does not need them.
+    Two degrees higher than A and B. For programs that do not invert A and B themselves, as astropy does.
     """
     degree = max(len(a), len(b)) + 1
     line = np.linspace(-reach, reach, INVERSE_GRID)
     uv = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
     powers = terms(degree)
-    big = distorted(uv, a, b)
+    big = uv + np.column_stack([polyval2d(uv[:, 0], uv[:, 1], coefficients) for coefficients in (a, b)])
     solution = np.linalg.lstsq(design(big / reach, powers), uv - big, rcond=None)[0]
     inverse = np.zeros((2, degree + 1, degree + 1))
     for k, (i, j) in enumerate(powers):

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pipeline.astrometry.odds import chance_of_matches, in_field
 from pipeline.astrometry.plate_model import PlateModel, best_model, parameters
 from pipeline.astrometry.sky_wcs import SkyWcs
-from pipeline.astrometry.sphere import ARCSEC
 from pipeline.errors import UnusableDataError
 from pipeline.nearest import closest_pairs, tree_of
+from pipeline.units import ARCSEC
 
 if TYPE_CHECKING:
     from scipy.spatial import KDTree

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.astrometry.sky_wcs import SkyWcs
-from pipeline.astrometry.sphere import ARCSEC, separation_arcsec
+from pipeline.astrometry.sphere import separation_arcsec
 from pipeline.nearest import tree_of
+from pipeline.units import ARCSEC
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]

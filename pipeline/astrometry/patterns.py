@@ -23,8 +23,8 @@ from pipeline.astrometry.search import (
     tolerance_of,
 )
 from pipeline.astrometry.sky_wcs import SkyWcs
-from pipeline.astrometry.sphere import ARCSEC
 from pipeline.errors import UnusableDataError
+from pipeline.units import ARCSEC
 
 Floats = NDArray[np.float64]
 

@@ -157,8 +157,7 @@ def _leverages(
 
 
 def _miss(wcs: SkyWcs, xy: Floats, radec: Floats) -> Floats:
-    away = to_plane(radec, *wcs.crval) - to_plane(wcs.to_sky(xy), *wcs.crval)
-    return np.asarray(np.hypot(*away.T))
+    return np.asarray(np.hypot(*(to_plane(radec, *wcs.crval) - wcs.on_plane(xy)).T))
 
 
 def _frame(shape: tuple[int, int]) -> tuple[Floats, float]:

@@ -1,50 +1,62 @@
-"""Planes that touch the sky at a point: the gnomonic one of cameras, and the stereographic one, which keeps shapes."""
+"""Planes that touch the sky at a point: the gnomonic one of cameras, and the stereographic one, which keeps shapes.
+
+Computed by wcslib through astropy, whose import takes a quarter of a second: what needs no plane starts without it.
+"""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.astrometry.sphere import directions, unit_vectors
+from pipeline.units import positive_angle
+
+if TYPE_CHECKING:
+    from astropy.wcs import Wcsprm
 
 Floats = NDArray[np.float64]
 
-
-def axes_at(ra_deg: float, dec_deg: float) -> Floats:
-    """Unit vectors to the east, to the north and outwards at a point: float64[3, 3], one a row.
-
-    At a pole itself, east and north are those of the meridian ``ra_deg``.
-    """
-    a, d = np.radians(ra_deg), np.radians(dec_deg)
-    return np.array(
-        [
-            [-np.sin(a), np.cos(a), 0.0],
-            [-np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)],
-            [np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)],
-        ]
-    )
+NATIVE_POLE = 180.0  # LONPOLE: north is up on the plane; always given, since its default is another one at the pole
 
 
 def to_plane(radec: Floats, ra_deg: float, dec_deg: float) -> Floats:
-    """Gnomonic (xi, eta) float64[n, 2], degrees, of radec float64[n, 2] about the point; NaN from 90 degrees off."""
-    east, north, out = (unit_vectors(radec) @ axes_at(ra_deg, dec_deg).T).T
-    out = np.where(out > 0, out, np.nan)
-    return np.asarray(np.degrees(np.column_stack([east / out, north / out])))
+    """Gnomonic (xi, eta) float64[n, 2], degrees, of radec float64[n, 2] about the point; NaN from 90 degrees off.
+
+    To the east and to the north; at a pole itself these are those of the meridian ``ra_deg``.
+    """
+    return _pixels(_plane("TAN", ra_deg, dec_deg), radec)
 
 
 def from_plane(plane: Floats, ra_deg: float, dec_deg: float) -> Floats:
     """(ra 0..360, dec) float64[n, 2], degrees, of gnomonic (xi, eta) float64[n, 2], degrees."""
-    east_north = np.radians(plane)
-    return directions(np.column_stack([east_north, np.ones(len(plane))]) @ axes_at(ra_deg, dec_deg))
+    return _directions(_plane("TAN", ra_deg, dec_deg), plane)
 
 
 def to_stereographic(radec: Floats, ra_deg: float, dec_deg: float) -> Floats:
     """Stereographic (xi, eta) float64[n, 2], degrees, of radec float64[n, 2]: small figures keep their shape."""
-    east, north, out = (unit_vectors(radec) @ axes_at(ra_deg, dec_deg).T).T
-    half = np.where(out > -1.0, (1.0 + out) / 2.0, np.nan)
-    return np.asarray(np.degrees(np.column_stack([east / half, north / half])))
+    return _pixels(_plane("STG", ra_deg, dec_deg), radec)
 
 
 def from_stereographic(plane: Floats, ra_deg: float, dec_deg: float) -> Floats:
     """(ra 0..360, dec) float64[n, 2], degrees, of stereographic (xi, eta) float64[n, 2], degrees."""
-    half = np.radians(plane) / 2.0
-    square = (half**2).sum(axis=1, keepdims=True)
-    return directions(np.column_stack([2.0 * half, 1.0 - square]) @ axes_at(ra_deg, dec_deg))
+    return _directions(_plane("STG", ra_deg, dec_deg), plane)
+
+
+def _plane(kind: str, ra_deg: float, dec_deg: float) -> "Wcsprm":
+    """A WCS whose pixels, by origin 1, are degrees on the plane."""
+    from astropy.wcs import Wcsprm
+
+    plane = Wcsprm(naxis=2)
+    plane.ctype = [f"RA---{kind}", f"DEC--{kind}"]
+    plane.crval = [ra_deg, dec_deg]
+    plane.lonpole = NATIVE_POLE
+    return plane
+
+
+def _pixels(plane: "Wcsprm", radec: Floats) -> Floats:
+    return np.asarray(plane.s2p(radec, 1)["pixcrd"]) if len(radec) else np.empty((0, 2))
+
+
+def _directions(plane: "Wcsprm", xy: Floats) -> Floats:
+    radec = np.asarray(plane.p2s(xy, 1)["world"]) if len(xy) else np.empty((0, 2))
+    radec[:, 0] = positive_angle(radec[:, 0])
+    return radec

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from pipeline.astrometry.picks import brightest_by_cell
 from pipeline.astrometry.projection import to_stereographic
-from pipeline.astrometry.sphere import ARCSEC, separation_arcsec
+from pipeline.astrometry.sphere import separation_arcsec
 from pipeline.errors import UnusableDataError
+from pipeline.units import ARCSEC
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]

@@ -1,19 +1,30 @@
-"""Where a camera's pixels are on the sky: the tangent plane, with the camera's distortion (TAN and TAN-SIP)."""
+"""Where a camera's pixels are on the sky: the tangent plane, with the camera's distortion (TAN and TAN-SIP).
+
+All coordinates are astropy's, computed by wcslib.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import Alignment
 from pipeline.astrometry import cards as fits
-from pipeline.astrometry.distortion import distorted, under_linear_map, undistorted
-from pipeline.astrometry.projection import axes_at, from_plane, to_plane
-from pipeline.astrometry.sphere import ARCSEC, separation_arcsec, unit_vectors
+from pipeline.astrometry.distortion import under_linear_map
+from pipeline.astrometry.projection import NATIVE_POLE, to_plane
+from pipeline.astrometry.sphere import separation_arcsec
+from pipeline.units import ARCSEC, positive_angle
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 Floats = NDArray[np.float64]
+
+INVERSE_PX = 1e-9  # to which the distortion is inverted
+INVERSE_ROUNDS = 100  # about 10 within a field, more the farther a star lies outside of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,21 +49,51 @@ class SkyWcs:
 
     def to_sky(self, xy: Floats) -> Floats:
         """(ra 0..360, dec) float64[n, 2] of pixels xy float64[n, 2]."""
-        uv = np.asarray(xy, np.float64).reshape(-1, 2) - self.crpix
-        if self.a is not None and self.b is not None:
-            uv = distorted(uv, self.a, self.b)
-        return from_plane(uv @ self.cd.T, *self.crval)
+        radec = np.asarray(self.astropy.all_pix2world(_copy(xy), 0))
+        radec[:, 0] = positive_angle(radec[:, 0])
+        return radec
 
     def to_pixels(self, radec: Floats) -> Floats:
         """Pixels float64[n, 2] of radec float64[n, 2]: the exact inverse of `to_sky`.
 
-        NaN behind the tangent plane, and where the distortion's polynomials give no position: far outside of the field.
+        NaN behind the tangent plane, and where the distortion is so large that its inverse is not found or not the only
+        one: far outside of the field.
         """
-        plane = to_plane(np.asarray(radec, np.float64).reshape(-1, 2), *self.crval)
-        uv = plane @ np.linalg.inv(self.cd).T
-        if self.a is not None and self.b is not None:
-            uv = undistorted(uv, self.a, self.b)
-        return np.asarray(uv + self.crpix)
+        from astropy.wcs import NoConvergence
+
+        radec = np.asarray(radec, np.float64).reshape(-1, 2)
+        pixels = np.asarray(self.astropy.wcs_world2pix(radec, 0))
+        if self.a is None or self.b is None:
+            return pixels
+        there = np.flatnonzero(np.isfinite(pixels).all(axis=1))
+        if not len(there):
+            return pixels
+        try:
+            pixels[there] = self.astropy.all_world2pix(radec[there], 0, tolerance=INVERSE_PX, maxiter=INVERSE_ROUNDS)
+        except NoConvergence as missed:
+            pixels[there] = missed.best_solution
+            for nowhere in (missed.divergent, missed.slow_conv):
+                pixels[there[[] if nowhere is None else nowhere]] = np.nan
+        return pixels
+
+    def on_plane(self, xy: Floats) -> Floats:
+        """(xi, eta) float64[n, 2], degrees on the plane that touches the sky at crval, of pixels xy float64[n, 2]."""
+        return np.asarray((self.astropy.pix2foc(_copy(xy), 0) - self.crpix) @ self.cd.T)
+
+    @cached_property
+    def astropy(self) -> "WCS":
+        """The same WCS as astropy's."""
+        from astropy.wcs import WCS, Sip
+
+        found, distorted = WCS(naxis=2), self.a is not None and self.b is not None
+        found.wcs.ctype = fits.TYPES[distorted]
+        found.wcs.crpix = [one + 1.0 for one in self.crpix]
+        found.wcs.crval = self.crval
+        found.wcs.cd = self.cd
+        found.wcs.lonpole = NATIVE_POLE
+        if distorted:
+            found.sip = Sip(self.a, self.b, None, None, found.wcs.crpix)
+        return found
 
     @property
     def mirrored(self) -> bool:
@@ -117,9 +158,13 @@ class SkyWcs:
     def _steps(self, shape: tuple[int, int]) -> Floats:
         """Degrees (to the east, to the north) of one pixel along x and along y at the centre: float64[2, 2]."""
         half = np.array([[0.5, 0.0], [-0.5, 0.0], [0.0, 0.5], [0.0, -0.5]])
-        right, left, up, down = unit_vectors(self.to_sky(_centre(shape) + half))
-        axes = axes_at(*self.centre(shape))[:2]
-        return np.asarray(np.degrees(axes @ np.column_stack([right - left, up - down])))
+        right, left, up, down = to_plane(self.to_sky(_centre(shape) + half), *self.centre(shape))
+        return np.column_stack([right - left, up - down])
+
+
+def _copy(xy: Floats) -> Floats:
+    """For astropy, which adds 1 to the pixels that it is given and takes it off again: their last digit may change."""
+    return np.array(xy, np.float64).reshape(-1, 2)
 
 
 def _centre(shape: tuple[int, int]) -> Floats:

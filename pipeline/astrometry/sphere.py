@@ -4,10 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.nearest import tree_of
+from pipeline.units import ARCSEC, positive_angle
 
 Floats = NDArray[np.float64]
-
-ARCSEC = 3600.0  # in a degree
 
 
 def unit_vectors(radec: Floats) -> Floats:
@@ -19,9 +18,7 @@ def unit_vectors(radec: Floats) -> Floats:
 def directions(vectors: Floats) -> Floats:
     """(ra 0..360, dec) float64[n, 2], degrees, of vectors float64[n, 3] of any length."""
     x, y, z = vectors.T
-    ra = np.degrees(np.arctan2(y, x)) % 360.0
-    # The remainder of a tiny negative angle rounds to 360 itself.
-    return np.column_stack([np.where(ra == 360.0, 0.0, ra), np.degrees(np.arctan2(z, np.hypot(x, y)))])
+    return np.column_stack([positive_angle(np.degrees(np.arctan2(y, x))), np.degrees(np.arctan2(z, np.hypot(x, y)))])
 
 
 def separation_arcsec(radec_a: Floats, radec_b: Floats) -> Floats:

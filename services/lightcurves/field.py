@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.astrometry.sky_wcs import SkyWcs
-from pipeline.astrometry.sphere import ARCSEC, separation_arcsec
+from pipeline.astrometry.sphere import separation_arcsec
+from pipeline.units import ARCSEC
 from schema.images import TEMPLATE, Image
 from schema.observing import Observation
 from schema.processes import Process

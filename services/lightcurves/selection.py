@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from pipeline.astrometry.sphere import ARCSEC, separation_arcsec
+from pipeline.astrometry.sphere import separation_arcsec
+from pipeline.units import ARCSEC
 from schema.observing import LIGHT, Filter, Instrument, Observation, Target
 from schema.processes import Process
 from schema.skies import Source, SourceCrossmatch, SourcePosition

@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from pipeline.astrometry.projection import axes_at
+from pipeline.astrometry.projection import from_plane
 from pipeline.astrometry.sky_wcs import SkyWcs
-from pipeline.astrometry.sphere import directions
 from services.plots.style import BLACK
 
 STEP_DEG = 1.0 / 3600.0  # whose ends tell a direction
@@ -36,12 +35,9 @@ class SkyAxes:
 
 def sky_axes(wcs: SkyWcs, xy: tuple[float, float]) -> SkyAxes:
     """Directions at a place, 0-based pixels; at a pole itself those of one meridian."""
-    place = np.array([xy])
-    ra, dec = wcs.to_sky(place)[0].tolist()
-    east, north, out = axes_at(ra, dec)
-    ends = np.stack([out + np.radians(STEP_DEG) * north, out + np.radians(STEP_DEG) * east])
-    to_north, to_east = wcs.to_pixels(directions(ends)) - wcs.to_pixels(directions(out[None]))
-    return SkyAxes(to_north, to_east)
+    ra, dec = wcs.to_sky(np.array([xy]))[0].tolist()
+    here, north, east = wcs.to_pixels(from_plane(np.array([[0.0, 0.0], [0.0, STEP_DEG], [STEP_DEG, 0.0]]), ra, dec))
+    return SkyAxes(north - here, east - here)
 
 
 def draw_compass(axes: Axes, sky: SkyAxes, stars: Sequence[tuple[float, float]]) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.astrometry.sphere import ARCSEC, separation_arcsec
+from pipeline.astrometry.sphere import separation_arcsec
+from pipeline.units import ARCSEC
 from schema.observing import Observation
 from schema.processes import SUCCEEDED, Process
 from schema.queries import adopting

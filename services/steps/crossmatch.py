@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from pipeline.astrometry.sphere import ARCSEC, middle_of, pixel_scale, separation_arcsec
+from pipeline.astrometry.sphere import middle_of, pixel_scale, separation_arcsec
 from pipeline.crossmatch import (
     Crossmatch,
     crossmatch,
@@ -15,6 +15,7 @@ from pipeline.crossmatch import (
     estimate_zero_point,
     match_radius,
 )
+from pipeline.units import ARCSEC
 from schema.images import CALIBRATED
 from schema.processes import FAILED, Process
 from schema.queries import images

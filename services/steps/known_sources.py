@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, aliased
 
 from pipeline.astrometry.recognition import recognise
 from pipeline.astrometry.sky_wcs import SkyWcs
-from pipeline.astrometry.sphere import ARCSEC
 from pipeline.healpix import ranges_of_cone
+from pipeline.units import ARCSEC
 from schema.processes import Process
 from schema.queries.scheduling import chunks
 from schema.skies import PlateSolution, Sky, Source, SourcePosition

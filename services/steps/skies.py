@@ -12,10 +12,11 @@ from pipeline.alignment import Alignment, align
 from pipeline.astrometry.claims import confirmed
 from pipeline.astrometry.footprint import shared
 from pipeline.astrometry.sky_wcs import SkyWcs
-from pipeline.astrometry.sphere import ARCSEC, separation_arcsec
+from pipeline.astrometry.sphere import separation_arcsec
 from pipeline.errors import UnusableDataError
 from pipeline.healpix import cells
 from pipeline.stars import star_list
+from pipeline.units import ARCSEC
 from schema.images import Image
 from schema.observing import Observation
 from schema.queries.scheduling import chunks

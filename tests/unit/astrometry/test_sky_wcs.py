@@ -9,6 +9,7 @@ from astropy.wcs import WCS
 
 from pipeline.alignment import Alignment
 from pipeline.astrometry import SkyWcs, separation_arcsec
+from pipeline.astrometry.projection import from_plane, to_plane
 from pipeline.errors import UnusableDataError
 
 SHAPE = (2048, 1500)
@@ -100,6 +101,24 @@ def test_where_the_distortion_folds_back_is_nowhere() -> None:
     u = found[1, 0] - 1000.0
     assert u - 1e-7 * u**3 == pytest.approx(900.0, abs=1e-6)
     assert u < 1826.0  # the near one of the two pixels that show this place
+
+
+@pytest.mark.parametrize("sip", [False, True])
+def test_what_it_is_given_stays_as_it_is(rng: np.random.Generator, sip: bool) -> None:
+    wcs, xy = made((10.0, 20.0), sip=sip), pixels(rng)
+    radec = wcs.to_sky(xy)
+    before = xy.copy(), radec.copy()
+    wcs.to_sky(xy)
+    wcs.on_plane(xy)
+    wcs.to_pixels(radec)
+    from_plane(to_plane(radec, 10.0, 20.0), 10.0, 20.0)
+    np.testing.assert_array_equal(xy, before[0])
+    np.testing.assert_array_equal(radec, before[1])
+
+
+def test_pixels_on_the_plane_are_where_their_sky_is(rng: np.random.Generator) -> None:
+    wcs, xy = made((10.0, 80.0)), pixels(rng)
+    np.testing.assert_allclose(wcs.on_plane(xy), to_plane(wcs.to_sky(xy), *wcs.crval), atol=1e-12)
 
 
 @pytest.mark.parametrize("place", PLACES)
