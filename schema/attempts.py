@@ -14,6 +14,7 @@ class Claim:
     parameters: str  # JSON, validated by the step
     graph_pid: int
     observation_id: int | None
+    choices_id: int | None  # None: published by a version that stored none
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,16 @@ class Service(Base):
     alive_until: Mapped[Utc]
 
 
+class PublishedChoices(Base):
+    """What an operator chose when graphs were published, and the Tianyu that published them; never changed, shared."""
+
+    __tablename__ = "published_choices"
+    choices_id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)  # of what follows
+    version: Mapped[str] = mapped_column(String(32))
+    choices: Mapped[str] = mapped_column(Text)  # all of them: canonical JSON
+
+
 class Process(Base):
     """One unit of work: a command with parameters, for one site and group."""
 
@@ -75,6 +85,8 @@ class Process(Base):
     origin_pid: Mapped[Pid | None] = mapped_column(BigInteger)  # whose outputs it took over, when a graph was made anew
     command: Mapped[str] = mapped_column(String(32))
     parameters: Mapped[str] = mapped_column(Text)
+    # NULL: published before choices were stored. No foreign key, whose index each new process would pay for.
+    choices_id: Mapped[int | None]
     site_id: Mapped[int] = mapped_column(ForeignKey("site.site_id"))
     group_id: Mapped[int] = mapped_column(ForeignKey("process_group.group_id"))
     observation_id: Mapped[int | None] = mapped_column(ForeignKey("observation.observation_id"))

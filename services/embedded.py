@@ -176,7 +176,7 @@ def consume(orders: int) -> None:
     log.configure(settings.log_format, settings.log_level)
     from services.consumer.child import children
 
-    with children(settings, 1) as workers:
+    with children(settings.deployment, 1) as workers:
         from services.consumer.consumer import Consumer
 
         consumer = Consumer(settings, settings.all_groups(), workers)

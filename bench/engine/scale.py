@@ -9,7 +9,8 @@ from bench.engine import graphs, usage
 from bench.engine.report import Row
 from bench.engine.stack import Attempt, Stack
 from schema import database
-from schema.queries import publishing
+from schema.queries import choices, publishing
+from services.choices import Choices
 
 CONSUMERS = 4
 DISTANCE, DEPENDENCIES = 1000, 10
@@ -25,7 +26,7 @@ def publish(url: str, site: str, count: int) -> tuple[int, int, float, float]:
     sessions = database.session_factory(database.connect(url))
     start = time.perf_counter()
     with sessions.begin() as session:
-        publishing.publish(session, processes, site=site)
+        publishing.publish(session, processes, site=site, choices_id=choices.keep(session, "any", Choices().text()))
     seconds = time.perf_counter() - start
     return processes[0].pid, graphs.edges(processes), seconds, usage.peak_bytes(os.getpid()) / MB
 

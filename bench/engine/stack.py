@@ -20,7 +20,7 @@ from bench.engine.programs import POLL_S, BenchError, Programs, end
 from schema import database
 from schema.base import utc_now
 from schema.processes import QUEUED, SUCCEEDED, UNFINISHED, Process, ProcessAttempt
-from schema.queries import publishing
+from schema.queries import choices, publishing
 from schema.queries.publishing import NewProcess
 from services.settings import Settings, as_environment, load
 from services.setup import initialise, open_engine
@@ -76,7 +76,8 @@ class Stack:
     def publish(self, processes: Sequence[NewProcess]) -> None:
         """Publish in one transaction."""
         with self.sessions.begin() as session:
-            publishing.publish(session, processes, site=self.settings.site)
+            choices_id = choices.keep(session, "any", self.settings.choices.text())
+            publishing.publish(session, processes, site=self.settings.site, choices_id=choices_id)
 
     def drain(self, processes: Sequence[NewProcess], every_s: float = POLL_S) -> None:
         """Publish, and wait until everything in the database is finished."""

@@ -25,14 +25,17 @@ WRITTEN_LATER = {
     "align_pid": ("dx", "dy", "rotation_deg", "scale", "alignment_rms", "alignment_matches", "transparency"),
     "select_pid": ("good", "reject_reason", "weight"),
 }
-_ENDS = ("status", "attempt", "finished_at", "error_class", "error")
+_ENDS = ("status", "attempt", "finished_at", "error_class", "error", "choices_id")
 _POSITION = tuple(column.name for column in table_of(SourcePosition).c if column.name != "pid")
 _SOLUTION = tuple(column.name for column in table_of(PlateSolution).c if column.name not in ("pid", "image_id"))
 _APERTURE = tuple(column.name for column in table_of(Aperture).c if column.name not in ("graph_pid", "observation_id"))
 
 
 def take_over_ends(session: Session, pids: Mapping[int, int]) -> None:
-    """Give new processes the ends of old ones (``old: new``); the manager counts them as it counts any other."""
+    """Give new processes the ends of old ones (``old: new``) and the choices that led there.
+
+    The manager counts them as it counts any other.
+    """
     for part in chunks(sorted(pids)):
         old = select(Process.pid, *(getattr(Process, name) for name in _ENDS)).where(Process.pid.in_(part))
         session.execute(

@@ -64,6 +64,7 @@ _READ_CLAIM = Prepared(
         _process.c.parameters,
         _process.c.graph_pid,
         _process.c.observation_id,
+        _process.c.choices_id,
     )
     .join(_lease, _lease.c.pid == _process.c.pid)
     .where(

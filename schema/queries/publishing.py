@@ -68,8 +68,8 @@ def _parents_outside(session: Session, processes: Sequence[NewProcess]) -> _Outs
     return outside
 
 
-def publish(session: Session, processes: Sequence[NewProcess], *, site: str) -> None:
-    """Insert processes and dependencies.
+def publish(session: Session, processes: Sequence[NewProcess], *, site: str, choices_id: int | None) -> None:
+    """Insert processes and dependencies; ``choices_id``: of what they go by (`schema.queries.choices`).
 
     A parent published before counts as pending until the manager has counted its end; what requires one that has ended
     without success is skipped from the start, and ``tianyu retry`` of that one revives it.
@@ -93,12 +93,22 @@ def publish(session: Session, processes: Sequence[NewProcess], *, site: str) -> 
         session,
         table_of(Process),
         (
-            *("pid", "graph_pid", "command", "parameters", "site_id", "group_id", "observation_id", "status"),
-            *("priority", "pending", "propagated", "attempt", "max_attempts", "created_at", "finished_at", "error"),
+            *("pid", "graph_pid", "command", "parameters", "choices_id", "site_id", "group_id", "observation_id"),
+            *(
+                "status",
+                "priority",
+                "pending",
+                "propagated",
+                "attempt",
+                "max_attempts",
+                "created_at",
+                "finished_at",
+                "error",
+            ),
         ),
         (
             (
-                *(p.pid, p.graph_pid, p.command, p.parameters, site_id, groups[p.group], p.observation_id),
+                *(p.pid, p.graph_pid, p.command, p.parameters, choices_id, site_id, groups[p.group], p.observation_id),
                 *(
                     (SKIPPED if skipped else WAITING),
                     p.priority,

@@ -1,4 +1,4 @@
-"""The catalogue that the settings name."""
+"""The catalogue that an operator chose."""
 
 import math
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from services.catalogue.cells import ORDER, CellStore
 from services.catalogue.files import FileCatalogue
 from services.catalogue.protocol import Catalogue
-from services.settings import Settings
+from services.choices import Choices
+from services.deployment import Deployment
 
 if TYPE_CHECKING:
     from services.catalogue.cached import CachedCatalogue
@@ -16,22 +17,22 @@ FOLDER = "catalog"  # under the site's root
 RELEASE = "gaia-dr3"
 
 
-def open_catalogue(settings: Settings, patience_s: float | None = None) -> Catalogue | None:
-    """The operator's file, else Gaia through the cache; None where the settings want no catalogue.
+def open_catalogue(deployment: Deployment, choices: Choices, patience_s: float | None = None) -> Catalogue | None:
+    """The operator's file, else Gaia through the cache; None where no catalogue is wanted.
 
     patience_s: seconds from now after which the archive is no longer waited for.
     """
-    if settings.catalog_file is not None:
-        return FileCatalogue(settings.catalog_file)
-    return open_gaia(settings, patience_s) if settings.catalog == "gaia" else None
+    if choices.catalog_file is not None:
+        return FileCatalogue(choices.catalog_file)
+    return open_gaia(deployment, patience_s) if choices.catalog == "gaia" else None
 
 
-def faintest_mag(settings: Settings) -> float:
+def faintest_mag(choices: Choices) -> float:
     """G of the faintest stars that are wanted: a file's own end, for the limit spares the archive."""
-    return math.inf if settings.catalog_file is not None else settings.catalog_mag_limit
+    return math.inf if choices.catalog_file is not None else choices.catalog_mag_limit
 
 
-def open_gaia(settings: Settings, patience_s: float | None = None) -> "CachedCatalogue":
+def open_gaia(deployment: Deployment, patience_s: float | None = None) -> "CachedCatalogue":
     """Gaia's archive behind the cache."""
     # What speaks HTTP takes 50 ms to import, and every worker imports the steps.
     from services.catalogue.cached import CachedCatalogue
@@ -39,15 +40,15 @@ def open_gaia(settings: Settings, patience_s: float | None = None) -> "CachedCat
     from services.catalogue.tap import Patience, TapService
 
     patience = None if patience_s is None else Patience(patience_s)
-    service = TapService(settings.catalog_url, settings.catalog_timeout_s, patience=patience)
-    return CachedCatalogue(GaiaArchive(service), open_cells(settings))
+    service = TapService(deployment.catalog_url, deployment.catalog_timeout_s, patience=patience)
+    return CachedCatalogue(GaiaArchive(service), open_cells(deployment))
 
 
-def open_cells(settings: Settings) -> CellStore:
+def open_cells(deployment: Deployment) -> CellStore:
     """The cache alone."""
-    return CellStore(catalogue_folder(settings), ORDER)
+    return CellStore(catalogue_folder(deployment), ORDER)
 
 
-def catalogue_folder(settings: Settings) -> Path:
+def catalogue_folder(deployment: Deployment) -> Path:
     """Where the cache lies."""
-    return (settings.root / FOLDER if settings.catalog_dir is None else settings.catalog_dir) / RELEASE
+    return (deployment.root / FOLDER if deployment.catalog_dir is None else deployment.catalog_dir) / RELEASE

@@ -50,7 +50,7 @@ def consumer(
     require_site(settings, engine)
     engine.dispose()
     connect(settings.broker_url.get_secret_value(), settings.root).close()
-    with children(settings, concurrency) as workers:
+    with children(settings.deployment, concurrency) as workers:
         instance = Consumer(settings, group or [settings.default_group], workers)
         on_stop(instance.stop)
         instance.run()

@@ -51,7 +51,9 @@ def inject(
     settings = start()
     log.configure(settings.log_format, "WARNING")  # the pipeline that runs inside is no service
     from schema import database
+    from schema.queries.choices import of_graph
     from services import injection
+    from services.choices import read_choices
     from services.injection.plan import write_truth
     from services.injection.plot import draw_recovery
     from services.injection.recovery import write_recovery
@@ -60,6 +62,10 @@ def inject(
     with database.reading_factory(open_database(settings))() as session:
         night = injection.read_night(session, settings, observation)
         plan = injection.make_plan(session, night, kind, wanted, stars, seed, duration, period)
+        stored = of_graph(session, night.facts.graph_pid or 0)
+    if stored is None:
+        note(f"observation {observation} was published before choices were stored: the settings of now are taken")
+    choices = settings.choices if stored is None else read_choices(stored.choices)
     folder = injection.claim_folder(out_dir)
     injection.require_space(night, folder)
     if plan.source_id.size < stars:
@@ -71,10 +77,10 @@ def inject(
     with progress() as bars:
         task = bars.add_task("writing frames", note="")
         frames = injection.write_frames(
-            night, plan, settings, folder, seed, lambda done, total: bars.update(task, completed=done, total=total)
+            night, plan, choices, folder, seed, lambda done, total: bars.update(task, completed=done, total=total)
         )
     count = consumers or min(os.cpu_count() or 1, MOST_CONSUMERS)
-    made, number = injection.process(frames, folder / injection.WORK_FOLDER, count, _follow)
+    made, number = injection.process(frames, folder / injection.WORK_FOLDER, choices, count, _follow)
     with database.reading_factory(open_database(made))() as session:
         after = injection.read_night(session, made, number)
         recovery = injection.measure(session, night, after, plan, folder)

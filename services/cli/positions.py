@@ -6,7 +6,7 @@ from datetime import date
 from typing import Literal
 
 from services.errors import ConfigurationError
-from services.settings import STAR_FORMS
+from services.star_names import STAR_FORMS
 
 FORMS = (
     "a place on the sky (31.0428,46.6878 or 02:04:10.3,+46:41:16), pixels of the first frame (424px,286px) or a name "

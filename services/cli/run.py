@@ -113,6 +113,7 @@ def _publish(settings: "Settings", engine: "Engine", folder: "Folder") -> list[i
     from schema import database
     from schema.observing import LIGHT, Observation, Target
     from services.ingest.register import register
+    from services.publisher.changed_choices import kept_choices
     from services.publisher.publish import Publisher, unpublished
 
     sessions = database.session_factory(engine)
@@ -145,7 +146,12 @@ def _publish(settings: "Settings", engine: "Engine", folder: "Folder") -> list[i
             .join(Target, Target.target_id == Observation.target_id)
             .where(Target.kind == LIGHT, Observation.graph_pid.is_not(None))
         )
-        return list(session.scalars(query.order_by(Observation.observation_id)))
+        published = list(session.scalars(query.order_by(Observation.observation_id)))
+        for observation in published:
+            kept = None if observation in grown else kept_choices(session, observation, settings.choices)
+            if kept is not None:
+                note(kept)
+    return published
 
 
 def _require_space(root: Path) -> None:

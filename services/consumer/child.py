@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection
 
 from schema.attempts import Claim, Failure, Usage
 from services.consumer.report import READY, SAVING, Report, serve
+from services.deployment import Deployment
 from services.errors import TransientError
-from services.settings import Settings
 
 START_TIMEOUT_S = 120.0
 PIPE_CHARACTERS = 16_000  # of parameters; more may not fit beside another claim in a pipe that nobody reads
@@ -35,8 +35,8 @@ SPAWN = multiprocessing.get_context("spawn")
 class Child:
     """One worker process, started anew when it has died."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
         self._claims: deque[Claim] = deque()  # handed over and not yet reported
@@ -48,7 +48,7 @@ class Child:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)  # read by a process when it starts, so that ours is not changed
         ours, theirs = SPAWN.Pipe()
-        process = SPAWN.Process(target=serve, args=(theirs, self._settings), name="tianyu-worker", daemon=True)
+        process = SPAWN.Process(target=serve, args=(theirs, self._deployment), name="tianyu-worker", daemon=True)
         process.start()
         theirs.close()
         self._process, self._pipe, self.ready, self._started = process, ours, False, time.monotonic()
@@ -146,12 +146,12 @@ class Child:
 
 
 @contextmanager
-def children(settings: Settings, number: int) -> Iterator[list[Child]]:
+def children(deployment: Deployment, number: int) -> Iterator[list[Child]]:
     """So many worker processes, which import what they need meanwhile; at the end they are killed.
 
     They take no other signal: what they did is committed, and what they may still do is fenced by its lease.
     """
-    workers = [Child(settings) for _ in range(number)]
+    workers = [Child(deployment) for _ in range(number)]
     try:
         for worker in workers:
             worker.start()

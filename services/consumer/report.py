@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from schema.attempts import Failure, Usage
-from services.settings import Settings
+from services.deployment import Deployment
 
 READY = "ready"  # the worker's first word
 SAVING = "saving"  # the step is done, what it found is about to be committed: another claim may wait in the pipe
@@ -22,8 +22,8 @@ class Report:
     killed: bool = False
 
 
-def serve(connection: Connection, settings: Settings) -> None:
+def serve(connection: Connection, deployment: Deployment) -> None:
     """Main of the worker process. The steps and their libraries are imported here, in the child alone."""
     from services.consumer.worker import serve as serve_worker
 
-    serve_worker(connection, settings)
+    serve_worker(connection, deployment)

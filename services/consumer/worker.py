@@ -16,13 +16,15 @@ from sqlalchemy.orm import Session
 
 from schema import database
 from schema.attempts import Claim, Failure, Usage
-from schema.queries import life
+from schema.queries import choices, life
 from services import log
+from services.choices import Choices, read_choices
 from services.consumer.report import READY, SAVING, Report
 from services.consumer.usage import Meter
+from services.deployment import Deployment
 from services.errors import ConfigurationError, TianyuError, TransientError
 from services.image_store import open_store
-from services.settings import Settings
+from services.presence import VERSION
 from services.steps import STEPS, preload
 from services.steps.base import Context
 
@@ -32,15 +34,16 @@ class LostLeaseError(TransientError):
 
 
 class Worker:
-    """Connections and settings that live as long as the child process."""
+    """Connections that live as long as the child process, and what the machine sets; choices come with each claim."""
 
-    def __init__(self, settings: Settings, tell: Callable[[str], object] = str) -> None:
+    def __init__(self, deployment: Deployment, tell: Callable[[str], object] = str) -> None:
         """``tell`` hears SAVING when a step is done and its outputs are about to be committed."""
-        engine = database.connect(settings.database_url.get_secret_value())
+        engine = database.connect(deployment.database_url.get_secret_value())
         self._writing = database.KeptConnection(engine)
         self._reading = database.reading_factory(engine)
-        self._images = open_store(settings.root)
-        self._settings = settings
+        self._images = open_store(deployment.root)
+        self._deployment = deployment
+        self._choices: dict[int, Choices] = {}  # by their row, which never changes
         self._tell = tell
 
     def run(self, claim: Claim) -> Report:
@@ -61,7 +64,15 @@ class Worker:
                 f"process {claim.pid} has the command {claim.command!r}, which this consumer does not know: "
                 "run consumers of the version that published it"
             )
-        context = Context(claim.pid, claim.graph_pid, claim.observation_id, self._reading, self._images, self._settings)
+        context = Context(
+            claim.pid,
+            claim.graph_pid,
+            claim.observation_id,
+            self._reading,
+            self._images,
+            self._deployment,
+            self._choices_of(claim),
+        )
         outputs = step.start(context, claim.parameters)
         self._tell(SAVING)
 
@@ -77,6 +88,32 @@ class Worker:
             return usage
 
         return database.transact(self._writing, finish)
+
+    def _choices_of(self, claim: Claim) -> Choices:
+        """Those that the process was published by: read once, for all its graph has the same.
+
+        Raises:
+            ConfigurationError: none were stored, or this version cannot read them.
+        """
+        remedy = "publish it again"
+        if claim.observation_id is not None:
+            remedy = f"`tianyu publish {claim.observation_id} --again` publishes its observation again"
+        if claim.choices_id is None:
+            raise ConfigurationError(
+                f"process {claim.pid} ({claim.command}) was published by a Tianyu that did not store the choices with "
+                f"it: {remedy}"
+            )
+        if claim.choices_id not in self._choices:
+            with self._reading() as session:
+                stored = choices.by_id(session, claim.choices_id)
+            try:
+                self._choices[claim.choices_id] = read_choices(stored.choices)
+            except ConfigurationError as error:
+                raise ConfigurationError(
+                    f"process {claim.pid} ({claim.command}) was published by Tianyu {stored.version} with choices that "
+                    f"this consumer's {VERSION} cannot read ({error}): run consumers of that version, or {remedy}"
+                ) from error
+        return self._choices[claim.choices_id]
 
 
 def _error_class(error: Exception) -> str:
@@ -95,13 +132,13 @@ def _message(claim: Claim, error: Exception) -> str:
     return f"process {claim.pid} ({claim.command}): {type(cause).__name__}: {cause}"
 
 
-def serve(pipe: Pipe, settings: Settings) -> None:
+def serve(pipe: Pipe, deployment: Deployment) -> None:
     """Main of the child process: take claims until the consumer closes its end of the pipe."""
     # The consumer decides when to stop; a terminal's Ctrl-C and a service manager's SIGTERM go to the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    log.configure(settings.log_format, settings.log_level)
-    worker = Worker(settings, pipe.send)
+    log.configure(deployment.log_format, deployment.log_level)
+    worker = Worker(deployment, pipe.send)
     preload()
     # What was committed stays, and the manager frees the rest, when the consumer is gone.
     with suppress(EOFError, OSError):

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from pipeline.calibration import guess_saturation
 from pipeline.injection import scale_stars
+from services.choices import Choices
 from services.errors import ConfigurationError, DataError, TransientError
 from services.injection.night import ProcessedNight, RawFrame
 from services.injection.plan import Plan
-from services.settings import Settings
 from services.steps.frames import blaming
 
 FRAMES_FOLDER = "frames"
@@ -62,7 +62,7 @@ def require_space(night: ProcessedNight, out_dir: Path) -> None:
 
 
 def write_frames(
-    night: ProcessedNight, plan: Plan, settings: Settings, out_dir: Path, seed: int, progress: Progress | None = None
+    night: ProcessedNight, plan: Plan, choices: Choices, out_dir: Path, seed: int, progress: Progress | None = None
 ) -> Path:
     """Write the night's frames with the plan's signals; frames without alignment and calibration frames are linked.
 
@@ -85,7 +85,7 @@ def write_frames(
             factor = np.array([signal.flux(np.array([frame.jd_utc]))[0] for signal in plan.signals])
             xy = frame.alignment.to_frame(plan.xy)
             rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
-            _write_frame(frame, target, xy, factor, frame.fwhm or night.fwhm, rng, settings)
+            _write_frame(frame, target, xy, factor, frame.fwhm or night.fwhm, rng, choices)
         except OSError as error:
             raise TransientError(f"file {str(target)!r} cannot be written: {error}; is the disk full?") from error
     if progress:
@@ -100,7 +100,7 @@ def _write_frame(
     factor: NDArray[np.float64],
     fwhm: float,
     rng: np.random.Generator,
-    settings: Settings,
+    choices: Choices,
 ) -> None:
     """Scale the stored numbers themselves, so that the header's scale and zero and the type stay."""
     try:
@@ -119,7 +119,7 @@ def _write_frame(
     if image.shape != frame.shape:
         raise DataError(f"frame {str(frame.path)!r} is {image.shape}, it was {frame.shape} when it was registered")
     with blaming(str(frame.path)):
-        new = scale_stars(image, xy, factor, fwhm, rng, _untouched(image, header, frame, settings))
+        new = scale_stars(image, xy, factor, fwhm, rng, _untouched(image, header, frame, choices))
     for card in SUMS:
         header.remove(card, ignore_missing=True)
     primary = fits.PrimaryHDU(new.reshape(stored.shape), header)
@@ -129,9 +129,9 @@ def _write_frame(
     primary.writeto(target, output_verify="silentfix+ignore")
 
 
-def _untouched(image: NDArray[Any], header: fits.Header, frame: RawFrame, settings: Settings) -> NDArray[np.bool_]:
+def _untouched(image: NDArray[Any], header: fits.Header, frame: RawFrame, choices: Choices) -> NDArray[np.bool_]:
     """Saturated and blank pixels of stored numbers."""
-    level = frame.saturation or settings.saturation
+    level = frame.saturation or choices.saturation
     stored = guess_saturation(image) if level is None else (level - header.get("BZERO", 0)) / header.get("BSCALE", 1)
     full = np.zeros(image.shape, np.bool_) if stored is None else image >= stored
     return full | (image == header["BLANK"]) if "BLANK" in header else full

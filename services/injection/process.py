@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from schema import database
 from schema.observing import LIGHT, Observation, Target
+from services.choices import Choices
 from services.embedded import embedded_settings, process_tree
 from services.errors import DataError
 from services.ingest.register import read_folder, register
@@ -26,13 +27,13 @@ Look = Callable[[], "list[ObservationStatus]"]
 Follow = Callable[[Look, Callable[[], bool]], None]  # shows progress until the second says that all is done
 
 
-def process(frames: Path, workdir: Path, consumers: int, follow: Follow) -> tuple[Settings, int]:
-    """Make the light curves of a folder of frames; returns its settings and its observation.
+def process(frames: Path, workdir: Path, choices: Choices, consumers: int, follow: Follow) -> tuple[Settings, int]:
+    """Make the light curves of a folder of frames by these choices; returns its settings and its observation.
 
     Raises:
         DataError: the frames gave no light curves, or not one observation.
     """
-    settings = embedded_settings(workdir)
+    settings = embedded_settings(workdir, **dict(choices))
     with process_tree(settings, consumers) as tree:
         _publish(settings, tree.engine, frames)
         reading = database.reading_factory(tree.engine)

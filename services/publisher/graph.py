@@ -7,7 +7,8 @@ from typing import Literal
 from pipeline.relative import PickLimits
 from pipeline.tree import fan_in
 from schema.queries.publishing import NewProcess, new_pids
-from services.settings import Settings
+from services.choices import Choices
+from services.deployment import Deployment
 from services.steps.align import ALIGN, AlignParameters
 from services.steps.analyze import ANALYZE, AnalyzeParameters
 from services.steps.base import AnyStep, Parameters
@@ -50,7 +51,8 @@ class Graph:
     """
 
     observation_id: int
-    settings: Settings
+    deployment: Deployment
+    choices: Choices
     priority: int = 0
     pids: Iterator[int] = field(default_factory=new_pids)
     processes: list[NewProcess] = field(default_factory=list)
@@ -72,19 +74,19 @@ class Graph:
                 graph_pid=self.graph_pid if self.grown or self.processes else pid,
                 command=step.command,
                 parameters=parameters.model_dump_json(exclude_defaults=True),
-                group=self.settings.group_of(step.command),
+                group=self.deployment.group_of(step.command),
                 observation_id=self.observation_id,
                 required=tuple(required),
                 optional=tuple(optional),
                 priority=self.priority,
-                max_attempts=self.settings.max_attempts,
+                max_attempts=self.deployment.max_attempts,
             )
         )
         return pid
 
     def add_tree(self, leaves: Sequence[int], node: Callable[[tuple[int, ...], bool, bool], int]) -> int:
         """Add a tree over ``leaves`` by ``node(children, is_leaf, is_root) -> pid``; returns the root's PID."""
-        levels = fan_in(len(leaves), self.settings.fan_out)
+        levels = fan_in(len(leaves), self.choices.fan_out)
         below = list(leaves)
         for depth, level in enumerate(levels):
             is_root = depth == len(levels) - 1
@@ -134,9 +136,9 @@ def add_template(graph: Graph, calibrated: Sequence[int], selected: int) -> int:
     return graph.add_tree(calibrated, node)
 
 
-def wants_catalogue(settings: Settings) -> bool:
+def wants_catalogue(choices: Choices) -> bool:
     """Whether sources are matched with a catalogue."""
-    return settings.catalog != "none" or settings.catalog_file is not None
+    return choices.catalog != "none" or choices.catalog_file is not None
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,9 @@ class Solvers:
     placed: int | None = None
 
 
-def asks_archive(settings: Settings) -> bool:
+def asks_archive(choices: Choices) -> bool:
     """Whether stars may come over the network."""
-    return settings.catalog == "gaia" and settings.catalog_file is None
+    return choices.catalog == "gaia" and choices.catalog_file is None
 
 
 LATER = (SOLVE_INDEX, SOLVE_ARCHIVE)
@@ -164,9 +166,9 @@ def add_later_solvers(
     """
     pids = list(tried)
     for step in steps:
-        if step is SOLVE_ARCHIVE and not asks_archive(graph.settings):
+        if step is SOLVE_ARCHIVE and not asks_archive(graph.choices):
             continue
-        parameters = SolveLaterParameters(template=template, radec=graph.settings.solve_radec, before=tuple(pids))
+        parameters = SolveLaterParameters(template=template, before=tuple(pids))
         pids.append(graph.add(step, parameters, required=(template, detected), optional=tuple(pids)))
     return tuple(pids)
 
@@ -179,8 +181,8 @@ def add_placing(graph: Graph, detected: int, pids: Sequence[int], extracted: Seq
 
 
 def add_crossmatch(graph: Graph, detected: int, solvers: Solvers) -> int | None:
-    """Add `crossmatch`, unless the settings want no catalogue; returns its PID."""
-    if not wants_catalogue(graph.settings):
+    """Add `crossmatch`, unless no catalogue is chosen; returns its PID."""
+    if not wants_catalogue(graph.choices):
         return None
     parameters = CrossmatchParameters(detected=detected, solvers=solvers.pids)
     # When one of them is tried again, so are the names, after it.
@@ -218,11 +220,11 @@ def add_calibrations(
     ``named`` is the `crossmatch` whose variables are no reference stars, and what brings late coordinates.
     """
     optional = (*extracted, *named)
-    for number, method in enumerate(graph.settings.relative_methods):
+    for number, method in enumerate(graph.choices.relative_methods):
         default = number == 0
         parameters = CalibrateRelativeParameters(method=method, default=default)
         if method == "manual":
-            stars, limits = named_stars(graph.settings), pick_limits(graph.settings)
+            stars, limits = named_stars(graph.choices), pick_limits(graph.choices)
             parameters = CalibrateRelativeParameters(method=method, default=default, stars=stars, limits=limits)
         calibration = graph.add(CALIBRATE_RELATIVE, parameters, required=(detected, *selected), optional=optional)
         if default:
@@ -230,37 +232,37 @@ def add_calibrations(
         add_analysis(graph, calibration, default)
 
 
-def named_stars(settings: Settings) -> NamedStars:
+def named_stars(choices: Choices) -> NamedStars:
     """The stars that the operator named."""
     return NamedStars(
-        targets=settings.manual_targets,
-        references=settings.manual_references,
-        checks=settings.manual_checks,
-        match_px=settings.manual_match_px,
-        match_arcsec=settings.manual_match_arcsec,
+        targets=choices.manual_targets,
+        references=choices.manual_references,
+        checks=choices.manual_checks,
+        match_px=choices.manual_match_px,
+        match_arcsec=choices.manual_match_arcsec,
     )
 
 
-def pick_limits(settings: Settings) -> PickLimits:
+def pick_limits(choices: Choices) -> PickLimits:
     """What stars that nobody named must keep to."""
     return PickLimits(
-        error_max=settings.pick_error_max,
-        missing_max=settings.pick_missing_max,
-        references=settings.pick_references,
-        scatter_max=settings.pick_scatter_max,
-        range_max=settings.pick_range_max,
-        target_scatter_min=settings.pick_target_scatter_min,
-        target_radius=settings.pick_target_radius,
+        error_max=choices.pick_error_max,
+        missing_max=choices.pick_missing_max,
+        references=choices.pick_references,
+        scatter_max=choices.pick_scatter_max,
+        range_max=choices.pick_range_max,
+        target_scatter_min=choices.pick_target_scatter_min,
+        target_radius=choices.pick_target_radius,
     )
 
 
 def add_detrending(graph: Graph, calibration: int) -> None:
-    """Add `detrend` of one relative calibration, unless the settings want none."""
-    method = graph.settings.detrend_method
+    """Add `detrend` of one relative calibration, unless none is chosen."""
+    method = graph.choices.detrend_method
     if method == "none":
         return
     # A target's own light curve has no say in what is taken off it.
-    stars = named_stars(graph.settings).model_copy(update={"references": (), "checks": ()})
+    stars = named_stars(graph.choices).model_copy(update={"references": (), "checks": ()})
     parameters = DetrendParameters(calibration=calibration, method=method, stars=stars)
     graph.add(DETREND, parameters, required=(calibration,))
 
@@ -285,8 +287,7 @@ def add_light_curves(
     ]
     selected = graph.add(SELECT, SelectParameters(), optional=aligned)
     template = stack(graph, calibrated, selected)
-    pointing = SolveParameters(template=template, radec=graph.settings.solve_radec)
-    solved = graph.add(SOLVE, pointing, required=(template,))
+    solved = graph.add(SOLVE, SolveParameters(template=template), required=(template,))
     parameters = DetectParameters(template=template, solved=solved)
     detected = graph.add(DETECT, parameters, required=(template,), optional=(solved,))
     # With PIDs before those of the frames they begin first: a long search ends while the others are measured.

@@ -10,9 +10,12 @@ from sqlalchemy.orm import Session
 from schema.images import MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image
 from schema.observing import BIAS, DARK, FLAT, LIGHT, Observation, Target
 from schema.processes import CANCELLED, FAILED, SKIPPED, Process
-from schema.queries import images, publishing
+from schema.queries import choices, images, publishing
 from schema.queries.publishing import NewProcess
+from services.choices import Choices
 from services.errors import ConfigurationError
+from services.presence import VERSION
+from services.publisher.changed_choices import changes, choices_to_go_on
 from services.publisher.graph import (
     STACK_MASTER,
     Graph,
@@ -44,6 +47,7 @@ class Publication:
     """What one call publishes."""
 
     observation_id: int
+    choices: Choices
     graph_pid: int | None = None  # of the observation that was asked for
     processes: list[NewProcess] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -72,7 +76,7 @@ class Publisher:
             ConfigurationError: there is no such observation, it has no usable frames, it was published before, or
                 there is no known template.
         """
-        publication = Publication(observation_id)
+        publication = Publication(observation_id, self._settings.choices)
         observation = self.observation(observation_id)
         if known:
             self._require_light(observation)
@@ -85,6 +89,7 @@ class Publisher:
                 f"observation {observation_id} was published before, as graph {observation.graph_pid} at {created} "
                 "UTC: `tianyu status` shows it; `tianyu publish --again` makes a new graph on purpose"
             )
+        self.say_changes(publication, observation.graph_pid)
         if known:
             return self._publish_known(observation, publication)
         publication.graph_pid = self._publish_one(observation, publication)
@@ -106,9 +111,10 @@ class Publisher:
             f"observation {observation.observation_id}: measured on the template of observation "
             f"{template.observation_id}"
         )
+        self.say_changes(publication, template.graph_pid)
         frames = self._frames(observation, LIGHT)
         masters = self.masters(observation, LIGHT, publication)
-        graph = self.graph(observation)
+        graph = self.graph(observation, publication)
         adopted = add_known_template(graph, template)
         add_measured_frames(graph, frames, masters, adopted.detected, adopted.solved)
         self.include(graph, observation, LIGHT, publication)
@@ -126,8 +132,17 @@ class Publisher:
                 f"observation {observation.observation_id} has no new frames since it was published: ingest them "
                 "first, or make a new graph on purpose (--again)"
             )
+        again = f"`tianyu publish {observation.observation_id} --again --template known` makes a new graph"
+        stored = choices.of_graph(self._session, observation.graph_pid) if observation.graph_pid else None
+        publication.choices = choices_to_go_on(stored, observation.graph_pid, again)
+        changed = changes(stored, self._settings.choices)
+        if changed:
+            publication.notes.append(
+                f"observation {observation.observation_id}: the new frames go by what graph {observation.graph_pid} "
+                f"was published by, not by the settings of now ({changed}); {again} with these"
+            )
         masters = self.masters(observation, LIGHT, publication)
-        graph = self.graph(observation, grown=observation.graph_pid)
+        graph = self.graph(observation, publication, grown=observation.graph_pid)
         add_measured_frames(graph, new, masters, standing.detected, standing.solved)
         self.include(graph, observation, LIGHT, publication)
         self.insert(publication)
@@ -149,8 +164,9 @@ class Publisher:
         Raises:
             ConfigurationError: the site or a group is not registered, or another publisher took the same PIDs.
         """
+        choices_id = choices.keep(self._session, VERSION, publication.choices.text())
         try:
-            publishing.publish(self._session, publication.processes, site=self._settings.site)
+            publishing.publish(self._session, publication.processes, site=self._settings.site, choices_id=choices_id)
         except LookupError as error:
             raise ConfigurationError(str(error)) from error
         except IntegrityError as error:
@@ -183,7 +199,7 @@ class Publisher:
         kind = self.kind(observation)
         frames = self._frames(observation, kind)
         masters = self.masters(observation, kind, publication)
-        graph = self.graph(observation)
+        graph = self.graph(observation, publication)
         if kind == LIGHT:
             add_light_curves(graph, frames, masters)
         elif kind == FLAT:
@@ -193,10 +209,19 @@ class Publisher:
         self.include(graph, observation, kind, publication)
         return graph.graph_pid
 
-    def graph(self, observation: Observation, grown: int | None = None) -> Graph:
-        """An empty graph, whose PIDs follow those given out before."""
-        pids = publishing.new_pids(self._last_pid)
-        return Graph(observation.observation_id, self._settings, self._priority, pids, grown=grown)
+    def graph(self, observation: Observation, publication: Publication, grown: int | None = None) -> Graph:
+        """An empty graph by the publication's choices, whose PIDs follow those given out before."""
+        pids, priority = publishing.new_pids(self._last_pid), self._priority
+        return Graph(observation.observation_id, self._settings, publication.choices, priority, pids, grown=grown)
+
+    def say_changes(self, publication: Publication, graph_pid: int | None, command: str | None = None) -> None:
+        """Note which choices differ from those of an earlier graph, or of its processes of one command."""
+        stored = None if graph_pid is None else choices.of_graph(self._session, graph_pid, command)
+        changed = changes(stored, publication.choices)
+        if changed:
+            publication.notes.append(
+                f"observation {publication.observation_id}: other choices than of graph {graph_pid}: {changed}"
+            )
 
     def include(self, graph: Graph, observation: Observation, kind: str, publication: Publication) -> None:
         """Take a graph that was put together into the publication; from now on it is the observation's newest."""

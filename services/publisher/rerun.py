@@ -112,16 +112,17 @@ def rerun(
     observation = publisher.observation(observation_id)
     kind = publisher.kind(observation)
     _require_command(observation, kind, step)
-    result = Rerun(observation_id)
+    result = Rerun(observation_id, settings.choices)
     old = _old_graph(session, settings, observation, graph_pid, result)
     _refuse_unfinished(session, observation_id)
     result.source_pid = old.graph_pid
     result.step = step = _first_with_files(session, old, step, result)
     _require_inputs(observation, COMMANDS_OF[kind], old, step)
+    publisher.say_changes(result, old.graph_pid, step if old.of(step) else None)
     if step in JOINS:
         _grow(publisher, observation, old, step, result)
     else:
-        _make_anew(session, settings, publisher, observation, old, result)
+        _make_anew(session, publisher, observation, old, result)
     return result
 
 
@@ -210,7 +211,7 @@ def _require_inputs(observation: Observation, commands: Sequence[str], old: OldG
 
 def _grow(publisher: Publisher, observation: Observation, old: OldGraph, step: str, result: Rerun) -> None:
     """Add names, relative calibrations, or what follows those that there are, to the old graph."""
-    graph = publisher.graph(observation, grown=old.graph_pid)
+    graph = publisher.graph(observation, result, grown=old.graph_pid)
     [detect] = old.of(DETECT.command)
     extracted = [process.pid for process in old.of(EXTRACT.command)]
     if step in LATER:
@@ -246,7 +247,7 @@ def _require_solve(observation: Observation, old: OldGraph) -> None:
 
 
 def _require_catalogue(graph: Graph, observation: Observation) -> None:
-    if not wants_catalogue(graph.settings):
+    if not wants_catalogue(graph.choices):
         raise ConfigurationError(
             f"observation {observation.observation_id} cannot be matched with a catalogue: catalog is none and there "
             "is no catalog_file; set one of them in tianyu.toml"
@@ -255,7 +256,7 @@ def _require_catalogue(graph: Graph, observation: Observation) -> None:
 
 def _add_detrending(graph: Graph, observation: Observation, old: OldGraph) -> None:
     number = observation.observation_id
-    if graph.settings.detrend_method == "none":
+    if graph.choices.detrend_method == "none":
         raise ConfigurationError(
             f"observation {number} cannot be detrended: detrend_method is none; set it in tianyu.toml to "
             "sysrem, trends or tfa"
@@ -279,9 +280,7 @@ def _calibrations(old: OldGraph, shown: int | None) -> list[int]:
     return list(newest.values())
 
 
-def _make_anew(
-    session: Session, settings: Settings, publisher: Publisher, observation: Observation, old: OldGraph, result: Rerun
-) -> None:
+def _make_anew(session: Session, publisher: Publisher, observation: Observation, old: OldGraph, result: Rerun) -> None:
     """A new graph of the old one's frames, which takes over all that comes before the step."""
     kind = publisher.kind(observation)
     if kind == LIGHT and not old.of(CHOOSE_REFERENCE.command):
@@ -293,7 +292,7 @@ def _make_anew(
     commands = COMMANDS_OF[kind]
     before = commands[: commands.index(result.step)]
     masters = old.masters if before else publisher.masters(observation, kind, result)
-    graph = publisher.graph(observation)
+    graph = publisher.graph(observation, result)
     _build(graph, kind, old, masters, before)
     publisher.include(graph, observation, kind, result)
     publisher.insert(result)
@@ -315,7 +314,7 @@ def _make_anew(
         adopting.take_over_detection(session, detect.pid, result.taken_over[detect.pid], image_ids)
         # They are chosen anew: `extract` is what other apertures are for.
         good = [image for image in images.of_graph(session, old.graph_pid, CALIBRATED) if image.good]
-        apertures = choose_apertures(settings, good)
+        apertures = choose_apertures(result.choices, good)
         write_apertures(session, graph.graph_pid, observation.observation_id, apertures)
     if not before:
         adopting.put_on_trial(session, old.frames)

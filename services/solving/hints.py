@@ -1,4 +1,4 @@
-"""Where a field is roughly, and how large its pixels are: from settings, from headers, or from an earlier night."""
+"""Where a field is roughly, and how large its pixels are: from the operator, from headers, or from an earlier night."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from pipeline.astrometry.sky_wcs import SkyWcs
 from schema.observing import Observation
 from schema.skies import PlateSolution
-from services.settings import Settings, place_on_sky
+from services.choices import Choices
+from services.star_names import place_on_sky
 
 SET_TOLERANCE = 0.1  # relative, of a pixel scale that somebody wrote down
 HEADER_TOLERANCE = 0.1  # a focal length and a pixel size, both rounded
@@ -97,16 +98,16 @@ class Hints:
         return " and ".join(told) or "no pointing and no pixel scale"
 
 
-def hints_of(session: Session, observation_id: int | None, settings: Settings) -> Hints:
-    """The settings' word first, then that of the observation's headers, then the latest solution of its camera."""
+def hints_of(session: Session, observation_id: int | None, choices: Choices) -> Hints:
+    """The operator's word first, then that of the observation's headers, then the latest solution of its camera."""
     observation = session.get_one(Observation, observation_id)
     place, place_origin = None, ""
-    if settings.solve_radec is not None:
-        place, place_origin = place_on_sky(settings.solve_radec), "setting solve_radec"
+    if choices.solve_radec is not None:
+        place, place_origin = place_on_sky(choices.solve_radec), "setting solve_radec"
     elif observation.ra_deg is not None and observation.dec_deg is not None:
         place, place_origin = (observation.ra_deg, observation.dec_deg), "headers"
-    scale, scale_origin, tolerance = _scale(session, observation, settings)
-    return Hints(place, place_origin, settings.solve_radius_deg, scale, scale_origin, tolerance)
+    scale, scale_origin, tolerance = _scale(session, observation, choices)
+    return Hints(place, place_origin, choices.solve_radius_deg, scale, scale_origin, tolerance)
 
 
 def with_claim(hints: Hints, claim: Claim | None) -> Hints:
@@ -122,9 +123,9 @@ def with_claim(hints: Hints, claim: Claim | None) -> Hints:
     return told
 
 
-def _scale(session: Session, observation: Observation, settings: Settings) -> tuple[float | None, str, float]:
-    if settings.pixel_scale_arcsec is not None:
-        return settings.pixel_scale_arcsec, "setting pixel_scale_arcsec", SET_TOLERANCE
+def _scale(session: Session, observation: Observation, choices: Choices) -> tuple[float | None, str, float]:
+    if choices.pixel_scale_arcsec is not None:
+        return choices.pixel_scale_arcsec, "setting pixel_scale_arcsec", SET_TOLERANCE
     if observation.pixel_scale_arcsec is not None:
         return observation.pixel_scale_arcsec, "headers", HEADER_TOLERANCE
     solved = session.scalar(

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.catalogue import Catalogue, open_catalogue
-from services.settings import Settings
+from services.choices import Choices
+from services.deployment import Deployment
 from services.solving.hints import Hints
 from services.solving.index_files import USUAL_FOLDERS, IndexFile, find_index_files
 from services.solving.index_solver import installed
@@ -53,15 +54,15 @@ class Solvers:
         return "; ".join(parts)
 
 
-def open_solvers(settings: Settings, patience_s: float | None = None) -> Solvers:
-    """What the settings name and the machine has: milliseconds where there is nothing.
+def open_solvers(deployment: Deployment, choices: Choices, patience_s: float | None = None) -> Solvers:
+    """What the operator names and the machine has: milliseconds where there is nothing.
 
-    patience_s: how long the archive may take for all answers together; None: as long as the settings say for each.
+    patience_s: how long the archive may take for all answers together; None: as long as is set for each.
     """
-    files = find_index_files(settings.index_dir)
-    catalogue = open_catalogue(settings, patience_s)
+    files = find_index_files(deployment.index_dir)
+    catalogue = open_catalogue(deployment, choices, patience_s)
     if not files:
-        where = str(settings.index_dir) if settings.index_dir is not None else ", ".join(USUAL_FOLDERS)
+        where = str(deployment.index_dir) if deployment.index_dir is not None else ", ".join(USUAL_FOLDERS)
         return Solvers((), catalogue, (f"no index files in {where}",), (INSTALL_FILES,))
     if not installed():
         return Solvers((), catalogue, ("the Python package astrometry",), (INSTALL_PACKAGE,))

@@ -11,14 +11,14 @@ from pipeline.kron import KRON_FACTOR, Ellipses
 from pipeline.photometry import Apertures, default_apertures
 from schema.images import Image
 from schema.photometry import Aperture
-from services.settings import Settings
+from services.choices import Choices
 from services.steps.columns import column
 
 CIRCLE, KRON = "circle", "kron"
 ANNULUS = "annulus"
 
 
-def choose_apertures(settings: Settings, frames: Sequence[Image]) -> list[dict[str, Any]]:
+def choose_apertures(choices: Choices, frames: Sequence[Image]) -> list[dict[str, Any]]:
     """Rows of table aperture, without their graph: those of the settings, else multiples of the stars' median FWHM.
 
     A negative radius in the settings is a multiple of each frame's own FWHM.
@@ -27,15 +27,15 @@ def choose_apertures(settings: Settings, frames: Sequence[Image]) -> list[dict[s
     default = default_apertures(fwhm, _smallest(frames))
     inner, outer = default.annulus
     circles: list[tuple[float, float | None]] = [(radius, None) for radius in default.radii]
-    if settings.aperture_radii is not None:
-        circles = [(r, None) if r > 0 else (round(-r * fwhm, 2), -r) for r in settings.aperture_radii]
+    if choices.aperture_radii is not None:
+        circles = [(r, None) if r > 0 else (round(-r * fwhm, 2), -r) for r in choices.aperture_radii]
         # The sky begins outside the largest aperture, as it does by default.
         shift = max(0.0, max(radius for radius, _ in circles) + fwhm - inner)
         inner, outer = inner + shift, outer + shift
     rows: list[dict[str, Any]] = [{"kind": CIRCLE, "radius": radius, "factor": factor} for radius, factor in circles]
-    if settings.kron:
+    if choices.kron:
         rows.append({"kind": KRON, "radius": KRON_FACTOR, "factor": None})
-    shared = {"annulus_inner": inner, "annulus_outer": outer, "sky": settings.aperture_sky, "fwhm": fwhm}
+    shared = {"annulus_inner": inner, "annulus_outer": outer, "sky": choices.aperture_sky, "fwhm": fwhm}
     return [row | shared | {"aperture": number} for number, row in enumerate(rows)]
 
 

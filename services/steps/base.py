@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.errors import UnusableDataError
+from services.choices import Choices
+from services.deployment import Deployment
 from services.errors import ConfigurationError, DataError
 from services.image_store import ImageStore
-from services.settings import Settings
 
 
 class Parameters(BaseModel):
@@ -21,14 +22,18 @@ class Parameters(BaseModel):
 
 @dataclass(frozen=True)
 class Context:
-    """What a step may use. ``reading`` opens sessions for its inputs; outputs are written by the one who called it."""
+    """What a step may use. ``reading`` opens sessions for its inputs; outputs are written by the one who called it.
+
+    ``choices`` are those of the process's row, whatever is set on the machine that runs it.
+    """
 
     pid: int
     graph_pid: int
     observation_id: int | None
     reading: sessionmaker[Session]
     images: ImageStore
-    settings: Settings
+    deployment: Deployment
+    choices: Choices
 
 
 Outputs = Callable[[Session], None]  # writes a step's rows, inside the transaction that marks it succeeded

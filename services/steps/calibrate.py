@@ -36,15 +36,15 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             name: images.by_pid(session, pid)
             for name, pid in (("bias", parameters.bias), ("dark", parameters.dark), ("flat", parameters.flat))
         }
-        telescope = telescope_of(session, frame.observation_id, context.settings)
-    linearity = frame.linearity or context.settings.linearity
+        telescope = telescope_of(session, frame.observation_id, context.choices)
+    linearity = frame.linearity or context.choices.linearity
     raw = read_frame(context, frame)
     pixels = {name: read_master(context, master) for name, master in masters.items() if master}
     with blaming(frame.path):
         image, saturated = calibration.calibrate(
             raw,
             exposure=frame.exposure_s or 0.0,
-            saturation=saturation_of(frame, raw, context.settings),
+            saturation=saturation_of(frame, raw, context.choices),
             **pixels,
         )
         nonlinear = None if linearity is None else raw > linearity
@@ -68,7 +68,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
         masters=list(masters.values()),
         extras={STARS: stars, PIXELS: pixel_table(masks.bits)},
     )
-    noise = noise_facts(frame, masters, telescope, context.settings)
+    noise = noise_facts(frame, masters, telescope, context.choices)
     was_rejected = frame.good is False
 
     def write(session: Session) -> None:

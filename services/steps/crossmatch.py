@@ -93,13 +93,13 @@ def run(context: Context, parameters: CrossmatchParameters) -> Outputs | None:
     if sources is None:
         log.info("no source has coordinates, so that none is matched", unsolved=reason)
         return None
-    catalogue = open_catalogue(context.settings)
+    catalogue = open_catalogue(context.deployment, context.choices)
     if catalogue is None:
-        log.info("no source is matched: the settings name no catalogue")
+        log.info("no source is matched: no catalogue was chosen")
         return None
     epoch = float(np.median(times[np.isfinite(times)])) if np.isfinite(times).any() else None
     radius = match_radius(pixel_scale(sources.xy, sources.radec))
-    stars, places = _stars(catalogue, sources, epoch, radius, faintest_mag(context.settings))
+    stars, places = _stars(catalogue, sources, epoch, radius, faintest_mag(context.choices))
     found = crossmatch(sources.radec, sources.flux, places, stars.g_mag, radius)
     log.info(
         "sources matched",
@@ -108,7 +108,7 @@ def run(context: Context, parameters: CrossmatchParameters) -> Outputs | None:
         matches=int(found.is_match.sum()),
         radius_arcsec=round(radius, 2),
         zero_point=round(found.zero_point, 2),
-        mag_limit=round(min(found.mag_limit, faintest_mag(context.settings)), 2),
+        mag_limit=round(min(found.mag_limit, faintest_mag(context.choices)), 2),
     )
     return lambda session: _write(session, context.pid, sources, stars, places, found)
 

@@ -51,7 +51,7 @@ def run(context: Context, parameters: DetectParameters) -> Outputs:
     claim = claim_of(context, reference, template.shape)
     on_stack = detect_on(context, template)
     found = on_stack.sources
-    apertures = choose_apertures(context.settings, template.frames)
+    apertures = choose_apertures(context.choices, template.frames)
     ellipses, kron_radius = _extents(on_stack.stack, found)
     on_template = Found(
         template_id=template.image.image_id,

@@ -70,7 +70,7 @@ class SavedImage:
         return images.add_image(
             session,
             kind=self.kind,
-            site_id=images.site_id_of(session, self.context.settings.site),
+            site_id=images.site_id_of(session, self.context.deployment.site),
             path=self.path,
             parents=self.parents,
             observation_id=self.context.observation_id,

@@ -42,7 +42,7 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
             bias=read_master(context, bias) if bias else None,
             dark=read_master(context, dark) if dark else None,
             exposure=frame.exposure_s or 0.0,
-            saturation=saturation_of(frame, raw, context.settings),
+            saturation=saturation_of(frame, raw, context.choices),
         )
     mean = float(np.nanmean(image))
     if not mean > 0:
@@ -86,7 +86,7 @@ def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Out
         lambda index, rows: context.images.read(path_of(flats[index]), rows=rows),
         [flat.background or 0.0 for flat in flats],
         shape,
-        context.settings.flat_method,
+        context.choices.flat_method,
     )
     noise = _noise(context, flats)
     saved = save_image(context, MASTER_FLAT, master, parents=flats, unit="")
@@ -110,7 +110,7 @@ def _noise(context: Context, flats: Sequence[Image]) -> dict[str, Any]:
     return {
         "gain": gain,
         "gain_source": None if gain is None else MEASURED,
-        "flat_error": flat_noise(few, levels, mode=context.settings.flat_method == "mode"),
+        "flat_error": flat_noise(few, levels, mode=context.choices.flat_method == "mode"),
     }
 
 

@@ -15,8 +15,8 @@ from pipeline.calibration import guess_saturation
 from pipeline.errors import UnusableDataError
 from schema.images import Image
 from schema.processes import FAILED, Process
+from services.choices import Choices
 from services.errors import ConfigurationError, DataError
-from services.settings import Settings
 from services.steps.base import AnyStep, Context
 from services.steps.files import path_of
 
@@ -81,6 +81,6 @@ def failures(session: Session, graph_pid: int, step: AnyStep) -> list[tuple[Any,
     ]
 
 
-def saturation_of(frame: Image, raw: NDArray[Any], settings: Settings) -> float | None:
+def saturation_of(frame: Image, raw: NDArray[Any], choices: Choices) -> float | None:
     """Level (ADU) from which a raw pixel is saturated: the header's, the settings', else where pixels pile up."""
-    return frame.saturation or settings.saturation or guess_saturation(raw)
+    return frame.saturation or choices.saturation or guess_saturation(raw)

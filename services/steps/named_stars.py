@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.astrometry.sphere import separation_arcsec
 from pipeline.relative import Roles
 from services.errors import DataError
-from services.settings import STAR_FORMS, StarName, place_on_sky
+from services.star_names import STAR_FORMS, StarName, place_on_sky
 from services.steps.base import Parameters
 from services.steps.light_curves import GraphAxes
 

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from pipeline.noise import DIGITISATION_VARIANCE, scintillation_variance
 from schema.images import Image
 from schema.observing import Instrument, Observation, ObsSite
+from services.choices import Choices
 from services.log import get_logger
-from services.settings import Settings
 
 log = get_logger("noise_facts")
 MEASURED, SETTINGS, UNKNOWN = "measured", "settings", "unknown"
@@ -33,8 +33,8 @@ def gain_is_told(image: Image) -> bool:
     return image.gain is not None and image.gain_source != SKY
 
 
-def telescope_of(session: Session, observation_id: int | None, settings: Settings) -> Telescope:
-    """The telescope of an observation: from its headers, else from the settings."""
+def telescope_of(session: Session, observation_id: int | None, choices: Choices) -> Telescope:
+    """The telescope of an observation: from its headers, else from the choices."""
     row = session.execute(
         select(Instrument.diameter_m, ObsSite.elevation_m)
         .select_from(Observation)
@@ -43,16 +43,16 @@ def telescope_of(session: Session, observation_id: int | None, settings: Setting
         .where(Observation.observation_id == observation_id)
     ).one_or_none()
     diameter, elevation = (None, None) if row is None else row
-    return Telescope(diameter or settings.telescope_diameter_m, elevation)
+    return Telescope(diameter or choices.telescope_diameter_m, elevation)
 
 
 def noise_facts(
-    frame: Image, masters: Mapping[str, Image | None], telescope: Telescope, settings: Settings
+    frame: Image, masters: Mapping[str, Image | None], telescope: Telescope, choices: Choices
 ) -> dict[str, Any]:
     """Columns of the calibrated image of a frame; ``masters`` by their names: bias, dark, flat."""
     bias, dark, flat = (masters.get(name) for name in ("bias", "dark", "flat"))
-    gain, gain_source = _gain(frame, flat, settings)
-    read_noise, read_noise_source = _read_noise(frame, bias, gain, settings)
+    gain, gain_source = _gain(frame, flat, choices)
+    read_noise, read_noise_source = _read_noise(frame, bias, gain, choices)
     dark_electrons = None
     if dark is not None and dark.background is not None and gain is not None:
         dark_electrons = max(dark.background, 0.0) * (frame.exposure_s or 0.0) * gain
@@ -84,24 +84,24 @@ def compare_with_header(what: str, header: float | None, measured: float | None)
         log.warning(f"the measured {what} contradicts the header's, which is used", measured=measured, header=header)
 
 
-def _gain(frame: Image, flat: Image | None, settings: Settings) -> tuple[float | None, str]:
+def _gain(frame: Image, flat: Image | None, choices: Choices) -> tuple[float | None, str]:
     """Electrons per ADU, and where that is from; without it, errors lack the source's own noise."""
     if frame.gain is not None:
         return frame.gain, frame.gain_source or "header"
-    if settings.gain is not None:
-        return settings.gain, SETTINGS
+    if choices.gain is not None:
+        return choices.gain, SETTINGS
     if flat is not None and flat.gain is not None and flat.gain_source == MEASURED:
         return flat.gain, MEASURED
     return None, UNKNOWN
 
 
 def _read_noise(
-    frame: Image, bias: Image | None, gain: float | None, settings: Settings
+    frame: Image, bias: Image | None, gain: float | None, choices: Choices
 ) -> tuple[float | None, str | None]:
     if frame.read_noise is not None:
         return frame.read_noise, frame.read_noise_source or "header"
-    if settings.read_noise is not None:
-        return settings.read_noise, SETTINGS
+    if choices.read_noise is not None:
+        return choices.read_noise, SETTINGS
     measured = None if bias is None else read_noise_electrons(bias.background_rms, gain)
     return measured, None if measured is None else MEASURED
 

@@ -13,7 +13,6 @@ from schema.skies import PlateSolution
 from services.catalogue import faintest_mag
 from services.errors import DataError
 from services.log import get_logger
-from services.settings import Settings, SkyPlace
 from services.solving.hints import Hints, hints_of, with_claim
 from services.solving.solution import Field, Solution, Unsolved
 from services.solving.solver import solve_at_once
@@ -32,27 +31,26 @@ Way = Callable[[Field, Hints, Solvers], Solution | Unsolved]
 
 
 class SolveParameters(Parameters):
-    """PID of the `stack` that made the template; where the telescope pointed, if the publisher knew better."""
+    """PID of the `stack` that made the template."""
 
     template: int
-    radec: SkyPlace | None = None
 
 
 def run(context: Context, parameters: SolveParameters) -> Outputs:
     """Solve, and write the WCS into the template's header; its row says what was found, or what was tried."""
-    mag_limit = faintest_mag(context.settings)
+    mag_limit = faintest_mag(context.choices)
 
     def at_once(field: Field, hints: Hints, solvers: Solvers) -> Solution | Unsolved:
         return solve_at_once(field, hints, solvers, mag_limit)
 
-    return solve_by(context, parameters, open_solvers(context.settings, ARCHIVE_S), at_once)
+    return solve_by(context, parameters, open_solvers(context.deployment, context.choices, ARCHIVE_S), at_once)
 
 
 def solve_by(context: Context, parameters: SolveParameters, solvers: Solvers, way: Way) -> Outputs:
     """Solve a template in one way; the sources that it has already, if any, get their coordinates."""
     with context.reading() as session:
         template = template_of(session, context, parameters.template)
-        hints = hints_of(session, context.observation_id, _settings(context, parameters))
+        hints = hints_of(session, context.observation_id, context.choices)
         reference = reference_frame(session, context.graph_pid)
     hints = with_claim(hints, claim_of(context, reference, template.shape))
     # Without any way to solve the template is not even read: milliseconds.
@@ -74,12 +72,6 @@ def solve_by(context: Context, parameters: SolveParameters, solvers: Solvers, wa
             give_coordinates(session, context, solution)
 
     return write
-
-
-def _settings(context: Context, parameters: SolveParameters) -> Settings:
-    """The consumer's settings with the publisher's pointing."""
-    given = {} if parameters.radec is None else {"solve_radec": parameters.radec}
-    return context.settings.model_copy(update=given)
 
 
 def _solve(context: Context, template: Template, hints: Hints, solvers: Solvers, way: Way) -> Solution | Unsolved:

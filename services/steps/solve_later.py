@@ -29,11 +29,13 @@ def run_index(context: Context, parameters: SolveLaterParameters) -> Outputs | N
     """Search among the index files for `solve_time_s`; nothing to do where the template is solved or none are there."""
     if _is_solved(context, parameters):
         return None
-    solvers = replace(open_solvers(context.settings), catalogue=None)
+    solvers = replace(open_solvers(context.deployment, context.choices), catalogue=None)
     if not solvers.index_files:
         return None
-    mag_limit, time_limit_s = faintest_mag(context.settings), context.settings.solve_time_s
-    at_hand = open_solvers(context.settings, patience_s=0.0)  # a file, or what the archive's cache holds
+    mag_limit, time_limit_s = faintest_mag(context.choices), context.choices.solve_time_s
+    at_hand = open_solvers(
+        context.deployment, context.choices, patience_s=0.0
+    )  # a file, or what the archive's cache holds
 
     def search(field: Field, hints: Hints, _: Solvers) -> Solution | Unsolved:
         return search_index_files(field, hints, at_hand, mag_limit, time_limit_s)
@@ -48,8 +50,8 @@ def run_archive(context: Context, parameters: SolveLaterParameters) -> Outputs |
     """
     if _is_solved(context, parameters):
         return None
-    solvers = replace(open_solvers(context.settings), index_files=())
-    mag_limit = faintest_mag(context.settings)
+    solvers = replace(open_solvers(context.deployment, context.choices), index_files=())
+    mag_limit = faintest_mag(context.choices)
 
     def ask(field: Field, hints: Hints, solvers: Solvers) -> Solution | Unsolved:
         return ask_catalogue(field, hints, solvers, mag_limit)

@@ -44,7 +44,7 @@ def _read(
         try:
             raw = read_frame(context, frame)
             with blaming(frame.path):
-                calibrate(raw, saturation=saturation_of(frame, raw, context.settings))  # for what it refuses
+                calibrate(raw, saturation=saturation_of(frame, raw, context.choices))  # for what it refuses
         except DataError as error:
             unusable.append((frame, error))
         else:
@@ -106,7 +106,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
         if bias is not None:
             mean -= read_master(context, bias)
         mean /= exposure
-    gain = next((image.gain for image in inputs if image.gain), context.settings.gain)
+    gain = next((image.gain for image in inputs if image.gain), context.choices.gain)
     measured = read_noise_electrons(noise, gain)
     if parameters.frames and kind == "bias":
         compare_with_header("read noise", inputs[0].read_noise, measured)

@@ -67,7 +67,7 @@ def detect_on(context: Context, template: Template) -> Detection:
     Raises:
         DataError: there is none above the threshold.
     """
-    threshold = context.settings.detection_threshold
+    threshold = context.choices.detection_threshold
     stored = context.images.read_all(path_of(template.image), (WEIGHT,))
     stack = Stack(stored.image, stored.extras[WEIGHT].astype("f4"), int(template.image.weight or 0))
     found = detect_sources(stack, threshold=threshold, fwhm=template.fwhm)

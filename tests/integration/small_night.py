@@ -104,7 +104,7 @@ class Night:
 
     def work(self, after: Callable[[str], None] = lambda command: None) -> list[str]:
         """Be manager and consumer until nothing is ready; returns the commands in the order in which they ran."""
-        worker = Worker(self.settings)
+        worker = Worker(self.settings.deployment)
         done: list[str] = []
         while ready := self._take():
             for item in ready:

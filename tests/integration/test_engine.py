@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from schema import database
 from schema.base import utc_now
 from schema.processes import FINISHED, SUCCEEDED, Lease, Process, ProcessAttempt, Service
-from schema.queries import publishing
+from schema.queries import choices, publishing
 from schema.queries.publishing import NewProcess, new_pids
 from services.settings import Settings, load
 from services.setup import initialise, open_engine
@@ -54,7 +54,8 @@ class Engine:
         source = new_pids()
         pids = [next(source) for _ in range(count)]
         with self.sessions.begin() as session:
-            publishing.publish(session, shape(pids), site=self.settings.site)
+            choices_id = choices.keep(session, "any", self.settings.choices.text())
+            publishing.publish(session, shape(pids), site=self.settings.site, choices_id=choices_id)
         return pids
 
     def wait(self, condition: Callable[[Session], bool]) -> None:

@@ -9,7 +9,6 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from services.catalogue.files import FileCatalogue
-from services.settings import Settings
 from services.simulate import night_spec, simulate
 from services.solving.solution import Unsolved
 from services.solving.solvers import Solvers
@@ -39,13 +38,13 @@ def reduced(raw: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch, *, late: 
     """The night with the archive's stars at hand; `solve` has no time for them where the solution is to be late."""
     stars = FileCatalogue(raw / "truth" / "gaia.csv")
 
-    def solvers(_: Settings, __: float | None = None) -> Solvers:
+    def solvers(*_: object, patience_s: float | None = None) -> Solvers:
         return Solvers((), stars)
 
     with monkeypatch.context() as patch:
         for module in (solve, solve_later):
             patch.setattr(module, "open_solvers", solvers)
-        patch.setattr(crossmatch, "open_catalogue", lambda _: stars)
+        patch.setattr(crossmatch, "open_catalogue", lambda *_: stars)
         if late:
             patch.setattr(solve, "solve_at_once", lambda *_: Unsolved("it takes too long"))
         night = Night.open(workdir, catalog="gaia")

@@ -65,7 +65,7 @@ def process(
 
 def publish(sessions: Sessions, *processes: NewProcess) -> None:
     with sessions.begin() as session:
-        publishing.publish(session, processes, site="here")
+        publishing.publish(session, processes, site="here", choices_id=None)
 
 
 def states(sessions: Sessions) -> dict[int, str]:

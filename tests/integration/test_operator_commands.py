@@ -37,6 +37,7 @@ def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sessions:
             session,
             [_process(1), _process(2, 1), _process(3, 2), _process(4)],
             site=settings.site,
+            choices_id=None,
         )
     return made
 
@@ -176,8 +177,8 @@ def test_logs_tell_what_a_process_waits_for(sessions: Sessions) -> None:
         {"pid": 1, "command": "check", "status": "queued", "required": True}
     ]
     with sessions.begin() as session:
-        publishing.publish(session, [_process(pid) for pid in range(100, 112)], site="local")
-        publishing.publish(session, [_process(200, *range(100, 112))], site="local")
+        publishing.publish(session, [_process(pid) for pid in range(100, 112)], site="local", choices_id=None)
+        publishing.publish(session, [_process(200, *range(100, 112))], site="local", choices_id=None)
         session.get_one(Process, 200).origin_pid = 42
     text = tianyu("logs", "200").output
     assert "waits for    12 check (waiting)" in text

@@ -56,7 +56,7 @@ def process(pid: int, *, required: tuple[int, ...] = (), optional: tuple[int, ..
 
 def publish(sessions: sessionmaker[Session], *processes: NewProcess) -> None:
     with sessions.begin() as session:
-        publishing.publish(session, processes, site="here")
+        publishing.publish(session, processes, site="here", choices_id=None)
 
 
 def status(sessions: sessionmaker[Session]) -> dict[int, str]:

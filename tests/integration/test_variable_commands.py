@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from schema import database
 from schema.observing import Observation
 from schema.photometry import LightCurveStatistics, Variability
+from services.choices import Choices
+from services.deployment import Deployment
 from services.image_store import LocalImageStore
-from services.settings import Settings
 from services.steps.analyze import ANALYZE, AnalyzeParameters
 from services.steps.base import Context
 from tests.integration.command_line import tianyu
@@ -32,7 +33,7 @@ def made(session: Session, tmp_path: Path) -> MadeUp:
     session.commit()
     reading = database.reading_factory(session.get_bind())  # type: ignore[arg-type]
     store, observation = LocalImageStore(tmp_path), made.observation_id
-    context = Context(made.analysis_pid, GRAPH_PID, observation, reading, store, Settings())
+    context = Context(made.analysis_pid, GRAPH_PID, observation, reading, store, Deployment(), Choices())
     ANALYZE.run(context, AnalyzeParameters(calibration=made.calibration_pid, default=True))(session)
     session.commit()
     return made

@@ -162,7 +162,7 @@ class Sql:
             for node in nodes
         ]
         try:
-            self._do(lambda session: publishing.publish(session, processes, site=site))
+            self._do(lambda session: publishing.publish(session, processes, site=site, choices_id=None))
         except (ValueError, LookupError):  # a refusal; an IntegrityError is none
             return False
         return True

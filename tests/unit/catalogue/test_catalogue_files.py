@@ -10,8 +10,9 @@ from astropy.table import Table
 from services.catalogue import CatalogueStars, open_catalogue
 from services.catalogue.cached import CachedCatalogue
 from services.catalogue.files import FileCatalogue
+from services.choices import Choices
+from services.deployment import Deployment
 from services.errors import ConfigurationError
-from services.settings import Settings
 from tests.unit.catalogue.archive import sky
 
 ALL_SKY = (0.0, 0.0, 180.0, 30.0)
@@ -138,11 +139,11 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_settings_choose_the_catalogue(tmp_path: Path) -> None:
-    assert open_catalogue(Settings(catalog="none")) is None
-    assert isinstance(open_catalogue(Settings(catalog="gaia", root=tmp_path)), CachedCatalogue)
+    assert open_catalogue(Deployment(), Choices(catalog="none")) is None
+    assert isinstance(open_catalogue(Deployment(root=tmp_path), Choices(catalog="gaia")), CachedCatalogue)
     path = write(STARS, tmp_path / "gaia.csv")
     for kind in ("none", "gaia"):
-        catalogue = open_catalogue(Settings(catalog=kind, catalog_file=path))
+        catalogue = open_catalogue(Deployment(), Choices(catalog=kind, catalog_file=path))
         assert isinstance(catalogue, FileCatalogue)
         assert len(catalogue.cone(*ALL_SKY)) == 200
 

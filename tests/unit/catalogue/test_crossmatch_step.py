@@ -92,7 +92,9 @@ def made_index(made: MadeUp) -> int:
 def run(session: Session, made: MadeUp, tmp_path: Path, pid: int = CROSSMATCH_PID, **settings: Any) -> None:
     reading = database.reading_factory(session.get_bind())  # type: ignore[arg-type]
     chosen = Settings(**({"catalog": "none", "root": tmp_path, "catalog_mag_limit": 30.0} | settings))
-    context = Context(pid, GRAPH_PID, made.observation_id, reading, LocalImageStore(tmp_path), chosen)
+    context = Context(
+        pid, GRAPH_PID, made.observation_id, reading, LocalImageStore(tmp_path), chosen.deployment, chosen.choices
+    )
     detected = session.scalar(select(func.max(SourcePosition.pid)))
     session.commit()
     write = CROSSMATCH.run(context, CrossmatchParameters(detected=detected, solved=SOLVE_PID))
@@ -268,7 +270,7 @@ def test_a_wide_field_is_asked_no_deeper_than_its_image(
     faintest = ZERO_POINT - 2.5 * np.log10(np.percentile(made.flux, 1.0))
     assert faintest + 2.0 > 12.0
     wide = WideSky(made, radec)
-    monkeypatch.setattr("services.steps.crossmatch.open_catalogue", lambda settings: wide)
+    monkeypatch.setattr("services.steps.crossmatch.open_catalogue", lambda *_: wide)
     run(session, made, tmp_path, catalog_mag_limit=18.0)
     assert wide.depths == [12.0, pytest.approx(faintest + 2.0, abs=0.05)]
     assert all(row.is_match for row in rows(session))

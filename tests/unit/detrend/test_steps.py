@@ -15,6 +15,8 @@ from schema import database
 from schema.images import Image
 from schema.observing import Observation
 from schema.photometry import Flux
+from services.choices import Choices
+from services.deployment import Deployment
 from services.errors import DataError
 from services.image_store import LocalImageStore
 from services.publisher.graph import Graph, add_calibrations
@@ -51,7 +53,8 @@ class Night:
             self.made.observation_id,
             self.sessions,
             LocalImageStore(Path("/nowhere")),
-            load(),
+            Deployment(),
+            Choices(),
         )
         write = step.start(context, parameters.model_dump_json(exclude_defaults=True))
         with self.sessions.begin() as session:
@@ -202,7 +205,7 @@ def test_the_graph_carries_the_operators_choice() -> None:
         pick_references=7,
         detrend_method="sysrem",
     )
-    graph = Graph(1, settings)
+    graph = Graph(1, settings, settings.choices)
     add_calibrations(graph, 10, [11, 12])
     first, detrend, *rest = graph.processes
     assert [process.command for process in graph.processes] == [
@@ -219,7 +222,7 @@ def test_the_graph_carries_the_operators_choice() -> None:
     assert DetrendParameters.model_validate_json(detrend.parameters).stars == NamedStars(targets=("17", "4.5,6"))
     other = CalibrateRelativeParameters.model_validate_json(rest[1].parameters)
     assert other == CalibrateRelativeParameters(method="ensemble", default=False)
-    bare = Graph(1, load())
+    bare = Graph(1, load(), Choices())
     add_calibrations(bare, 10, [11])
     assert "detrend" not in {process.command for process in bare.processes}
 

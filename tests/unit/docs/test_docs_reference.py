@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from sqlalchemy import text
 
 from pipeline.flags import Flag
@@ -17,6 +17,8 @@ from schema import database, images, processes
 from schema.models import metadata
 from schema.observing import BIAS, DARK, FLAT, LIGHT
 from schema.views import VIEWS
+from services.choices import Choices
+from services.deployment import Deployment
 from services.ingest import coordinates, headers, kinds, place_evidence, register, times
 from services.settings import CONFIG_VARIABLE, PREFIX, Settings
 from services.steps import COMMANDS, files
@@ -61,9 +63,17 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
     assert cli_page.PAGE.read_text() == expected, "run `python -m tests.unit.docs.cli_page`"
 
 
-def settings_rows() -> list[list[str]]:
-    headings = ("Where things are", "Groups of consumers", "Process engine", "Free space", "The sky", "Photometry")
+DEPLOYMENT = ("Where things are", "Groups of consumers", "Process engine", "Free space")
+CHOICES = ("The sky", "Photometry")
+
+
+def settings_rows(headings: tuple[str, ...] = DEPLOYMENT + CHOICES) -> list[list[str]]:
     return [row for heading in headings for row in table_rows(REFERENCE / "settings.md", heading)]
+
+
+@pytest.mark.parametrize(("headings", "kind"), [(DEPLOYMENT, Deployment), (CHOICES, Choices)])
+def test_tables_tell_deployment_from_choices(headings: tuple[str, ...], kind: type[BaseModel]) -> None:
+    assert {name for name, *_ in settings_rows(headings)} == kind.model_fields.keys()
 
 
 def test_every_setting_is_listed_with_its_variable() -> None:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from pipeline.alignment import Alignment
 from pipeline.injection import Choice, Signal
+from services.choices import Choices
 from services.errors import ConfigurationError, DataError, TransientError
 from services.injection import Plan, ProcessedNight, claim_folder, require_space, write_frames
 from services.injection.night import RawFrame
 from services.injection.plan import write_truth
 from services.lightcurves.selection import ObservationFacts
 from services.lightcurves.statistics import Stars
-from services.settings import load
 
 SHAPE = (80, 90)
 STAR = (40.2, 35.8)
@@ -100,7 +100,7 @@ def write(path: Path, form: str) -> NDArray[Any]:
 def test_frames_keep_type_scale_and_header(tmp_path: Path, form: str) -> None:
     raw = tmp_path / ("raw.fits.fz" if form == "compressed" else "raw.fits")
     before = write(raw, form)
-    folder = write_frames(night_of(raw), plan(), load(), tmp_path / "out", seed=1)
+    folder = write_frames(night_of(raw), plan(), Choices(), tmp_path / "out", seed=1)
     [copy] = (path for path in folder.rglob("*") if path.is_file())
     after, header = fits.getdata(copy, header=True)
     assert after.dtype == before.dtype
@@ -123,12 +123,12 @@ def test_calibration_frames_are_linked_and_a_lost_frame_is_named(tmp_path: Path)
     write(raw, "floating point")
     night = night_of(raw, "bias")
     unaligned = replace(night, frames=(RawFrame(raw, "bias", "bias/bias.fits", 1, SHAPE),))
-    folder = write_frames(unaligned, plan(), load(), tmp_path / "out", seed=1)
+    folder = write_frames(unaligned, plan(), Choices(), tmp_path / "out", seed=1)
     link = folder / "bias" / "bias.fits"
     assert link.is_symlink()
     assert link.read_bytes() == raw.read_bytes()
     with pytest.raises(DataError, match=r"gone\.fits.* cannot be read.*where they were registered"):
-        write_frames(night_of(tmp_path / "gone.fits"), plan(), load(), tmp_path / "other", seed=1)
+        write_frames(night_of(tmp_path / "gone.fits"), plan(), Choices(), tmp_path / "other", seed=1)
 
 
 def test_people_read_the_pixels_of_the_first_frame(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from schema import database
 from schema.photometry import Flux
 from schema.processes import SUCCEEDED, Process
 from schema.queries.measurements import flux_matrices
+from services.choices import Choices
+from services.deployment import Deployment
 from services.image_store import LocalImageStore
-from services.settings import Settings
 from services.steps import light_curves
 from services.steps.base import Context
 from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
@@ -33,7 +34,9 @@ def context(session: Session, made: MadeUp, tmp_path: Path) -> Context:
     engine = session.get_bind()
     assert isinstance(engine, Engine)
     reading = database.reading_factory(engine)
-    return Context(made.analysis_pid, GRAPH_PID, made.observation_id, reading, LocalImageStore(tmp_path), Settings())
+    return Context(
+        made.analysis_pid, GRAPH_PID, made.observation_id, reading, LocalImageStore(tmp_path), Deployment(), Choices()
+    )
 
 
 def assert_as_in_the_table(context: Context, session: Session, axes: GraphAxes) -> None:

@@ -120,7 +120,7 @@ def sessions(settings: Settings) -> Iterator[sessionmaker[Session]]:
             )
             for pid in (1, 2, 3, 4)
         ]  # fmt: skip
-        publishing.publish(session, some, site="here")
+        publishing.publish(session, some, site="here", choices_id=None)
     database.transact(factory, scheduling.take_ready)
     yield factory
     engine.dispose()
@@ -290,10 +290,12 @@ def test_a_duplicate_is_settled_and_nothing_else(slot: Slot, sessions: sessionma
 
 def test_parameters_that_do_not_fit_a_pipe_wait_outside(settings: Settings) -> None:
     """Two such claims would fill it, while the worker fills it from the other end with its report."""
-    child = Child(settings)
+    child = Child(settings.deployment)
     child.start()
     try:
-        short, long = (Claim(pid, 1, 3, "check", " " * size, 1, None) for pid, size in ((1, 100), (2, 10_000_000)))
+        short, long = (
+            Claim(pid, 1, 3, "check", " " * size, 1, None, None) for pid, size in ((1, 100), (2, 10_000_000))
+        )
         child.submit_next(long)  # at once, though nobody reads
         assert not child.has(long)
         child.submit_next(short)

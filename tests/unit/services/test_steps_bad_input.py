@@ -16,9 +16,10 @@ from schema import database, models
 from schema.images import MASTER_BIAS, Image
 from schema.processes import Site
 from schema.queries import images
+from services.choices import Choices
+from services.deployment import Deployment
 from services.errors import ConfigurationError, DataError, TransientError
 from services.image_store import open_store
-from services.settings import Settings
 from services.steps.base import AnyStep, Context, Outputs, Parameters
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.flats import CALIBRATE_FLAT, CalibrateFlatParameters
@@ -46,7 +47,7 @@ def sessions(tmp_path: Path, root: Path) -> Iterator[sessionmaker[Session]]:
 
 @pytest.fixture
 def context(sessions: sessionmaker[Session], root: Path) -> Context:
-    return Context(PID, 1, None, sessions, open_store(root), Settings(root=root))
+    return Context(PID, 1, None, sessions, open_store(root), Deployment(root=root), Choices())
 
 
 def sky(seed: int) -> np.ndarray:
@@ -55,7 +56,7 @@ def sky(seed: int) -> np.ndarray:
 
 def add(context: Context, name: str, pixels: np.ndarray, kind: str = "light", **more: Any) -> int:
     """Write a frame and register it."""
-    root = context.settings.root
+    root = context.deployment.root
     fits.writeto(root / name, pixels)
     with context.reading.begin() as session:
         values: dict[str, Any] = {

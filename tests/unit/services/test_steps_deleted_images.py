@@ -13,9 +13,10 @@ from schema.images import CALIBRATED, DEBIASED_FLAT, MASTER_BIAS, PARTIAL_BIAS, 
 from schema.photometry import Aperture
 from schema.queries import housekeeping, images
 from schema.skies import Sky, Source, SourcePosition
+from services.choices import Choices
+from services.deployment import Deployment
 from services.errors import ConfigurationError
 from services.image_store import open_store
-from services.settings import Settings
 from services.steps import COMMANDS
 from services.steps.align import ALIGN, AlignParameters
 from services.steps.base import AnyStep, Context, Parameters
@@ -41,7 +42,7 @@ def context(tmp_path: Path) -> Iterator[Context]:
     with sessions.begin() as session:
         made_up.base_rows(session)
         assert made_up.add_observation(session) == 1
-    yield Context(99, 1, 1, sessions, open_store(tmp_path), Settings(root=tmp_path))
+    yield Context(99, 1, 1, sessions, open_store(tmp_path), Deployment(root=tmp_path), Choices())
     engine.dispose()
 
 

@@ -16,8 +16,9 @@ from schema.images import CALIBRATED
 from schema.photometry import Aperture, ApertureCorrection, Flux
 from schema.queries import images
 from schema.skies import Sky, Source, SourcePosition
+from services.choices import Choices
+from services.deployment import Deployment
 from services.image_store import open_store
-from services.settings import Settings
 from services.steps.base import Context
 from services.steps.extract import EXTRACT, ExtractParameters
 from tests.unit.services import made_up
@@ -65,7 +66,7 @@ def make(root: Path, shift: float) -> tuple[Context, sessionmaker[Session]]:
         for number, (radius, factor) in enumerate(RADII):
             session.add(Aperture(aperture=number, radius=radius, factor=factor, **shared))
         session.add(Aperture(aperture=len(RADII), radius=2.5, kind="kron", **shared))
-    return Context(99, GRAPH, 1, sessions, store, Settings(root=root)), sessions
+    return Context(99, GRAPH, 1, sessions, store, Deployment(root=root), Choices()), sessions
 
 
 @pytest.fixture

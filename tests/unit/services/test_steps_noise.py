@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from schema import database, models
 from schema.images import Image
 from schema.queries import images
+from services.choices import Choices
+from services.deployment import Deployment
 from services.image_store import open_store
-from services.settings import Settings
 from services.steps.base import AnyStep, Context, Parameters
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT, CalibrateFlatParameters, CombineFlatParameters
@@ -34,14 +35,14 @@ def context(tmp_path: Path) -> Iterator[Context]:
     with sessions.begin() as session:
         made_up.base_rows(session)
         assert made_up.add_observation(session) == 1
-    yield Context(0, 1, 1, sessions, open_store(tmp_path), Settings(root=tmp_path))
+    yield Context(0, 1, 1, sessions, open_store(tmp_path), Deployment(root=tmp_path), Choices())
     engine.dispose()
 
 
 def add(context: Context, name: str, kind: str, electrons: np.ndarray, rng: np.random.Generator, **more: object) -> int:
     """A frame of these mean electrons, as the camera writes it."""
     counts = (rng.poisson(electrons) + rng.normal(0.0, READ_NOISE, SHAPE)) / GAIN + 1000.0
-    fits.writeto(context.settings.root / name, np.rint(counts).astype(np.uint16))
+    fits.writeto(context.deployment.root / name, np.rint(counts).astype(np.uint16))
     with context.reading.begin() as session:
         return images.add_image(
             session, kind=kind, site_id=1, path=name, observation_id=1, ny=SHAPE[0], nx=SHAPE[1], **more

@@ -14,9 +14,10 @@ from pipeline.variability.candidates import Suspicion
 from schema import database
 from schema.images import Image
 from schema.photometry import Flux, LightCurveStatistics, Variability
+from services.choices import Choices
+from services.deployment import Deployment
 from services.image_store import LocalImageStore
 from services.lightcurves.selection import observation_facts
-from services.settings import Settings
 from services.steps.analyze import ANALYZE, AnalyzeParameters
 from services.steps.base import Context
 from services.steps.variability import BestCurves, near_edge
@@ -47,7 +48,13 @@ def analyse(session: Session, made: MadeUp, tmp_path: Path) -> Analyse:
         session.commit()
         reading: sessionmaker[Session] = database.reading_factory(session.get_bind())  # type: ignore[arg-type]
         context = Context(
-            made.analysis_pid, GRAPH_PID, made.observation_id, reading, LocalImageStore(tmp_path), Settings()
+            made.analysis_pid,
+            GRAPH_PID,
+            made.observation_id,
+            reading,
+            LocalImageStore(tmp_path),
+            Deployment(),
+            Choices(),
         )
         write = ANALYZE.run(context, AnalyzeParameters(calibration=made.calibration_pid, default=True))
         write(session)

@@ -19,12 +19,13 @@ from schema.processes import SUCCEEDED
 from schema.queries import images
 from schema.queries.measurements import insert_fluxes
 from schema.skies import Sky, Source, SourceCrossmatch, SourcePosition
+from services.choices import Choices
+from services.deployment import Deployment
 from services.errors import DataError
 from services.image_store import LocalImageStore
 from services.lightcurves.selection import find_observation
 from services.lightcurves.zero_points import read_zero_points
 from services.plots.zero_points import draw_zero_points
-from services.settings import Settings
 from services.steps.base import Context
 from services.steps.zero_point import ZERO_POINT, ZeroPointParameters
 from tests.unit.photometry.zero_point_night import Night, Truth, make
@@ -139,7 +140,13 @@ class Field:
     def run(self) -> None:
         """Run the step as a worker would."""
         context = Context(
-            PID, made_up.GRAPH_PID, self.observation, self.sessions, LocalImageStore(Path("/nowhere")), Settings()
+            PID,
+            made_up.GRAPH_PID,
+            self.observation,
+            self.sessions,
+            LocalImageStore(Path("/nowhere")),
+            Deployment(),
+            Choices(),
         )
         parameters = ZeroPointParameters(crossmatch=CROSSMATCH)
         write = ZERO_POINT.start(context, parameters.model_dump_json())

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from schema import database, models
 from schema.observing import Instrument, Observation
 from schema.skies import PlateSolution
-from services.settings import Settings, place_on_sky
+from services.choices import Choices
 from services.solving.hints import BLIND_SCALE_ARCSEC, Hints, Try, hints_of
+from services.star_names import place_on_sky
 from tests.unit.services import made_up
 
 
@@ -61,11 +62,11 @@ def test_places(text: str, expected: tuple[float, float]) -> None:
 
 def test_settings_stand_above_headers(session: Session) -> None:
     told = observation(session, ra_deg=31.3, dec_deg=46.8, pixel_scale_arcsec=5.21)
-    by_headers = hints_of(session, told, Settings())
+    by_headers = hints_of(session, told, Choices())
     assert (by_headers.place, by_headers.scale_arcsec) == ((31.3, 46.8), 5.21)
     assert str(by_headers) == "pointing 31.3000 +46.8000 (headers) and 5.21 arcsec a pixel (headers)"
     by_settings = hints_of(
-        session, told, Settings(solve_radec="10.5d,-3.25d", pixel_scale_arcsec=1.5, solve_radius_deg=7.0)
+        session, told, Choices(solve_radec="10.5d,-3.25d", pixel_scale_arcsec=1.5, solve_radius_deg=7.0)
     )
     assert (by_settings.place, by_settings.scale_arcsec, by_settings.radius_deg) == ((10.5, -3.25), 1.5, 7.0)
     assert "setting solve_radec" in str(by_settings)
@@ -73,8 +74,8 @@ def test_settings_stand_above_headers(session: Session) -> None:
 
 def test_the_latest_solution_of_the_same_camera_and_binning_tells_the_scale(session: Session) -> None:
     new = observation(session)
-    assert hints_of(session, new, Settings()).scale_arcsec is None
-    assert str(hints_of(session, new, Settings())) == "no pointing and no pixel scale"
+    assert hints_of(session, new, Choices()).scale_arcsec is None
+    assert str(hints_of(session, new, Choices())) == "no pointing and no pixel scale"
     solved(session, observation(session), 11, 5.0)
     solved(session, observation(session), 12, 5.1)
     solved(session, observation(session), 13, None)
@@ -82,10 +83,10 @@ def test_the_latest_solution_of_the_same_camera_and_binning_tells_the_scale(sess
     session.add(Instrument(instrument_id=77, name="another", telescope=""))
     session.flush()
     solved(session, observation(session, instrument_id=77), 15, 0.4)
-    found = hints_of(session, new, Settings())
+    found = hints_of(session, new, Choices())
     assert (found.scale_arcsec, found.scale_tolerance) == (5.1, 0.03)
     written = observation(session, pixel_scale_arcsec=4.9)
-    assert hints_of(session, written, Settings()).scale_arcsec == 4.9
+    assert hints_of(session, written, Choices()).scale_arcsec == 4.9
 
 
 def test_tries_grow_until_nothing_is_believed() -> None:

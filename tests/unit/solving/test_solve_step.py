@@ -20,9 +20,10 @@ from schema.images import CALIBRATED, TEMPLATE, ImageParent
 from schema.observing import Observation
 from schema.queries import images
 from schema.skies import PlateSolution
+from services.choices import Choices
+from services.deployment import Deployment
 from services.errors import ConfigurationError, TransientError
 from services.image_store import open_store
-from services.settings import Settings
 from services.solving.solution import Unsolved
 from services.solving.solvers import Solvers
 from services.steps import solve, solve_later
@@ -54,8 +55,8 @@ def context(tmp_path: Path) -> Iterator[Context]:
                 session, kind=kind, site_id=1, path=f"{kind}/1/{pid}.fits", observation_id=1, pid=pid, graph_pid=GRAPH,
                 ny=SHAPE[0], nx=SHAPE[1], weight=1.0, good=True, fwhm=FWHM, jd_utc=JD_2017,
             )  # fmt: skip
-    settings = Settings(root=tmp_path, index_dir=tmp_path / "no index files", catalog="none")
-    yield Context(PID, GRAPH, 1, sessions, open_store(tmp_path), settings)
+    deployment = Deployment(root=tmp_path, index_dir=tmp_path / "no index files")
+    yield Context(PID, GRAPH, 1, sessions, open_store(tmp_path), deployment, Choices(catalog="none"))
     engine.dispose()
 
 
@@ -107,7 +108,7 @@ def test_a_solved_template(context: Context, monkeypatch: pytest.MonkeyPatch) ->
     stored = SkyWcs.from_text(found.wcs or "")
     corner = np.array([[0.0, 0.0], [SHAPE[1] - 1.0, SHAPE[0] - 1.0]])
     np.testing.assert_allclose(stored.to_sky(corner), right.to_sky(corner), atol=0.3 / 3600)
-    header = fits.getheader(context.settings.root / PATH)
+    header = fits.getheader(context.deployment.root / PATH)
     assert header["TIANYUPI"] == "11"
     np.testing.assert_allclose(WCS(header).all_pix2world(corner, 0), stored.to_sky(corner), atol=1e-9)
 
@@ -115,7 +116,7 @@ def test_a_solved_template(context: Context, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_second_attempt_leaves_the_same_file(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     write_template(context)
     with_catalogue(monkeypatch, KnownCatalogue(stars_around()))
-    file = context.settings.root / PATH
+    file = context.deployment.root / PATH
     parameters = SolveParameters(template=TEMPLATE_PID).model_dump_json()
     SOLVE.start(context, parameters)
     once = file.read_bytes()
@@ -127,12 +128,12 @@ def test_a_template_that_is_not_solved_succeeds_with_the_reason(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_template(context)
-    before = (context.settings.root / PATH).read_bytes()
+    before = (context.deployment.root / PATH).read_bytes()
     with_catalogue(monkeypatch, KnownCatalogue(stars_around()))
     monkeypatch.setattr(solve, "solve_at_once", lambda *_: Unsolved("other stars than any"))
     found = run(context)
     assert (found.solved, found.reason, found.solver, found.wcs) == (False, "other stars than any", None, None)
-    assert (context.settings.root / PATH).read_bytes() == before
+    assert (context.deployment.root / PATH).read_bytes() == before
 
 
 def test_a_template_without_stars_succeeds_with_a_reason(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +198,7 @@ def test_the_reference_frames_own_wcs_is_tried_first(
 ) -> None:
     """90 arcsec off, and the header's pointing a quarter of a degree: neither is believed, the stars decide."""
     write_template(context)
-    right, file = truth(), context.settings.root / "raw.fits"
+    right, file = truth(), context.deployment.root / "raw.fits"
     claim = SkyWcs(right.crpix, (CENTRE[0] + 90 / 3600 / np.cos(np.radians(CENTRE[1])), CENTRE[1]), right.cd)
     written = CARDS_OF_TELESCOPES[cards](claim.cards())  # type: ignore[no-untyped-call]
     fits.PrimaryHDU(np.zeros(SHAPE, np.uint16), fits.Header(list(written.items()))).writeto(file)
@@ -233,9 +234,9 @@ def test_a_frame_gets_the_templates_coordinates_through_its_alignment(context: C
     assert frame is not None
     wcs = truth()
     write_frame_wcs(context, frame, alignment, wcs)
-    once = (context.settings.root / file).read_bytes()
+    once = (context.deployment.root / file).read_bytes()
     write_frame_wcs(context, frame, alignment, wcs)
-    assert (context.settings.root / file).read_bytes() == once
+    assert (context.deployment.root / file).read_bytes() == once
     on_template = np.array([[10.0, 20.0], [600.5, 444.0], [0.0, 499.0]])
-    found = WCS(fits.getheader(context.settings.root / file)).all_pix2world(alignment.to_frame(on_template), 0)
+    found = WCS(fits.getheader(context.deployment.root / file)).all_pix2world(alignment.to_frame(on_template), 0)
     np.testing.assert_allclose(found, wcs.to_sky(on_template), atol=1e-9)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.astrometry import SkyWcs
+from services.choices import Choices
+from services.deployment import Deployment
 from services.errors import TransientError
-from services.settings import Settings
 from services.solving import solver
 from services.solving.hints import BLIND_SCALE_ARCSEC, Claim, Hints
 from services.solving.index_files import IndexFile
@@ -287,13 +288,12 @@ def test_a_headers_wcs_makes_the_search_narrow(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_nothing_to_solve_with_is_known_beforehand(tmp_path: Path) -> None:
-    settings = Settings(index_dir=tmp_path, catalog="none")
-    nothing = open_solvers(settings)
+    nothing = open_solvers(Deployment(index_dir=tmp_path), Choices(catalog="none"))
     assert not nothing.can_try(GOOD)
     reason = nothing.reason(GOOD)
     assert f"no index files in {tmp_path}" in reason
     assert INSTALL_FILES in reason
-    with_catalogue = open_solvers(Settings(index_dir=tmp_path, catalog="gaia", root=tmp_path))
+    with_catalogue = open_solvers(Deployment(index_dir=tmp_path, root=tmp_path), Choices(catalog="gaia"))
     assert with_catalogue.can_try(GOOD)
     assert not with_catalogue.can_try(Hints())
     assert NAME_POINTING in with_catalogue.reason(Hints())
@@ -302,6 +302,6 @@ def test_nothing_to_solve_with_is_known_beforehand(tmp_path: Path) -> None:
 def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.solving.solvers.find_index_files", lambda _: FILES)
     monkeypatch.setattr("services.solving.solvers.installed", lambda: False)
-    found = open_solvers(Settings(catalog="none"))
+    found = open_solvers(Deployment(), Choices(catalog="none"))
     assert not found.can_try(GOOD)
     assert INSTALL_PACKAGE in found.reason(GOOD)

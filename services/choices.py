@@ -1,0 +1,113 @@
+"""Choices: all settings that can change a number. They are fixed when a graph is published, and stored with it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from services.errors import ConfigurationError
+from services.star_names import SkyPlace, StarName
+
+Magnitudes = Annotated[float, Field(gt=0)]
+
+
+class Choices(BaseModel):
+    """What an operator chose for a night; units are in the names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Photometry.
+    fan_out: Annotated[int, Field(ge=3)] = 5
+    flat_method: Literal["mode", "clipped_mean"] = "clipped_mean"
+    relative_methods: tuple[Literal["ensemble", "paper", "manual"], ...] = ("ensemble", "paper")
+    detrend_method: Literal["none", "sysrem", "tfa", "trends"] = "none"
+    detection_threshold: Annotated[float, Field(gt=0)] = 5.0
+    # Pixels, negative ones multiples of each frame's FWHM; None: multiples of the observation's FWHM.
+    aperture_radii: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None = None
+    aperture_sky: Literal["annulus", "global"] = "annulus"
+    kron: bool = False  # a Kron flux besides, as the last aperture
+    gain: Annotated[float, Field(gt=0)] | None = None  # electrons per ADU, where headers do not tell
+    read_noise: Annotated[float, Field(ge=0)] | None = None  # electrons, where headers do not tell
+    saturation: Annotated[float, Field(gt=0)] | None = None  # ADU, where headers do not tell
+    linearity: Annotated[float, Field(gt=0)] | None = None  # ADU, where headers do not tell
+    telescope_diameter_m: Annotated[float, Field(gt=0)] | None = None  # where headers do not tell
+
+    # The sky: plate solving and the catalogue of stars.
+    solve_radec: SkyPlace | None = None  # where the telescope pointed, where headers do not tell or lie
+    solve_radius_deg: Annotated[float, Field(gt=0, le=180)] = 3.0  # how far from there the field may be
+    pixel_scale_arcsec: Annotated[float, Field(gt=0)] | None = None  # where headers do not tell or lie
+    solve_time_s: Annotated[float, Field(gt=0)] = 15.0  # of the search that measuring does not wait for
+    catalog: Literal["gaia", "none"] = "gaia"  # Gaia DR3's archive, through the cache
+    catalog_file: Path | None = None  # a table with Gaia's column names, instead of the archive
+    catalog_mag_limit: float = 18.0  # G of the faintest stars that are asked for
+
+    # Stars of the method `manual`: pixels of the first frame "x,y", sky "hh:mm:ss.s,+dd:mm:ss" or "12.3d,-4.5d", or a
+    # source id.
+    manual_targets: tuple[StarName, ...] = ()
+    manual_references: tuple[StarName, ...] = ()
+    manual_checks: tuple[StarName, ...] = ()
+    manual_match_px: Annotated[float, Field(gt=0)] = 5.0  # between a named position and its source
+    manual_match_arcsec: Annotated[float, Field(gt=0)] = 5.0
+    # What it picks where nothing is named.
+    pick_error_max: Magnitudes = 0.02
+    pick_missing_max: Annotated[float, Field(ge=0, lt=1)] = 0.2  # of the good frames
+    pick_references: Annotated[int, Field(ge=1)] = 20
+    pick_scatter_max: Magnitudes = 0.05
+    pick_range_max: Magnitudes = 0.1
+    pick_target_scatter_min: Magnitudes = 0.05
+    pick_target_radius: Annotated[float, Field(gt=0)] = 0.5  # from the field's middle, of half its width and height
+
+    @field_validator("aperture_radii")
+    @classmethod
+    def _radii(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and (not value or 0.0 in value or len(set(value)) != len(value)):
+            raise ValueError("give at least one radius, none of them zero and each once")
+        return value
+
+    @field_validator("relative_methods")
+    @classmethod
+    def _at_least_one(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError("name each method once, and at least one; the first is the one that the views show")
+        return value
+
+    def values(self) -> dict[str, Any]:
+        """All choices by their names, as JSON knows them."""
+        return self.model_dump(mode="json", include=set(Choices.model_fields))
+
+    def text(self) -> str:
+        """Canonical JSON: the same choices give the same text."""
+        return canonical(self.values())
+
+
+def canonical(values: Mapping[str, Any]) -> str:
+    """JSON in one form only."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+def read_choices(text: str) -> Choices:
+    """Choices as they were stored; one that a later version added has its default.
+
+    Raises:
+        ConfigurationError: this version does not know a choice, or not its value; the message names each.
+    """
+    try:
+        return Choices.model_validate(json.loads(text))
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigurationError("; ".join(problems)) from error
+    except ValueError as error:
+        raise ConfigurationError(f"no JSON: {error}") from error
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs, a line a choice: ``linearity: not set -> 3000.0``."""
+    names = sorted(old.keys() | new.keys())
+    pairs = ((name, old.get(name), new.get(name)) for name in names)
+    return [f"{name}: {_said(before)} -> {_said(after)}" for name, before, after in pairs if before != after]
+
+
+def _said(value: Any) -> str:
+    return "not set" if value is None else str(value) if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,58 @@
+"""Deployment: where and how this program runs. Nothing here can change a number of a result."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"  # names of sites and groups become parts of queue names
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+class Deployment(BaseModel):
+    """What each machine sets for itself; units are in the names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    database_url: SecretStr = SecretStr("sqlite:///tianyu.db")
+    broker_url: SecretStr = SecretStr("local://")
+    site: Name = "local"
+    root: Path = Path("tianyu-data")
+    index_dir: Path | None = None
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    # Groups by command; everything else goes to `cpu`.
+    default_group: Name = "cpu"
+    groups: dict[str, Name] = {}
+
+    # Process engine.
+    lease_s: Annotated[float, Field(gt=0)] = 60.0
+    sweep_s: Annotated[float, Field(gt=0)] = 2.0
+    resend_after_s: Annotated[float, Field(gt=0)] = 30.0
+    max_attempts: Annotated[int, Field(ge=1)] = 3
+    backoff_s: Annotated[float, Field(ge=0)] = 2.0
+    backoff_max_s: Annotated[float, Field(ge=0)] = 300.0
+    queue_window: Annotated[int, Field(ge=1)] = 200  # messages of one queue at a time; the rest waits by priority
+    # Limits of one attempt, by command; `default` holds for all that are not named.
+    time_limit_s: dict[str, Annotated[float, Field(gt=0)]] = {"default": 3600.0}
+    memory_limit_bytes: dict[str, Annotated[int, Field(gt=0)]] = {}
+    poison_attempts: Annotated[int, Field(ge=1)] = 2  # a process that ended its worker so often is not tried again
+
+    # What `tianyu gc` leaves.
+    keep_calibrated: bool = True
+    keep_partial: bool = False
+
+    # The catalogue of stars.
+    catalog_dir: Path | None = None  # the cache; None: `catalog` under the root
+    catalog_url: str = "https://gea.esac.esa.int/tap-server/tap"  # of the archive, or of a mirror with its tables
+    catalog_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+
+    def group_of(self, command: str) -> str:
+        """The group that runs ``command``."""
+        return self.groups.get(command, self.default_group)
+
+    def all_groups(self) -> list[str]:
+        """Every group that the settings name, the default first."""
+        return list(dict.fromkeys([self.default_group, *self.groups.values()]))

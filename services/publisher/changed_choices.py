@@ -1,0 +1,59 @@
+"""What is chosen now, beside what a graph was published by."""
+
+import json
+from collections.abc import Collection
+
+from sqlalchemy.orm import Session
+
+from schema.observing import Observation
+from schema.queries.choices import Stored, of_graph
+from services.choices import Choices, differences, read_choices
+from services.errors import ConfigurationError
+from services.presence import VERSION
+
+
+def changes(stored: Stored | None, choices: Choices, among: Collection[str] = ()) -> str:
+    """Which choices differ, and the version, as ``linearity: not set -> 3000.0``; empty where none does.
+
+    ``among``: of these choices alone. Nothing is known of a graph that was published before choices were stored.
+    """
+    if stored is None:
+        return ""
+    old = {"version": stored.version} | json.loads(stored.choices)
+    new = {"version": VERSION} | choices.values()
+    names = set(among) or old.keys() | new.keys()
+    return ", ".join(
+        differences({k: v for k, v in old.items() if k in names}, {k: v for k, v in new.items() if k in names})
+    )
+
+
+def kept_choices(session: Session, observation_id: int, choices: Choices) -> str | None:
+    """In words what a published observation goes by, unlike what is chosen now; None where nothing differs."""
+    graph_pid = session.get_one(Observation, observation_id).graph_pid
+    changed = changes(None if graph_pid is None else of_graph(session, graph_pid), choices)
+    if not changed:
+        return None
+    return (
+        f"observation {observation_id} keeps the choices that it was published by, not those of now ({changed}): "
+        f"`tianyu publish {observation_id} --again` takes these"
+    )
+
+
+def choices_to_go_on(stored: Stored | None, graph_pid: int | None, remedy: str) -> Choices:
+    """Choices of a graph that more is added to: all its frames go by the same.
+
+    Raises:
+        ConfigurationError: none were stored, or this version cannot read them.
+    """
+    if stored is None:
+        raise ConfigurationError(
+            f"graph {graph_pid} was published by a Tianyu that did not store the choices with it, so that nothing can "
+            f"join it: {remedy}"
+        )
+    try:
+        return read_choices(stored.choices)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"graph {graph_pid} was published by Tianyu {stored.version} with choices that this {VERSION} cannot read "
+            f"({error}): {remedy}"
+        ) from error
