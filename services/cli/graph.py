@@ -33,8 +33,8 @@ def graph(
 ) -> None:
     """Draw the process graph of an observation: what depends on what, and how far each part is.
 
-    SVG is drawn by Graphviz where it is installed; without it the graph by command is
-    drawn all the same, one with --full is not.
+    SVG is drawn by Graphviz' program `dot`, which must be installed; `--format dot`
+    writes what it reads, for `dot -Tsvg graph.dot -o graph.svg` on another machine.
 
     Examples: `tianyu graph 4`, `tianyu graph 4 --output graph.svg`, `tianyu graph 4 --full --format dot`
     """
@@ -64,16 +64,14 @@ def _by_name(output: Path | None) -> Format:
 
 
 def _source(found: "ProcessGraph", chosen: Format) -> str:
-    from services.graph import find_dot, render, to_dot, to_svg
+    from services.graph import find_dot, render, to_dot
 
     if chosen is Format.DOT:
         return to_dot(found)
     program = find_dot()
-    if program is not None:
-        return render(program, to_dot(found))
-    if found.is_full:
+    if program is None:
         raise ConfigurationError(
-            "drawing each process as SVG needs Graphviz, and there is no program `dot`: install it (Debian: "
-            "`apt install graphviz`), leave out --full, or take `--format dot` to another machine"
+            "drawing SVG needs Graphviz, and there is no program `dot`: install it (Debian: `apt install graphviz`), "
+            "or write `--output graph.dot` and run `dot -Tsvg graph.dot -o graph.svg` on another machine"
         )
-    return to_svg(found)
+    return render(program, to_dot(found))

@@ -49,12 +49,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """``child`` needs ``parent``; ``required`` when each of the ``count`` dependencies is."""
+    """``child`` needs ``parent``; ``required`` when each of the dependencies is."""
 
     parent: str
     child: str
     required: bool
-    count: int = 1
 
 
 @dataclass(frozen=True)

@@ -98,11 +98,11 @@ def _command_edges(session: Session, graph_pid: int) -> list[Edge]:
     # Parents of this graph are one node a command, whatever observation they are of.
     ends = (_parent.command, _is_outside(graph_pid), _parent.observation_id, _child.command)
     rows = session.execute(
-        _of_graph(graph_pid, *ends, func.min(cast(ProcessDependence.required, Integer)), func.count()).group_by(*ends)
+        _of_graph(graph_pid, *ends, func.min(cast(ProcessDependence.required, Integer))).group_by(*ends)
     )
     return [
-        Edge(_name(parent, bool(outside), observation), child, bool(required), count)
-        for parent, outside, observation, child, required, count in rows
+        Edge(_name(parent, bool(outside), observation), child, bool(required))
+        for parent, outside, observation, child, required in rows
     ]
 
 

@@ -1,6 +1,5 @@
 """`tianyu graph`: commands and processes with their states, masters of other observations, three formats."""
 
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,7 @@ from schema.observing import Target
 from schema.processes import ProcessDependence
 from services.cli.graph import graph as graph_command
 from services.errors import ConfigurationError
-from services.graph import Edge, Node, ProcessGraph, read_graph, render, to_dot, to_svg, to_text
-from services.graph.layout import arrange
+from services.graph import Edge, Node, ProcessGraph, read_graph, render, to_dot, to_text
 from services.graph.model import short_pids
 from tests.unit.services import made_up
 from tests.unit.services.made_up import GRAPH_PID
@@ -23,7 +21,6 @@ from tests.unit.services.made_up import GRAPH_PID
 MASTER = GRAPH_PID - 1_000_000
 app = typer.Typer()
 app.command()(graph_command)
-SVG = "{http://www.w3.org/2000/svg}"
 
 
 def fill(session: Session, name: str = "HAT-P-32") -> tuple[int, int]:
@@ -57,11 +54,11 @@ def test_by_command(any_session: Session) -> None:
     ]
     outside = graph.nodes[0].name
     assert set(graph.edges) == {
-        Edge(outside, "calibrate", False, 3),
-        Edge("calibrate", "align", True, 3),
-        Edge("calibrate", "stack", False, 3),
-        Edge("align", "stack", False, 2),
-        Edge("stack", "stack", False, 1),
+        Edge(outside, "calibrate", False),
+        Edge("calibrate", "align", True),
+        Edge("calibrate", "stack", False),
+        Edge("align", "stack", False),
+        Edge("stack", "stack", False),
     }
     assert graph.totals() == {"succeeded": 2, "failed": 1, "skipped": 1, "running": 1, "waiting": 3}
 
@@ -139,62 +136,6 @@ def test_dot_by_process_has_a_cluster_a_command(session: Session) -> None:
     assert source.count("{") == source.count("}")
 
 
-def boxes(svg: str) -> dict[str, tuple[float, float, float, float]]:
-    """(left, top, right, bottom) of each box by its title."""
-    found = {}
-    for group in ET.fromstring(svg).iter(f"{SVG}g"):
-        rectangle, name = group.find(f"{SVG}rect"), group.find(f"{SVG}text")
-        assert rectangle is not None
-        assert name is not None
-        left, top, width, height = (float(rectangle.get(key, "")) for key in ("x", "y", "width", "height"))
-        found[str(name.text)] = (left, top, left + width, top + height)
-    return found
-
-
-def test_svg_shows_every_command_with_its_states(session: Session) -> None:
-    light, flat = fill(session)
-    svg = to_svg(read_graph(session, light))
-    root = ET.fromstring(svg)
-    found = boxes(svg)
-    assert list(found) == [f"combine_flat of observation {flat}", "calibrate", "align", "stack"]
-    tops = [box[1] for box in found.values()]
-    assert tops == sorted(set(tops))
-    width, height = float(root.get("width", "")), float(root.get("height", ""))
-    assert all(0 <= box[0] < box[2] <= width and box[3] <= height for box in found.values())
-    titles = [title.text for title in root.iter(f"{SVG}title")]
-    assert "align needs calibrate: 3 required" in titles
-    assert {"1 failed", "1 skipped", "2 waiting"} <= set(titles)
-    curves = [path for path in root.iter(f"{SVG}path") if path.get("marker-end")]
-    assert len(curves) == 4
-    assert sum(path.get("stroke-dasharray") is not None for path in curves) == 3
-    assert "2 in a tree" in [text.text for text in root.iter(f"{SVG}text")]
-
-
-def test_svg_keeps_nasty_names_as_text(session: Session) -> None:
-    root = ET.fromstring(to_svg(read_graph(session, nasty(session))))
-    title = root.find(f"{SVG}title")
-    assert title is not None
-    assert NASTY.replace("\x01", "�") in str(title.text)
-    assert root.find(f".//{SVG}i") is None
-
-
-def test_long_edges_run_beside_the_boxes_between() -> None:
-    nodes = [Node(name, name, {"waiting": 1}) for name in "abcd"]
-    edges = [Edge(*pair, True) for pair in ("ab", "bc", "cd", "ac", "ad", "bd")]
-    layout = arrange(nodes, edges, 100.0)
-    assert [layout.places[name] for name in "abcd"] == [(0.0, 0), (0.0, 1), (0.0, 2), (0.0, 3)]
-    passing = [point for route in layout.routes for point in route.points[1:-1]]
-    assert len(passing) == 4
-    assert len(set(passing)) == 4
-    assert all(abs(x) > 50.0 and layout.left <= x <= layout.right for x, _ in passing)
-
-
-def test_a_circle_of_commands_is_drawn_too() -> None:
-    nodes = [Node(name, name, {"waiting": 1}) for name in "ab"]
-    graph = ProcessGraph("circle", tuple(nodes), (Edge("a", "b", True), Edge("b", "a", True)), is_full=False)
-    assert set(boxes(to_svg(graph))) == {"a", "b"}
-
-
 @pytest.fixture
 def published(tmp_path: Path, ready_sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """An observation in the database that the settings name; there is no Graphviz."""
@@ -216,6 +157,7 @@ def install_dot(folder: Path, script: str) -> None:
 
 
 def test_command_writes_what_the_name_of_the_file_says(published: int, tmp_path: Path) -> None:
+    install_dot(tmp_path, "echo '<svg>'")
     for name, beginning in (("g.svg", "<svg"), ("g.dot", "digraph"), ("g.txt", "observation")):
         result = CliRunner().invoke(app, [str(published), "--output", name])
         assert result.exit_code == 0, result.output
@@ -224,11 +166,13 @@ def test_command_writes_what_the_name_of_the_file_says(published: int, tmp_path:
     assert "● calibrate" in result.stdout
 
 
-def test_each_process_as_svg_needs_graphviz(published: int, tmp_path: Path) -> None:
-    arguments = [str(published), "--full", "--format", "svg"]
+@pytest.mark.parametrize("full", [[], ["--full"]])
+def test_svg_needs_graphviz(published: int, tmp_path: Path, full: list[str]) -> None:
+    arguments = [str(published), *full, "--format", "svg"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
     assert "apt install graphviz" in result.stderr
+    assert "dot -Tsvg graph.dot -o graph.svg" in result.stderr.replace("\n", " ")
     install_dot(tmp_path, '[ "$*" = -Tsvg ] && read -r first && echo "drawn from: $first"')
     result = CliRunner().invoke(app, arguments)
     assert (result.exit_code, result.stdout) == (0, "drawn from: digraph tianyu {\n")
