@@ -106,8 +106,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs, a line a choice: ``linearity: not set -> 3000.0``."""
     names = sorted(old.keys() | new.keys())
     pairs = ((name, old.get(name), new.get(name)) for name in names)
-    return [f"{name}: {_said(before)} -> {_said(after)}" for name, before, after in pairs if before != after]
+    return [f"{name}: {said(before)} -> {said(after)}" for name, before, after in pairs if before != after]
 
 
-def _said(value: Any) -> str:
+def said(value: Any) -> str:
+    """A choice's value in words."""
     return "not set" if value is None else str(value) if isinstance(value, str) else json.dumps(value)

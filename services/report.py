@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from schema.observing import Observation
 from schema.processes import FAILED, SUCCEEDED, Process, ProcessAttempt
+from services.chosen import Chosen, chosen_by
 from services.errors import ConfigurationError, DataError
 from services.steps import COMMANDS
 from services.steps.calibrate import CALIBRATE
@@ -76,6 +77,7 @@ class Report:
     running_s: float
     finished_processes: int  # succeeded or failed; a skipped process never ran
     frames: int  # calibrated
+    published_by: tuple[Chosen, ...]
 
     @property
     def processes_per_s(self) -> float | None:
@@ -97,6 +99,7 @@ class Report:
         return {
             "observation_id": self.observation_id,
             "graph_pid": self.graph_pid,
+            "published_by": [vars(chosen) for chosen in self.published_by],
             "rows": [_json(row) for row in self.rows],
             "total": _json(self.total),
             "workers": self.workers,
@@ -145,6 +148,7 @@ def report(session: Session, observation_id: int) -> Report:
         running_s=_covered_s(spans),
         finished_processes=sum(finished for _, finished, _ in counts.values()),
         frames=counts.get(CALIBRATE.command, (0, 0, 0))[2],
+        published_by=chosen_by(session, [graph_pid])[graph_pid],
     )
 
 

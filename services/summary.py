@@ -17,6 +17,7 @@ from schema.observing import Observation
 from schema.photometry import ReferenceStar, RelativeCalibration, RelativeFlux, ZeroPoint
 from schema.processes import FAILED, SUCCEEDED, Process
 from schema.skies import SourceCrossmatch, SourcePosition
+from services.chosen import Chosen, chosen_by
 from services.errors import ConfigurationError
 from services.lightcurves.field import solution_of, unsolved_reasons
 from services.lightcurves.statistics import read_stars, saturated
@@ -89,6 +90,7 @@ class Summary:
     candidates: int  # stars that vary
     sky: SkySummary
     notes: tuple[str, ...]
+    published_by: tuple[Chosen, ...]
 
     @property
     def bright_scatter_mmag(self) -> float | None:
@@ -132,6 +134,7 @@ def summarize(session: Session, observation_id: int) -> Summary:
         candidates=count_candidates(session, observation.analysis_pid),
         sky=_sky(session, observation),
         notes=tuple(_notes(session, observation, frames - used - sum(kind.frames for kind in rejected))),
+        published_by=chosen_by(session, [observation.graph_pid or 0])[observation.graph_pid or 0],
     )
 
 

@@ -1,9 +1,10 @@
 """What processes were published by: the operator's choices and Tianyu's version, one row for each distinct content."""
 
 import hashlib
+from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from schema.processes import Process, PublishedChoices
@@ -53,3 +54,29 @@ def of_graph(session: Session, graph_pid: int, command: str | None = None) -> St
         query = query.where(Process.command == command).order_by(Process.pid.desc())
     row = session.execute(query).one_or_none()
     return None if row is None or row.choices is None else Stored(row.version, row.choices)
+
+
+def of_graphs(session: Session, graph_pids: Collection[int]) -> list[tuple[int, Stored]]:
+    """All that graphs were published by: (graph, row), in order of the first process of each."""
+    used = (
+        select(Process.graph_pid, Process.choices_id, func.min(Process.pid).label("first"))
+        .where(Process.graph_pid.in_(graph_pids))
+        .group_by(Process.graph_pid, Process.choices_id)
+        .subquery()
+    )
+    rows = session.execute(
+        select(used.c.graph_pid, PublishedChoices.version, PublishedChoices.choices)
+        .join(used, used.c.choices_id == PublishedChoices.choices_id)
+        .order_by(used.c.first)
+    )
+    return [(graph_pid, Stored(version, choices)) for graph_pid, version, choices in rows]
+
+
+def of_process(session: Session, pid: int) -> Stored | None:
+    """What a process was published by; None where that was not stored."""
+    row = session.execute(
+        select(PublishedChoices.version, PublishedChoices.choices)
+        .join(Process, Process.choices_id == PublishedChoices.choices_id)
+        .where(Process.pid == pid)
+    ).one_or_none()
+    return None if row is None else Stored(*row)

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, WAITING
+from services.chosen import Chosen
 from services.cli.console import note, out
 from services.status import LiveService, ObservationStatus, Overview, Retry, Stuck
 from services.status.alike import gather
@@ -28,6 +29,7 @@ def show(found: Overview, *, one: bool) -> None:
         for observation in found.observations:
             if observation.commands:
                 out.print(_commands(observation))
+                out.print(Text(published_by(observation.published_by)), soft_wrap=True)
     if found.running:
         out.print(_running(found.running[:LINES]))
         _more(len(found.running) - LINES, "at work")
@@ -36,6 +38,11 @@ def show(found: Overview, *, one: bool) -> None:
     _stuck(found.stuck)
     if found.services or any(queue.unstarted for queue in found.queues):
         _services(found)
+
+
+def published_by(chosen: Sequence[Chosen]) -> str:
+    """The version and the choices in a line."""
+    return f"published by {'; then by '.join(map(str, chosen)) or 'a version that did not store its choices'}"
 
 
 def _table(*headings: str, right: Sequence[str] = ()) -> Table:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from services.cli.console import friendly, out, start
 
@@ -24,6 +25,7 @@ def report(
     """
     settings = start()
     from schema import database
+    from services.cli.overview import published_by
     from services.report import report as make_report
     from services.setup import open_database
 
@@ -62,3 +64,4 @@ def report(
         f"{_text(result.processes_per_s, '.1f')} processes/s, overhead {result.overhead_s:.1f} worker seconds",
         soft_wrap=True,
     )
+    out.print(Text(published_by(result.published_by)), soft_wrap=True)

@@ -200,6 +200,8 @@ def _finish(settings: "Settings", engine: "Engine", observation: int, target: st
     out.print(f"  sources          {summary.sources}, {summary.light_curves} with light curves")
     out.print(f"  reference stars  {summary.reference_stars}")
     _print_sky(summary.sky)
+    if any(chosen.choices for chosen in summary.published_by):
+        out.print(f"  choices          {'; then '.join(map(str, summary.published_by))}", soft_wrap=True, markup=False)
     if summary.bright_scatter_mmag is not None and summary.bright_error_mmag is not None:
         out.print(
             f"  median scatter   {summary.bright_scatter_mmag:.2f} mmag of the {summary.bright_stars} brightest "

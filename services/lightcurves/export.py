@@ -33,6 +33,8 @@ FITS_KEYWORDS = {
     "dec_deg": "DEC",
     "aperture_radius_px": "APRADIUS",
     "calibration_method": "CALMETH",
+    "tianyu_version": "TIANYUVE",
+    "choices": "CHOICES",
 }
 VOTABLE_TYPES = {int: {"datatype": "long"}, float: {"datatype": "double"}}
 VOTABLE_TEXT = {"datatype": "unicodeChar", "arraysize": "*"}

@@ -13,6 +13,9 @@ from sqlalchemy.orm import Session
 from pipeline.flags import Flag
 from pipeline.statistics import robust_scatter
 from schema.photometry import Aperture, LightCurveStatistics
+from schema.queries.choices import of_process
+from services.choices import canonical
+from services.chosen import Chosen
 from services.errors import ConfigurationError, DataError
 from services.lightcurves.selection import ObservationFacts, SourceFacts
 
@@ -130,7 +133,7 @@ def read_light_curve(
         result = _least_scatter(result)
     used = {int(number) for number in np.unique(np.asarray(result["aperture"]))}
     radii = {number: radius for number, radius in radii.items() if number in used}
-    result.meta = _meta(observation, source, radii, result)
+    result.meta = _meta(observation, source, radii, result) | _published_by(session, observation.calibration_pid)
     return LightCurve(
         observation, source, radii, result, {number: aperture_name(apertures[number]) for number in radii}
     )
@@ -199,6 +202,15 @@ def _least_scatter(rows: Table) -> Table:
     scatter = {number: robust_scatter(flux[None, aperture == number])[0] for number in np.unique(aperture)}
     best: Table = rows[aperture == min(scatter, key=lambda number: np.nan_to_num(scatter[number], nan=np.inf))]
     return best
+
+
+def _published_by(session: Session, calibration_pid: int) -> dict[str, str]:
+    """Tianyu's version and, as JSON, the choices that are not its defaults; empty where none were stored."""
+    stored = of_process(session, calibration_pid)
+    if stored is None:
+        return {}
+    chosen = Chosen.of(stored)
+    return {"tianyu_version": chosen.version, "choices": canonical(chosen.choices)}
 
 
 def _meta(

@@ -39,6 +39,12 @@ from services.steps.flats import COMBINE_FLAT
 
 UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
 MASTER_COMMAND = {BIAS: STACK_MASTER[BIAS].command, DARK: STACK_MASTER[DARK].command, FLAT: COMBINE_FLAT.command}
+# What their steps read.
+MASTER_CHOICES = {
+    BIAS: ("fan_out", "gain", "saturation"),
+    DARK: ("fan_out", "gain", "saturation"),
+    FLAT: ("flat_method", "saturation"),
+}
 MASTER_IMAGE = {BIAS: MASTER_BIAS, DARK: MASTER_DARK, FLAT: MASTER_FLAT}
 
 
@@ -265,7 +271,15 @@ class Publisher:
             if older is not None:
                 publication.notes.append(f"{name}: master {kind} of process {older}, for that of {newest.pid} failed")
                 return older
-        return None if newest is None else newest.pid
+        if newest is None:
+            return None
+        changed = changes(choices.of_process(self._session, newest.pid), publication.choices, MASTER_CHOICES[kind])
+        if changed:
+            publication.notes.append(
+                f"{name}: master {kind} of process {newest.pid} was made by other choices ({changed}): "
+                f"`tianyu publish {source.observation_id} --again` makes one by these"
+            )
+        return newest.pid
 
     def _made_master(self, source: Observation, kind: str) -> int | None:
         """PID that made the newest master there is, also in a graph that was replaced."""

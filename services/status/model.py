@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 from schema.processes import UNFINISHED
+from services.chosen import Chosen
 from services.status.alike import gist
 
 
@@ -122,6 +123,7 @@ class ObservationStatus:
     older_unfinished: int
     light_curves: bool
     failure_groups: tuple[FailureGroup, ...] = ()
+    published_by: tuple[Chosen, ...] = ()  # told by `overview` alone
 
     @property
     def expected(self) -> int:
@@ -147,6 +149,7 @@ class ObservationStatus:
             "night": self.night.isoformat(),
             "kind": self.kind,
             "graph_pid": self.graph_pid,
+            "published_by": [vars(chosen) for chosen in self.published_by],
             "frames": self.frames,
             "frames_rejected": self.frames_rejected,
             "expected": self.expected,

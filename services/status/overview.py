@@ -1,13 +1,14 @@
 """Everything at a glance: observations, what is stuck, what runs and is retried, and the services."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from schema.processes import Process, ProcessDependence
+from services.chosen import chosen_by
 from services.status import fleet
 from services.status.fleet import LiveService, QueueStatus
 from services.status.model import ObservationStatus, Retry
@@ -50,7 +51,7 @@ def overview(session: Session, observation_id: int | None = None) -> Overview:
         ConfigurationError: there is no such observation.
     """
     running = at_work(session)
-    observations = status(session, observation_id, running)
+    observations = _with_choices(session, status(session, observation_id, running))
     services = fleet.live_services(session)
     work = fleet.unstarted(session)
     queues = fleet.queues(session, services, work, running)
@@ -64,6 +65,11 @@ def overview(session: Session, observation_id: int | None = None) -> Overview:
         services=tuple(services),
         queues=tuple(queues.values()),
     )
+
+
+def _with_choices(session: Session, observations: list[ObservationStatus]) -> list[ObservationStatus]:
+    chosen = chosen_by(session, {one.graph_pid for one in observations if one.graph_pid is not None})
+    return [replace(one, published_by=chosen.get(one.graph_pid or 0, ())) for one in observations]
 
 
 def _wanted(observation_id: int | None, asked: Collection[int] | None) -> bool:

@@ -1,5 +1,6 @@
 """What decides a night's numbers is fixed when it is published: the settings of who runs it have no say."""
 
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from sqlalchemy import update
 
 from schema import database
@@ -204,7 +206,10 @@ def test_what_is_published_again_says_which_choices_differ(night: Night) -> None
     night.work()
     with night.sessions() as session:
         publication = Publisher(session, changed.settings).publish(number, again=True)
-        assert not [line for line in publication.notes if "choices" in line], "the graph that is shown has them"
+        assert not [line for line in publication.notes if "than of graph" in line], "the graph that is shown has them"
+        assert [line.split(" of process")[0] for line in publication.notes if "made by other choices" in line] == [
+            f"observation {number}: master {kind}" for kind in ("bias", "dark")
+        ]
         session.rollback()
         publication = Publisher(session, night.settings).publish(number, again=True)
         assert any("linearity: 3000.0 -> not set" in line for line in publication.notes)
@@ -235,3 +240,67 @@ def test_a_run_says_that_a_published_night_keeps_its_choices(night: Night, raw: 
     assert f"observation {night.observation()} keeps the choices that it was published by" in said
     assert "(linearity: not set -> 3000.0)" in said
     assert night.rows("SELECT DISTINCT linearity FROM image WHERE kind = 'calibrated'") == [(None,)]
+
+
+def test_what_is_shown_and_exported_names_version_and_choices(
+    night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night.work()
+    rerun = night.having(aperture_radii=(2.5, 4.0), gain=2.0).rerun("extract")
+    night.work()
+    before = f"Tianyu {VERSION}, catalog none"
+    after = f"Tianyu {VERSION}, aperture_radii [2.5, 4.0], catalog none, gain 2.0"
+    number = str(night.observation())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIANYU_DATABASE_URL", night.settings.database_url.get_secret_value())
+    monkeypatch.setenv("TIANYU_ROOT", str(night.settings.root))
+    for command in ("status", "report"):
+        told = " ".join(tianyu(command, number).output.split())
+        assert f"published by {before}; then by {after}" in told
+        found = json.loads(tianyu(command, number, "--json").output)
+        [one] = found["observations"] if command == "status" else [found]
+        assert one["published_by"] == [
+            {"version": VERSION, "choices": {"catalog": "none"}},
+            {"version": VERSION, "choices": {"aperture_radii": [2.5, 4.0], "gain": 2.0, "catalog": "none"}},
+        ]
+    [(star,)] = night.rows("SELECT MIN(source_id) FROM light_curve WHERE observation_id = :n", n=int(number))
+    for suffix in ("ecsv", "fits"):
+        path = tmp_path / f"star.{suffix}"
+        words = (
+            "lightcurve",
+            "--observation",
+            number,
+            "--source",
+            str(star),
+            "--format",
+            suffix,
+            "--output",
+            str(path),
+        )
+        assert tianyu(*words).exit_code == 0
+        meta = Table.read(path).meta
+        names = ("TIANYUVE", "CHOICES") if suffix == "fits" else ("tianyu_version", "choices")
+        assert meta[names[0]] == VERSION
+        assert json.loads(meta[names[1]]) == {"aperture_radii": [2.5, 4.0], "gain": 2.0, "catalog": "none"}
+    assert rerun.graph_pid == night.facts().graph_pid
+
+
+def test_an_observation_of_before_says_that_nothing_was_stored(
+    night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night.work()
+    with night.sessions.begin() as session:
+        session.execute(update(Process).values(choices_id=None))
+    monkeypatch.setenv("TIANYU_DATABASE_URL", night.settings.database_url.get_secret_value())
+    monkeypatch.setenv("TIANYU_ROOT", str(night.settings.root))
+    number = str(night.observation())
+    assert "published by a version that did not store its choices" in " ".join(tianyu("status", number).output.split())
+    assert (
+        tianyu(
+            "lightcurve", "--observation", number, "--source", "1", "--output", str(tmp_path / "star.ecsv")
+        ).exit_code
+        == 0
+    )
+    assert night.rerun("extract").graph_pid
+    night.work()
+    assert night.rows("SELECT DISTINCT status FROM process") == [(SUCCEEDED,)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from pipeline.flags import SPOILING
 from pipeline.simulation.night import NightSpec
@@ -191,3 +191,58 @@ def test_a_frame_of_another_field_fails_alone(night: Night, raw: Path, tmp_path:
         assert sorted(mixed.glob("Sim*"))[0].name in failed.error
         mixed_in = select(Image.good).where(Image.graph_pid == graph, Image.kind == CALIBRATED, Image.dx.is_(None))
         assert session.scalars(mixed_in).all() == [False]
+
+
+def test_frames_that_join_go_by_the_choices_of_their_graph(night: Night, raw: Path, tmp_path: Path) -> None:
+    coming = tmp_path / "coming"
+    shutil.copytree(raw / "second", coming, ignore=shutil.ignore_patterns("truth", "Sim*"))
+    frames = sorted((raw / "second").glob("Sim*"))
+    for path in frames[:FIRST]:
+        shutil.copy(path, coming)
+    ingest(night, coming)
+    second = light_observations(night)[-1]
+    changed = night.having(linearity=3000.0, flat_method="mode", detection_threshold=6.0)
+    assert not [note for note in publish(night, second).notes if "choices" in note]
+    night.work()
+    for path in frames[FIRST:]:
+        shutil.copy(path, coming)
+    ingest(night, coming)
+    grown = publish(changed, second)
+    assert [note for note in grown.notes if "the new frames go by what graph" in note] == [
+        f"observation {second}: the new frames go by what graph {grown.graph_pid} was published by, not by the "
+        "settings of now (detection_threshold: 5.0 -> 6.0, flat_method: clipped_mean -> mode, linearity: not set -> "
+        f"3000.0); `tianyu publish {second} --again --template known` makes a new graph with these"
+    ]
+    changed.work()
+    assert night.rows("SELECT DISTINCT linearity FROM image WHERE kind = 'calibrated'") == [(None,)]
+    assert night.rows("SELECT COUNT(*) FROM published_choices") == [(1,)]
+    anew = publish(changed, second, again=True)
+    [(template,)] = night.rows(
+        "SELECT graph_pid FROM observation WHERE observation_id = :o", o=light_observations(night)[0]
+    )
+    for graph in (grown.graph_pid, template):
+        assert any(
+            note.startswith(f"observation {second}: other choices than of graph {graph}: ") for note in anew.notes
+        )
+    assert any(
+        "master flat of process" in note and "(flat_method: clipped_mean -> mode)" in note for note in anew.notes
+    )
+    assert not [note for note in anew.notes if "master bias" in note]
+
+
+def test_nothing_joins_a_graph_whose_choices_were_not_stored(night: Night, raw: Path, tmp_path: Path) -> None:
+    coming = tmp_path / "coming"
+    shutil.copytree(raw / "second", coming, ignore=shutil.ignore_patterns("truth"))
+    last = sorted(coming.glob("Sim*"))[-1]
+    last.rename(tmp_path / last.name)
+    ingest(night, coming)
+    second = light_observations(night)[-1]
+    graph = publish(night, second).graph_pid
+    night.work()
+    with night.sessions.begin() as session:
+        session.execute(update(Process).values(choices_id=None))
+    (tmp_path / last.name).rename(last)
+    ingest(night, coming)
+    told = f"graph {graph} .* did not store the choices .*: `tianyu publish {second} --again --template known` makes"
+    with pytest.raises(ConfigurationError, match=told):
+        publish(night, second)
