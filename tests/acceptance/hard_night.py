@@ -1,4 +1,4 @@
-"""A night that is hard on a pipeline, through `tianyu run`: which stars it lost, doubled, or measured wrong."""
+"""A night that is hard on a pipeline, reduced: which stars it lost, doubled, or measured wrong."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 from services.simulate import night_spec, simulate
 from tests.acceptance.noise_floor import noise_floor
 from tests.acceptance.noise_limit import FLOOR_RADII, Comparison, Floats, Stars, compare
-from tests.acceptance.programs import Programs
+from tests.acceptance.own_process import reduce
 
 SURE_SIGMA = 20.0  # of a star on the template, by the CCD equation
 WRONG_ERRORS = 5.0  # of its own from the truth: among 10,000 honest points one in 170 nights
@@ -98,15 +98,5 @@ def run_hard(folder: Path, preset: str, **changes: Any) -> HardNight:
     """Simulate a preset with these changes, run it, and hold it against its truth."""
     raw, work = folder / "night", folder / "work"
     simulate(night_spec(preset, **changes), raw)
-    Programs({}, folder).run(
-        "run",
-        str(raw),
-        "--workdir",
-        str(work),
-        "--consumers",
-        "1",
-        "--no-plots",
-        "--catalog",
-        str(raw / "truth" / "gaia.csv"),
-    )
+    reduce(raw, work, catalog_file=raw / "truth" / "gaia.csv")
     return HardNight(compare(raw, work))

@@ -1,4 +1,4 @@
-"""A simulated night through `tianyu run`, held against its truth: scatter, quoted errors, amplitudes, references."""
+"""A simulated night, reduced and held against its truth: scatter, quoted errors, amplitudes, references."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +16,7 @@ from schema import database
 from services.simulate import night_spec, read_truth, simulate
 from tests.acceptance.measured_night import MeasuredNight, read_night
 from tests.acceptance.noise_floor import noise_floor
-from tests.acceptance.programs import Programs
+from tests.acceptance.own_process import reduce
 
 FLOOR_RADII = np.arange(0.6, 3.01, 0.2)  # FWHM
 MATCH_PX = 2.0
@@ -150,5 +150,5 @@ def run_night(folder: Path, **changes: Any) -> Comparison:
     """Simulate a night like the preset `night` with these changes, run it, and compare."""
     raw, work = folder / "night", folder / "work"
     simulate(night_spec("night", **changes), raw)
-    Programs({}, folder).run("run", str(raw), "--workdir", str(work), "--consumers", "2", "--no-plots")
+    reduce(raw, work)
     return compare(raw, work)

@@ -12,6 +12,7 @@ from matplotlib.image import imread
 
 from services.simulate import night_spec, simulate
 from tests.acceptance.measured_night import read_night
+from tests.acceptance.own_process import reduce
 from tests.acceptance.programs import Programs
 
 NIGHT: dict[str, Any] = {
@@ -52,7 +53,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("injection")
     simulate(night_spec("demo", **NIGHT), folder / "night")
     work = folder / "work"
-    Programs({}, folder).run("run", str(folder / "night"), "--workdir", str(work), "--consumers", "2", "--no-plots")
+    reduce(folder / "night", work)
     there = Programs({"TIANYU_DATABASE_URL": f"sqlite:///{work / 'tianyu.db'}", "TIANYU_ROOT": str(work)}, folder)
     observation = read_night(work).observation
     before = (folder / "night").stat().st_mtime_ns

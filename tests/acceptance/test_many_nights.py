@@ -19,7 +19,7 @@ from pipeline.simulation.celestial import unit_vectors
 from pipeline.simulation.night import NightSpec
 from pipeline.simulation.truth import Truth
 from pipeline.simulation.variables import pulsator
-from tests.acceptance.programs import Programs
+from tests.acceptance.own_process import reduce
 from tests.acceptance.shared_sky import NIGHTS_JD, SKY, Seen, find_observations, simulate_all
 
 BRIGHT_MAG = 15.0  # G
@@ -83,12 +83,9 @@ class Result:
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("many")
     truths = simulate_all(folder / "raw")
-    programs, work = Programs({}, folder), folder / "work"
+    work = folder / "work"
     for night in range(len(NIGHTS_JD)):
-        programs.run(
-            *("run", str(folder / "raw" / f"night{night + 1}"), "--workdir", str(work), "--consumers", "2"),
-            *("--catalog", str(folder / "raw" / "gaia.csv"), "--no-plots"),
-        )
+        reduce(folder / "raw" / f"night{night + 1}", work, catalog_file=folder / "raw" / "gaia.csv")
     database = work / "tianyu.db"
     observations = find_observations(database, truths)
     return Result(truths, database, [match(database, seen) for seen in observations])

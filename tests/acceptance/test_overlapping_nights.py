@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 
 from pipeline.simulation.truth import Truth
 from services.simulate import night_spec, read_truth, simulate
-from tests.acceptance.programs import Programs
+from tests.acceptance.own_process import reduce
 
 NIGHT: dict[str, Any] = {
     "sky_seed": 31,
@@ -71,12 +71,9 @@ def test_each_star_is_one_source_with_its_own_pixels(
     nights: tuple[Path, dict[str, Truth]], tmp_path: Path, order: tuple[str, str]
 ) -> None:
     folder, truths = nights
-    programs, work = Programs({}, tmp_path), tmp_path / "work"
+    work = tmp_path / "work"
     for name in order:
-        programs.run(
-            *("run", str(folder / name), "--workdir", str(work), "--consumers", "2"),
-            *("--catalog", str(folder / "gaia.csv"), "--no-plots"),
-        )
+        reduce(folder / name, work, catalog_file=folder / "gaia.csv")
     ids: dict[int, set[int]] = defaultdict(set)
     with sqlite3.connect(work / "tianyu.db") as database:
         for number, name in enumerate(order, 1):
