@@ -36,8 +36,9 @@ class Night:
         with sqlite3.connect(self.workdir / "tianyu.db") as connection:
             return connection.execute(query).fetchall()
 
-    def run(self) -> None:
-        self.programs.run("run", str(self.raw), "--workdir", str(self.workdir), "--consumers", "1")
+    def run(self, *, plots: bool = False) -> None:
+        drawn = "--plots" if plots else "--no-plots"
+        self.programs.run("run", str(self.raw), "--workdir", str(self.workdir), "--consumers", "1", drawn)
 
     def gc(self, *, dry_run: bool = False, **policy: bool) -> dict[str, int]:
         """Files removed by kind."""
@@ -100,7 +101,7 @@ def test_what_is_left_serves_a_retry_and_all_light_curves(night: Night, tmp_path
 
     (night.raw / BROKEN).write_bytes(night.whole)
     night.programs.run("retry", "--failed")
-    night.run()
+    night.run(plots=True)
     assert night.rows(FAILED) == []
     late = set(night.rows(LIGHT_CURVES)) - set(light_curves)
     assert late
@@ -119,7 +120,7 @@ def test_what_is_left_serves_a_retry_and_all_light_curves(night: Night, tmp_path
     drawn = night.plots()
     assert "stack.png" in drawn
     shutil.rmtree(night.workdir / "plots")
-    night.run()
+    night.run(plots=True)
     assert night.plots() == drawn
 
 

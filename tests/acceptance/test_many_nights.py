@@ -20,6 +20,7 @@ from pipeline.simulation.night import NightSpec
 from pipeline.simulation.truth import Truth
 from pipeline.simulation.variables import pulsator
 from tests.acceptance.own_process import reduce
+from tests.acceptance.programs import Programs
 from tests.acceptance.shared_sky import NIGHTS_JD, SKY, Seen, find_observations, simulate_all
 
 BRIGHT_MAG = 15.0  # G
@@ -83,9 +84,12 @@ class Result:
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("many")
     truths = simulate_all(folder / "raw")
-    work = folder / "work"
-    for night in range(len(NIGHTS_JD)):
-        reduce(folder / "raw" / f"night{night + 1}", work, catalog_file=folder / "raw" / "gaia.csv")
+    raw, work, catalog = folder / "raw", folder / "work", folder / "raw" / "gaia.csv"
+    reduce(raw / "night1", work, catalog_file=catalog)
+    Programs({}, folder).run(
+        *("run", str(raw / "night2"), "--workdir", str(work), "--consumers", "2"),
+        *("--catalog", str(catalog), "--no-plots"),
+    )
     database = work / "tianyu.db"
     observations = find_observations(database, truths)
     return Result(truths, database, [match(database, seen) for seen in observations])
