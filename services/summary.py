@@ -21,11 +21,12 @@ from services.chosen import Chosen, chosen_by
 from services.errors import ConfigurationError
 from services.lightcurves.field import solution_of, unsolved_reasons
 from services.lightcurves.statistics import read_stars, saturated
+from services.steps import STEPS
 from services.steps.crossmatch import CROSSMATCH
 from services.steps.detect import DETECT
 from services.steps.noise_facts import SKY
 from services.steps.solve import SOLVE
-from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX
+from services.steps.solve_later import SOLVERS
 from services.steps.zero_point import ZERO_POINT
 from services.variability.candidates import count_candidates
 
@@ -37,12 +38,6 @@ RELAXED = {  # what was let in for lack of better reference stars
     Relaxation.NEIGHBOURS: "stars with near neighbours",
     Relaxation.RARE_GAPS: "stars missing from some frames",
     Relaxation.ALL: "all stars measured in half of the frames",
-}
-NOT_PUBLISHED = {  # what a graph lacks, and what to do
-    "solve": "not tried: the graph is older than plate solving; `tianyu rerun --from solve {observation}` tries it",
-    "crossmatch": "not asked: no catalogue was set when this was published (catalog, catalog_file); "
-    "`tianyu rerun --from crossmatch {observation}` asks the one of today's settings",
-    "zero_point": "no catalogue",
 }
 FEWEST_GROUPS = POSITION_BINS**2  # of the grouped method, in a field of enough stars
 VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")  # names and numbers within a reason
@@ -219,7 +214,7 @@ def _sky(session: Session, observation: Observation) -> SkySummary:
         facts |= {name: getattr(solution, name) for name in ("pixel_scale_arcsec", "matches", "rms_arcsec")}
     elif solution is not None:
         reasons = unsolved_reasons(session, observation) or ["no reason was kept"]
-        later = [_not_done(session, observation, step.command) for step in (SOLVE_INDEX, SOLVE_ARCHIVE)]
+        later = [_not_done(session, observation, command) for command in SOLVERS[1:]]
         facts["unsolved"] = "; ".join([*reasons, *(why for why in later if why is not None)])
     else:
         facts["unsolved"] = _not_done(session, observation, SOLVE.command)
@@ -258,9 +253,8 @@ def _not_done(session: Session, observation: Observation, command: str) -> str |
         .limit(1)
     )
     if process is None:
-        if command not in NOT_PUBLISHED:
-            return None
-        return NOT_PUBLISHED[command].format(observation=observation.observation_id)
+        missing = STEPS[command].missing
+        return None if missing is None else missing.format(observation=observation.observation_id)
     if process.status == SUCCEEDED:
         return None
     if process.status == FAILED:

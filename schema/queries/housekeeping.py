@@ -16,35 +16,29 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from schema.base import utc_now
-from schema.images import (
-    CALIBRATED,
-    DEBIASED_FLAT,
-    MASTER_BIAS,
-    MASTER_DARK,
-    MASTER_FLAT,
-    PARTIAL_BIAS,
-    PARTIAL_DARK,
-    STACKED,
-    TEMPLATE,
-    Image,
-)
+from schema.images import Image
 from schema.observing import Observation
 from schema.processes import FINISHED, SUCCEEDED, Process, ProcessDependence, Site
 from schema.queries.images import path_digest
 from schema.queries.operating import lock
 from schema.queries.scheduling import CHUNK, chunks
 
-PARTIAL = (PARTIAL_BIAS, PARTIAL_DARK, DEBIASED_FLAT, STACKED)
-MASTERS = (MASTER_BIAS, MASTER_DARK, MASTER_FLAT)
-RESULTS = (*MASTERS, TEMPLATE)  # what a graph's images are made for
-DERIVED = (*PARTIAL, CALIBRATED, *RESULTS)
+
+@dataclass(frozen=True)
+class Kinds:
+    """Kinds of images that processes make."""
+
+    derived: tuple[str, ...]  # all
+    results: tuple[str, ...]  # what a graph's images are made for
+    masters: tuple[str, ...]  # results from which other observations are made
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What may go when nobody needs it: kinds of images of graphs that count, and how old it must be."""
+    """What may go when nobody needs it: of graphs that count which kinds of images, and how old it must be."""
 
-    kinds: frozenset[str]
+    made: Kinds
+    kinds: frozenset[str] = frozenset()
     older_than_s: float = 0.0
 
 
@@ -97,11 +91,12 @@ def mark_deleted(
     change of a process's status looks at it; and makers whose end is not counted yet are left to the manager.
     """
     session.execute(select(Observation.observation_id).where(_is(observation_id)).with_for_update(read=True)).all()
-    of_policy = or_(Image.kind.in_(policy.kinds), Image.graph_pid < (_replacing_graph(session, observation_id) or 0))
+    replacing = _replacing_graph(session, observation_id, policy.made)
+    of_policy = or_(Image.kind.in_(policy.kinds), Image.graph_pid < (replacing or 0))
     makers = session.scalars(
         select(Image.pid)
         .join(Process, Process.pid == Image.pid)
-        .where(*_live(observation_id, site_id), of_policy, _done())
+        .where(*_live(observation_id, site_id, policy.made), of_policy, _done())
     )
     lock(session, [pid for pid in makers if pid is not None])
     found = deletable(session, observation_id, site_id, policy, there)
@@ -120,10 +115,10 @@ def _done() -> ColumnElement[bool]:
     return and_(Process.status == SUCCEEDED, Process.propagated.is_(True))
 
 
-def _live(observation_id: int, site_id: int) -> tuple[ColumnElement[bool], ...]:
+def _live(observation_id: int, site_id: int, made: Kinds) -> tuple[ColumnElement[bool], ...]:
     return (
         Image.observation_id == observation_id,
-        Image.kind.in_(DERIVED),
+        Image.kind.in_(made.derived),
         Image.site_id == site_id,
         Image.deleted_at.is_(None),
     )
@@ -138,14 +133,14 @@ def _judge(session: Session, observation_id: int, site_id: int, policy: Policy) 
             Image.path,
             Image.graph_pid,
             or_(_awaited(Image.pid), _awaited(Image.reference_pid)).label("awaited"),
-            _serves_others().label("serves_others"),
+            _serves_others(policy.made).label("serves_others"),
         )
         .outerjoin(Process, Process.pid == Image.pid)
         .add_columns(_done().label("made"))
         .add_columns((Process.finished_at <= utc_now(-policy.older_than_s)).label("old"))
-        .where(*_live(observation_id, site_id))
+        .where(*_live(observation_id, site_id, policy.made))
     )
-    current = _replacing_graph(session, observation_id)
+    current = _replacing_graph(session, observation_id, policy.made)
     judged = []
     for row in session.execute(query):
         replaced = current is not None and row.graph_pid is not None and row.graph_pid < current
@@ -166,11 +161,11 @@ def _awaited(parent: InstrumentedAttribute[int | None]) -> ColumnElement[bool]:
     )
 
 
-def _serves_others() -> ColumnElement[bool]:
+def _serves_others(made: Kinds) -> ColumnElement[bool]:
     """Whether the image is a master from which a graph that counts was made: its rerun would ask for it."""
     child, observation = aliased(Process), aliased(Observation)
     return and_(
-        Image.kind.in_(MASTERS),
+        Image.kind.in_(made.masters),
         exists().where(
             ProcessDependence.parent_pid == Image.pid,
             child.pid == ProcessDependence.child_pid,
@@ -181,10 +176,10 @@ def _serves_others() -> ColumnElement[bool]:
     )
 
 
-def _replacing_graph(session: Session, observation_id: int) -> int | None:
+def _replacing_graph(session: Session, observation_id: int, made: Kinds) -> int | None:
     """The observation's graph, once it has made its own result: all older ones are replaced by then."""
     result = exists().where(
-        Image.graph_pid == Observation.graph_pid, Image.kind.in_(RESULTS), Image.deleted_at.is_(None)
+        Image.graph_pid == Observation.graph_pid, Image.kind.in_(made.results), Image.deleted_at.is_(None)
     )
     return session.scalar(select(Observation.graph_pid).where(_is(observation_id), result))
 

@@ -3,7 +3,8 @@
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,8 +18,7 @@ PIDS_PER_MS = 1_000_000
 ROWS_PER_INSERT = 5000
 
 
-@dataclass(frozen=True)
-class NewProcess:
+class NewProcess(NamedTuple):
     """A process to be published; dependencies name PIDs of the same graph or of one published before."""
 
     pid: int
@@ -30,7 +30,7 @@ class NewProcess:
     optional: tuple[int, ...] = ()
     priority: int = 0
     max_attempts: int = 3
-    graph_pid: int = field(default=0)
+    graph_pid: int = 0
 
 
 def new_pids(last: int = 0) -> Iterator[int]:

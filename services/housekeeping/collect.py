@@ -20,9 +20,10 @@ from schema.images import CALIBRATED
 from schema.observing import Observation
 from schema.processes import Site
 from schema.queries import housekeeping
-from schema.queries.housekeeping import DERIVED, PARTIAL, Policy
+from schema.queries.housekeeping import Policy
 from services.errors import ConfigurationError
 from services.housekeeping.folders import File, files, observation_folders, remove
+from services.housekeeping.kinds import MADE, PARTIAL
 from services.settings import Settings
 
 ORPHAN_AGE_S = 3600.0  # before that, somebody may be at work on a file of which the database does not know yet
@@ -58,7 +59,7 @@ class Collection:
 def policy_of(settings: Settings, older_than_days: float = 0.0) -> Policy:
     """The policy that the settings describe."""
     kinds = {*(() if settings.keep_partial else PARTIAL), *(() if settings.keep_calibrated else (CALIBRATED,))}
-    return Policy(frozenset(kinds), older_than_days * DAY_S)
+    return Policy(MADE, frozenset(kinds), older_than_days * DAY_S)
 
 
 def collect(
@@ -111,7 +112,7 @@ class _Collector:
     def collect(self, number: int) -> None:
         """Collect in the folders of one observation; number 0 has what belongs to none."""
         observation_id = number or None
-        found = [file for kind in DERIVED for file in self._files(kind, number)]
+        found = [file for kind in MADE.derived for file in self._files(kind, number)]
         going = self._mark(observation_id, found) if observation_id is not None else set()
         with self._reading() as session:
             marked: dict[str, bool] = {}
@@ -183,5 +184,5 @@ class _Collector:
             count[file.kind] += 1
             size[file.kind] += file.size_bytes
         self.collection.removed += [
-            Removed(observation_id, kind, what, count[kind], size[kind]) for kind in DERIVED if count[kind]
+            Removed(observation_id, kind, what, count[kind], size[kind]) for kind in MADE.derived if count[kind]
         ]

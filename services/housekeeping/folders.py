@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from schema.queries.housekeeping import DERIVED
+from services.housekeeping.kinds import MADE
 from services.image_store import TEMPORARY_FOLDER, TEMPORARY_SUFFIX
 
 WHOLE = re.compile(r"(\d+)\.fits")
@@ -55,7 +55,7 @@ def _opened(root: Path, *names: str) -> Iterator[int]:
 def observation_folders(root: Path) -> set[int]:
     """Numbers of observations that have a folder of any kind."""
     found: set[int] = set()
-    for kind in DERIVED:
+    for kind in MADE.derived:
         try:
             with _opened(root, kind) as folder:
                 found |= {int(name) for name in os.listdir(folder) if NUMBER.fullmatch(name)}  # noqa: PTH208

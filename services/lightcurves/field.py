@@ -49,7 +49,7 @@ def solution_of(session: Session, observation: "ObservationFacts | Observation")
     return session.scalar(
         select(PlateSolution)
         .join(Process, Process.pid == PlateSolution.pid)
-        .where(Process.graph_pid == observation.graph_pid, Process.command.in_([step.command for step in SOLVERS]))
+        .where(Process.graph_pid == observation.graph_pid, Process.command.in_(SOLVERS))
         .order_by(PlateSolution.solved.desc(), PlateSolution.pid.desc())
         .limit(1)
     )

@@ -13,13 +13,14 @@ from schema.processes import SUCCEEDED, Process
 from schema.queries import adopting
 from schema.skies import Sky
 from services.errors import ConfigurationError
-from services.publisher.graph import Graph
+from services.publisher.graph import Graph, Inputs
 from services.publisher.old_graph import parameters_of
+from services.steps.base import AnyStep
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.choose_reference import CHOOSE_REFERENCE
-from services.steps.detect import DETECT, DetectParameters
-from services.steps.solve import SOLVE, SolveParameters
-from services.steps.stack import STACK, StackParameters
+from services.steps.detect import DETECT
+from services.steps.solve import SOLVE
+from services.steps.stack import STACK
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,25 @@ class Adopted:
     solved: int | None
     detected: int
 
+    def put_into(self, graph: Graph) -> None:
+        """Let what is added to a graph find them."""
+        for step, pid in ((STACK, self.stacked), (SOLVE, self.solved), (DETECT, self.detected)):
+            if pid is not None:
+                graph.made[step.command] = [pid]
+
 
 def add_known_template(graph: Graph, known: KnownTemplate) -> Adopted:
     """Add the processes that made the template; they are done before they are published (`take_over`)."""
-    stacked = graph.add(STACK, StackParameters(parents=(), leaf=False, root=True))
-    pids = {known.stacked: stacked}
-    solved = None
-    if known.solved is not None:
-        pids[known.solved] = solved = graph.add(SOLVE, SolveParameters(template=stacked))
-    pids[known.detected] = detected = graph.add(DETECT, DetectParameters(template=stacked, solved=solved))
+
+    def add(step: AnyStep, **parameters: object) -> int:
+        return graph.add(step, Inputs(parameters))
+
+    stacked = add(STACK, parents=(), leaf=False, root=True)
+    solved = None if known.solved is None else add(SOLVE, template=stacked)
+    detected = add(DETECT, template=stacked, solved=solved)
+    pids = {known.stacked: stacked, known.detected: detected}
+    if known.solved is not None and solved is not None:
+        pids[known.solved] = solved
     return Adopted(pids, stacked, solved, detected)
 
 

@@ -4,42 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from schema.observing import BIAS, DARK, FLAT, LIGHT
-from schema.processes import Process
+from schema.processes import SUCCEEDED, Process
 from schema.queries.publishing import NewProcess
-from services.publisher.graph import STACK_MASTER, Masters
 from services.steps import STEPS
-from services.steps.align import ALIGN, AlignParameters
-from services.steps.analyze import ANALYZE
-from services.steps.calibrate import CALIBRATE, CalibrateParameters
-from services.steps.calibrate_relative import CALIBRATE_RELATIVE
-from services.steps.choose_reference import CHOOSE_REFERENCE
-from services.steps.crossmatch import CROSSMATCH
-from services.steps.detect import DETECT
-from services.steps.detrend import DETREND
-from services.steps.extract import EXTRACT, ExtractParameters
-from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT, CalibrateFlatParameters
-from services.steps.place_frames import PLACE_FRAMES
-from services.steps.select import SELECT
-from services.steps.solve import SOLVE
-from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX, SOLVERS
-from services.steps.stack import STACK, StackParameters
-from services.steps.stack_master import StackMasterParameters
-from services.steps.zero_point import ZERO_POINT
+from services.steps.base import AnyStep, Method
+from services.steps.needs import Each
 
-LIGHT_STEPS = (
-    CALIBRATE, CHOOSE_REFERENCE, ALIGN, SELECT, STACK, SOLVE, DETECT, EXTRACT,
-    SOLVE_INDEX, SOLVE_ARCHIVE, PLACE_FRAMES, CROSSMATCH, CALIBRATE_RELATIVE, DETREND, ANALYZE, ZERO_POINT,
-)  # fmt: skip
-# By kind of frame, in the order in which an observation takes them.
-COMMANDS_OF = {
-    BIAS: (STACK_MASTER[BIAS].command,),
-    DARK: (STACK_MASTER[DARK].command,),
-    FLAT: (CALIBRATE_FLAT.command, COMBINE_FLAT.command),
-    LIGHT: tuple(step.command for step in LIGHT_STEPS),
-}
-
-Place = tuple[str, int | None]  # a command, and the frame where there is a process for each
+Place = tuple[str, int | str | None]  # a command, and the frame or method where there is a process for each
 AnyProcess = TypeVar("AnyProcess", Process, NewProcess)
 
 
@@ -55,33 +26,58 @@ class OldGraph:
         """Its processes of this command."""
         return [process for process in self.processes if process.command == command]
 
+    def standing(self, command: str) -> list[Process]:
+        """Its newest processes of this command, one for each frame or method; of a tree the root alone."""
+        return [process for (its_command, _), process in self.places.items() if its_command == command]
+
     @property
     def frames(self) -> list[int]:
         """Image ids of the frames that it took, in its own order."""
         found: list[int] = []
         for process in self.processes:
-            match parameters_of(process):
-                case CalibrateParameters(frame=frame) | CalibrateFlatParameters(frame=frame):
-                    found.append(frame)
-                case StackMasterParameters(frames=frames):
-                    found += frames
-        return found
+            step = STEPS[process.command]
+            if step.takes_frame:
+                found.append(parameters_of(process).frame)
+            elif step.each is Each.TREE:
+                found += getattr(parameters_of(process), "frames", ())
+        return list(dict.fromkeys(found))
 
     @property
-    def solvers(self) -> tuple[int, ...]:
-        """PIDs of those that tried to solve its template, in the order in which they tried."""
-        return tuple(max(process.pid for process in found) for step in SOLVERS if (found := self.of(step.command)))
+    def masters(self) -> dict[str, int]:
+        """PIDs of what made the masters that its frames were calibrated with, by command: the same for all of them."""
+        found: dict[str, int | None] = {}
+        for step in {STEPS[process.command] for process in self.processes}:
+            for need in step.needs:
+                if need.into is not None and STEPS[need.commands[0]].kind != step.kind:
+                    found[need.commands[0]] = getattr(parameters_of(self.of(step.command)[0]), need.into)
+        return {command: pid for command, pid in found.items() if pid is not None}
 
-    @property
-    def masters(self) -> Masters:
-        """The masters that its frames were calibrated with: the same for all of them."""
-        for process in self.processes:
-            match parameters_of(process):
-                case CalibrateParameters(bias=bias, dark=dark, flat=flat):
-                    return Masters(bias, dark, flat)
-                case CalibrateFlatParameters(bias=bias, dark=dark):
-                    return Masters(bias, dark)
-        return Masters()
+    def newest(self, command: str, *, succeeded: bool) -> list[int]:
+        """PIDs of its newest processes of this command; with ``succeeded`` of those that did, where any did."""
+        done = [process.pid for process in self.ends(command) if process.status == SUCCEEDED]
+        if succeeded and done and STEPS[command].each is Each.OBSERVATION:
+            return done[-1:]
+        return [process.pid for process in self.standing(command)]
+
+    def by_frame(self, command: str) -> dict[int, int]:
+        """PIDs of its newest processes of a command that is for each frame, by the frame's image id."""
+        places = self.places.items()
+        return {item: one.pid for (its, item), one in places if its == command and isinstance(item, int)}
+
+    def ends(self, command: str) -> list[Process]:
+        """What tells whether a command succeeded: of a tree the root alone, for a branch may be there without it."""
+        if STEPS[command].each is Each.TREE:
+            return self.standing(command)
+        return self.of(command)
+
+    def methods(self, command: str, shown: int | None) -> dict[Method, int]:
+        """Of each method the process that the views show, else the newest that succeeded."""
+        newest: dict[str, int] = {}
+        for process in self.of(command):
+            method = parameters_of(process).method
+            if process.status == SUCCEEDED and newest.get(method) != shown:
+                newest[method] = process.pid
+        return {Method(name, pid == shown): pid for name, pid in newest.items()}
 
 
 def parameters_of(process: Process | NewProcess) -> Any:
@@ -95,14 +91,21 @@ def by_place(processes: Iterable[AnyProcess]) -> dict[Place, AnyProcess]:
     Those below the root of a tree have none: another fan-out gives another tree.
     """
     places: dict[Place, AnyProcess] = {}
-    frame_of: dict[int, int] = {}
+    items: dict[int, int | str] = {}  # frame or method, by PID
     for process in sorted(processes, key=lambda one: one.pid):
-        match parameters_of(process):
-            case CalibrateParameters(frame=frame) | CalibrateFlatParameters(frame=frame):
-                frame_of[process.pid] = frame
-            case AlignParameters(calibrated=calibrated) | ExtractParameters(calibrated=calibrated):
-                frame_of[process.pid] = frame_of[calibrated]
-            case StackParameters(root=False) | StackMasterParameters(root=False):
-                continue
-        places[process.command, frame_of.get(process.pid)] = process
+        step, parameters = STEPS[process.command], parameters_of(process)
+        if step.each is Each.TREE and not parameters.root:
+            continue
+        if step.each.item is not None:
+            items[process.pid] = _item(step, parameters, items)
+        places[process.command, items.get(process.pid)] = process
     return places
+
+
+def _item(step: AnyStep, parameters: Any, items: dict[int, int | str]) -> int | str:
+    """The frame or method that a process is for: it says so, or the one of the same that it is told of."""
+    for need in step.needs:
+        if need.into is not None and step.goes_with(STEPS[need.commands[0]]):
+            return items[getattr(parameters, need.into)]
+    found: int | str = getattr(parameters, str(step.each.item))
+    return found

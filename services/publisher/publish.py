@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from schema.images import MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image
-from schema.observing import BIAS, DARK, FLAT, LIGHT, Observation, Target
+from schema.images import Image
+from schema.observing import LIGHT, Observation, Target
 from schema.processes import CANCELLED, FAILED, SKIPPED, Process
 from schema.queries import choices, images, publishing
 from schema.queries.publishing import NewProcess
@@ -16,15 +16,7 @@ from services.choices import Choices
 from services.errors import ConfigurationError
 from services.presence import VERSION
 from services.publisher.changed_choices import changes, choices_to_go_on
-from services.publisher.graph import (
-    STACK_MASTER,
-    Graph,
-    Masters,
-    add_flat,
-    add_light_curves,
-    add_master,
-    add_measured_frames,
-)
+from services.publisher.graph import Graph, methods_of
 from services.publisher.known_template import (
     Adopted,
     add_known_template,
@@ -35,17 +27,13 @@ from services.publisher.known_template import (
 )
 from services.publisher.masters import nearest
 from services.settings import Settings
-from services.steps.flats import COMBINE_FLAT
+from services.steps import masters_of, steps_of
+from services.steps.base import AnyStep
+from services.steps.needs import KNOWN
 
 UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
-MASTER_COMMAND = {BIAS: STACK_MASTER[BIAS].command, DARK: STACK_MASTER[DARK].command, FLAT: COMBINE_FLAT.command}
-# What their steps read.
-MASTER_CHOICES = {
-    BIAS: ("fan_out", "gain", "saturation"),
-    DARK: ("fan_out", "gain", "saturation"),
-    FLAT: ("flat_method", "saturation"),
-}
-MASTER_IMAGE = {BIAS: MASTER_BIAS, DARK: MASTER_DARK, FLAT: MASTER_FLAT}
+
+Masters = dict[str, int]  # PIDs of the processes that make an observation's masters, by command
 
 
 @dataclass
@@ -120,9 +108,9 @@ class Publisher:
         self.say_changes(publication, template.graph_pid)
         frames = self._frames(observation, LIGHT)
         masters = self.masters(observation, LIGHT, publication)
-        graph = self.graph(observation, publication)
+        graph = self.graph(observation, publication, masters)
         adopted = add_known_template(graph, template)
-        add_measured_frames(graph, frames, masters, adopted.detected, adopted.solved)
+        _measure(graph, frames, adopted)
         self.include(graph, observation, LIGHT, publication)
         self.insert(publication)
         take_over(self._session, observation, graph, template, adopted)
@@ -148,8 +136,8 @@ class Publisher:
                 f"was published by, not by the settings of now ({changed}); {again} with these"
             )
         masters = self.masters(observation, LIGHT, publication)
-        graph = self.graph(observation, publication, grown=observation.graph_pid)
-        add_measured_frames(graph, new, masters, standing.detected, standing.solved)
+        graph = self.graph(observation, publication, masters, grown=observation.graph_pid)
+        _measure(graph, new, standing)
         self.include(graph, observation, LIGHT, publication)
         self.insert(publication)
         publication.graph_pid = graph.graph_pid
@@ -205,20 +193,19 @@ class Publisher:
         kind = self.kind(observation)
         frames = self._frames(observation, kind)
         masters = self.masters(observation, kind, publication)
-        graph = self.graph(observation, publication)
-        if kind == LIGHT:
-            add_light_curves(graph, frames, masters)
-        elif kind == FLAT:
-            add_flat(graph, frames, masters)
-        else:
-            add_master(graph, STACK_MASTER[kind], frames, masters.bias)
+        graph = self.graph(observation, publication, masters)
+        graph.lay_out(steps_of(kind), frames, methods_of(publication.choices))
         self.include(graph, observation, kind, publication)
         return graph.graph_pid
 
-    def graph(self, observation: Observation, publication: Publication, grown: int | None = None) -> Graph:
-        """An empty graph by the publication's choices, whose PIDs follow those given out before."""
+    def graph(
+        self, observation: Observation, publication: Publication, masters: Masters, grown: int | None = None
+    ) -> Graph:
+        """A graph without processes, by the publication's choices, whose PIDs follow those given out before."""
         pids, priority = publishing.new_pids(self._last_pid), self._priority
-        return Graph(observation.observation_id, self._settings, publication.choices, priority, pids, grown=grown)
+        graph = Graph(observation.observation_id, self._settings, publication.choices, priority, pids, grown=grown)
+        graph.made.update({command: [pid] for command, pid in masters.items()})
+        return graph
 
     def say_changes(self, publication: Publication, graph_pid: int | None, command: str | None = None) -> None:
         """Note which choices differ from those of an earlier graph, or of its processes of one command."""
@@ -239,54 +226,68 @@ class Publisher:
 
     def masters(self, observation: Observation, kind: str, publication: Publication) -> Masters:
         """Masters for frames of this kind; those that nobody has made are published with them."""
-        needs = {BIAS: (), DARK: (BIAS,), FLAT: (BIAS, DARK), LIGHT: (BIAS, DARK, FLAT)}[kind]
-        return Masters(**{need: self._master(observation, need, publication) for need in needs})
+        found = {step.command: self._master(observation, step, publication) for step in masters_of(kind)}
+        return {command: pid for command, pid in found.items() if pid is not None}
 
-    def _master(self, observation: Observation, kind: str, publication: Publication) -> int | None:
+    def _master(self, observation: Observation, step: AnyStep, publication: Publication) -> int | None:
         """PID of the process that makes the master, publishing it when nobody has."""
-        source = nearest(self._session, observation, kind)
+        assert step.kind is not None
+        source = nearest(self._session, observation, step.kind)
         name = f"observation {observation.observation_id}"
         if source is None:
-            publication.notes.append(f"{name}: no {kind} frames of the same camera, going on without")
+            publication.notes.append(f"{name}: no {step.kind} frames of the same camera, going on without")
             return None
         if source.night != observation.night:
-            publication.notes.append(f"{name}: {kind} of night {source.night} (observation {source.observation_id})")
+            night = f"{step.kind} of night {source.night} (observation {source.observation_id})"
+            publication.notes.append(f"{name}: {night}")
         if source.graph_pid is None:
             self._publish_one(source, publication)
         published = [
-            p.pid
-            for p in publication.processes
-            if p.graph_pid == source.graph_pid and p.command == MASTER_COMMAND[kind]
+            p.pid for p in publication.processes if p.graph_pid == source.graph_pid and p.command == step.command
         ]
         if published:
             return max(published)
         newest = self._session.scalar(
             select(Process)
-            .where(Process.graph_pid == source.graph_pid, Process.command == MASTER_COMMAND[kind])
+            .where(Process.graph_pid == source.graph_pid, Process.command == step.command)
             .order_by(Process.pid.desc())
             .limit(1)
         )
         if newest is not None and newest.status in UNSUCCESSFUL:
-            older = self._made_master(source, kind)
+            older = self._made_master(source, step)
             if older is not None:
-                publication.notes.append(f"{name}: master {kind} of process {older}, for that of {newest.pid} failed")
+                publication.notes.append(
+                    f"{name}: master {step.kind} of process {older}, for that of {newest.pid} failed"
+                )
                 return older
         if newest is None:
             return None
-        changed = changes(choices.of_process(self._session, newest.pid), publication.choices, MASTER_CHOICES[kind])
+        changed = changes(choices.of_process(self._session, newest.pid), publication.choices, _reads(step))
         if changed:
             publication.notes.append(
-                f"{name}: master {kind} of process {newest.pid} was made by other choices ({changed}): "
+                f"{name}: master {step.kind} of process {newest.pid} was made by other choices ({changed}): "
                 f"`tianyu publish {source.observation_id} --again` makes one by these"
             )
         return newest.pid
 
-    def _made_master(self, source: Observation, kind: str) -> int | None:
+    def _made_master(self, source: Observation, step: AnyStep) -> int | None:
         """PID that made the newest master there is, also in a graph that was replaced."""
         query = select(func.max(Image.pid)).where(
-            Image.observation_id == source.observation_id, Image.kind == MASTER_IMAGE[kind], Image.deleted_at.is_(None)
+            Image.observation_id == source.observation_id, Image.kind.in_(step.makes), Image.deleted_at.is_(None)
         )
         return self._session.scalar(query)
+
+
+def _reads(master: AnyStep) -> set[str]:
+    """Choices by which a master is made."""
+    return {name for step in steps_of(master.kind) for name in step.reads}
+
+
+def _measure(graph: Graph, frames: list[int], template: Adopted) -> None:
+    """Add what measures frames on a known template, and what follows."""
+    graph.template = KNOWN
+    template.put_into(graph)
+    graph.lay_out(steps_of(LIGHT), frames, methods_of(graph.choices))
 
 
 def unpublished(session: Session) -> list[int]:

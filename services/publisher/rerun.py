@@ -1,81 +1,34 @@
 """Run an observation again from one step on.
 
 What comes before the step is taken over, whatever follows is made anew beside the old: the views show the old light
-curves until the new ones are committed. From `crossmatch` on, the new processes join the old graph; from any earlier
-step on they are a new graph, complete by itself.
+curves until the new ones are committed. A step whose rows are keyed by its process joins the old graph, with all that
+follow; from any earlier step on the new processes are a new graph, complete by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from schema.images import CALIBRATED, DEBIASED_FLAT, TEMPLATE, Image
-from schema.observing import FLAT, LIGHT, Observation
+from schema.images import CALIBRATED, Image
+from schema.observing import LIGHT, Observation
 from schema.processes import SUCCEEDED, UNFINISHED, Process, Site
 from schema.queries import adopting, images
 from schema.queries.publishing import NewProcess
+from services.choices import Choices
 from services.errors import ConfigurationError
-from services.publisher.graph import (
-    STACK_MASTER,
-    Graph,
-    Masters,
-    Solvers,
-    add_analysis,
-    add_calibrations,
-    add_detrending,
-    add_flat,
-    add_later_solvers,
-    add_light_curves,
-    add_master,
-    add_placing,
-    add_results,
-    add_template,
-    add_zero_points,
-    wants_catalogue,
-)
-from services.publisher.old_graph import COMMANDS_OF, OldGraph, by_place, parameters_of
+from services.publisher.graph import methods_of
+from services.publisher.old_graph import OldGraph, by_place, parameters_of
 from services.publisher.publish import Publication, Publisher
 from services.settings import Settings
-from services.steps import COMMANDS
-from services.steps.analyze import ANALYZE
+from services.steps import ORDER, STEPS, from_on, steps_of
 from services.steps.apertures import choose_apertures, write_apertures
-from services.steps.calibrate import CALIBRATE
-from services.steps.calibrate_relative import CALIBRATE_RELATIVE
+from services.steps.base import AnyStep, Method
 from services.steps.choose_reference import CHOOSE_REFERENCE
-from services.steps.crossmatch import CROSSMATCH
 from services.steps.detect import DETECT
-from services.steps.detrend import DETREND
-from services.steps.extract import EXTRACT
-from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT
-from services.steps.place_frames import PLACE_FRAMES
+from services.steps.needs import OWN, Each, Need, Wait
 from services.steps.solve import SOLVE
-from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX
-from services.steps.stack import STACK, StackParameters
-from services.steps.zero_point import ZERO_POINT
-
-# Kinds of images that `tianyu gc` may have deleted: who makes them, and the last step that opens them.
-FILES = (
-    (TEMPLATE, STACK.command, DETECT.command),
-    (CALIBRATED, CALIBRATE.command, EXTRACT.command),
-    (DEBIASED_FLAT, CALIBRATE_FLAT.command, COMBINE_FLAT.command),
-)
-# What must have succeeded, where that is not simply the step before: names, detrending and zero points may be missing.
-NEEDED = {
-    DETECT.command: STACK.command,
-    SOLVE_INDEX.command: EXTRACT.command,
-    SOLVE_ARCHIVE.command: EXTRACT.command,
-    PLACE_FRAMES.command: EXTRACT.command,
-    CROSSMATCH.command: EXTRACT.command,
-    CALIBRATE_RELATIVE.command: EXTRACT.command,
-    ANALYZE.command: CALIBRATE_RELATIVE.command,
-    ZERO_POINT.command: CROSSMATCH.command,
-}
-LATER = (SOLVE_INDEX.command, SOLVE_ARCHIVE.command, PLACE_FRAMES.command)
-JOINS = LATER + tuple(
-    step.command for step in (CROSSMATCH, CALIBRATE_RELATIVE, DETREND, ANALYZE, ZERO_POINT)
-)  # the old graph: their rows are keyed by the process
 
 
 @dataclass
@@ -116,21 +69,27 @@ def rerun(
     old = _old_graph(session, settings, observation, graph_pid, result)
     _refuse_unfinished(session, observation_id)
     result.source_pid = old.graph_pid
-    result.step = step = _first_with_files(session, old, step, result)
-    _require_inputs(observation, COMMANDS_OF[kind], old, step)
-    publisher.say_changes(result, old.graph_pid, step if old.of(step) else None)
-    if step in JOINS:
-        _grow(publisher, observation, old, step, result)
+    first = _first_with_files(session, old, STEPS[step], result)
+    result.step = first.command
+    again = _wanted(from_on(first), result.choices)
+    if first not in again and (first.unwanted or not again):
+        reason = first.unwanted or "the settings do not ask for it"
+        raise ConfigurationError(f"observation {observation_id} cannot be run again from {first.command}: {reason}")
+    _require_inputs(observation, again, old)
+    publisher.say_changes(result, old.graph_pid, first.command if old.of(first.command) else None)
+    if first.joins:
+        _grow(publisher, observation, old, again, result)
     else:
         _make_anew(session, publisher, observation, old, result)
     return result
 
 
-def _require_command(observation: Observation, kind: str, step: str) -> None:
-    if step not in COMMANDS_OF[kind]:
+def _require_command(observation: Observation, kind: str, command: str) -> None:
+    commands = [step.command for step in steps_of(kind)]
+    if command not in commands:
         raise ConfigurationError(
-            f"observation {observation.observation_id} ({kind} frames) has no step {step!r}: "
-            f"it can be run again from {', '.join(COMMANDS_OF[kind])}"
+            f"observation {observation.observation_id} ({kind} frames) has no step {command!r}: "
+            f"it can be run again from {', '.join(commands)}"
         )
 
 
@@ -178,106 +137,102 @@ def _refuse_unfinished(session: Session, observation_id: int) -> None:
         )
 
 
-def _first_with_files(session: Session, old: OldGraph, step: str, result: Rerun) -> str:
+def _first_with_files(session: Session, old: OldGraph, step: AnyStep, result: Rerun) -> AnyStep:
     """The step, or the one before it that makes images which it or a later one opens and which were deleted."""
     query = select(Image.kind).where(Image.graph_pid == old.graph_pid, Image.deleted_at.is_not(None)).distinct()
     deleted = set(session.scalars(query))
-    for kind, maker, last_reader in FILES:
-        if kind in deleted and COMMANDS.index(maker) < COMMANDS.index(step) <= COMMANDS.index(last_reader):
-            result.notes.append(
-                f"observation {result.observation_id}: {kind} images of graph {old.graph_pid}, which {step} or a later "
-                f"step needs, were deleted by `tianyu gc`; it is run again from {maker}"
-            )
-            step = maker
+    for maker in reversed(steps_of(step.kind)):
+        for kind in deleted.intersection((*maker.partial, *maker.makes)):
+            if ORDER.index(maker) < ORDER.index(step) and any(kind in one.opens for one in from_on(step)):
+                result.notes.append(
+                    f"observation {result.observation_id}: {kind} images of graph {old.graph_pid}, which "
+                    f"{step.command} or a later step needs, were deleted by `tianyu gc`; it is run again from "
+                    f"{maker.command}"
+                )
+                step = maker
     return step
 
 
-def _require_inputs(observation: Observation, commands: Sequence[str], old: OldGraph, step: str) -> None:
-    """Without one success of the step before nothing can come of it."""
-    if step == commands[0]:
-        return
-    needed = NEEDED.get(step, commands[commands.index(step) - 1])
-    # Of the stacks only the template counts: a branch of the tree may well be there without it.
-    ends = [old.places[needed, None]] if needed == STACK.command else old.of(needed)
-    if any(process.status == SUCCEEDED for process in ends):
-        return
-    error = next((f" (the first: {process.error})" for process in ends if process.error), "")
-    number = observation.observation_id
-    raise ConfigurationError(
-        f"observation {number} cannot be run again from {step}: no {needed} of graph {old.graph_pid} "
-        f"succeeded{error}; start from {needed} or an earlier step, or `tianyu retry --failed --observation {number}`"
-    )
+def _wanted(steps: Sequence[AnyStep], choices: Choices) -> list[AnyStep]:
+    """Those that the choices ask for, without those that require one that they do not ask for."""
+    wanted = list(steps)
+    for step in steps:
+        needs = {need.commands for need in step.needs if need.wait is Wait.REQUIRED}
+        lacks = any((other.command,) in needs for other in steps if other not in wanted)
+        if lacks or not step.is_wanted(choices):
+            wanted.remove(step)
+    return wanted
 
 
-def _grow(publisher: Publisher, observation: Observation, old: OldGraph, step: str, result: Rerun) -> None:
-    """Add names, relative calibrations, or what follows those that there are, to the old graph."""
-    graph = publisher.graph(observation, result, grown=old.graph_pid)
-    [detect] = old.of(DETECT.command)
-    extracted = [process.pid for process in old.of(EXTRACT.command)]
-    if step in LATER:
-        _require_solve(observation, old)
-        template = old.places[STACK.command, None].pid
-        again = [one for one in (SOLVE_INDEX, SOLVE_ARCHIVE) if LATER.index(one.command) >= LATER.index(step)]
-        solvers = add_later_solvers(graph, template, detect.pid, old.solvers, again)
-        add_results(graph, detect.pid, extracted, add_placing(graph, detect.pid, solvers, extracted))
-    elif step == CROSSMATCH.command:
-        _require_catalogue(graph, observation)
-        add_results(graph, detect.pid, extracted, Solvers(old.solvers))
-    elif step == CALIBRATE_RELATIVE.command:
-        add_calibrations(graph, detect.pid, extracted)
-    elif step == ZERO_POINT.command:
-        named = [process.pid for process in old.of(CROSSMATCH.command) if process.status == SUCCEEDED]
-        add_zero_points(graph, max(named), extracted)
-    else:
-        if step == DETREND.command:
-            _add_detrending(graph, observation, old)
-        for calibration in _calibrations(old, observation.calibration_pid):
-            add_analysis(graph, calibration, default=calibration == observation.calibration_pid)
+def _require_inputs(observation: Observation, again: Sequence[AnyStep], old: OldGraph) -> None:
+    """Without a success of what is needed nothing can come of it; of what is there for each frame, one will do."""
+    needed = {
+        command
+        for step in again
+        for need in step.needs_on(OWN)
+        for command in need.commands
+        if need.wait is Wait.REQUIRED or (need.wait is Wait.OPTIONAL and STEPS[command].each is Each.FRAME)
+    }
+    for step in reversed(steps_of(again[0].kind)):
+        ends = old.ends(step.command)
+        if step in again or step.command not in needed or any(process.status == SUCCEEDED for process in ends):
+            continue
+        error = next((f" (the first: {process.error})" for process in ends if process.error), "")
+        number = observation.observation_id
+        raise ConfigurationError(
+            f"observation {number} cannot be run again from {again[0].command}: no {step.command} of graph "
+            f"{old.graph_pid} succeeded{error}; start from {step.command} or an earlier step, or `tianyu retry "
+            f"--failed --observation {number}`"
+        )
+
+
+def _grow(
+    publisher: Publisher, observation: Observation, old: OldGraph, again: Sequence[AnyStep], result: Rerun
+) -> None:
+    """Add the steps to the old graph, on what it has of all others."""
+    graph = publisher.graph(observation, result, old.masters, grown=old.graph_pid)
+    methods = methods_of(result.choices)
+    for step, need, command in _answered(again):
+        if STEPS[command].each.item == "method":
+            found = old.methods(command, observation.calibration_pid)
+            methods = list(found)
+            graph.own.update({(command, method): pid for method, pid in found.items()})
+        else:
+            graph.made[command] = old.newest(command, succeeded=need.wait is Wait.REQUIRED)
+            graph.own.update({(command, frame): pid for frame, pid in old.by_frame(command).items()})
+            _require_told(observation, old, step, need, graph.made[command])
+    _require_shown(observation, again[0], methods, old)
+    graph.lay_out(again, old.frames, methods)
     result.graph_pid = old.graph_pid
     publisher.include(graph, observation, LIGHT, result)
     publisher.insert(result)
 
 
-def _require_solve(observation: Observation, old: OldGraph) -> None:
-    if (SOLVE.command, None) not in old.places:
+def _answered(again: Sequence[AnyStep]) -> Iterator[tuple[AnyStep, Need, str]]:
+    """Needs that the old graph answers, and the command that does. What would only be waited for has ended."""
+    for step in again:
+        for need in step.needs_on(OWN):
+            for other in (STEPS[command] for command in need.commands):
+                to_come = other in again and not other.knows_former
+                waits_only = need.wait is Wait.OPTIONAL and not need.is_told and other.each.item is None
+                if other.kind == step.kind and not to_come and not waits_only:
+                    yield step, need, other.command
+
+
+def _require_told(observation: Observation, old: OldGraph, step: AnyStep, need: Need, pids: Sequence[int]) -> None:
+    if not pids and need.into is not None and step.parameters.model_fields[need.into].is_required():
+        [command] = need.commands
         raise ConfigurationError(
-            f"graph {old.graph_pid} is older than plate solving: run observation {observation.observation_id} again "
-            "from solve"
+            f"graph {old.graph_pid} has no {command}: run observation {observation.observation_id} again from {command}"
         )
 
 
-def _require_catalogue(graph: Graph, observation: Observation) -> None:
-    if not wants_catalogue(graph.choices):
+def _require_shown(observation: Observation, step: AnyStep, methods: Sequence[Method], old: OldGraph) -> None:
+    if step.each is Each.SHOWN and not any(method.shown for method in methods):
         raise ConfigurationError(
-            f"observation {observation.observation_id} cannot be matched with a catalogue: catalog is none and there "
-            "is no catalog_file; set one of them in tianyu.toml"
+            f"observation {observation.observation_id} cannot be run again from {step.command}: the views show no "
+            f"relative calibration of graph {old.graph_pid}; run it again from calibrate_relative"
         )
-
-
-def _add_detrending(graph: Graph, observation: Observation, old: OldGraph) -> None:
-    number = observation.observation_id
-    if graph.choices.detrend_method == "none":
-        raise ConfigurationError(
-            f"observation {number} cannot be detrended: detrend_method is none; set it in tianyu.toml to "
-            "sysrem, trends or tfa"
-        )
-    shown = observation.calibration_pid
-    if shown not in {process.pid for process in old.of(CALIBRATE_RELATIVE.command)}:
-        raise ConfigurationError(
-            f"observation {number} cannot be detrended: the views show no relative calibration of graph "
-            f"{old.graph_pid}; run it again from calibrate_relative"
-        )
-    add_detrending(graph, shown)
-
-
-def _calibrations(old: OldGraph, shown: int | None) -> list[int]:
-    """Of each method the calibration that the views show, else the newest that succeeded."""
-    newest: dict[str, int] = {}
-    for process in old.of(CALIBRATE_RELATIVE.command):
-        method = parameters_of(process).method
-        if process.status == SUCCEEDED and newest.get(method) != shown:
-            newest[method] = process.pid
-    return list(newest.values())
 
 
 def _make_anew(session: Session, publisher: Publisher, observation: Observation, old: OldGraph, result: Rerun) -> None:
@@ -285,15 +240,18 @@ def _make_anew(session: Session, publisher: Publisher, observation: Observation,
     kind = publisher.kind(observation)
     if kind == LIGHT and not old.of(CHOOSE_REFERENCE.command):
         number = observation.observation_id
+        joining = [step.command for step in steps_of(kind) if step.joins]
         raise ConfigurationError(
             f"observation {number} is measured on another night's template: it can be run again from "
-            f"{', '.join(JOINS)}, or as a whole by `tianyu publish {number} --again --template known`"
+            f"{', '.join(joining)}, or as a whole by `tianyu publish {number} --again --template known`"
         )
-    commands = COMMANDS_OF[kind]
-    before = commands[: commands.index(result.step)]
+    steps = steps_of(kind)
+    before = {step.command for step in steps[: steps.index(STEPS[result.step])]}
     masters = old.masters if before else publisher.masters(observation, kind, result)
-    graph = publisher.graph(observation, result)
-    _build(graph, kind, old, masters, before)
+    graph = publisher.graph(observation, result, masters)
+    trees = [step.command for step in steps if step.each is Each.TREE and step.command in before]
+    roots = {command: parameters_of(old.places[command, None]) for command in trees}
+    graph.lay_out(steps, old.frames, methods_of(result.choices), roots)
     publisher.include(graph, observation, kind, result)
     publisher.insert(result)
     result.graph_pid = graph.graph_pid
@@ -318,22 +276,3 @@ def _make_anew(session: Session, publisher: Publisher, observation: Observation,
         write_apertures(session, graph.graph_pid, observation.observation_id, apertures)
     if not before:
         adopting.put_on_trial(session, old.frames)
-
-
-def _build(graph: Graph, kind: str, old: OldGraph, masters: Masters, before: Sequence[str]) -> None:
-    if kind == FLAT:
-        add_flat(graph, old.frames, masters)
-    elif kind != LIGHT:
-        add_master(graph, STACK_MASTER[kind], old.frames, masters.bias)
-    elif STACK.command not in before:
-        add_light_curves(graph, old.frames, masters, add_template)
-    else:
-        root = parameters_of(old.places[STACK.command, None])
-
-        def take_template(graph: Graph, calibrated: list[int], selected: int) -> int:
-            """The root alone: of the tree below it nothing is needed any more."""
-            parents = tuple(calibrated) if root.leaf else root.parents
-            parameters = StackParameters(parents=parents, leaf=root.leaf, root=True)
-            return graph.add(STACK, parameters, required=(selected,), optional=calibrated if root.leaf else ())
-
-        add_light_curves(graph, old.frames, masters, take_template)

@@ -45,6 +45,25 @@ ORDER: tuple[AnyStep, ...] = (
 )
 STEPS: dict[str, AnyStep] = {step.command: step for step in ORDER}
 COMMANDS: tuple[str, ...] = tuple(STEPS)
+MADE_BY = {kind: step.command for step in ORDER for kind in (*step.partial, *step.makes)}  # by kind of image
+
+
+def steps_of(kind: str | None) -> tuple[AnyStep, ...]:
+    """Those that an observation of such frames takes."""
+    return tuple(step for step in ORDER if step.kind == kind)
+
+
+def masters_of(kind: str) -> tuple[AnyStep, ...]:
+    """Those of other observations whose images such frames are calibrated with."""
+    wanted = {command for step in steps_of(kind) for need in step.needs for command in need.commands}
+    return tuple(step for step in ORDER if step.command in wanted and step.kind != kind)
+
+
+def from_on(step: AnyStep) -> tuple[AnyStep, ...]:
+    """What is done again from a step on: what follows it; for light curves of a method alone what is of methods."""
+    steps = steps_of(step.kind)
+    following = steps[steps.index(step) :]
+    return tuple(one for one in following if step.each.item != "method" or one.each.item == "method")
 
 
 def preload() -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from pipeline.alignment import Alignment, align
 from pipeline.stars import star_list
 from pipeline.transparency import common_light
-from schema.images import Image, ImageParent
+from schema.images import CALIBRATED, Image, ImageParent
 from schema.queries import images
 from schema.skies import SourcePosition
 from services.errors import DataError
@@ -18,6 +18,7 @@ from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import STARS, path_of
 from services.steps.frames import blaming
+from services.steps.needs import KNOWN, OWN, Each, named, required
 
 log = get_logger("align")
 
@@ -128,4 +129,16 @@ def alignment_columns(found: Alignment | None, pid: int) -> dict[str, Any]:
     }
 
 
-ALIGN = Step("align", AlignParameters, run)
+ALIGN = Step(
+    "align",
+    AlignParameters,
+    run,
+    gives="shift, rotation, scale",
+    each=Each.FRAME,
+    needs=(
+        required("calibrate", "calibrated"),
+        required("choose_reference", "reference", template=OWN),
+        named("detect", "detected", template=KNOWN),  # its stars are known, so that a frame waits for itself alone
+    ),
+    opens=(CALIBRATED,),
+)

@@ -20,11 +20,13 @@ from schema.photometry import Aperture, LightCurveStatistics, Variability
 from schema.processes import Process
 from schema.queries import images
 from schema.queries.measurements import insert_rows, none_for_nan, relative_matrices
+from services.choices import Choices
 from services.steps.apertures import KRON
-from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.base import Context, Method, Outputs, Parameters, Step
 from services.steps.detect import DETECT
 from services.steps.frame_noise import frame_noise
 from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
+from services.steps.needs import Each, required
 from services.steps.template_sources import template_sources
 from services.steps.variability import BestCurves, find_variables, times, variability_columns
 
@@ -258,4 +260,19 @@ def _best_snr(snr: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.where(known.any(axis=1), np.argmax(np.where(known, snr, -np.inf), axis=1), -1)
 
 
-ANALYZE = Step("analyze", AnalyzeParameters, run)
+def _chosen(_: Choices, method: Method | None) -> dict[str, bool]:
+    assert method is not None
+    return {"default": method.shown}
+
+
+ANALYZE = Step(
+    "analyze",
+    AnalyzeParameters,
+    run,
+    gives="scatter, best aperture, CDPP, noise that was to be expected, ranked variables",
+    each=Each.METHOD,
+    needs=(required("calibrate_relative", "calibration"),),
+    chosen=_chosen,
+    tables=(LightCurveStatistics, Variability),
+    joins=True,
+)

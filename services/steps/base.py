@@ -1,6 +1,6 @@
-"""What every step is: a command's name, the parameters it takes, and a function of (context, parameters)."""
+"""What every step is: a command's name, the parameters it takes, a function of (context, parameters), and its facts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -8,10 +8,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy.orm import Session, sessionmaker
 
 from pipeline.errors import UnusableDataError
+from schema.base import Base
+from schema.observing import LIGHT
 from services.choices import Choices
 from services.deployment import Deployment
 from services.errors import ConfigurationError, DataError
 from services.image_store import ImageStore
+from services.steps.needs import Each, Need, Template
 
 
 class Parameters(BaseModel):
@@ -41,12 +44,64 @@ AnyParameters = TypeVar("AnyParameters", bound=Parameters)
 
 
 @dataclass(frozen=True)
+class Method:
+    """A method of relative calibration, and whether the views show its light curves."""
+
+    name: str
+    shown: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Step(Generic[AnyParameters]):
-    """A command. ``run`` loads inputs, calls pure functions, writes files, and returns what goes into the database."""
+    """A command. ``run`` loads inputs, calls pure functions, writes files, and returns what goes into the database.
+
+    All else are facts, from which graphs are laid out, and which others go by: `tianyu rerun`, `tianyu gc`, the
+    summary, the documentation.
+    """
 
     command: str
     parameters: type[AnyParameters]
     run: Callable[[Context, AnyParameters], Outputs | None]
+    gives: str = ""  # what comes of it, in the words of the documentation
+    version: int = 1  # of what it computes: a change that gives other numbers raises it
+    kind: str | None = LIGHT  # of the frames of the observations that take it; None: no graph has it
+    each: Each = Each.OBSERVATION
+    template: Template | None = None  # only in graphs with this template
+    needs: tuple[Need, ...] = ()
+    # Parameters besides PIDs and frames, by what the operator chose and the method that a process is for.
+    chosen: Callable[[Choices, Method | None], Mapping[str, Any]] | None = None
+    reads: tuple[str, ...] = ()  # choices that it goes by, besides those that its parameters tell
+    begins_early: bool = False  # it takes long: it begins before the frames that wait for the same
+    opens: tuple[str, ...] = ()  # kinds of images whose files it cannot do without
+    makes: tuple[str, ...] = ()  # kinds of images that others use, or that are results
+    partial: tuple[str, ...] = ()  # kinds of images that only serve to make one of its observation's
+    tables: tuple[type[Base], ...] = ()  # which it gives rows to, besides those of its images
+    joins: bool = False  # run again, it joins the graph that there is: its rows are keyed by its PID
+    wanted: Callable[[Choices], bool] | None = None  # whether the choices ask for it; None: they always do
+    unwanted: str | None = None  # why there is none to run again, and what to do
+    missing: str | None = None  # why a graph has none, and what to do for ``{observation}``
+
+    @property
+    def takes_frame(self) -> bool:
+        """Whether a process is told the frame (image id) that it is for."""
+        return "frame" in self.parameters.model_fields
+
+    def goes_with(self, other: "Step[Any]") -> bool:
+        """Whether both have a process for each frame, or both for methods: each then needs that of its own."""
+        return self.each.item is not None and self.each.item == other.each.item
+
+    @property
+    def knows_former(self) -> bool:
+        """Whether, run again, it is told of its processes that ran before."""
+        return any(self.command in need.commands for need in self.needs)
+
+    def is_wanted(self, choices: Choices) -> bool:
+        """Whether the choices ask for it."""
+        return self.wanted is None or self.wanted(choices)
+
+    def needs_on(self, template: Template) -> tuple[Need, ...]:
+        """What it needs in a graph with this template."""
+        return tuple(need for need in self.needs if need.template in (None, template))
 
     def start(self, context: Context, raw: str) -> Outputs | None:
         """Validate the parameters and run; None: nothing goes into the database.

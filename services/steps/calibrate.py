@@ -16,6 +16,7 @@ from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.detector import defects_of
 from services.steps.files import PIXELS, STARS, save_image
 from services.steps.frames import blaming, read_frame, read_master, saturation_of
+from services.steps.needs import Each, optional
 from services.steps.noise_facts import noise_facts, telescope_of
 
 
@@ -97,4 +98,18 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
     return write
 
 
-CALIBRATE = Step("calibrate", CalibrateParameters, run)
+CALIBRATE = Step(
+    "calibrate",
+    CalibrateParameters,
+    run,
+    gives="calibrated image without sky, star list, sky noise, FWHM",
+    each=Each.FRAME,
+    # A night whose flats are all unusable still gives light curves, and says so.
+    needs=(
+        optional("stack_bias", into="bias"),
+        optional("stack_dark", into="dark"),
+        optional("combine_flat", into="flat"),
+    ),
+    reads=("gain", "linearity", "read_noise", "saturation", "telescope_diameter_m"),
+    makes=(CALIBRATED,),
+)

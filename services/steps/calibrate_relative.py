@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from pipeline.relative import (
 )
 from pipeline.statistics import row_median
 from schema.observing import Observation
-from schema.photometry import ReferenceStar, RelativeCalibration
+from schema.photometry import ReferenceStar, RelativeCalibration, RelativeFlux
 from schema.queries.measurements import (
     RawFluxes,
     RelativeFluxes,
@@ -33,11 +33,13 @@ from schema.queries.measurements import (
     insert_rows,
     none_for_nan,
 )
+from services.choices import Choices
 from services.errors import DataError
 from services.log import get_logger
-from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.base import Context, Method, Outputs, Parameters, Step
 from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
-from services.steps.named_stars import NamedStars, named_roles
+from services.steps.named_stars import NamedStars, named_roles, stars_of
+from services.steps.needs import KNOWN, Each, optional, required
 from services.steps.shown import show
 
 log = get_logger("calibrate_relative")
@@ -204,4 +206,41 @@ def _write_stars(
     )
 
 
-CALIBRATE_RELATIVE = Step("calibrate_relative", CalibrateRelativeParameters, run)
+def _chosen(choices: Choices, method: Method | None) -> dict[str, Any]:
+    assert method is not None
+    parameters: dict[str, Any] = {"method": method.name, "default": method.shown}
+    if method.name == "manual":
+        parameters |= {"stars": stars_of(choices), "limits": _pick_limits(choices)}
+    return parameters
+
+
+def _pick_limits(choices: Choices) -> PickLimits:
+    """What stars that nobody named must keep to."""
+    return PickLimits(
+        error_max=choices.pick_error_max,
+        missing_max=choices.pick_missing_max,
+        references=choices.pick_references,
+        scatter_max=choices.pick_scatter_max,
+        range_max=choices.pick_range_max,
+        target_scatter_min=choices.pick_target_scatter_min,
+        target_radius=choices.pick_target_radius,
+    )
+
+
+CALIBRATE_RELATIVE = Step(
+    "calibrate_relative",
+    CalibrateRelativeParameters,
+    run,
+    gives="reference stars, relative fluxes",
+    each=Each.METHOD,
+    needs=(
+        required("detect"),
+        required("select", template=KNOWN),  # which is behind `extract` elsewhere
+        optional("extract"),
+        optional("crossmatch"),  # known variables are no reference stars
+        optional("place_frames"),  # what follows sees the same airmass and times whenever they came
+    ),
+    chosen=_chosen,
+    tables=(RelativeFlux, ReferenceStar, RelativeCalibration),
+    joins=True,
+)

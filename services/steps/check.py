@@ -22,4 +22,4 @@ def run(_context: Context, parameters: CheckParameters) -> None:
     del ballast
 
 
-CHECK = Step("check", CheckParameters, run)
+CHECK = Step("check", CheckParameters, run, gives="nothing", kind=None)

@@ -9,6 +9,7 @@ from schema.queries import images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.columns import column
+from services.steps.needs import OWN, optional
 
 
 class ChooseReferenceParameters(Parameters):
@@ -35,4 +36,11 @@ def run(context: Context, _: ChooseReferenceParameters) -> Outputs:
     return write
 
 
-CHOOSE_REFERENCE = Step("choose_reference", ChooseReferenceParameters, run)
+CHOOSE_REFERENCE = Step(
+    "choose_reference",
+    ChooseReferenceParameters,
+    run,
+    gives="the frame that the others are aligned to",
+    template=OWN,
+    needs=(optional("calibrate"),),
+)

@@ -22,10 +22,13 @@ from schema.queries import images
 from schema.queries.measurements import insert_rows, none_for_nan
 from schema.skies import PlateSolution, Sky, Source, SourceCrossmatch, SourcePosition
 from services.catalogue import Catalogue, CatalogueStars, faintest_mag, open_catalogue
+from services.choices import Choices
 from services.errors import DataError
 from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.columns import column
+from services.steps.needs import optional, required
+from services.steps.solve_later import SOLVERS
 
 log = get_logger("crossmatch")
 MARGIN_DEG = 1.0 / 60.0  # neighbours of sources at the edge, and stars that moved in since the catalogue's epoch
@@ -210,4 +213,23 @@ def _write(
     insert_rows(session, SourceCrossmatch.__table__, COLUMNS, zip(*values, strict=True))
 
 
-CROSSMATCH = Step("crossmatch", CrossmatchParameters, run)
+def wants_catalogue(choices: Choices) -> bool:
+    """Whether sources are matched with a catalogue."""
+    return choices.catalog != "none" or choices.catalog_file is not None
+
+
+CROSSMATCH = Step(
+    "crossmatch",
+    CrossmatchParameters,
+    run,
+    gives="three nearest Gaia sources of each source",
+    # When a solver is tried again, so are the names, after it.
+    needs=(required("detect", "detected"), optional(*SOLVERS, all_into="solvers")),
+    reads=("catalog", "catalog_file", "catalog_mag_limit"),
+    tables=(SourceCrossmatch,),
+    joins=True,
+    wanted=wants_catalogue,
+    unwanted="catalog is none and there is no catalog_file; set one of them in tianyu.toml",
+    missing="not asked: no catalogue was set when this was published (catalog, catalog_file); "
+    "`tianyu rerun --from crossmatch {observation}` asks the one of today's settings",
+)

@@ -9,11 +9,14 @@ from sqlalchemy.orm import Session
 from pipeline.background import subtract_background
 from pipeline.kron import Ellipses, kron_radii
 from pipeline.stacking import Stack
+from schema.images import TEMPLATE
+from schema.photometry import Aperture
 from schema.queries.measurements import insert_rows, none_for_nan
-from schema.skies import SourcePosition
+from schema.skies import Sky, SkyImage, Source, SourcePosition
 from services.steps.apertures import choose_apertures, write_apertures
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.header_claim import claim_of, reference_frame
+from services.steps.needs import OWN, optional, required
 from services.steps.sky_registration import Found, register_sources, solution_of, wcs_of
 from services.steps.template import detect_on, template_of
 
@@ -91,4 +94,14 @@ def _extents(stack: Stack, found: NDArray[Any]) -> tuple[Ellipses, NDArray[np.fl
     return shape, kron_radii(image, np.column_stack([found["x"], found["y"]]), shape, mask)
 
 
-DETECT = Step("detect", DetectParameters, run)
+DETECT = Step(
+    "detect",
+    DetectParameters,
+    run,
+    gives="sources; known stars recognised, wherever they were seen before; apertures",
+    template=OWN,
+    needs=(required("stack", "template"), optional("solve", into="solved")),
+    reads=("aperture_radii", "aperture_sky", "detection_threshold", "kron"),
+    opens=(TEMPLATE,),
+    tables=(Sky, SkyImage, Source, SourcePosition, Aperture),
+)

@@ -1,6 +1,6 @@
 """`detrend`: the shown light curves freed of what stars still share, beside the relative ones, which stay."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,16 @@ from pipeline.detrend import Detrended, Field, detrend_sysrem, detrend_tfa, detr
 from pipeline.flags import usable
 from schema.images import CALIBRATED, Image
 from schema.observing import Observation
-from schema.photometry import ReferenceStar
+from schema.photometry import ReferenceStar, RelativeFlux
 from schema.queries import images
 from schema.queries.measurements import RelativeFluxes, insert_relative_fluxes, relative_matrices
+from services.choices import Choices
 from services.log import get_logger
-from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.base import Context, Method, Outputs, Parameters, Step
 from services.steps.columns import column
 from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
-from services.steps.named_stars import NamedStars, star_mask
+from services.steps.named_stars import NamedStars, star_mask, stars_of
+from services.steps.needs import Each, required
 
 log = get_logger("detrend")
 VECTORS = ("airmass", "fwhm", "dx", "dy", "background")  # what `trends` may find in light curves
@@ -90,4 +92,22 @@ def _references(session: Session, calibration: int, aperture: int, axes: GraphAx
     return np.isin(axes.source_ids, np.array(session.scalars(query).all(), dtype=np.int64))
 
 
-DETREND = Step("detrend", DetrendParameters, run)
+def _chosen(choices: Choices, _: Method | None) -> dict[str, Any]:
+    # A target's own light curve has no say in what is taken off it.
+    stars = stars_of(choices).model_copy(update={"references": (), "checks": ()})
+    return {"method": choices.detrend_method, "stars": stars}
+
+
+DETREND = Step(
+    "detrend",
+    DetrendParameters,
+    run,
+    gives="detrended fluxes",
+    each=Each.SHOWN,
+    needs=(required("calibrate_relative", "calibration"),),
+    chosen=_chosen,
+    tables=(RelativeFlux,),
+    joins=True,
+    wanted=lambda choices: choices.detrend_method != "none",
+    unwanted="detrend_method is none; set it in tianyu.toml to sysrem, trends or tfa",
+)

@@ -11,8 +11,8 @@ from pipeline.growth import Growth
 from pipeline.masked_pixels import pixel_bits
 from pipeline.own_light import judge_pixels
 from pipeline.photometry import measure
-from schema.images import Image
-from schema.photometry import ApertureCorrection
+from schema.images import CALIBRATED, Image
+from schema.photometry import ApertureCorrection, Flux
 from schema.queries import images
 from schema.queries.measurements import insert_fluxes, insert_rows
 from services.errors import DataError
@@ -23,6 +23,7 @@ from services.steps.detector import FEWEST_FRAMES, counts, hot_pixels, template_
 from services.steps.field import field_of
 from services.steps.files import PIXELS, path_of
 from services.steps.frame_wcs import write_frame_wcs
+from services.steps.needs import Each, named, required
 from services.steps.template_sources import template_sources
 
 
@@ -108,4 +109,18 @@ def _write_growth(session: Session, image_id: int, growth: Growth) -> None:
     )
 
 
-EXTRACT = Step("extract", ExtractParameters, run)
+EXTRACT = Step(
+    "extract",
+    ExtractParameters,
+    run,
+    gives="fluxes, errors and flags of all sources; the frame's WCS and times",
+    each=Each.FRAME,
+    needs=(
+        required("calibrate", "calibrated"),
+        required("align"),
+        required("detect", "detected"),
+        named("solve", "solved"),  # `detect` waits for it
+    ),
+    opens=(CALIBRATED,),
+    tables=(Flux, ApertureCorrection),
+)

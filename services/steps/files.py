@@ -7,18 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from schema.images import (
-    CALIBRATED,
-    DEBIASED_FLAT,
-    MASTER_BIAS,
-    MASTER_DARK,
-    MASTER_FLAT,
-    PARTIAL_BIAS,
-    PARTIAL_DARK,
-    STACKED,
-    TEMPLATE,
-    Image,
-)
+from schema.images import Image
 from schema.queries import images
 from services.errors import ConfigurationError
 from services.steps.base import Context
@@ -26,17 +15,6 @@ from services.steps.base import Context
 PIXELS = "PIXELS"  # extension: masked pixels (flat index, bits)
 STARS = "STARS"  # extension: star list
 WEIGHT = "WEIGHT"  # extension: good frames in each pixel of a stack
-MADE_BY = {  # the commands by kind of image; the steps' own modules import this one
-    PARTIAL_BIAS: "stack_bias",
-    MASTER_BIAS: "stack_bias",
-    PARTIAL_DARK: "stack_dark",
-    MASTER_DARK: "stack_dark",
-    DEBIASED_FLAT: "calibrate_flat",
-    MASTER_FLAT: "combine_flat",
-    CALIBRATED: "calibrate",
-    STACKED: "stack",
-    TEMPLATE: "stack",
-}
 
 
 def path_of(image: Image) -> str:
@@ -47,6 +25,8 @@ def path_of(image: Image) -> str:
     """
     if image.deleted_at is None:
         return image.path
+    from services.steps import MADE_BY  # the steps import this module
+
     raise ConfigurationError(
         f"image {image.path!r} ({image.kind} of process {image.pid}) was deleted by `tianyu gc` at "
         f"{image.deleted_at:%Y-%m-%d %H:%M:%S} UTC; "

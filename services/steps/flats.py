@@ -11,11 +11,13 @@ from pipeline.calibration import calibrate
 from pipeline.detector_noise import flat_noise, measure_gain
 from pipeline.masters import combine_flat
 from schema.images import DEBIASED_FLAT, MASTER_FLAT, Image
+from schema.observing import FLAT
 from schema.queries import images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import path_of, save_image
 from services.steps.frames import blaming, failures, read_frame, read_master, rejection, saturation_of
+from services.steps.needs import Each, optional
 from services.steps.noise_facts import MEASURED, compare_with_header
 
 PAIRED_FLATS = 3  # of which noise is measured: two pairs give the gain to 0.3 %
@@ -114,5 +116,25 @@ def _noise(context: Context, flats: Sequence[Image]) -> dict[str, Any]:
     }
 
 
-CALIBRATE_FLAT = Step("calibrate_flat", CalibrateFlatParameters, run_calibrate_flat)
-COMBINE_FLAT = Step("combine_flat", CombineFlatParameters, run_combine_flat)
+CALIBRATE_FLAT = Step(
+    "calibrate_flat",
+    CalibrateFlatParameters,
+    run_calibrate_flat,
+    gives="debiased flat",
+    kind=FLAT,
+    each=Each.FRAME,
+    needs=(optional("stack_bias", into="bias"), optional("stack_dark", into="dark")),
+    reads=("saturation",),
+    partial=(DEBIASED_FLAT,),
+)
+COMBINE_FLAT = Step(
+    "combine_flat",
+    CombineFlatParameters,
+    run_combine_flat,
+    gives="master flat, the gain that pairs of flats show",
+    kind=FLAT,
+    needs=(optional("calibrate_flat", all_into="flats"),),
+    reads=("flat_method",),
+    opens=(DEBIASED_FLAT,),
+    makes=(MASTER_FLAT,),
+)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.astrometry.sphere import separation_arcsec
 from pipeline.relative import Roles
+from services.choices import Choices
 from services.errors import DataError
 from services.star_names import STAR_FORMS, StarName, place_on_sky
 from services.steps.base import Parameters
@@ -21,6 +22,17 @@ class NamedStars(Parameters):
     checks: tuple[StarName, ...] = ()
     match_px: float = 5.0
     match_arcsec: float = 5.0
+
+
+def stars_of(choices: Choices) -> NamedStars:
+    """The stars that the operator named."""
+    return NamedStars(
+        targets=choices.manual_targets,
+        references=choices.manual_references,
+        checks=choices.manual_checks,
+        match_px=choices.manual_match_px,
+        match_arcsec=choices.manual_match_arcsec,
+    )
 
 
 def named_roles(named: NamedStars, axes: GraphAxes) -> Roles:

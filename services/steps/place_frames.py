@@ -11,6 +11,7 @@ from services.steps.align import alignment_of
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.field import field_of
 from services.steps.frame_wcs import write_frame_wcs
+from services.steps.needs import OWN, named, optional, required
 from services.steps.solve_later import solution_among
 
 
@@ -49,4 +50,17 @@ def run(context: Context, parameters: PlaceFramesParameters) -> Outputs | None:
     return write
 
 
-PLACE_FRAMES = Step("place_frames", PlaceFramesParameters, run)
+PLACE_FRAMES = Step(
+    "place_frames",
+    PlaceFramesParameters,
+    run,
+    gives="WCS and times of frames that were measured before",
+    template=OWN,
+    needs=(
+        required("detect"),
+        named("solve", "solved"),
+        optional("solve_index", "solve_archive", all_into="later"),
+        optional("extract"),
+    ),
+    joins=True,
+)

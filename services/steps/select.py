@@ -27,6 +27,7 @@ from services.steps.calibrate import CALIBRATE
 from services.steps.columns import column
 from services.steps.files import STARS, path_of
 from services.steps.frames import failures, rejection
+from services.steps.needs import optional
 from services.steps.noise_facts import SKY, UNKNOWN, gain_is_told
 
 log = get_logger("select")
@@ -165,4 +166,11 @@ def _aligned(context: Context, rows: list[Image], frame_paths: Mapping[int, str]
     return found
 
 
-SELECT = Step("select", SelectParameters, run)
+SELECT = Step(
+    "select",
+    SelectParameters,
+    run,
+    gives="good or not, with the reason; alignments that the neighbours tell; the gain where nobody tells it",
+    needs=(optional("align"),),
+    opens=(CALIBRATED,),
+)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from sqlalchemy.orm import Session
 
+from schema.images import TEMPLATE
 from schema.skies import PlateSolution
 from services.catalogue import faintest_mag
 from services.errors import DataError
@@ -21,6 +22,7 @@ from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.columns import column
 from services.steps.files import path_of
 from services.steps.header_claim import claim_of, reference_frame
+from services.steps.needs import OWN, required
 from services.steps.sky_registration import give_coordinates
 from services.steps.template import Template, detect_on, template_of
 
@@ -107,4 +109,19 @@ def _facts(found: Solution | Unsolved, shape: tuple[int, int]) -> dict[str, obje
     }
 
 
-SOLVE = Step("solve", SolveParameters, run)
+READS = (
+    *("catalog", "catalog_file", "catalog_mag_limit", "detection_threshold"),
+    *("pixel_scale_arcsec", "solve_radec", "solve_radius_deg"),
+)
+SOLVE = Step(
+    "solve",
+    SolveParameters,
+    run,
+    gives="WCS by what answers within seconds, or the reason why there is none",
+    template=OWN,
+    needs=(required("stack", "template"),),
+    reads=READS,
+    opens=(TEMPLATE,),
+    tables=(PlateSolution,),
+    missing="not tried: the graph is older than plate solving; `tianyu rerun --from solve {observation}` tries it",
+)

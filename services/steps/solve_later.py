@@ -10,13 +10,15 @@ from sqlalchemy.orm import Session
 
 from schema.skies import PlateSolution
 from services.catalogue import faintest_mag
+from services.choices import Choices
 from services.solving.hints import Hints
 from services.solving.solution import Field, Solution, Unsolved
 from services.solving.solver import ask_catalogue, search_index_files
 from services.solving.solvers import Solvers, open_solvers
 from services.steps.base import Context, Outputs, Step
+from services.steps.needs import OWN, optional, required
 from services.steps.sky_registration import solution_of
-from services.steps.solve import SOLVE, SolveParameters, solve_by
+from services.steps.solve import READS, SolveParameters, solve_by
 
 
 class SolveLaterParameters(SolveParameters):
@@ -69,6 +71,36 @@ def _is_solved(context: Context, parameters: SolveLaterParameters) -> bool:
         return solution_among(session, parameters.before) is not None
 
 
-SOLVE_INDEX = Step("solve_index", SolveLaterParameters, run_index)
-SOLVE_ARCHIVE = Step("solve_archive", SolveLaterParameters, run_archive)
-SOLVERS = (SOLVE, SOLVE_INDEX, SOLVE_ARCHIVE)  # in the order in which they try
+def asks_archive(choices: Choices) -> bool:
+    """Whether stars may come over the network."""
+    return choices.catalog == "gaia" and choices.catalog_file is None
+
+
+SOLVERS = ("solve", "solve_index", "solve_archive")  # commands in the order in which they try
+# Run again, one of them knows of those that tried before, itself among them.
+_NEEDS = (required("stack", "template"), required("detect"), optional(*SOLVERS, all_into="before"))
+SOLVE_INDEX = Step(
+    "solve_index",
+    SolveLaterParameters,
+    run_index,
+    gives="WCS by a longer search among index files, where there is none",
+    template=OWN,
+    needs=_NEEDS,
+    reads=(*READS, "solve_time_s"),
+    begins_early=True,
+    tables=(PlateSolution,),
+    joins=True,
+)
+SOLVE_ARCHIVE = Step(
+    "solve_archive",
+    SolveLaterParameters,
+    run_archive,
+    gives="WCS by the stars of Gaia's archive, where there is none",
+    template=OWN,
+    needs=_NEEDS,
+    reads=READS,
+    begins_early=True,
+    tables=(PlateSolution,),
+    joins=True,
+    wanted=asks_archive,
+)

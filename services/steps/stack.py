@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.masked_pixels import PixelBit, with_bit
 from pipeline.stacking import Stack, stack_frames, weighted_mean
-from schema.images import STACKED, TEMPLATE, Image
+from schema.images import CALIBRATED, STACKED, TEMPLATE, Image
 from schema.queries import images
 from services.errors import DataError
 from services.steps.align import alignment_of
@@ -17,6 +17,7 @@ from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.columns import column
 from services.steps.detector import hot_all_night
 from services.steps.files import PIXELS, WEIGHT, path_of, save_image
+from services.steps.needs import OWN, Each, optional, required
 
 
 class StackParameters(Parameters):
@@ -87,4 +88,16 @@ def _mean(values: Any) -> float | None:
     return float(finite.mean()) if finite.size else None
 
 
-STACK = Step("stack", StackParameters, run)
+STACK = Step(
+    "stack",
+    StackParameters,
+    run,
+    gives="mean of good frames; the root is the template",
+    each=Each.TREE,
+    template=OWN,
+    needs=(required("select"), optional("calibrate", all_into="parents")),
+    reads=("fan_out",),
+    opens=(CALIBRATED, STACKED),
+    makes=(TEMPLATE,),
+    partial=(STACKED,),
+)

@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 from pipeline.calibration import calibrate
 from pipeline.masters import combine_clipped, combine_mean, read_noise
 from schema.images import MASTER_BIAS, MASTER_DARK, PARTIAL_BIAS, PARTIAL_DARK, Image
+from schema.observing import BIAS, DARK
 from schema.queries import images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import path_of, save_image
 from services.steps.frames import blaming, read_frame, read_master, rejection, saturation_of
+from services.steps.needs import Each, optional
 from services.steps.noise_facts import MEASURED, compare_with_header, read_noise_electrons
 
 SAMPLE_STEP = 4  # each fourth row and column tell the level of a master
@@ -132,5 +134,31 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
     return write
 
 
-STACK_BIAS = Step("stack_bias", StackMasterParameters, run)
-STACK_DARK = Step("stack_dark", StackMasterParameters, run)
+READS = ("fan_out", "gain", "saturation")
+STACK_BIAS = Step(
+    "stack_bias",
+    StackMasterParameters,
+    run,
+    gives="master bias (mean), read noise",
+    kind=BIAS,
+    each=Each.TREE,
+    chosen=lambda *_: {"kind": BIAS},
+    reads=READS,
+    opens=(PARTIAL_BIAS,),
+    makes=(MASTER_BIAS,),
+    partial=(PARTIAL_BIAS,),
+)
+STACK_DARK = Step(
+    "stack_dark",
+    StackMasterParameters,
+    run,
+    gives="master dark, ADU a second",
+    kind=DARK,
+    each=Each.TREE,
+    needs=(optional("stack_bias", into="bias", at_root=True),),
+    chosen=lambda *_: {"kind": DARK},
+    reads=READS,
+    opens=(PARTIAL_DARK,),
+    makes=(MASTER_DARK,),
+    partial=(PARTIAL_DARK,),
+)

@@ -31,6 +31,7 @@ from services.log import get_logger
 from services.steps.apertures import CIRCLE
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
+from services.steps.needs import KNOWN, optional, required
 from services.steps.shown import show
 
 log = get_logger("zero_point")
@@ -196,4 +197,18 @@ def _write_stars(session: Session, pid: int, stars: _Stars, used: NDArray[np.boo
     insert_rows(session, ZeroPointStar.__table__, tuple(columns), zip(*columns.values(), strict=True))
 
 
-ZERO_POINT = Step("zero_point", ZeroPointParameters, run)
+ZERO_POINT = Step(
+    "zero_point",
+    ZeroPointParameters,
+    run,
+    gives="zero point, colour and field terms of each frame",
+    needs=(
+        required("crossmatch", "crossmatch"),
+        optional("select", template=KNOWN),  # which is behind `extract` elsewhere
+        optional("extract"),
+        optional("place_frames"),
+    ),
+    tables=(ZeroPoint, ZeroPointStar),
+    joins=True,
+    missing="no catalogue",
+)

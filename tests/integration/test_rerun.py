@@ -15,16 +15,17 @@ from schema.images import CALIBRATED, Image
 from schema.processes import CANCELLED, FAILED, SKIPPED, SUCCEEDED, Process
 from schema.queries import operating
 from services.errors import ConfigurationError
-from services.publisher.old_graph import COMMANDS_OF
 from services.publisher.publish import Publisher
-from services.publisher.rerun import JOINS
 from services.setup import initialise, open_engine
+from services.steps import STEPS, steps_of
 from tests.acceptance.programs import Programs
 from tests.integration.small_night import FRAMES, Night, simulate_night
 
 # By default there is no detrending; without a catalogue no names and no zero points.
 LIGHT_COMMANDS = tuple(
-    c for c in COMMANDS_OF["light"] if c not in ("solve_archive", "detrend", "crossmatch", "zero_point")
+    step.command
+    for step in steps_of("light")
+    if step.command not in ("solve_archive", "detrend", "crossmatch", "zero_point")
 )
 FILES = "SELECT path FROM image WHERE kind = 'calibrated'"
 
@@ -82,7 +83,7 @@ def test_unchanged_settings_give_the_same_light_curves(night: Night, step: str) 
     assert night.light_curves() == before
     new = night.facts()
     assert new.graph_pid == result.graph_pid
-    assert (new.graph_pid == old.graph_pid) == (step in JOINS)
+    assert (new.graph_pid == old.graph_pid) == STEPS[step].joins
     assert new.calibration_pid not in (None, old.calibration_pid)
     assert new.analysis_pid not in (None, old.analysis_pid)
     assert {state for _, state in night.states(new.graph_pid)} == {SUCCEEDED}

@@ -15,13 +15,14 @@ from schema.images import CALIBRATED, Image
 from schema.observing import Filter, Instrument, Observation, Target
 from schema.processes import SUCCEEDED, Process, ProcessDependence, ProcessGroup, Site
 from schema.queries import images
-from schema.queries.housekeeping import PARTIAL, Policy
+from schema.queries.housekeeping import Policy
 from services.housekeeping import Collection, collect
+from services.housekeeping.kinds import MADE, PARTIAL
 from services.settings import Settings
 
-NOTHING = Policy(frozenset())
-PARTIALS = Policy(frozenset(PARTIAL))
-ALL = Policy(frozenset({*PARTIAL, CALIBRATED}))
+NOTHING = Policy(MADE, frozenset())
+PARTIALS = Policy(MADE, frozenset(PARTIAL))
+ALL = Policy(MADE, frozenset({*PARTIAL, CALIBRATED}))
 CONTENT = b"x" * 100
 BEGAN = datetime(2024, 3, 4, 20, 0, 0)
 HERE, ELSEWHERE = 1, 2

@@ -15,7 +15,8 @@ from schema.images import (
 from schema.observing import Observation
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, WAITING
 from schema.queries import images
-from schema.queries.housekeeping import DERIVED, Policy
+from schema.queries.housekeeping import Policy
+from services.housekeeping.kinds import MADE
 from tests.integration.housekeeping.house import ALL, ELSEWHERE, NOTHING, PARTIALS, House
 
 OLD, NEW, NEWEST = 1000, 2000, 3000  # PIDs of graphs
@@ -23,7 +24,9 @@ OLD, NEW, NEWEST = 1000, 2000, 3000  # PIDs of graphs
 
 def with_each_kind(house: House, graph: int = OLD) -> tuple[int, dict[str, str]]:
     observation = house.observation(graph)
-    paths = {kind: house.image(graph + number, observation, kind, graph=graph) for number, kind in enumerate(DERIVED)}
+    paths = {
+        kind: house.image(graph + number, observation, kind, graph=graph) for number, kind in enumerate(MADE.derived)
+    }
     return observation, paths
 
 
@@ -40,7 +43,7 @@ def test_the_policy_names_the_kinds_that_go_of_the_current_graph(house: House, p
     removed = house.collect(policy).removed
     assert {item.kind for item in removed} == going
     assert {(item.what, item.files, item.size_bytes) for item in removed} <= {("unneeded", 1, 100)}
-    left = {paths[kind] for kind in DERIVED if kind not in going}
+    left = {paths[kind] for kind in MADE.derived if kind not in going}
     assert house.there() == left
     assert house.live() == left
 
@@ -92,10 +95,10 @@ def test_the_reference_stays_while_a_frame_may_still_be_aligned_to_it(house: Hou
 
 def test_all_of_a_replaced_graph_goes_whatever_the_policy_keeps(house: House) -> None:
     observation, old = with_each_kind(house)
-    new = {kind: house.image(NEW + i, observation, kind, graph=NEW) for i, kind in enumerate(DERIVED)}
+    new = {kind: house.image(NEW + i, observation, kind, graph=NEW) for i, kind in enumerate(MADE.derived)}
     _views_show(house, observation, NEW)
     removed = house.collect(NOTHING).removed
-    assert {item.kind for item in removed} == set(DERIVED)
+    assert {item.kind for item in removed} == set(MADE.derived)
     assert house.there() == house.live() == set(new.values())
     assert not set(old.values()) & house.there()
 
@@ -158,7 +161,7 @@ def test_young_images_stay_when_only_old_ones_shall_go(house: House) -> None:
     observation = house.observation(1)
     old = house.image(1, observation, STACKED, days=31)
     young = house.image(2, observation, STACKED, days=29)
-    policy = Policy(PARTIALS.kinds, 30 * 86_400.0)
+    policy = Policy(MADE, PARTIALS.kinds, 30 * 86_400.0)
     assert [item.files for item in house.collect(policy).removed] == [1]
     assert house.there() == house.live() == {young}
     assert old not in house.there()

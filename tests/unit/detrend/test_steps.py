@@ -19,8 +19,9 @@ from services.choices import Choices
 from services.deployment import Deployment
 from services.errors import DataError
 from services.image_store import LocalImageStore
-from services.publisher.graph import Graph, add_calibrations
-from services.settings import load
+from services.publisher.graph import Graph, methods_of
+from services.settings import Settings, load
+from services.steps.analyze import ANALYZE
 from services.steps.base import Context
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE, CalibrateRelativeParameters
 from services.steps.detrend import DETREND, DetrendParameters
@@ -197,6 +198,14 @@ def test_references_by_the_other_methods_have_their_role(night: Night) -> None:
     assert not any(row.is_reference for row in variable)
 
 
+def measured(settings: Settings) -> Graph:
+    """A graph of two frames that are measured, with what is done for each method."""
+    graph = Graph(1, settings, settings.choices)
+    graph.made.update({"detect": [10], "extract": [11, 12]})
+    graph.lay_out((CALIBRATE_RELATIVE, DETREND, ANALYZE), (), methods_of(settings.choices))
+    return graph
+
+
 def test_the_graph_carries_the_operators_choice() -> None:
     settings = load(
         relative_methods=("manual", "ensemble"),
@@ -205,8 +214,7 @@ def test_the_graph_carries_the_operators_choice() -> None:
         pick_references=7,
         detrend_method="sysrem",
     )
-    graph = Graph(1, settings, settings.choices)
-    add_calibrations(graph, 10, [11, 12])
+    graph = measured(settings)
     first, detrend, *rest = graph.processes
     assert [process.command for process in graph.processes] == [
         "calibrate_relative",
@@ -222,8 +230,7 @@ def test_the_graph_carries_the_operators_choice() -> None:
     assert DetrendParameters.model_validate_json(detrend.parameters).stars == NamedStars(targets=("17", "4.5,6"))
     other = CalibrateRelativeParameters.model_validate_json(rest[1].parameters)
     assert other == CalibrateRelativeParameters(method="ensemble", default=False)
-    bare = Graph(1, load(), Choices())
-    add_calibrations(bare, 10, [11])
+    bare = measured(load())
     assert "detrend" not in {process.command for process in bare.processes}
 
 

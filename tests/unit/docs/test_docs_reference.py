@@ -22,7 +22,7 @@ from services.deployment import Deployment
 from services.ingest import coordinates, headers, kinds, place_evidence, register, times
 from services.settings import CONFIG_VARIABLE, PREFIX, Settings
 from services.steps import COMMANDS, files
-from tests.unit.docs import cli_page
+from tests.unit.docs import cli_page, steps_table
 from tests.unit.docs.pages import DOCS, PAGES, blocks, name_of, table_rows
 
 REFERENCE = DOCS / "reference"
@@ -125,9 +125,10 @@ def test_states_are_those_of_processes() -> None:
     assert [row[0] for row in table_rows(DOCS / "explanation" / "process-life.md", "States")] == list(processes.STATES)
 
 
-def test_every_command_of_a_graph_is_listed() -> None:
-    rows = table_rows(DOCS / "architecture.md", "The graph of an observation")
+def test_steps_are_listed_with_their_facts() -> None:
+    rows = table_rows(steps_table.PAGE, "The graph of an observation")
     assert [row[0] for row in rows] == [command for command in COMMANDS if command != "check"]
+    assert steps_table.PAGE.read_text() == steps_table.page()
 
 
 def test_flags_are_those_of_the_pipeline() -> None:

@@ -11,19 +11,19 @@ from sqlalchemy.orm import Session, sessionmaker
 from schema import database, models
 from schema.images import CALIBRATED, DEBIASED_FLAT, MASTER_BIAS, PARTIAL_BIAS, STACKED, TEMPLATE
 from schema.photometry import Aperture
-from schema.queries import housekeeping, images
+from schema.queries import images
 from schema.skies import Sky, Source, SourcePosition
 from services.choices import Choices
 from services.deployment import Deployment
 from services.errors import ConfigurationError
+from services.housekeeping.kinds import MADE
 from services.image_store import open_store
-from services.steps import COMMANDS
+from services.steps import COMMANDS, MADE_BY
 from services.steps.align import ALIGN, AlignParameters
 from services.steps.base import AnyStep, Context, Parameters
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.detect import DETECT, DetectParameters
 from services.steps.extract import EXTRACT, ExtractParameters
-from services.steps.files import MADE_BY
 from services.steps.flats import COMBINE_FLAT, CombineFlatParameters
 from services.steps.stack import STACK, StackParameters
 from services.steps.stack_master import STACK_BIAS, StackMasterParameters
@@ -105,5 +105,5 @@ def test_an_image_that_is_not_opened_may_be_deleted(context: Context) -> None:
 
 
 def test_every_kind_that_may_be_deleted_has_a_command_that_makes_it() -> None:
-    assert set(MADE_BY) == set(housekeeping.DERIVED)
+    assert set(MADE_BY) == set(MADE.derived)
     assert set(MADE_BY.values()) <= set(COMMANDS)

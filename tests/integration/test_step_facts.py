@@ -1,0 +1,118 @@
+"""What steps say of themselves is what they do: tables, images and files of a night in which each of them ran."""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from sqlalchemy import Engine, event
+
+from schema.images import Image, ImageParent
+from schema.processes import Lease, Process, ProcessAttempt
+from services.choices import Choices, read_choices
+from services.consumer import worker
+from services.image_store import LocalImageStore
+from services.simulate import night_spec, simulate
+from services.steps import ORDER, STEPS
+from tests.integration.small_night import SPEC, Night
+
+NIGHT: dict[str, Any] = SPEC | {
+    "n_bias": 4,  # more than the fan-out, so that there are branches
+    "n_dark": 4,
+    "shape": (200, 200),
+    "sky_seed": 8,
+    "sky_density": 6000.0,
+    "sky_separation_arcsec": 10.0,
+    "sky_faintest_mag": 17.5,
+    "pixel_scale": 1.3,
+    "seeing": 3.2,
+}
+INSERT = re.compile(r"INSERT (?:OR \w+ )?INTO [`\"]?(\w+)")
+OF_ENGINE = {table.__tablename__ for table in (Image, ImageParent, Lease, Process, ProcessAttempt)}
+
+Found = defaultdict[str, set[str]]
+
+
+class Seen(NamedTuple):
+    """What was seen, by command."""
+
+    tables: Found  # that got rows
+    opened: Found  # kinds of images that were read
+    made: Found  # kinds of images
+    read: Found  # choices
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    folder = tmp_path_factory.mktemp("facts")
+    raw = simulate(night_spec("demo", **NIGHT), folder / "raw")
+    night = Night.open(folder / "work", catalog_file=raw / "truth" / "gaia.csv", detrend_method="sysrem", fan_out=3)
+    night.publish(raw)
+    written: set[str] = set()
+    opened: set[str] = set()
+    looked_at: set[str] = set()
+
+    class Noting(Choices):
+        def __getattribute__(self, name: str) -> Any:
+            looked_at.add(name)
+            return super().__getattribute__(name)
+
+    def statement(_connection: Any, _cursor: Any, text: str, *_: Any) -> None:
+        written.update(INSERT.findall(text))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("read", "read_all", "read_extra", "read_master"):
+            patch.setattr(LocalImageStore, name, _noting(getattr(LocalImageStore, name), opened))
+        patch.setattr(worker, "read_choices", lambda text: Noting(**read_choices(text).values()))
+        event.listen(Engine, "before_cursor_execute", statement)
+        tables, files, read = Found(set), Found(set), Found(set)
+
+        def after(command: str) -> None:
+            tables[command] |= written - OF_ENGINE
+            files[command] |= opened
+            read[command] |= looked_at & set(Choices.model_fields)
+            for noted in (written, opened, looked_at):
+                noted.clear()
+
+        night.work(after)
+        event.remove(Engine, "before_cursor_execute", statement)
+    made = Found(set)
+    for command, kind in night.rows("SELECT DISTINCT p.command, i.kind FROM image i JOIN process p ON p.pid = i.pid"):
+        made[command].add(kind)
+    return Seen(tables, files, made, read)
+
+
+def _noting(read: Any, opened: set[str]) -> Any:
+    def noted(store: LocalImageStore, path: str, *arguments: Any, **more: Any) -> Any:
+        opened.add(Path(path).parts[0])
+        return read(store, path, *arguments, **more)
+
+    return noted
+
+
+def test_each_step_ran(seen: Seen) -> None:
+    # Without the network nobody asks the archive.
+    assert {step.command for step in ORDER if step.kind} - set(seen.tables) == {"solve_archive"}
+
+
+def test_tables_that_get_rows_are_those_that_steps_name(seen: Seen) -> None:
+    told = {command: {table.__tablename__ for table in STEPS[command].tables} for command in seen.tables}
+    # The field is solved at once, so that a longer search has nothing to say; eight frames show no trend.
+    assert seen.tables == told | {"solve_index": set(), "detrend": set()}
+
+
+def test_images_that_are_made_are_those_that_steps_name(seen: Seen) -> None:
+    told = {step.command: {*step.makes, *step.partial} for step in ORDER if step.makes or step.partial}
+    assert seen.made == told
+
+
+def test_choices_that_are_read_are_those_that_steps_name(seen: Seen) -> None:
+    for command, names in seen.read.items():
+        assert names <= set(STEPS[command].reads), command
+    assert {name for names in seen.read.values() for name in names} >= {"detection_threshold", "gain", "catalog_file"}
+
+
+def test_files_without_which_a_step_cannot_be_are_opened_by_it(seen: Seen) -> None:
+    for command, kinds in seen.opened.items():
+        assert set(STEPS[command].opens) <= kinds, command
