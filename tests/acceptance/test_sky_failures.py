@@ -92,7 +92,7 @@ def night(request: pytest.FixtureRequest, raw: Path, tmp_path_factory: pytest.Te
         if request.param != "down":
             stack.enter_context(archive(raw / "truth" / "gaia.csv", port, request.param))
         first = Programs(settings, folder).run(
-            *("run", str(raw), "--workdir", str(work), "--consumers", "2", "--no-plots"), check=False
+            *("run", str(raw), "--workdir", str(work), "--consumers", "1", "--no-plots"), check=False
         )
     programs = Programs(settings | here, folder)
     yield Night(request.param, raw, programs, port, first, work / "tianyu.db")

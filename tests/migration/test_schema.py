@@ -31,6 +31,14 @@ def engine(each_database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+@pytest.fixture
+def migrated(each_ready_url: str) -> Iterator[Engine]:
+    """For tests that look at what the migrations have made."""
+    engine = database.connect(each_ready_url)
+    yield engine
+    engine.dispose()
+
+
 def differences(engine: Engine) -> list[Any]:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
@@ -49,9 +57,8 @@ def test_migrated_schema_equals_the_models(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_views_have_the_columns_of_the_contract(engine: Engine, view: str) -> None:
-    versions.migrate(engine)
-    with engine.connect() as connection:
+def test_views_have_the_columns_of_the_contract(migrated: Engine, view: str) -> None:
+    with migrated.connect() as connection:
         columns = list(connection.execute(text(f"SELECT * FROM {view}")).keys())
     expected = VIEWS[view].split()
     assert columns[: len(expected)] == expected
@@ -82,12 +89,11 @@ def test_a_missing_schema_says_what_to_do(engine: Engine) -> None:
         versions.check_version(engine)
 
 
-def test_a_schema_of_another_version_is_refused(engine: Engine) -> None:
-    versions.migrate(engine)
-    with engine.begin() as connection:
+def test_a_schema_of_another_version_is_refused(migrated: Engine) -> None:
+    with migrated.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SchemaVersionError, match=r"9999.*needs"):
-        versions.check_version(engine)
+        versions.check_version(migrated)
 
 
 def test_measurements_are_partitioned_ahead_of_the_images(engine: Engine) -> None:
@@ -115,8 +121,7 @@ def test_measurements_are_partitioned_ahead_of_the_images(engine: Engine) -> Non
         assert connection.execute(text("SELECT COUNT(*) FROM flux")).scalar_one() == 3
 
 
-def test_names_are_case_sensitive(engine: Engine) -> None:
-    versions.migrate(engine)
-    with engine.begin() as connection:
+def test_names_are_case_sensitive(migrated: Engine) -> None:
+    with migrated.begin() as connection:
         connection.execute(text("INSERT INTO filter (name) VALUES ('R'), ('r')"))
         assert connection.execute(text("SELECT COUNT(*) FROM filter WHERE name = 'R'")).scalar_one() == 1
