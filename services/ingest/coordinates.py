@@ -20,7 +20,6 @@ LONGITUDE_KEYS = ("SITELONG", "LONGITUD", "LONG-OBS", "OBSGEO-L", "GEOLON", "OBS
 ELEVATION_KEYS = ("SITEELEV", "ELEVATIO", "ALT-OBS", "OBSGEO-H", "GEOELEV", "OBSALT")
 ELEVATION_RANGE_M = (-430.0, 9000.0)  # the Dead Sea's shore; mountains, and nothing in orbit
 HOUR_DEG = 15.0
-ZONE_SLACK_DEG = 50.0  # clocks differ from local solar time by up to 3 h (western China) and summer time
 
 _SEXAGESIMAL = re.compile(
     r"(?P<sign>[+-]?)\s*(?P<d>\d{1,3})\s*[:hd°\s]\s*(?P<m>\d{1,2}(?:\.\d*)?)"
@@ -93,26 +92,11 @@ def _angle(header: fits.Header, key: str, *, is_hours: bool) -> float | None:
     return parts * HOUR_DEG if is_hours and not re.search(r"\bdeg", comment) else parts
 
 
-def site(
-    header: fits.Header, utc_offset_s: int | None
-) -> tuple[float | None, float | None, float | None, tuple[str, ...]]:
-    """(latitude, longitude east positive, elevation in m, notes); None where absent or unreadable.
-
-    A longitude is positive to the east unless its letter or comment says otherwise, or the clock's offset from UTC
-    fits the other sign only: what one frame tells. `east_or_west` weighs all frames of a place, and has the last word.
-    """
+def latitude_and_elevation(header: fits.Header) -> tuple[float | None, float | None]:
+    """Of the site: degrees, and m above the sea; None where absent or unreadable."""
     latitude, _, _ = geographic(header, LATITUDE_KEYS, 90.0)
-    longitude, key, has_letter = geographic(header, LONGITUDE_KEYS, 360.0)
     elevation, _ = cards.number(header, ELEVATION_KEYS, *ELEVATION_RANGE_M, units=("m",))
-    notes: tuple[str, ...] = ()
-    if longitude is not None and key is not None and not has_letter:
-        if says_west(cards.comment(header, key)):
-            longitude, notes = -longitude, (f"{key} is positive to the west: its comment says so",)
-        elif utc_offset_s is not None and _fits_other_sign(longitude, utc_offset_s):
-            longitude, notes = -longitude, (f"{key} is positive to the west: the clock's offset from UTC says so",)
-    if longitude is not None:
-        longitude = (longitude + 180.0) % 360.0 - 180.0
-    return latitude, longitude, elevation, notes
+    return latitude, elevation
 
 
 def says_east(comment: str) -> bool:
@@ -125,15 +109,6 @@ def says_west(comment: str) -> bool:
     if _EAST_POSITIVE.search(comment):
         return False
     return "west" in comment and ("east" not in comment or _WEST_POSITIVE.search(comment) is not None)
-
-
-def _fits_other_sign(longitude: float, utc_offset_s: int) -> bool:
-    zone = utc_offset_s / 3600.0 * HOUR_DEG
-
-    def distance(angle: float) -> float:
-        return abs((angle - zone + 180.0) % 360.0 - 180.0)
-
-    return distance(-longitude) <= ZONE_SLACK_DEG < distance(longitude)
 
 
 def geographic(header: fits.Header, keys: Iterable[str], limit: float) -> tuple[float | None, str | None, bool]:

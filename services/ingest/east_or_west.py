@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import place_check as check
-from services.ingest.coordinates import HOUR_DEG, ZONE_SLACK_DEG
+from services.ingest.coordinates import HOUR_DEG
 from services.ingest.headers import FrameFacts
 from services.ingest.place_evidence import PlaceEvidence
 
 SIDEREAL_TOLERANCE_DEG = 2.0  # 8 min: clocks of mounts, and a stamp at either end of the exposure
 ALTITUDE_TOLERANCE_DEG = 4.0  # of the pointing's altitude at another time of the exposure; precession
+ZONE_SLACK_DEG = 50.0  # clocks differ from local solar time by up to 3 h (western China) and summer time
 CLEARLY = 3.0  # times the tolerance by which the other sign must miss
 NIGHT_DEG = -6.0  # altitude of the Sun at which stars are measured
 LOW_DEG, WELL_UP_DEG = 15.0, 25.0  # altitudes at which few and most targets are observed
@@ -75,10 +76,9 @@ def judged(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
     """The frames with their longitudes positive to the east, and a note where that was not plain; in the same order."""
     places: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for number, frame in enumerate(frames):
-        if frame.place is not None and frame.site_latitude is not None:
-            one = frame.place
-            key = (frame.telescope, one.key, round(one.written, 2), round(frame.site_latitude, 2), one.told_by)
-            places[key].append(number)
+        if (one := frame.place) is not None:
+            latitude = None if frame.site_latitude is None else round(frame.site_latitude, 2)
+            places[frame.telescope, one.key, round(one.written, 2), latitude, one.told_by].append(number)
     found = list(frames)
     for numbers in places.values():
         for number, frame in zip(numbers, _judged_place([frames[i] for i in numbers]), strict=True):
@@ -87,39 +87,42 @@ def judged(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
 
 
 def _judged_place(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
-    place = frames[0].place
-    lights = _lights(frames)
-    if place is None or lights is None:
-        return list(frames)
+    evidence = [frame.place for frame in frames if frame.place is not None]
+    place, lights = evidence[0], _lights(frames)
     written = _wrapped(place.written)
-    east, notes = _wrapped(place.told_east), []
+    east, notes = place.told_east, []
     if place.told_by != "letter" and LEAST_LONGITUDE_DEG < abs(written) < 180.0 - LEAST_LONGITUDE_DEG:
-        east, reasons, against = _weighed(lights, place, written)
+        east, reasons, against = _weighed(_votes(evidence, lights, written), place, written)
         if east != written and reasons:
             notes.append(f"{place.key} is positive to the west, by {', '.join(reasons)}")
         if against:
             notes.append(f"{place.key} is taken for {east:+.3f} degrees east, against {', '.join(against)}")
-    problem = _impossible(lights, east)
-    if problem is not None:
+    problem = None if lights is None else _impossible(lights, east)
+    if lights is not None and problem is not None:
         notes.append(f"place {lights.latitude:+.3f} {east:+.3f} is not believed, airmass stays unknown: {problem}")
     return [_with_place(frame, None if problem else east, notes) for frame in frames]
 
 
 def _with_place(frame: FrameFacts, east: float | None, notes: Sequence[str]) -> FrameFacts:
-    own = (
-        frame.notes if frame.place is None else tuple(one for one in frame.notes if not one.startswith(frame.place.key))
-    )
     latitude, elevation = (None, None) if east is None else (frame.site_latitude, frame.site_elevation)
-    return replace(frame, site_longitude=east, site_latitude=latitude, site_elevation=elevation, notes=(*own, *notes))
+    return replace(
+        frame,
+        site_longitude=east,
+        site_latitude=latitude,
+        site_elevation=elevation,
+        notes=(*frame.notes, *notes),
+    )
 
 
 def _lights(frames: Sequence[FrameFacts]) -> _Lights | None:
+    """None where no light frame has a time, or the latitude is unknown."""
+    latitude = frames[0].site_latitude
     some = [
         (frame, frame.jd_utc, frame.place)
         for frame in frames
         if frame.kind == "light" and frame.jd_utc is not None and frame.place is not None
     ]
-    if not some:
+    if not some or latitude is None:
         return None
 
     def column(values: list[float | None]) -> Floats:
@@ -130,14 +133,13 @@ def _lights(frames: Sequence[FrameFacts]) -> _Lights | None:
         np.array([frame.exposure for frame, _, _ in some]) / 86400.0 / 2.0,
         column([frame.ra_deg for frame, _, _ in some]),
         column([frame.dec_deg for frame, _, _ in some]),
-        some[0][0].site_latitude or 0.0,
+        latitude,
         [place for _, _, place in some],
     )
 
 
-def _weighed(lights: _Lights, place: PlaceEvidence, written: float) -> tuple[float, list[str], list[str]]:
+def _weighed(votes: Sequence[_Vote], place: PlaceEvidence, written: float) -> tuple[float, list[str], list[str]]:
     """(east longitude, the evidence for it, the evidence against it); evidence is told by its name."""
-    votes = _votes(lights, place, written)
     is_explicit = not 0.0 <= place.written <= 180.0
     weights = {east: sum(vote.weight for vote in votes if vote.east == east) for east in (written, -written)}
     meant = -written if place.is_west_software else written
@@ -147,25 +149,38 @@ def _weighed(lights: _Lights, place: PlaceEvidence, written: float) -> tuple[flo
     return east, [vote.by for vote in votes if vote.east == east], [vote.by for vote in votes if vote.east != east]
 
 
-def _votes(lights: _Lights, place: PlaceEvidence, written: float) -> list[_Vote]:
-    votes = []
+def _votes(evidence: Sequence[PlaceEvidence], lights: _Lights | None, written: float) -> list[_Vote]:
+    """Of all that a place's frames say; without ``lights`` neither mount nor sky tell."""
+    votes, place = [], evidence[0]
     if place.told_by == "comment":
-        votes.append(_Vote("its comment", COMMENT, _wrapped(place.told_east)))
+        votes.append(_Vote("its comment", COMMENT, place.told_east))
     if place.is_west_software:
         votes.append(_Vote("the program that wrote it", SOFTWARE, -written))
-    kinds = _kinds(lights)
-    offset = _median(lights.of("clock_offset_s"))
-    for east, other in ((written, -written), (-written, written)):
-        for by, weight, tolerance, misfit in kinds:
-            if _median(misfit(east)) <= tolerance and _median(misfit(other)) > CLEARLY * tolerance:
-                votes.append(_Vote(by, weight, east))
-        if _from_zone(east, offset) <= ZONE_SLACK_DEG < _from_zone(other, offset):
+    offset = _median(np.array([one.clock_offset_s for one in evidence], dtype=np.float64))
+    for east in (written, -written):
+        if lights is not None:
+            votes += _votes_of_mount(lights, east)
+        if _from_zone(east, offset) <= ZONE_SLACK_DEG < _from_zone(-east, offset):
             votes.append(_Vote("the clock's offset from UTC", CLOCK, east))
-        if _is_night(lights, east) and (problems := _problems(lights, other)):
-            votes.append(_Vote(" and ".join(SEEN[one] for one in problems), SKY, east))
-        elif _median(lights.altitude(east)) > WELL_UP_DEG and _median(lights.altitude(other)) < LOW_DEG:
-            votes.append(_Vote("the target's altitude", LOW_TARGET, east))
+        if lights is not None:
+            votes += _votes_of_sky(lights, east)
     return votes
+
+
+def _votes_of_mount(lights: _Lights, east: float) -> list[_Vote]:
+    return [
+        _Vote(by, weight, east)
+        for by, weight, tolerance, misfit in _kinds(lights)
+        if _median(misfit(east)) <= tolerance and _median(misfit(-east)) > CLEARLY * tolerance
+    ]
+
+
+def _votes_of_sky(lights: _Lights, east: float) -> list[_Vote]:
+    if _is_night(lights, east) and (problems := _problems(lights, -east)):
+        return [_Vote(" and ".join(SEEN[one] for one in problems), SKY, east)]
+    if _median(lights.altitude(east)) > WELL_UP_DEG and _median(lights.altitude(-east)) < LOW_DEG:
+        return [_Vote("the target's altitude", LOW_TARGET, east)]
+    return []
 
 
 def _from_zone(east: float, offset_s: float) -> float:

@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from services.errors import DataError
 from services.ingest import cards
-from services.ingest.coordinates import pointing, pointing_notes, site
+from services.ingest.coordinates import latitude_and_elevation, pointing, pointing_notes
 from services.ingest.kinds import Kind, filter_of, kind_of, target_of
 from services.ingest.names import quoted
 from services.ingest.opening import open_frame
@@ -64,7 +64,7 @@ class FrameFacts:
     ra_deg: float | None
     dec_deg: float | None
     site_latitude: float | None  # degrees
-    site_longitude: float | None  # degrees, east positive
+    site_longitude: float | None  # degrees, east positive; as written until `east_or_west` has judged all frames
     site_elevation: float | None  # m
     temperature: float | None  # degrees Celsius, of the detector
     header: str  # cards, one a line
@@ -97,7 +97,8 @@ def read_frame(path: Path) -> FrameFacts:
     binning = _binning(header)
     scale, scale_notes = pixel_scale(header, binning)
     read_noise, read_noise_source = cards.number(header, READ_NOISE_KEYS, *READ_NOISE_RANGE_E)
-    latitude, longitude, elevation, site_notes = site(header, times.utc_offset_s)
+    latitude, elevation = latitude_and_elevation(header)
+    place = place_evidence(header, times.start, exposure or 0.0, times.utc_offset_s)
     return FrameFacts(
         path=path,
         kind=kind,
@@ -120,9 +121,9 @@ def read_frame(path: Path) -> FrameFacts:
         ra_deg=ra,
         dec_deg=dec,
         pixel_scale_arcsec=scale,
-        place=place_evidence(header, times.start, exposure or 0.0, times.utc_offset_s),
+        place=place,
         site_latitude=latitude,
-        site_longitude=longitude,
+        site_longitude=None if place is None else place.told_east,
         site_elevation=elevation,
         diameter_m=_diameter(header),
         linearity=cards.number(header, LINEARITY_KEYS, *SATURATION_RANGE_ADU)[0],
@@ -130,7 +131,7 @@ def read_frame(path: Path) -> FrameFacts:
         header=opened.header_text,
         size=opened.size,
         mtime=opened.mtime,
-        notes=(*opened.notes, *kind_notes, *time_notes, *site_notes, *_sky_notes(header, kind, scale_notes)),
+        notes=(*opened.notes, *kind_notes, *time_notes, *_sky_notes(header, kind, scale_notes)),
     )
 
 

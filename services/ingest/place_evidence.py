@@ -34,7 +34,7 @@ class PlaceEvidence:
     """A longitude as written (degrees, as if positive to the east), who says what its sign means, and what hangs on it.
 
     Angles in degrees, None where the header does not tell; ``told_by`` says why ``told_east``, the longitude east
-    positive, is not a guess.
+    positive from -180 to 180, is not a guess.
     """
 
     key: str
@@ -68,7 +68,7 @@ def place_evidence(
         key=key,
         written=written,
         told_by=told,
-        told_east=east,
+        told_east=(east + 180.0) % 360.0 - 180.0,
         sidereal=sidereal[0] if sidereal else None,
         hour_angles=_angles(header, HOUR_ANGLE_KEYS),
         altitude=_altitude(header),

@@ -4,10 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.coordinates import pointing, sexagesimal, site
+from services.ingest.coordinates import latitude_and_elevation, pointing, sexagesimal
 from tests.unit.ingest.made_frames import header
-
-MST = -7 * 3600
 
 
 @given(st.integers(0, 1), st.integers(0, 359), st.integers(0, 59), st.integers(0, 5999))
@@ -54,30 +52,6 @@ def test_pointings(cards: dict[str, object], ra: float | None, dec: float | None
 
 
 @pytest.mark.parametrize(
-    ("value", "comment", "offset_s", "east"),
-    [
-        (110.88, "Local longitude", MST, -110.88),
-        (-110.88, "Local longitude", MST, -110.88),
-        (110.88, "Local longitude", None, 110.88),
-        (116.4, "", 8 * 3600, 116.4),
-        (110.88, "[deg] West longitude", None, -110.88),
-        (110.88, "positive west, negative east", None, -110.88),
-        (-110.88, "East positive, west negative", None, -110.88),
-        (-110.88, "[deg] west is negative", None, -110.88),
-        (249.12, "", None, -110.88),
-        ("110 52 48 W", "", None, -110.88),
-        ("E 110:52:48", "", MST, 110.88),
-        ("-110 52 48", "", None, -110.88),
-    ],
-)
-def test_longitude_becomes_east_positive(value: object, comment: str, offset_s: int | None, east: float) -> None:
-    _, longitude, _, notes = site(header(LONGITUD=(value, comment)), offset_s)
-    assert longitude == pytest.approx(east, abs=1e-9)
-    flipped = isinstance(value, float) and value == 110.88 and east < 0
-    assert bool(notes) == flipped
-
-
-@pytest.mark.parametrize(
     ("cards", "latitude", "elevation"),
     [
         ({"SITELAT": "-31 40 48", "SITELONG": "unknown", "ELEVATIO": "2606 m"}, -31.68, 2606.0),
@@ -87,6 +61,6 @@ def test_longitude_becomes_east_positive(value: object, comment: str, offset_s: 
     ],
 )
 def test_latitude_and_elevation(cards: dict[str, object], latitude: float | None, elevation: float | None) -> None:
-    found_latitude, longitude, found_elevation, notes = site(header(**cards), None)
+    found_latitude, found_elevation = latitude_and_elevation(header(**cards))
     assert found_latitude == pytest.approx(latitude)
-    assert (longitude, found_elevation, notes) == (None, elevation, ())
+    assert found_elevation == elevation

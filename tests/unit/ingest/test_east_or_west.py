@@ -19,6 +19,7 @@ XINGLONG = (117.58, 40.39, "2022-01-15T11:30:00", 8.0, (100.0, 30.0))
 SIDING_SPRING = (149.07, -31.27, "2023-07-01T09:30:00", 9.0, (270.0, -30.0))
 SITES = {"Westford": WESTFORD, "Kitt Peak": KITT_PEAK, "Xinglong": XINGLONG, "Siding Spring": SIDING_SPRING}
 FRAMES = 6
+MST = -7 * 3600  # s from UTC
 EVIDENCE = ("none", "sidereal", "hour angle", "altitude", "airmass", "clock", "zone")
 
 
@@ -131,6 +132,37 @@ def test_without_a_time_or_a_place_nothing_is_judged(tmp_path: Path) -> None:
     write(tmp_path / "a.fits", IMAGETYP="Light Frame", OBJECT="star", EXPTIME=60.0, SITELAT=42.6, SITELONG=71.5)
     write(tmp_path / "b.fits", IMAGETYP="Light Frame", OBJECT="star", EXPTIME=60.0, DATE_OBS="2024-11-08T03:00:00")
     assert [frame.site_longitude for frame in read_folder(tmp_path).frames] == [71.5, None]
+
+
+@pytest.mark.parametrize(
+    ("value", "comment", "offset_s", "east"),
+    [
+        (110.88, "Local longitude", MST, -110.88),
+        (-110.88, "Local longitude", MST, -110.88),
+        (110.88, "Local longitude", None, 110.88),
+        (116.4, "", 8 * 3600, 116.4),
+        (110.88, "[deg] West longitude", None, -110.88),
+        (110.88, "positive west, negative east", None, -110.88),
+        (-110.88, "East positive, west negative", None, -110.88),
+        (-110.88, "[deg] west is negative", None, -110.88),
+        (249.12, "", None, -110.88),
+        ("110 52 48 W", "", None, -110.88),
+        ("E 110:52:48", "", MST, 110.88),
+        ("-110 52 48", "", None, -110.88),
+    ],
+)
+@pytest.mark.parametrize("kind", ["Light Frame", "Bias Frame"])
+def test_without_the_sky_a_comment_and_the_clock_tell(
+    value: object, comment: str, offset_s: int | None, east: float, kind: str, tmp_path: Path
+) -> None:
+    """No latitude, and no target: whether it was night is not known."""
+    zone = "" if offset_s is None else f"{offset_s // 3600:+03d}:00"
+    cards = {"EXPTIME": 60.0, "DATE_OBS": f"2024-11-08T03:00:00{zone}"}
+    write(tmp_path / "a.fits", IMAGETYP=kind, LONGITUD=(value, comment), **cards)
+    [frame] = read_folder(tmp_path).frames
+    assert frame.site_longitude == pytest.approx(east, abs=1e-9)
+    flipped = isinstance(value, float) and value == 110.88 and east < 0
+    assert any("positive to the west" in note for note in frame.notes) == flipped
 
 
 def test_the_formulae_are_good_to_a_tenth_of_a_degree() -> None:

@@ -7,6 +7,7 @@ import pytest
 from astropy.time import Time
 
 from services.errors import DataError
+from services.ingest.east_or_west import judged
 from services.ingest.headers import read_frame
 from tests.unit.ingest.made_frames import pixels, write
 
@@ -28,7 +29,7 @@ def test_a_frame_of_a_remote_telescope_with_local_time(tmp_path: Path) -> None:
         LATITUDE=31.68,
         LONGITUD=(110.88, "Local longitude"),
     )
-    frame = read_frame(path)
+    [frame] = judged([read_frame(path)])
     assert (frame.kind, frame.target, frame.filter, frame.instrument) == ("light", "HATP-32", "Clear", "Main")
     assert (frame.telescope, frame.exposure, frame.binning, frame.shape) == ("Cecilia", 60.0, "1x1", (20, 30))
     middle = Time("2017-12-20T01:34:13.317", scale="utc").jd
@@ -39,7 +40,8 @@ def test_a_frame_of_a_remote_telescope_with_local_time(tmp_path: Path) -> None:
     assert frame.site_longitude == pytest.approx(-110.88)
     assert frame.temperature == pytest.approx(-2.15)
     assert (frame.gain, frame.gain_source, frame.read_noise, frame.saturation) == (None, None, None, None)
-    assert frame.notes == ("LONGITUD is positive to the west: the clock's offset from UTC says so",)
+    [note] = frame.notes
+    assert note.startswith("LONGITUD is positive to the west, by the clock's offset from UTC")
 
 
 def test_a_frame_without_headers(tmp_path: Path) -> None:
