@@ -7,7 +7,7 @@ import sep
 from numpy.typing import NDArray
 
 from pipeline.binning import binned_sums
-from pipeline.extraction import SMOOTHING, extract, usual_noise
+from pipeline.extraction import SMOOTHING, extract, noise_left, usual_noise
 from pipeline.masked_pixels import fill_holes
 
 LEAST_FWHM = 4.5  # px; narrower stars have no ring that pixels could show
@@ -113,7 +113,7 @@ def extract_wide(
         noise = (np.sqrt(binned_sums(np.square(noise), size)) / size**2).astype(np.float32)
     else:
         noise /= size
-        threshold *= _noise_left(kernel) / _noise_left(SMOOTHING)
+        threshold *= noise_left(kernel) / noise_left(SMOOTHING)
     found = extract(coarse, threshold, noise=noise, mask=coarse_mask, kernel=kernel, **options)
     found["peak"] = _brightest_pixels(image, found, size)
     for name in ("x", "y", "xcpeak", "ycpeak"):
@@ -135,7 +135,3 @@ def _gaussian(sigma: float) -> NDArray[np.float32]:
     span = np.arange(-int(np.ceil(KERNEL_REACH * sigma)), int(np.ceil(KERNEL_REACH * sigma)) + 1)
     profile = np.exp(-(span**2) / (2 * sigma**2))
     return np.outer(profile, profile).astype(np.float32)
-
-
-def _noise_left(kernel: NDArray[np.float32]) -> float:
-    return float(np.sqrt(np.square(kernel).sum()) / kernel.sum())

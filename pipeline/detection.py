@@ -13,10 +13,11 @@ from pipeline.defocus import LEAST_FWHM, centre_wide, extract_wide, half_flux_di
 from pipeline.errors import UnusableDataError
 from pipeline.extraction import extract, start_at_peaks
 from pipeline.flags import Flag
+from pipeline.hidden_stars import add_hidden
 from pipeline.nearest import closest_pairs, tree_of
 from pipeline.one_star import first_of_star
 from pipeline.prominence import prominence
-from pipeline.shapes import SIGMA_TO_FWHM, Shapes, measure_shapes
+from pipeline.shapes import NARROWEST_WINDOW, SIGMA_TO_FWHM, Shapes, measure_shapes
 from pipeline.stacking import Stack
 from pipeline.stars import brightest, find_stars, frame_fwhm
 
@@ -37,6 +38,7 @@ SOURCE_DTYPE = np.dtype(
 
 DETECTION_SIGMA = 5.0  # of each pixel of a detection in the smoothed image
 DEBLEND_CONTRAST = 0.0001  # of a blend's flux; sep's 0.005 hides stars that touch one 200 times brighter
+DEBLEND_LEVELS = 64  # from a blend's threshold to its peak, told apart by their logarithm
 DEFAULT_FWHM = 2.5  # px, where no star is bright enough to tell
 EXTRACTED_WEIGHT = 0.25  # of the full weight; less is masked
 COVERED_WEIGHT = 0.5  # of the full weight, at the position of a source
@@ -76,14 +78,20 @@ def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm:
     if sky is None:
         return np.empty(0, SOURCE_DTYPE)
     fwhm, wide = _focus(sky, fwhm)
-    # sep's cleaning compares unlike units when it filters by matched noise, and takes out real stars of S/N 10 to 20.
-    options: dict[str, Any] = {"noise": sky.noise, "mask": sky.mask, "deblend_cont": DEBLEND_CONTRAST, "clean": False}
+    options: dict[str, Any] = {"noise": sky.noise, "mask": sky.mask}
+    # sep's cleaning takes out real stars of S/N 10 to 20.
+    options |= {"deblend_nthresh": DEBLEND_LEVELS, "deblend_cont": DEBLEND_CONTRAST, "clean": False}
     objects = extract_wide(sky.image, threshold, fwhm, **options) if wide else extract(sky.image, threshold, **options)
     objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
     start_at_peaks(objects, fwhm)
+    listed = len(objects)
+    if not wide:
+        objects = add_hidden(objects, sky.image, threshold, fwhm, noise=sky.noise, mask=sky.mask)
+    hidden = np.arange(len(objects)) >= listed
     rows, columns = _pixels(objects, sky.image.shape)
-    objects = objects[template.weight[rows, columns] >= COVERED_WEIGHT * full]
-    return _measure(objects, sky, fwhm, wide) if len(objects) else np.empty(0, SOURCE_DTYPE)
+    covered = template.weight[rows, columns] >= COVERED_WEIGHT * full
+    objects, hidden = objects[covered], hidden[covered]
+    return _measure(objects, hidden, sky, fwhm, wide) if len(objects) else np.empty(0, SOURCE_DTYPE)
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,9 @@ def _pixels(objects: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[np.i
     return rows, columns
 
 
-def _like_stars(objects: NDArray[Any], shapes: Shapes, snr: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _like_stars(
+    objects: NDArray[Any], shapes: Shapes, snr: NDArray[np.float64], beside: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     sample = snr > SHAPE_STARS_SNR
     if np.count_nonzero(sample) < SHAPE_STARS_MINIMUM:
         sample = np.isfinite(shapes.minor)
@@ -137,16 +147,21 @@ def _like_stars(objects: NDArray[Any], shapes: Shapes, snr: NDArray[np.float64])
     narrowest = SHARP_FRACTION * float(np.nanmedian(shapes.minor[sample]))
     most = max(MAXIMUM_ELLIPTICITY, float(np.nanmedian(shapes.ellipticity[sample])) + ELLIPTICITY_ALLOWANCE)
     longest = 1 - objects["b"] / objects["a"] < MAXIMUM_STREAK
-    return np.asarray((snr > MINIMUM_SNR) & (shapes.minor > narrowest) & (shapes.ellipticity < most) & longest)
+    # A brighter star's light draws the moments of what is beside it out.
+    round_enough = (shapes.ellipticity < most) | beside
+    return np.asarray((snr > MINIMUM_SNR) & (shapes.minor > narrowest) & round_enough & longest)
 
 
-def _measure(objects: NDArray[Any], sky: _Sky, fwhm: float, wide: bool) -> NDArray[Any]:
-    objects = objects[np.argsort(-objects["flux"], kind="stable")]
+def _measure(objects: NDArray[Any], hidden: NDArray[np.bool_], sky: _Sky, fwhm: float, wide: bool) -> NDArray[Any]:
+    order = np.argsort(-objects["flux"], kind="stable")
+    objects, hidden = objects[order], hidden[order]
     x, y = _centres(objects, sky, fwhm, wide)
+    # A window would take in the brighter star.
+    x, y = np.where(hidden, objects["x"], x), np.where(hidden, objects["y"], y)
     first = first_of_star(x, y, fwhm)
     stars, pieces = np.unique(first, return_counts=True)
     objects, x, y = objects[stars], x[stars], y[stars]
-    blended = objects["flag"] & sep.OBJ_MERGED > 0
+    blended = (objects["flag"] & sep.OBJ_MERGED > 0) | hidden[stars]
     for name in ("a", "b"):  # a piece's axes are not the star's
         objects[name][pieces > 1] = fwhm / SIGMA_TO_FWHM
     # Pieces of one star, or the outskirts of smoothed ones, may have touched, and no other star's light.
@@ -154,7 +169,7 @@ def _measure(objects: NDArray[Any], sky: _Sky, fwhm: float, wide: bool) -> NDArr
     flux, error, _ = sep.sum_circle(sky.image, x, y, APERTURE_FWHM * fwhm, err=sky.noise, mask=sky.mask)
     shapes = measure_shapes(sky.image, x, y, fwhm, sky.mask)
     with np.errstate(invalid="ignore", divide="ignore"):
-        kept = _like_stars(objects, shapes, flux / error) & ~_at_edge(x, y, CUT_FWHM * fwhm, sky.blank)
+        kept = _like_stars(objects, shapes, flux / error, blended) & ~_at_edge(x, y, CUT_FWHM * fwhm, sky.blank)
         kept &= ~(prominence(sky.image, sky.noise, sky.mask, x, y, fwhm) <= MINIMUM_PROMINENCE)
     sources = np.zeros(len(objects), SOURCE_DTYPE)
     sources["x"], sources["y"], sources["flux"], sources["flux_error"] = x, y, flux, error
@@ -174,7 +189,8 @@ def _centres(
     if wide:
         x, y = centre_wide(sky.image, objects["x"], objects["y"], fwhm, sky.mask)
     else:
-        x, y, _ = sep.winpos(sky.image, objects["x"], objects["y"], fwhm / SIGMA_TO_FWHM, mask=sky.mask, subpix=0)
+        window = max(fwhm, NARROWEST_WINDOW) / SIGMA_TO_FWHM
+        x, y, _ = sep.winpos(sky.image, objects["x"], objects["y"], window, mask=sky.mask, subpix=0)
     # The window may walk to a brighter neighbour: keep the detection's own centroid there.
     walked = ~(np.hypot(x - objects["x"], y - objects["y"]) <= MAXIMUM_WALK * fwhm)
     return np.where(walked, objects["x"], x), np.where(walked, objects["y"], y)

@@ -33,6 +33,8 @@ LIKE_STARS = 16  # bright stars about as sharp
 LIKE_QUANTILE = 0.75  # of their greatest excesses; the rest may be hit
 FEWEST_LIKE = 3
 MOST_HIT = 8  # pixels of a star that one cosmic ray may hit
+BESIDE_PX = 1  # beyond the aperture, where a track that enters it shows that it is one
+PIXEL_HALF = 0.5  # px; a pixel so far beyond the aperture's edge is in it in part
 MISFIT_SIGMA = 2.5  # that this excess is worth: few stars have more than twice as much
 UNKNOWN_MISFIT = 0.2  # of the local range of light, where no bright star tells
 LEAST_MISFIT = 0.005
@@ -81,17 +83,17 @@ def judge_pixels(
     places = alignment.to_frame(xy)
     light, brightened = _sums(image, template, places, xy, radius, rms, gain)
     worth = _brightest(light) | brightened | _near_suspects(bits, places, reach)
-    stamps = cut_stamps(image, template, alignment, xy[worth], reach)
+    stamps = cut_stamps(image, template, alignment, xy[worth], reach + BESIDE_PX)
     if not len(stamps.values):
         return judged
     known = bits.reshape(-1)[stamps.flat]
     suspect, plain = (known & COSMIC) > 0, stamps.seen & ((known & ~COSMIC) == 0)
     excess = _compare(stamps, plain, rms, gain)
-    inside = np.hypot(stamps.distance(0), stamps.distance(1)) < radius
-    standing_out = plain & inside & (excess.significance > BESIDE_SIGMA)
-    doubtful = (plain & suspect) | (standing_out & ~_spoiled(known, standing_out))
+    inside = np.hypot(stamps.distance(0), stamps.distance(1)) < radius + PIXEL_HALF
+    standing_out = plain & (excess.significance > BESIDE_SIGMA)
+    doubtful = (plain & suspect) | (standing_out & ~_spoiled(known, standing_out & inside))
     nearest = _nearest(stamps, doubtful, bits.size)
-    hit = _hits(excess, stamps, nearest, inside)
+    hit = _hits(excess, stamps, nearest, inside, suspect)
     flat = judged.reshape(-1)
     flat[stamps.flat[nearest & ~hit]] &= ~COSMIC
     flat[stamps.flat[hit]] |= COSMIC
@@ -290,10 +292,16 @@ def _nearest(stamps: Stamps, doubtful: Mask, pixels: int) -> Mask:
     return nearest & doubtful
 
 
-def _hits(excess: _Excess, stamps: Stamps, nearest: Mask, inside: Mask) -> Mask:
-    """Pixels that stand out from their stars, and those beside them, where the stars' fluxes agree."""
+def _hits(excess: _Excess, stamps: Stamps, nearest: Mask, inside: Mask, suspect: Mask) -> Mask:
+    """Pixels that stand out from their stars, and those beside them, where the stars' fluxes agree.
+
+    Of a track that enters an aperture the pixels outside, where there is less light of the star, tell too.
+    """
     hit = nearest & (excess.significance > LIKELY_SIGMA)
     hit |= nearest & (excess.significance > BESIDE_SIGMA) & _touching(hit)
+    track = inside & hit
+    for _ in range(MOST_HIT):
+        track |= hit & _touching(track)
 
     def total(values: Stamp, where: Mask) -> NDArray[np.float64]:
         return np.asarray(np.einsum("nij,nij->n", where, values, dtype=np.float64))
@@ -310,9 +318,9 @@ def _hits(excess: _Excess, stamps: Stamps, nearest: Mask, inside: Mask) -> Mask:
     error = np.hypot(noise, scatter * flux)
     borne_out = (np.abs(brighter - energy) < AGREEING_SHARE * energy) & (brighter > AGREEING_SIGMA * error)
     denied = np.abs(brighter) < np.minimum(DENIED_SHARE * energy, energy - DENYING_SIGMA * error)
-    plain = np.where(inside & hit, excess.significance, 0).max(axis=(1, 2)) > HIT_SIGMA
+    plain = np.where(track, excess.significance, 0).max(axis=(1, 2)) > HIT_SIGMA
     true = (energy > HIT_FLUX_SIGMA * noise) & (borne_out | (plain & ~denied))
-    return np.asarray(hit & (true[:, None, None] | ~inside), np.bool_)
+    return np.asarray((track & true[:, None, None]) | (hit & ~inside & suspect), np.bool_)
 
 
 def _touching(mask: Mask) -> Mask:

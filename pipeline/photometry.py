@@ -13,17 +13,20 @@ from pipeline.kron import Ellipses, sum_ellipses, touched_ellipses
 from pipeline.local_sky import LocalSky, draw_to_frame, local_sky, neighbour_mask, with_frame_levels
 from pipeline.masked_pixels import NO_VALUE, PixelBit, fill_masked, flags_of, touched_bits
 from pipeline.noise import ccd_variance, flat_variance, least_sky_variance
+from pipeline.pixel_phase import FIRST_QUIET_PX, phase_error, quiet_radius
 
 # Radii in FWHM as frames measure it, up to 1.16 times the true one; each √2 times the one before. By the CCD equation
 # bright stars scatter least at 1.7, faint ones at 0.75, and none with a signal to noise above 50 more than 1.2 % more
 # in one of these than in a circle of its own. Below 0.7 it matters to bright ones where in its pixels a star falls.
 RADII_FWHM = (0.85, 1.2, 1.7)
-MIN_RADIUS_PX = 2.25  # below it the sum depends on where in a pixel the star falls
+# px; of narrower stars the sum depends on where in a pixel they fall, and radii are those in which it depends least.
+UNDERSAMPLED_FWHM = 2.65
 ANNULUS_INNER_FWHM = 4.0
 NEAREST_ANNULUS_FWHM = 2.5  # in images too small for more: wings there are the same on all frames of one seeing
 MIN_ANNULUS_INNER_PX = 8.0
 MIN_ANNULUS_AREA_PX = 600.0  # the sky level then adds less than 10 % to the noise of a 4 px aperture
 ANNULUS_AREA_RATIO = 4.0  # annulus to largest aperture, for wide stars
+LEAST_NEIGHBOUR_PX = 2  # that the annulus keeps from the light of others
 GROWTH_ROOM = 1.0 / 3.0  # of the image's shorter side: the largest circle of a curve of growth
 
 
@@ -103,8 +106,10 @@ def default_apertures(fwhm: float, shape: tuple[int, int] | None = None) -> Aper
     """
     if not 0.0 < fwhm < np.inf:
         raise UnusableDataError(f"FWHM {fwhm} px: expected a positive number; were any stars found?")
-    unit = max(fwhm, MIN_RADIUS_PX / RADII_FWHM[0])
+    unit = max(fwhm, FIRST_QUIET_PX / RADII_FWHM[0])
     radii = tuple(round(factor * unit, 2) for factor in RADII_FWHM)
+    if fwhm < UNDERSAMPLED_FWHM:
+        radii = tuple(quiet_radius(radius) for radius in radii)
     inner = max(ANNULUS_INNER_FWHM * unit, MIN_ANNULUS_INNER_PX)
     width2 = max(MIN_ANNULUS_AREA_PX / np.pi, ANNULUS_AREA_RATIO * radii[-1] ** 2)  # outer² - inner²
     if shape is not None:
@@ -128,6 +133,7 @@ def measure(
     bits: NDArray[np.uint8] | None = None,
     isolated: NDArray[np.bool_] | None = None,
     neighbours: NDArray[np.float64] | None = None,
+    fwhm: float | None = None,
 ) -> Measurement:
     """Measure every source in every aperture (exact overlap of aperture and pixels).
 
@@ -137,9 +143,9 @@ def measure(
     (``bad`` or NaN) are filled in from their neighbours and flagged. An aperture that leaves the image has NaN flux and
     flag EDGE.
 
-    The variance of a flux F with sky of scatter s is ``F / gain + A s² (1 + A / A_sky) + F² (flat² + scintillation²)``
-    with the aperture's area A and a sky level worth A_sky pixels. The measured s holds read noise, dark current and
-    digitisation.
+    The variance of a flux F with sky of scatter s is ``F / gain + A s² (1 + A / A_sky) + F² (flat² + scintillation² +
+    phase²)`` with the aperture's area A and a sky level worth A_sky pixels. The measured s holds read noise, dark
+    current and digitisation.
 
     Args:
         image: float32[ny, nx], background-subtracted, ADU; NaN pixels are bad.
@@ -157,6 +163,7 @@ def measure(
         isolated: bool[n], sources fit for a curve of growth; None makes none.
         neighbours: float64[n, k], change of the neighbours' light in each aperture against the typical frame's, as the
             seeing foretells it, parts of the source's flux: an uncertainty, for wings are known in part only.
+        fwhm: of the frame's stars, px, which tells by how much a sum depends on the place within a pixel (circles).
 
     Returns:
         Measurement of n sources, k apertures.
@@ -209,6 +216,7 @@ def measure(
         variance += np.square(scintillation * result.flux)
     if neighbours is not None:
         variance += np.square(neighbours * result.flux)
+    variance[:, circles] += np.square(phase_error(fwhm, apertures.radii) * result.flux[:, circles])
     np.sqrt(variance, out=result.error)
     return replace(result, growth=growth)
 
@@ -248,7 +256,7 @@ def _sky(
         xy,
         apertures.annulus,
         unusable=unusable,
-        neighbours=neighbour_mask(image, xy, background_rms, round(min(apertures.radii))),
+        neighbours=neighbour_mask(image, xy, background_rms, max(LEAST_NEIGHBOUR_PX, round(min(apertures.radii)))),
         background_rms=background_rms,
         third_moment=third_moment,
     )

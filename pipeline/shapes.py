@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 SIGMA_TO_FWHM = 2.3548
 NARROWEST_WEIGHT = 2.5  # px FWHM; a narrower weight, sampled at pixel centres, makes round stars look elongated
+# px FWHM. A narrower window draws centroids to the middles of pixels: by up to 0.04 px for stars of FWHM 1.5 px in a
+# window of 1.8, by 0.3 in one of 0.7.
+NARROWEST_WINDOW = 2.5
 WEIGHT_REACH = 3.0  # sigma of the weight to each side
 CHUNK = 2000  # sources at once; 2000 stamps of 17×17 pixels take 5 MB an array
 LARGEST_SHARE = 0.9  # of the weight's variance; a source without an end would be infinitely wide

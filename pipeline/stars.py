@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.defocus import LEAST_FWHM, centre_wide, extract_wide, half_flux_diameters, width_out_of_focus
 from pipeline.extraction import MINIMUM_AREA, extract
 from pipeline.one_star import first_of_star
-from pipeline.shapes import PIXEL_VARIANCE, SIGMA_TO_FWHM, measure_shapes
+from pipeline.shapes import NARROWEST_WINDOW, PIXEL_VARIANCE, SIGMA_TO_FWHM, measure_shapes
 
 STAR_DTYPE = np.dtype([("x", "f8"), ("y", "f8"), ("flux", "f4"), ("peak", "f4"), ("fwhm", "f4"), ("ellipticity", "f4")])
 
@@ -139,7 +139,7 @@ def _listed(objects: NDArray[Any], major: NDArray[np.float64], minor: NDArray[np
 def _refine_centroids(image: NDArray[np.float32], mask: NDArray[np.bool_] | None, stars: NDArray[Any]) -> None:
     if not len(stars):
         return
-    fwhm = frame_fwhm(stars)
+    fwhm = max(frame_fwhm(stars), NARROWEST_WINDOW)
     # Exact overlaps (subpix=0): sep's sub-sampling takes twice the time.
     x, y, _ = sep.winpos(image, stars["x"], stars["y"], fwhm / SIGMA_TO_FWHM, mask=mask, subpix=0)
     _take_near(stars, x, y, fwhm)

@@ -74,6 +74,7 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
         bits=bits,
         isolated=sources.isolated,
         neighbours=sources.seeing_response * seeing_change(sources.apertures, image.fwhm),
+        fwhm=image.fwhm,
     )
     flag = measured.flag | sources.flag
     flag[~np.isfinite(measured.flux)] |= int(Flag.MISSING)

@@ -222,7 +222,7 @@ def test_default_apertures_grow_with_the_stars_and_keep_clear_of_them() -> None:
     for fwhm in (0.8, 1.5, 2.9, 4.0, 8.0):
         apertures = default_apertures(fwhm)
         assert len(apertures.radii) >= 3
-        assert apertures.radii[0] >= 2.0
+        assert apertures.radii[0] >= 1.45  # below it the sum depends on where in a pixel the star falls
         assert apertures.annulus[0] > apertures.radii[-1]
         assert np.pi * (apertures.annulus[1] ** 2 - apertures.annulus[0] ** 2) >= 595.0
     assert default_apertures(4.0).radii[0] == pytest.approx(0.85 * 4.0)

@@ -42,6 +42,23 @@ def test_stars_are_found_and_nothing_else(rng: np.random.Generator, fwhm: float)
     assert sources.dtype == SOURCE_DTYPE
 
 
+@pytest.mark.parametrize("ratio", [1.0, 3.0, 50.0, 100.0])
+def test_stars_of_narrow_pairs_are_told_apart(rng: np.random.Generator, ratio: float) -> None:
+    """Three widths apart; the fainter one has a signal to noise of 30, whatever the brighter one."""
+    fwhm, apart = 1.7, 5.1
+    fainter = 30 * 10 * np.sqrt(np.pi) * fwhm
+    xy = GRID[::2] + rng.uniform(-0.5, 0.5, GRID[::2].shape)
+    angle = rng.uniform(0, 2 * np.pi, len(xy))
+    beside = xy + apart * np.column_stack([np.cos(angle), np.sin(angle)])
+    flux = np.repeat([ratio * fainter, fainter], len(xy))
+    field = make_field(rng, SHAPE, xy=np.concatenate([xy, beside]), flux=flux, fwhm=fwhm)
+    sources = detect_sources(Stack.of_frame(field.image))
+    distance = _distances(sources, field.xy)
+    assert (distance.min(axis=0) < 0.7).mean() > 0.99
+    assert (distance.min(axis=1) < 1.0).all()
+    assert len(sources) == np.unique(distance.argmin(axis=1)).size
+
+
 def test_fluxes_errors_and_positions(rng: np.random.Generator) -> None:
     fwhm = 2.5
     field = make_field(rng, SHAPE, xy=GRID + 0.3, flux=np.full(len(GRID), 1500.0), fwhm=fwhm, sky=400.0)

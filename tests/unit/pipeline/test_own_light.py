@@ -123,6 +123,21 @@ def test_hits_on_stars_are_found(rng: np.random.Generator, shapes: str, gain: fl
     assert not (others & Flag.COSMIC_RAY).any()
 
 
+@pytest.mark.parametrize("shapes", ["undersampled", "ordinary"])
+def test_a_track_that_enters_an_aperture_is_found(shapes: str) -> None:
+    """Within it each pixel of the track is a small part of the star's light; outside the same charge stands out."""
+    stars = [3, 17, 31, 40]
+    plain = make_night(np.random.default_rng(7), shapes)
+    error = plain.measured(np.zeros_like(plain.bits[0])).error[:, -1]
+    track = [(3.0, float(y)) for y in range(-2, 3)] + [(4.0, -3.0), (4.0, 3.0)]
+    hits = [(star, x, y, float(max(5 * error[star], 100.0))) for star in stars for x, y in track]
+    night = make_night(np.random.default_rng(7), shapes, hits=hits)
+    # As if the frame by itself had seen nothing.
+    found = night.measured(replace(night, bits=[np.zeros_like(night.bits[0]), *night.bits[1:]]).judged())
+    assert (found.flag[stars, -1] & Flag.COSMIC_RAY).all()
+    assert not (np.delete(found.flag, stars, axis=0) & Flag.COSMIC_RAY).any()
+
+
 def test_hits_on_the_sky_stay_hits(rng: np.random.Generator) -> None:
     night = make_night(rng, "ordinary")
     rows, columns = np.arange(8, 232, 28), np.arange(8, 232, 28)

@@ -34,6 +34,19 @@ def test_positions_fluxes_and_order(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(stars["flux"], field.flux[index], rtol=0.1)
 
 
+@pytest.mark.parametrize("fwhm", [1.2, 1.5, 2.0])
+def test_centroids_of_narrow_stars_are_not_drawn_to_the_middles_of_pixels(
+    rng: np.random.Generator, fwhm: float
+) -> None:
+    """A bright frame, whose alignment they decide: within a hundredth or two of a pixel wherever in it a star falls."""
+    xy = GRID + rng.uniform(-0.5, 0.5, GRID.shape)
+    field = make_field(rng, (512, 512), xy=xy, flux=np.full(len(xy), 2e5), fwhm=fwhm)
+    stars = find_stars(field.image, field.rms)
+    _, index = _nearest(xy, stars)
+    off = np.column_stack([stars["x"], stars["y"]]) - xy[index]
+    assert np.abs(off).max() < 0.03
+
+
 @pytest.mark.parametrize("fwhm", [1.6, 2.5, 4.0])
 def test_the_frame_fwhm_is_that_of_the_pixels(rng: np.random.Generator, fwhm: float) -> None:
     field = make_field(rng, (512, 512), xy=GRID + 0.3, flux=np.full(len(GRID), 1e5), fwhm=fwhm)
