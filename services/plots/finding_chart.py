@@ -1,6 +1,7 @@
 """Finding chart: the target, the reference stars that count most and the check stars, in the field and close by."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, ConnectionPatch, Rectangle
 from sqlalchemy.orm import Session
 
+from pipeline.astrometry.sky_wcs import SkyWcs
 from services.image_store import ImageStore
 from services.lightcurves.field import SolvedField, gaia_names, solved_field
 from services.lightcurves.reading import analysed_best, aperture_name, read_apertures
@@ -16,7 +18,7 @@ from services.plots.compass import draw_compass, sky_axes
 from services.plots.gaia_names import draw_gaia_names
 from services.plots.labels import place_labels
 from services.plots.roles import COLOURS, XY, Roles, read_positions, read_roles, short_names
-from services.plots.sky_grid import dec_name, draw_sky_grid, ra_name
+from services.plots.sky_grid import draw_sky_grid, place_name
 from services.plots.style import BLUE, GREEN, GREY, LEGEND, ORANGE, RED, head, new_figure, save, tidy
 from services.plots.template import (
     X_LABEL,
@@ -40,7 +42,6 @@ CIRCLE_SHARE = 0.012  # radius, of the template's longer side
 ZOOM_ANNULI = 2.0  # half the close-up's side, in outer radii of the sky annulus
 TABLE_IN = 2.9  # width of the table of names
 GRID_IN = 1.3  # width of the names of the grid's lines, of both panels
-RA_SHOWN_S, DEC_SHOWN_ARCSEC = 0.01, 0.1
 ZOOM_PX = 40.0  # half its side where no aperture is known
 
 
@@ -58,8 +59,9 @@ def finding_chart(
     names = short_names(roles, place, target.source_id, MOST_REFERENCES, MOST_CHECKS)
     sky = solved_field(session, observation)
     gaia = gaia_names(session, [target.source_id, *names.values()])
-    figure, field, close, beside = _panels(pixels.shape[1] / pixels.shape[0], bool(gaia), sky is not None)
     first = to_first_frame(session, observation.graph_pid)
+    wcs = None if sky is None else sky.wcs.through(first, sky.shape)
+    figure, field, close, beside = _panels(pixels.shape[1] / pixels.shape[0], bool(gaia), wcs)
     norm = draw_image(field, pixels, first, SIDE_DRAWN_PX)
     radius = CIRCLE_SHARE * max(pixels.shape)
     _mark_field(field, names, place, here, radius)
@@ -72,13 +74,13 @@ def finding_chart(
     field.add_patch(Rectangle((here[0] - half, here[1] - half), 2 * half, 2 * half, fill=False, ec=RED, lw=0.8))
     _join(figure, field, close, here, half)
     for axes in (field, close):
-        tidy(axes, X_LABEL, Y_LABEL)
-        axes.grid(visible=False)
-        if sky is not None:
+        if wcs is not None:
             stars = [here, *(place[source_id] for source_id in names.values())]
-            wcs = sky.wcs.through(first, sky.shape)
             draw_compass(axes, sky_axes(wcs, here), stars)
             draw_sky_grid(axes, wcs)
+        else:
+            tidy(axes, X_LABEL, Y_LABEL)
+            axes.grid(visible=False)
     if beside is not None:
         draw_gaia_names(beside, {"T": target.source_id, **names}, gaia, COLOURS)
     _name_marks(field, roles, names, target)
@@ -88,22 +90,24 @@ def finding_chart(
     return save(figure, path)
 
 
-def _panels(aspect: float, has_names: bool, has_grid: bool) -> tuple[Figure, Axes, Axes, Axes | None]:
+def _panels(aspect: float, has_names: bool, wcs: SkyWcs | None) -> tuple[Figure, Axes, Axes, Axes | None]:
     """Figure, field, close-up, and the table of names: in a row, or below a field that is wide and low."""
-    grid, table = GRID_IN if has_grid else 0.0, TABLE_IN if has_names else 0.0
+    on_sky: dict[str, Any] = {} if wcs is None else {"projection": wcs.astropy}
+    grid, table = GRID_IN if on_sky else 0.0, TABLE_IN if has_names else 0.0
     widths = [PANEL_IN, *([table] if table else [])]
     if aspect <= WIDE_ASPECT:
         widths = [max(aspect, LEAST_ASPECT) * PANEL_IN, *widths]
         figure = new_figure(sum(widths) + 1.4 + grid, PANEL_IN + 1.5)
-        field, close, *beside = figure.subplots(1, len(widths), width_ratios=widths)
-        return figure, field, close, beside[0] if beside else None
+        places = figure.add_gridspec(1, len(widths), width_ratios=widths)
+        field, close = (figure.add_subplot(places[number], **on_sky) for number in (0, 1))
+        return figure, field, close, figure.add_subplot(places[2]) if table else None
     width = max(sum(widths), WIDE_ASPECT * PANEL_IN)
     low = width / aspect
     figure = new_figure(width + 0.7 + 0.5 * grid, low + PANEL_IN + 2.2)
     rows = figure.add_gridspec(2, 1, height_ratios=(low + 0.6, PANEL_IN))
     below = rows[1].subgridspec(1, 2, width_ratios=(PANEL_IN, max(width - PANEL_IN, TABLE_IN)))
     names = figure.add_subplot(below[1]) if table else None
-    return figure, figure.add_subplot(rows[0]), figure.add_subplot(below[0]), names
+    return figure, figure.add_subplot(rows[0], **on_sky), figure.add_subplot(below[0], **on_sky), names
 
 
 def _join(figure: Figure, field: Axes, close: Axes, here: XY, half: float) -> None:
@@ -125,8 +129,7 @@ def _join(figure: Figure, field: Axes, close: Axes, here: XY, half: float) -> No
 def _place(target: SourceFacts, sky: SolvedField | None) -> str:
     words = f"source {target.source_id} at ({target.x:.1f}, {target.y:.1f}) on the first frame"
     if target.ra_deg is not None and target.dec_deg is not None:
-        ra, dec = ra_name(target.ra_deg, RA_SHOWN_S), dec_name(target.dec_deg, DEC_SHOWN_ARCSEC)
-        words += f", {ra} {dec} ({target.ra_deg:.5f}, {target.dec_deg:+.5f})"
+        words += f", {place_name(target.ra_deg, target.dec_deg)} ({target.ra_deg:.5f}, {target.dec_deg:+.5f})"
     return words if sky else f"{words}; directions and angles are not known: the template is not solved"
 
 

@@ -40,11 +40,13 @@ from services.plots.offsets import frame_offsets
 from services.plots.precision import precision
 from services.plots.psf import point_spread
 from services.plots.scatter import scatter_against_magnitude
-from services.plots.sky_grid import dec_name, ra_name
+from services.plots.sky_grid import place_name
 from services.plots.stack import stack_with_sources
 from services.plots.style import head, new_figure
 from services.plots.systematics import draw_systematics
+from services.steps.first_frame import to_first_frame
 from tests.unit.services import made_up
+from tests.unit.services.grid_names import names_on
 from tests.unit.services.made_up import MadeUp
 from tests.unit.services.made_wcs import made_wcs
 
@@ -307,12 +309,14 @@ def test_a_solved_field_has_a_compass_a_scale_and_coordinates(
     north, east = (step @ way / np.hypot(*(step @ way)) for way in (np.array([0.0, 1.0]), np.array([1.0, 0.0])))
     apart = ways["N"] - ways["E"]
     np.testing.assert_allclose(apart / np.hypot(*apart), (north - east) / np.sqrt(2.0), atol=1e-3)
-    ticks = [(tick, label.get_text()) for tick, label in zip(field.get_xticks(), field.get_xticklabels(), strict=True)]
-    assert len(ticks) >= 2
-    for x, name in ticks:
-        ra, dec = wcs.to_sky(np.array([[x, -0.5]]))[0]
-        assert name in {ra_name(ra, 1), ra_name(ra, 60), dec_name(dec, 1), dec_name(dec, 60)}
-    assert f"{ra_name(target.ra_deg or 0.0, 0.01)} {dec_name(target.dec_deg or 0.0, 0.1)}" in said(drawn[0])
+    on_first_frame = wcs.through(to_first_frame(session, facts.graph_pid), (200, 300))
+    below, beside = names_on(field)
+    assert len(below) >= 2
+    assert len(beside) >= 2
+    for xy, value, text in (*below, *beside):
+        ra, dec = on_first_frame.to_sky(np.array([xy]))[0]
+        assert value == pytest.approx(ra if text[-1] in "hms" else dec, abs=0.05 * 0.72 / 3600)  # px, arcsec
+    assert place_name(target.ra_deg or 0.0, target.dec_deg or 0.0) in said(drawn[0])
 
 
 def test_an_unsolved_field_says_so(session: Session, store: LocalImageStore, made: MadeUp, drawn: list[Figure]) -> None:
