@@ -13,8 +13,9 @@ from astropy.io import fits
 from pipeline.astrometry import separation_arcsec
 from pipeline.background import subtract_background
 from pipeline.stars import find_stars
+from services.choices import Choices
+from services.deployment import Deployment
 from services.ingest.headers import read_frame
-from services.settings import Settings
 from services.solving.hints import SOLVED_TOLERANCE, Hints
 from services.solving.solution import Field, Solution
 from services.solving.solver import search_index_files
@@ -49,7 +50,7 @@ def solved(field: Field, hints: Hints, solvers: Solvers) -> Solution:
 
 @pytest.fixture(scope="module")
 def solvers(index_folder: Path) -> Solvers:
-    return open_solvers(Settings(index_dir=index_folder, catalog="none"))
+    return open_solvers(Deployment(index_dir=index_folder), Choices(catalog="none"))
 
 
 @pytest.fixture(scope="module")
