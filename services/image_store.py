@@ -11,9 +11,8 @@ import os
 import secrets
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 
@@ -22,21 +21,12 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from services.errors import DataError, TransientError
+from services.fits_writer import first_header, with_cards, write_fits
 
 TEMPORARY_SUFFIX = ".part"
 # Temporary files lie in a folder of their own: it holds few, so that a killed attempt's are found without a look at
 # thousands of whole ones, and it is on the same disk, so that renaming moves no bytes.
 TEMPORARY_FOLDER = "unfinished"
-FITS_BLOCK_BYTES = 2880
-CARD_BYTES = 80
-KEYWORD_CHARACTERS, VALUE_START, VALUE_END = 8, 10, 30  # of a card with a number
-BLANK_CARD = b" " * CARD_BYTES
-END_CARD = b"END".ljust(CARD_BYTES)
-# Room for cards that come later: with its own 8 cards, the marker and END, an image's header then holds 98 more. A WCS
-# is 16 cards, with distortion (SIP, inverse too) of degree 4 it is 75, of degree 5 it is 99 - one more block.
-HEADER_BLOCKS = 3
-ADDED_CARDS = b"COMMENT Added later: coordinates on the sky.".ljust(CARD_BYTES)  # what follows may be replaced
-FITS_NUMBERS = ("u1", "i2", "i4", "i8", "f4", "f8")  # as numpy writes them, without a zero or a scale beside them
 MASTERS_KEPT_BYTES = 100_000_000  # bias, dark and flat of a 2048 x 2048 camera twice over; a big camera's flat alone
 
 Result = TypeVar("Result")
@@ -186,7 +176,7 @@ class LocalImageStore:
             temporary.parent.mkdir(parents=True, exist_ok=True)
             for left in temporary.parent.glob(f"{full.name}.*{TEMPORARY_SUFFIX}"):
                 left.unlink(missing_ok=True)
-            _write_fits(temporary, image, extras, header)
+            write_fits(temporary, image, extras, header)
             size = temporary.stat().st_size
             temporary.replace(full)
         except FileNotFoundError as error:
@@ -206,8 +196,8 @@ class LocalImageStore:
         full = self._root / path
         try:
             with full.open("r+b") as file:
-                old = _first_header(file, path)
-                new = _with_cards(old, cards)
+                old = first_header(file, path)
+                new = with_cards(old, cards)
                 if len(new) == len(old):
                     os.pwrite(file.fileno(), new, 0)
                 else:
@@ -218,34 +208,6 @@ class LocalImageStore:
             raise TransientError(
                 f"header of file {str(full)!r} cannot be written: {error}; is the disk full or the file not writable?"
             ) from error
-
-
-def _first_header(file: BinaryIO, path: str) -> bytes:
-    """The whole blocks of the primary header, cards and padding; the file stands behind it."""
-    blocks = b""
-    while block := file.read(FITS_BLOCK_BYTES):
-        if len(block) < FITS_BLOCK_BYTES or not (blocks or block.startswith(b"SIMPLE  =")):
-            break
-        blocks += block
-        if any(block[start : start + CARD_BYTES] == END_CARD for start in range(0, FITS_BLOCK_BYTES, CARD_BYTES)):
-            return blocks
-    raise DataError(f"file {path!r} has no whole FITS header: is it whole?")
-
-
-def _with_cards(header: bytes, cards: Mapping[str, str | float | int]) -> bytes:
-    """The header with ``cards`` behind the marker, at least as long as before."""
-    old = [header[start : start + CARD_BYTES] for start in range(0, len(header), CARD_BYTES)]
-    old = old[: old.index(ADDED_CARDS if ADDED_CARDS in old else END_CARD)]
-    while old[-1] == BLANK_CARD:
-        old.pop()
-    added = "".join(fits.Card(key, value).image for key, value in cards.items()).encode("ascii")
-    return _whole_blocks(b"".join(old) + ADDED_CARDS + added, len(header))
-
-
-def _whole_blocks(cards: bytes, least: int) -> bytes:
-    """Cards with blank ones behind them, so that END is the last of a block; at least ``least`` bytes."""
-    length = max(least, len(cards) + CARD_BYTES)
-    return cards.ljust(length + -length % FITS_BLOCK_BYTES - CARD_BYTES) + END_CARD
 
 
 def _replace_header(file: BinaryIO, full: Path, header: bytes) -> None:
@@ -265,53 +227,6 @@ def _temporary(full: Path) -> Path:
     """A name that no other attempt has, on whatever host: two writers of one file never share bytes."""
     mark = f"{os.getpid()}-{secrets.token_hex(4)}"
     return full.parent / TEMPORARY_FOLDER / f"{full.name}.{mark}{TEMPORARY_SUFFIX}"
-
-
-def _write_fits(path: Path, image: NDArray[Any], extras: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
-    """Write an image and extensions as `astropy.io.fits` would, to the byte; its ``writeto`` takes twice as long.
-
-    The image's header ends in blank cards: room for coordinates, which come when the pixels lie on the disk for long.
-    """
-    hdus = [(image, _cards(fits.PrimaryHDU, image.dtype), header)]
-    for name, data in extras.items():
-        kind = fits.BinTableHDU if data.dtype.names else fits.ImageHDU
-        hdus.append((data, _cards(kind, data.dtype, name=name), {}))
-    with path.open("wb") as file:
-        for number, hdu in enumerate(hdus):
-            _write_hdu(file, *hdu, least=0 if number else HEADER_BLOCKS * FITS_BLOCK_BYTES)
-
-
-@cache
-def _cards(kind: Any, dtype: np.dtype[Any], **options: str) -> tuple[str, ...]:
-    """Header of an HDU without data, card by card; making one takes longer than writing the stars of a frame."""
-    for number in [dtype[name] for name in dtype.names] if dtype.names else [dtype]:
-        if number.str[1:] not in FITS_NUMBERS:
-            raise TypeError(f"FITS has no numbers of type {number} in {dtype}: expected {', '.join(FITS_NUMBERS)}")
-    header: fits.Header = kind(np.empty(0 if dtype.names else (0, 0), dtype), **options).header
-    return tuple(card.image for card in header.cards)
-
-
-def _write_hdu(
-    file: BinaryIO, data: NDArray[Any], cards: Sequence[str], facts: Mapping[str, Any], *, least: int
-) -> None:
-    lengths = {
-        f"NAXIS{axis}".ljust(KEYWORD_CHARACTERS): length
-        for axis, length in enumerate(reversed(data.shape), start=2 if data.dtype.names else 1)
-    }
-    own = [
-        f"{card[:VALUE_START]}{lengths[card[:KEYWORD_CHARACTERS]]:>{VALUE_END - VALUE_START}}{card[VALUE_END:]}"
-        if card[:KEYWORD_CHARACTERS] in lengths
-        else card
-        for card in cards
-    ]
-    header = "".join([*own, *(fits.Card(key, value).image for key, value in facts.items())]).encode("ascii")
-    if least:
-        file.write(_whole_blocks(header, least))
-    else:
-        header += END_CARD
-        file.write(header.ljust(len(header) + -len(header) % FITS_BLOCK_BYTES))
-    data.astype(data.dtype.newbyteorder(">")).tofile(file)
-    file.write(bytes(-data.nbytes % FITS_BLOCK_BYTES))
 
 
 def _native(data: Any) -> NDArray[Any]:

@@ -28,7 +28,7 @@ def killed(path, *_):
     path.write_bytes(b"SIMPLE  =" * 1000)
     os.kill(os.getpid(), signal.SIGKILL)
 
-image_store._write_fits = killed
+image_store.write_fits = killed
 image_store.open_store(Path(sys.argv[1])).write(sys.argv[2], np.zeros((10, 10)), {}, {})
 """
 
@@ -61,14 +61,14 @@ def test_an_attempt_that_is_overtaken_fails_and_may_be_tried_again(
 ) -> None:
     """It is still alive when the next one writes: it loses its temporary file, and the next one's stays whole."""
     store = open_store(tmp_path)
-    write = image_store._write_fits
+    write = image_store.write_fits
 
     def overtaken(path: Path, *contents: Any) -> None:
-        monkeypatch.setattr(image_store, "_write_fits", write)
+        monkeypatch.setattr(image_store, "write_fits", write)
         write(path, *contents)
         open_store(tmp_path).write(PATH, PIXELS, {}, {})
 
-    monkeypatch.setattr(image_store, "_write_fits", overtaken)
+    monkeypatch.setattr(image_store, "write_fits", overtaken)
     with pytest.raises(TransientError, match="another attempt of the same process has taken over"):
         store.write(PATH, np.zeros((5, 5), np.float32), {}, {})
     np.testing.assert_array_equal(fits.getdata(tmp_path / PATH), PIXELS)

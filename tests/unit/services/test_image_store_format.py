@@ -8,7 +8,8 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from services.image_store import HEADER_BLOCKS, open_store
+from services.fits_writer import HEADER_BLOCKS
+from services.image_store import open_store
 
 PATH = "calibrated/4/1700000000000000001.fits"
 HEADER = {"TIANYUPI": "1700000000000000001", "BUNIT": "adu/s"}
