@@ -14,7 +14,9 @@ CALIBRATED, STACKED, TEMPLATE = "calibrated", "stacked", "template"
 class Image(Base):
     """One image on disk. Frames have no ``pid``; every other image was made by exactly one process.
 
-    ``path`` is relative to the site's root, or absolute for frames that lie elsewhere.
+    A row has what its maker knew and is not changed later, but for ``deleted_at``; what others found of the image
+    stands in the tables of `schema.found`. ``path`` is relative to the site's root, or absolute for frames that lie
+    elsewhere.
     """
 
     __tablename__ = "image"
@@ -39,7 +41,7 @@ class Image(Base):
     exposure_s: Mapped[Real | None]
     start_jd_utc: Mapped[Real | None]
     jd_utc: Mapped[Real | None]  # mid-exposure
-    bjd_tdb: Mapped[Real | None]  # mid-exposure, at the field's centre
+    bjd_tdb: Mapped[Real | None]  # mid-exposure, where headers say the telescope pointed
     hjd_utc: Mapped[Real | None]  # the same at the Sun, UTC
     # BJD(TDB) of any star of the frame is jd_tdb + observer · (direction of the star).
     jd_tdb: Mapped[Real | None]  # mid-exposure, where the light was caught
@@ -47,7 +49,6 @@ class Image(Base):
     observer_y: Mapped[Real | None]
     observer_z: Mapped[Real | None]
     gain: Mapped[Real | None]  # electrons per ADU
-    gain_error: Mapped[Real | None]  # one standard deviation, where the gain was measured in the night's sky
     gain_source: Mapped[str | None] = mapped_column(String(32))
     read_noise: Mapped[Real | None]  # electrons
     read_noise_source: Mapped[str | None] = mapped_column(String(32))
@@ -55,7 +56,7 @@ class Image(Base):
     flat_error: Mapped[Real | None]  # relative noise of a pixel of the (master) flat
     saturation: Mapped[Real | None]  # ADU
     linearity: Mapped[Real | None]  # ADU; raw pixels above it are not proportional to light
-    # As seen from the observatory at mid-exposure, computed from place, time and the field's centre.
+    # As seen from the observatory at mid-exposure, computed from place, time and the pointing of the headers.
     airmass: Mapped[Real | None]
     altitude_deg: Mapped[Real | None]
     azimuth_deg: Mapped[Real | None]  # from north through east
@@ -69,20 +70,7 @@ class Image(Base):
     hot_pixels: Mapped[int | None]  # pixels masked as hot, dead or bad
     cosmic_rays: Mapped[int | None]  # pixels masked as cosmic rays
     trails: Mapped[int | None]  # trails of satellites and aircraft
-    # Measured by `align`, scaled by `select`: light of common stars over that of the night's clearest frames.
-    transparency: Mapped[Real | None]
-    # The `choose_reference` that chose this image as the one others are aligned to.
-    reference_pid: Mapped[Pid | None] = mapped_column(BigInteger)
-    # Measured by `align`: reference (template) to image, about the image's centre.
-    align_pid: Mapped[Pid | None] = mapped_column(BigInteger)
-    dx: Mapped[Real | None]  # pixels
-    dy: Mapped[Real | None]  # pixels
-    rotation_deg: Mapped[Real | None]
-    scale: Mapped[Real | None]
-    alignment_rms: Mapped[Real | None]  # pixels
-    alignment_matches: Mapped[int | None]
-    # Decided by ingest (frames) and by `select` (calibrated images).
-    select_pid: Mapped[Pid | None] = mapped_column(BigInteger)
+    # Whether ingest could use a frame; what processes could not use has a row in table rejection.
     good: Mapped[bool | None]
     reject_reason: Mapped[str | None] = mapped_column(Text)
     weight: Mapped[Real | None]  # good frames in it (stacks and masters)

@@ -11,13 +11,29 @@ BAD_FRAME = 512  # of a rejected frame, in the view only
 SPOILING = 2012  # what speaks against a single point: `usable` is `pipeline.flags.usable`, in SQL
 PROVEN_MATCHES = 8  # stars of an alignment that is believed even on a rejected frame
 
+
+def _newest(table: str, of: str, alias: str) -> str:
+    """Joins what the newest process found of an image, as `schema.frames` does: ``of`` is the image's alias.
+
+    That none is newer is asked three times as fast as which is the newest.
+    """
+    newer = f"SELECT 1 FROM {table} other WHERE other.image_id = {alias}.image_id AND other.pid > {alias}.pid"  # noqa: S608
+    return f"LEFT JOIN {table} {alias} ON {alias}.image_id = {of}.image_id AND NOT EXISTS ({newer})"
+
+
+def _seen(name: str) -> str:
+    """A column of table frame_sight, or what the headers' pointing gave where the field is not solved."""
+    known = "h.altitude_deg" if name in ("airmass", "altitude_deg", "azimuth_deg") else "h.pid"
+    return f"CASE WHEN {known} IS NOT NULL THEN h.{name} ELSE i.{name} END"
+
+
 LIGHT_CURVE = f"""
 CREATE VIEW light_curve AS
 SELECT i.observation_id AS observation_id,
        f.source_id AS source_id,
        f.image_id AS image_id,
        i.jd_utc AS jd_utc,
-       i.bjd_tdb AS bjd_tdb,
+       {_seen("bjd_tdb")} AS bjd_tdb,
        f.aperture AS aperture,
        f.flux AS flux_raw,
        f.flux_error AS flux_raw_error,
@@ -25,8 +41,8 @@ SELECT i.observation_id AS observation_id,
        r.flux_error AS flux_relative_error,
        s.reference_group AS reference_group,
        s.is_reference AS is_reference,
-       f.flag + CASE WHEN i.good = 0 THEN {BAD_FRAME} ELSE 0 END AS flag,
-       i.good AS image_good,
+       f.flag + CASE WHEN v.good = 0 THEN {BAD_FRAME} ELSE 0 END AS flag,
+       v.good AS image_good,
        s.method AS method,
        t.best_aperture AS aperture_best,
        d.flux AS flux_detrended,
@@ -38,13 +54,16 @@ SELECT i.observation_id AS observation_id,
        CASE WHEN f.flux > 0 THEN
             SQRT(POWER(1.0857362 * f.flux_error / f.flux, 2) + POWER(z.zero_point_error, 2)
                  + POWER(z.colour_term * c.colour_error, 2)) END AS mag_error,
-       i.jd_tdb + i.observer_x * COS(RADIANS(q.dec_deg)) * COS(RADIANS(q.ra_deg))
-                + i.observer_y * COS(RADIANS(q.dec_deg)) * SIN(RADIANS(q.ra_deg))
-                + i.observer_z * SIN(RADIANS(q.dec_deg)) AS bjd_tdb_source,
-       CASE WHEN f.flux IS NOT NULL AND i.good = 1 AND (f.flag & {SPOILING}) = 0 THEN 1 ELSE 0 END AS usable
+       {_seen("jd_tdb")}
+       + {_seen("observer_x")} * COS(RADIANS(q.dec_deg)) * COS(RADIANS(q.ra_deg))
+       + {_seen("observer_y")} * COS(RADIANS(q.dec_deg)) * SIN(RADIANS(q.ra_deg))
+       + {_seen("observer_z")} * SIN(RADIANS(q.dec_deg)) AS bjd_tdb_source,
+       CASE WHEN f.flux IS NOT NULL AND v.good = 1 AND (f.flag & {SPOILING}) = 0 THEN 1 ELSE 0 END AS usable
 FROM flux f
 JOIN image i ON i.image_id = f.image_id
 JOIN observation o ON o.observation_id = i.observation_id AND o.graph_pid = i.graph_pid
+{_newest("verdict", "i", "v")}
+{_newest("frame_sight", "i", "h")}
 LEFT JOIN relative_flux r
        ON r.source_id = f.source_id AND r.image_id = f.image_id AND r.aperture = f.aperture
       AND r.pid = o.calibration_pid
@@ -94,24 +113,80 @@ SOURCE_PLACE = f"""
 CREATE VIEW source_place AS
 SELECT o.observation_id AS observation_id,
        p.source_id AS source_id,
-       (f.nx - 1) / 2.0 + f.dx + f.scale * (COS(RADIANS(f.rotation_deg)) * (p.x - (f.nx - 1) / 2.0)
-                                            - SIN(RADIANS(f.rotation_deg)) * (p.y - (f.ny - 1) / 2.0)) AS x,
-       (f.ny - 1) / 2.0 + f.dy + f.scale * (SIN(RADIANS(f.rotation_deg)) * (p.x - (f.nx - 1) / 2.0)
-                                            + COS(RADIANS(f.rotation_deg)) * (p.y - (f.ny - 1) / 2.0)) AS y,
+       (f.nx - 1) / 2.0 + a.dx + a.scale * (COS(RADIANS(a.rotation_deg)) * (p.x - (f.nx - 1) / 2.0)
+                                            - SIN(RADIANS(a.rotation_deg)) * (p.y - (f.ny - 1) / 2.0)) AS x,
+       (f.ny - 1) / 2.0 + a.dy + a.scale * (SIN(RADIANS(a.rotation_deg)) * (p.x - (f.nx - 1) / 2.0)
+                                            + COS(RADIANS(a.rotation_deg)) * (p.y - (f.ny - 1) / 2.0)) AS y,
        p.x AS template_x,
        p.y AS template_y,
        p.flux AS flux,
        f.image_id AS first_image_id
 FROM (SELECT b.observation_id AS observation_id, b.graph_pid AS graph_pid,
              (SELECT i.image_id FROM image i
-              WHERE i.graph_pid = b.graph_pid AND i.kind = 'calibrated' AND i.dx IS NOT NULL
-                AND (i.good IS NULL OR i.good = 1 OR i.alignment_matches >= {PROVEN_MATCHES})
+              {_newest("alignment", "i", "l")}
+              {_newest("verdict", "i", "v")}
+              WHERE i.graph_pid = b.graph_pid AND i.kind = 'calibrated' AND l.dx IS NOT NULL
+                AND (v.good IS NULL OR v.good = 1 OR l.matches >= {PROVEN_MATCHES})
               ORDER BY i.start_jd_utc, i.pid LIMIT 1) AS first_image_id
       FROM observation b) o
 JOIN image f ON f.image_id = o.first_image_id
+{_newest("alignment", "f", "a")}
 JOIN process d ON d.graph_pid = o.graph_pid AND d.command = 'detect'
 JOIN source_position p ON p.pid = d.pid
 """  # noqa: S608 - a number of our own
+
+# Frames of the camera, with what the shown graph made of them.
+FRAME = f"""
+CREATE VIEW frame AS
+SELECT r.observation_id AS observation_id,
+       r.image_id AS frame_id,
+       i.image_id AS image_id,
+       r.path AS path,
+       r.kind AS kind,
+       t.name AS target,
+       b.name AS `filter`,
+       o.night AS night,
+       r.exposure_s AS exposure_s,
+       r.jd_utc AS jd_utc,
+       COALESCE({_seen("bjd_tdb")}, r.bjd_tdb) AS bjd_tdb,
+       COALESCE({_seen("airmass")}, r.airmass) AS airmass,
+       COALESCE({_seen("altitude_deg")}, r.altitude_deg) AS altitude_deg,
+       COALESCE({_seen("azimuth_deg")}, r.azimuth_deg) AS azimuth_deg,
+       i.star_count AS star_count,
+       i.fwhm AS fwhm,
+       i.ellipticity AS ellipticity,
+       i.background AS sky,
+       i.background_rms AS sky_rms,
+       COALESCE(v.transparency, a.light) AS transparency,
+       COALESCE(m.hot_pixels, i.hot_pixels) AS hot_pixels,
+       COALESCE(m.cosmic_rays, i.cosmic_rays) AS cosmic_rays,
+       i.trails AS trails,
+       a.dx AS dx,
+       a.dy AS dy,
+       a.rotation_deg AS rotation_deg,
+       a.scale AS scale,
+       a.rms AS alignment_rms,
+       a.matches AS alignment_matches,
+       CASE WHEN c.pid IS NOT NULL THEN 1 ELSE 0 END AS is_reference,
+       CASE WHEN v.pid IS NOT NULL THEN v.good WHEN r.good = 0 OR n.reason IS NOT NULL THEN 0 END AS good,
+       CASE WHEN v.pid IS NOT NULL THEN v.reason ELSE COALESCE(r.reject_reason, n.reason) END AS reason,
+       v.weight AS weight,
+       COALESCE(i.gain, v.gain, r.gain) AS gain
+FROM image r
+LEFT JOIN observation o ON o.observation_id = r.observation_id
+LEFT JOIN target t ON t.target_id = o.target_id
+LEFT JOIN filter b ON b.filter_id = o.filter_id
+LEFT JOIN (image_parent p JOIN image i ON i.image_id = p.image_id AND i.kind = 'calibrated')
+       ON p.parent_id = r.image_id AND i.graph_pid = o.graph_pid
+LEFT JOIN rejection n
+       ON n.rejection_id = (SELECT MAX(other.rejection_id) FROM rejection other WHERE other.image_id = r.image_id)
+LEFT JOIN reference_frame c ON c.image_id = i.image_id
+{_newest("alignment", "i", "a")}
+{_newest("verdict", "i", "v")}
+{_newest("frame_sight", "i", "h")}
+{_newest("masked_pixels", "i", "m")}
+WHERE r.pid IS NULL
+"""  # noqa: S608
 
 PROCESS_SUMMARY = """
 CREATE VIEW process_summary AS
@@ -131,6 +206,7 @@ GROUP BY p.observation_id, p.command, p.status
 
 VIEWS = {
     "light_curve": LIGHT_CURVE,
+    "frame": FRAME,
     "source_catalog": SOURCE_CATALOG,
     "source_place": SOURCE_PLACE,
     "process_summary": PROCESS_SUMMARY,

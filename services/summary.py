@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session, aliased
 
 from pipeline.relative import Relaxation
 from pipeline.relative.grouped import POSITION_BINS
+from schema.frames import SKY, Frame
 from schema.images import CALIBRATED, MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image, ImageParent
 from schema.observing import Observation
 from schema.photometry import ReferenceStar, RelativeCalibration, RelativeFlux, ZeroPoint
 from schema.processes import FAILED, SUCCEEDED, Process
+from schema.queries.frames import REJECT_REASON, REJECTED
 from schema.skies import SourceCrossmatch, SourcePosition
 from services.chosen import Chosen, chosen_by
 from services.errors import ConfigurationError
@@ -24,7 +26,6 @@ from services.lightcurves.statistics import read_stars, saturated
 from services.steps import STEPS
 from services.steps.crossmatch import CROSSMATCH
 from services.steps.detect import DETECT
-from services.steps.noise_facts import SKY
 from services.steps.solve import SOLVE
 from services.steps.solve_later import SOLVERS
 from services.steps.zero_point import ZERO_POINT
@@ -141,10 +142,13 @@ def _frames(session: Session, observation: Observation) -> tuple[int, int, tuple
     """Frames of the camera, calibrated images that are good, and why the others are not."""
     of_camera = [Image.observation_id == observation.observation_id, Image.pid.is_(None)]
     frames = session.scalar(select(func.count()).where(*of_camera)) or 0
-    used = session.scalar(select(func.count()).where(*_calibrated(observation), Image.good.is_(True))) or 0
+    of_graph = Frame.graph_pid == observation.graph_pid
+    used = session.scalar(select(func.count()).where(of_graph, Frame.good.is_(True))) or 0
     reasons: list[str] = []
-    for part in (of_camera, _calibrated(observation)):
-        query = select(Image.reject_reason).where(*part, Image.good.is_(False)).order_by(Image.image_id)
+    for query in (
+        select(REJECT_REASON).where(*of_camera, REJECTED).order_by(Image.image_id),
+        select(Frame.reject_reason).where(of_graph, Frame.good.is_(False)).order_by(Frame.image_id),
+    ):
         reasons += [reason or "no reason given" for reason in session.scalars(query)]
     return frames, used, group_reasons(reasons)
 
@@ -234,8 +238,8 @@ def _sky(session: Session, observation: Observation) -> SkySummary:
     facts["zero_point_missing"] = _not_done(session, observation, ZERO_POINT.command)
     fits = session.execute(
         select(func.avg(ZeroPoint.zero_point_error), func.avg(ZeroPoint.stars))
-        .join(Image, Image.image_id == ZeroPoint.image_id)
-        .where(ZeroPoint.pid == observation.zero_point_pid, Image.good.is_(True))
+        .join(Frame, Frame.image_id == ZeroPoint.image_id)
+        .where(ZeroPoint.pid == observation.zero_point_pid, Frame.good.is_(True))
         .group_by(ZeroPoint.aperture)
     ).all()
     if fits:
@@ -289,18 +293,19 @@ def _notes(session: Session, observation: Observation, unjudged: int) -> list[st
         .where(
             Image.observation_id.in_({id_ for _, id_ in parents} - {observation.observation_id}),
             Image.pid.is_(None),
-            Image.good.is_(False),
+            REJECTED,
         )
         .group_by(Image.kind)
         .order_by(Image.kind)
     )
-    notes += [f"{count} {kind} frames were rejected: table image has the reasons" for kind, count in rejected]
+    notes += [f"{count} {kind} frames were rejected: view frame has the reasons" for kind, count in rejected]
     for column, note in (
-        (Image.gain, "of unknown gain: relative errors are scaled to what like stars scatter; set gain in tianyu.toml"),
-        (Image.jd_utc, "without a time: their headers tell no date of exposure"),
-        (Image.bjd_tdb, "without barycentric time: their headers tell no pointing"),
+        (Frame.gain, "of unknown gain: relative errors are scaled to what like stars scatter; set gain in tianyu.toml"),
+        (Frame.jd_utc, "without a time: their headers tell no date of exposure"),
+        (Frame.bjd_tdb, "without barycentric time: their headers tell no pointing"),
     ):
-        lacking = session.scalar(select(func.count()).where(*calibrated, column.is_(None))) or 0
+        of_graph = Frame.graph_pid == observation.graph_pid
+        lacking = session.scalar(select(func.count()).where(of_graph, column.is_(None))) or 0
         if lacking:
             notes.append(f"{lacking} of {images} calibrated frames {note}")
     notes += _gain_notes(session, observation)
@@ -317,8 +322,8 @@ def _notes(session: Session, observation: Observation, unjudged: int) -> list[st
 
 def _gain_notes(session: Session, observation: Observation) -> list[str]:
     """A gain that was measured in the night's sky."""
-    of_sky = select(Image.gain, Image.gain_error).where(
-        Image.graph_pid == observation.graph_pid, Image.gain_source == SKY, Image.gain.is_not(None)
+    of_sky = select(Frame.gain, Frame.gain_error).where(
+        Frame.graph_pid == observation.graph_pid, Frame.gain_source == SKY
     )
     measured = session.execute(of_sky.limit(1)).one_or_none()
     notes = []

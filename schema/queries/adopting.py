@@ -3,13 +3,14 @@
 An image is taken over by a row of its own that names the same file; files are never moved or copied.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, literal, select, update
+from sqlalchemy import Table, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from schema.base import table_of
+from schema.found import OF_CALIBRATED
 from schema.images import Image, ImageParent
 from schema.photometry import Aperture
 from schema.processes import Process
@@ -19,12 +20,6 @@ from schema.queries.scheduling import chunks
 from schema.skies import PlateSolution, SkyImage, SourcePosition
 
 ROWS_PER_INSERT = 1000
-# Columns that a later process writes into an image's row, by the column that names the process.
-WRITTEN_LATER = {
-    "reference_pid": (),
-    "align_pid": ("dx", "dy", "rotation_deg", "scale", "alignment_rms", "alignment_matches", "transparency"),
-    "select_pid": ("good", "reject_reason", "weight"),
-}
 _ENDS = ("status", "attempt", "finished_at", "error_class", "error", "choices_id")
 _POSITION = tuple(column.name for column in table_of(SourcePosition).c if column.name != "pid")
 _SOLUTION = tuple(column.name for column in table_of(PlateSolution).c if column.name not in ("pid", "image_id"))
@@ -48,9 +43,9 @@ def take_over_ends(session: Session, pids: Mapping[int, int]) -> None:
 
 
 def take_over_images(session: Session, pids: Mapping[int, int], graph_pid: int) -> dict[int, int]:
-    """Give new processes the images of old ones (``old: new``), with their lineage; returns the ids ``old: new``.
+    """Give new processes the images of old ones (``old: new``), with their lineage and with what they found of them.
 
-    What a process that is not taken over wrote into a row is left out.
+    Returns the ids ``old: new``.
     """
     columns = [column for column in table_of(Image).c if column.name != "image_id"]
     old_ids: dict[int, int] = {}  # by new PID
@@ -67,6 +62,8 @@ def take_over_images(session: Session, pids: Mapping[int, int], graph_pid: int) 
         made = session.execute(select(Image.pid, Image.image_id).where(Image.pid.in_(part))).all()
         new_ids |= {old_ids[pid]: image_id for pid, image_id in made if pid is not None}
     _take_over_lineage(session, new_ids)
+    for model in OF_CALIBRATED:
+        _take_over_found(session, table_of(model), pids, new_ids)
     return new_ids
 
 
@@ -75,11 +72,6 @@ def _taken_over(row: dict[str, Any], pids: Mapping[int, int], graph_pid: int) ->
     row["pid"] = pids[row["pid"]]
     row["graph_pid"] = graph_pid
     row["path_digest"] = path_digest(row["site_id"], f"{row['path']}\0{row['pid']}")  # two rows name one file
-    for writer, written in WRITTEN_LATER.items():
-        if row[writer] is not None and row[writer] not in pids:
-            row |= dict.fromkeys((writer, *written))
-        else:
-            row[writer] = pids.get(row[writer])
     return row
 
 
@@ -93,6 +85,16 @@ def _take_over_lineage(session: Session, new_ids: Mapping[int, int]) -> None:
                 insert(ImageParent),
                 [{"image_id": new_ids[image], "parent_id": new_ids.get(parent, parent)} for image, parent in edges],
             )
+
+
+def _take_over_found(session: Session, found: Table, pids: Mapping[int, int], new_ids: Mapping[int, int]) -> None:
+    for part in chunks(sorted(new_ids)):
+        rows = [dict(row) for row in session.execute(select(found).where(found.c.image_id.in_(part))).mappings()]
+        taken = [
+            row | {"pid": pids[row["pid"]], "image_id": new_ids[row["image_id"]]} for row in rows if row["pid"] in pids
+        ]
+        if taken:
+            session.execute(insert(found), taken)
 
 
 def take_over_detection(session: Session, old_pid: int, new_pid: int, image_ids: Mapping[int, int]) -> None:
@@ -142,16 +144,6 @@ def take_over_apertures(session: Session, old_graph: int, new_graph: int, observ
             ),
         )
     )
-
-
-def put_on_trial(session: Session, frames: Collection[int]) -> None:
-    """Forget that a process rejected these frames: they are looked at again. What ingest refused stays refused."""
-    for part in chunks(sorted(frames)):
-        session.execute(
-            update(Image)
-            .where(Image.image_id.in_(part), Image.pid.is_(None), Image.select_pid.is_not(None))
-            .values(good=None, reject_reason=None, select_pid=None)
-        )
 
 
 def lock_graph(session: Session, graph_pid: int) -> Sequence[Process]:

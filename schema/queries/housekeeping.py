@@ -13,9 +13,10 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+from sqlalchemy.orm import Session, aliased
 
 from schema.base import utc_now
+from schema.found import ReferenceFrame
 from schema.images import Image
 from schema.observing import Observation
 from schema.processes import FINISHED, SUCCEEDED, Process, ProcessDependence, Site
@@ -132,7 +133,7 @@ def _judge(session: Session, observation_id: int, site_id: int, policy: Policy) 
             Image.kind,
             Image.path,
             Image.graph_pid,
-            or_(_awaited(Image.pid), _awaited(Image.reference_pid)).label("awaited"),
+            or_(_awaited(ProcessDependence.parent_pid == Image.pid), _awaited(_chose())).label("awaited"),
             _serves_others(policy.made).label("serves_others"),
         )
         .outerjoin(Process, Process.pid == Image.pid)
@@ -151,11 +152,16 @@ def _judge(session: Session, observation_id: int, site_id: int, policy: Policy) 
     return judged
 
 
-def _awaited(parent: InstrumentedAttribute[int | None]) -> ColumnElement[bool]:
-    """Whether a process that depends on ``parent`` may still run."""
+def _chose() -> ColumnElement[bool]:
+    """Whether a parent chose the image as the one that others are aligned to."""
+    return and_(ReferenceFrame.pid == ProcessDependence.parent_pid, ReferenceFrame.image_id == Image.image_id)
+
+
+def _awaited(of_parent: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether a process may still run that depends on such a parent."""
     child = aliased(Process)
     return exists().where(
-        ProcessDependence.parent_pid == parent,
+        of_parent,
         child.pid == ProcessDependence.child_pid,
         child.status != SUCCEEDED,
     )

@@ -61,13 +61,3 @@ def of_graph(session: Session, graph_pid: int, kind: str) -> list[Image]:
     return list(
         session.scalars(select(Image).where(Image.graph_pid == graph_pid, Image.kind == kind).order_by(Image.pid))
     )
-
-
-def frames(session: Session, observation_id: int, kind: str) -> list[Image]:
-    """Usable frames of an observation, in order of time, then of name."""
-    query = (
-        select(Image)
-        .where(Image.observation_id == observation_id, Image.kind == kind, Image.good.is_not(False))
-        .order_by(Image.start_jd_utc, Image.path, Image.image_id)
-    )
-    return list(session.scalars(query))

@@ -16,6 +16,7 @@ from schema.base import utc_now
 from schema.images import Image
 from schema.observing import Filter, Instrument, Observation, ObsSite, Target
 from schema.queries import images
+from schema.queries.frames import REJECTED, accept
 from schema.queries.measurements import none_for_nan
 from services.errors import ConfigurationError, DataError
 from services.ingest.east_or_west import judged
@@ -137,8 +138,9 @@ class _Registrar:
         self._notes: Counter[str] = Counter()
 
     def _registered(self) -> dict[str, Any]:
-        """Rows (image_id, kind, size_bytes, good, reject_reason) by digest of what was registered before."""
-        columns = (Image.path_digest, Image.image_id, Image.kind, Image.size_bytes, Image.good, Image.reject_reason)
+        """Rows (image_id, kind, size_bytes, rejected, reject_reason) by digest of what was registered before."""
+        rejected, reason = REJECTED.label("rejected"), Image.reject_reason
+        columns = (Image.path_digest, Image.image_id, Image.kind, Image.size_bytes, rejected, reason)
         digests = sorted(set(self._digests.values()))
         rows: dict[str, Any] = {}
         for start in range(0, len(digests), DIGESTS_A_QUERY):
@@ -177,13 +179,14 @@ class _Registrar:
             self._session.execute(insert(Image), self._inserts)
         if self._updates:
             self._session.execute(update(Image), self._updates)
+            accept(self._session, [row["image_id"] for row in self._updates], pid=None)
         self.result.observations.sort(key=lambda observation: observation.observation_id)
         self.result.notes = [f"{count} frames: {note}" for note, count in self._notes.items()]
         return self.result
 
     def _is_new(self, frame: FrameFacts) -> bool:
         known = self._known.get(self._digests[frame.path])
-        return known is None or known.kind == UNKNOWN or (known.good is False and known.size_bytes != frame.size)
+        return known is None or known.kind == UNKNOWN or (known.rejected and known.size_bytes != frame.size)
 
     def observation(self, key: ObservationKey, frames: Sequence[FrameFacts], duplicates: dict[Path, str]) -> None:
         """Register the frames of one observation."""
@@ -214,7 +217,7 @@ class _Registrar:
         if known is None:
             self._inserts.append(row)
         else:
-            self._updates.append(row | {"image_id": known.image_id, "select_pid": None})
+            self._updates.append(row | {"image_id": known.image_id})
 
     def _observation_row(self, key: ObservationKey, frames: Sequence[FrameFacts]) -> Observation:
         first = frames[0]

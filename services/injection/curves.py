@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.flags import usable
-from schema.images import CALIBRATED, Image
+from schema.frames import Frame
 from schema.photometry import LightCurveStatistics
 from schema.queries.measurements import flux_matrix, relative_matrix
 from services.lightcurves.selection import ObservationFacts
@@ -29,14 +29,9 @@ class Curves:
 def read_curves(session: Session, facts: ObservationFacts, source_ids: NDArray[np.int64]) -> Curves:
     """Light curves of sources in their best apertures, by the calibration that the views show."""
     rows = session.execute(
-        select(Image.image_id, Image.jd_utc)
-        .where(
-            Image.graph_pid == facts.graph_pid,
-            Image.kind == CALIBRATED,
-            Image.good.is_(True),
-            Image.jd_utc.is_not(None),
-        )
-        .order_by(Image.jd_utc, Image.image_id)
+        select(Frame.image_id, Frame.jd_utc)
+        .where(Frame.graph_pid == facts.graph_pid, Frame.good.is_(True), Frame.jd_utc.is_not(None))
+        .order_by(Frame.jd_utc, Frame.image_id)
     ).all()
     image_ids = np.array([row.image_id for row in rows], dtype=np.int64)
     flux = np.full((source_ids.size, image_ids.size), np.nan)

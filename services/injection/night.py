@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from pipeline.alignment import Alignment
+from schema.frames import Frame
 from schema.images import CALIBRATED, Image, ImageParent
 from schema.observing import LIGHT
 from services.errors import DataError
@@ -93,10 +94,10 @@ def _light_frames(session: Session, root: Path, facts: ObservationFacts) -> list
     ).all()
     parent = aliased(Image)
     pairs = session.execute(
-        select(ImageParent.parent_id, Image)
-        .join(Image, Image.image_id == ImageParent.image_id)
+        select(ImageParent.parent_id, Frame)
+        .join(Frame, Frame.image_id == ImageParent.image_id)
         .join(parent, parent.image_id == ImageParent.parent_id)
-        .where(Image.graph_pid == facts.graph_pid, Image.kind == CALIBRATED, parent.kind == LIGHT)
+        .where(Frame.graph_pid == facts.graph_pid, parent.kind == LIGHT)
     )
     calibrated = dict(pairs.tuples().all())
     return [
@@ -124,7 +125,7 @@ def _calibration_frames(session: Session, root: Path, graph_pid: int) -> list[Ra
     return [_raw_frame(root, raw, copy, None) for raw, copy in zip(ordered, _copies(ordered), strict=True)]
 
 
-def _raw_frame(root: Path, raw: Image, copy: str, calibrated: Image | None) -> RawFrame:
+def _raw_frame(root: Path, raw: Image, copy: str, calibrated: Frame | None) -> RawFrame:
     aligned = calibrated is not None and calibrated.dx is not None and calibrated.dy is not None
     return RawFrame(
         path=root / raw.path,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.flags import usable
 from pipeline.zero_points import night_residuals
-from schema.images import Image
+from schema.frames import Frame
 from schema.observing import Observation
 from schema.photometry import ZeroPoint, ZeroPointStar
 from schema.queries.measurements import flux_matrix
@@ -62,8 +62,8 @@ def catalogue_magnitudes(session: Session, observation: ObservationFacts, stars:
             func.max(ZeroPoint.colour_term),
             func.max(ZeroPoint.colour_reference),
         )
-        .join(Image, Image.image_id == ZeroPoint.image_id)
-        .where(ZeroPoint.pid == pid, Image.good.is_(True))
+        .join(Frame, Frame.image_id == ZeroPoint.image_id)
+        .where(ZeroPoint.pid == pid, Frame.good.is_(True))
         .group_by(ZeroPoint.aperture)
     ).all()
     fits = {row[0]: row[1:] for row in rows}
@@ -85,10 +85,10 @@ def read_zero_points(session: Session, observation: ObservationFacts) -> NightZe
     """
     pid = zero_point_pid(session, observation)
     rows = session.execute(
-        select(ZeroPoint, Image.jd_utc, Image.good)
-        .join(Image, Image.image_id == ZeroPoint.image_id)
+        select(ZeroPoint, Frame.jd_utc, Frame.good)
+        .join(Frame, Frame.image_id == ZeroPoint.image_id)
         .where(ZeroPoint.pid == pid)
-        .order_by(Image.jd_utc, ZeroPoint.image_id)
+        .order_by(Frame.jd_utc, ZeroPoint.image_id)
     ).all()
     if not rows:
         raise DataError(

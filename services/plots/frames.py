@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.alignment import Alignment
-from schema.images import CALIBRATED, Image
+from schema.frames import Frame
 from services.errors import DataError
 from services.lightcurves.selection import ObservationFacts
 from services.steps.align import alignment_of
@@ -56,9 +56,7 @@ def read_frames(session: Session, observation: ObservationFacts) -> Frames:
         DataError: none has been aligned yet.
     """
     images = session.scalars(
-        select(Image)
-        .where(Image.graph_pid == observation.graph_pid, Image.kind == CALIBRATED)
-        .order_by(Image.jd_utc, Image.image_id)
+        select(Frame).where(Frame.graph_pid == observation.graph_pid).order_by(Frame.jd_utc, Frame.image_id)
     ).all()
     if all(image.dx is None for image in images):
         raise DataError(f"observation {observation.observation_id} has no aligned frame to draw")
@@ -74,5 +72,5 @@ def read_frames(session: Session, observation: ObservationFacts) -> Frames:
     )
 
 
-def _column(rows: Sequence[Image] | Sequence[Alignment | None], name: str) -> NDArray[np.float64]:
+def _column(rows: Sequence[Frame] | Sequence[Alignment | None], name: str) -> NDArray[np.float64]:
     return np.array([getattr(row, name, None) for row in rows], dtype=np.float64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from schema.images import CALIBRATED, Image
+from schema.frames import Frame
 from schema.photometry import Aperture, ApertureCorrection
 from services.errors import DataError
 from services.image_store import ImageStore
@@ -79,8 +79,8 @@ def _corrections(session: Session, observation: ObservationFacts) -> dict[int, t
     """Share of the flux in each aperture by the frames' own curves of growth: median, 16th and 84th percentile."""
     rows = session.execute(
         select(ApertureCorrection.aperture, ApertureCorrection.correction)
-        .join(Image, Image.image_id == ApertureCorrection.image_id)
-        .where(Image.graph_pid == observation.graph_pid, Image.kind == CALIBRATED, Image.good.is_not(False))
+        .join(Frame, Frame.image_id == ApertureCorrection.image_id)
+        .where(Frame.graph_pid == observation.graph_pid, Frame.good.is_not(False))
     ).all()
     table = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 2)
     table = table[table[:, 1] > 0]

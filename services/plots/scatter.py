@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.statistics import FEWEST_POINTS, expected_scatter
-from schema.images import CALIBRATED, Image
+from schema.frames import Frame
 from schema.photometry import Aperture
 from services.errors import DataError
 from services.lightcurves.selection import ObservationFacts
@@ -133,9 +133,7 @@ def _expected(
 ) -> tuple[NDArray[np.float64] | None, bool]:
     """Relative noise of stars of these fluxes in whichever aperture is best for them; None when facts are missing."""
     images = session.execute(
-        select(Image.background_rms, Image.gain).where(
-            Image.graph_pid == observation.graph_pid, Image.kind == CALIBRATED, Image.good.is_(True)
-        )
+        select(Frame.background_rms, Frame.gain).where(Frame.graph_pid == observation.graph_pid, Frame.good.is_(True))
     ).all()
     circles = select(Aperture).where(Aperture.graph_pid == observation.graph_pid, Aperture.kind != "kron")
     apertures = session.scalars(circles).all()

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from schema.images import Image
 from schema.observing import DARK, FLAT, Observation, Target
+from schema.queries.frames import USABLE
 
 
 def nearest(session: Session, observation: Observation, kind: str) -> Observation | None:
@@ -21,7 +22,7 @@ def nearest(session: Session, observation: Observation, kind: str) -> Observatio
     usable = exists().where(
         Image.observation_id == Observation.observation_id,
         Image.kind == kind,
-        Image.good.is_not(False),
+        USABLE,
         Image.ny == frame.ny,
         Image.nx == frame.nx,
     )
@@ -47,5 +48,5 @@ def nearest(session: Session, observation: Observation, kind: str) -> Observatio
 
 
 def _any_frame(session: Session, observation_id: int) -> Image | None:
-    query = select(Image).where(Image.observation_id == observation_id, Image.pid.is_(None), Image.good.is_not(False))
+    query = select(Image).where(Image.observation_id == observation_id, Image.pid.is_(None), USABLE)
     return session.scalar(query.limit(1))

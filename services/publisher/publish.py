@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from schema.images import Image
 from schema.observing import LIGHT, Observation, Target
 from schema.processes import CANCELLED, FAILED, SKIPPED, Process
-from schema.queries import choices, images, publishing
+from schema.queries import choices, publishing
+from schema.queries.frames import of_camera as frames_of_camera
 from schema.queries.publishing import NewProcess
 from services.choices import Choices
 from services.errors import ConfigurationError
@@ -144,11 +145,11 @@ class Publisher:
         return publication
 
     def _frames(self, observation: Observation, kind: str) -> list[int]:
-        frames = [image.image_id for image in images.frames(self._session, observation.observation_id, kind)]
+        frames = [image.image_id for image in frames_of_camera(self._session, observation.observation_id, kind)]
         if not frames:
             raise ConfigurationError(
                 f"observation {observation.observation_id} has no usable {kind} frame: "
-                "the reasons are in table image (reject_reason); add frames and ingest again"
+                "view frame has the reasons (reason); add frames and ingest again"
             )
         return frames
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from schema.images import CALIBRATED, Image
+from schema.images import Image
 from schema.observing import LIGHT, Observation
 from schema.processes import SUCCEEDED, UNFINISHED, Process, Site
-from schema.queries import adopting, images
+from schema.queries import adopting, frames
 from schema.queries.publishing import NewProcess
 from services.choices import Choices
 from services.errors import ConfigurationError
@@ -271,8 +271,8 @@ def _make_anew(session: Session, publisher: Publisher, observation: Observation,
         [detect] = old.of(DETECT.command)
         adopting.take_over_detection(session, detect.pid, result.taken_over[detect.pid], image_ids)
         # They are chosen anew: `extract` is what other apertures are for.
-        good = [image for image in images.of_graph(session, old.graph_pid, CALIBRATED) if image.good]
+        good = [frame for frame in frames.of_graph(session, old.graph_pid) if frame.good]
         apertures = choose_apertures(result.choices, good)
         write_apertures(session, graph.graph_pid, observation.observation_id, apertures)
     if not before:
-        adopting.put_on_trial(session, old.frames)
+        frames.accept(session, old.frames, graph.graph_pid)

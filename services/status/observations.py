@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, case, exists, func, literal, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from schema.images import CALIBRATED, Image
+from schema.frames import Frame
+from schema.images import Image
 from schema.observing import LIGHT, Filter, Instrument, Observation, Target
 from schema.processes import FAILED, STATES, SUCCEEDED, UNFINISHED, Process, ProcessDependence
+from schema.queries.frames import REJECTED
 from services.errors import ConfigurationError
 from services.status.alike import examples, gather, gist
 from services.status.model import CommandStatus, Failure, FailureGroup, ObservationStatus, Running
@@ -137,21 +139,20 @@ def _count_processes(session: Session, observation_id: int | None, found: dict[i
 def _count_frames(session: Session, observation_id: int | None, found: dict[int, _Found]) -> None:
     """Frames of the camera and, of them, those rejected by ingest or calibration, or by `select` once calibrated."""
     graphs = [entry.graph_pid for entry in found.values() if entry.graph_pid is not None]
-    rejected = func.sum(case((Image.good.is_(False), 1), else_=0))
-    rows = session.execute(
-        select(Image.observation_id, Image.kind, Image.graph_pid, func.count(), rejected)
-        .where(
-            Image.observation_id.is_not(None),
-            or_(Image.pid.is_(None), and_(Image.kind == CALIBRATED, Image.graph_pid.in_(graphs))),
-            *_one(Image.observation_id, observation_id),
-        )
-        .group_by(Image.observation_id, Image.kind, Image.graph_pid)
+    of_camera = (
+        select(Image.observation_id, func.count(), func.sum(case((REJECTED, 1), else_=0)))
+        .where(Image.observation_id.is_not(None), Image.pid.is_(None), *_one(Image.observation_id, observation_id))
+        .group_by(Image.observation_id)
     )
-    for observation, kind, graph_pid, count, bad in rows:
-        if observation is None or (kind == CALIBRATED and graph_pid != found[observation].graph_pid):
-            continue
-        found[observation].frames += 0 if kind == CALIBRATED else count
-        found[observation].frames_rejected += int(bad)
+    judged = (
+        select(Frame.observation_id, literal(0), func.count())
+        .where(Frame.graph_pid.in_(graphs), Frame.good.is_(False), *_one(Frame.observation_id, observation_id))
+        .group_by(Frame.observation_id)
+    )
+    for observation, count, bad in (*session.execute(of_camera), *session.execute(judged)):
+        if observation is not None:
+            found[observation].frames += count
+            found[observation].frames_rejected += int(bad)
 
 
 def _list_failures(session: Session, found: dict[int, _Found]) -> None:

@@ -4,12 +4,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select, update
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from pipeline.alignment import Alignment, align
 from pipeline.stars import star_list
 from pipeline.transparency import common_light
+from schema.base import table_of
+from schema.found import FoundAlignment, ReferenceFrame
+from schema.frames import Frame
 from schema.images import CALIBRATED, Image, ImageParent
 from schema.queries import images
 from schema.skies import SourcePosition
@@ -34,28 +37,28 @@ class AlignParameters(Parameters):
     detected: int | None = None
 
 
-def alignment_of(image: Image) -> Alignment:
-    """The alignment kept in an image's row.
+def alignment_of(frame: Frame) -> Alignment:
+    """The alignment that was found of a frame.
 
     Raises:
-        DataError: it has none.
+        DataError: none was.
     """
-    if image.dx is None or image.dy is None:
-        raise DataError(f"image {image.image_id} ({image.path}) is not aligned")
-    centre = Alignment.identity((image.ny or 0, image.nx or 0))
+    if frame.dx is None or frame.dy is None:
+        raise DataError(f"image {frame.image_id} ({frame.path}) is not aligned")
+    centre = Alignment.identity((frame.ny or 0, frame.nx or 0))
     return Alignment(
-        dx=image.dx,
-        dy=image.dy,
-        rotation=image.rotation_deg or 0.0,
-        scale=image.scale or 1.0,
+        dx=frame.dx,
+        dy=frame.dy,
+        rotation=frame.rotation_deg or 0.0,
+        scale=frame.scale or 1.0,
         center_x=centre.center_x,
         center_y=centre.center_y,
-        rms=image.alignment_rms or 0.0,
-        matches=image.alignment_matches or 0,
+        rms=frame.alignment_rms or 0.0,
+        matches=frame.alignment_matches or 0,
     )
 
 
-def frame_path(session: Session, image: Image | None) -> str:
+def frame_path(session: Session, image: Image | Frame | None) -> str:
     """Path of the frame that was calibrated to the image: what the operator knows it by."""
     if image is None:
         return ""
@@ -86,7 +89,8 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
         image = images.by_pid(session, parameters.calibrated)
         reference = None
         if parameters.reference is not None:
-            reference = session.scalar(select(Image).where(Image.reference_pid == parameters.reference))
+            chosen = select(ReferenceFrame.image_id).where(ReferenceFrame.pid == parameters.reference)
+            reference = session.scalar(select(Image).where(Image.image_id == chosen.scalar_subquery()))
         known = None if parameters.detected is None else _template_stars(session, parameters.detected)
         path = frame_path(session, image)
     if image is None or (reference is None and known is None):
@@ -108,25 +112,21 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
             log.warning("left to its neighbours", pid=context.pid, reason=str(error))
             found = None
         light = np.nan if found is None else common_light(of_reference, stars, found)
-    if reference is not None:
-        # In the unit of the reference's: 1 until `select` has found the clearest frames, that one's after it.
-        light *= reference.transparency or 1.0
-    image_id = image.image_id
+    row = alignment_row(image.image_id, context.pid, found, light)
 
     def write(session: Session) -> None:
-        columns = alignment_columns(found, context.pid) | {"transparency": light if np.isfinite(light) else None}
-        session.execute(update(Image).where(Image.image_id == image_id).values(**columns))
+        session.execute(insert(table_of(FoundAlignment)), row)
 
     return write
 
 
-def alignment_columns(found: Alignment | None, pid: int) -> dict[str, Any]:
-    """Columns of an image's row: what process ``pid`` found, None for nothing."""
+def alignment_row(image_id: int, pid: int, found: Alignment | None, light: float) -> dict[str, Any]:
+    """What process ``pid`` found of an image, None for nothing; ``light`` of common stars, over the reference's."""
     names = ("dx", "dy", "rotation", "scale", "rms", "matches")
-    columns = ("dx", "dy", "rotation_deg", "scale", "alignment_rms", "alignment_matches")
-    return {"align_pid": pid} | {
-        column: None if found is None else getattr(found, name) for column, name in zip(columns, names, strict=True)
-    }
+    columns = ("dx", "dy", "rotation_deg", "scale", "rms", "matches")
+    values = (None if found is None else getattr(found, name) for name in names)
+    known = light if np.isfinite(light) else None
+    return {"image_id": image_id, "pid": pid, **dict(zip(columns, values, strict=True)), "light": known}
 
 
 ALIGN = Step(
@@ -141,4 +141,5 @@ ALIGN = Step(
         named("detect", "detected", template=KNOWN),  # its stars are known, so that a frame waits for itself alone
     ),
     opens=(CALIBRATED,),
+    tables=(FoundAlignment,),
 )

@@ -14,11 +14,11 @@ from pipeline.flags import usable
 from pipeline.kron import Ellipses
 from pipeline.noise_budget import FrameNoise, NoiseBudget, noise_budget
 from pipeline.statistics import light_curve_statistics, row_median
-from schema.images import CALIBRATED, Image
+from schema.frames import Frame
 from schema.observing import Observation
 from schema.photometry import Aperture, LightCurveStatistics, Variability
 from schema.processes import Process
-from schema.queries import images
+from schema.queries.frames import of_graph
 from schema.queries.measurements import insert_rows, none_for_nan, relative_matrices
 from services.choices import Choices
 from services.steps.apertures import KRON
@@ -57,8 +57,8 @@ class _Analysed:
 def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
     """Statistics over the good frames, for each source and aperture, and of each source's variability."""
     with context.reading() as session:
-        axes = graph_axes(session, context.graph_pid)
-        frames = _frames(session, context.graph_pid, axes)
+        axes = graph_axes(session, context.graph_pid, context.pid)
+        frames = _frames(session, context, axes)
         noise = _noise(session, context.graph_pid, [frame for frame in frames if frame.good])
         epochs = _Epochs.of(frames, axes)
         curves = BestCurves(axes.source_ids.size, int(epochs.timed.sum()))
@@ -115,19 +115,19 @@ class _Epochs:
     time: NDArray[np.float64]
 
     @classmethod
-    def of(cls, frames: list[Image], axes: GraphAxes) -> "_Epochs":
+    def of(cls, frames: list[Frame], axes: GraphAxes) -> "_Epochs":
         """Of frames in the order of the axes' images."""
         time = times(frames)
         return cls(axes.good, axes.good & np.isfinite(time), time)
 
 
-def _frames(session: Session, graph_pid: int, axes: GraphAxes) -> list[Image]:
+def _frames(session: Session, context: Context, axes: GraphAxes) -> list[Frame]:
     """Calibrated images in the order of the axes."""
-    by_id = {row.image_id: row for row in images.of_graph(session, graph_pid, CALIBRATED)}
+    by_id = {row.image_id: row for row in of_graph(session, context.graph_pid, context.pid)}
     return [by_id[image_id] for image_id in axes.image_ids.tolist()]
 
 
-def _noise(session: Session, graph_pid: int, frames: list[Image]) -> dict[int, FrameNoise]:
+def _noise(session: Session, graph_pid: int, frames: list[Frame]) -> dict[int, FrameNoise]:
     """What is known of the noise of the good frames, by aperture."""
     noise = {}
     for aperture in session.scalars(select(Aperture).where(Aperture.graph_pid == graph_pid)).all():
@@ -236,7 +236,7 @@ def _cdpp(
 
 def _variability(
     axes: GraphAxes,
-    frames: list[Image],
+    frames: list[Frame],
     epochs: _Epochs,
     curves: BestCurves,
     analysed: dict[int, _Analysed],

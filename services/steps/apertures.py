@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.kron import KRON_FACTOR, Ellipses
 from pipeline.photometry import Apertures, default_apertures
-from schema.images import Image
+from schema.frames import Frame
 from schema.photometry import Aperture
 from services.choices import Choices
 from services.steps.columns import column
@@ -18,7 +18,7 @@ CIRCLE, KRON = "circle", "kron"
 ANNULUS = "annulus"
 
 
-def choose_apertures(choices: Choices, frames: Sequence[Image]) -> list[dict[str, Any]]:
+def choose_apertures(choices: Choices, frames: Sequence[Frame]) -> list[dict[str, Any]]:
     """Rows of table aperture, without their graph: those of the settings, else multiples of the stars' median FWHM.
 
     A negative radius in the settings is a multiple of each frame's own FWHM.
@@ -39,7 +39,7 @@ def choose_apertures(choices: Choices, frames: Sequence[Image]) -> list[dict[str
     return [row | shared | {"aperture": number} for number, row in enumerate(rows)]
 
 
-def _smallest(frames: Sequence[Image]) -> tuple[int, int] | None:
+def _smallest(frames: Sequence[Frame]) -> tuple[int, int] | None:
     """Rows and columns of the frames, the fewest where they differ; None where unknown."""
     known = [(frame.ny, frame.nx) for frame in frames if frame.ny and frame.nx]
     return (min(ny for ny, _ in known), min(nx for _, nx in known)) if known else None

@@ -1,7 +1,6 @@
 """`calibrate`: one raw frame to one calibrated image with its background, star list and quality."""
 
 import numpy as np
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline import calibration
@@ -10,8 +9,9 @@ from pipeline.background import FRAME_BIN, subtract_background
 from pipeline.frame_masks import mask_frame
 from pipeline.masked_pixels import PixelBit, pixel_table
 from pipeline.stars import frame_ellipticity, frame_fwhm
-from schema.images import CALIBRATED, Image
-from schema.queries import images
+from schema.found import Rejection
+from schema.images import CALIBRATED
+from schema.queries import frames, images
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.detector import defects_of
 from services.steps.files import PIXELS, STARS, save_image
@@ -32,7 +32,7 @@ class CalibrateParameters(Parameters):
 def run(context: Context, parameters: CalibrateParameters) -> Outputs:
     """Calibrate, take off the sky, mask what no star can be, and list the stars."""
     with context.reading() as session:
-        frame = images.by_id(session, parameters.frame)
+        frame, was_rejected = frames.tried_before(session, parameters.frame)
         masters = {
             name: images.by_pid(session, pid)
             for name, pid in (("bias", parameters.bias), ("dark", parameters.dark), ("flat", parameters.flat))
@@ -70,7 +70,6 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
         extras={STARS: stars, PIXELS: pixel_table(masks.bits)},
     )
     noise = noise_facts(frame, masters, telescope, context.choices)
-    was_rejected = frame.good is False
 
     def write(session: Session) -> None:
         saved.insert(
@@ -92,8 +91,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             ellipticity=ellipticity if np.isfinite(ellipticity) else None,
         )
         if was_rejected:  # the file has been repaired since
-            accepted = {"good": None, "reject_reason": None, "select_pid": None}
-            session.execute(update(Image).where(Image.image_id == parameters.frame).values(**accepted))
+            frames.accept(session, [parameters.frame], context.pid)
 
     return write
 
@@ -112,4 +110,5 @@ CALIBRATE = Step(
     ),
     reads=("gain", "linearity", "read_noise", "saturation", "telescope_diameter_m"),
     makes=(CALIBRATED,),
+    tables=(Rejection,),
 )

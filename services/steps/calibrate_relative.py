@@ -109,7 +109,7 @@ METHODS: dict[str, Callable[[RawFluxes, GraphAxes, SharedLight, CalibrateRelativ
 def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
     """Calibrate each aperture by itself."""
     with context.reading() as session:
-        axes = graph_axes(session, context.graph_pid)
+        axes = graph_axes(session, context.graph_pid, context.pid)
         if not axes.source_ids.size or not axes.good.any():
             raise DataError(
                 f"process {context.pid}: observation {context.observation_id} has no good frame with sources"

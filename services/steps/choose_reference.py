@@ -1,10 +1,12 @@
 """`choose_reference`: the frame that the others are aligned to; its pixels are the template's pixels."""
 
-from sqlalchemy import update
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from pipeline.reference import choose_reference
-from schema.images import CALIBRATED, Image
+from schema.base import table_of
+from schema.found import ReferenceFrame
+from schema.images import CALIBRATED
 from schema.queries import images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
@@ -31,7 +33,7 @@ def run(context: Context, _: ChooseReferenceParameters) -> Outputs:
     chosen = rows[index].image_id
 
     def write(session: Session) -> None:
-        session.execute(update(Image).where(Image.image_id == chosen).values(reference_pid=context.pid))
+        session.execute(insert(table_of(ReferenceFrame)), {"pid": context.pid, "image_id": chosen})
 
     return write
 
@@ -43,4 +45,5 @@ CHOOSE_REFERENCE = Step(
     gives="the frame that the others are aligned to",
     template=OWN,
     needs=(optional("calibrate"),),
+    tables=(ReferenceFrame,),
 )

@@ -1,14 +1,15 @@
-"""Columns of image rows as arrays, NULL as NaN."""
+"""Columns of images and frames as arrays, NULL as NaN."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from schema.frames import Frame
 from schema.images import Image
 
 
-def column(rows: Sequence[Image], name: str) -> NDArray[np.float64]:
+def column(rows: Sequence[Image] | Sequence[Frame], name: str) -> NDArray[np.float64]:
     """One numeric column: ``float64[n]``."""
     values = (getattr(row, name) for row in rows)
     return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)

@@ -14,8 +14,9 @@ from pipeline.detector_masks import REPEAT_FRAMES, Defects, find_defects, repeat
 from pipeline.masked_pixels import PIXEL_DTYPE, PixelBit, with_bit
 from pipeline.stacking import Stack
 from pipeline.starlight import on_stars
-from schema.images import CALIBRATED, TEMPLATE, Image
-from schema.queries import images
+from schema.frames import Frame
+from schema.images import TEMPLATE, Image
+from schema.queries import frames
 from services.errors import DataError
 from services.image_store import ImageStore
 from services.steps.align import alignment_of
@@ -47,7 +48,7 @@ def hot_all_night(context: Context, stack: Stack) -> NDArray[Any]:
     stay on the same pixels too.
     """
     with context.reading() as session:
-        rows = [row for row in images.of_graph(session, context.graph_pid, CALIBRATED) if row.good]
+        rows = [row for row in frames.of_graph(session, context.graph_pid, context.pid) if row.good]
     some = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, REPEAT_FRAMES).astype(int))] if rows else []
     index = repeated_pixels([_off_stars(context, row, stack) for row in some])
     found = np.empty(index.size, PIXEL_DTYPE)
@@ -55,7 +56,7 @@ def hot_all_night(context: Context, stack: Stack) -> NDArray[Any]:
     return found
 
 
-def _off_stars(context: Context, frame: Image, stack: Stack) -> NDArray[np.int32]:
+def _off_stars(context: Context, frame: Frame, stack: Stack) -> NDArray[np.int32]:
     """Pixels of a frame that look like cosmic rays and are too bright to be light of the stack's stars."""
     stored = context.images.read_all(path_of(frame), (PIXELS,))
     index = with_bit(stored.extras[PIXELS], PixelBit.COSMIC)
@@ -101,6 +102,6 @@ def told_apart(table: NDArray[Any], hot: NDArray[np.int32]) -> NDArray[Any]:
 
 
 def counts(bits: NDArray[np.uint8]) -> dict[str, int]:
-    """Columns of table image that count a frame's masked pixels, of which uint8[ny, nx] has the bits."""
+    """Columns of table masked_pixels: they count a frame's masked pixels, of which uint8[ny, nx] has the bits."""
     columns = {"hot_pixels": PixelBit.BAD, "cosmic_rays": PixelBit.COSMIC}
     return {name: int(np.count_nonzero((bits & np.uint8(bit)) > 0)) for name, bit in columns.items()}

@@ -9,10 +9,9 @@ from sqlalchemy.orm import Session
 
 from pipeline.detrend import Detrended, Field, detrend_sysrem, detrend_tfa, detrend_trends
 from pipeline.flags import usable
-from schema.images import CALIBRATED, Image
 from schema.observing import Observation
 from schema.photometry import ReferenceStar, RelativeFlux
-from schema.queries import images
+from schema.queries import frames
 from schema.queries.measurements import RelativeFluxes, insert_relative_fluxes, relative_matrices
 from services.choices import Choices
 from services.log import get_logger
@@ -37,8 +36,8 @@ class DetrendParameters(Parameters):
 def run(context: Context, parameters: DetrendParameters) -> Outputs:
     """Detrend each aperture by itself; where no trend is found in any, the relative light curves stand for both."""
     with context.reading() as session:
-        axes = graph_axes(session, context.graph_pid)
-        vectors = _vectors(session, context.graph_pid, axes)
+        axes = graph_axes(session, context.graph_pid, context.pid)
+        vectors = _vectors(session, context, axes)
         stars = parameters.stars
         targets = star_mask(stars.targets, axes, stars.match_px, stars.match_arcsec)
         found: dict[int, Detrended] = {}
@@ -78,9 +77,9 @@ def _detrend(field: Field, method: str, vectors: list[NDArray[np.float64]]) -> D
     return detrend_tfa(field) if method == "tfa" else detrend_sysrem(field)
 
 
-def _vectors(session: Session, graph_pid: int, axes: GraphAxes) -> list[NDArray[np.float64]]:
+def _vectors(session: Session, context: Context, axes: GraphAxes) -> list[NDArray[np.float64]]:
     """What may steer light curves, image by image in the order of the axes; NaN where it was not measured."""
-    rows: dict[int, Image] = {row.image_id: row for row in images.of_graph(session, graph_pid, CALIBRATED)}
+    rows = {row.image_id: row for row in frames.of_graph(session, context.graph_pid, context.pid)}
     ordered = [rows[image_id] for image_id in axes.image_ids.tolist()]
     return [column(ordered, name) for name in VECTORS]
 

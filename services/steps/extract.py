@@ -1,9 +1,7 @@
 """`extract`: aperture fluxes of the template's sources on one calibrated image, at sub-pixel positions."""
 
-from typing import Any
-
 import numpy as np
-from sqlalchemy import update
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from pipeline.flags import Flag
@@ -11,9 +9,13 @@ from pipeline.growth import Growth
 from pipeline.masked_pixels import pixel_bits
 from pipeline.own_light import judge_pixels
 from pipeline.photometry import measure
-from schema.images import CALIBRATED, Image
+from schema.base import table_of
+from schema.found import FrameSight, MaskedPixels
+from schema.images import CALIBRATED
 from schema.photometry import ApertureCorrection, Flux
-from schema.queries import images
+from schema.prepared import Prepared
+from schema.prepared import run as run_together
+from schema.queries import frames
 from schema.queries.measurements import insert_fluxes, insert_rows
 from services.errors import DataError
 from services.steps.align import alignment_of
@@ -25,6 +27,8 @@ from services.steps.files import PIXELS, path_of
 from services.steps.frame_wcs import write_frame_wcs
 from services.steps.needs import Each, named, required
 from services.steps.template_sources import template_sources
+
+_MASKED, _SEEN = (Prepared(insert(table_of(table))) for table in (MaskedPixels, FrameSight))
 
 
 class ExtractParameters(Parameters):
@@ -41,7 +45,7 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
     What looks like a cosmic ray is judged by the template first: light of the stars is measured, hits on them are not.
     """
     with context.reading() as session:
-        image = images.by_pid(session, parameters.calibrated)
+        image = frames.by_pid(session, parameters.calibrated, context.pid)
         if image is None:
             raise DataError(f"process {context.pid}: its image is gone; publish the observation again")
         sources = template_sources(session, parameters.detected, context.graph_pid)
@@ -79,14 +83,16 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
     flag = measured.flag | sources.flag
     flag[~np.isfinite(measured.flux)] |= int(Flag.MISSING)
     image_id = image.image_id
-    facts: dict[str, Any] = counts(bits)
+    key = {"image_id": image_id, "pid": context.pid}
+    found = [_MASKED(**key, **counts(bits))]
     if field is not None:
-        facts |= field.seen_in(image)
         write_frame_wcs(context, image, alignment, field.wcs)
+        if (seen := field.seen_in(image)) is not None:
+            found.append(_SEEN(**key, **seen))
 
     def write(session: Session) -> None:
         insert_fluxes(session, image_id, sources.source_ids, measured.flux, measured.error, flag)
-        session.execute(update(Image).where(Image.image_id == image_id).values(**facts))
+        run_together(session, *found)
         if measured.growth is not None:
             _write_growth(session, image_id, measured.growth)
 
@@ -123,5 +129,5 @@ EXTRACT = Step(
         named("solve", "solved"),  # `detect` waits for it
     ),
     opens=(CALIBRATED,),
-    tables=(Flux, ApertureCorrection),
+    tables=(Flux, ApertureCorrection, MaskedPixels, FrameSight),
 )

@@ -9,9 +9,9 @@ import numpy as np
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from pipeline.as_seen import as_seen
+from pipeline.as_seen import COLUMNS, as_seen
 from pipeline.astrometry.sky_wcs import SkyWcs
-from schema.images import Image
+from schema.frames import Frame
 from schema.observing import Observation, ObsSite
 from schema.queries.measurements import none_for_nan
 from services.steps.sky_registration import solution_of, wcs_of
@@ -30,12 +30,12 @@ class Field:
     centre: tuple[float, float]
     location: tuple[float, float, float] | None
 
-    def seen_in(self, image: Image) -> dict[str, Any]:
-        """Columns of table image that follow from the time of an image, of the field's centre as it was solved."""
-        if image.jd_utc is None:
-            return {}
-        columns = as_seen(np.array([image.jd_utc]), *self.centre, self.location)
-        return {name: none_for_nan(values)[0] for name, values in columns.items()}
+    def seen_in(self, frame: Frame) -> dict[str, Any] | None:
+        """Columns of table frame_sight, of the field's centre as it was solved; None for a frame without a time."""
+        if frame.jd_utc is None:
+            return None
+        columns = as_seen(np.array([frame.jd_utc]), *self.centre, self.location)
+        return dict.fromkeys(COLUMNS) | {name: none_for_nan(values)[0] for name, values in columns.items()}
 
 
 _kept: WeakKeyDictionary[Engine, OrderedDict[int, Field]] = WeakKeyDictionary()

@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from schema.frames import Frame
 from schema.images import Image
 from schema.queries import images
 from services.errors import ConfigurationError
@@ -17,7 +18,7 @@ STARS = "STARS"  # extension: star list
 WEIGHT = "WEIGHT"  # extension: good frames in each pixel of a stack
 
 
-def path_of(image: Image) -> str:
+def path_of(image: Image | Frame) -> str:
     """Path of an image whose file a step is about to open.
 
     Raises:
@@ -68,7 +69,7 @@ def save_image(
     kind: str,
     image: NDArray[Any],
     *,
-    parents: Sequence[Image],
+    parents: Sequence[Image] | Sequence[Frame],
     masters: Sequence[Image | None] = (),
     extras: Mapping[str, NDArray[Any]] | None = None,
     unit: str = "adu",

@@ -11,26 +11,26 @@ from sqlalchemy.orm import Session
 
 from pipeline.alignment import Alignment
 from pipeline.night_alignment import PROVEN_MATCHES
-from schema.images import CALIBRATED, Image
+from schema.frames import ANY_PID, Frame
 from services.steps.align import alignment_of, frame_path
 
 Points = NDArray[np.float64]
 
 
-def first_frame(session: Session, graph_pid: int | None) -> Image | None:
+def first_frame(session: Session, graph_pid: int | None, before: int = ANY_PID) -> Frame | None:
     """The calibrated image of the first frame that could be aligned; None where none could.
 
     View ``source_place`` says the same in SQL. A cloudy frame may be the first, one whose few stars may have been
     matched wrongly may not: all positions would be wrong with it.
     """
-    believed = or_(Image.good.is_(None), Image.good.is_(True), Image.alignment_matches >= PROVEN_MATCHES)
-    aligned = select(Image).where(Image.graph_pid == graph_pid, Image.kind == CALIBRATED, Image.dx.is_not(None))
-    return session.scalar(aligned.where(believed).order_by(Image.start_jd_utc, Image.pid).limit(1))
+    believed = or_(Frame.good.is_(None), Frame.good.is_(True), Frame.alignment_matches >= PROVEN_MATCHES)
+    aligned = select(Frame).where(Frame.graph_pid == graph_pid, Frame.dx.is_not(None), believed)
+    return session.scalar(aligned.order_by(Frame.start_jd_utc, Frame.pid).limit(1), {"before": before})
 
 
-def to_first_frame(session: Session, graph_pid: int | None) -> Alignment:
+def to_first_frame(session: Session, graph_pid: int | None, before: int = ANY_PID) -> Alignment:
     """From template pixels to those of the first frame; nothing moves where no frame was aligned."""
-    first = first_frame(session, graph_pid)
+    first = first_frame(session, graph_pid, before)
     return Alignment.identity((0, 0)) if first is None else alignment_of(first)
 
 

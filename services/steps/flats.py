@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline.calibration import calibrate
 from pipeline.detector_noise import flat_noise, measure_gain
 from pipeline.masters import combine_flat
+from schema.found import Rejection
 from schema.images import DEBIASED_FLAT, MASTER_FLAT, Image
 from schema.observing import FLAT
-from schema.queries import images
+from schema.queries import frames, images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import path_of, save_image
-from services.steps.frames import blaming, failures, read_frame, read_master, rejection, saturation_of
+from services.steps.frames import blaming, failures, read_frame, read_master, saturation_of
 from services.steps.needs import Each, optional
 from services.steps.noise_facts import MEASURED, compare_with_header
 
@@ -95,8 +95,7 @@ def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Out
 
     def write(session: Session) -> None:
         saved.insert(session, weight=float(len(flats)), **noise)
-        if failed:
-            session.execute(update(Image), [rejection(flat.frame, error, context.pid) for flat, error in failed])
+        frames.reject(session, {flat.frame: error for flat, error in failed}, context.pid)
 
     return write
 
@@ -137,4 +136,5 @@ COMBINE_FLAT = Step(
     reads=("flat_method",),
     opens=(DEBIASED_FLAT,),
     makes=(MASTER_FLAT,),
+    tables=(Rejection,),
 )

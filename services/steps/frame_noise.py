@@ -1,4 +1,4 @@
-"""What table image knows of the noise of frames, as `pipeline.noise_budget` takes it."""
+"""What is known of the noise of frames, as `pipeline.noise_budget` takes it."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ import numpy as np
 from pipeline.kron import Ellipses
 from pipeline.noise import noise_pixels, typical_sharpness
 from pipeline.noise_budget import FrameNoise
-from schema.images import Image
+from schema.frames import Frame
 from schema.photometry import Aperture
 from services.steps.apertures import ANNULUS, radius_on
 from services.steps.columns import column
 
 
-def frame_noise(frames: Sequence[Image], aperture: Aperture, ellipses: Ellipses | None = None) -> FrameNoise:
+def frame_noise(frames: Sequence[Frame], aperture: Aperture, ellipses: Ellipses | None = None) -> FrameNoise:
     """The noise of t frames in one aperture.
 
     Args:

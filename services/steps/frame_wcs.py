@@ -2,12 +2,12 @@
 
 from pipeline.alignment import Alignment
 from pipeline.astrometry.sky_wcs import SkyWcs
-from schema.images import Image
+from schema.frames import Frame
 from services.steps.base import Context
 from services.steps.files import path_of
 
 
-def write_frame_wcs(context: Context, image: Image, alignment: Alignment, wcs: SkyWcs) -> None:
+def write_frame_wcs(context: Context, image: Frame, alignment: Alignment, wcs: SkyWcs) -> None:
     """Write the WCS of a frame whose pixels are ``alignment.to_frame`` of the template's; a second time replaces it.
 
     Raises:

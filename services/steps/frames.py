@@ -1,6 +1,6 @@
 """Frames from the camera: reading them, blaming them, and what their headers do not tell.
 
-Errors name the frame's file, and a frame that is at fault is rejected with that reason in table image.
+Errors name the frame's file, and a frame that is at fault is rejected with that reason in table rejection.
 """
 
 from collections.abc import Iterator
@@ -60,11 +60,6 @@ def read_master(context: Context, master: Image) -> NDArray[Any]:
             f"{master.kind} of process {master.pid} is lost: {error} "
             f"`tianyu publish --again {master.observation_id}` makes it anew, then publish this observation again"
         ) from error
-
-
-def rejection(image_id: int, reason: str, pid: int) -> dict[str, Any]:
-    """The change of a row in table image that process ``pid`` rejects."""
-    return {"image_id": image_id, "good": False, "reject_reason": reason, "select_pid": pid}
 
 
 def failures(session: Session, graph_pid: int, step: AnyStep) -> list[tuple[Any, str]]:

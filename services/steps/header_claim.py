@@ -1,12 +1,13 @@
 """The WCS that a night's own frames bring along in their headers: a claim about the template, to be verified."""
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from pipeline.astrometry.sky_wcs import SkyWcs
 from pipeline.errors import UnusableDataError
-from schema.images import CALIBRATED, Image, ImageParent
+from schema.images import Image, ImageParent
 from schema.observing import LIGHT
+from schema.queries import frames
 from services.errors import DataError
 from services.log import get_logger
 from services.solving.hints import Claim
@@ -17,17 +18,13 @@ log = get_logger("solve")
 
 def reference_frame(session: Session, graph_pid: int) -> str | None:
     """Path of the frame that the others of a graph are aligned to: its pixels are the template's."""
-    calibrated = aliased(Image)
+    calibrated = frames.reference_of(session, graph_pid)
+    if calibrated is None:
+        return None
     return session.scalar(
         select(Image.path)
         .join(ImageParent, ImageParent.parent_id == Image.image_id)
-        .join(calibrated, calibrated.image_id == ImageParent.image_id)
-        .where(
-            calibrated.graph_pid == graph_pid,
-            calibrated.kind == CALIBRATED,
-            calibrated.reference_pid.is_not(None),
-            Image.kind == LIGHT,
-        )
+        .where(ImageParent.image_id == calibrated.image_id, Image.kind == LIGHT)
         .limit(1)
     )
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from schema.images import CALIBRATED
+from schema.frames import ANY_PID
 from schema.photometry import Aperture
 from schema.processes import SUCCEEDED, Process
-from schema.queries import images
+from schema.queries import frames
 from schema.queries.measurements import RawFluxes, flux_matrices
 from schema.skies import Source, SourcePosition
 from services.image_store import ImageStore
@@ -54,8 +54,8 @@ class GraphAxes:
         return np.where(self.gaia.matched, self.gaia.distance_ratio, np.nan)
 
 
-def graph_axes(session: Session, graph_pid: int) -> GraphAxes:
-    """Read the axes of one graph."""
+def graph_axes(session: Session, graph_pid: int, before: int = ANY_PID) -> GraphAxes:
+    """Read the axes of one graph, as processes ``before`` this PID left them."""
     detect = select(Process.pid).where(Process.graph_pid == graph_pid, Process.command == "detect").scalar_subquery()
     sources = session.execute(
         select(
@@ -70,7 +70,7 @@ def graph_axes(session: Session, graph_pid: int) -> GraphAxes:
         .where(SourcePosition.pid == detect)
         .order_by(SourcePosition.source_id)
     ).all()
-    rows = sorted(images.of_graph(session, graph_pid, CALIBRATED), key=lambda row: (row.jd_utc or 0.0, row.pid))
+    rows = sorted(frames.of_graph(session, graph_pid, before), key=lambda row: (row.jd_utc or 0.0, row.pid))
     apertures = session.scalars(
         select(Aperture).where(Aperture.graph_pid == graph_pid).order_by(Aperture.aperture)
     ).all()
@@ -80,7 +80,7 @@ def graph_axes(session: Session, graph_pid: int) -> GraphAxes:
     return GraphAxes(
         source_ids=source_ids,
         xy=xy,
-        on_first=to_first_frame(session, graph_pid).to_frame(xy),
+        on_first=to_first_frame(session, graph_pid, before).to_frame(xy),
         brightness=np.array([row.flux for row in sources], dtype=np.float64),
         radec=np.array([(row.ra_deg, row.dec_deg) for row in sources], dtype=np.float64).reshape(-1, 2),
         image_ids=np.array([row.image_id for row in rows], dtype=np.int64),

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.noise import DIGITISATION_VARIANCE, scintillation_variance
+from schema.frames import SKY, Frame
 from schema.images import Image
 from schema.observing import Instrument, Observation, ObsSite
 from services.choices import Choices
@@ -16,7 +17,6 @@ from services.log import get_logger
 
 log = get_logger("noise_facts")
 MEASURED, SETTINGS, UNKNOWN = "measured", "settings", "unknown"
-SKY = "sky"  # measured by `select` in the night's sky
 CONTRADICTION = 0.2  # by which a header's value may differ from the measured one before a warning is due
 
 
@@ -28,9 +28,9 @@ class Telescope:
     elevation_m: float | None
 
 
-def gain_is_told(image: Image) -> bool:
+def gain_is_told(frame: Frame) -> bool:
     """Whether a header, the settings or flats tell the gain of a calibrated image."""
-    return image.gain is not None and image.gain_source != SKY
+    return frame.gain is not None and frame.gain_source != SKY
 
 
 def telescope_of(session: Session, observation_id: int | None, choices: Choices) -> Telescope:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from schema.images import CALIBRATED, Image
-from schema.queries import images
+from schema.base import table_of
+from schema.found import FrameSight
+from schema.queries import frames
 from services.steps.align import alignment_of
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.field import field_of
@@ -31,21 +32,21 @@ def run(context: Context, parameters: PlaceFramesParameters) -> Outputs | None:
         if solution is None:
             return None
         field = field_of(session, solution.pid, context.observation_id)
-        frames = [
-            image
-            for image in images.of_graph(session, context.graph_pid, CALIBRATED)
-            if image.dx is not None and image.deleted_at is None
+        aligned = [
+            frame
+            for frame in frames.of_graph(session, context.graph_pid, context.pid)
+            if frame.dx is not None and frame.deleted_at is None
         ]
     assert field is not None
-    facts: list[dict[str, Any]] = []
-    for image in frames:
-        write_frame_wcs(context, image, alignment_of(image), field.wcs)
-        if seen := field.seen_in(image):
-            facts.append({"image_id": image.image_id, **seen})
+    sights: list[dict[str, Any]] = []
+    for frame in aligned:
+        write_frame_wcs(context, frame, alignment_of(frame), field.wcs)
+        if (seen := field.seen_in(frame)) is not None:
+            sights.append({"image_id": frame.image_id, "pid": context.pid, **seen})
 
     def write(session: Session) -> None:
-        if facts:
-            session.execute(update(Image), facts)
+        if sights:
+            session.execute(insert(table_of(FrameSight)), sights)
 
     return write
 
@@ -62,5 +63,6 @@ PLACE_FRAMES = Step(
         optional("solve_index", "solve_archive", all_into="later"),
         optional("extract"),
     ),
+    tables=(FrameSight,),
     joins=True,
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import update
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from pipeline import selection
@@ -17,18 +17,21 @@ from pipeline.alignment import Alignment
 from pipeline.night_alignment import align_night, contradicting, contradiction
 from pipeline.sky_gain import MOST_CORRELATION, gain_of_sky, neighbour_correlation
 from pipeline.transparency import common_light, relative_to_clearest
+from schema.base import table_of
+from schema.found import FoundAlignment, Rejection, Verdict
+from schema.frames import Frame
 from schema.images import CALIBRATED, Image
-from schema.queries import images
+from schema.queries import frames
 from schema.queries.measurements import none_for_nan
 from services.log import get_logger
-from services.steps.align import ALIGN, alignment_columns, alignment_of, frame_path
+from services.steps.align import ALIGN, alignment_of, alignment_row, frame_path
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.calibrate import CALIBRATE
 from services.steps.columns import column
 from services.steps.files import STARS, path_of
-from services.steps.frames import failures, rejection
+from services.steps.frames import failures
 from services.steps.needs import optional
-from services.steps.noise_facts import SKY, UNKNOWN, gain_is_told
+from services.steps.noise_facts import gain_is_told
 
 log = get_logger("select")
 NOISE_FRAMES = 3  # whose pixels are looked at
@@ -45,22 +48,23 @@ class _Aligned:
 
     alignments: list[Alignment | None]
     reasons: list[str]  # why one is not believed, else empty
-    transparency: NDArray[np.float64]  # light of the common stars, in the reference's
-    changes: list[dict[str, Any]]  # of rows whose alignment was found again
+    light: NDArray[np.float64]  # of the common stars, over the reference's
+    renewed: list[dict[str, Any]]  # rows of those that were found again
 
 
 def run(context: Context, _: SelectParameters) -> Outputs:
     """Judge the images, and carry the reasons of frames that could not even be calibrated to their rows."""
     with context.reading() as session:
-        rows = images.of_graph(session, context.graph_pid, CALIBRATED)
+        rows = frames.of_graph(session, context.graph_pid, context.pid)
+        reference = frames.reference_of(session, context.graph_pid)
         unusable = failures(session, context.graph_pid, CALIBRATE)
         not_aligned = {align.calibrated: error for align, error in failures(session, context.graph_pid, ALIGN)}
         frame_paths = {row.image_id: frame_path(session, row) for row in rows if row.dx is None}
-    night = _aligned(context, rows, frame_paths)
+    night = _aligned(context, rows, reference, frame_paths)
     aligned = np.array([one is not None for one in night.alignments], np.bool_)
     # A frame that could not be aligned is judged as missing, whatever else it shows.
     star_count = np.where(aligned, column(rows, "star_count"), np.nan)
-    transparency = relative_to_clearest(np.where(aligned, night.transparency, np.nan))
+    transparency = relative_to_clearest(np.where(aligned, night.light, np.nan))
     judged = selection.select(
         star_count,
         column(rows, "background_rms"),
@@ -69,39 +73,40 @@ def run(context: Context, _: SelectParameters) -> Outputs:
         alignment_rms=[np.nan if one is None else one.rms for one in night.alignments],
         transparency=transparency,
     )
-    updates: list[dict[str, Any]] = []
+    gain, gain_error = (None, None) if reference is None else _gain(context, rows, judged.good)
+    verdicts: list[dict[str, Any]] = []
     for number, (row, clear) in enumerate(zip(rows, none_for_nan(transparency), strict=True)):
         reason = "; ".join(filter(None, (night.reasons[number], judged.reason[number])))
         if not aligned[number]:
             reason = not_aligned.get(row.pid) or night.reasons[number] or NOT_ALIGNED
-        updates.append(
+        verdicts.append(
             {
                 "image_id": row.image_id,
+                "pid": context.pid,
                 "good": not reason,
-                "reject_reason": reason or None,
+                "reason": reason or None,
                 "weight": float(not reason),
-                "select_pid": context.pid,
                 "transparency": clear,
+                "gain": gain,
+                "gain_error": gain_error,
             }
         )
-    gains = _gains(context, rows, judged.good)
-    updates += [rejection(calibrate.frame, error, context.pid) for calibrate, error in unusable]
 
     def write(session: Session) -> None:
-        for change in (updates, night.changes, gains):
-            if change:
-                session.execute(update(Image), change)
+        for table, found in ((Verdict, verdicts), (FoundAlignment, night.renewed)):
+            if found:
+                session.execute(insert(table_of(table)), found)
+        frames.reject(session, {calibrate.frame: error for calibrate, error in unusable}, context.pid)
 
     return write
 
 
-def _gains(context: Context, rows: list[Image], good: NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """Changes of the rows of a night whose gain nobody told, before `extract` takes it into its errors."""
-    if any(gain_is_told(row) for row in rows) or all(row.reference_pid is None for row in rows):
-        return []
+def _gain(context: Context, rows: list[Frame], good: NDArray[np.bool_]) -> tuple[float, float] | tuple[None, None]:
+    """Gain and its error of a night whose gain nobody told, before `extract` takes it into its errors."""
+    if any(gain_is_told(row) for row in rows):
+        return None, None
     level, rms = column(rows, "background"), column(rows, "background_rms")
     found = gain_of_sky(level[good], rms[good])
-    source: str = UNKNOWN if found is None else SKY
     looked_at = [row for row, use in zip(rows, good, strict=True) if use][:: max(1, int(good.sum()) // NOISE_FRAMES)]
     if found is not None:
         correlation = float(
@@ -114,27 +119,21 @@ def _gains(context: Context, rows: list[Image], good: NDArray[np.bool_]) -> list
         )
         if correlation > MOST_CORRELATION:
             log.warning("no gain measured: the noise of neighbouring pixels is alike", correlation=correlation)
-            found, source = None, UNKNOWN
-    facts = {
-        "gain": None if found is None else found.value,
-        "gain_error": None if found is None else found.error,
-        "gain_source": source,
-    }
-    return [{"image_id": row.image_id, **facts} for row in rows]
+            found = None
+    return (None, None) if found is None else (found.value, found.error)
 
 
-def _aligned(context: Context, rows: list[Image], frame_paths: Mapping[int, str]) -> _Aligned:
+def _aligned(context: Context, rows: list[Frame], reference: Image | None, frame_paths: Mapping[int, str]) -> _Aligned:
     """The alignments, judged by each other where the frames have a reference among them.
 
     Frames of a known template were measured at once: nothing is found again there.
     """
     alone = [None if row.dx is None else alignment_of(row) for row in rows]
-    light = column(rows, "transparency")
+    light = column(rows, "light")
     found = _Aligned(alone, [""] * len(rows), light, [])
     order = sorted(range(len(rows)), key=lambda number: (rows[number].jd_utc or 0.0, rows[number].pid or 0))
     in_order = [alone[number] for number in order]
     star_counts = [rows[number].star_count or 0 for number in order]
-    reference = next((row for row in rows if row.reference_pid is not None), None)
     if reference is None:
         shape = (rows[0].ny or 0, rows[0].nx or 0) if rows else (0, 0)
         for number, contradicts in zip(order, contradicting(in_order, star_counts, shape), strict=True):
@@ -161,8 +160,8 @@ def _aligned(context: Context, rows: list[Image], frame_paths: Mapping[int, str]
         elif verdict.renewed:
             found.alignments[number] = alignment
             own = context.images.read_extra(path_of(row), STARS)
-            light[number] = common_light(stars, own, alignment) * (reference.transparency or 1.0)
-            found.changes.append({"image_id": row.image_id, **alignment_columns(alignment, context.pid)})
+            light[number] = common_light(stars, own, alignment)
+            found.renewed.append(alignment_row(row.image_id, context.pid, alignment, light[number]))
     return found
 
 
@@ -173,4 +172,5 @@ SELECT = Step(
     gives="good or not, with the reason; alignments that the neighbours tell; the gain where nobody tells it",
     needs=(optional("align"),),
     opens=(CALIBRATED,),
+    tables=(Verdict, FoundAlignment, Rejection),
 )

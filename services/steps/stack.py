@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from pipeline.masked_pixels import PixelBit, with_bit
 from pipeline.stacking import Stack, stack_frames, weighted_mean
+from schema.frames import Frame
 from schema.images import CALIBRATED, STACKED, TEMPLATE, Image
-from schema.queries import images
+from schema.queries import frames, images
 from services.errors import DataError
 from services.steps.align import alignment_of
 from services.steps.base import Context, Outputs, Parameters, Step
@@ -28,11 +29,14 @@ class StackParameters(Parameters):
     root: bool
 
 
-def _combine(context: Context, inputs: Sequence[Image], leaf: bool) -> Stack:
-    """A leaf holds its frames at once, fan-out many; a node above holds one stack beside the sum."""
-    if leaf:
-        frames, suspects = zip(*(_frame(context, image) for image in inputs), strict=True)
-        return stack_frames(frames, [alignment_of(image) for image in inputs], suspects)
+def _leaf(context: Context, inputs: Sequence[Frame]) -> Stack:
+    """Of frames, fan-out many, which are in memory at once."""
+    pixels, suspects = zip(*(_frame(context, frame) for frame in inputs), strict=True)
+    return stack_frames(pixels, [alignment_of(frame) for frame in inputs], suspects)
+
+
+def _node(context: Context, inputs: Sequence[Image]) -> Stack:
+    """Of stacks, of which one is in memory beside the sum."""
 
     def stacks() -> Iterator[Stack]:
         for image in inputs:
@@ -42,7 +46,7 @@ def _combine(context: Context, inputs: Sequence[Image], leaf: bool) -> Stack:
     return weighted_mean(stacks())
 
 
-def _frame(context: Context, image: Image) -> tuple[NDArray[Any], NDArray[np.integer]]:
+def _frame(context: Context, image: Frame) -> tuple[NDArray[Any], NDArray[np.integer]]:
     """The frame, NaN under trails, and its pixels that look like cosmic rays."""
     stored = context.images.read_all(path_of(image), (PIXELS,))
     table = stored.extras[PIXELS]
@@ -53,16 +57,19 @@ def _frame(context: Context, image: Image) -> tuple[NDArray[Any], NDArray[np.int
 
 def run(context: Context, parameters: StackParameters) -> Outputs | None:
     """Average what is good, one input in memory after the other; frames that failed or were rejected are left out."""
+    leaves = parameters.parents if parameters.leaf else ()
     with context.reading() as session:
-        inputs = [image for image in images.by_pids(session, parameters.parents) if image.weight]
+        good = [frame for frame in frames.by_pids(session, leaves, context.pid) if frame.weight]
+        stacks = [] if parameters.leaf else images.by_pids(session, parameters.parents)
+    inputs: Sequence[Frame] | Sequence[Image] = good if parameters.leaf else stacks
     if not inputs and parameters.root:
         raise DataError(
             f"process {context.pid}: no frame of observation {context.observation_id} is good enough to be stacked; "
-            "`tianyu status` and table image (reject_reason) have the reasons"
+            "`tianyu status` and view frame (reason) have the reasons"
         )
     if not inputs:
         return None  # a branch without good frames makes no image
-    total = _combine(context, inputs, parameters.leaf)
+    total = _leaf(context, good) if parameters.leaf else _node(context, stacks)
     extras: dict[str, NDArray[Any]] = {WEIGHT: total.weight.astype(np.int16 if total.frames < 2**15 else np.int32)}
     if parameters.root:
         extras[PIXELS] = hot_all_night(context, total)

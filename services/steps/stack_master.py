@@ -5,18 +5,18 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pipeline.calibration import calibrate
 from pipeline.masters import combine_clipped, combine_mean, read_noise
+from schema.found import Rejection
 from schema.images import MASTER_BIAS, MASTER_DARK, PARTIAL_BIAS, PARTIAL_DARK, Image
 from schema.observing import BIAS, DARK
-from schema.queries import images
+from schema.queries import frames, images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import path_of, save_image
-from services.steps.frames import blaming, read_frame, read_master, rejection, saturation_of
+from services.steps.frames import blaming, read_frame, read_master, saturation_of
 from services.steps.needs import Each, optional
 from services.steps.noise_facts import MEASURED, compare_with_header, read_noise_electrons
 
@@ -89,8 +89,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
         arrays = [context.images.read(path_of(image)) for image in inputs]
 
     def reject(session: Session) -> None:
-        if unusable:
-            session.execute(update(Image), [rejection(f.image_id, str(e), context.pid) for f, e in unusable])
+        frames.reject(session, {frame.image_id: str(error) for frame, error in unusable}, context.pid)
 
     if not inputs and parameters.root:
         first = f"; the first: {unusable[0][1]}" if unusable else "; retry those that failed"
@@ -147,6 +146,7 @@ STACK_BIAS = Step(
     opens=(PARTIAL_BIAS,),
     makes=(MASTER_BIAS,),
     partial=(PARTIAL_BIAS,),
+    tables=(Rejection,),
 )
 STACK_DARK = Step(
     "stack_dark",
@@ -161,4 +161,5 @@ STACK_DARK = Step(
     opens=(PARTIAL_DARK,),
     makes=(MASTER_DARK,),
     partial=(PARTIAL_DARK,),
+    tables=(Rejection,),
 )

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from pipeline.detection import detect_sources
 from pipeline.stacking import Stack, positions_on_reference
-from schema.images import CALIBRATED, Image
-from schema.queries import images
+from schema.frames import Frame
+from schema.images import Image
+from schema.queries import frames, images
 from services.errors import DataError
 from services.steps.align import alignment_of
 from services.steps.base import Context
@@ -23,7 +24,7 @@ class Template:
     """Rows of a template and of the good frames behind it."""
 
     image: Image
-    frames: list[Image]
+    frames: list[Frame]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -58,7 +59,7 @@ def template_of(session: Session, context: Context, stacked: int) -> Template:
     image = images.by_pid(session, stacked)
     if image is None:
         raise DataError(f"process {context.pid}: its template is gone; publish the observation again")
-    return Template(image, [row for row in images.of_graph(session, context.graph_pid, CALIBRATED) if row.good])
+    return Template(image, [row for row in frames.of_graph(session, context.graph_pid, context.pid) if row.good])
 
 
 def detect_on(context: Context, template: Template) -> Detection:

@@ -27,7 +27,7 @@ from pipeline.variability import (
 )
 from pipeline.variability.candidates import Suspicion
 from pipeline.variability.search import SCATTER, TESTS
-from schema.images import Image
+from schema.frames import Frame
 from services.steps.align import alignment_of
 from services.steps.columns import column
 
@@ -79,7 +79,7 @@ def _excess(flux: Floats, error: Floats) -> Floats:
         return np.asarray(np.sqrt(np.maximum(variance - quoted, 0.0)) / mean)
 
 
-def times(frames: list[Image]) -> Floats:
+def times(frames: list[Frame]) -> Floats:
     """BJD (TDB) of frames in order of time, JD (UTC) where one lacks it: float64[t], NaN where neither is known."""
     bjd = column(frames, "bjd_tdb")
     return bjd if np.isfinite(bjd).all() else column(frames, "jd_utc")
@@ -97,7 +97,7 @@ class Variables:
 
 
 def find_variables(
-    time: Floats, curves: BestCurves, magnitude: Floats, xy: Floats, radius: float, frames: list[Image]
+    time: Floats, curves: BestCurves, magnitude: Floats, xy: Floats, radius: float, frames: list[Frame]
 ) -> Variables:
     """Rank the stars of a night by variability.
 
@@ -130,7 +130,7 @@ def find_variables(
     return Variables(search, sines, boxes, start, float(time[-1]))
 
 
-def near_edge(frames: list[Image], xy: Floats, reach: float) -> NDArray[np.bool_]:
+def near_edge(frames: list[Frame], xy: Floats, reach: float) -> NDArray[np.bool_]:
     """Which stars lie nearer to the edge of which frame than ``reach`` pixels: bool[n, t].
 
     Frames of unknown size or alignment say nothing.
@@ -143,7 +143,7 @@ def near_edge(frames: list[Image], xy: Floats, reach: float) -> NDArray[np.bool_
     return near
 
 
-def _covariates(frames: list[Image]) -> Floats:
+def _covariates(frames: list[Frame]) -> Floats:
     """What stars' fluxes may follow of the frames, float64[c, t]: first the FWHM and, as wings grow so, its square."""
     columns = [column(frames, name) for name in COVARIATES]
     width = columns[0]

@@ -60,7 +60,7 @@ class _Stars:
 def run(context: Context, _: ZeroPointParameters) -> Outputs | None:
     """Fit each aperture by itself; a field without matches gets no zero points, which is no failure."""
     with context.reading() as session:
-        axes = graph_axes(session, context.graph_pid)
+        axes = graph_axes(session, context.graph_pid, context.pid)
         if not axes.gaia.matched.any():
             log.warning("no zero points: no source is matched to Gaia", observation_id=context.observation_id)
             return None

@@ -8,7 +8,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from pipeline.flags import OF_THE_STAR, SPOILING, Flag
-from schema.images import CALIBRATED, Image
+from schema.frames import Frame
 from schema.observing import Observation
 from schema.photometry import Flux, LightCurveStatistics, Variability
 from schema.processes import Process
@@ -101,7 +101,7 @@ def _standing_free(session: Session, observation: ObservationFacts, source_ids: 
     usable = func.sum(case((Flux.flux.is_not(None) & (Flux.flag.bitwise_and(SPOILING) == 0), 1), else_=0))
     alone = (
         select(Flux.source_id)
-        .join(Image, Image.image_id == Flux.image_id)
+        .join(Frame, Frame.image_id == Flux.image_id)
         .join(
             LightCurveStatistics,
             (LightCurveStatistics.source_id == Flux.source_id) & (LightCurveStatistics.aperture == Flux.aperture),
@@ -110,9 +110,8 @@ def _standing_free(session: Session, observation: ObservationFacts, source_ids: 
             LightCurveStatistics.pid == observation.analysis_pid,
             LightCurveStatistics.best_aperture.is_(True),
             Flux.source_id.in_(source_ids),
-            Image.graph_pid == observation.graph_pid,
-            Image.kind == CALIBRATED,
-            Image.good.is_(True),
+            Frame.graph_pid == observation.graph_pid,
+            Frame.good.is_(True),
         )
         .group_by(Flux.source_id)
         .having(touched == 0, usable >= MIN_USABLE_SHARE * func.count())

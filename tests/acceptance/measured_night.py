@@ -30,9 +30,9 @@ GRAPH = """
 SELECT observation_id, graph_pid, analysis_pid FROM observation WHERE calibration_pid IS NOT NULL ORDER BY night
 """
 IMAGES = """
-SELECT image_id, jd_utc, bjd_tdb, good, reject_reason, reference_pid, dx, dy, rotation_deg, scale, ny, nx,
-       trails, cosmic_rays, transparency
-FROM image WHERE graph_pid = :graph AND kind = 'calibrated' ORDER BY jd_utc
+SELECT f.image_id, f.jd_utc, f.bjd_tdb, f.good, f.reason, f.is_reference, f.dx, f.dy, f.rotation_deg, f.scale,
+       i.ny, i.nx, f.trails, f.cosmic_rays, f.transparency
+FROM frame f JOIN image i ON i.image_id = f.image_id WHERE f.observation_id = :observation ORDER BY f.jd_utc
 """
 SOURCES = """
 SELECT p.source_id, p.x, p.y, p.flux, p.flux_error FROM source_position p
@@ -105,7 +105,7 @@ def _read(connection: Connection, observation: int, graph: int, analysis: int) -
     def rows(query: str, **values: int) -> list[Any]:
         return list(connection.execute(text(query), values))
 
-    images, sources = rows(IMAGES, graph=graph), rows(SOURCES, graph=graph)
+    images, sources = rows(IMAGES, observation=observation), rows(SOURCES, graph=graph)
     radii = np.array([row.radius for row in rows(APERTURES, graph=graph)])
     place = {row.source_id: index for index, row in enumerate(sources)}
     frame = {row.image_id: index for index, row in enumerate(images)}
@@ -130,12 +130,12 @@ def _read(connection: Connection, observation: int, graph: int, analysis: int) -
         jd=np.array([row.jd_utc for row in images], dtype=np.float64),
         bjd=np.array([row.bjd_tdb for row in images], dtype=np.float64),
         good=np.array([bool(row.good) for row in images]),
-        reasons=[row.reject_reason or "" for row in images],
+        reasons=[row.reason or "" for row in images],
         trails=np.array([row.trails for row in images]),
         cosmic_rays=np.array([row.cosmic_rays for row in images]),
         transparency=np.array([row.transparency for row in images], dtype=np.float64),
         alignments=[_alignment(row) for row in images],
-        reference=next(index for index, row in enumerate(images) if row.reference_pid),
+        reference=next(index for index, row in enumerate(images) if row.is_reference),
         raw=values[0],
         raw_error=values[1],
         relative=values[2],

@@ -117,11 +117,11 @@ def simulate_all(folder: Path) -> dict[str, Truth]:
 def find_observations(database: Path, truths: Mapping[str, Truth]) -> list[Seen]:
     """The observation of each truth."""
     query = """
-    SELECT o.observation_id, o.graph_pid, MIN(i.jd_utc), MAX(CASE WHEN i.reference_pid IS NOT NULL THEN i.jd_utc END)
+    SELECT o.observation_id, o.graph_pid, MIN(i.jd_utc), MAX(CASE WHEN i.is_reference = 1 THEN i.jd_utc END)
     FROM observation o
-    JOIN instrument USING (instrument_id) JOIN filter f USING (filter_id)
-    JOIN image i ON i.graph_pid = o.graph_pid AND i.kind = 'calibrated'
-    WHERE telescope = ? AND f.name = ? GROUP BY o.observation_id
+    JOIN instrument USING (instrument_id)
+    JOIN frame i ON i.observation_id = o.observation_id AND i.image_id IS NOT NULL
+    WHERE telescope = ? AND i.filter = ? GROUP BY o.observation_id
     """
     found = []
     with sqlite3.connect(database) as connection:

@@ -45,7 +45,7 @@ class Night:
 
     def reason(self, name: str) -> str:
         """Why the frame is rejected."""
-        [(good, reason)] = self.rows("SELECT good, reject_reason FROM image WHERE path = ?", str(self.raw / name))
+        [(good, reason)] = self.rows("SELECT good, reason FROM frame WHERE path = ?", str(self.raw / name))
         assert good == 0, name
         return str(reason)
 
@@ -195,7 +195,7 @@ def test_a_bad_frame_is_rejected_with_a_reason_that_names_it(night: Night, name:
 
 
 def test_a_frame_without_stars_is_rejected_when_it_cannot_be_aligned(night: Night) -> None:
-    query = "SELECT good, reject_reason FROM image WHERE kind = 'calibrated' AND reject_reason LIKE ?"
+    query = "SELECT good, reason FROM frame WHERE kind = 'light' AND reason LIKE ?"
     [(good, reason)] = night.rows(query, f"%{night.raw / 'blank.fits'}%")
     assert good == 0
     assert "no alignment of 0 stars" in reason
@@ -204,7 +204,7 @@ def test_a_frame_without_stars_is_rejected_when_it_cannot_be_aligned(night: Nigh
 def test_the_rest_of_the_night_has_light_curves(night: Night) -> None:
     curves = night.light_curves("Simulated")
     whole = FRAMES + len(ODD_NAMES) + 1  # and the other frame of one time
-    query = "SELECT COUNT(*) FROM image WHERE observation_id = ? AND kind = 'calibrated' AND good = 0"
+    query = "SELECT COUNT(image_id) FROM frame WHERE observation_id = ? AND good = 0"
     [(rejected,)] = night.rows(query, night.observation("Simulated"))
     assert rejected <= 2  # the blank frame, which is not among the whole ones, and one that a cloud took
     assert len(curves) >= 20
@@ -214,14 +214,13 @@ def test_the_rest_of_the_night_has_light_curves(night: Night) -> None:
 def test_no_frame_is_lost(night: Night) -> None:
     """Each frame is used, or rejected with a reason."""
     silent = night.rows(
-        "SELECT frame.path FROM image frame LEFT JOIN image_parent ON parent_id = frame.image_id "
-        "LEFT JOIN image made USING (image_id) "
-        "WHERE frame.pid IS NULL AND frame.good IS NOT 0 AND made.image_id IS NULL"
+        "SELECT path FROM frame LEFT JOIN image_parent ON parent_id = frame_id "
+        "WHERE good IS NOT 0 AND image_parent.image_id IS NULL"
     )
     assert silent == []
-    unjudged = night.rows("SELECT path FROM image WHERE kind = 'calibrated' AND good IS NULL")
+    unjudged = night.rows("SELECT path FROM frame WHERE image_id IS NOT NULL AND good IS NULL")
     assert unjudged == []
-    assert night.rows("SELECT path FROM image WHERE good = 0 AND COALESCE(reject_reason, '') = ''") == []
+    assert night.rows("SELECT path FROM frame WHERE good = 0 AND COALESCE(reason, '') = ''") == []
 
 
 def test_masters_are_made_of_the_good_frames(night: Night) -> None:
@@ -257,8 +256,8 @@ def test_a_frame_that_is_whole_at_last_is_taken_in_by_the_next_run(night: Night)
     (night.raw / "truncated.fits").write_bytes(night.whole)
     tianyu("run", night.raw, "--workdir", night.workdir, "--consumers", 2, "--no-plots")
     path = str(night.raw / "truncated.fits")
-    [(kind, good)] = night.rows("SELECT kind, good FROM image WHERE path = ?", path)
-    assert (kind, good) == ("light", None)
+    [(kind, good)] = night.rows("SELECT kind, good FROM frame WHERE path = ?", path)
+    assert (kind, good) == ("light", 1)
     assert max(night.light_curves("Simulated").values()) == before + 1
     graphs = night.rows(
         "SELECT COUNT(DISTINCT graph_pid) FROM process WHERE observation_id = ?", night.observation("Simulated")

@@ -28,11 +28,8 @@ JOIN image_parent ip ON ip.image_id = l.image_id
 JOIN image p ON p.image_id = ip.parent_id AND p.kind = 'light'
 """
 IMAGES = """
-SELECT p.path, i.good, i.reject_reason, i.star_count, i.background, i.fwhm, i.dx, i.dy, i.rotation_deg
-FROM image i
-JOIN image_parent ip ON ip.image_id = i.image_id
-JOIN image p ON p.image_id = ip.parent_id AND p.kind = 'light'
-WHERE i.kind = 'calibrated' ORDER BY p.path
+SELECT path, good, reason, star_count, sky, fwhm, dx, dy, rotation_deg
+FROM frame WHERE kind = 'light' AND image_id IS NOT NULL ORDER BY path
 """
 
 

@@ -83,7 +83,7 @@ def test_what_is_left_serves_a_retry_and_all_light_curves(night: Night, tmp_path
     assert night.rows(FAILED) == [("align",), ("calibrate",), ("extract",)]
     light_curves = night.rows(LIGHT_CURVES)
     assert light_curves
-    [(reference,)] = night.rows("SELECT path FROM image WHERE kind = 'calibrated' AND reference_pid IS NOT NULL")
+    [(reference,)] = night.rows("SELECT path FROM image JOIN reference_frame USING (image_id)")
     most = {"keep_calibrated": False, "keep_partial": False}
 
     would = night.gc(**most, dry_run=True)

@@ -10,7 +10,8 @@ from sqlalchemy import select, update
 from pipeline.flags import SPOILING
 from pipeline.simulation.night import NightSpec
 from schema import database
-from schema.images import CALIBRATED, TEMPLATE, Image
+from schema.frames import Frame
+from schema.images import TEMPLATE, Image
 from schema.observing import Observation
 from schema.processes import SUCCEEDED, Process
 from services.errors import ConfigurationError
@@ -189,7 +190,7 @@ def test_a_frame_of_another_field_fails_alone(night: Night, raw: Path, tmp_path:
         failed = session.scalars(select(Process).where(Process.graph_pid == graph, Process.status == "failed")).one()
         assert failed.error is not None
         assert sorted(mixed.glob("Sim*"))[0].name in failed.error
-        mixed_in = select(Image.good).where(Image.graph_pid == graph, Image.kind == CALIBRATED, Image.dx.is_(None))
+        mixed_in = select(Frame.good).where(Frame.graph_pid == graph, Frame.dx.is_(None))
         assert session.scalars(mixed_in).all() == [False]
 
 

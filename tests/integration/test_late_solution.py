@@ -26,7 +26,7 @@ SKY: dict[str, Any] = {
     "seeing": 3.2,
 }
 SOURCES = "SELECT source_id, x, y, ra_deg, dec_deg, healpix FROM source ORDER BY source_id"
-FRAMES = "SELECT bjd_tdb, hjd_utc, jd_tdb, airmass, altitude_deg FROM image WHERE kind = 'calibrated' ORDER BY pid"
+FRAMES = "SELECT bjd_tdb, hjd_utc, jd_tdb, airmass, altitude_deg FROM frame_sight ORDER BY image_id"
 NAMES = "SELECT source_id, match_rank, gaia_source_id, is_match FROM source_crossmatch ORDER BY 1, 2"
 ZERO_POINTS = "SELECT aperture, zero_point, zero_point_error, stars FROM zero_point ORDER BY pid, image_id, aperture"
 SKIES = "SELECT wcs, ra_deg, dec_deg, radius_deg, wcs_matches FROM sky"

@@ -13,7 +13,7 @@ from schema import database
 from schema.base import utc_now
 from schema.images import CALIBRATED, Image
 from schema.processes import CANCELLED, FAILED, SKIPPED, SUCCEEDED, Process
-from schema.queries import operating
+from schema.queries import frames, operating
 from services.errors import ConfigurationError
 from services.publisher.publish import Publisher
 from services.setup import initialise, open_engine
@@ -27,6 +27,8 @@ LIGHT_COMMANDS = tuple(
     for step in steps_of("light")
     if step.command not in ("solve_archive", "detrend", "crossmatch", "zero_point")
 )
+FOUND = ("dx", "dy", "rotation_deg", "scale", "alignment_rms", "transparency", "good", "weight", "gain")
+UNUSABLE = "SELECT path, reason FROM frame WHERE kind = 'light' AND image_id IS NULL AND good = 0"
 FILES = "SELECT path FROM image WHERE kind = 'calibrated'"
 
 
@@ -128,7 +130,7 @@ def test_what_is_taken_over_says_so_and_never_ran(night: Night) -> None:
 def test_images_taken_over_keep_their_facts_and_lineage(night: Night) -> None:
     result = night.rerun("detect")
     facts = [column.name for column in Image.__table__.columns]
-    renewed = {"image_id", "pid", "graph_pid", "path_digest", "reference_pid", "align_pid", "select_pid"}
+    renewed = {"image_id", "pid", "graph_pid", "path_digest"}
     with night.sessions() as session:
         taken = session.scalars(select(Image).where(Image.graph_pid == result.graph_pid)).all()
         assert Counter(image.kind for image in taken) == {"calibrated": FRAMES, "template": 1}
@@ -138,8 +140,17 @@ def test_images_taken_over_keep_their_facts_and_lineage(night: Night) -> None:
             for name in facts:
                 if name not in renewed:
                     assert getattr(image, name) == getattr(old, name), name
-            for name in ("reference_pid", "align_pid", "select_pid"):
-                assert getattr(image, name) == result.taken_over.get(getattr(old, name)), name
+            if image.kind == CALIBRATED:
+                one, other = (frames.by_pid(session, pid) for pid in (image.pid, old.pid))
+                assert one is not None
+                assert other is not None
+                assert one.aligned_by == result.taken_over[other.aligned_by or 0]
+                assert one.judged_by == result.taken_over[other.judged_by or 0]
+                assert [getattr(one, name) for name in FOUND] == [getattr(other, name) for name in FOUND]
+        chosen, before = (frames.reference_of(session, pid) for pid in (result.graph_pid or 0, result.source_pid))
+        assert chosen is not None
+        assert before is not None
+        assert chosen.path == before.path
     parents = """SELECT p.kind, COUNT(*) FROM image i JOIN image_parent ip ON ip.image_id = i.image_id
                  JOIN image p ON p.image_id = ip.parent_id WHERE i.graph_pid = :pid GROUP BY p.kind"""
     new = dict(night.rows(parents, pid=result.graph_pid))
@@ -148,13 +159,13 @@ def test_images_taken_over_keep_their_facts_and_lineage(night: Night) -> None:
 
 def test_select_forgets_what_was_selected_and_keeps_the_alignment(night: Night) -> None:
     result = night.rerun("select")
-    rows = "SELECT align_pid, dx, select_pid, good, weight, reject_reason FROM image WHERE graph_pid = :pid"
-    taken = night.rows(rows, pid=result.graph_pid)
+    with night.sessions() as session:
+        taken = frames.of_graph(session, result.graph_pid or 0)
     assert len(taken) == FRAMES
-    for align_pid, dx, *selection in taken:
-        assert align_pid in result.taken_over.values()
-        assert dx is not None
-        assert selection == [None] * 4
+    for frame in taken:
+        assert frame.aligned_by in result.taken_over.values()
+        assert frame.dx is not None
+        assert (frame.judged_by, frame.good, frame.weight, frame.reject_reason) == (None, None, None, None)
 
 
 def test_analyze_adds_statistics_to_the_same_light_curves(night: Night) -> None:
@@ -257,18 +268,18 @@ def test_failures_are_taken_over_too(damaged: Night) -> None:
 
 
 def test_a_frame_that_was_repaired_is_used_again(damaged: Night, tmp_path: Path) -> None:
-    [(frame, reason)] = damaged.rows("SELECT path, reject_reason FROM image WHERE kind = 'light' AND good = 0")
+    [(frame, reason)] = damaged.rows(UNUSABLE)
     assert "is it whole?" in reason
     (damaged.settings.root / frame).write_bytes((tmp_path / "whole").read_bytes())
     result = damaged.rerun("calibrate")
     damaged.work()
     assert damaged.states(result.graph_pid)["extract", SUCCEEDED] == FRAMES
     assert len({row[1] for row in damaged.light_curves()}) == FRAMES
-    assert damaged.rows("SELECT path FROM image WHERE kind = 'light' AND good = 0") == []
+    assert damaged.rows(UNUSABLE) == []
 
 
 def test_a_failure_that_was_taken_over_can_be_retried(damaged: Night, tmp_path: Path) -> None:
-    [(frame,)] = damaged.rows("SELECT path FROM image WHERE kind = 'light' AND good = 0")
+    [(frame, _)] = damaged.rows(UNUSABLE)
     result = damaged.rerun("extract")
     (damaged.settings.root / frame).write_bytes((tmp_path / "whole").read_bytes())
     with damaged.sessions.begin() as session:
@@ -279,7 +290,7 @@ def test_a_failure_that_was_taken_over_can_be_retried(damaged: Night, tmp_path: 
     damaged.work()
     assert {state for _, state in damaged.states(result.graph_pid)} == {SUCCEEDED}
     assert len({row[1] for row in damaged.light_curves()}) == FRAMES
-    assert damaged.rows("SELECT path FROM image WHERE kind = 'light' AND good = 0") == []
+    assert damaged.rows(UNUSABLE) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
 from schema.base import utc_now
+from schema.found import ReferenceFrame
 from schema.images import CALIBRATED, Image
 from schema.observing import Filter, Instrument, Observation, Target
 from schema.processes import SUCCEEDED, Process, ProcessDependence, ProcessGroup, Site
@@ -105,8 +106,10 @@ class House:
         with self.sessions.begin() as session:
             image_id = images.add_image(
                 session, kind=kind, site_id=site, path=f"{own}#{pid}" if path else own, observation_id=observation,
-                pid=pid, graph_pid=graph, reference_pid=reference,
+                pid=pid, graph_pid=graph,
             )  # fmt: skip
+            if reference is not None:
+                session.add(ReferenceFrame(image_id=image_id, pid=reference))
             # The digest of a row that took a file over is its own.
             session.execute(update(Image).where(Image.image_id == image_id).values(path=own))
         if path is None:

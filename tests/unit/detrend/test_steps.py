@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from pipeline.flags import Flag
 from pipeline.relative import PickLimits
 from schema import database
+from schema.found import Verdict
 from schema.images import Image
 from schema.observing import Observation
 from schema.photometry import Flux
@@ -236,7 +237,7 @@ def test_the_graph_carries_the_operators_choice() -> None:
 
 def test_an_observation_without_good_frames_is_told(night: Night) -> None:
     with night.sessions.begin() as session:
-        session.execute(update(Image).values(good=False))
+        session.execute(update(Verdict).values(good=False))
     with pytest.raises(DataError, match="no good frame with sources"):
         calibrate(night)
     with pytest.raises(DataError, match="none of 60 epochs is good"):

@@ -15,6 +15,7 @@ from schema import database, models
 from schema.images import Image
 from schema.observing import Instrument
 from schema.processes import Site
+from schema.queries import frames
 from services.errors import ConfigurationError
 from services.ingest.register import UNKNOWN, Folder, Ingest, read_folder, register
 from tests.unit.ingest.made_frames import facts, pixels, write
@@ -114,16 +115,15 @@ def test_a_rejected_frame_that_was_copied_again_gets_another_chance(sessions: se
     light(raw / "other.fits", seed=2)
     ingest(sessions, raw)
     with sessions.begin() as session:
-        for image in session.scalars(select(Image)):
-            image.good, image.reject_reason, image.select_pid = False, "cannot be read", 7
+        frames.reject(session, dict.fromkeys(session.scalars(select(Image.image_id)), "cannot be read"), 7)
     path.unlink()
     write(path, pixels(1, (80, 30)), IMAGETYP="light", OBJECT="M1", EXPTIME=30.0, DATE_OBS="2024-03-04T20:01:00")
     (raw / "other.fits").unlink()
     ingest(sessions, raw)
-    found = rows(sessions)
-    assert (found["again.fits"].good, found["again.fits"].reject_reason, found["again.fits"].ny) == (None, None, 80)
-    assert found["again.fits"].select_pid is None
-    assert found["other.fits"].good is False  # it has not changed
+    assert rows(sessions)["again.fits"].ny == 80
+    with sessions() as session:
+        usable = session.scalars(select(frames.USABLE).order_by(Image.path)).all()
+    assert usable == [True, False]  # the other has not changed
 
 
 def test_names_of_any_bytes_are_registered_on_one_line(sessions: sessionmaker[Session], raw: Path) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
 from schema.base import utc_now
+from schema.found import Verdict
 from schema.images import (
     CALIBRATED,
     DEBIASED_FLAT,
@@ -26,6 +27,7 @@ from schema.images import (
 from schema.observing import Observation
 from schema.processes import FAILED, SUCCEEDED, UNFINISHED, Process, ProcessDependence, ProcessGroup
 from schema.queries import images
+from schema.queries.frames import of_camera
 from schema.skies import PlateSolution, Sky
 from services.publisher.publish import Publication, Publisher
 from services.publisher.rerun import Rerun, rerun
@@ -105,9 +107,11 @@ class Telescope:
                 graph_pid=process.graph_pid,
                 nx=64,
                 ny=64,
-                good=True,
                 fwhm=3.0,
             )
+        if process.command == "select":
+            for image in images.of_graph(session, process.graph_pid, CALIBRATED):
+                session.add(Verdict(image_id=image.image_id, pid=process.pid, good=True, weight=1.0))
 
     def _show(self, session: Session, process: Process) -> None:
         observation = session.get_one(Observation, process.observation_id)
@@ -122,7 +126,7 @@ class Telescope:
     def add_frames(self, observation: int, frames: int) -> None:
         """Frames that come later."""
         with self.sessions.begin() as session:
-            there = len(images.frames(session, observation, "light"))
+            there = len(of_camera(session, observation, "light"))
             for number in range(there, there + frames):
                 path = f"raw/{observation}/light_{number:04d}.fits"
                 images.add_image(session, kind="light", site_id=1, path=path, observation_id=observation, nx=64, ny=64)

@@ -12,6 +12,7 @@ from pipeline.astrometry.sky_wcs import SkyWcs
 from pipeline.flags import Flag
 from pipeline.healpix import cells
 from pipeline.statistics import expected_scatter, light_curve_statistics
+from schema.found import FoundAlignment, Verdict
 from schema.images import CALIBRATED, TEMPLATE, Image
 from schema.observing import Filter, Instrument, Observation, Target
 from schema.photometry import Aperture, LightCurveStatistics, ReferenceStar
@@ -26,6 +27,7 @@ BEGAN = datetime(2024, 3, 4, 20, 0, 0)
 NIGHT = date(2024, 3, 4)
 GAIN, SKY_RMS, RADII = 1.5, 12.0, (3.0, 4.5, 6.0)
 JD0, CADENCE_D = 2460374.30, 0.002
+ALIGN, SELECT = 2, 3  # PIDs after the graph's
 STATES_OF_FINISHED = (SUCCEEDED, FAILED)
 
 
@@ -292,7 +294,7 @@ def _calibrated(
 ) -> int:
     aligned = t != 20
     reason = None if good else f"{10 + t} stars, expected 40 to 60" if aligned else "could not be aligned"
-    return images.add_image(
+    image_id = images.add_image(
         session,
         kind=CALIBRATED,
         site_id=1,
@@ -304,12 +306,14 @@ def _calibrated(
         bjd_tdb=JD0 + 0.004 + CADENCE_D * t,
         gain=GAIN,
         background_rms=SKY_RMS,
-        dx=1.5 * t + rng.normal(0, 0.4) if aligned else None,
-        dy=-20 * np.sin(t / 15) + rng.normal(0, 0.4) if aligned else None,
-        rotation_deg=0.01 * t + rng.normal(0, 0.005) if aligned else None,
-        good=good,
-        reject_reason=reason,
     )
+    if aligned:
+        dx, dy = 1.5 * t + rng.normal(0, 0.4), -20 * np.sin(t / 15) + rng.normal(0, 0.4)
+        found = {"dx": dx, "dy": dy, "rotation_deg": 0.01 * t + rng.normal(0, 0.005)}
+        session.add(FoundAlignment(image_id=image_id, pid=first_pid + ALIGN, **found))
+    session.add(Verdict(image_id=image_id, pid=first_pid + SELECT, good=good, reason=reason, weight=float(good)))
+    session.flush()
+    return image_id
 
 
 def _fluxes(session: Session, made: MadeUp, rng: np.random.Generator, dip: float) -> None:

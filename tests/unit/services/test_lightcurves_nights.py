@@ -11,6 +11,7 @@ from sqlalchemy import event, text, update
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
+from schema.frames import Frame
 from schema.images import Image
 from schema.skies import Source
 from services.catalogue.names import named_object, remember
@@ -138,7 +139,7 @@ def test_plain_numbers_are_what_lies_in_the_field(
     assert star.source_id == nights[0].variable
     assert "424px,286px" in capsys.readouterr().err
     # The first frame is the template itself but for its shift, which the made-up night draws at random.
-    shift = session.query(Image).filter(Image.image_id == int(nights[0].image_ids[0])).one()
+    shift = session.query(Frame).filter(Frame.image_id == int(nights[0].image_ids[0])).one()
     x, y = nights[0].xy[7]
     for kind in ("either", "pixels"):
         place = Position(x + (shift.dx or 0.0), y + (shift.dy or 0.0), kind)

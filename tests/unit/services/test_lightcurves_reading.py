@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from pipeline.flags import SPOILING, Flag, usable
 from pipeline.night_alignment import PROVEN_MATCHES
 from schema import views
-from schema.images import Image
+from schema.found import Verdict
 from schema.observing import Observation
 from schema.photometry import Flux, LightCurveStatistics, RelativeFlux
 from services.errors import ConfigurationError, DataError
@@ -69,7 +69,7 @@ def test_the_view_takes_the_points_that_the_rule_takes(any_session: Session) -> 
         at = (Flux.source_id == source_id) & (Flux.image_id == int(made.image_ids[number]))
         any_session.execute(update(Flux).where(at).values(flag=int(flag)))
     any_session.execute(update(Flux).where(Flux.image_id == int(made.image_ids[15])).values(flux=None))
-    any_session.execute(update(Image).where(Image.image_id == int(made.image_ids[16])).values(good=None))
+    any_session.execute(delete(Verdict).where(Verdict.image_id == int(made.image_ids[16])))
     curve = read(any_session, source_id, 1)
     flag = curve.values("flag")
     expected = usable(curve.values("flux_raw"), flag & ~Flag.BAD_FRAME, curve.values("image_good"))

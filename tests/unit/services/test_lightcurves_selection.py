@@ -4,10 +4,12 @@ from datetime import date
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session
 
 from pipeline.alignment import rotation_matrix
+from schema.found import FoundAlignment, Verdict
+from schema.frames import Frame
 from schema.images import Image
 from schema.queries.images import path_digest
 from schema.skies import Source, SourcePosition
@@ -60,22 +62,25 @@ def test_no_light_curves_anywhere(session: Session) -> None:
 
 def on_first(session: Session, made: MadeUp, xy: np.ndarray) -> np.ndarray:
     """Pixels of the first frame of template pixels, by that frame's own row."""
-    first = session.get_one(Image, int(made.image_ids[0]))
+    first = session.scalars(select(Frame).where(Frame.image_id == int(made.image_ids[0]))).one()
     return rotation_matrix(first.rotation_deg or 0.0) @ (xy + 0.5) - 0.5 + (first.dx, first.dy)
 
 
 def add_misaligned(session: Session, facts: ObservationFacts) -> None:
     path = "calibrated/misaligned.fits"
     row = {"kind": "calibrated", "site_id": 1, "graph_pid": facts.graph_pid, "pid": 5, "start_jd_utc": None}
-    session.add(
-        Image(path=path, path_digest=path_digest(1, path), dx=-300.0, dy=0.0, alignment_matches=3, good=False, **row)
-    )
+    image = Image(path=path, path_digest=path_digest(1, path), **row)
+    session.add(image)
+    session.flush()
+    session.add(FoundAlignment(image_id=image.image_id, pid=6, dx=-300.0, dy=0.0, matches=3))
+    session.add(Verdict(image_id=image.image_id, pid=7, good=False, weight=0.0))
 
 
 def test_source_by_id_and_by_nearest_pixel_of_the_first_frame(
     session: Session, made: MadeUp, facts: ObservationFacts
 ) -> None:
-    session.execute(update(Image).where(Image.image_id == int(made.image_ids[0])).values(dx=40.0, rotation_deg=1.0))
+    of_first = FoundAlignment.image_id == int(made.image_ids[0])
+    session.execute(update(FoundAlignment).where(of_first).values(dx=40.0, rotation_deg=1.0))
     add_misaligned(session, facts)  # before all others; its few stars were matched wrongly
     wanted = int(made.source_ids[6])
     x, y = on_first(session, made, made.xy[6])
@@ -84,7 +89,8 @@ def test_source_by_id_and_by_nearest_pixel_of_the_first_frame(
     assert (found.source_id, found.x, found.y) == (wanted, pytest.approx(x), pytest.approx(y))
     assert (found.template_x, found.template_y) == (pytest.approx(made.xy[6, 0]), pytest.approx(made.xy[6, 1]))
     # The view and the stars of the settings mean the same pixels.
-    session.execute(update(Image).values(nx=0, ny=0, scale=1.0))
+    session.execute(update(Image).values(nx=0, ny=0))
+    session.execute(update(FoundAlignment).values(scale=1.0))
     place = session.execute(
         text("SELECT x, y FROM source_place WHERE observation_id = :observation AND source_id = :source"),
         {"observation": facts.observation_id, "source": wanted},

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 
 from pipeline.alignment import Alignment
 from pipeline.flags import Flag
+from schema.found import FoundAlignment
+from schema.frames import Frame
 from schema.images import Image
 from schema.observing import Observation
 from schema.photometry import (
@@ -175,9 +177,9 @@ def test_the_name_of_the_aperture_and_of_a_crowded_star(
 
 
 def test_offsets_are_those_of_the_table(session: Session, made: MadeUp, drawn: list[Figure]) -> None:
-    session.execute(update(Image).where(Image.dx.is_not(None)).values(scale=1.0 + 2e-5))
+    session.execute(update(FoundAlignment).values(scale=1.0 + 2e-5))
     frame_offsets(session, find_observation(session), PATH)
-    rows = session.execute(select(Image.dx, Image.dy, Image.rotation_deg).where(Image.good.is_(True))).all()
+    rows = session.execute(select(Frame.dx, Frame.dy, Frame.rotation_deg).where(Frame.good.is_(True))).all()
     dx, dy, rotation = np.array([tuple(row) for row in rows], dtype=np.float64).T
     shifted, turned, scaled, plane, _ = drawn[0].axes
     assert shows(shifted, dx)
@@ -260,7 +262,7 @@ def test_systematics_stand_beside_the_light_curve(
     assert panels["FWHM\n(pixels)"].get_title(loc="right") == ""  # constant: correlated with nothing
     assert shows(panels["airmass"], 2.0 - flux[made.good])
     [place] = made.xy[made.source_ids == made.variable]
-    images = session.scalars(select(Image).where(Image.good.is_(True)).order_by(Image.image_id)).all()
+    images = session.scalars(select(Frame).where(Frame.good.is_(True)).order_by(Frame.image_id)).all()
     on_frame = [
         Alignment(i.dx or 0, i.dy or 0, i.rotation_deg or 0, 1.0, -0.5, -0.5, 0.0, 9).to_frame(place[None])[0]
         for i in images

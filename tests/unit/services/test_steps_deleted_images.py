@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database, models
+from schema.found import FoundAlignment, ReferenceFrame, Verdict
 from schema.images import CALIBRATED, DEBIASED_FLAT, MASTER_BIAS, PARTIAL_BIAS, STACKED, TEMPLATE
 from schema.photometry import Aperture
-from schema.queries import images
+from schema.queries import frames, images
 from schema.skies import Sky, Source, SourcePosition
 from services.choices import Choices
 from services.deployment import Deployment
@@ -31,7 +32,7 @@ from tests.unit.services import made_up
 
 DELETED_AT = datetime(2024, 3, 5, 12, 30, 0)
 SHAPE = (32, 32)
-GONE, OTHER, CHOICE, DETECTION = 11, 12, 13, 14  # PIDs
+GONE, OTHER, CHOICE, DETECTION, ALIGNMENT, SELECTION = 11, 12, 13, 14, 15, 16  # PIDs
 
 
 @pytest.fixture
@@ -50,11 +51,14 @@ def prepare(context: Context, kind: str) -> int:
     """An image that was deleted, and beside it all else that a step looks at; returns a frame's id."""
     with context.reading.begin() as session:
         for pid, deleted_at, reference in ((GONE, DELETED_AT, CHOICE), (OTHER, None, None)):
-            images.add_image(
+            image_id = images.add_image(
                 session, kind=kind, site_id=1, path=f"{kind}/1/{pid}.fits", observation_id=1, pid=pid, graph_pid=1,
-                ny=SHAPE[0], nx=SHAPE[1], weight=1.0, dx=0.0, dy=0.0, fwhm=2.0, good=True, background=1.0,
-                deleted_at=deleted_at, reference_pid=reference,
+                ny=SHAPE[0], nx=SHAPE[1], weight=1.0, fwhm=2.0, background=1.0, deleted_at=deleted_at,
             )  # fmt: skip
+            session.add(FoundAlignment(image_id=image_id, pid=ALIGNMENT, dx=0.0, dy=0.0))
+            session.add(Verdict(image_id=image_id, pid=SELECTION, good=True, weight=1.0))
+            if reference is not None:
+                session.add(ReferenceFrame(image_id=image_id, pid=reference))
         frame = images.add_image(session, kind="light", site_id=1, path="1.fits", ny=SHAPE[0], nx=SHAPE[1])
         session.add(Sky(sky_id=1, name="sky", created_at=DELETED_AT))
         session.flush()
@@ -99,9 +103,9 @@ def test_an_image_that_is_not_opened_may_be_deleted(context: Context) -> None:
     outputs = ALIGN.start(context, AlignParameters(calibrated=GONE, reference=CHOICE).model_dump_json())
     with context.reading.begin() as session:
         outputs(session)
-        image = images.by_pid(session, GONE)
-        assert image is not None
-        assert (image.align_pid, image.dx) == (context.pid, 0.0)
+        frame = frames.by_pid(session, GONE)
+        assert frame is not None
+        assert (frame.aligned_by, frame.dx) == (context.pid, 0.0)
 
 
 def test_every_kind_that_may_be_deleted_has_a_command_that_makes_it() -> None:

@@ -12,6 +12,7 @@ from pipeline.flags import Flag
 from pipeline.masked_pixels import pixel_table
 from pipeline.simulation.stamps import draw_stars
 from schema import database, models
+from schema.found import FoundAlignment
 from schema.images import CALIBRATED
 from schema.photometry import Aperture, ApertureCorrection, Flux
 from schema.queries import images
@@ -29,7 +30,7 @@ FWHM = 3.0
 XY = [(50, 50), (150, 50), (250, 50), (50, 150), (150, 150), (250, 150), (50, 250), (54, 250), (400, 50)]
 FLUX = [1e5, 1e5, 1e5, 1e5, 1e5, 1e5, 1e5, 2e3, 1e5]
 BLENDED = 3  # index of a star that was detected as a blend
-DETECTION, IMAGE, GRAPH = 14, 15, 1  # PIDs
+DETECTION, IMAGE, ALIGNMENT, GRAPH = 14, 15, 16, 1  # PIDs
 RADII = ((4.0, None), (3.0, 1.0))  # (radius, factor), px
 
 
@@ -47,10 +48,11 @@ def make(root: Path, shift: float) -> tuple[Context, sessionmaker[Session]]:
     with sessions.begin() as session:
         made_up.base_rows(session)
         made_up.add_observation(session)
-        images.add_image(
+        image_id = images.add_image(
             session, kind=CALIBRATED, site_id=1, path="c.fits", observation_id=1, pid=IMAGE, graph_pid=GRAPH,
-            ny=SHAPE[0], nx=SHAPE[1], dx=shift, dy=0.0, fwhm=FWHM, gain=1.0, background_rms=5.0, background=20.0,
+            ny=SHAPE[0], nx=SHAPE[1], fwhm=FWHM, gain=1.0, background_rms=5.0, background=20.0,
         )  # fmt: skip
+        session.add(FoundAlignment(image_id=image_id, pid=ALIGNMENT, dx=shift, dy=0.0))
         session.add(Sky(sky_id=1, name="sky", created_at=datetime(2024, 3, 5)))
         session.flush()
         for number, ((x, y), light) in enumerate(zip(XY, FLUX, strict=True), start=1):

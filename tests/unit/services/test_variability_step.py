@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from pipeline.flags import Flag
 from pipeline.variability.candidates import Suspicion
 from schema import database
+from schema.found import FoundAlignment, Verdict
+from schema.frames import Frame
 from schema.images import Image
 from schema.photometry import Flux, LightCurveStatistics, Variability
 from services.choices import Choices
@@ -97,7 +99,7 @@ def test_flags_of_the_star_itself_spoil_no_point(analyse: Analyse, session: Sess
 
 
 def test_a_dip_on_rejected_frames_is_none(analyse: Analyse, session: Session, made: MadeUp) -> None:
-    session.execute(update(Image).where(Image.image_id.in_(made.image_ids[20:40].tolist())).values(good=False))
+    session.execute(update(Verdict).where(Verdict.image_id.in_(made.image_ids[20:40].tolist())).values(good=False))
     assert not any(row.candidate for row in analyse())
 
 
@@ -148,11 +150,11 @@ def test_the_curves_of_the_chosen_apertures_are_kept() -> None:
 def test_points_near_the_edge_have_no_say(analyse: Analyse, session: Session, made: MadeUp) -> None:
     """As the frames drift by 20 pixels the star comes within two apertures of the edge just while it dips."""
     x, y = made.xy[made.source_ids.tolist().index(made.variable)]
-    during = Image.image_id.in_(made.image_ids[20:40].tolist())
-    here = {"nx": 300, "ny": 200, "rotation_deg": 0.0, "scale": 1.0}
-    session.execute(update(Image).where(Image.dx.is_not(None)).values(dx=0.0, dy=0.0, **here))
-    session.execute(update(Image).where(during, Image.dx.is_not(None)).values(dy=10.0 - y))
-    frames = list(session.scalars(select(Image).where(Image.dx.is_not(None)).order_by(Image.image_id)))
+    during = FoundAlignment.image_id.in_(made.image_ids[20:40].tolist())
+    session.execute(update(Image).values(nx=300, ny=200))
+    session.execute(update(FoundAlignment).values(dx=0.0, dy=0.0, rotation_deg=0.0, scale=1.0))
+    session.execute(update(FoundAlignment).where(during).values(dy=10.0 - y))
+    frames = list(session.scalars(select(Frame).where(Frame.dx.is_not(None)).order_by(Frame.image_id)))
     near = near_edge(frames, np.array([[x, y], [150.0, 5.0]]), 12.0)
     assert near[0].sum() == 19  # frames 20 to 39 but number 20, which was not aligned
     assert near[1].all()

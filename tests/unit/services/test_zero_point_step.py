@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from pipeline.flags import Flag
 from pipeline.statistics import robust_scatter
 from schema import database
-from schema.images import CALIBRATED, TEMPLATE, Image
+from schema.found import Verdict
+from schema.images import CALIBRATED, TEMPLATE
 from schema.observing import Observation
 from schema.photometry import Aperture, Flux, ZeroPoint, ZeroPointStar
 from schema.processes import SUCCEEDED
@@ -122,20 +123,23 @@ class Field:
                 for number in range(len(CAUGHT))
             ],
         )
-        return np.array(
-            [
-                images.add_image(
-                    session,
-                    kind=CALIBRATED,
-                    path=f"calibrated/{t}.fits",
-                    pid=made_up.GRAPH_PID + 100 + t,
-                    jd_utc=made_up.JD0 + 0.002 * t,
-                    good=bool(good),
-                    **shared,
-                )
-                for t, good in enumerate(self.night.good)
-            ]
+        image_ids = [
+            images.add_image(
+                session,
+                kind=CALIBRATED,
+                path=f"calibrated/{t}.fits",
+                pid=made_up.GRAPH_PID + 100 + t,
+                jd_utc=made_up.JD0 + 0.002 * t,
+                **shared,
+            )
+            for t in range(self.night.good.size)
+        ]
+        pid = made_up.GRAPH_PID + made_up.SELECT
+        session.add_all(
+            Verdict(image_id=image_id, pid=pid, good=good, weight=float(good))
+            for image_id, good in zip(image_ids, self.night.good.tolist(), strict=True)
         )
+        return np.array(image_ids)
 
     def run(self) -> None:
         """Run the step as a worker would."""
@@ -318,7 +322,7 @@ def test_frames_without_stars_have_no_magnitudes_and_do_not_stop_others(field: F
 def test_rejected_frames_get_zero_points_too(field: Field) -> None:
     """Their magnitudes are there, with the flag of a bad frame; the night's terms come from the others."""
     bad = field.image_ids[10:12].tolist()
-    field.change(update(Image).where(Image.image_id.in_(bad)).values(good=False))
+    field.change(update(Verdict).where(Verdict.image_id.in_(bad)).values(good=False))
     field.change(update(Flux).where(Flux.image_id.in_(bad)).values(flux=0.3 * Flux.flux))
     field.run()
     with field.sessions() as session:

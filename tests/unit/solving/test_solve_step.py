@@ -16,6 +16,7 @@ from pipeline.alignment import Alignment
 from pipeline.astrometry import SkyWcs
 from pipeline.simulation.stamps import draw_stars
 from schema import database, models
+from schema.found import ReferenceFrame
 from schema.images import CALIBRATED, TEMPLATE, ImageParent
 from schema.observing import Observation
 from schema.queries import images
@@ -206,7 +207,7 @@ def test_the_reference_frames_own_wcs_is_tried_first(
         frame = images.add_image(session, kind="light", site_id=1, path="raw.fits", observation_id=1)
         calibrated = images.by_pid(session, FRAME_PID)
         assert calibrated is not None
-        calibrated.reference_pid = FRAME_PID + 1
+        session.add(ReferenceFrame(image_id=calibrated.image_id, pid=FRAME_PID + 1))
         session.add(ImageParent(image_id=calibrated.image_id, parent_id=frame))
     with_catalogue(monkeypatch, KnownCatalogue(stars_around()))
     found = run(context)

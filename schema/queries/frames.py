@@ -1,0 +1,87 @@
+"""Calibrated frames with what was found of them, and frames of the camera that nobody could use."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import and_, bindparam, func, insert, or_, select
+from sqlalchemy.orm import Session
+
+from schema.base import table_of
+from schema.found import ReferenceFrame, Rejection
+from schema.frames import ANY_PID, Frame
+from schema.images import Image
+from schema.queries.scheduling import chunks
+
+# Why the last process that spoke of an image could not use it; NULL where it is not rejected.
+_REASON = (
+    select(Rejection.reason)
+    .where(Rejection.image_id == Image.image_id)
+    .order_by(Rejection.rejection_id.desc())
+    .limit(1)
+    .correlate(Image)
+    .scalar_subquery()
+)
+REJECTED = or_(Image.good.is_(False), _REASON.is_not(None))  # a frame of the camera, by ingest or by a process
+USABLE = and_(Image.good.is_not(False), _REASON.is_(None))
+REJECT_REASON = func.coalesce(Image.reject_reason, _REASON)
+
+
+_BY_PID = select(Frame).where(Frame.pid == bindparam("pid"))
+
+
+def by_pid(session: Session, pid: int, before: int = ANY_PID) -> Frame | None:
+    """The frame that a `calibrate` made, with what processes ``before`` this PID found of it; None without one."""
+    return session.scalar(_BY_PID, {"pid": pid, "before": before})
+
+
+def by_pids(session: Session, pids: Sequence[int], before: int = ANY_PID) -> list[Frame]:
+    """Frames that these processes made, in order of PID."""
+    return list(session.scalars(select(Frame).where(Frame.pid.in_(pids)).order_by(Frame.pid), {"before": before}))
+
+
+def of_graph(session: Session, graph_pid: int, before: int = ANY_PID) -> list[Frame]:
+    """Frames that a graph made, in order of PID (which is the order of time)."""
+    query = select(Frame).where(Frame.graph_pid == graph_pid).order_by(Frame.pid)
+    return list(session.scalars(query, {"before": before}))
+
+
+def reference_of(session: Session, graph_pid: int) -> Image | None:
+    """The image that the others of a graph are aligned to; None where they are aligned with a known template."""
+    query = select(Image).join(ReferenceFrame, ReferenceFrame.image_id == Image.image_id)
+    return session.scalar(query.where(Image.graph_pid == graph_pid).order_by(ReferenceFrame.pid.desc()).limit(1))
+
+
+def of_camera(session: Session, observation_id: int, kind: str) -> list[Image]:
+    """Usable frames of an observation, in order of time, then of name."""
+    query = (
+        select(Image)
+        .where(Image.observation_id == observation_id, Image.kind == kind, USABLE)
+        .order_by(Image.start_jd_utc, Image.path, Image.image_id)
+    )
+    return list(session.scalars(query))
+
+
+def tried_before(session: Session, image_id: int) -> tuple[Image, bool]:
+    """A frame of the camera, and whether a process could not use it."""
+    frame, reason = session.execute(select(Image, _REASON).where(Image.image_id == image_id)).one()
+    return frame, reason is not None
+
+
+def reject(session: Session, reasons: Mapping[int, str], pid: int) -> None:
+    """Write down why process ``pid`` could not use frames of the camera; reasons by image id."""
+    _write(session, ({"image_id": image_id, "pid": pid, "reason": reason} for image_id, reason in reasons.items()))
+
+
+def accept(session: Session, image_ids: Sequence[int], pid: int | None) -> None:
+    """Take back what processes said of those of these frames that are rejected: they are looked at again.
+
+    ``pid``: whose frames they are now, None for ingest. What ingest refused stays refused.
+    """
+    for part in chunks(sorted(image_ids)):
+        rejected = select(Image.image_id).where(Image.image_id.in_(part), _REASON.is_not(None))
+        _write(session, [{"image_id": one, "pid": pid, "reason": None} for one in session.scalars(rejected).all()])
+
+
+def _write(session: Session, rows: Iterable[dict[str, Any]]) -> None:
+    if listed := list(rows):
+        session.execute(insert(table_of(Rejection)), listed)
