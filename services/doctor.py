@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from schema import database, partitions, versions
 from schema.processes import ProcessGroup, Site
 from schema.versions import SchemaVersionError
-from services.broker import connect, work_queue
+from services.broker import is_process_table, open_broker, work_queue
 from services.catalogue.opening import catalogue_folder, open_cells
 from services.errors import TianyuError
 from services.settings import Settings
@@ -204,7 +204,10 @@ def _processes(count: int) -> str:
 
 def _broker(settings: Settings) -> Iterator[Finding]:
     try:
-        broker = connect(settings.broker_url.get_secret_value(), settings.root)
+        if is_process_table(settings.broker_url.get_secret_value()):
+            yield Finding("broker", "none is needed: the process table of the database is the queue")
+            return
+        broker = open_broker(settings)
     except TianyuError as error:
         yield Finding("broker", str(error), "start it, or correct TIANYU_BROKER_URL")
         return

@@ -1,4 +1,4 @@
-"""The embedded mode: one process tree with a database file, a local queue, a manager and consumers; no server.
+"""The embedded mode: one process tree with a database file, a manager and consumers; no server.
 
 Everything is the real thing: the consumers are the same program that runs beside RabbitMQ. The state lies in the
 working folder, so that a run that was interrupted, or killed, goes on where it was when it is started again.
@@ -66,7 +66,7 @@ def embedded_settings(workdir: Path, **overrides: Any) -> Settings:
     return load(
         # Quoted: a folder's name may hold what a URL takes for its own.
         database_url=SecretStr(f"sqlite:///{quote(str(workdir / DATABASE_FILE))}"),
-        broker_url=SecretStr("local://"),  # a file under the root
+        broker_url=SecretStr("local://"),
         root=workdir,
         sweep_s=EMBEDDED_SWEEP_S,
         lease_s=EMBEDDED_LEASE_S,
@@ -170,7 +170,7 @@ def consume(orders: int) -> None:
     ``orders`` is the file descriptor of a pipe, which ends with the run at the latest, however that ended.
 
     Raises:
-        TianyuError: the settings or the local queue cannot be used.
+        TianyuError: the settings or the database cannot be used.
     """
     settings = load()
     log.configure(settings.log_format, settings.log_level)

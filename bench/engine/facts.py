@@ -75,7 +75,7 @@ def broker(broker_url: str) -> dict[str, str]:
     properties = connection._impl.server_properties or {}  # pika shows them nowhere else
     connection.close()
     with own_site(broker_url) as site:
-        ours = connect(broker_url, Path())
+        ours = connect(broker_url, "sqlite://")
         ours.declare(work_queue(site, "cpu"))
         kind = queue_type(broker_url, work_queue(site, "cpu"))
         ours.close()

@@ -1,30 +1,50 @@
 """Choose the broker by its URL."""
 
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from services.broker.local import LocalBroker
 from services.broker.protocol import Broker
 from services.broker.rabbitmq import RabbitBroker
+from services.broker.table import TableBroker
+from services.deployment import Deployment
 from services.errors import ConfigurationError
 
-LOCAL_FILE = "broker.db"
 FORMS = "amqp://USER:PASSWORD@HOST:5672/VHOST (special characters quoted, @ as %40) or local://"
 
 
-def connect(url: str, root: Path) -> Broker:
-    """Connect to ``amqp(s)://…`` or to ``local://[/PATH]`` (a file under ``root`` unless a path is given).
+def is_process_table(url: str) -> bool:
+    """Whether the URL is ``local://``: no broker, the process table of the database is the queue.
+
+    Raises:
+        ConfigurationError: the URL names no broker that Tianyu knows.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text may hold a part of the password
+        raise ConfigurationError(f"TIANYU_BROKER_URL: host or port cannot be read: expected {FORMS}") from None
+    if parts.scheme not in ("local", "amqp", "amqps"):
+        raise ConfigurationError(f"broker URL of scheme {parts.scheme!r} is not supported: expected {FORMS}")
+    if parts.scheme == "local" and (parts.netloc or parts.path):
+        raise ConfigurationError(
+            "TIANYU_BROKER_URL: local:// takes no path or host: the process table of the database is the queue"
+        )
+    return parts.scheme == "local"
+
+
+def connect(url: str, database_url: str) -> Broker:
+    """Connect to ``amqp(s)://…``, or with ``local://`` to the process table of the database.
 
     Raises:
         ConfigurationError: the URL names no broker that Tianyu knows.
         TransientError: the broker does not answer.
     """
+    if is_process_table(url):
+        return TableBroker(database_url)
     try:
-        parts = urlsplit(url)
-        if parts.scheme == "local":
-            return LocalBroker(Path(unquote(parts.path)) if parts.path else root / LOCAL_FILE)
-        if parts.scheme in ("amqp", "amqps"):
-            return RabbitBroker(url)
+        return RabbitBroker(url)
     except ValueError:  # its text may hold a part of the password
         raise ConfigurationError(f"TIANYU_BROKER_URL: host or port cannot be read: expected {FORMS}") from None
-    raise ConfigurationError(f"broker URL of scheme {parts.scheme!r} is not supported: expected {FORMS}")
+
+
+def open_broker(settings: Deployment) -> Broker:
+    """Connect to the broker of the settings; see ``connect``."""
+    return connect(settings.broker_url.get_secret_value(), settings.database_url.get_secret_value())

@@ -42,6 +42,12 @@ def work_queue(site: str, group: str) -> str:
     return f"tianyu.{site}.{group}"
 
 
+def address_of(queue: str) -> tuple[str, str]:
+    """Site and group of a queue of work."""
+    _, site, group = queue.split(".")  # names of sites and groups have no dots
+    return site, group
+
+
 def event_queue(site: str) -> str:
     """Queue in which a site's consumers tell the manager which processes have ended."""
     return f"tianyu.{site}.events"

@@ -13,7 +13,7 @@ class Delivery:
 
     queue: str
     message: Message
-    tag: int  # the implementation's own, on the connection
+    tag: int = 0  # the implementation's own, on the connection
     connection: object = None  # that it came by, where tags mean nothing on another
 
 
@@ -46,7 +46,8 @@ class Broker(Protocol):
         """Keep the connection alive, and messages coming, for ``timeout_s``."""
 
     def settle(self, delivery: Delivery, *, accepted: bool = True) -> None:
-        """Finish a delivery: it is taken, or (not accepted) it goes to the dead-letter queue. Thread-safe.
+        """Finish a delivery: it is taken, or (not accepted) it goes to the dead-letter queue, if there is one.
+        Thread-safe.
 
         A delivery of a connection that is gone is left alone: the broker has given it to somebody else.
         """

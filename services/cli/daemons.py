@@ -17,13 +17,13 @@ def manager() -> None:
     Example: `tianyu manager`
     """
     settings = start()
-    from services.broker import connect
+    from services.broker import open_broker
     from services.manager.manager import Manager
     from services.setup import open_database
 
     open_database(settings).dispose()
     # Once it runs it waits for a broker that is away; at the start a wrong URL should not be waited for.
-    connect(settings.broker_url.get_secret_value(), settings.root).close()
+    open_broker(settings).close()
     instance = Manager(settings)
     on_stop(instance.stop)
     instance.run()
@@ -41,7 +41,7 @@ def consumer(
     Examples: `tianyu consumer`, `tianyu consumer --group cpu --group memory --concurrency 4`
     """
     settings = start()
-    from services.broker import connect
+    from services.broker import open_broker
     from services.consumer.child import children
     from services.consumer.consumer import Consumer
     from services.setup import open_database, require_site
@@ -49,7 +49,7 @@ def consumer(
     engine = open_database(settings)
     require_site(settings, engine)
     engine.dispose()
-    connect(settings.broker_url.get_secret_value(), settings.root).close()
+    open_broker(settings).close()
     with children(settings.deployment, concurrency) as workers:
         instance = Consumer(settings, group or [settings.default_group], workers)
         on_stop(instance.stop)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from schema import database
 from schema.queries import services
-from services.broker import Broker, Delivery, connect, work_queue
+from services.broker import Broker, Delivery, open_broker, work_queue
 from services.consumer.child import Child
 from services.consumer.slot import Slot
 from services.errors import TransientError
@@ -47,7 +47,7 @@ class Consumer:
         self._stop.set()
 
     def _connect(self) -> None:
-        broker = connect(self._settings.broker_url.get_secret_value(), self._settings.root)
+        broker = open_broker(self._settings)
         for queue in self._queues:
             broker.declare(queue)
         self._broker = broker  # before its first message comes, which is settled with it

@@ -16,7 +16,7 @@ from schema.database import Sessions
 from schema.processes import LOST
 from schema.queries import life, scheduling, services
 from schema.queries.scheduling import Advance, Ready
-from services.broker import Broker, Message, connect, event_queue, work_queue
+from services.broker import Broker, Message, event_queue, open_broker, work_queue
 from services.errors import TransientError
 from services.log import get_logger
 from services.manager.leadership import leadership
@@ -82,7 +82,7 @@ class Manager:
             log.debug("lock was gone with its connection", reason=str(error.orig))
 
     def _lead(self, sessions: Sessions) -> None:
-        self._broker = broker = connect(self._settings.broker_url.get_secret_value(), self._settings.root)
+        self._broker = broker = open_broker(self._settings)
         self._declared = set()
         log.info("manager active")
         self._announcer.set_state(services.ACTIVE)

@@ -18,10 +18,7 @@ from tests.chaos.system import COMMAND, children_of, signal_all, workers_of
 CONSUMERS = 2
 CONSUMER_MARK = b"services."  # in the command line of a child that is a program of ours
 # What a run keeps in its working folder beside the images.
-APART = frozenset(
-    {"tianyu.db", "tianyu.db-wal", "tianyu.db-shm", "tianyu.db.manager.lock", "run.lock", "logs"}
-    | {"broker.db", "broker.db-wal", "broker.db-shm", "broker.db.owners"}
-)
+APART = frozenset({"tianyu.db", "tianyu.db-wal", "tianyu.db-shm", "tianyu.db.manager.lock", "run.lock", "logs"})
 # Leases and sweeps are the run's own; how often a process may be tried is not.
 OWN = {name: value for name, value in SETTINGS.items() if name.endswith("_ATTEMPTS") or "BACKOFF" in name}
 

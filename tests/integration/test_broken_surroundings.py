@@ -75,7 +75,7 @@ BROKERS = {
     "no host": (f"amqp://tianyu:{PASSWORD}@a..b/", "cannot be read"),
     "unknown host": (f"amqp://tianyu:{PASSWORD}@nowhere.invalid/", "nowhere.invalid"),
     "wrong port": (f"amqp://tianyu:{PASSWORD}@127.0.0.1:{CLOSED_PORT}/", f"127.0.0.1:{CLOSED_PORT} cannot be used"),
-    "no folder": ("local:///proc/nowhere/broker.db", "No such file or directory"),
+    "a path": ("local:///proc/nowhere/broker.db", "takes no path"),
 }
 
 Tianyu = Callable[..., Result]

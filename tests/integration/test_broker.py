@@ -1,11 +1,10 @@
-"""The contract of the broker, on both implementations."""
+"""The contract of the broker, on RabbitMQ. The other one, the process table, is in test_table_queue."""
 
 import multiprocessing
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pika
 import pytest
@@ -15,19 +14,15 @@ from services.errors import ConfigurationError, DataError, TransientError
 
 Connect = Callable[[], Broker]
 PATIENCE_S = 10.0
-
-
-@pytest.fixture(params=["local", pytest.param("rabbitmq", marks=pytest.mark.server)])
-def url(request: pytest.FixtureRequest) -> str:
-    return "local://" if request.param == "local" else request.getfixturevalue("broker_url")
+NO_DATABASE = "sqlite://"  # RabbitMQ needs none
 
 
 @pytest.fixture
-def open_broker(url: str, tmp_path: Path) -> Iterator[Connect]:
+def open_broker(broker_url: str) -> Iterator[Connect]:
     opened: list[Broker] = []
 
     def open_one() -> Broker:
-        opened.append(connect(url, tmp_path))
+        opened.append(connect(broker_url, NO_DATABASE))
         return opened[-1]
 
     yield open_one
@@ -106,22 +101,22 @@ def test_unsettled_messages_come_back_when_a_receiver_closes(open_broker: Connec
     assert Receiver(second, queue).take() == Message(7, 1)
 
 
-def _take_and_hang(url: str, root: Path, queue: str, taken: "multiprocessing.synchronize.Event") -> None:
-    broker = connect(url, root)
+def _take_and_hang(url: str, queue: str, taken: "multiprocessing.synchronize.Event") -> None:
+    broker = connect(url, NO_DATABASE)
     assert Receiver(broker, queue).receive() is not None
     taken.set()
     time.sleep(600)
 
 
 def test_unsettled_messages_come_back_when_a_receiver_is_killed(
-    open_broker: Connect, url: str, tmp_path: Path, queue: str
+    open_broker: Connect, broker_url: str, queue: str
 ) -> None:
     broker = open_broker()
     broker.declare(queue)
     broker.send(queue, [Message(7, 1)])
     context = multiprocessing.get_context("spawn")
     taken = context.Event()
-    victim = context.Process(target=_take_and_hang, args=(url, tmp_path, queue, taken))
+    victim = context.Process(target=_take_and_hang, args=(broker_url, queue, taken))
     victim.start()
     assert taken.wait(30)
     victim.kill()
@@ -198,8 +193,8 @@ def test_a_delivery_of_another_connection_is_left_alone(open_broker: Connect, qu
     assert inbox.receive(0.2) is None
 
 
-def test_a_deleted_queue_is_noticed(broker_url: str, queue: str, tmp_path: Path) -> None:
-    broker, vandal = connect(broker_url, tmp_path), pika.BlockingConnection(pika.URLParameters(broker_url))
+def test_a_deleted_queue_is_noticed(broker_url: str, queue: str) -> None:
+    broker, vandal = connect(broker_url, NO_DATABASE), pika.BlockingConnection(pika.URLParameters(broker_url))
     broker.declare(queue)
     inbox = Receiver(broker, queue)
     vandal.channel().queue_delete(queue)
@@ -209,8 +204,8 @@ def test_a_deleted_queue_is_noticed(broker_url: str, queue: str, tmp_path: Path)
     vandal.close()
 
 
-def test_a_queue_of_another_kind_is_an_error_of_configuration(broker_url: str, queue: str, tmp_path: Path) -> None:
-    broker, vandal = connect(broker_url, tmp_path), pika.BlockingConnection(pika.URLParameters(broker_url))
+def test_a_queue_of_another_kind_is_an_error_of_configuration(broker_url: str, queue: str) -> None:
+    broker, vandal = connect(broker_url, NO_DATABASE), pika.BlockingConnection(pika.URLParameters(broker_url))
     vandal.channel().queue_declare(queue, durable=True)
     with pytest.raises(ConfigurationError, match=r"exists on .* with other properties"):
         broker.declare(queue)
@@ -240,12 +235,12 @@ def test_message_round_trip() -> None:
     assert Message.decode(message.encode()) == message
 
 
-def test_unknown_scheme_says_what_is_expected(tmp_path: Path) -> None:
+def test_unknown_scheme_says_what_is_expected() -> None:
     with pytest.raises(ConfigurationError, match="expected amqp://"):
-        connect("redis://localhost", tmp_path)
+        connect("redis://localhost", NO_DATABASE)
 
 
-def test_a_broker_that_is_down_is_named_without_its_password(tmp_path: Path) -> None:
+def test_a_broker_that_is_down_is_named_without_its_password() -> None:
     with pytest.raises(TransientError, match=r"127\.0\.0\.1:1 cannot be used") as caught:
-        connect("amqp://user:secret@127.0.0.1:1/", tmp_path)
+        connect("amqp://user:secret@127.0.0.1:1/", NO_DATABASE)
     assert "secret" not in str(caught.value)

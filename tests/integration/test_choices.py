@@ -19,7 +19,6 @@ from sqlalchemy import update
 from schema import database
 from schema.processes import FAILED, SUCCEEDED, Process
 from schema.queries import choices, operating
-from services.broker import connect
 from services.choices import Choices
 from services.consumer.worker import Worker
 from services.deployment import Deployment
@@ -130,7 +129,6 @@ def test_a_step_can_ask_for_no_settings() -> None:
 def test_consumers_with_other_settings_give_one_truth(programs: Programs, raw: Path, alone: Night) -> None:
     engine = open_engine(programs.settings)
     initialise(programs.settings, engine)
-    connect(programs.settings.broker_url.get_secret_value(), programs.settings.root).close()  # makes the queue file
     night = Night(programs.settings, database.session_factory(engine))
     programs.start("consumer")
     programs.start("consumer", **OTHER)

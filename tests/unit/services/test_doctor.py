@@ -25,7 +25,6 @@ from tests.unit.services.made_up import GRAPH_PID
 def settings(tmp_path: Path, ready_sqlite_url: str) -> Settings:
     return Settings(
         database_url=SecretStr(ready_sqlite_url),
-        broker_url=SecretStr(f"local://{tmp_path / 'broker.db'}"),
         root=tmp_path,
         groups={"stack": "memory"},
     )

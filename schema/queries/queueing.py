@@ -1,0 +1,53 @@
+"""The process table as a queue, where there is no broker: what is queued, and whether something has ended.
+
+Nothing is taken here. Who claims a process first has it, as with a message.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Integer, bindparam, false, func, select
+
+from schema.base import table_of
+from schema.prepared import Prepared, run
+from schema.processes import FINISHED, QUEUED, Process, ProcessGroup, Site
+from schema.queries.scheduling import READY_INDEX
+
+_process = table_of(Process)
+_ADDRESSED = (
+    _process.c.status == QUEUED,
+    _process.c.pending == 0,  # always so; named for the index
+    _process.c.site_id == select(Site.site_id).where(Site.name == bindparam("site")).scalar_subquery(),
+    _process.c.group_id.in_(
+        select(ProcessGroup.group_id).where(ProcessGroup.name.in_(bindparam("groups", expanding=True)))
+    ),
+)
+QUEUED_FOR = (
+    select(_process.c.pid, _process.c.attempt)
+    .where(*_ADDRESSED)
+    .order_by(_process.c.priority, _process.c.pid)
+    .limit(bindparam("most", type_=Integer))
+    .with_hint(_process, f"FORCE INDEX ({READY_INDEX})", "mysql")
+    .with_hint(_process, f"FORCE INDEX ({READY_INDEX})", "mariadb")
+)
+_QUEUED_FOR = Prepared(QUEUED_FOR)
+_COUNT = Prepared(select(func.count()).where(*_ADDRESSED))
+HAS_ENDED = select(_process.c.pid).where(_process.c.propagated == false(), _process.c.status.in_(FINISHED)).limit(1)
+_HAS_ENDED = Prepared(HAS_ENDED)
+
+
+def queued(connection: Connection, site: str, groups: Sequence[str], most: int) -> list[tuple[int, int]]:
+    """(pid, next attempt) of up to ``most`` queued processes, in the order in which they should run."""
+    [found] = run(connection, _QUEUED_FOR(site=site, groups=list(groups), most=most))
+    return [(pid, attempt + 1) for pid, attempt in found.rows]
+
+
+def count_queued(connection: Connection, site: str, group: str) -> int:
+    """How many processes are queued and not yet claimed."""
+    [found] = run(connection, _COUNT(site=site, groups=[group]))
+    return int(found.rows[0][0])
+
+
+def has_ended(connection: Connection) -> bool:
+    """Whether a process has ended that its children do not know of."""
+    [found] = run(connection, _HAS_ENDED())
+    return bool(found.rows)
