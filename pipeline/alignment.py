@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.errors import UnusableDataError
 from pipeline.nearest import tree_of
 from pipeline.offset_vote import MAXIMUM_ROTATION, Vote, vote
+from pipeline.units import signed_angle
 
 if TYPE_CHECKING:
     from scipy.spatial import KDTree
@@ -283,7 +284,7 @@ def _lone_star(a: NDArray[Any], b: NDArray[Any], shape: tuple[int, int]) -> Alig
 def _turn(found: Alignment, turn: float) -> Alignment:
     if turn == 0:
         return found
-    rotation = (found.rotation + turn + 180) % 360 - 180
+    rotation = signed_angle(found.rotation + turn)
     return replace(found, dx=-found.dx, dy=-found.dy, rotation=rotation)
 
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 from pipeline.statistics import BLOCK_VALUES, robust_scatter, row_median
+from pipeline.units import HOURS_PER_DAY
 
 Floats = NDArray[np.float64]
 
-HOURS_PER_DAY = 24.0
 TRANSIT_HOURS = 0.5
 DETREND_HOURS = 1.0  # full width of the Savitzky-Golay window
 DETREND_ORDER = 2

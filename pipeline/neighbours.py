@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.alignment import SIMILARITY_MATCHES, Alignment
 from pipeline.statistics import MAD_TO_SIGMA
+from pipeline.units import signed_angle
 
 TURN_FRAMES = 15  # on each side, whose rotation and scale tell a frame's
 SHIFT_FRAMES = 6  # on each side, whose shift tells a frame's: guiding wanders
@@ -35,7 +36,7 @@ class Expected:
 
     def agrees(self, found: Alignment) -> bool:
         """Whether an alignment is what is expected."""
-        rotation = np.radians(abs(_wrapped(found.rotation - self.alignment.rotation)))
+        rotation = np.radians(abs(signed_angle(found.rotation - self.alignment.rotation)))
         scale = abs(found.scale - self.alignment.scale)
         shift = np.hypot(found.dx - self.alignment.dx, found.dy - self.alignment.dy)
         return bool(shift <= self.reach and max(rotation, scale) * self.arm <= self.turn)
@@ -90,7 +91,7 @@ class Neighbours:
 
     def _same_orientation(self, first: int, second: int) -> bool:
         one, other = self._alignments([first, second])
-        return abs(_wrapped(one.rotation - other.rotation)) < 90.0
+        return abs(signed_angle(one.rotation - other.rotation)) < 90.0
 
     def _told(self, number: int, frames: list[int], turned: tuple[float, float, float]) -> Expected:
         rotation, scale, turn = turned
@@ -109,10 +110,10 @@ class Neighbours:
         value, scatter = self._turn_at(number, side)
         if other and self._same_orientation(side[0], other[0]):
             opposite, other_scatter = self._turn_at(number, other)
-            off = np.array([np.radians(_wrapped(value[0] - opposite[0])), value[1] - opposite[1]]) * self._arm
+            off = np.array([np.radians(signed_angle(value[0] - opposite[0])), value[1] - opposite[1]]) * self._arm
             if np.abs(off).max() < TURN_PX + REACH_SIGMA * max(scatter, other_scatter):
                 value, scatter = self._turn_at(number, [*side, *other])
-        return _wrapped(float(value[0])), float(value[1]), TURN_PX + REACH_SIGMA * scatter
+        return signed_angle(float(value[0])), float(value[1]), TURN_PX + REACH_SIGMA * scatter
 
     def _turn_at(self, number: int, side: list[int]) -> tuple[Values, float]:
         """(rotation, scale) at a frame, and the scatter about their lines, px at a corner."""
@@ -120,7 +121,7 @@ class Neighbours:
         # Two stars were fitted by a shift alone.
         known = list(zip(side, self._alignments(side), strict=True))
         known = [(place, one) for place, one in known if one.matches >= SIMILARITY_MATCHES] or known
-        turns = [(nearest.rotation + _wrapped(one.rotation - nearest.rotation), one.scale) for _, one in known]
+        turns = [(nearest.rotation + signed_angle(one.rotation - nearest.rotation), one.scale) for _, one in known]
         value, scatter = _lines_at(number, np.array([place for place, _ in known]), np.array(turns))
         return value, float(max(np.radians(scatter[0]), scatter[1])) * self._arm
 
@@ -139,8 +140,3 @@ def _lines_at(place: int, places: NDArray[np.int64], values: Values) -> tuple[Va
     level = values - slope * (places - place)[:, None]
     centre = np.median(level, axis=0)
     return centre, MAD_TO_SIGMA * np.median(np.abs(level - centre), axis=0)
-
-
-def _wrapped(degrees: float) -> float:
-    """Between -180 and 180."""
-    return (degrees + 180.0) % 360.0 - 180.0

@@ -6,6 +6,8 @@ That tells east from west. What is published of frames (airmass, times) comes fr
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.units import signed_angle
+
 Floats = NDArray[np.float64]
 
 J2000 = 2451545.0
@@ -36,4 +38,4 @@ def altitude_deg(jd_utc: Floats, ra_deg: Floats, dec_deg: Floats, longitude_deg:
 
 def separation_of_angles(a: Floats, b: Floats) -> Floats:
     """Smallest difference of angles, degrees 0 to 180."""
-    return np.abs((a - b + 180.0) % 360.0 - 180.0)
+    return np.abs(signed_angle(a - b))

@@ -9,8 +9,8 @@ from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag, usable
 from pipeline.relative.ensemble import calibrate_ensemble
 from pipeline.statistics import robust_scatter, row_median
+from pipeline.units import MAG_PER_LN
 
-MAG_PER_LOG = 2.5 / np.log(10.0)  # of a natural logarithm of flux
 RANGE_PERCENT = (1.0, 99.0)  # of a star's values: one cosmic ray does not make a range
 
 
@@ -104,7 +104,7 @@ def _quality(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
     """Whether each star is bright and complete; its scatter and range, mag, NaN for the others."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        quoted = MAG_PER_LOG * row_median(np.where(flux > 0, error / flux, np.nan)[:, good])
+        quoted = MAG_PER_LN * row_median(np.where(flux > 0, error / flux, np.nan)[:, good])
     # A blend is measured as well as any star, but its neighbour may vary: no reference that somebody would name.
     fit = usable(flux[:, good], flag[:, good]) & ((flag[:, good] & int(Flag.BLENDED)) == 0)
     complete = (quoted <= limits.error_max) & (fit.mean(axis=1) >= 1.0 - limits.missing_max)
@@ -112,7 +112,7 @@ def _quality(
     if complete.sum() > 1:
         curves = calibrate_ensemble(flux[complete], error[complete], np.ones(int(complete.sum()), dtype=np.bool_), good)
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.where(fit[complete], MAG_PER_LOG * np.log(curves.flux[:, good]), np.nan)
+            values = np.where(fit[complete], MAG_PER_LN * np.log(curves.flux[:, good]), np.nan)
         # The robust scatter of a star that is eclipsed for a third of the night knows nothing of the eclipse.
         scatter[complete] = np.fmax(np.nanstd(_clipped(values), axis=1), robust_scatter(values))
         low, high = np.nanpercentile(values, RANGE_PERCENT, axis=1)

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 from pipeline.simulation.checks import SMALLEST_FWHM
-from pipeline.simulation.night import SECONDS_PER_DAY, NightSpec
+from pipeline.simulation.night import NightSpec
+from pipeline.units import SECONDS_PER_DAY
 
 LOWEST_ALTITUDE_DEG = 10.0  # lower, the airmass formula and every telescope give up
 CLOUD_GLOW = 0.5  # an opaque cloud brightens the sky by this fraction

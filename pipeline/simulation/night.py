@@ -7,8 +7,8 @@ import numpy as np
 
 from pipeline.simulation.checks import EAST_DEGREES, check
 from pipeline.simulation.psf import IN_FOCUS, Psf
+from pipeline.units import SECONDS_PER_DAY
 
-SECONDS_PER_DAY = 86400.0
 ADC_MAX = 65535  # ADU, of a 16-bit converter
 
 

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.transit.shape import hidden_share, separation
+from pipeline.units import MAG_PER_LN
 
 Floats = NDArray[np.float64]
 
 PARAMETERS = ("mid_time", "ln_duration", "radius_ratio", "impact", "limb_darkening", "ln_jitter")
 TREND_TERMS = 3  # a quadratic
 TREND_PRIOR_MAG = 1.0  # standard deviation of a coefficient; a night bends less
-MAG_PER_E_FOLD = 2.5 / np.log(10.0)
 JITTER_GRID = 400
 
 
@@ -59,7 +59,7 @@ class Posterior:
         mid, ln_duration, ratio, impact, limb = (x[:, i, None] for i in range(5))
         at = (self.time if time is None else time)[None]
         z = separation(at, mid, np.exp(ln_duration), ratio, impact)
-        return np.asarray(-MAG_PER_E_FOLD * np.log1p(-hidden_share(z, ratio, limb)))
+        return np.asarray(-MAG_PER_LN * np.log1p(-hidden_share(z, ratio, limb)))
 
     def log_likelihood(self, x: Floats) -> Floats:
         """Of parameters float64[w, 6], the trend integrated out: float64[w]."""

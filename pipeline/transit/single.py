@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 from pipeline.transit.evidence import log_evidence
-from pipeline.transit.posterior import MAG_PER_E_FOLD, PARAMETERS, TREND_TERMS, Posterior
+from pipeline.transit.posterior import PARAMETERS, TREND_TERMS, Posterior
 from pipeline.transit.red_noise import red_noise_factor
 from pipeline.transit.shape import hidden_share
 from pipeline.transit.trapezoid import MIN_POINTS, fit_trapezoid, spikes
+from pipeline.units import MAG_PER_LN
 
 Floats = NDArray[np.float64]
 
@@ -134,7 +135,7 @@ def fit_transit(
     reference, level = 0.5 * float(t[0] + t[-1]), float(np.median(f))
     window = (mid_time_guess, mid_time_window)
     low, high = _limits(t, reference, window, duration_range, limb_darkening_range)
-    posterior = Posterior(t - reference, -MAG_PER_E_FOLD * np.log(f / level), MAG_PER_E_FOLD * e / f, low, high)
+    posterior = Posterior(t - reference, -MAG_PER_LN * np.log(f / level), MAG_PER_LN * e / f, low, high)
     start, beta = _start(posterior)
     posterior = replace(posterior, red_noise=beta if red_noise is None else red_noise)
 
@@ -203,7 +204,7 @@ def _limits(
 def _start(posterior: Posterior) -> tuple[Floats, float]:
     """q of the best trapezoid within the window, and β of its residuals."""
     low, high = posterior.low, posterior.high
-    flux = np.exp(-posterior.magnitude / MAG_PER_E_FOLD)
+    flux = np.exp(-posterior.magnitude / MAG_PER_LN)
     found = fit_trapezoid(
         posterior.time,
         flux,
@@ -212,7 +213,7 @@ def _start(posterior: Posterior) -> tuple[Floats, float]:
         mid_time_window=0.5 * (high[0] - low[0]),
     )
     ratio = np.sqrt(max(found.depth, 0.0) * (1.0 - START_LIMB_DARKENING / 3.0))
-    excess = (MAG_PER_E_FOLD * found.residual_scatter) ** 2 - float(np.median(posterior.error)) ** 2
+    excess = (MAG_PER_LN * found.residual_scatter) ** 2 - float(np.median(posterior.error)) ** 2
     jitter = np.sqrt(max(excess, JITTER_RANGE_MAG[0] ** 2))
     x = np.array([found.mid_time, np.log(found.duration), ratio, START_IMPACT, START_LIMB_DARKENING, np.log(jitter)])
     return posterior.from_parameters(x), red_noise_factor((flux - found.model)[found.used])
@@ -239,7 +240,7 @@ def _curves(posterior: Posterior, q: Floats, time: Floats) -> tuple[Floats, Floa
     best = posterior.to_parameters(some[[int(np.argmax(posterior.log_probability(some)))]])
     scaled = time / np.abs(posterior.time).max()
     trend = np.vander(scaled, TREND_TERMS, increasing=True) @ posterior.trend(best)[0]
-    return np.exp(-trend / MAG_PER_E_FOLD), np.exp(-posterior.dimming(best, time)[0] / MAG_PER_E_FOLD)
+    return np.exp(-trend / MAG_PER_LN), np.exp(-posterior.dimming(best, time)[0] / MAG_PER_LN)
 
 
 def _estimates(samples: Floats, reference: float) -> dict[str, Estimate]:

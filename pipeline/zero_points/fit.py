@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from pipeline.errors import UnusableDataError
 from pipeline.statistics import robust_scatter, row_median
 from pipeline.transparency import relative_to_clearest
+from pipeline.units import MAG_PER_LN
 from pipeline.zero_points.levels import Levels, fit_levels, medians
 from pipeline.zero_points.terms import STARS_FOR_LINEAR, field_terms, padded, terms_for
 
 FEWEST_STARS = 3
 MIN_SNR = 10.0  # of a value, by the flux that is expected of the star on the frame
-MAG_PER_RELATIVE_ERROR = 2.5 / np.log(10.0)
 COLOUR_PRIOR, FIELD_PRIOR = 0.5, 0.05  # mag per mag, mag: of no weight where more than a handful of stars speak
 # What the sky under all stars is off, in magnitudes of the median calibrator: annuli hold the light of faint stars that
 # isolated stars do not have in their apertures, 3 to 12 mmag in a field of 30,000 stars a square degree.
@@ -161,8 +161,8 @@ def _values(flux: Floats, error: Floats, usable: Bools, good: Bools, g_mag: Floa
     expected = 10.0 ** (0.4 * (level[:, None] + frame - g_mag[:, None]))
     noise = error / expected
     known = positive & (noise < 1.0 / MIN_SNR)
-    unbiased = values + 0.5 * MAG_PER_RELATIVE_ERROR * noise**2
-    return np.where(known, unbiased, np.nan), np.where(known, MAG_PER_RELATIVE_ERROR * noise, np.nan)
+    unbiased = values + 0.5 * MAG_PER_LN * noise**2
+    return np.where(known, unbiased, np.nan), np.where(known, MAG_PER_LN * noise, np.nan)
 
 
 def _error(levels: Levels, everyone: Places, reference: float, count: int) -> Floats:

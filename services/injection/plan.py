@@ -14,6 +14,7 @@ from pipeline.crowding import contamination
 from pipeline.errors import UnusableDataError
 from pipeline.flags import SPOILING, Flag
 from pipeline.injection import REACH_FWHM, Choice, Signal, choose_stars, draw_signals, fit_amplitude
+from pipeline.units import HOURS_PER_DAY
 from schema.images import Image
 from schema.photometry import Flux
 from services.errors import ConfigurationError
@@ -37,7 +38,6 @@ MAX_ERROR = 0.2  # of a point, relative: fainter stars are hardly measured
 APART = 30
 MAX_SPOILT_SHARE = 0.2  # of a star's measurements
 DURATION_SHARE, PERIOD_SHARE = 0.25, 0.4  # of the night, by default
-HOURS_PER_DAY = 24.0
 COLUMNS = (
     *("source_id", "x", "y", "magnitude", "magnitude_bin", "kind", "amplitude"),
     *("epoch_jd_utc", "duration_h", "period_h"),

@@ -15,6 +15,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from pipeline.flags import SPOILING
+from pipeline.units import MAG_PER_LN
 from services.errors import ConfigurationError, DataError
 from services.lightcurves.reading import barycentric_times
 
@@ -31,7 +32,6 @@ AAVSO_FILTERS = {
 }
 OTHER_FILTER = "O"  # to be described in the notes
 DIFFERENTIAL, STANDARD = "DIF", "STD"  # against an ensemble of unknown magnitudes; on the scale of a catalogue
-MAG_PER_RELATIVE_ERROR = 2.5 / np.log(10.0)
 BTJD_ZERO = 2457000  # BJD, lightkurve's "BTJD"
 NOT_USABLE = 1 << 30  # quality bit of a point that is not usable; lower bits are those of column flag that say why
 
@@ -149,7 +149,7 @@ def _usable(table: Table) -> NDArray[np.bool_]:
 
 def _magnitudes(table: Table, points: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     flux, error = (_column(table, name)[points] for name in ("flux_relative", "flux_relative_error"))
-    return -2.5 * np.log10(flux), MAG_PER_RELATIVE_ERROR * error / flux
+    return -2.5 * np.log10(flux), MAG_PER_LN * error / flux
 
 
 def _column(table: Table, name: str) -> NDArray[np.float64]:

@@ -5,9 +5,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pipeline.statistics import MAD_TO_SIGMA
+from pipeline.units import MINUTES_PER_DAY
 
 BIN_MINUTES = 10.0
-MINUTES_PER_DAY = 1440.0
 MAX_BINS = 60  # longer light curves have wider bins
 MIN_BINS = 4
 MIN_POINTS_A_BIN = 3.0  # on average

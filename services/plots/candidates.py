@@ -7,13 +7,14 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
+from pipeline.units import HOURS_PER_DAY
 from pipeline.variability import frequency_grid
 from services.errors import DataError
 from services.lightcurves.reading import LightCurve
 from services.plots.binning import bin_means, view_limits
 from services.plots.light_curve import time_axis
 from services.plots.style import BLACK, BLUE, GREEN, LEGEND, ORANGE, RED, head, new_figure, note, save, tidy
-from services.variability.candidates import HOURS_PER_DAY, LEAST_CHANCE, Candidate
+from services.variability.candidates import LEAST_CHANCE, Candidate
 
 PHASE_BINS = 20
 PHASES_SHOWN = 1.5  # so that what happens at phase 0 is seen whole

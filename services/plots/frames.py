@@ -9,12 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.alignment import Alignment
+from pipeline.units import HOURS_PER_DAY
 from schema.frames import Frame
 from services.errors import DataError
 from services.lightcurves.selection import ObservationFacts
 from services.steps.align import alignment_of
-
-HOURS_PER_DAY = 24.0
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.flags import SPOILING, Flag
 from pipeline.statistics import FEWEST_POINTS, robust_scatter
+from pipeline.units import MINUTES_PER_DAY
 from services.errors import DataError
 from services.lightcurves.reading import LightCurve
-from services.plots.binning import MINUTES_PER_DAY, bin_means, bin_width, point_to_point, view_limits
+from services.plots.binning import bin_means, bin_width, point_to_point, view_limits
 from services.plots.flag_marks import marked, of_the_star
 from services.plots.style import BLACK, BLUE, GREY, LEGEND, PPT, head, new_figure, save, tidy
 

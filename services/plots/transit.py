@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from pipeline.transit.posterior import PARAMETERS
-from services.plots.binning import MINUTES_PER_DAY, bin_means, bin_width, view_limits
+from pipeline.units import HOURS_PER_DAY, MINUTES_PER_DAY
+from services.plots.binning import bin_means, bin_width, view_limits
 from services.plots.style import BLACK, BLUE, GREY, LEGEND, ORANGE, PPT, RED, head, new_figure, note, save, tidy
-from services.variability.transit import HOURS_PER_DAY, StarTransit
+from services.variability.transit import StarTransit
 
 LABELS = ("mid-time\n(min)", "duration\n(h)", "radius ratio", "impact", "limb\ndarkening", "jitter\n(mmag)")
 BINS = 30  # of a histogram, along one axis

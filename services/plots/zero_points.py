@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from sqlalchemy.orm import Session
 
 from pipeline.statistics import robust_scatter
+from pipeline.units import HOURS_PER_DAY
 from services.lightcurves.reading import aperture_name, read_apertures
 from services.lightcurves.selection import ObservationFacts
 from services.lightcurves.zero_points import NightZeroPoints, read_zero_points
@@ -14,7 +15,6 @@ from services.plots.magnitudes import point_size, running
 from services.plots.style import BLACK, BLUE, GREY, LEGEND, ORANGE, head, new_figure, note, save, tidy
 
 MMAG = 1000.0
-HOURS_PER_DAY = 24.0
 CENTRAL = (16.0, 84.0)  # percentiles: one standard deviation on both sides of a Gaussian
 VIEW_SIGMA = 6.0  # of the stars' scatter, up and down
 

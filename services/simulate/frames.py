@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from pipeline.simulation.checks import EAST_DEGREES
 from pipeline.simulation.detector import Detector
-from pipeline.simulation.night import SECONDS_PER_DAY, NightSpec, Stream
+from pipeline.simulation.night import NightSpec, Stream
 from pipeline.simulation.optics import header_pointing
 from pipeline.simulation.render import render_bias, render_dark, render_flat, render_light
 from pipeline.simulation.truth import Truth
+from pipeline.units import SECONDS_PER_DAY
 
 FLAT = "Flat Field"
 CALIBRATION_PAUSE_S = 15.0  # between calibration frames, which end as the night starts

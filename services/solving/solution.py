@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.units import ARCSEC
+
 if TYPE_CHECKING:
     from pipeline.astrometry.fit import WcsFit
     from services.catalogue import CatalogueStars
 
 
-ARCSEC_PER_DEG = 3600.0
 UNKNOWN_RADIUS_DEG = 1.0  # of a field whose pixel scale nobody knows
 
 
@@ -29,7 +30,7 @@ class Field:
         """Degrees from the centre to a corner, if a pixel is so large; a guess where that is not known."""
         if scale_arcsec is None:
             return UNKNOWN_RADIUS_DEG
-        return min(math.hypot(*self.shape) / 2.0 * scale_arcsec / ARCSEC_PER_DEG, 90.0)
+        return min(math.hypot(*self.shape) / 2.0 * scale_arcsec / ARCSEC, 90.0)
 
     def places(self, stars: "CatalogueStars") -> NDArray[np.float64]:
         """float64[n, 2]: where a catalogue's stars were at the time of the image, degrees; else at its own epoch."""

@@ -7,6 +7,7 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pipeline.units import HOURS_PER_DAY
 from pipeline.variability.candidates import Suspicion
 from schema.photometry import LightCurveStatistics, Variability
 from schema.processes import Process
@@ -18,7 +19,6 @@ from services.steps.first_frame import to_first_frame
 
 IMPROBABLE = 0.01  # false alarms of sines, boxes and stars below it mean something
 ZERO_POINT = 25.0  # arbitrary, mag of a star of 1 ADU; that of the plots
-HOURS_PER_DAY = 24.0
 LEAST_CHANCE = 1e-99  # that is named
 SUSPICIONS = {
     Suspicion.FRAMES: "it follows the frames",

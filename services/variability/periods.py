@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
+from pipeline.units import MAG_PER_LN
 from pipeline.variability.many_nights import PeriodSearch, search_periods
 from services.errors import DataError
 from services.lightcurves.nights import Nights
 from services.lightcurves.reading import LightCurve
 
-MAG_PER_LN = 2.5 / np.log(10.0)
 SHOWN_ALTERNATIVES = 8
 FEWEST_POINTS_A_NIGHT = 3  # fewer say nothing beside a level of their own
 

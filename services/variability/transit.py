@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 from pipeline.transit import TransitFit, fit_transit
+from pipeline.units import HOURS_PER_DAY
 from services.errors import DataError
 from services.lightcurves.reading import LightCurve
 
-HOURS_PER_DAY = 24.0
 DURATION_FACTOR = 2.0  # how much shorter or longer than expected a transit may be
 PARAMETERS = ("mid_time", "duration", "depth", "radius_ratio", "impact", "limb_darkening", "jitter")
 
