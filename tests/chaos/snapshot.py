@@ -34,6 +34,7 @@ CIRCUMSTANCES = {
     ("image", "path_digest"),
     ("image", "image_id"),
     ("source", "source_id"),
+    ("rejection", "rejection_id"),
 }
 OF_IMAGES, OF_SOURCES = {"image_id", "parent_id"}, {"source_id"}
 
@@ -157,6 +158,8 @@ def _rows(connection: Connection, table: Table, names: _Names) -> dict[tuple[Any
         columns, naming, keys = [*columns, table.c.source_id], naming | {"source_id": names.source.get}, ["source_id"]
     elif table.name == "image":
         columns, naming, keys = [*columns, table.c.image_id], naming | {"image_id": names.image.get}, ["image_id"]
+    elif table.name == "rejection":
+        keys = ["image_id", "pid", "reason"]
     result: dict[tuple[Any, ...], Row] = {}
     for values in connection.execute(select(*columns)):
         row = {
