@@ -6,6 +6,8 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 # Workers share the cores: a library's own threads only get in their way.
 export OMP_NUM_THREADS ?= 1
+# Tests start hundreds of programs. Where an image forbids to keep compiled modules, each would compile all of them.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo servers servers-down servers-status test lint check bench bench-engine bench-photometry chaos clean

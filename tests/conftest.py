@@ -112,23 +112,35 @@ def ready_sqlite_url(tmp_path: Path, ready_databases: ReadyDatabases) -> str:
     return ready_databases.copy_sqlite(tmp_path / "night.db")
 
 
-@pytest.fixture
-def unique_site() -> str:
+def new_site() -> str:
     """Name of a site that no other test has; queues carry it in their names."""
     return f"t{uuid4().hex[:16]}"
 
 
-@pytest.fixture
-def broker_url(unique_site: str) -> Iterator[str]:
-    """The broker; the queues of ``unique_site`` are deleted afterwards."""
+@contextmanager
+def broker_of(site: str) -> Iterator[str]:
+    """URL of the broker; the queues of ``site`` are deleted afterwards."""
     url = server_url(env.BROKER)
     yield url
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
     for group in QUEUE_GROUPS:
-        for queue in (f"tianyu.{unique_site}.{group}", f"tianyu.{unique_site}.{group}.dead"):
+        for queue in (f"tianyu.{site}.{group}", f"tianyu.{site}.{group}.dead"):
             channel.queue_delete(queue)  # a queue that is not there is no error
     connection.close()
+
+
+@pytest.fixture
+def unique_site() -> str:
+    """A site of the test's own."""
+    return new_site()
+
+
+@pytest.fixture
+def broker_url(unique_site: str) -> Iterator[str]:
+    """The broker of ``unique_site``."""
+    with broker_of(unique_site) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from schema.queries import choices, publishing
 from schema.queries.publishing import NewProcess, new_pids
 from services.settings import Settings, load
 from services.setup import initialise, open_engine
+from tests.conftest import MAIN, broker_of, fresh_database, new_site
 
 PATIENCE_S = 120.0
 LEASE_S = 3.0
@@ -69,41 +71,71 @@ class Engine:
         tails = "\n".join(f"{p.name}: {p.read_text()[-2000:]}" for p in sorted(self.logs.iterdir()))
         pytest.fail(f"nothing more happened within {PATIENCE_S} s; the logs end with\n{tails}")
 
+    def stop(self) -> None:
+        for process in self.running:
+            process.kill()
+            process.wait()
+
+
+@dataclass(frozen=True)
+class Running:
+    """An engine whose programs have been started."""
+
+    engine: Engine
+    consumer: subprocess.Popen[bytes]
+
 
 def all_finished(session: Session) -> bool:
     return session.scalar(select(func.count()).where(Process.status.not_in(FINISHED))) == 0
 
 
-@pytest.fixture(params=["embedded", pytest.param("servers", marks=pytest.mark.server)])
-def engine(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unique_site: str
-) -> Iterator[Engine]:
-    if request.param == "embedded":
-        urls = {"TIANYU_DATABASE_URL": f"sqlite:///{tmp_path / 'tianyu.db'}", "TIANYU_BROKER_URL": "local://"}
-    else:
-        urls = {
-            "TIANYU_DATABASE_URL": request.getfixturevalue("database_url"),
-            "TIANYU_BROKER_URL": request.getfixturevalue("broker_url"),
+KINDS = ["embedded", pytest.param("servers", marks=pytest.mark.server)]
+
+
+@contextmanager
+def opened(kind: str, folder: Path) -> Iterator[Engine]:
+    """A database that is set up and a broker; what was started on them is killed at the end."""
+    site = new_site()
+    with ExitStack() as stack:
+        if kind == "embedded":
+            urls = {"TIANYU_DATABASE_URL": f"sqlite:///{folder / 'tianyu.db'}", "TIANYU_BROKER_URL": "local://"}
+        else:
+            urls = {
+                "TIANYU_DATABASE_URL": stack.enter_context(fresh_database(MAIN, folder)),
+                "TIANYU_BROKER_URL": stack.enter_context(broker_of(site)),
+            }
+        variables = urls | {
+            "TIANYU_SITE": site,
+            "TIANYU_ROOT": str(folder / "root"),
+            "TIANYU_LEASE_S": str(LEASE_S),
+            "TIANYU_SWEEP_S": "0.5",
+            "TIANYU_BACKOFF_S": "0.1",
+            "TIANYU_LOG_LEVEL": "DEBUG",
         }
-    variables = urls | {
-        "TIANYU_SITE": unique_site,
-        "TIANYU_ROOT": str(tmp_path / "root"),
-        "TIANYU_LEASE_S": str(LEASE_S),
-        "TIANYU_SWEEP_S": "0.5",
-        "TIANYU_BACKOFF_S": "0.1",
-        "TIANYU_LOG_LEVEL": "DEBUG",
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    settings = load()
-    initialise(settings, open_engine(settings))
-    logs = tmp_path / "logs"
-    logs.mkdir()
-    engine = Engine(settings, dict(os.environ), logs)
-    yield engine
-    for process in engine.running:
-        process.kill()
-        process.wait()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            settings, environment = load(), dict(os.environ)
+        initialise(settings, open_engine(settings))
+        logs = folder / "logs"
+        logs.mkdir()
+        engine = Engine(settings, environment, logs)
+        stack.callback(engine.stop)
+        yield engine
+
+
+@pytest.fixture(params=KINDS)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    with opened(request.param, tmp_path) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A manager and a consumer of two slots, for tests that leave them whole."""
+    with opened(request.param, tmp_path_factory.mktemp("running")) as engine:
+        engine.start("manager")
+        yield Running(engine, engine.start("consumer", "--concurrency", "2"))
 
 
 def check(
@@ -141,25 +173,25 @@ def layers(pids: list[int]) -> list[NewProcess]:
 
 def assert_each_succeeded_once(engine: Engine, pids: list[int]) -> None:
     with engine.sessions() as session:
-        ends = dict(session.execute(select(Process.pid, Process.status)).all())
+        ends = dict(session.execute(select(Process.pid, Process.status).where(Process.pid.in_(pids))).all())
         assert ends == dict.fromkeys(pids, SUCCEEDED), session.scalars(select(Process.error)).all()
         succeeded = session.execute(
             select(ProcessAttempt.pid, func.count())
-            .where(ProcessAttempt.outcome == SUCCEEDED)
+            .where(ProcessAttempt.pid.in_(pids), ProcessAttempt.outcome == SUCCEEDED)
             .group_by(ProcessAttempt.pid)
         ).all()
         assert dict(succeeded) == dict.fromkeys(pids, 1)
         assert session.scalar(select(func.count()).select_from(Lease)) == 0
 
 
-def test_a_graph_runs_to_its_end(engine: Engine) -> None:
-    engine.start("manager")
-    engine.start("consumer", "--concurrency", "2")
+def test_a_graph_runs_to_its_end(running: Running) -> None:
+    engine = running.engine
     pids = engine.publish(layers, 42)
     engine.wait(all_finished)
     assert_each_succeeded_once(engine, pids)
     with engine.sessions() as session:
-        assert session.scalar(select(func.count()).where(ProcessAttempt.seconds > 0.0)) == len(pids)
+        measured = select(func.count()).where(ProcessAttempt.pid.in_(pids), ProcessAttempt.seconds > 0.0)
+        assert session.scalar(measured) == len(pids)
 
 
 def test_killed_consumer_and_manager_lose_and_double_nothing(engine: Engine) -> None:
@@ -176,9 +208,8 @@ def test_killed_consumer_and_manager_lose_and_double_nothing(engine: Engine) -> 
     assert_each_succeeded_once(engine, pids)
 
 
-def test_killed_worker_costs_one_attempt_and_not_the_consumer(engine: Engine) -> None:
-    engine.start("manager")
-    consumer = engine.start("consumer")
+def test_killed_worker_costs_one_attempt_and_not_the_consumer(running: Running) -> None:
+    engine, consumer = running.engine, running.consumer
     # The first process shows that the worker is there before the second is given to it.
     pids = engine.publish(
         lambda pids: [check(pids[0], pids[0]), check(pids[1], pids[0], seconds=3.0, required=(pids[0],))], 2
@@ -282,9 +313,8 @@ def test_sigterm_finishes_the_current_process_and_leaves(engine: Engine) -> None
     assert_each_succeeded_once(engine, pids)
 
 
-def test_parameters_that_do_not_fit_fail_at_once_with_a_reason(engine: Engine) -> None:
-    engine.start("manager")
-    engine.start("consumer")
+def test_parameters_that_do_not_fit_fail_at_once_with_a_reason(running: Running) -> None:
+    engine = running.engine
     [pid] = engine.publish(
         lambda pids: [
             NewProcess(
