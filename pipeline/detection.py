@@ -11,9 +11,9 @@ from pipeline.background import subtract_background
 from pipeline.bad_pixels import find_sharp_pixels
 from pipeline.defocus import LEAST_FWHM, centre_wide, extract_wide, half_flux_diameters, out_of_focus
 from pipeline.errors import UnusableDataError
-from pipeline.extraction import extract, start_at_peaks
+from pipeline.extraction import extract, start_at_peaks, start_at_stars
 from pipeline.flags import Flag
-from pipeline.hidden_stars import add_hidden
+from pipeline.hidden_stars import add_hidden, is_apart
 from pipeline.nearest import closest_pairs, tree_of
 from pipeline.one_star import first_of_star
 from pipeline.prominence import prominence
@@ -83,11 +83,13 @@ def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm:
     options |= {"deblend_nthresh": DEBLEND_LEVELS, "deblend_cont": DEBLEND_CONTRAST, "clean": False}
     objects = extract_wide(sky.image, threshold, fwhm, **options) if wide else extract(sky.image, threshold, **options)
     objects = objects[(objects["flux"] > 0) & (objects["a"] > 0)]
-    start_at_peaks(objects, fwhm)
-    listed = len(objects)
-    if not wide:
+    hidden = np.zeros(len(objects), np.bool_)
+    if wide:
+        start_at_peaks(objects, fwhm)
+    else:
+        objects["flag"][start_at_stars(objects, sky.image, fwhm)] |= sep.OBJ_MERGED
         objects = add_hidden(objects, sky.image, threshold, fwhm, noise=sky.noise, mask=sky.mask)
-    hidden = np.arange(len(objects)) >= listed
+        hidden = np.arange(len(objects)) >= len(hidden)
     rows, columns = _pixels(objects, sky.image.shape)
     covered = template.weight[rows, columns] >= COVERED_WEIGHT * full
     objects, hidden = objects[covered], hidden[covered]
@@ -158,6 +160,8 @@ def _measure(objects: NDArray[Any], hidden: NDArray[np.bool_], sky: _Sky, fwhm: 
     x, y = _centres(objects, sky, fwhm, wide)
     # A window would take in the brighter star.
     x, y = np.where(hidden, objects["x"], x), np.where(hidden, objects["y"], y)
+    new = ~hidden | is_apart(x, y, x[~hidden], y[~hidden], fwhm)
+    objects, hidden, x, y = objects[new], hidden[new], x[new], y[new]
     first = first_of_star(x, y, fwhm)
     stars, pieces = np.unique(first, return_counts=True)
     objects, x, y = objects[stars], x[stars], y[stars]

@@ -14,6 +14,11 @@ SMOOTHING = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32)  # applied b
 CORE_GOOD = 5  # of the 3×3 pixels about a detection's peak or centroid; with fewer it is made of what was filled in
 HALO_FWHM = 1.5  # rms of the minor axis, above which a detection holds a halo; bright stars have 1 at most
 HALO_PEAK = 10.0  # of the mean light of a pixel, above which it holds a star
+OFF_CENTRE_FWHM = 0.5  # of a peak from its centroid, above which a detection is more than one star
+OFF_CENTRE_PX = 1.25  # at least: the brightest pixel of a lone star is off by up to 0.7
+LONG = 1.4  # longest over shortest axis; pairs 1.2 FWHM apart have 1.5
+BRIGHT_PART, FEWEST_BRIGHT = 5, 20  # the brightest fifth tells how far off peaks are in this image
+LIKE_PEAK, PLATEAU_PIXELS = 0.98, 6  # so many of the 3×3 pixels about a peak, so bright: it is saturated
 DETECTION_BUFFER = 300_000  # pixels above the threshold that sep holds at first; 1,000,000 cost 17 ms a frame more
 DEBLEND_LIMIT = 4096  # sub-objects of one detection that sep holds at first
 BUFFER_GROWTH = 8
@@ -74,6 +79,45 @@ def start_at_peaks(objects: NDArray[Any], fwhm: float) -> None:
     halo &= np.hypot(objects["x"] - objects["xcpeak"], objects["y"] - objects["ycpeak"]) > fwhm
     for name in "xy":
         objects[name][halo] = objects[name + "cpeak"][halo]
+
+
+def start_at_stars(objects: NDArray[Any], image: NDArray[np.float32], fwhm: float) -> NDArray[np.bool_]:
+    """Set x, y IN PLACE to the peak, where a detection is more than one star and its centroid lies between them.
+
+    Stars that the smoothing does not tell apart are one detection, and so is a star on a halo. A peak that has a
+    brighter pixel beside it is no star but the flank of another; there the centroid is better. By what most bright
+    stars have, as coma, none is off.
+
+    Args:
+        objects: of `extract`, of stars in focus.
+        image: float32[ny, nx], that they were found on.
+        fwhm: of stars, px.
+
+    Returns:
+        bool[n], those that were set to their peak.
+    """
+    if not len(objects):
+        return np.zeros(0, np.bool_)
+    column, row = objects["xpeak"].astype(np.int64), objects["ypeak"].astype(np.int64)
+    off = np.column_stack([column - objects["x"], row - objects["y"]])
+    bright = np.argsort(-objects["peak"])[: max(len(objects) // BRIGHT_PART, FEWEST_BRIGHT)]
+    off -= np.median(off[bright], axis=0)
+    around = pixels_around(image, column, row)
+    is_peak = objects["peak"] >= around.max(axis=0)
+    # Any pixel of a saturated star may be its brightest.
+    is_peak &= np.count_nonzero(around > LIKE_PEAK * objects["peak"], axis=0) < PLATEAU_PIXELS
+    is_peak &= objects["a"] > LONG * objects["b"]
+    several = is_peak & (np.hypot(*off.T) > max(OFF_CENTRE_FWHM * fwhm, OFF_CENTRE_PX))
+    objects["x"][several], objects["y"][several] = column[several], row[several]
+    return np.asarray(several, np.bool_)
+
+
+def pixels_around(image: NDArray[np.float32], column: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The 3×3 pixels about each of these, float32[9, n]; at the border those of the border again."""
+    ny, nx = image.shape
+    span = (-1, 0, 1)
+    around = [image[np.clip(row + dy, 0, ny - 1), np.clip(column + dx, 0, nx - 1)] for dy in span for dx in span]
+    return np.asarray(around, np.float32)
 
 
 def noise_left(kernel: NDArray[np.float32]) -> float:

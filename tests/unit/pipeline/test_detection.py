@@ -161,6 +161,36 @@ def test_what_the_sky_map_leaves_of_a_halo_is_no_source(rng: np.random.Generator
     assert (distance.min(axis=0) < 1).all()
 
 
+@pytest.mark.parametrize(("fwhm", "ratio", "right"), [(3.0, 1.0, 0.95), (2.6, 1.0, 0.9), (2.6, 1.5, 0.8)])
+def test_pairs_that_smoothing_makes_one_are_not_found_between_their_stars(
+    rng: np.random.Generator, fwhm: float, ratio: float, right: float
+) -> None:
+    """1.3 and 1.5 widths apart: often one detection, whose centroid lies half way."""
+    apart = 4.0
+    xy = GRID + rng.uniform(-0.5, 0.5, GRID.shape)
+    angle = rng.uniform(0, 2 * np.pi, len(xy))
+    beside = xy + apart * np.column_stack([np.cos(angle), np.sin(angle)])
+    flux = np.repeat([ratio * 2e4, 2e4], len(xy))
+    field = make_field(rng, SHAPE, xy=np.concatenate([xy, beside]), flux=flux, fwhm=fwhm)
+    sources = detect_sources(Stack.of_frame(field.image), fwhm=fwhm)
+    distance = _distances(sources, field.xy)
+    near = (distance < 0.3 * fwhm).any(axis=0)
+    assert near[: len(xy)].mean() > right
+    assert near[len(xy) :].mean() > right
+    assert len(sources) == np.unique(distance.argmin(axis=1)).size
+
+
+def test_the_wing_of_a_bright_star_is_no_star(rng: np.random.Generator) -> None:
+    xy = np.array([(x, y) for x in (75, 200, 325) for y in (75, 200, 325)]) + rng.uniform(-0.5, 0.5, (9, 2))
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    image = rng.normal(0, 2, SHAPE)
+    for place in xy:
+        image += 5e4 * (1 + ((x - place[0]) ** 2 + (y - place[1]) ** 2) / 1.5**2) ** -1.8
+    sources = detect_sources(Stack.of_frame(image.astype(np.float32)), fwhm=2.2)
+    assert len(sources) == len(xy)
+    assert _distances(sources, xy).min(axis=0).max() < 0.1
+
+
 def test_a_star_that_the_border_cuts_is_no_source(rng: np.random.Generator) -> None:
     """What is left of it has its centroid elsewhere: one lying outside would be found 2 px from its place."""
     cut = np.array([[-0.7, 100.0], [200.0, -1.5], [SHAPE[1] - 0.5, 150.0]])
