@@ -163,7 +163,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
         done = tianyu(*arguments, **settings)
         assert done.returncode == 0, done.stderr
     damage(raw)
-    return Night(raw, workdir, whole, tianyu("run", raw, "--workdir", workdir, "--consumers", 2, "--no-plots"))
+    return Night(raw, workdir, whole, tianyu("run", raw, "--workdir", workdir, "--consumers", 1, "--no-plots"))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_an_observation_without_stars_says_so_and_stops_no_other(night: Night) -
 def test_a_frame_that_is_whole_at_last_is_taken_in_by_the_next_run(night: Night) -> None:
     before = max(night.light_curves("Simulated").values())
     (night.raw / "truncated.fits").write_bytes(night.whole)
-    tianyu("run", night.raw, "--workdir", night.workdir, "--consumers", 2, "--no-plots")
+    tianyu("run", night.raw, "--workdir", night.workdir, "--consumers", 1, "--no-plots")
     path = str(night.raw / "truncated.fits")
     [(kind, good)] = night.rows("SELECT kind, good FROM frame WHERE path = ?", path)
     assert (kind, good) == ("light", 1)

@@ -87,7 +87,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     raw, work, catalog = folder / "raw", folder / "work", folder / "raw" / "gaia.csv"
     reduce(raw / "night1", work, catalog_file=catalog)
     Programs({}, folder).run(
-        *("run", str(raw / "night2"), "--workdir", str(work), "--consumers", "2"),
+        *("run", str(raw / "night2"), "--workdir", str(work), "--consumers", "1"),
         *("--catalog", str(catalog), "--no-plots"),
     )
     database = work / "tianyu.db"
