@@ -78,6 +78,7 @@ class Process(Base):
         Index(None, "propagated", "status", "pid"),
         Index(None, "observation_id", "command", "status"),
         Index(None, "graph_pid"),
+        Index(None, "result_key"),
         TABLE_OPTIONS,
     )
     pid: Mapped[Pid] = mapped_column(primary_key=True, autoincrement=False)
@@ -87,6 +88,8 @@ class Process(Base):
     parameters: Mapped[str] = mapped_column(Text)
     # NULL: published before choices were stored. No foreign key, whose index each new process would pay for.
     choices_id: Mapped[int | None]
+    generation: Mapped[Small] = mapped_column(default=0, server_default="0")  # raised where people want it anew
+    result_key: Mapped[str | None] = mapped_column(String(64))  # of all that decides its result; NULL: not known
     site_id: Mapped[int] = mapped_column(ForeignKey("site.site_id"))
     group_id: Mapped[int] = mapped_column(ForeignKey("process_group.group_id"))
     observation_id: Mapped[int | None] = mapped_column(ForeignKey("observation.observation_id"))

@@ -3,27 +3,90 @@
 An image is taken over by a row of its own that names the same file; files are never moved or copied.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import Table, insert, literal, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Table, and_, func, insert, literal, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from schema.base import table_of
 from schema.found import OF_CALIBRATED
 from schema.images import Image, ImageParent
 from schema.photometry import Aperture
-from schema.processes import Process
+from schema.processes import FAILED, SUCCEEDED, Process, ProcessAttempt, ProcessDependence
 from schema.queries.images import path_digest
 from schema.queries.operating import lock
 from schema.queries.scheduling import chunks
 from schema.skies import PlateSolution, SkyImage, SourcePosition
 
 ROWS_PER_INSERT = 1000
-_ENDS = ("status", "attempt", "finished_at", "error_class", "error", "choices_id")
+_ENDS = ("status", "attempt", "finished_at", "error_class", "error", "choices_id", "result_key")
 _POSITION = tuple(column.name for column in table_of(SourcePosition).c if column.name != "pid")
 _SOLUTION = tuple(column.name for column in table_of(PlateSolution).c if column.name not in ("pid", "image_id"))
 _APERTURE = tuple(column.name for column in table_of(Aperture).c if column.name not in ("graph_pid", "observation_id"))
+
+
+class Keyed(NamedTuple):
+    """A process whose key is known."""
+
+    pid: int
+    graph_pid: int
+    command: str
+    parameters: str
+    status: str
+    error_class: str | None
+    result_key: str
+
+
+def keyed(session: Session, observation_id: int, graph_pid: int | None = None) -> list[Keyed]:
+    """Processes of an observation (or of one graph of it) whose keys are known, in order of PID.
+
+    Those that are outdated are left out.
+    """
+    query = select(*(getattr(Process, name) for name in Keyed._fields)).where(
+        Process.observation_id == observation_id, Process.result_key.is_not(None)
+    )
+    if graph_pid is not None:
+        query = query.where(Process.graph_pid == graph_pid)
+    rows = [Keyed(*row) for row in session.execute(query.order_by(Process.pid))]
+    left_out = outdated(session, observation_id) if rows else set()
+    return [one for one in rows if one.pid not in left_out]
+
+
+def outdated(session: Session, observation_id: int) -> set[int]:
+    """Processes of an observation that ran before something that they wait for ended, for good or anew.
+
+    What failed and is tried again ends once more, behind those that went on without it. Of what was taken over only the
+    same graph's dependencies count: other graphs' were looked at when it was taken over.
+    """
+    parent, child, ran = aliased(Process), aliased(Process), aliased(ProcessAttempt)
+    began = func.coalesce(ran.started_at, child.finished_at)
+    query = (
+        select(child.pid)
+        .join(ProcessDependence, ProcessDependence.child_pid == child.pid)
+        .join(parent, parent.pid == ProcessDependence.parent_pid)
+        .outerjoin(ran, and_(ran.pid == child.pid, ran.attempt == child.attempt, child.origin_pid.is_(None)))
+        .where(
+            child.observation_id == observation_id,
+            child.status.in_((SUCCEEDED, FAILED)),
+            or_(child.origin_pid.is_(None), parent.graph_pid == child.graph_pid),
+            or_(parent.finished_at.is_(None), parent.finished_at > began),
+        )
+        .distinct()
+    )
+    return set(session.scalars(query))
+
+
+def forget_keys(session: Session, pids: Collection[int]) -> None:
+    """Let nobody take these processes for results of their keys."""
+    for part in chunks(sorted(pids)):
+        session.execute(update(Process).where(Process.pid.in_(part)).values(result_key=None))
+
+
+def deleted_kinds(session: Session, graph_pid: int) -> set[str]:
+    """Kinds of images of which a graph has lost files to `tianyu gc`."""
+    query = select(Image.kind).where(Image.graph_pid == graph_pid, Image.deleted_at.is_not(None)).distinct()
+    return set(session.scalars(query))
 
 
 def take_over_ends(session: Session, pids: Mapping[int, int]) -> None:

@@ -10,6 +10,7 @@ from schema.base import table_of
 from schema.found import ReferenceFrame, Rejection
 from schema.frames import ANY_PID, Frame
 from schema.images import Image
+from schema.observing import Instrument, Observation, ObsSite
 from schema.queries.scheduling import chunks
 
 # Why the last process that spoke of an image could not use it; NULL where it is not rejected.
@@ -51,14 +52,42 @@ def reference_of(session: Session, graph_pid: int) -> Image | None:
     return session.scalar(query.where(Image.graph_pid == graph_pid).order_by(ReferenceFrame.pid.desc()).limit(1))
 
 
-def of_camera(session: Session, observation_id: int, kind: str) -> list[Image]:
-    """Usable frames of an observation, in order of time, then of name."""
+def of_camera(session: Session, observation_id: int, kind: str, *, refused: bool = False) -> list[Image]:
+    """Usable frames of an observation, in order of time, then of name.
+
+    With ``refused`` those too that ingest took and a process could not use.
+    """
+    usable = Image.good.is_not(False) if refused else USABLE
     query = (
         select(Image)
-        .where(Image.observation_id == observation_id, Image.kind == kind, USABLE)
+        .where(Image.observation_id == observation_id, Image.kind == kind, usable)
         .order_by(Image.start_jd_utc, Image.path, Image.image_id)
     )
     return list(session.scalars(query))
+
+
+_REGISTERED = (
+    *(Image.kind, Image.path_digest, Image.ny, Image.nx, Image.size_bytes, Image.exposure_s, Image.start_jd_utc),
+    *(Image.jd_utc, Image.bjd_tdb, Image.hjd_utc, Image.jd_tdb, Image.observer_x, Image.observer_y, Image.observer_z),
+    *(Image.airmass, Image.altitude_deg, Image.azimuth_deg, Image.gain, Image.gain_source, Image.read_noise),
+    *(Image.read_noise_source, Image.saturation, Image.linearity),
+    *(Observation.ra_deg, Observation.dec_deg, Observation.pixel_scale_arcsec, Instrument.diameter_m),
+    *(ObsSite.longitude_deg, ObsSite.latitude_deg, ObsSite.elevation_m),
+)
+
+
+def registered(session: Session, image_ids: Sequence[int]) -> dict[int, list[Any]]:
+    """All that ingest registered of frames of the camera and of how they were taken, by image id."""
+    query = (
+        select(Image.image_id, *_REGISTERED)
+        .join(Observation, Observation.observation_id == Image.observation_id)
+        .join(Instrument, Instrument.instrument_id == Observation.instrument_id)
+        .outerjoin(ObsSite, ObsSite.obs_site_id == Observation.obs_site_id)
+    )
+    found: dict[int, list[Any]] = {}
+    for part in chunks(sorted(image_ids)):
+        found |= {image_id: facts for image_id, *facts in session.execute(query.where(Image.image_id.in_(part)))}
+    return found
 
 
 def tried_before(session: Session, image_id: int) -> tuple[Image, bool]:

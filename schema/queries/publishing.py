@@ -2,11 +2,11 @@
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from schema.base import table_of, utc_now
@@ -31,6 +31,8 @@ class NewProcess(NamedTuple):
     priority: int = 0
     max_attempts: int = 3
     graph_pid: int = 0
+    generation: int = 0
+    result_key: str | None = None
 
 
 def new_pids(last: int = 0) -> Iterator[int]:
@@ -94,6 +96,7 @@ def publish(session: Session, processes: Sequence[NewProcess], *, site: str, cho
         table_of(Process),
         (
             *("pid", "graph_pid", "command", "parameters", "choices_id", "site_id", "group_id", "observation_id"),
+            *("generation", "result_key"),
             *(
                 "status",
                 "priority",
@@ -109,6 +112,7 @@ def publish(session: Session, processes: Sequence[NewProcess], *, site: str, cho
         (
             (
                 *(p.pid, p.graph_pid, p.command, p.parameters, choices_id, site_id, groups[p.group], p.observation_id),
+                *(p.generation, p.result_key),
                 *(
                     (SKIPPED if skipped else WAITING),
                     p.priority,
@@ -135,6 +139,23 @@ def publish(session: Session, processes: Sequence[NewProcess], *, site: str, cho
             for parent in parents
         ),
     )
+
+
+def generations(session: Session, observation_id: int) -> dict[str, int]:
+    """How often each command of an observation was asked for anew."""
+    query = select(Process.command, func.max(Process.generation).label("generation")).where(
+        Process.observation_id == observation_id
+    )
+    return {row.command: row.generation for row in session.execute(query.group_by(Process.command))}
+
+
+def result_keys(session: Session, pids: Collection[int]) -> dict[int, str]:
+    """Keys of those of these processes that have one."""
+    found: dict[int, str] = {}
+    for part in chunks(sorted(pids)):
+        query = select(Process.pid, Process.result_key).where(Process.pid.in_(part), Process.result_key.is_not(None))
+        found |= {pid: key for pid, key in session.execute(query) if key is not None}
+    return found
 
 
 def _pending(process: NewProcess, uncounted: set[int]) -> int:

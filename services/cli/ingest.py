@@ -48,7 +48,7 @@ def ingest(
         if item.published and item.new > item.rejected:
             note(
                 f"observation {item.observation_id} was published before these frames: "
-                f"`tianyu publish {item.observation_id} --again` takes them in"
+                f"`tianyu publish {item.observation_id}` takes them in"
             )
     for file, reason in result.rejected:
         note(f"rejected {file!r}: {reason}")

@@ -29,7 +29,7 @@ def publish(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be published, and publish nothing.")
     ] = False,
-    again: Annotated[bool, typer.Option("--again", help="Make a new graph of one that was published.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Make everything anew, whatever was made before.")] = False,
     priority: Priority = 0,
     template: Annotated[
         Template, typer.Option(help="known: measure each frame at once, on the template of another night.")
@@ -39,6 +39,9 @@ def publish(
     ] = None,
 ) -> None:
     """Write an observation's whole process graph in one transaction, with the masters that it needs.
+
+    What was made before from the same frames and choices is not made again: with changed settings only what
+    goes by them and what follows is computed, and where nothing changed nothing is published.
 
     Of what is ready, a consumer gets the smallest priority first: live work at 0 overtakes a backfill at 10.
 
@@ -83,14 +86,23 @@ def publish(
             continue
         for line in publication.notes:
             note(line)
-        verb = "would publish" if dry_run else "published"
-        out.print(
-            f"observation {wanted_id}: {verb} graph {publication.graph_pid}, "
-            f"{len(publication.processes)} processes ({listed(publication.counts())})",
-            soft_wrap=True,
-        )
+        out.print(_said(publication, dry_run), soft_wrap=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _said(publication: "Publication", dry_run: bool) -> str:
+    """What was published: how many processes run, and how many results of earlier graphs stand for others."""
+    if publication.says:
+        return publication.says
+    counts, verb = publication.runs(), "would publish" if dry_run else "published"
+    text = (
+        f"observation {publication.observation_id}: {verb} graph {publication.graph_pid}, "
+        f"{counts.total()} processes ({listed(counts)})"
+    )
+    if publication.reused:
+        text += f"; {publication.reused.total()} results are reused ({listed(publication.reused)})"
+    return text
 
 
 def pointed(settings: "Settings", radec: str | None) -> "Settings":

@@ -29,7 +29,7 @@ def rerun(
     """Run one step of an observation and all that follow again, with the settings of now.
 
     What comes before is taken over; the views show the old light curves until the new ones are committed. It takes
-    the frames of the old graph: for those that came since, `tianyu publish --again`.
+    the frames of the old graph: for those that came since, `tianyu publish`.
 
     Examples: `tianyu rerun --from extract 3`, `tianyu rerun --from select 3 --dry-run`
     """

@@ -113,7 +113,7 @@ def _publish(settings: "Settings", engine: "Engine", folder: "Folder") -> list[i
     from schema import database
     from schema.observing import LIGHT, Observation, Target
     from services.ingest.register import register
-    from services.publisher.changed_choices import kept_choices
+    from services.publisher.changed_choices import by_other_choices
     from services.publisher.publish import Publisher, unpublished
 
     sessions = database.session_factory(engine)
@@ -131,10 +131,14 @@ def _publish(settings: "Settings", engine: "Engine", folder: "Folder") -> list[i
         for item in result.observations
         if item.key.kind == LIGHT and item.published and item.new > item.rejected
     ]
-    for observation in wanted + grown:
+    with sessions() as session:
+        renewed, kept = by_other_choices(session, settings.choices, but=grown)
+    for line in kept:
+        note(line)
+    for observation in wanted + grown + renewed:
         try:
             with sessions.begin() as session:
-                publication = Publisher(session, settings).publish(observation, again=observation in grown)
+                publication = Publisher(session, settings).publish(observation)
         except ConfigurationError as error:
             show_error(str(error))
             continue
@@ -146,12 +150,7 @@ def _publish(settings: "Settings", engine: "Engine", folder: "Folder") -> list[i
             .join(Target, Target.target_id == Observation.target_id)
             .where(Target.kind == LIGHT, Observation.graph_pid.is_not(None))
         )
-        published = list(session.scalars(query.order_by(Observation.observation_id)))
-        for observation in published:
-            kept = None if observation in grown else kept_choices(session, observation, settings.choices)
-            if kept is not None:
-                note(kept)
-    return published
+        return list(session.scalars(query.order_by(Observation.observation_id)))
 
 
 def _require_space(root: Path) -> None:

@@ -3,13 +3,17 @@
 import json
 from collections.abc import Collection
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from schema.observing import Observation
+from schema.observing import LIGHT, Observation, Target
+from schema.processes import Process
 from schema.queries.choices import Stored, of_graph
+from schema.queries.operating import unfinished_pids
 from services.choices import Choices, differences, read_choices
 from services.errors import ConfigurationError
 from services.presence import VERSION
+from services.publisher.known_template import stood_for
 
 
 def changes(stored: Stored | None, choices: Choices, among: Collection[str] = ()) -> str:
@@ -35,8 +39,35 @@ def kept_choices(session: Session, observation_id: int, choices: Choices) -> str
         return None
     return (
         f"observation {observation_id} keeps the choices that it was published by, not those of now ({changed}): "
-        f"`tianyu publish {observation_id} --again` takes these"
+        f"`tianyu publish {observation_id}` takes these"
     )
+
+
+def by_other_choices(session: Session, choices: Choices, but: Collection[int]) -> tuple[list[int], list[str]]:
+    """Observations of the sky to publish again since other choices are made now; and in words which others keep theirs.
+
+    What is still at work keeps them, and what is measured on a known template.
+    """
+    query = (
+        select(Observation)
+        .join(Target, Target.target_id == Observation.target_id)
+        .where(Target.kind == LIGHT, Observation.graph_pid.is_not(None), Observation.observation_id.not_in(but))
+    )
+    renewed: list[int] = []
+    kept: list[str] = []
+    for observation in session.scalars(query.order_by(Observation.observation_id)):
+        number = observation.observation_id
+        said = kept_choices(session, number, choices)
+        if said is None:
+            continue
+        newest = session.scalar(select(func.max(Process.graph_pid)).where(Process.observation_id == number))
+        differ = changes(None if newest is None else of_graph(session, newest), choices, Choices.model_fields)
+        is_free = not unfinished_pids(session, number) and stood_for(session, observation.graph_pid) is None
+        if is_free and differ:
+            renewed.append(number)
+        else:
+            kept.append(said)
+    return renewed, kept
 
 
 def choices_to_go_on(stored: Stored | None, graph_pid: int | None, remedy: str) -> Choices:

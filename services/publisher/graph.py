@@ -60,6 +60,7 @@ class Graph:
     template: Template = OWN
     made: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     own: dict[tuple[str, Item], int] = field(default_factory=dict)
+    generations: Mapping[str, int] = field(default_factory=dict)  # by command, where it was asked for anew
 
     @property
     def graph_pid(self) -> int:
@@ -81,6 +82,7 @@ class Graph:
                 optional=inputs.optional,
                 priority=self.priority,
                 max_attempts=self.deployment.max_attempts,
+                generation=self.generations.get(step.command, 0),
             )
         )
         return pid

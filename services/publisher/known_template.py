@@ -100,7 +100,7 @@ class Adopted:
 
 
 def add_known_template(graph: Graph, known: KnownTemplate) -> Adopted:
-    """Add the processes that made the template; they are done before they are published (`take_over`)."""
+    """Add the processes that made the template; they are done before they are published (`take_over_template`)."""
 
     def add(step: AnyStep, **parameters: object) -> int:
         return graph.add(step, Inputs(parameters))
@@ -114,7 +114,9 @@ def add_known_template(graph: Graph, known: KnownTemplate) -> Adopted:
     return Adopted(pids, stacked, solved, detected)
 
 
-def take_over(session: Session, observation: Observation, graph: Graph, known: KnownTemplate, adopted: Adopted) -> None:
+def take_over_template(
+    session: Session, observation: Observation, graph: Graph, known: KnownTemplate, adopted: Adopted
+) -> None:
     """Give the published processes the ends, images and rows of those that they stand for."""
     adopting.take_over_ends(session, adopted.pids)
     image_ids = adopting.take_over_images(session, adopted.pids, graph.graph_pid)

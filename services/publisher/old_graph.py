@@ -11,7 +11,7 @@ from services.steps.base import AnyStep, Method
 from services.steps.needs import Each
 
 Place = tuple[str, int | str | None]  # a command, and the frame or method where there is a process for each
-AnyProcess = TypeVar("AnyProcess", Process, NewProcess)
+AnyProcess = TypeVar("AnyProcess", bound=Process | NewProcess)
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class OldGraph:
     def standing(self, command: str) -> list[Process]:
         """Its newest processes of this command, one for each frame or method; of a tree the root alone."""
         return [process for (its_command, _), process in self.places.items() if its_command == command]
+
+    def key_of(self, place: Place) -> str | None:
+        """Key of the newest process of this place; None where there is none, or its key is not known."""
+        return self.places[place].result_key if place in self.places else None
 
     @property
     def frames(self) -> list[int]:

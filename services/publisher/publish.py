@@ -1,6 +1,7 @@
 """Publish an observation: its graph, and those of the calibration observations that it needs, in one transaction."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
@@ -12,21 +13,26 @@ from schema.observing import LIGHT, Observation, Target
 from schema.processes import CANCELLED, FAILED, SKIPPED, Process
 from schema.queries import choices, publishing
 from schema.queries.frames import of_camera as frames_of_camera
+from schema.queries.frames import registered
 from schema.queries.publishing import NewProcess
 from services.choices import Choices
 from services.errors import ConfigurationError
 from services.presence import VERSION
 from services.publisher.changed_choices import changes, choices_to_go_on
+from services.publisher.former import needed
 from services.publisher.graph import Graph, methods_of
+from services.publisher.keys import digest, frames_told, keys_of
 from services.publisher.known_template import (
     Adopted,
     add_known_template,
     frames_of,
     known_template,
     stood_for,
-    take_over,
+    take_over_template,
 )
 from services.publisher.masters import nearest
+from services.publisher.settling import Settled, settle
+from services.publisher.taking_over import take_over
 from services.settings import Settings
 from services.steps import masters_of, steps_of
 from services.steps.base import AnyStep
@@ -45,7 +51,19 @@ class Publication:
     choices: Choices
     graph_pid: int | None = None  # of the observation that was asked for
     processes: list[NewProcess] = field(default_factory=list)
+    taken_over: dict[int, int] = field(default_factory=dict)  # new PIDs by those of earlier graphs
+    reused: Counter[str] = field(default_factory=Counter)  # by command, of the observation that was asked for
     notes: list[str] = field(default_factory=list)
+    says: str = ""  # why nothing is published
+
+    def again(self) -> list[NewProcess]:
+        """The processes that will run."""
+        done = set(self.taken_over.values())
+        return [process for process in self.processes if process.pid not in done]
+
+    def runs(self) -> Counter[str]:
+        """Those that will run, by command."""
+        return Counter(process.command for process in self.again())
 
     def counts(self) -> Counter[str]:
         """Processes by command."""
@@ -60,6 +78,7 @@ class Publisher:
         self._settings = settings
         self._priority = priority
         self._last_pid = 0
+        self._settled: dict[int, tuple[Graph, Settled]] = {}  # by observation
 
     def publish(self, observation_id: int, *, again: bool = False, known: bool = False) -> Publication:
         """Insert the observation's processes and dependencies.
@@ -78,16 +97,22 @@ class Publisher:
             standing = None if again else stood_for(self._session, observation.graph_pid)
             if standing is not None:
                 return self._grow(observation, standing, publication)
-        if observation.graph_pid is not None and not again:
-            created = self._session.scalar(select(Process.created_at).where(Process.pid == observation.graph_pid))
-            raise ConfigurationError(
-                f"observation {observation_id} was published before, as graph {observation.graph_pid} at {created} "
-                "UTC: `tianyu status` shows it; `tianyu publish --again` makes a new graph on purpose"
-            )
-        self.say_changes(publication, observation.graph_pid)
+        former = observation.graph_pid
         if known:
+            if former is not None and not again:
+                raise ConfigurationError(
+                    f"observation {observation_id} was published before on its own template, as graph {former}: "
+                    "`tianyu publish --again --template known` makes a new graph on purpose"
+                )
+            self.say_changes(publication, former)
             return self._publish_known(observation, publication)
-        publication.graph_pid = self._publish_one(observation, publication)
+        graph, settled = self._settle(observation, publication, again=again)
+        publication.graph_pid = settled.graph_pid
+        publication.says = settled.says
+        if not settled.says:
+            self.say_changes(publication, former)
+        stands = {*settled.stands, *settled.taken_over.values()}
+        publication.reused = Counter(process.command for process in graph.processes if process.pid in stands)
         self.insert(publication)
         return publication
 
@@ -112,9 +137,11 @@ class Publisher:
         graph = self.graph(observation, publication, masters)
         adopted = add_known_template(graph, template)
         _measure(graph, frames, adopted)
+        origins = publishing.result_keys(self._session, adopted.pids)
+        self.give_keys(graph, {pid: origins.get(old) for old, pid in adopted.pids.items()})
         self.include(graph, observation, LIGHT, publication)
         self.insert(publication)
-        take_over(self._session, observation, graph, template, adopted)
+        take_over_template(self._session, observation, graph, template, adopted)
         publication.graph_pid = graph.graph_pid
         return publication
 
@@ -139,13 +166,16 @@ class Publisher:
         masters = self.masters(observation, LIGHT, publication)
         graph = self.graph(observation, publication, masters, grown=observation.graph_pid)
         _measure(graph, new, standing)
+        self.give_keys(graph)
         self.include(graph, observation, LIGHT, publication)
         self.insert(publication)
         publication.graph_pid = graph.graph_pid
         return publication
 
-    def _frames(self, observation: Observation, kind: str) -> list[int]:
-        frames = [image.image_id for image in frames_of_camera(self._session, observation.observation_id, kind)]
+    def _frames(self, observation: Observation, kind: str, *, former: bool = False) -> list[int]:
+        """Image ids of the frames that can be used; with ``former`` also of those that only processes refused."""
+        number = observation.observation_id
+        frames = [image.image_id for image in frames_of_camera(self._session, number, kind, refused=former)]
         if not frames:
             raise ConfigurationError(
                 f"observation {observation.observation_id} has no usable {kind} frame: "
@@ -154,11 +184,13 @@ class Publisher:
         return frames
 
     def insert(self, publication: Publication) -> None:
-        """Insert the processes that were put together.
+        """Insert the processes that were put together, and let them take over what was made before.
 
         Raises:
             ConfigurationError: the site or a group is not registered, or another publisher took the same PIDs.
         """
+        if not publication.processes:
+            return
         choices_id = choices.keep(self._session, VERSION, publication.choices.text())
         try:
             publishing.publish(self._session, publication.processes, site=self._settings.site, choices_id=choices_id)
@@ -169,6 +201,10 @@ class Publisher:
                 f"observation {publication.observation_id}: its PIDs collide with those of another publisher; "
                 "publish it again"
             ) from error
+        for graph, settled in self._settled.values():
+            if settled.former is not None and settled.taken_over:
+                take_over(self._session, graph, settled.former.graph_pid, settled.taken_over)
+                publication.taken_over |= settled.taken_over
 
     def observation(self, observation_id: int) -> Observation:
         """The observation, locked, so that two publishers of one come one after the other.
@@ -189,23 +225,64 @@ class Publisher:
         """What its frames are: bias, dark, flat or light."""
         return self._session.get_one(Target, observation.target_id).kind
 
-    def _publish_one(self, observation: Observation, publication: Publication) -> int:
-        """Add one observation's graph, after those of its calibration; returns its graph's PID."""
+    def _settle(
+        self, observation: Observation, publication: Publication, *, again: bool = False
+    ) -> tuple[Graph, Settled]:
+        """Add what is missing of one observation's graph, after its masters'; with ``again`` all is missing."""
+        number = observation.observation_id
+        if number in self._settled:
+            return self._settled[number]
         kind = self.kind(observation)
-        frames = self._frames(observation, kind)
+        frames = self._frames(observation, kind, former=not again)
         masters = self.masters(observation, kind, publication)
-        graph = self.graph(observation, publication, masters)
+        graph = self.graph(observation, publication, masters, anew=steps_of(kind) if again else ())
         graph.lay_out(steps_of(kind), frames, methods_of(publication.choices))
-        self.include(graph, observation, kind, publication)
-        return graph.graph_pid
+        self.give_keys(graph)
+        settled = (
+            Settled(graph.graph_pid, graph.processes) if again else settle(self._session, observation, graph, kind)
+        )
+        self._settled[number] = graph, settled
+        if settled.processes:
+            graph.processes = settled.processes
+            self.include(graph, observation, kind, publication)
+        elif kind != LIGHT:
+            observation.graph_pid = settled.graph_pid
+        return self._settled[number]
+
+    def give_keys(self, graph: Graph, instead: Mapping[int, str | None] | None = None) -> None:
+        """Write into the processes of a graph the keys that are known.
+
+        ``instead``: keys of some of them, which others gave them.
+        """
+        own = {process.pid for process in graph.processes}
+        outside = {pid for process in graph.processes for pid in needed(process)} - own
+        # Masters that are published by the same call are no rows yet.
+        new = {p.pid: p.result_key for one, _ in self._settled.values() for p in one.processes if p.result_key}
+        known: dict[int, str | None] = {**publishing.result_keys(self._session, outside), **new}
+        known |= instead or {}
+        images = {image_id for process in graph.processes for image_id in frames_told(process)}
+        facts = registered(self._session, sorted(images))
+        digests = {image_id: digest({"frame": values}) for image_id, values in facts.items()}
+        keys = keys_of(graph.processes, graph.choices, digests, known)
+        graph.processes = [process._replace(result_key=keys.get(process.pid)) for process in graph.processes]
 
     def graph(
-        self, observation: Observation, publication: Publication, masters: Masters, grown: int | None = None
+        self,
+        observation: Observation,
+        publication: Publication,
+        masters: Masters,
+        grown: int | None = None,
+        anew: Sequence[AnyStep] = (),
     ) -> Graph:
-        """A graph without processes, by the publication's choices, whose PIDs follow those given out before."""
+        """A graph without processes, by the publication's choices, whose PIDs follow those given out before.
+
+        ``anew``: steps whose results are wanted anew, whatever was made before.
+        """
         pids, priority = publishing.new_pids(self._last_pid), self._priority
         graph = Graph(observation.observation_id, self._settings, publication.choices, priority, pids, grown=grown)
         graph.made.update({command: [pid] for command, pid in masters.items()})
+        generations = publishing.generations(self._session, observation.observation_id)
+        graph.generations = generations | {step.command: generations.get(step.command, -1) + 1 for step in anew}
         return graph
 
     def say_changes(self, publication: Publication, graph_pid: int | None, command: str | None = None) -> None:
@@ -241,35 +318,26 @@ class Publisher:
         if source.night != observation.night:
             night = f"{step.kind} of night {source.night} (observation {source.observation_id})"
             publication.notes.append(f"{name}: {night}")
-        if source.graph_pid is None:
-            self._publish_one(source, publication)
-        published = [
-            p.pid for p in publication.processes if p.graph_pid == source.graph_pid and p.command == step.command
-        ]
-        if published:
-            return max(published)
-        newest = self._session.scalar(
-            select(Process)
-            .where(Process.graph_pid == source.graph_pid, Process.command == step.command)
-            .order_by(Process.pid.desc())
-            .limit(1)
-        )
-        if newest is not None and newest.status in UNSUCCESSFUL:
+        is_first, published = source.observation_id not in self._settled, source.graph_pid
+        said = len(publication.notes)
+        graph, settled = self._settle(source, publication)
+        if not settled.processes:
+            del publication.notes[said:]  # of what is not made
+        elif is_first and published is not None:
+            changed = changes(choices.of_graph(self._session, published), publication.choices, _reads(step))
+            because = f" by other choices ({changed})" if changed else ""
+            publication.notes.append(
+                f"{name}: master {step.kind} of observation {source.observation_id} is made anew{because}"
+            )
+        laid_out = graph.made[step.command][-1]
+        pid = settled.stands.get(laid_out, laid_out)
+        master = self._session.get(Process, pid)
+        if master is not None and master.status in UNSUCCESSFUL:
             older = self._made_master(source, step)
             if older is not None:
-                publication.notes.append(
-                    f"{name}: master {step.kind} of process {older}, for that of {newest.pid} failed"
-                )
+                publication.notes.append(f"{name}: master {step.kind} of process {older}, for that of {pid} failed")
                 return older
-        if newest is None:
-            return None
-        changed = changes(choices.of_process(self._session, newest.pid), publication.choices, _reads(step))
-        if changed:
-            publication.notes.append(
-                f"{name}: master {step.kind} of process {newest.pid} was made by other choices ({changed}): "
-                f"`tianyu publish {source.observation_id} --again` makes one by these"
-            )
-        return newest.pid
+        return pid
 
     def _made_master(self, source: Observation, step: AnyStep) -> int | None:
         """PID that made the newest master there is, also in a graph that was replaced."""

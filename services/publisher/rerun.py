@@ -6,29 +6,26 @@ follow; from any earlier step on the new processes are a new graph, complete by 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from schema.images import Image
 from schema.observing import LIGHT, Observation
 from schema.processes import SUCCEEDED, UNFINISHED, Process, Site
 from schema.queries import adopting, frames
 from schema.queries.publishing import NewProcess
 from services.choices import Choices
 from services.errors import ConfigurationError
-from services.publisher.graph import methods_of
+from services.publisher.graph import Graph, methods_of
 from services.publisher.old_graph import OldGraph, by_place, parameters_of
-from services.publisher.publish import Publication, Publisher
+from services.publisher.publish import Masters, Publication, Publisher
+from services.publisher.taking_over import take_over
 from services.settings import Settings
 from services.steps import ORDER, STEPS, from_on, steps_of
-from services.steps.apertures import choose_apertures, write_apertures
 from services.steps.base import AnyStep, Method
 from services.steps.choose_reference import CHOOSE_REFERENCE
-from services.steps.detect import DETECT
 from services.steps.needs import OWN, Each, Need, Wait
-from services.steps.solve import SOLVE
 
 
 @dataclass
@@ -37,12 +34,6 @@ class Rerun(Publication):
 
     step: str = ""
     source_pid: int = 0  # the graph that is run again
-    taken_over: dict[int, int] = field(default_factory=dict)  # new PIDs by old ones
-
-    def again(self) -> list[NewProcess]:
-        """The processes that will run."""
-        done = set(self.taken_over.values())
-        return [process for process in self.processes if process.pid not in done]
 
 
 def rerun(
@@ -139,8 +130,7 @@ def _refuse_unfinished(session: Session, observation_id: int) -> None:
 
 def _first_with_files(session: Session, old: OldGraph, step: AnyStep, result: Rerun) -> AnyStep:
     """The step, or the one before it that makes images which it or a later one opens and which were deleted."""
-    query = select(Image.kind).where(Image.graph_pid == old.graph_pid, Image.deleted_at.is_not(None)).distinct()
-    deleted = set(session.scalars(query))
+    deleted = adopting.deleted_kinds(session, old.graph_pid)
     for maker in reversed(steps_of(step.kind)):
         for kind in deleted.intersection((*maker.partial, *maker.makes)):
             if ORDER.index(maker) < ORDER.index(step) and any(kind in one.opens for one in from_on(step)):
@@ -190,7 +180,7 @@ def _grow(
     publisher: Publisher, observation: Observation, old: OldGraph, again: Sequence[AnyStep], result: Rerun
 ) -> None:
     """Add the steps to the old graph, on what it has of all others."""
-    graph = publisher.graph(observation, result, old.masters, grown=old.graph_pid)
+    graph = publisher.graph(observation, result, old.masters, grown=old.graph_pid, anew=again)
     methods = methods_of(result.choices)
     for step, need, command in _answered(again):
         if STEPS[command].each.item == "method":
@@ -203,6 +193,7 @@ def _grow(
             _require_told(observation, old, step, need, graph.made[command])
     _require_shown(observation, again[0], methods, old)
     graph.lay_out(again, old.frames, methods)
+    _give_keys(publisher, observation, old, graph, old.masters, again, result)
     result.graph_pid = old.graph_pid
     publisher.include(graph, observation, LIGHT, result)
     publisher.insert(result)
@@ -235,6 +226,35 @@ def _require_shown(observation: Observation, step: AnyStep, methods: Sequence[Me
         )
 
 
+def _give_keys(
+    publisher: Publisher,
+    observation: Observation,
+    old: OldGraph,
+    graph: Graph,
+    masters: Masters,
+    again: Sequence[AnyStep],
+    result: Rerun,
+) -> None:
+    """Keys as `publish` gives them to the same processes, behind those of the old graph as it was made.
+
+    A rerun waits for less than a whole graph does, and leaves out the branches of trees.
+    """
+    kind = publisher.kind(observation)
+    if kind == LIGHT and not old.of(CHOOSE_REFERENCE.command):
+        return  # of a known template, on which nothing is looked for
+    whole = publisher.graph(observation, result, masters, anew=again)
+    whole.lay_out(steps_of(kind), old.frames, methods_of(result.choices))
+    commands = {step.command for step in again}
+    places = {process.pid: place for place, process in by_place(whole.processes).items()}
+    made = {pid: old.key_of(place) for pid, place in places.items() if place[0] not in commands}
+    publisher.give_keys(whole, made)
+    keys = {places[process.pid]: process.result_key for process in whole.processes if process.pid in places}
+    everything: list[Process | NewProcess] = [*old.processes, *graph.processes]
+    of_all = by_place(everything)
+    own = {process.pid: keys.get(place) for place, process in of_all.items()}
+    graph.processes = [process._replace(result_key=own.get(process.pid)) for process in graph.processes]
+
+
 def _make_anew(session: Session, publisher: Publisher, observation: Observation, old: OldGraph, result: Rerun) -> None:
     """A new graph of the old one's frames, which takes over all that comes before the step."""
     kind = publisher.kind(observation)
@@ -248,31 +268,22 @@ def _make_anew(session: Session, publisher: Publisher, observation: Observation,
     steps = steps_of(kind)
     before = {step.command for step in steps[: steps.index(STEPS[result.step])]}
     masters = old.masters if before else publisher.masters(observation, kind, result)
-    graph = publisher.graph(observation, result, masters)
+    again = [step for step in steps if step.command not in before]
+    graph = publisher.graph(observation, result, masters, anew=again)
     trees = [step.command for step in steps if step.each is Each.TREE and step.command in before]
     roots = {command: parameters_of(old.places[command, None]) for command in trees}
     graph.lay_out(steps, old.frames, methods_of(result.choices), roots)
-    publisher.include(graph, observation, kind, result)
-    publisher.insert(result)
-    result.graph_pid = graph.graph_pid
-    result.taken_over = {
+    taken_over = {
         old.places[key].pid: process.pid
         for key, process in by_place(graph.processes).items()
         # Graphs of earlier versions have no `solve`: it runs now.
         if key[0] in before and key in old.places
     }
-    adopting.take_over_ends(session, result.taken_over)
-    image_ids = adopting.take_over_images(session, result.taken_over, graph.graph_pid)
-    for process in old.of(SOLVE.command) if SOLVE.command in before else ():
-        # What was found late is known from the start now.
-        found = adopting.solved_by(session, old.graph_pid) or process.pid
-        adopting.take_over_solution(session, found, result.taken_over[process.pid], image_ids)
-    if DETECT.command in before:
-        [detect] = old.of(DETECT.command)
-        adopting.take_over_detection(session, detect.pid, result.taken_over[detect.pid], image_ids)
-        # They are chosen anew: `extract` is what other apertures are for.
-        good = [frame for frame in frames.of_graph(session, old.graph_pid) if frame.good]
-        apertures = choose_apertures(result.choices, good)
-        write_apertures(session, graph.graph_pid, observation.observation_id, apertures)
+    _give_keys(publisher, observation, old, graph, masters, again, result)
+    publisher.include(graph, observation, kind, result)
+    publisher.insert(result)
+    result.graph_pid = graph.graph_pid
+    result.taken_over |= taken_over
+    take_over(session, graph, old.graph_pid, taken_over)
     if not before:
         frames.accept(session, old.frames, graph.graph_pid)

@@ -14,6 +14,7 @@ from schema.photometry import Aperture
 from services.choices import Choices
 from services.steps.columns import column
 
+APERTURE_CHOICES = ("aperture_radii", "aperture_sky", "kron")
 CIRCLE, KRON = "circle", "kron"
 ANNULUS = "annulus"
 

@@ -71,8 +71,10 @@ class Step(Generic[AnyParameters]):
     # Parameters besides PIDs and frames, by what the operator chose and the method that a process is for.
     chosen: Callable[[Choices, Method | None], Mapping[str, Any]] | None = None
     reads: tuple[str, ...] = ()  # choices that it goes by, besides those that its parameters tell
+    passes_on: tuple[str, ...] = ()  # choices that it writes down for steps behind it and does not go by itself
     begins_early: bool = False  # it takes long: it begins before the frames that wait for the same
     opens: tuple[str, ...] = ()  # kinds of images whose files it cannot do without
+    uses: tuple[str, ...] = ()  # kinds of images whose files it goes by where they are there
     makes: tuple[str, ...] = ()  # kinds of images that others use, or that are results
     partial: tuple[str, ...] = ()  # kinds of images that only serve to make one of its observation's
     tables: tuple[type[Base], ...] = ()  # which it gives rows to, besides those of its images

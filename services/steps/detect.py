@@ -13,7 +13,7 @@ from schema.images import TEMPLATE
 from schema.photometry import Aperture
 from schema.queries.measurements import insert_rows, none_for_nan
 from schema.skies import Sky, SkyImage, Source, SourcePosition
-from services.steps.apertures import choose_apertures, write_apertures
+from services.steps.apertures import APERTURE_CHOICES, choose_apertures, write_apertures
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.header_claim import claim_of, reference_frame
 from services.steps.needs import OWN, optional, required
@@ -45,7 +45,7 @@ class DetectParameters(Parameters):
 
 
 def run(context: Context, parameters: DetectParameters) -> Outputs:
-    """Detect on the template, recognise what is known, and fix the apertures of the observation."""
+    """Detect on the template, recognise what is known, and write down the graph's apertures, for `extract`."""
     with context.reading() as session:
         template = template_of(session, context, parameters.template)
         solution = solution_of(session, parameters.solved)
@@ -101,7 +101,8 @@ DETECT = Step(
     gives="sources; known stars recognised, wherever they were seen before; apertures",
     template=OWN,
     needs=(required("stack", "template"), optional("solve", into="solved")),
-    reads=("aperture_radii", "aperture_sky", "detection_threshold", "kron"),
+    reads=("detection_threshold",),
+    passes_on=APERTURE_CHOICES,
     opens=(TEMPLATE,),
     tables=(Sky, SkyImage, Source, SourcePosition, Aperture),
 )

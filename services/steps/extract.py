@@ -11,7 +11,7 @@ from pipeline.own_light import judge_pixels
 from pipeline.photometry import measure
 from schema.base import table_of
 from schema.found import FrameSight, MaskedPixels
-from schema.images import CALIBRATED
+from schema.images import CALIBRATED, TEMPLATE
 from schema.photometry import ApertureCorrection, Flux
 from schema.prepared import Prepared
 from schema.prepared import run as run_together
@@ -19,7 +19,7 @@ from schema.queries import frames
 from schema.queries.measurements import insert_fluxes, insert_rows
 from services.errors import DataError
 from services.steps.align import alignment_of
-from services.steps.apertures import on_frame, seeing_change
+from services.steps.apertures import APERTURE_CHOICES, on_frame, seeing_change
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.detector import FEWEST_FRAMES, counts, hot_pixels, template_path, template_pixels, told_apart
 from services.steps.field import field_of
@@ -128,6 +128,8 @@ EXTRACT = Step(
         required("detect", "detected"),
         named("solve", "solved"),  # `detect` waits for it
     ),
+    reads=APERTURE_CHOICES,
     opens=(CALIBRATED,),
+    uses=(TEMPLATE,),  # tells hits from stars
     tables=(Flux, ApertureCorrection, MaskedPixels, FrameSight),
 )

@@ -226,7 +226,9 @@ def test_frames_that_join_go_by_the_choices_of_their_graph(night: Night, raw: Pa
             note.startswith(f"observation {second}: other choices than of graph {graph}: ") for note in anew.notes
         )
     assert any(
-        "master flat of process" in note and "(flat_method: clipped_mean -> mode)" in note for note in anew.notes
+        "master flat of observation" in note
+        and note.endswith("is made anew by other choices (flat_method: clipped_mean -> mode)")
+        for note in anew.notes
     )
     assert not [note for note in anew.notes if "master bias" in note]
 

@@ -52,6 +52,13 @@ def test_choices_that_are_read_are_there() -> None:
     assert {name for step in ORDER for name in step.reads} <= set(Choices.model_fields)
 
 
+def test_what_one_step_passes_on_a_later_one_reads() -> None:
+    for step in ORDER:
+        read_later = {name for other in ORDER[ORDER.index(step) + 1 :] for name in other.reads}
+        assert set(step.passes_on) <= read_later
+        assert not set(step.passes_on) & set(step.reads)
+
+
 def test_what_the_choices_can_leave_out_says_so_in_words() -> None:
     for step in ORDER:
         assert step.gives
