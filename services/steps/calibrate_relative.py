@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.flags import usable
 from pipeline.relative import (
+    UNDERSAMPLED_FWHM,
     PickLimits,
     RelativeLightCurves,
     Relaxation,
@@ -22,6 +23,7 @@ from pipeline.relative import (
     ensemble_candidates,
     pick_roles,
     reference_candidates,
+    spikes,
 )
 from pipeline.statistics import row_median
 from schema.observing import Observation
@@ -143,7 +145,9 @@ def _calibrate(raw: RawFluxes, axes: GraphAxes, aperture: int, parameters: Calib
     calibrated = METHODS[parameters.method](raw, axes, shared, parameters)
     if calibrated.relaxation is not Relaxation.NONE:
         log.warning("rules for reference stars relaxed", aperture=aperture, step=calibrated.relaxation.name)
-    return calibrated if axes.gain_told else _after_like_stars(calibrated, raw, axes)
+    if not axes.gain_told:
+        calibrated = _after_like_stars(calibrated, raw, axes)
+    return _with_spikes_in_errors(calibrated, raw, axes) if axes.fwhm < UNDERSAMPLED_FWHM else calibrated
 
 
 def _after_like_stars(calibrated: Calibrated, raw: RawFluxes, axes: GraphAxes) -> Calibrated:
@@ -156,6 +160,15 @@ def _after_like_stars(calibrated: Calibrated, raw: RawFluxes, axes: GraphAxes) -
         return calibrated
     scaled = replace(curves, error=curves.error * factors[:, None])
     return replace(calibrated, curves=scaled, error_scale=float(np.median(factors)))
+
+
+def _with_spikes_in_errors(calibrated: Calibrated, raw: RawFluxes, axes: GraphAxes) -> Calibrated:
+    """With errors as large as what stands alone above a light curve: of these stars a hit may have gone unseen."""
+    curves = calibrated.curves
+    height = spikes(curves.flux, curves.error, _told(raw) & axes.good)
+    if height.any():
+        log.info("points that stand alone have larger errors", points=int(np.count_nonzero(height)))
+    return replace(calibrated, curves=replace(curves, error=np.hypot(curves.error, height)))
 
 
 def _facts(context: Context, method: str, aperture: int, calibrated: Calibrated) -> RelativeCalibration:

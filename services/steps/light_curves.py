@@ -42,6 +42,7 @@ class GraphAxes:
     gaia: GaiaStars  # [n_sources]
     light_reach: Mapping[int, float] = field(default_factory=dict)  # by aperture, px between stars that share light
     gain_told: bool = True  # by headers, settings or flats, for all images
+    fwhm: float = np.nan  # px, of stars: the median of the images; NaN where none tells it
 
     @property
     def gaia_variable(self) -> NDArray[np.bool_]:
@@ -75,6 +76,7 @@ def graph_axes(session: Session, graph_pid: int, before: int = ANY_PID) -> Graph
         select(Aperture).where(Aperture.graph_pid == graph_pid).order_by(Aperture.aperture)
     ).all()
     widths = column(rows, "fwhm")
+    fwhm = float(np.nanmedian(widths)) if np.isfinite(widths).any() else np.nan
     source_ids = np.array([row.source_id for row in sources], dtype=np.int64)
     xy = np.array([(row.x, row.y) for row in sources], dtype=np.float64).reshape(-1, 2)
     return GraphAxes(
@@ -87,8 +89,9 @@ def graph_axes(session: Session, graph_pid: int, before: int = ANY_PID) -> Graph
         good=np.array([bool(row.good) for row in rows], dtype=bool),
         apertures=[row.aperture for row in apertures],
         gaia=gaia_stars(session, source_ids),
-        light_reach=light_reach(apertures, float(np.nanmedian(widths)) if np.isfinite(widths).any() else 0.0),
+        light_reach=light_reach(apertures, float(np.nan_to_num(fwhm))),
         gain_told=all(gain_is_told(row) for row in rows),
+        fwhm=fwhm,
     )
 
 

@@ -18,7 +18,7 @@ NIGHTS = {
     "spider": {"n_frames": 25},
     # Without cosmic rays: one hit of two with such a ring's brightest pixels under it is not found, 0.46 % of the star.
     "coma": {"n_frames": 25, "cosmic_rays": 0.0},
-    "undersampled": {"n_frames": 25, "n_flat": 20},
+    "undersampled": {"n_frames": 25, "n_flat": 20, "cosmic_rays": 60.0},
     "halo": {"n_frames": 25},
     "few": {},
 }

@@ -1,0 +1,43 @@
+"""Points that stand alone above the light curves of undersampled stars, where a hit may have gone unseen.
+
+A cosmic ray on the core of a star narrower than two pixels looks like what its place within a pixel makes of it: pixels
+do not tell hits of a few per cent. Time does: one frame is brighter, those beside it are not. So it is with a
+flare shorter than a frame. The point stays; its error says that either may be.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNDERSAMPLED_FWHM = 2.2  # px, as frames show it; of wider stars the pixels tell
+BESIDE = 4  # usable points, two before and two after where there are so many, that tell what was to be expected
+SPIKE_SIGMA = 3.5  # of the difference: 1 of 4,000 points by noise, whose errors then grow for nothing
+MOST_SPIKES = 0.05  # of a star's points; with more it is the star that is so
+MEDIAN_NOISE = 0.55  # of four points, over that of one
+
+
+def spikes(flux: NDArray[np.float64], error: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How far each point stands alone above those beside it, float64[n, m]; 0 where it does not.
+
+    Args:
+        flux, error: float64[n, m], of n stars on m frames in order of time.
+        usable: bool[n, m].
+    """
+    height = np.zeros(flux.shape)
+    told = usable & np.isfinite(flux) & np.isfinite(error)
+    for star in np.flatnonzero(told.sum(axis=1) > BESIDE):
+        at = np.flatnonzero(told[star])
+        height[star, at] = _of_star(flux[star, at], error[star, at])
+    return height
+
+
+def _of_star(flux: NDArray[np.float64], error: NDArray[np.float64]) -> NDArray[np.float64]:
+    points = np.arange(flux.size)
+    window = np.clip(points - BESIDE // 2, 0, flux.size - BESIDE - 1)[:, None] + np.arange(BESIDE + 1)
+    beside = np.where(window == points[:, None], np.nan, flux[window])
+    highest, lowest = np.nanmax(beside, axis=1), np.nanmin(beside, axis=1)
+    above = flux - np.nanmedian(beside, axis=1)
+    spike = above > SPIKE_SIGMA * np.hypot(1, MEDIAN_NOISE) * error
+    spike &= flux - highest > highest - lowest  # of a flare, or a trend, the points beside it differ too
+    if np.count_nonzero(spike) > max(1, MOST_SPIKES * flux.size):
+        return np.zeros(flux.size)
+    return np.where(spike, above, 0.0)
