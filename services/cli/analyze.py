@@ -1,23 +1,31 @@
 """`tianyu analyze`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from sqlalchemy.orm import Session
 
+from schema import database
 from services.cli.console import friendly, note, out, progress, start
-from services.cli.positions import Position, parse_pair, parse_radec
-from services.cli.stars import TARGET_FORM, TARGET_HELP, located, star_on_nights
+from services.cli.star_options import (
+    GaiaOption,
+    RadecOption,
+    SourceOption,
+    TargetOption,
+    XyOption,
+    chosen_star,
+    required,
+)
+from services.cli.stars import find_star, located
 from services.errors import ConfigurationError, DataError
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from services.lightcurves.selection import ObservationFacts
-    from services.variability.candidates import Candidate
-    from services.variability.precision import Precision
+from services.lightcurves.reading import read_light_curve
+from services.lightcurves.selection import ObservationFacts, find_source, observation_facts
+from services.setup import open_database
+from services.variability.candidates import Candidate, count_candidates, count_trends, read_candidates, require_analysis
+from services.variability.precision import Precision, read_precision
 
 LEAST_CHANCE = 1e-99  # named
 
@@ -28,16 +36,11 @@ def analyze(
         int | None, typer.Argument(help="Observation, as `tianyu status` lists it; not needed with --all-nights.")
     ] = None,
     top: Annotated[int, typer.Option(min=1, max=1000, help="Stars to list.")] = 10,
-    target: Annotated[
-        str | None,
-        typer.Option(metavar=TARGET_FORM, help=f"This star alone: {TARGET_HELP}"),
-    ] = None,
-    source: Annotated[int | None, typer.Option(help="This star alone: source id, as in view source_catalog.")] = None,
-    xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to pixels of the first frame.")] = None,
-    radec: Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")] = None,
-    gaia: Annotated[
-        int | None, typer.Option(metavar="SOURCE_ID", help="The source of this number in Gaia DR3.")
-    ] = None,
+    target: TargetOption = None,
+    source: SourceOption = None,
+    xy: XyOption = None,
+    radec: RadecOption = None,
+    gaia: GaiaOption = None,
     all_nights: Annotated[
         bool, typer.Option("--all-nights", help="Period of one star over all its nights; draws SOURCE_period.png.")
     ] = False,
@@ -53,40 +56,29 @@ def analyze(
     """List the stars of an observation that vary, the surest first, and say how precise its light curves are.
 
     A star is a candidate where no constant star of the field is likely to look like it (false alarm below 1 in 500),
-    and neither the frames nor a neighbour explain it. With --all-nights the period of one star is sought in all its
-    observations together, with its error and the other periods that the gaps between the nights allow.
+    and neither the frames nor a neighbour explain it. Where a star is chosen, it alone is listed. With --all-nights its
+    period is sought in all its observations together, with its error and the other periods that the gaps between the
+    nights allow.
 
     Examples: `tianyu analyze 4`, `tianyu analyze 4 --top 30 --output candidates`,
     `tianyu analyze 4 --source 17 --json`, `tianyu analyze --target HAT-P-32 --all-nights`
     """
-    chosen = sum(given is not None for given in (target, source, xy, radec, gaia))
-    if chosen > 1 or (all_nights and not chosen):
-        raise ConfigurationError("a star is chosen by --target, --radec, --gaia, --source or --xy: give one of them")
-    if observation is None and not all_nights:
+    star = chosen_star(target, source, xy, radec, gaia)
+    if all_nights:
+        from services.cli.periods import show_periods  # with Matplotlib, which takes 0.3 s
+
+        show_periods(observation, required(star), output or Path(), as_json)
+        return
+    if observation is None:
         raise ConfigurationError("which observation? `tianyu status` lists them; --all-nights joins those of one star")
     settings = start()
-    from schema import database
-    from services.cli.periods import show_periods
-    from services.lightcurves.selection import observation_facts
-    from services.setup import open_database
-    from services.variability.candidates import count_candidates, count_trends, read_candidates, require_analysis
-    from services.variability.precision import read_precision
-
     engine = open_database(settings)
-    place = None if target is None else located(engine, settings, target)
-    if radec is not None:
-        place = Position(*parse_radec(radec), kind="sky")
-    pixels = None if xy is None else parse_pair(xy, "X,Y")
+    place = None if star is None else located(engine, settings, star)
     with database.reading_factory(engine)() as session:
-        if all_nights or observation is None:
-            show_periods(session, observation, place, source, pixels, gaia, output or Path(), as_json)
-            return
         facts = observation_facts(session, observation)
         require_analysis(session, facts)
-        if chosen:
-            [(_, star)] = star_on_nights(session, observation, place, source, pixels, gaia)
-            source = star.source_id
-        listed = read_candidates(session, facts, top, source)
+        only = None if place is None else find_star(session, facts, place).source_id
+        listed = read_candidates(session, facts, top, only)
         count = count_candidates(session, facts.analysis_pid)
         trends = count_trends(session, facts.analysis_pid)
         precision = read_precision(session, facts)
@@ -115,10 +107,8 @@ def analyze(
         out.print(str(path), soft_wrap=True, markup=False, highlight=False)
 
 
-def _draw(session: "Session", facts: "ObservationFacts", listed: "list[Candidate]", folder: Path) -> list[Path]:
-    from services.lightcurves.reading import read_light_curve
-    from services.lightcurves.selection import find_source
-    from services.plots.candidates import draw_candidate
+def _draw(session: Session, facts: ObservationFacts, listed: list[Candidate], folder: Path) -> list[Path]:
+    from services.plots.candidates import draw_candidate  # with Matplotlib, which takes 0.3 s
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +127,7 @@ def _draw(session: "Session", facts: "ObservationFacts", listed: "list[Candidate
     return drawn
 
 
-def _print_precision(precision: "Precision") -> None:
+def _print_precision(precision: Precision) -> None:
     if precision.cdpp_ppm is not None:
         promised = precision.expected_cdpp_ppm
         words = "" if promised is None else f"; their errors promise {promised:.0f} ppm"
@@ -161,7 +151,7 @@ def _print_precision(precision: "Precision") -> None:
         )
 
 
-def _table(listed: "list[Candidate]") -> Table:
+def _table(listed: list[Candidate]) -> Table:
     solved = any(star.ra_deg is not None for star in listed)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("rank", "source", *(("RA", "Dec") if solved else ("x", "y")), "mag"):

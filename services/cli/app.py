@@ -2,64 +2,78 @@
 
 import typer
 
-from services.cli import (
-    analyze,
-    catalog,
-    control,
-    daemons,
-    doctor,
-    gc,
-    graph,
-    ingest,
-    inject,
-    lightcurve,
-    logs,
-    plot,
-    publish,
-    report,
-    rerun,
-    run,
-    setup,
-    simulate,
-    status,
-    target,
-    transit,
-)
+from services.cli.later import Entry, group_of
+
+COMMANDS = {
+    "run": Entry("run", "Make the light curves of a night: register, publish, process, summarise."),
+    "init": Entry("setup", "Make or upgrade the schema, and register site and groups. Safe to repeat."),
+    "ingest": Entry(
+        "ingest", "Register frames and group them into observations; frames registered before are left alone."
+    ),
+    "publish": Entry(
+        "publish", "Write an observation's whole process graph in one transaction, with the masters that it needs."
+    ),
+    "manager": Entry(
+        "manager", "Put each process whose dependencies are done into the queue of its site and group, until stopped."
+    ),
+    "consumer": Entry(
+        "consumer", "Run processes of a group until stopped; SIGTERM finishes the current one and leaves."
+    ),
+    "status": Entry(
+        "status",
+        "What was expected, what is done, what failed and why, what is stuck and what to do, and who works on what.",
+    ),
+    "graph": Entry(
+        "graph", "Draw the process graph of an observation: what depends on what, and how far each part is."
+    ),
+    "logs": Entry(
+        "logs", "One process: its state, what it waits for, and each attempt with worker, cost, error and traceback."
+    ),
+    "retry": Entry(
+        "control", "Send failed or cancelled processes, and all that was skipped behind them, back to waiting."
+    ),
+    "rerun": Entry("rerun", "Run one step of an observation and all that follow again, with the settings of now."),
+    "cancel": Entry(
+        "control", "Cancel processes: queued work never starts, running work commits nothing. Safe while consumers run."
+    ),
+    "pause": Entry("control", "Let no process of a group start until `tianyu resume`; what runs is finished."),
+    "resume": Entry("control", "Let a paused group go on."),
+    "lightcurve": Entry("lightcurve", "Print, save or draw the light curve of one source, over all nights or of one."),
+    "plot": Entry("plot", "Draw the plots of an observation: field, noise, frames, and one star's light curve."),
+    "analyze": Entry(
+        "analyze",
+        "List the stars of an observation that vary, the surest first, and say how precise its light curves are.",
+    ),
+    "transit": Entry(
+        "transit", "Fit one transit in a star's light curve, and say how much more likely it is than a trend alone."
+    ),
+    "report": Entry("report", "Time, CPU, memory and bytes by command, and the throughput."),
+    "gc": Entry("gc", "Delete intermediate images that nothing needs any more. Safe while consumers run."),
+    "simulate": Entry(
+        "simulate",
+        "Simulate a night with known truth: stars, seeing, drift, clouds, trails, hot pixels, a transit and more.",
+    ),
+    "inject": Entry(
+        "inject", "Put signals into the raw frames of an observation, process them, and tell how many are found again."
+    ),
+    "doctor": Entry("doctor", "Look at settings, database, broker and disk, and say what is wrong and what to do."),
+    "catalog": Entry("catalog", "The catalogue of stars that is kept on this site's disk."),
+    "target": Entry("target", "Names of stars and where they point."),
+}
 
 app = typer.Typer(
     name="tianyu",
-    help="A light-curve factory for survey telescopes: a night's frames in, light curves out.",
+    cls=group_of(COMMANDS),
     no_args_is_help=True,
     rich_markup_mode="markdown",
     add_completion=False,
     pretty_exceptions_show_locals=False,  # locals may hold URLs with passwords
 )
 
-app.command("run")(run.run)
-app.command("init")(setup.init)
-app.command("ingest")(ingest.ingest)
-app.command("publish")(publish.publish)
-app.command("manager")(daemons.manager)
-app.command("consumer")(daemons.consumer)
-app.command("status")(status.status)
-app.command("graph")(graph.graph)
-app.command("logs")(logs.logs)
-app.command("retry")(control.retry)
-app.command("rerun")(rerun.rerun)
-app.command("cancel")(control.cancel)
-app.command("pause")(control.pause)
-app.command("resume")(control.resume)
-app.command("lightcurve")(lightcurve.lightcurve)
-app.command("plot")(plot.plot)
-app.command("analyze")(analyze.analyze)
-app.command("transit")(transit.transit)
-app.command("report")(report.report)
-app.command("gc")(gc.gc)
-app.command("simulate")(simulate.simulate)
-app.command("inject")(inject.inject)
-app.command("doctor")(doctor.doctor)
-app.add_typer(catalog.app, name="catalog")
-app.add_typer(target.app, name="target")
+
+@app.callback()
+def tianyu() -> None:
+    """A light-curve factory for survey telescopes: a night's frames in, light curves out."""
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from rich.progress import Progress, TaskID
 
 from schema.processes import CANCELLED, FAILED, SKIPPED, SUCCEEDED
+from services.cli.console import progress
 from services.status import ObservationStatus
 
 UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
@@ -41,7 +42,6 @@ def follow(
     look: Callable[[], Sequence[ObservationStatus]], done: Callable[[], bool], pause: Callable[[], None]
 ) -> None:
     """Show progress until ``done``."""
-    from services.cli.console import progress
 
     with progress() as bars:
         steps = StepBars(bars)

@@ -6,6 +6,8 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from services.catalogue.cells import ORDER
+from services.catalogue.opening import catalogue_folder, open_cells, open_gaia
 from services.cli.console import friendly, note, out, progress, start
 from services.cli.positions import parse_radec
 from services.errors import ConfigurationError
@@ -13,10 +15,16 @@ from services.errors import ConfigurationError
 MB = 1e6
 RADIUS_MAX_DEG = 30.0  # a sixteenth of the sky; to G = 18 its stars are 2 GB
 
-app = typer.Typer(help="The catalogue of stars that is kept on this site's disk.", no_args_is_help=True)
+catalog = typer.Typer(
+    name="catalog",
+    help="The catalogue of stars that is kept on this site's disk.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+)
 
 
-@app.command("fetch")
+@catalog.command("fetch")
 @friendly
 def fetch(
     radec: Annotated[str, typer.Option(metavar="RA,DEC", help="Middle of the field: degrees, or hh:mm:ss,+dd:mm:ss.")],
@@ -45,7 +53,6 @@ def fetch(
         )
     if settings.catalog == "none":
         raise ConfigurationError('catalog is "none": the network is not asked; set it to "gaia" to fetch stars')
-    from services.catalogue.opening import catalogue_folder, open_gaia
 
     depth = settings.catalog_mag_limit if mag_limit is None else mag_limit
     with progress() as bars:
@@ -61,7 +68,7 @@ def fetch(
     )
 
 
-@app.command("status")
+@catalog.command("status")
 @friendly
 def status(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
     """Show what the cache holds: cells, stars and bytes, by depth.
@@ -69,8 +76,6 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For machines.")
     Example: `tianyu catalog status`
     """
     settings = start()
-    from services.catalogue.cells import ORDER
-    from services.catalogue.opening import catalogue_folder, open_cells
 
     depths: dict[float, list[int]] = {}
     for cell in open_cells(settings).all():

@@ -51,7 +51,7 @@ def friendly(command: Callable[P, R]) -> Callable[P, R]:
 
 def _show_database_error(error: Exception) -> None:
     """Database errors in the driver's own words; anything else is a bug and keeps its traceback."""
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import DBAPIError  # `tianyu run` must not wait for it before its consumers start
 
     if not isinstance(error, DBAPIError):
         raise error

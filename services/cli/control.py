@@ -1,17 +1,19 @@
 """`tianyu retry`, `cancel`, `pause` and `resume`: what operators do to processes and queues."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from schema import database
+from schema.processes import CANCELLED, FAILED, ProcessGroup, Site
+from schema.queries import operating
 from services.cli.console import friendly, note, out, start
 from services.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from services.settings import Settings
+from services.settings import Settings
+from services.setup import open_database
 
 Pids = Annotated[list[int] | None, typer.Argument(help="PIDs.", metavar="PID...")]
 Group = Annotated[str, typer.Argument(help="Group of consumers, as cpu or memory.")]
@@ -43,12 +45,10 @@ def retry(
             "give either PIDs, or --failed or --cancelled: `tianyu retry PID`, `tianyu retry --failed`"
         )
     settings = start()
-    from schema.processes import CANCELLED, FAILED
-    from schema.queries import operating
 
     states = [state for state, asked in ((FAILED, failed), (CANCELLED, cancelled)) if asked]
 
-    def work(session: "Session") -> tuple[list[int], list[str]]:
+    def work(session: Session) -> tuple[list[int], list[str]]:
         asked = pids or operating.pids_in(session, states, observation)
         changed = operating.retry(session, asked, more_attempts=settings.max_attempts)
         left = _left(session, asked, changed)
@@ -71,9 +71,8 @@ def cancel(
             "give either PIDs or --observation: `tianyu cancel PID`, `tianyu cancel --observation 3`"
         )
     settings = start()
-    from schema.queries import operating
 
-    def work(session: "Session") -> tuple[list[int], list[str]]:
+    def work(session: Session) -> tuple[list[int], list[str]]:
         asked = pids or operating.unfinished_pids(session, observation or 0)
         changed = operating.cancel(session, asked)
         return changed, [reason for _, reason in _left(session, asked, changed)]
@@ -90,7 +89,6 @@ def pause(group: Group, site: SiteName = None) -> None:
     Examples: `tianyu pause gpu`, `tianyu pause memory --site north`
     """
     settings = start()
-    from schema.queries import operating
 
     name = site or settings.site
     began, back = _transact(settings, lambda session: operating.pause(session, *_queue(session, name, group)))
@@ -105,25 +103,19 @@ def resume(group: Group, site: SiteName = None) -> None:
     Examples: `tianyu resume gpu`
     """
     settings = start()
-    from schema.queries import operating
 
     name = site or settings.site
     was_paused = _transact(settings, lambda session: operating.resume(session, *_queue(session, name, group)))
     out.print(f"group {group} of site {name} {'goes on' if was_paused else 'was not paused'}")
 
 
-def _transact(settings: "Settings", work: "Callable[[Session], Result]") -> Result:
-    from schema import database
-    from services.setup import open_database
+def _transact(settings: Settings, work: Callable[[Session], Result]) -> Result:
 
     return database.transact(database.session_factory(open_database(settings)), work)
 
 
-def _queue(session: "Session", site: str, group: str) -> tuple[int, int]:
+def _queue(session: Session, site: str, group: str) -> tuple[int, int]:
     """Ids of a site and a group that are registered."""
-    from sqlalchemy import select
-
-    from schema.processes import ProcessGroup, Site
 
     sites = dict(session.execute(select(Site.name, Site.site_id)).all())
     groups = dict(session.execute(select(ProcessGroup.name, ProcessGroup.group_id)).all())
@@ -133,13 +125,12 @@ def _queue(session: "Session", site: str, group: str) -> tuple[int, int]:
     return sites[site], groups[group]
 
 
-def _left(session: "Session", asked: Sequence[int], changed: Sequence[int]) -> list[tuple[int, str]]:
+def _left(session: Session, asked: Sequence[int], changed: Sequence[int]) -> list[tuple[int, str]]:
     """Processes that were asked for and are as they were, the first of them, and in which state.
 
     Raises:
         ConfigurationError: some do not exist; nothing is changed.
     """
-    from schema.queries import operating
 
     left = sorted(set(asked) - set(changed))
     states = operating.lock(session, left)
@@ -152,8 +143,7 @@ def _left(session: "Session", asked: Sequence[int], changed: Sequence[int]) -> l
     return [(pid, f"process {pid} is {states[pid]}") for pid in left[:REASONS_SHOWN]]
 
 
-def _because(session: "Session", pid: int) -> str:
-    from schema.queries import operating
+def _because(session: Session, pid: int) -> str:
 
     required = operating.missing_requirement(session, pid)
     return "" if required is None else f" and requires {required}, which did not succeed: retry that"

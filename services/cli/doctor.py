@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.console import friendly, out, start
+from services.doctor import Finding, examine
 from services.errors import ConfigurationError
 
 
@@ -16,7 +17,6 @@ def doctor() -> None:
 
     Example: `tianyu doctor`
     """
-    from services.doctor import Finding, examine
 
     try:
         findings = examine(start())

@@ -1,15 +1,14 @@
 """`tianyu gc`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from services.cli.console import friendly, note, out, show_error, start
-
-if TYPE_CHECKING:
-    from services.housekeeping import Collection
+from services.housekeeping import Collection, collect, policy_of
+from services.setup import open_database
 
 MB = 1e6
 
@@ -38,8 +37,6 @@ def gc(
     """
     given = {"keep_calibrated": keep_calibrated, "keep_partial": keep_partial}
     settings = start(**{name: value for name, value in given.items() if value is not None})
-    from services.housekeeping import collect, policy_of
-    from services.setup import open_database
 
     collection = collect(
         open_database(settings), settings, policy_of(settings, older_than), observation_id, dry_run=dry_run
@@ -56,7 +53,7 @@ def gc(
         raise typer.Exit(1)
 
 
-def _print_json(collection: "Collection", dry_run: bool) -> None:
+def _print_json(collection: Collection, dry_run: bool) -> None:
     out.print_json(
         data={
             "dry_run": dry_run,
@@ -67,7 +64,7 @@ def _print_json(collection: "Collection", dry_run: bool) -> None:
     )
 
 
-def _print(collection: "Collection", dry_run: bool) -> None:
+def _print(collection: Collection, dry_run: bool) -> None:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("observation", "kind", "why"):
         table.add_column(heading, no_wrap=True)

@@ -2,15 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from schema import database
 from services.cli.console import friendly, note, out, start
 from services.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from services.graph import ProcessGraph
+from services.graph import ProcessGraph, find_dot, read_graph, render, to_dot, to_text
+from services.setup import open_database
 
 
 class Format(StrEnum):
@@ -39,9 +39,6 @@ def graph(
     Examples: `tianyu graph 4`, `tianyu graph 4 --output graph.svg`, `tianyu graph 4 --full --format dot`
     """
     settings = start()
-    from schema import database
-    from services.graph import read_graph, to_text
-    from services.setup import open_database
 
     chosen = form or _by_name(output)
     with database.reading_factory(open_database(settings))() as session:
@@ -63,8 +60,7 @@ def _by_name(output: Path | None) -> Format:
     return {".svg": Format.SVG, ".dot": Format.DOT, ".gv": Format.DOT}.get(suffix, Format.TEXT)
 
 
-def _source(found: "ProcessGraph", chosen: Format) -> str:
-    from services.graph import find_dot, render, to_dot
+def _source(found: ProcessGraph, chosen: Format) -> str:
 
     if chosen is Format.DOT:
         return to_dot(found)

@@ -7,7 +7,10 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from schema import database
 from services.cli.console import friendly, note, out, progress, start
+from services.ingest.register import read_folder, register
+from services.setup import open_database, require_site
 
 
 @friendly
@@ -19,9 +22,6 @@ def ingest(
     Example: `tianyu ingest /data/2026-11-20`
     """
     settings = start()
-    from schema import database
-    from services.ingest.register import read_folder, register
-    from services.setup import open_database, require_site
 
     engine = open_database(settings)
     require_site(settings, engine)

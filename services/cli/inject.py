@@ -2,23 +2,28 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from services import log
+from schema import database
+from schema.queries.choices import of_graph
+from services import injection, log
+from services.choices import read_choices
+from services.cli.bars import follow
 from services.cli.console import friendly, note, out, progress, start
 from services.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from services.injection import Report
-    from services.injection.process import Look
-    from services.injection.report import Cell, Fraction
+from services.injection import Report
+from services.injection.plan import write_truth
+from services.injection.plot import draw_recovery
+from services.injection.process import Look
+from services.injection.recovery import write_recovery
+from services.injection.report import Cell, Fraction
+from services.setup import open_database
 
 POLL_S = 0.1
 MOST_CONSUMERS = 4  # by default, as of `tianyu run`
@@ -50,14 +55,6 @@ def inject(
     wanted = _amplitudes(amplitudes)
     settings = start()
     log.configure(settings.log_format, "WARNING")  # the pipeline that runs inside is no service
-    from schema import database
-    from schema.queries.choices import of_graph
-    from services import injection
-    from services.choices import read_choices
-    from services.injection.plan import write_truth
-    from services.injection.plot import draw_recovery
-    from services.injection.recovery import write_recovery
-    from services.setup import open_database
 
     with database.reading_factory(open_database(settings))() as session:
         night = injection.read_night(session, settings, observation)
@@ -105,13 +102,12 @@ def _amplitudes(text: str) -> list[float]:
     return values
 
 
-def _follow(look: "Look", done: "Callable[[], bool]") -> None:
-    from services.cli.bars import follow
+def _follow(look: Look, done: Callable[[], bool]) -> None:
 
     follow(look, done, lambda: time.sleep(POLL_S))
 
 
-def _show(report: "Report") -> None:
+def _show(report: Report) -> None:
     table = Table(
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -146,7 +142,7 @@ def _show(report: "Report") -> None:
     )
 
 
-def _row(cell: "Cell", magnitudes: str) -> list[str]:
+def _row(cell: Cell, magnitudes: str) -> list[str]:
     return [
         f"{cell.amplitude:g}",
         magnitudes,
@@ -157,6 +153,6 @@ def _row(cell: "Cell", magnitudes: str) -> list[str]:
     ]
 
 
-def _share(fraction: "Fraction") -> tuple[str, str]:
+def _share(fraction: Fraction) -> tuple[str, str]:
     percent = PERCENT * fraction.found / fraction.tried
     return f"{percent:.0f}", f"{PERCENT * fraction.low:.0f}–{PERCENT * fraction.high:.0f}"

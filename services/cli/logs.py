@@ -1,15 +1,15 @@
 """`tianyu logs`."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from schema import database
 from services.cli.console import friendly, out, start
-
-if TYPE_CHECKING:
-    from services.logs import Attempt, Parent, ProcessLog
+from services.logs import Attempt, Parent, ProcessLog, read_log
+from services.setup import open_database
 
 PARENTS_SHOWN = 10
 
@@ -24,9 +24,6 @@ def logs(
     Examples: `tianyu logs 1795238400000123456`, `tianyu logs 1795238400000123456 --json`
     """
     settings = start()
-    from schema import database
-    from services.logs import read_log
-    from services.setup import open_database
 
     with database.reading_factory(open_database(settings))() as session:
         found = read_log(session, pid)
@@ -45,7 +42,7 @@ def _say(line: str) -> None:
     out.print(Text(line), soft_wrap=True)
 
 
-def _head(log: "ProcessLog") -> list[str]:
+def _head(log: ProcessLog) -> list[str]:
     lines = [
         f"process {log.pid}: {log.command}, {log.status}",
         f"  parameters   {log.parameters}",
@@ -72,14 +69,14 @@ def _head(log: "ProcessLog") -> list[str]:
     return lines
 
 
-def _parents(parents: "tuple[Parent, ...]") -> str:
+def _parents(parents: tuple[Parent, ...]) -> str:
     if len(parents) <= PARENTS_SHOWN:
         return ", ".join(f"{one.command} {one.pid} ({one.status})" for one in parents)
     counts = Counter((one.command, one.status) for one in parents)
     return ", ".join(f"{count} {command} ({status})" for (command, status), count in counts.items())
 
 
-def _describe(attempt: "Attempt") -> list[str]:
+def _describe(attempt: Attempt) -> list[str]:
     end = "not ended" if attempt.finished_at is None else f"{attempt.outcome} at {attempt.finished_at:%H:%M:%S.%f}"
     lines = [
         f"attempt {attempt.attempt} by {attempt.worker} on {attempt.host}, version {attempt.version}",

@@ -1,20 +1,19 @@
 """What `tianyu analyze --all-nights` prints: one star's period over all its nights."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from services.cli.console import err, note, out
-from services.cli.positions import Position
-from services.cli.stars import star_on_nights
+from schema import database
+from services.cli.console import err, note, out, start
+from services.cli.star_options import Star
+from services.cli.stars import located, star_on_nights
 from services.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from services.variability.periods import StarPeriods
+from services.lightcurves.nights import read_nights, seen_as
+from services.plots.periods import draw_periods
+from services.setup import open_database
+from services.variability.periods import SHOWN_ALTERNATIVES, StarPeriods, find_periods
 
 LEAST_CHANCE = 1e-99  # named
 HOURS_PER_DAY = 24.0
@@ -22,28 +21,19 @@ BELIEVED_CHANCE = 0.01  # of a period by chance
 LIKELY = 0.01  # evidence relative to the best from which a period is a rival
 
 
-def show_periods(
-    session: "Session",
-    observation: int | None,
-    place: Position | None,
-    source: int | None,
-    xy: tuple[float, float] | None,
-    gaia: int | None,
-    folder: Path,
-    as_json: bool,
-) -> None:
+def show_periods(observation: int | None, star: Star, folder: Path, as_json: bool) -> None:
     """Search all nights of a star, draw SOURCE_period.png into the folder, and print.
 
     An observation, where one is given, tells which star is meant: pixels are those of its own frames.
     """
-    from services.lightcurves.nights import read_nights, seen_as
-    from services.plots.periods import draw_periods
-    from services.variability.periods import find_periods
-
-    seen = star_on_nights(session, observation, place, source, xy, gaia)
-    if observation is not None:
-        seen = seen_as(session, source_id=seen[0][1].source_id)
-    nights = read_nights(session, seen)
+    settings = start()
+    engine = open_database(settings)
+    place = located(engine, settings, star)
+    with database.reading_factory(engine)() as session:
+        seen = star_on_nights(session, observation, place)
+        if observation is not None:
+            seen = seen_as(session, source_id=seen[0][1].source_id)
+        nights = read_nights(session, seen)
     with err.status(f"searching {len(nights.curves)} nights"):
         found = find_periods(nights)
     try:
@@ -59,7 +49,7 @@ def show_periods(
     out.print(str(path), soft_wrap=True, markup=False, highlight=False)
 
 
-def _tell(found: "StarPeriods") -> None:
+def _tell(found: StarPeriods) -> None:
     if found.left_out:
         numbers = ", ".join(str(number) for number in found.left_out)
         note(f"left out, without usable points or times: observation {numbers}")
@@ -70,7 +60,7 @@ def _tell(found: "StarPeriods") -> None:
         note(f"the nights span so long that periods below {shortest:.3g} h were not searched")
 
 
-def _print(found: "StarPeriods") -> None:
+def _print(found: StarPeriods) -> None:
     best, search = found.search.best, found.search
     numbers = ", ".join(str(curve.observation.observation_id) for curve in found.curves)
     out.print(
@@ -92,8 +82,7 @@ def _print(found: "StarPeriods") -> None:
     out.print(_alternatives(found))
 
 
-def _alternatives(found: "StarPeriods") -> Table:
-    from services.variability.periods import SHOWN_ALTERNATIVES
+def _alternatives(found: StarPeriods) -> Table:
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("period, d", "error, d", "evidence"):

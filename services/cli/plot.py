@@ -5,19 +5,30 @@ from typing import Annotated
 
 import typer
 
+from schema import database
 from services.cli.console import friendly, out, start
-from services.cli.stars import TARGET_FORM, TARGET_HELP, star_to_show
-from services.errors import ConfigurationError
+from services.cli.star_options import (
+    GaiaOption,
+    RadecOption,
+    SourceOption,
+    TargetOption,
+    XyOption,
+    chosen_star,
+)
+from services.cli.stars import star_to_show
+from services.image_store import open_store
+from services.plots import make_plots
+from services.setup import open_database
 
 
 @friendly
 def plot(
     observation: Annotated[int, typer.Argument(help="Observation, as `tianyu status` lists it.")],
-    target: Annotated[
-        str | None,
-        typer.Option(metavar=TARGET_FORM, help=f"Star to plot: {TARGET_HELP}"),
-    ] = None,
-    source: Annotated[int | None, typer.Option(help="Star to plot: source id, as in view source_catalog.")] = None,
+    target: TargetOption = None,
+    source: SourceOption = None,
+    xy: XyOption = None,
+    radec: RadecOption = None,
+    gaia: GaiaOption = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the plots; default plots/OBSERVATION of the site.")
     ] = None,
@@ -29,19 +40,13 @@ def plot(
 
     Examples: `tianyu plot 4`, `tianyu plot 4 --source 17`, `tianyu plot 4 --target HAT-P-32 --output plots`
     """
-    if target is not None and source is not None:
-        raise ConfigurationError("a star is chosen by --target or by --source: give one of them")
+    star = chosen_star(target, source, xy, radec, gaia)
     settings = start()
-    from schema import database
-    from services.image_store import open_store
-    from services.plots import make_plots
-    from services.setup import open_database
-
     folder = settings.root / "plots" / str(observation) if output is None else output
     engine = open_database(settings)
-    star = star_to_show(engine, settings, observation, target, source)
+    shown = star_to_show(engine, settings, observation, star)
     with database.reading_factory(engine)() as session:
-        paths = make_plots(session, open_store(settings.root), observation, folder, star)
+        paths = make_plots(session, open_store(settings.root), observation, folder, shown)
     for path in paths:
         out.print(str(path), soft_wrap=True, markup=False, highlight=False)
     if not paths:

@@ -1,18 +1,17 @@
 """`tianyu publish`."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
+from sqlalchemy.orm import Session
 
+from schema import database
 from services.cli.console import friendly, note, out, start
 from services.cli.positions import parse_radec
 from services.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from services.publisher.publish import Publication
-    from services.settings import Settings
+from services.publisher.publish import Publication, Publisher, unpublished
+from services.settings import Settings
+from services.setup import open_database, require_site
 
 PRIORITIES = 1000  # on either side of 0
 
@@ -54,9 +53,6 @@ def publish(
     if (observation_id is None) != everything:
         raise ConfigurationError("give either an observation or --all: `tianyu publish 3`, `tianyu publish --all`")
     settings = pointed(start(), radec)
-    from schema import database
-    from services.publisher.publish import Publisher, unpublished
-    from services.setup import open_database, require_site
 
     engine = open_database(settings)
     require_site(settings, engine)
@@ -68,7 +64,7 @@ def publish(
     failed = False
     for wanted_id in wanted:
 
-        def work(session: "Session", wanted_id: int = wanted_id) -> "Publication":
+        def work(session: Session, wanted_id: int = wanted_id) -> Publication:
             publication = Publisher(session, settings, priority).publish(
                 wanted_id, again=again, known=template == "known"
             )
@@ -91,7 +87,7 @@ def publish(
         raise typer.Exit(1)
 
 
-def _said(publication: "Publication", dry_run: bool) -> str:
+def _said(publication: Publication, dry_run: bool) -> str:
     """What was published: how many processes run, and how many results of earlier graphs stand for others."""
     if publication.says:
         return publication.says
@@ -105,7 +101,7 @@ def _said(publication: "Publication", dry_run: bool) -> str:
     return text
 
 
-def pointed(settings: "Settings", radec: str | None) -> "Settings":
+def pointed(settings: Settings, radec: str | None) -> Settings:
     """The settings with a pointing that was given on the command line.
 
     Raises:

@@ -7,7 +7,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from schema import database
 from services.cli.console import friendly, out, start
+from services.cli.overview import published_by
+from services.report import report as make_report
+from services.setup import open_database
 
 
 def _text(value: float | None, form: str) -> str:
@@ -24,10 +28,6 @@ def report(
     Example: `tianyu report 4`
     """
     settings = start()
-    from schema import database
-    from services.cli.overview import published_by
-    from services.report import report as make_report
-    from services.setup import open_database
 
     with database.reading_factory(open_database(settings))() as session:
         result = make_report(session, observation_id)

@@ -1,16 +1,16 @@
 """`tianyu rerun`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from sqlalchemy.orm import Session
 
+from schema import database
 from services.cli.console import friendly, note, out, start
 from services.cli.publish import Priority, listed
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from services.publisher.rerun import Rerun
+from services.publisher.rerun import Rerun
+from services.publisher.rerun import rerun as run_again
+from services.setup import open_database, require_site
 
 
 @friendly
@@ -34,14 +34,11 @@ def rerun(
     Examples: `tianyu rerun --from extract 3`, `tianyu rerun --from select 3 --dry-run`
     """
     settings = start()
-    from schema import database
-    from services.publisher.rerun import rerun as run_again
-    from services.setup import open_database, require_site
 
     engine = open_database(settings)
     require_site(settings, engine)
 
-    def work(session: "Session") -> "Rerun":
+    def work(session: Session) -> Rerun:
         result = run_again(session, settings, observation_id, step, priority=priority, graph_pid=graph)
         if dry_run:
             session.rollback()

@@ -14,7 +14,7 @@ from pipeline.statistics import FEWEST_POINTS
 from services import log
 from services.cli.console import err, friendly, note, out, progress, show_error
 from services.cli.positions import parse_radec, parse_target
-from services.cli.stars import TARGET_FORM, TARGET_HELP, star_to_show
+from services.cli.star_options import TARGET_FORM, TARGET_HELP
 from services.errors import ConfigurationError, TianyuError, TransientError
 
 if TYPE_CHECKING:
@@ -240,12 +240,13 @@ def _print_sky(sky: "SkySummary") -> None:
 
 def _draw(settings: "Settings", engine: "Engine", observation: int, target: str | None) -> None:
     from schema import database
+    from services.cli.stars import star_to_show
     from services.image_store import open_store
     from services.plots import make_plots
 
     folder = settings.root / "plots" / str(observation)
     try:
-        source = star_to_show(engine, settings, observation, target)
+        source = star_to_show(engine, settings, observation, None if target is None else parse_target(target))
     except TianyuError as error:
         err.print(Text(f"target: {error}; another star is drawn instead", "yellow"))
         source = star_to_show(engine, settings, observation, None)

@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
+from pipeline.simulation.psf import Ring
 from services.cli.console import friendly, out, progress, start
 from services.errors import ConfigurationError
+from services.simulate import night_spec
+from services.simulate import simulate as render
 
 MAXIMUM_DIGITS = 5  # of a side: no camera has more
 PRESET_HELP = (
@@ -49,9 +52,6 @@ def simulate(
     `tianyu simulate other --sky-seed 3 --telescope WIDE --pixel-scale 1.4 --position-angle 130 --mirrored --filter V`
     """
     start()
-    from pipeline.simulation.psf import Ring
-    from services.simulate import night_spec
-    from services.simulate import simulate as render
 
     spec = night_spec(
         preset,

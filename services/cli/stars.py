@@ -1,44 +1,65 @@
 """Which star a user means, for all commands that take one."""
 
-from typing import TYPE_CHECKING
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
+from schema import database
+from services.catalogue.names import resolve
 from services.cli.console import note
-from services.cli.positions import Position, parse_target
+from services.cli.positions import Named, Position, parse_target
+from services.cli.star_options import GaiaId, Place, SourceId, Star
 from services.errors import ConfigurationError, TianyuError
+from services.lightcurves.field import in_field, solved_field, why_not_on_sky
+from services.lightcurves.nights import Seen, seen_as, seen_at
+from services.lightcurves.selection import (
+    ObservationFacts,
+    SourceFacts,
+    find_observation,
+    find_source,
+    observation_facts,
+    source_at,
+    with_light_curves,
+)
+from services.settings import Settings
+from services.steps.first_frame import name_of_first_frame
+from services.variability.shown import shown_star
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-    from sqlalchemy.orm import Session
-
-    from services.lightcurves.nights import Seen
-    from services.lightcurves.selection import ObservationFacts, SourceFacts
-    from services.settings import Settings
-
-TARGET_FORM = "RA,DEC|NAME|X,Y"
-TARGET_HELP = "degrees or hh:mm:ss,+dd:mm:ss, a name, or pixels of the first frame."
 PLAIN_NUMBERS = "write pixels as 424px,286px and degrees as 31.0428d,46.6878d where it could be either"
 
 
-def located(engine: "Engine", settings: "Settings", text: str) -> Position:
-    """What a user typed as a target, a name replaced by its place. No transaction may be open: SIMBAD may be asked.
+def located(engine: Engine, settings: Settings, star: Star) -> Place:
+    """The star, a name replaced by its place. No transaction may be open: SIMBAD may be asked.
 
     Raises:
-        ConfigurationError: it is no target, or nobody knows the name.
+        ConfigurationError: nobody knows the name.
         TransientError: the name is not known here, and SIMBAD is away.
     """
-    target = parse_target(text)
-    if isinstance(target, Position):
-        return target
-    from services.catalogue.names import resolve
-
-    found = resolve(engine, settings, target.name)
+    if not isinstance(star, Named):
+        return star
+    found = resolve(engine, settings, star.name)
     moves = found.pm_ra_mas is not None and found.pm_dec_mas is not None
     motion = (found.pm_ra_mas or 0.0, found.pm_dec_mas or 0.0) if moves else None
     note(f"{found.shown_name} is at {found.ra_deg:.5f}, {found.dec_deg:+.5f} ({found.origin})")
     return Position(found.ra_deg, found.dec_deg, "sky", motion)
 
 
-def target_source(session: "Session", observation: "ObservationFacts", place: Position) -> "SourceFacts":
+def find_star(session: Session, observation: ObservationFacts, place: Place) -> SourceFacts:
+    """The source of an observation that is meant.
+
+    Raises:
+        ConfigurationError: it has no such source.
+        DataError: there are no sources yet.
+    """
+    match place:
+        case SourceId(number):
+            return find_source(session, observation, source_id=number)
+        case GaiaId(number):
+            return find_source(session, observation, gaia=number)
+        case Position():
+            return target_source(session, observation, place)
+
+
+def target_source(session: Session, observation: ObservationFacts, place: Position) -> SourceFacts:
     """The source at a place on the sky, or at pixels of the observation's first frame.
 
     Two plain numbers are a place on the sky where that lies in the field, else pixels.
@@ -47,9 +68,6 @@ def target_source(session: "Session", observation: "ObservationFacts", place: Po
         ConfigurationError: no source lies there.
         DataError: there are no sources yet.
     """
-    from services.lightcurves.field import in_field, why_not_on_sky
-    from services.lightcurves.selection import find_source
-    from services.steps.first_frame import name_of_first_frame
 
     radec = place.on_night(observation.night) if place.may_be_on_sky else None
     on_sky = place.kind == "sky" or (radec is not None and in_field(session, observation, radec) is True)
@@ -69,9 +87,7 @@ def target_source(session: "Session", observation: "ObservationFacts", place: Po
     return star
 
 
-def star_to_show(
-    engine: "Engine", settings: "Settings", observation_id: int, target: str | None, source_id: int | None = None
-) -> int | None:
+def star_to_show(engine: Engine, settings: Settings, observation_id: int, star: Star | None) -> int | None:
     """The source that an observation's plots show, and say which and why; None where no star is fit to be shown.
 
     It is the one that the user names, else the object of the frames' headers where the field is solved, else the
@@ -80,19 +96,14 @@ def star_to_show(
     Raises:
         ConfigurationError, DataError, TransientError: what the user names is not there, or not known.
     """
-    from schema import database
-    from services.lightcurves.selection import find_source, observation_facts
-    from services.variability.shown import shown_star
 
     reading = database.reading_factory(engine)
     with reading() as session:
         observation = observation_facts(session, observation_id)
-        if source_id is not None:
-            return find_source(session, observation, source_id=source_id).source_id
-    if target is not None:
-        place = located(engine, settings, target)
+    if star is not None:
+        place = located(engine, settings, star)
         with reading() as session:
-            return target_source(session, observation, place).source_id
+            return find_star(session, observation, place).source_id
     named = _object_of_headers(engine, settings, observation)
     if named is not None:
         note(f"the plots show source {named}: it is {observation.target}, the object of the frames' headers")
@@ -106,75 +117,64 @@ def star_to_show(
     return shown.source_id
 
 
-def _object_of_headers(engine: "Engine", settings: "Settings", observation: "ObservationFacts") -> int | None:
+def _object_of_headers(engine: Engine, settings: Settings, observation: ObservationFacts) -> int | None:
     """The source that OBJECT names; None where the field is not solved, nobody knows the name, or no source is there.
 
     Folders' names and abbreviations stand in OBJECT as often as stars' names: not knowing one is no fault.
     """
-    from schema import database
-    from services.lightcurves.field import solved_field
-    from services.lightcurves.selection import source_at
 
     reading = database.reading_factory(engine)
     with reading() as session:
         if not observation.target or solved_field(session, observation) is None:
             return None
     try:
-        place = located(engine, settings, observation.target)
+        place = located(engine, settings, parse_target(observation.target))
     except TianyuError:
         return None
-    if place.kind != "sky":
+    if not isinstance(place, Position) or place.kind != "sky":
         return None
     with reading() as session:
         star = source_at(session, observation, place.on_night(observation.night))
     return None if star is None else star.source_id
 
 
-def star_on_nights(
-    session: "Session",
-    number: int | None,
-    place: Position | None,
-    source: int | None,
-    xy: tuple[float, float] | None,
-    gaia: int | None,
-) -> "list[Seen]":
-    """The star in the observation of this number, or in all that have it; one of place, source, xy and gaia is given.
+def star_on_nights(session: Session, number: int | None, place: Place) -> list[Seen]:
+    """The star in the observation of this number, or in all that have it.
 
     Raises:
         ConfigurationError: no observation has the star, or there is no such observation.
     """
-    from services.lightcurves.nights import seen_as, seen_at
-    from services.lightcurves.selection import find_observation, find_source, with_light_curves
-
-    seen: list[Seen] = []
     everywhere = with_light_curves(session) if number is None else []
     if len(everywhere) > 1:
-        if place is not None and place.may_be_on_sky:
-            seen = seen_at(session, place.on_night)
+        seen = _on_several(session, everywhere, place)
+        if seen:
+            return seen
+        raise ConfigurationError(
+            f"none of the {len(everywhere)} observations with light curves has this star: `tianyu status` lists "
+            "them, and with --observation the reason is told"
+        )
+    observation = find_observation(session, number)
+    return [(observation, find_star(session, observation, place))]
+
+
+def _on_several(session: Session, observations: list[ObservationFacts], place: Place) -> list[Seen]:
+    """The star in all observations that have it."""
+    match place:
+        case SourceId(number):
+            return seen_as(session, source_id=number)
+        case GaiaId(number):
+            return seen_as(session, gaia=number)
+        case Position():
+            seen = seen_at(session, place.on_night) if place.may_be_on_sky else []
             if seen and place.kind == "either":
                 note(f"{place.first:g},{place.second:g} is taken for RA,DEC; {PLAIN_NUMBERS}")
-        pixels = xy if place is None or place.kind == "sky" or seen else place.pair
-        if pixels is not None:
-            source, xy, place = _on_first_night(session, everywhere, pixels), None, None
-        if source is not None or gaia is not None:
-            seen = seen_as(session, source_id=source, gaia=gaia)
-        if not seen and (source is not None or gaia is not None or (place is not None and place.kind == "sky")):
-            raise ConfigurationError(
-                f"none of the {len(everywhere)} observations with light curves has this star: `tianyu status` lists "
-                "them, and with --observation the reason is told"
-            )
-    if not seen:
-        facts = find_observation(session, number)
-        if place is not None:
-            seen = [(facts, target_source(session, facts, place))]
-        else:
-            seen = [(facts, find_source(session, facts, source_id=source, xy=xy, gaia=gaia))]
-    return seen
+            if seen or place.kind == "sky":
+                return seen
+            return seen_as(session, source_id=_on_first_night(session, observations, place.pair))
 
 
-def _on_first_night(session: "Session", observations: "list[ObservationFacts]", xy: tuple[float, float]) -> int:
+def _on_first_night(session: Session, observations: list[ObservationFacts], xy: tuple[float, float]) -> int:
     """Id of the source at pixels of the first frame of the first of several nights."""
-    from services.lightcurves.selection import find_source
 
     first = min(observations, key=lambda one: (one.night, one.observation_id))
     note(

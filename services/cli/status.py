@@ -1,16 +1,18 @@
 """`tianyu status`."""
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+from schema import database
+from services.cli.bars import follow
 from services.cli.console import friendly, note, out, start
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from services.status import Overview, Stuck
+from services.cli.overview import show
+from services.setup import open_database
+from services.status import ObservationStatus, Overview, Stuck, finished, overview
+from services.status import status as look_up
 
 POLL_S = 0.5
 STUCK_LOOK_S = 10.0  # between looks for what is stuck, while waiting
@@ -30,12 +32,6 @@ def status(
     Examples: `tianyu status`, `tianyu status 4 --watch`, `tianyu status --wait --json`
     """
     settings = start()
-    from schema import database
-    from services.cli.bars import follow
-    from services.cli.overview import show
-    from services.setup import open_database
-    from services.status import ObservationStatus, Overview, finished, overview
-    from services.status import status as look_up
 
     reading = database.reading_factory(open_database(settings))
 
@@ -71,7 +67,7 @@ def status(
 class _Patience:
     """Waits a moment at each call; says once what is stuck, lest somebody wait for what cannot come."""
 
-    def __init__(self, look: "Callable[[], Overview]") -> None:
+    def __init__(self, look: Callable[[], Overview]) -> None:
         self._look = look
         self._next_look = time.monotonic()
         self._before: set[tuple[str, str]] = set()
@@ -83,7 +79,7 @@ class _Patience:
             self.tell(self._look().stuck)
             self._next_look = time.monotonic() + STUCK_LOOK_S
 
-    def tell(self, found: "tuple[Stuck, ...]") -> None:
+    def tell(self, found: tuple[Stuck, ...]) -> None:
         """Say what was stuck at the last look too: much that is stuck for a moment is freed by the manager."""
         now = {(one.why, one.remedy) for one in found}
         for why, remedy in sorted((now & self._before) - self._said):

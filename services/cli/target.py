@@ -1,26 +1,32 @@
 """`tianyu target add`, `tianyu target list`, `tianyu target show`."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from schema import database
+from schema.skies import NamedObject
+from services.catalogue.names import listed, named_object, remember, resolve
 from services.cli.console import friendly, out, start
 from services.cli.positions import parse_pair, parse_radec
+from services.setup import open_database
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from schema.skies import NamedObject
-
-app = typer.Typer(help="Names of stars and where they point.", no_args_is_help=True)
+target = typer.Typer(
+    name="target",
+    help="Names of stars and where they point.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+)
 
 # A declination such as -11:20:00 is no option.
 NEGATIVE = {"ignore_unknown_options": True}
 
 
-@app.command("add", context_settings=NEGATIVE)
+@target.command("add", context_settings=NEGATIVE)
 @friendly
 def add(
     name: Annotated[str, typer.Argument(help="Any name; upper and lower case are alike.")],
@@ -36,20 +42,17 @@ def add(
     Examples: `tianyu target add HAT-P-32 31.0428 46.6878`,
     `tianyu target add "Barnard's star" 17:57:48.5 +04:41:36 --pm -801.6,10362.4`
     """
-    from services.catalogue.names import named_object, remember
 
     motion = None if pm is None else parse_pair(pm, "a proper motion in mas a year (-801.6,10362.4)")
     found = named_object(name, parse_radec(f"{ra},{dec}"), motion)
     settings = start()
-    from schema import database
-    from services.setup import open_database
 
     engine = open_database(settings)
     kept = database.transact(database.session_factory(engine), lambda session: remember(session, found))
     _print([kept])
 
 
-@app.command("list")
+@target.command("list")
 @friendly
 def list_names() -> None:
     """List the names that are known here.
@@ -57,15 +60,12 @@ def list_names() -> None:
     Example: `tianyu target list`
     """
     settings = start()
-    from schema import database
-    from services.catalogue.names import listed
-    from services.setup import open_database
 
     with database.reading_factory(open_database(settings))() as session:
         _print(listed(session))
 
 
-@app.command("show")
+@target.command("show")
 @friendly
 def show(name: Annotated[str, typer.Argument(help="A name, as given or as SIMBAD knows it.")]) -> None:
     """Show where a name points: as it was given here, else as SIMBAD says, which is kept.
@@ -73,13 +73,11 @@ def show(name: Annotated[str, typer.Argument(help="A name, as given or as SIMBAD
     Example: `tianyu target show HAT-P-32`
     """
     settings = start()
-    from services.catalogue.names import resolve
-    from services.setup import open_database
 
     _print([resolve(open_database(settings), settings, name)])
 
 
-def _print(objects: "Sequence[NamedObject]") -> None:
+def _print(objects: Sequence[NamedObject]) -> None:
     table = Table("name", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("RA deg", "Dec deg", "pm RA mas/yr", "pm Dec mas/yr"):
         table.add_column(heading, justify="right", no_wrap=True)

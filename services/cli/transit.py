@@ -2,19 +2,31 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from schema import database
 from services.cli.console import err, friendly, note, out, start
-from services.cli.positions import parse_pair, parse_radec
-from services.cli.stars import TARGET_FORM, TARGET_HELP, located, target_source
+from services.cli.star_options import (
+    GaiaOption,
+    RadecOption,
+    SourceOption,
+    TargetOption,
+    XyOption,
+    chosen_star,
+    required,
+)
+from services.cli.stars import find_star, located
 from services.errors import ConfigurationError, DataError
-
-if TYPE_CHECKING:
-    from services.variability.transit import StarTransit
+from services.lightcurves.export import write_file
+from services.lightcurves.files import whole_file
+from services.lightcurves.reading import read_light_curve
+from services.lightcurves.selection import find_observation
+from services.setup import open_database
+from services.variability.transit import Expectation, StarTransit, fit_star
 
 # Name, attribute, factor from the fit's unit, decimals.
 ROWS = (
@@ -33,13 +45,11 @@ STEPS = 1500
 @friendly
 def transit(
     observation: Annotated[int | None, typer.Option(help="Observation; not needed when there is one.")] = None,
-    source: Annotated[int | None, typer.Option(help="Source id, as in view source_catalog.")] = None,
-    xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to pixels of the first frame.")] = None,
-    radec: Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(metavar=TARGET_FORM, help=f"Star: {TARGET_HELP}"),
-    ] = None,
+    target: TargetOption = None,
+    source: SourceOption = None,
+    xy: XyOption = None,
+    radec: RadecOption = None,
+    gaia: GaiaOption = None,
     mid: Annotated[float | None, typer.Option(metavar="BJD", help="Expected mid-transit, BJD (TDB).")] = None,
     window: Annotated[float, typer.Option(min=0.01, metavar="HOURS", help="How far from --mid it may lie.")] = 1.0,
     duration: Annotated[
@@ -61,30 +71,14 @@ def transit(
     Examples: `tianyu transit --source 17`,
     `tianyu transit --observation 4 --target HAT-P-32 --mid 2458107.711 --duration 3 --output transit`
     """
+    star = required(chosen_star(target, source, xy, radec, gaia))
     settings = start()
-    from schema import database
-    from services.lightcurves.reading import read_light_curve
-    from services.lightcurves.selection import find_observation, find_source
-    from services.setup import open_database
-    from services.variability.transit import Expectation, fit_star
 
-    if target is not None and any(given is not None for given in (source, xy, radec)):
-        raise ConfigurationError("a star is chosen by --target, --source, --xy or --radec: give one of them")
     engine = open_database(settings)
-    place = None if target is None else located(engine, settings, target)
+    place = located(engine, settings, star)
     with database.reading_factory(engine)() as session:
         facts = find_observation(session, observation)
-        if place is not None:
-            star = target_source(session, facts, place)
-        else:
-            star = find_source(
-                session,
-                facts,
-                source_id=source,
-                xy=None if xy is None else parse_pair(xy, "X,Y"),
-                radec=None if radec is None else parse_radec(radec),
-            )
-        curve = read_light_curve(session, facts, star)
+        curve = read_light_curve(session, facts, find_star(session, facts, place))
     expectation = Expectation(mid, None if mid is None else window, duration)
     with err.status(f"sampling {steps} steps"):
         result = fit_star(curve, expectation, seed=seed, steps=steps)
@@ -99,7 +93,7 @@ def transit(
         out.print(str(path), soft_wrap=True, markup=False, highlight=False)
 
 
-def _print(result: "StarTransit") -> None:
+def _print(result: StarTransit) -> None:
     fit, star = result.fit, result.curve.source
     out.print(
         f"source {star.source_id} at x = {star.x:.1f}, y = {star.y:.1f} on the first frame, "
@@ -120,11 +114,9 @@ def _print(result: "StarTransit") -> None:
     out.print(f"residual scatter {result.residual_scatter:.2%} a point; red noise β {fit.red_noise:.2f}")
 
 
-def _write(result: "StarTransit", folder: Path) -> list[Path]:
+def _write(result: StarTransit, folder: Path) -> list[Path]:
     """Write all files; an archive's that cannot be made is left out, with the reason."""
-    from services.lightcurves.export import write_file
-    from services.lightcurves.files import whole_file
-    from services.plots.transit import draw_corner, draw_transit
+    from services.plots.transit import draw_corner, draw_transit  # with Matplotlib, which takes 0.3 s
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

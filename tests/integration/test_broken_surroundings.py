@@ -272,8 +272,9 @@ def test_a_frames_folder_that_may_not_be_read(tianyu: Tianyu, shelf: Path) -> No
 def test_every_command_has_help_with_an_example() -> None:
     group: Any = typer.main.get_command(app)
     assert sorted(group.commands) == sorted(COMMANDS)
-    of_groups = [(name, one) for name in COMMANDS for one in getattr(group.commands[name], "commands", ())]
-    alone = [(name,) for name in COMMANDS if not hasattr(group.commands[name], "commands")]
+    loaded = {name: group.commands[name].load() for name in COMMANDS}
+    of_groups = [(name, one) for name in COMMANDS for one in getattr(loaded[name], "commands", ())]
+    alone = [(name,) for name in COMMANDS if not hasattr(loaded[name], "commands")]
     for words in [*alone, *of_groups]:
         result = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
         assert result.exit_code == 0

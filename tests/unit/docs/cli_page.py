@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from typer import Typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from services.cli.app import app
+from services.cli.app import COMMANDS
 from tests.unit.docs.pages import DOCS
 
 PAGE = DOCS / "reference" / "cli.md"
@@ -27,17 +27,19 @@ TYPE_NAMES = {int: "N", str: "TEXT", Path: "PATH", float: "X"}
 
 def render() -> str:
     """The page."""
-    return "\n".join([HEAD, *(_command(name, run) for name, run in _commands(app))])
+    return "\n".join([HEAD, *(_command(name, run) for name, run in _commands())])
 
 
-def _commands(of: Typer, before: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+def _commands() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Names and functions, those of groups after their group's name."""
-    for command in of.registered_commands:
-        if command.callback:
-            yield f"{before}{command.name}", command.callback
-    for group in of.registered_groups:
-        if group.typer_instance is not None:
-            yield from _commands(group.typer_instance, f"{before}{group.name} ")
+    for name, entry in COMMANDS.items():
+        found = entry.load(name)
+        if not isinstance(found, Typer):
+            yield name, found
+            continue
+        for command in found.registered_commands:
+            assert command.callback is not None
+            yield f"{name} {command.name}", command.callback
 
 
 def _command(name: str, run: Callable[..., Any]) -> str:

@@ -22,7 +22,7 @@ def parse(words: list[str]) -> None:
     """Parse a command line as the program does, and run nothing."""
     name, *arguments = words
     assert name in GROUP.commands, f"there is no command {name!r}"
-    command = GROUP.commands[name]
+    command = GROUP.commands[name].load()
     if hasattr(command, "commands") and arguments:
         name, *arguments = arguments
         assert name in command.commands, f"there is no command {' '.join(words[:2])!r}"

@@ -1,32 +1,15 @@
-"""`tianyu manager` and `tianyu consumer`: programs that run until they are stopped."""
+"""`tianyu consumer`."""
 
 from typing import Annotated
 
 import typer
 
+from services.broker import open_broker
 from services.cli.console import friendly, start
+from services.consumer.child import children
+from services.consumer.consumer import Consumer
+from services.setup import open_database, require_site
 from services.stopping import on_stop
-
-
-@friendly
-def manager() -> None:
-    """Put each process whose dependencies are done into the queue of its site and group, until stopped.
-
-    Any number may run: one is active, the others stand by.
-
-    Example: `tianyu manager`
-    """
-    settings = start()
-    from services.broker import open_broker
-    from services.manager.manager import Manager
-    from services.setup import open_database
-
-    open_database(settings).dispose()
-    # Once it runs it waits for a broker that is away; at the start a wrong URL should not be waited for.
-    open_broker(settings).close()
-    instance = Manager(settings)
-    on_stop(instance.stop)
-    instance.run()
 
 
 @friendly
@@ -41,10 +24,6 @@ def consumer(
     Examples: `tianyu consumer`, `tianyu consumer --group cpu --group memory --concurrency 4`
     """
     settings = start()
-    from services.broker import open_broker
-    from services.consumer.child import children
-    from services.consumer.consumer import Consumer
-    from services.setup import open_database, require_site
 
     engine = open_database(settings)
     require_site(settings, engine)

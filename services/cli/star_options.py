@@ -1,0 +1,72 @@
+"""The options that choose a star: the same for all commands that take one."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from services.cli.positions import Named, Position, parse_pair, parse_radec, parse_target
+from services.errors import ConfigurationError
+
+TARGET_FORM = "RA,DEC|NAME|X,Y"
+TARGET_HELP = "degrees or hh:mm:ss,+dd:mm:ss, a name, or pixels of the first frame."
+
+TargetOption = Annotated[str | None, typer.Option(metavar=TARGET_FORM, help=f"Star: {TARGET_HELP}")]
+SourceOption = Annotated[int | None, typer.Option(help="Source id, as in view source_catalog.")]
+XyOption = Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to pixels of the first frame.")]
+RadecOption = Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")]
+GaiaOption = Annotated[int | None, typer.Option(metavar="SOURCE_ID", help="The source of this number in Gaia DR3.")]
+
+
+@dataclass(frozen=True)
+class SourceId:
+    """A star by its id in table `source`."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class GaiaId:
+    """A star by its source_id in Gaia DR3."""
+
+    number: int
+
+
+Place = Position | SourceId | GaiaId
+Star = Place | Named
+
+
+def chosen_star(
+    target: str | None, source: int | None, xy: str | None, radec: str | None, gaia: int | None
+) -> Star | None:
+    """The star that the options choose; None where none of them is given.
+
+    Raises:
+        ConfigurationError: several are given, or one cannot be read.
+    """
+    if sum(given is not None for given in (target, source, xy, radec, gaia)) > 1:
+        raise _not_one()
+    if target is not None:
+        return parse_target(target)
+    if radec is not None:
+        return Position(*parse_radec(radec), kind="sky")
+    if xy is not None:
+        return Position(*parse_pair(xy, "X,Y"), kind="pixels")
+    if source is not None:
+        return SourceId(source)
+    return None if gaia is None else GaiaId(gaia)
+
+
+def required(star: Star | None) -> Star:
+    """The star.
+
+    Raises:
+        ConfigurationError: none was chosen.
+    """
+    if star is None:
+        raise _not_one()
+    return star
+
+
+def _not_one() -> ConfigurationError:
+    return ConfigurationError("a star is chosen by --target, --radec, --gaia, --source or --xy: give one of them")
