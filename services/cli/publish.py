@@ -9,7 +9,8 @@ from schema import database
 from services.cli.console import friendly, note, out, start
 from services.cli.positions import parse_radec
 from services.errors import ConfigurationError
-from services.publisher.publish import Publication, Publisher, unpublished
+from services.publisher.publication import Publication
+from services.publisher.publish import Publisher, unpublished
 from services.settings import Settings
 from services.setup import open_database, require_site
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -14,8 +13,6 @@ from schema.processes import CANCELLED, FAILED, SKIPPED, Process
 from schema.queries import choices, publishing
 from schema.queries.frames import of_camera as frames_of_camera
 from schema.queries.frames import registered
-from schema.queries.publishing import NewProcess
-from services.choices import Choices
 from services.errors import ConfigurationError
 from services.presence import VERSION
 from services.publisher.changed_choices import changes, choices_to_go_on
@@ -31,6 +28,7 @@ from services.publisher.known_template import (
     take_over_template,
 )
 from services.publisher.masters import nearest
+from services.publisher.publication import Masters, Publication
 from services.publisher.settling import Settled, settle
 from services.publisher.taking_over import take_over
 from services.settings import Settings
@@ -39,35 +37,6 @@ from services.steps.base import AnyStep
 from services.steps.needs import KNOWN
 
 UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
-
-Masters = dict[str, int]  # PIDs of the processes that make an observation's masters, by command
-
-
-@dataclass
-class Publication:
-    """What one call publishes."""
-
-    observation_id: int
-    choices: Choices
-    graph_pid: int | None = None  # of the observation that was asked for
-    processes: list[NewProcess] = field(default_factory=list)
-    taken_over: dict[int, int] = field(default_factory=dict)  # new PIDs by those of earlier graphs
-    reused: Counter[str] = field(default_factory=Counter)  # by command, of the observation that was asked for
-    notes: list[str] = field(default_factory=list)
-    says: str = ""  # why nothing is published
-
-    def again(self) -> list[NewProcess]:
-        """The processes that will run."""
-        done = set(self.taken_over.values())
-        return [process for process in self.processes if process.pid not in done]
-
-    def runs(self) -> Counter[str]:
-        """Those that will run, by command."""
-        return Counter(process.command for process in self.again())
-
-    def counts(self) -> Counter[str]:
-        """Processes by command."""
-        return Counter(process.command for process in self.processes)
 
 
 class Publisher:

@@ -19,7 +19,8 @@ from services.choices import Choices
 from services.errors import ConfigurationError
 from services.publisher.graph import Graph, methods_of
 from services.publisher.old_graph import OldGraph, by_place, parameters_of
-from services.publisher.publish import Masters, Publication, Publisher
+from services.publisher.publication import Masters, Publication
+from services.publisher.publish import Publisher
 from services.publisher.taking_over import take_over
 from services.settings import Settings
 from services.steps import ORDER, STEPS, from_on, steps_of

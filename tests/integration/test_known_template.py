@@ -16,7 +16,8 @@ from schema.observing import Observation
 from schema.processes import SUCCEEDED, Process
 from services.errors import ConfigurationError
 from services.ingest.register import read_folder, register
-from services.publisher.publish import Publication, Publisher
+from services.publisher.publication import Publication
+from services.publisher.publish import Publisher
 from services.publisher.rerun import rerun
 from services.simulate import night_spec, simulate
 from tests.integration.small_night import FRAMES, SPEC, Night, simulate_night

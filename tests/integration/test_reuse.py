@@ -1,5 +1,6 @@
 """What was made before from the same frames and choices is not made again, and what is made instead is the same."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from schema.base import utc_now
 from schema.images import Image
 from schema.processes import FAILED, SUCCEEDED, Process
 from schema.queries import operating
-from services.publisher.publish import Publication, Publisher
+from services.publisher.publication import Publication
+from services.publisher.publish import Publisher
 from services.setup import initialise, open_engine
 from services.steps import steps_of
+from tests.acceptance.programs import Programs
 from tests.integration.small_night import FRAMES, Night, simulate_night
 
 LIGHT = [step.command for step in steps_of("light")]
@@ -251,6 +254,62 @@ def test_what_went_on_without_a_frame_that_came_right_is_made_again(damaged: Nig
     assert set(ran) == from_on("choose_reference")
     assert len({row[1] for row in damaged.light_curves()}) == FRAMES
     assert publish(damaged).processes == []
+
+
+def test_of_frames_that_come_later_only_these_are_calibrated(raw: Path, tmp_path: Path) -> None:
+    coming, later = tmp_path / "night", 3
+    shutil.copytree(raw, coming, ignore=shutil.ignore_patterns("truth"))
+    frames = sorted(coming.glob("Sim*.fits"))
+    assert len(frames) == FRAMES
+    for path in frames[-later:]:
+        path.rename(tmp_path / path.name)
+    night = Night.open(tmp_path / "work")
+    night.publish(coming)
+    night.work()
+    for path in frames[-later:]:
+        (tmp_path / path.name).rename(path)
+    night.publish(coming)  # registers; the observation is published already
+    published = publish(night)
+    assert published.reused == {"calibrate": FRAMES - later}
+    ran = Counter(night.work())
+    assert set(ran) == from_on("calibrate")
+    assert (ran["calibrate"], ran["extract"]) == (later, FRAMES)
+    at_once = Night.open(tmp_path / "at_once")
+    at_once.publish(coming)
+    at_once.work()
+    # Fewer frames showed fewer stars: those that were found later have other ids.
+    found, wanted = (
+        np.array([(Path(path).name[-9:-5], *row) for _, path, *row in one.light_curves()], dtype=np.float64)
+        for one in (night, at_once)
+    )
+    found, wanted = (rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))] for rows in (found, wanted))
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)  # sums go in the order of ids
+
+
+def test_the_commands_compute_what_changed(processed: Night, raw: Path, tmp_path: Path) -> None:
+    night = processed.copy(tmp_path / "work")
+    number, graph = str(night.observation()), night.facts().graph_pid
+    environment = {
+        "TIANYU_DATABASE_URL": night.settings.database_url.get_secret_value(),
+        "TIANYU_ROOT": str(night.settings.root),
+    }
+    said = Programs(environment, tmp_path).run("publish", number).stdout
+    assert f"nothing to compute, graph {graph} has the results" in said
+    changed = Programs(environment | {"TIANYU_APERTURE_RADII": "[2.5, 6.0]"}, tmp_path)
+    count = processes(night)
+    said = changed.run("publish", number, "--dry-run").stdout
+    runs, _, reused = said.partition("; ")
+    assert f"{FRAMES} extract" in runs
+    assert "calibrate," not in runs
+    assert f"results are reused ({FRAMES} calibrate, 1 choose_reference, {FRAMES} align" in reused
+    assert processes(night) == count
+    words = ("run", str(raw), "--workdir", str(night.settings.root), "--no-plots", "--consumers", "1")
+    Programs({"TIANYU_APERTURE_RADII": "[2.5, 6.0]"}, tmp_path).run(*words)
+    assert {row[2] for row in night.light_curves()} == {0, 1}
+    assert night.commands_run(night.facts().graph_pid) == from_on("extract")
+    count = processes(night)
+    Programs({"TIANYU_APERTURE_RADII": "[2.5, 6.0]"}, tmp_path).run(*words)
+    assert processes(night) == count
 
 
 def test_every_database_takes_over(each_ready_url: str, raw: Path, tmp_path: Path) -> None:

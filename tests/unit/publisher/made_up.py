@@ -29,7 +29,8 @@ from schema.processes import FAILED, SUCCEEDED, UNFINISHED, Process, ProcessDepe
 from schema.queries import images
 from schema.queries.frames import of_camera
 from schema.skies import PlateSolution, Sky
-from services.publisher.publish import Publication, Publisher
+from services.publisher.publication import Publication
+from services.publisher.publish import Publisher
 from services.publisher.rerun import Rerun, rerun
 from services.settings import Settings
 from tests.ready_databases import migrate

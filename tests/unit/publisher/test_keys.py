@@ -13,7 +13,8 @@ from schema.processes import Process
 from services.choices import Choices
 from services.publisher.former import needed
 from services.publisher.keys import frames_told, keys_of
-from services.publisher.publish import Publication, Publisher
+from services.publisher.publication import Publication
+from services.publisher.publish import Publisher
 from services.steps import COMMANDS, ORDER, STEPS
 from tests.unit.docs.pages import DOCS, table_rows
 from tests.unit.publisher.made_up import Telescope
