@@ -2,9 +2,12 @@
 
 import logging
 import sys
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
+
+from schema.attempts import Claim
 
 
 class _CurrentStderr:
@@ -43,3 +46,14 @@ def configure(log_format: str = "text", level: str = "INFO") -> None:
 def get_logger(name: str) -> Any:
     """A logger bound to the name of its room."""
     return structlog.get_logger(room=name)
+
+
+def context(**facts: Any) -> AbstractContextManager[None]:
+    """Every line that this thread logs inside, by whatever logger, has these facts too."""
+    return structlog.contextvars.bound_contextvars(**facts)
+
+
+def facts_of(claim: Claim) -> dict[str, Any]:
+    """What a line of an attempt says of it: PID, command, attempt, and the observation where there is one."""
+    facts = {"pid": claim.pid, "command": claim.command, "attempt": claim.attempt}
+    return facts if claim.observation_id is None else facts | {"observation_id": claim.observation_id}

@@ -1,21 +1,18 @@
-"""A consumer's handle on its worker process: start it, give it claims, hear it, and replace it when it dies."""
+"""A consumer's handle on its worker process: start it, give it claims, hear it, and replace it when it is dead."""
 
 import multiprocessing
 import os
 import signal
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
-from schema.attempts import Claim, Failure, Usage
-from services.consumer.report import READY, SAVING, Report, serve
+from schema.attempts import Claim
+from services.consumer.messages import Died, Ready, Report, Saving
 from services.deployment import Deployment
-from services.errors import TransientError
 
 START_TIMEOUT_S = 120.0
-PIPE_CHARACTERS = 16_000  # of parameters; more may not fit beside another claim in a pipe that nobody reads
 # Read by libraries when they are loaded.
 ENVIRONMENT = {
     # glibc gives large arrays back to the system at once and asks for them again at the next line, page by page; a
@@ -39,7 +36,6 @@ class Child:
         self._deployment = deployment
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
-        self._claims: deque[Claim] = deque()  # handed over and not yet reported
         self.ready = False  # its imports are done
         self._started = 0.0
 
@@ -53,70 +49,50 @@ class Child:
         theirs.close()
         self._process, self._pipe, self.ready, self._started = process, ours, False, time.monotonic()
 
-    def submit(self, claim: Claim) -> None:
-        """Hand over a claim to begin with; a process that is still starting takes it when it is ready.
-
-        Raises:
-            TransientError: the process has died.
-        """
+    def submit(self, claim: Claim) -> Died | None:
+        """Hand over a claim to begin with; a process that is still starting takes it when it is ready."""
         if self._process is None or not self._process.is_alive():
             self.kill()
             self.start()
-        if not self._send(claim):
-            raise TransientError(f"the worker process did not start: {self._death().message}")
+        if self.submit_next(claim):
+            return None
+        return Died(f"the worker process did not start: {self._bury()}", at_work=False)
 
-    def submit_next(self, claim: Claim) -> None:
-        """Hand over a claim for after the one in work, where that can be done without waiting: ``has`` tells."""
-        if len(claim.parameters) < PIPE_CHARACTERS:
-            self._send(claim)
-
-    def _send(self, claim: Claim) -> bool:
+    def submit_next(self, claim: Claim) -> bool:
+        """Hand over a claim for after the one in work; False when the process has died."""
         assert self._pipe is not None
         try:
             self._pipe.send(claim)
         except OSError:
             return False
-        self._claims.append(claim)
         return True
-
-    def has(self, claim: Claim) -> bool:
-        """Whether it was handed over to this very process."""
-        return claim in self._claims
 
     def fileno(self) -> int:
         """Becomes readable when the process has something to say, or has died."""
         assert self._pipe is not None
         return self._pipe.fileno()
 
-    def hear(self) -> Report | str | None:
-        """What the readable pipe says: SAVING, or the report of the claim in work; None is neither.
-
-        A dead process is a transient failure.
-        """
+    def hear(self) -> Ready | Saving | Report | Died:
+        """What the readable pipe says."""
         assert self._pipe is not None
         try:
-            word = self._pipe.recv()
+            message = self._pipe.recv()
         except (EOFError, OSError):
-            began = self.ready  # one that never began has nothing to do with the claim
-            return Report(Usage(seconds=0.0), self._death(), killed=began)
-        if word == READY:
-            self.ready = True
-            return None
-        if isinstance(word, Report):
-            self._claims.popleft()
-            return word
-        assert word == SAVING
-        return SAVING
+            at_work = self.ready  # one that never began has nothing to do with the claim
+            return Died(self._bury(), at_work)
+        assert isinstance(message, Ready | Saving | Report)
+        self.ready = True  # its first message says so
+        return message
 
-    def late(self) -> Report | None:
-        """A failure when the process does not become ready."""
+    def late(self) -> Died | None:
+        """The end of a process that does not become ready."""
         if self.ready or time.monotonic() - self._started < START_TIMEOUT_S:
             return None
         self.kill()
-        message = f"the worker process did not start within {START_TIMEOUT_S:.0f} s"
-        return Report(Usage(seconds=0.0), Failure("transient", message))
+        return Died(f"the worker process did not start within {START_TIMEOUT_S:.0f} s", at_work=False)
 
-    def _death(self) -> Failure:
+    def _bury(self) -> str:
+        """Why the process has ended."""
         assert self._process is not None
         self._process.join(timeout=10)
         code = self._process.exitcode
@@ -124,8 +100,8 @@ class Child:
         if code is not None and code < 0:
             name = signal.Signals(-code).name
             hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-            return Failure("transient", f"the worker process was ended by {name}{hint}")
-        return Failure("transient", f"the worker process left with exit code {code}; its log has the reason")
+            return f"the worker process was ended by {name}{hint}"
+        return f"the worker process left with exit code {code}; its log has the reason"
 
     @property
     def pid(self) -> int:
@@ -142,7 +118,13 @@ class Child:
         if self._pipe is not None:
             self._pipe.close()
         self._process, self._pipe, self.ready = None, None, False
-        self._claims.clear()
+
+
+def serve(connection: Connection, deployment: Deployment) -> None:
+    """Main of the worker process. The steps and their libraries are imported here, in the child alone."""
+    from services.consumer.worker import serve as serve_worker
+
+    serve_worker(connection, deployment)
 
 
 @contextmanager

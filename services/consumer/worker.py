@@ -19,7 +19,7 @@ from schema.attempts import Claim, Failure, Usage
 from schema.queries import choices, life
 from services import log
 from services.choices import Choices, read_choices
-from services.consumer.report import READY, SAVING, Report
+from services.consumer.messages import Ready, Report, Saving
 from services.consumer.usage import Meter
 from services.deployment import Deployment
 from services.errors import ConfigurationError, TianyuError, TransientError
@@ -36,8 +36,8 @@ class LostLeaseError(TransientError):
 class Worker:
     """Connections that live as long as the child process, and what the machine sets; choices come with each claim."""
 
-    def __init__(self, deployment: Deployment, tell: Callable[[str], object] = str) -> None:
-        """``tell`` hears SAVING when a step is done and its outputs are about to be committed."""
+    def __init__(self, deployment: Deployment, tell: Callable[[Saving], object] = repr) -> None:
+        """``tell`` hears ``Saving`` when a step is done and its outputs are about to be committed."""
         engine = database.connect(deployment.database_url.get_secret_value())
         self._writing = database.KeptConnection(engine)
         self._reading = database.reading_factory(engine)
@@ -47,7 +47,11 @@ class Worker:
         self._tell = tell
 
     def run(self, claim: Claim) -> Report:
-        """Run one attempt to its end; never raises what a step raises."""
+        """Run one attempt to its end; never raises what a step raises. What it logs meanwhile names the attempt."""
+        with log.context(**log.facts_of(claim)):
+            return self._run(claim)
+
+    def _run(self, claim: Claim) -> Report:
         meter = Meter.start()
         try:
             return Report(self._attempt(claim, meter))
@@ -74,7 +78,7 @@ class Worker:
             self._choices_of(claim),
         )
         outputs = step.start(context, claim.parameters)
-        self._tell(SAVING)
+        self._tell(Saving())
 
         def finish(connection: Connection) -> Usage:
             usage = meter.stop()
@@ -142,6 +146,6 @@ def serve(pipe: Pipe, deployment: Deployment) -> None:
     preload()
     # What was committed stays, and the manager frees the rest, when the consumer is gone.
     with suppress(EOFError, OSError):
-        pipe.send(READY)
+        pipe.send(Ready())
         while True:
             pipe.send(worker.run(pipe.recv()))

@@ -14,6 +14,7 @@ from tests.unit.docs.pages import CHECKOUT, blocks
 
 PAGE = CHECKOUT / "CONTRIBUTING.md"
 COUNTED = re.compile(r"bright stars .*?stars=(\d+)")
+NAMED = re.compile(r"bright stars .*attempt=1 command=count_stars .*observation_id=\d+ pid=\d+ ")
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,7 @@ def test_a_night_with_the_new_step(checkout: Path, tmp_path: Path, monkeypatch: 
     said = run.stdout + run.stderr + "".join(path.read_text() for path in workdir.rglob("*.log"))
     assert len(COUNTED.findall(said)) == FRAMES
     assert all(int(stars) > 3 for stars in COUNTED.findall(said))
+    assert len(NAMED.findall(said)) == FRAMES
 
     programs.environment |= {"TIANYU_DATABASE_URL": f"sqlite:///{workdir / 'tianyu.db'}", "TIANYU_ROOT": str(workdir)}
     again = programs.run("rerun", "--from", "count_stars", str(number), "--dry-run").stdout

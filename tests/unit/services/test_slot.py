@@ -28,9 +28,9 @@ from schema.processes import (
 from schema.queries import life, publishing, scheduling
 from schema.queries.publishing import NewProcess
 from services.broker import Delivery, Message
-from services.consumer.child import Child
-from services.consumer.report import SAVING, Report
-from services.consumer.slot import SHORT_S, Slot
+from services.consumer.messages import Died, Report, Saving
+from services.consumer.slot import Slot
+from services.consumer.slot_state import SHORT_S
 from services.settings import Settings, load
 
 PATIENCE_S = 10.0
@@ -46,7 +46,7 @@ class Worker:
         self.ready, self.pid = True, os.getpid()
         self.claims: list[Claim] = []
         self.kills = 0
-        self._words: deque[Report | str] = deque()
+        self._messages: deque[Saving | Report | Died] = deque()
         self._said, self._say = os.pipe()
 
     def start(self) -> None:
@@ -59,10 +59,9 @@ class Worker:
     def submit(self, claim: Claim) -> None:
         self.claims.append(claim)
 
-    submit_next = submit
-
-    def has(self, claim: Claim) -> bool:
-        return claim in self.claims
+    def submit_next(self, claim: Claim) -> bool:
+        self.claims.append(claim)
+        return True
 
     def fileno(self) -> int:
         return self._said
@@ -70,18 +69,17 @@ class Worker:
     def late(self) -> None:
         return None
 
-    def hear(self) -> Report | str:
+    def hear(self) -> Saving | Report | Died:
         os.read(self._said, 1)
-        word = self._words.popleft()
-        if isinstance(word, Report):
-            if word.killed:
-                self.kill()
-            else:
-                self.claims.pop(0)
-        return word
+        message = self._messages.popleft()
+        if isinstance(message, Died):
+            self.kill()
+        elif isinstance(message, Report):
+            self.claims.pop(0)
+        return message
 
-    def say(self, word: Report | str) -> None:
-        self._words.append(word)
+    def say(self, message: Saving | Report | Died) -> None:
+        self._messages.append(message)
         os.write(self._say, b".")
 
 
@@ -160,7 +158,7 @@ def hold_two(slot: Slot) -> None:
     give(slot, 1)
     give(slot, 2)
     eventually(lambda: bool(worker_of(slot).claims))
-    worker_of(slot).say(SAVING)
+    worker_of(slot).say(Saving())
     eventually(lambda: len(worker_of(slot).claims) == 2)
 
 
@@ -193,7 +191,7 @@ def test_no_second_process_is_held_while_a_step_works(
     assert status(sessions, 2) == QUEUED
     assert broker.settled == []
 
-    worker_of(slot).say(SAVING)
+    worker_of(slot).say(Saving())
     eventually(lambda: status(sessions, 2) == RUNNING)
     assert broker.settled == [1]
     assert broker.told == []
@@ -212,18 +210,18 @@ def test_a_step_that_ends_within_a_round_trip_lets_its_message_go_at_once(
     give(slot, 1)
     eventually(lambda: bool(worker_of(slot).claims))
     time.sleep(3 * SHORT_S)
-    worker_of(slot).say(SAVING)
+    worker_of(slot).say(Saving())
     succeed(sessions, slot, 1)
     eventually(lambda: broker.told == [1])
 
     give(slot, 2)  # the one before it was long
     eventually(lambda: status(sessions, 2) == RUNNING)
     assert broker.settled == [1]
-    slot._lasted["check"] = SHORT_S / 2
-    worker_of(slot).say(SAVING)
+    slot._state._lasted["check"] = SHORT_S / 2
+    worker_of(slot).say(Saving())
     succeed(sessions, slot, 2)
     eventually(lambda: broker.told == [1, 2])
-    slot._lasted["check"] = SHORT_S / 2  # as a quick worker would have it
+    slot._state._lasted["check"] = SHORT_S / 2  # as a quick worker would have it
 
     give(slot, 3)
     eventually(lambda: broker.settled == [1, 2, 3])
@@ -238,7 +236,7 @@ def test_a_claim_in_the_pipe_of_a_worker_that_dies_goes_to_the_next(
     slot: Slot, sessions: sessionmaker[Session], broker: Broker
 ) -> None:
     hold_two(slot)
-    worker_of(slot).say(Report(USAGE, Failure("transient", "the worker process was ended by SIGKILL"), killed=True))
+    worker_of(slot).say(Died("the worker process was ended by SIGKILL", at_work=True))
     eventually(lambda: [claim.pid for claim in worker_of(slot).claims] == [2])
     assert status(sessions, 1) == WAITING
     with sessions.begin() as session:
@@ -280,26 +278,9 @@ def test_leases_of_both_are_renewed(slot: Slot, sessions: sessionmaker[Session])
 def test_a_duplicate_is_settled_and_nothing_else(slot: Slot, sessions: sessionmaker[Session], broker: Broker) -> None:
     give(slot, 1)
     eventually(lambda: status(sessions, 1) == RUNNING)
-    worker_of(slot).say(SAVING)
+    worker_of(slot).say(Saving())
     eventually(lambda: broker.settled == [1])
     give(slot, 1)
     eventually(lambda: broker.settled == [1, 1])
     assert len(worker_of(slot).claims) == 1
     assert broker.told == []
-
-
-def test_parameters_that_do_not_fit_a_pipe_wait_outside(settings: Settings) -> None:
-    """Two such claims would fill it, while the worker fills it from the other end with its report."""
-    child = Child(settings.deployment)
-    child.start()
-    try:
-        short, long = (
-            Claim(pid, 1, 3, "check", " " * size, 1, None, None) for pid, size in ((1, 100), (2, 10_000_000))
-        )
-        child.submit_next(long)  # at once, though nobody reads
-        assert not child.has(long)
-        child.submit_next(short)
-        assert child.has(short)
-    finally:
-        child.kill()
-    assert not child.has(short)

@@ -1,0 +1,104 @@
+"""A slot's claims in the database: take one, renew its lease, write down its failure."""
+
+import random
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from schema import database
+from schema.attempts import Claim
+from schema.processes import FAILED, KILLED
+from schema.queries import life
+from services.broker import Delivery
+from services.consumer.retry import decide
+from services.consumer.slot_actions import RecordFailure
+from services.consumer.slot_events import Claimed, Duplicate, Leave
+from services.deployment import Deployment
+from services.log import get_logger
+from services.presence import HOST, VERSION
+
+Result = TypeVar("Result")
+log = get_logger("consumer")
+DATABASE_RETRY_S = 1.0
+
+
+class Claims:
+    """One connection, used by one thread. A database that is away is waited for until ``leaving`` is set."""
+
+    def __init__(self, worker: str, deployment: Deployment, leaving: threading.Event) -> None:
+        self._sessions = database.KeptConnection(database.connect(deployment.database_url.get_secret_value()))
+        self._worker = worker
+        self._deployment = deployment
+        self._leaving = leaving
+
+    def take(self, delivery: Delivery) -> Claimed | Duplicate | Leave:
+        """Claim the process of a message; nothing is claimed any more by who leaves."""
+        if self._leaving.is_set():
+            return Leave()
+        message = delivery.message
+        claim = self._persist(
+            lambda connection: life.claim(
+                connection,
+                message.pid,
+                message.attempt,
+                worker=self._worker,
+                host=HOST,
+                version=VERSION,
+                lease_s=self._deployment.lease_s,
+                last=True,
+            )
+        )
+        if claim is not None:
+            return Claimed(delivery, claim)
+        return Leave() if self._leaving.is_set() else Duplicate(delivery)
+
+    def renew(self, claim: Claim) -> bool:
+        """False when the lease was lost; a database that is away will tell later."""
+        try:
+            return database.transact(
+                self._sessions,
+                lambda connection: life.renew(
+                    connection, claim.pid, claim.attempt, self._deployment.lease_s, last=True
+                ),
+            )
+        except DBAPIError as error:
+            log.warning("lease not renewed, database away", pid=claim.pid, reason=str(error.orig))
+            return True
+
+    def record_failure(self, failed: RecordFailure) -> None:
+        """Write down the end of the attempt, and what comes after it."""
+        claim = failed.claim
+
+        def record(connection: Connection) -> bool:
+            verdict = decide(
+                claim,
+                failed.failure,
+                killed=failed.killed,
+                earlier_deaths=life.worker_deaths(connection, claim.pid) if failed.killed else [],
+                rules=self._deployment,
+                chance=random.random(),  # noqa: S311 - no secret hangs on it
+            )
+            return life.fail(
+                connection,
+                claim.pid,
+                claim.attempt,
+                verdict.failure,
+                retry_in_s=verdict.retry_in_s,
+                usage=failed.usage,
+                outcome=KILLED if failed.killed else FAILED,
+            )
+
+        self._persist(record)
+
+    def _persist(self, work: Callable[[Connection], Result]) -> Result | None:
+        """Try until the database answers; a slot without its database has nothing better to do."""
+        while True:
+            try:
+                return database.transact(self._sessions, work)
+            except DBAPIError as error:
+                log.warning("database does not answer, trying again", reason=str(error.orig))
+                if self._leaving.wait(DATABASE_RETRY_S):
+                    return None
