@@ -5,13 +5,12 @@ from pipeline.relative.candidates import Candidates, Relaxation, ensemble_candid
 from pipeline.relative.ensemble import calibrate_ensemble
 from pipeline.relative.grouped import calibrate_grouped
 from pipeline.relative.light_curves import RelativeLightCurves
-from pipeline.relative.lone_spikes import UNDERSAMPLED_FWHM, spikes
+from pipeline.relative.lone_spikes import hits_may_hide, spikes
 from pipeline.relative.manual import calibrate_manual
 from pipeline.relative.picks import PickLimits, Roles, pick_roles
 from pipeline.relative.shared_light import SharedLight
 
 __all__ = [
-    "UNDERSAMPLED_FWHM",
     "Candidates",
     "PickLimits",
     "RelativeLightCurves",
@@ -23,6 +22,7 @@ __all__ = [
     "calibrate_grouped",
     "calibrate_manual",
     "ensemble_candidates",
+    "hits_may_hide",
     "pick_roles",
     "reference_candidates",
     "spikes",

@@ -1,18 +1,25 @@
-"""Points that stand alone above the light curves of undersampled stars, where a hit may have gone unseen.
+"""Points that stand alone above the light curves of stars whose pixels hide a hit.
 
 A cosmic ray on the core of a star narrower than two pixels looks like what its place within a pixel makes of it: pixels
-do not tell hits of a few per cent. Time does: one frame is brighter, those beside it are not. So it is with a
-flare shorter than a frame. The point stays; its error says that either may be.
+do not tell hits of a few per cent. A ring out of focus has edges and bright arcs, which a smooth kernel carries from
+frame to frame by a few per cent only. Time tells: one frame is brighter, those beside it are not. So it is with a flare
+shorter than a frame. The point stays; its error says that either may be.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-UNDERSAMPLED_FWHM = 2.2  # px, as frames show it; of wider stars the pixels tell
+UNDERSAMPLED_FWHM = 2.2  # px, as frames show it
+OUT_OF_FOCUS_FWHM = 7.0  # px, the diameter that holds half of the light
 BESIDE = 4  # usable points, two before and two after where there are so many, that tell what was to be expected
 SPIKE_SIGMA = 3.5  # of the difference: 1 of 4,000 points by noise, whose errors then grow for nothing
 MOST_SPIKES = 0.05  # of a star's points; with more it is the star that is so
 MEDIAN_NOISE = 0.55  # of four points, over that of one
+
+
+def hits_may_hide(fwhm: float) -> bool:
+    """Whether the pixels of stars of this FWHM (px; NaN where unknown) may hide a hit."""
+    return fwhm < UNDERSAMPLED_FWHM or fwhm > OUT_OF_FOCUS_FWHM
 
 
 def spikes(flux: NDArray[np.float64], error: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from pipeline.flags import usable
 from pipeline.relative import (
-    UNDERSAMPLED_FWHM,
     PickLimits,
     RelativeLightCurves,
     Relaxation,
@@ -21,6 +20,7 @@ from pipeline.relative import (
     calibrate_grouped,
     calibrate_manual,
     ensemble_candidates,
+    hits_may_hide,
     pick_roles,
     reference_candidates,
     spikes,
@@ -147,7 +147,7 @@ def _calibrate(raw: RawFluxes, axes: GraphAxes, aperture: int, parameters: Calib
         log.warning("rules for reference stars relaxed", aperture=aperture, step=calibrated.relaxation.name)
     if not axes.gain_told:
         calibrated = _after_like_stars(calibrated, raw, axes)
-    return _with_spikes_in_errors(calibrated, raw, axes) if axes.fwhm < UNDERSAMPLED_FWHM else calibrated
+    return _with_spikes_in_errors(calibrated, raw, axes) if hits_may_hide(axes.fwhm) else calibrated
 
 
 def _after_like_stars(calibrated: Calibrated, raw: RawFluxes, axes: GraphAxes) -> Calibrated:

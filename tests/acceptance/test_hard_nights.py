@@ -16,8 +16,7 @@ NIGHTS = {
     "defocus": {"n_frames": 25},
     "small rings": {"preset": "defocus", "psf": Ring(8.0, obstruction=0.3), "n_frames": 25},
     "spider": {"n_frames": 25},
-    # Without cosmic rays: one hit of two with such a ring's brightest pixels under it is not found, 0.46 % of the star.
-    "coma": {"n_frames": 25, "cosmic_rays": 0.0},
+    "coma": {"n_frames": 25},
     "undersampled": {"n_frames": 25, "n_flat": 20, "cosmic_rays": 60.0},
     "halo": {"n_frames": 25},
     "few": {},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.relative import spikes
+from pipeline.relative import hits_may_hide, spikes
 
 ERROR = 0.003
 FRAMES = 60
@@ -56,3 +56,7 @@ def test_what_is_not_usable_tells_nothing_and_is_not_judged(rng: np.random.Gener
     height = heights(flux, usable)
     assert np.flatnonzero(height[0]).tolist() == [30]
     assert not heights(flux[:, :3]).any()
+
+
+def test_hits_hide_in_narrow_stars_and_in_rings() -> None:
+    assert [hits_may_hide(fwhm) for fwhm in (1.8, 3.0, 12.0, float("nan"))] == [True, False, True, False]
