@@ -64,6 +64,9 @@ def test_a_graph_in_work_is_kept_without_choices(engine: Engine) -> None:
             (EXTRACT, '{"calibrated":8,"detected":9}', None),
             (INDEX, '{"template":9,"before":[11]}', None),
         ]
+        # Nobody asked for them anew, and what decided them is not known.
+        rows = connection.execute(text("SELECT DISTINCT generation, result_key FROM process")).all()
+        assert [tuple(row) for row in rows] == [(0, None)]
         assert connection.execute(text("SELECT flux FROM flux")).scalar_one() == 1000.0
         for view in views.VIEWS:
             connection.execute(text(f"SELECT * FROM {view}")).all()
