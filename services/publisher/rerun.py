@@ -134,7 +134,7 @@ def _first_with_files(session: Session, old: OldGraph, step: AnyStep, result: Re
     deleted = adopting.deleted_kinds(session, old.graph_pid)
     for maker in reversed(steps_of(step.kind)):
         for kind in deleted.intersection((*maker.partial, *maker.makes)):
-            if ORDER.index(maker) < ORDER.index(step) and any(kind in one.opens for one in from_on(step)):
+            if ORDER.index(maker) < ORDER.index(step) and any(kind in (*one.opens, *one.uses) for one in from_on(step)):
                 result.notes.append(
                     f"observation {result.observation_id}: {kind} images of graph {old.graph_pid}, which "
                     f"{step.command} or a later step needs, were deleted by `tianyu gc`; it is run again from "

@@ -300,7 +300,7 @@ def test_a_failure_that_was_taken_over_can_be_retried(damaged: Night, tmp_path: 
         ("calibrated", "extract", "calibrate"),
         ("calibrated", "calibrate_relative", "calibrate_relative"),
         ("template", "detect", "stack"),
-        ("template", "extract", "extract"),
+        ("template", "extract", "stack"),
         ("template", "align", "align"),
     ],
 )
