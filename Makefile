@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-WORKERS ?= 2
+# One more than a small machine has cores: tests wait for servers and programs.
+WORKERS ?= 3
 # Workers share the cores: a library's own threads only get in their way.
 export OMP_NUM_THREADS ?= 1
 # Tests start hundreds of programs. Where an image forbids to keep compiled modules, each would compile all of them.
