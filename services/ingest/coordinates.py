@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from astropy.io import fits
 
+from pipeline.units import HOUR_DEG
 from services.ingest import cards
 
 POINTING_KEYS = (
@@ -19,7 +20,6 @@ LATITUDE_KEYS = ("SITELAT", "LATITUDE", "LAT-OBS", "OBSGEO-B", "GEOLAT", "OBSLAT
 LONGITUDE_KEYS = ("SITELONG", "LONGITUD", "LONG-OBS", "OBSGEO-L", "GEOLON", "OBSLONG")
 ELEVATION_KEYS = ("SITEELEV", "ELEVATIO", "ALT-OBS", "OBSGEO-H", "GEOELEV", "OBSALT")
 ELEVATION_RANGE_M = (-430.0, 9000.0)  # the Dead Sea's shore; mountains, and nothing in orbit
-HOUR_DEG = 15.0
 
 _SEXAGESIMAL = re.compile(
     r"(?P<sign>[+-]?)\s*(?P<d>\d{1,3})\s*[:hd°\s]\s*(?P<m>\d{1,2}(?:\.\d*)?)"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import place_check as check
-from services.ingest.coordinates import HOUR_DEG
+from pipeline.units import HOUR_DEG
 from services.ingest.headers import FrameFacts
 from services.ingest.place_evidence import PlaceEvidence
 

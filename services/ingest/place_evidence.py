@@ -8,8 +8,9 @@ from typing import Literal
 
 from astropy.io import fits
 
+from pipeline.units import HOUR_DEG
 from services.ingest import cards
-from services.ingest.coordinates import HOUR_DEG, LONGITUDE_KEYS, geographic, says_east, says_west, sexagesimal
+from services.ingest.coordinates import LONGITUDE_KEYS, geographic, says_east, says_west, sexagesimal
 from services.ingest.dates import DAY_S, parse_stamp
 
 SIDEREAL_KEYS = ("LST", "LMST", "SIDEREAL", "SIDTIME", "LST-OBS", "ST", "LSTSTART", "LST-BEG")
