@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline import healpix
 from pipeline.nearest import tree_of
-from pipeline.simulation.checks import DENSITY_MAG
+from pipeline.simulation.night import DENSITY_MAG
 from pipeline.simulation.variables import BINARY, CONSTANT, PULSATOR, draw_ephemerides
 
 TILE_DEG = 0.1

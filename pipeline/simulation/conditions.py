@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.simulation.checks import SMALLEST_FWHM
-from pipeline.simulation.night import NightSpec
+from pipeline.simulation.night import SMALLEST_FWHM, NightSpec
 from pipeline.units import SECONDS_PER_DAY
 
 LOWEST_ALTITUDE_DEG = 10.0  # lower, the airmass formula and every telescope give up

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from pipeline.simulation.checks import WEST_SEXAGESIMAL
-from pipeline.simulation.night import NightSpec
+from pipeline.simulation.night import WEST_SEXAGESIMAL, NightSpec
 from pipeline.simulation.psf import Haloed, Moffat, Ring
 
 # An amateur's or a school's telescope: no accidents but cosmic rays, one transit.

@@ -8,9 +8,8 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
 
-from pipeline.simulation.checks import EAST_DEGREES
 from pipeline.simulation.detector import Detector
-from pipeline.simulation.night import NightSpec, Stream
+from pipeline.simulation.night import EAST_DEGREES, NightSpec, Stream
 from pipeline.simulation.optics import header_pointing
 from pipeline.simulation.render import render_bias, render_dark, render_flat, render_light
 from pipeline.simulation.truth import Truth
