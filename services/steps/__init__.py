@@ -45,7 +45,6 @@ ORDER: tuple[AnyStep, ...] = (
 )
 STEPS: dict[str, AnyStep] = {step.command: step for step in ORDER}
 COMMANDS: tuple[str, ...] = tuple(STEPS)
-MADE_BY = {kind: step.command for step in ORDER for kind in (*step.partial, *step.makes)}  # by kind of image
 
 
 def steps_of(kind: str | None) -> tuple[AnyStep, ...]:

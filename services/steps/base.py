@@ -41,6 +41,7 @@ class Context:
 
 Outputs = Callable[[Session], None]  # writes a step's rows, inside the transaction that marks it succeeded
 AnyParameters = TypeVar("AnyParameters", bound=Parameters)
+MADE_BY: dict[str, str] = {}  # by kind of image: the command whose step says that it makes it
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,9 @@ class Step(Generic[AnyParameters]):
     wanted: Callable[[Choices], bool] | None = None  # whether the choices ask for it; None: they always do
     unwanted: str | None = None  # why there is none to run again, and what to do
     missing: str | None = None  # why a graph has none, and what to do for ``{observation}``
+
+    def __post_init__(self) -> None:
+        MADE_BY.update(dict.fromkeys((*self.partial, *self.makes), self.command))
 
     @property
     def takes_frame(self) -> bool:

@@ -11,7 +11,7 @@ from schema.frames import Frame
 from schema.images import Image
 from schema.queries import images
 from services.errors import ConfigurationError
-from services.steps.base import Context
+from services.steps.base import MADE_BY, Context
 
 PIXELS = "PIXELS"  # extension: masked pixels (flat index, bits)
 STARS = "STARS"  # extension: star list
@@ -26,8 +26,6 @@ def path_of(image: Image | Frame) -> str:
     """
     if image.deleted_at is None:
         return image.path
-    from services.steps import MADE_BY  # the steps import this module
-
     raise ConfigurationError(
         f"image {image.path!r} ({image.kind} of process {image.pid}) was deleted by `tianyu gc` at "
         f"{image.deleted_at:%Y-%m-%d %H:%M:%S} UTC; "

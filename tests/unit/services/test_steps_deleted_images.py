@@ -19,9 +19,9 @@ from services.deployment import Deployment
 from services.errors import ConfigurationError
 from services.housekeeping.kinds import MADE
 from services.image_store import open_store
-from services.steps import COMMANDS, MADE_BY
+from services.steps import COMMANDS
 from services.steps.align import ALIGN, AlignParameters
-from services.steps.base import AnyStep, Context, Parameters
+from services.steps.base import MADE_BY, AnyStep, Context, Parameters
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.detect import DETECT, DetectParameters
 from services.steps.extract import EXTRACT, ExtractParameters
