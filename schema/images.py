@@ -9,6 +9,8 @@ from schema.base import TABLE_OPTIONS, Base, Pid, Real, Utc
 MASTER_BIAS, MASTER_DARK, DEBIASED_FLAT, MASTER_FLAT = "master_bias", "master_dark", "debiased_flat", "master_flat"
 PARTIAL_BIAS, PARTIAL_DARK = "partial_bias", "partial_dark"
 CALIBRATED, STACKED, TEMPLATE = "calibrated", "stacked", "template"
+_MASTERS = (MASTER_BIAS, MASTER_DARK, DEBIASED_FLAT, MASTER_FLAT, PARTIAL_BIAS, PARTIAL_DARK)
+DERIVED = (*_MASTERS, CALIBRATED, STACKED, TEMPLATE)
 
 
 class Image(Base):

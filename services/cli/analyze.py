@@ -9,7 +9,7 @@ from rich.table import Table
 from sqlalchemy.orm import Session
 
 from schema import database
-from services.cli.console import friendly, note, out, progress, start
+from services.cli.console import ForceOption, friendly, note, out, progress, start
 from services.cli.star_options import (
     GaiaOption,
     RadecOption,
@@ -20,6 +20,7 @@ from services.cli.star_options import (
     required,
 )
 from services.cli.stars import find_star, located
+from services.destinations import require_replaceable
 from services.errors import ConfigurationError, DataError
 from services.lightcurves.reading import read_light_curve
 from services.lightcurves.selection import ObservationFacts, find_source, observation_facts
@@ -51,6 +52,7 @@ def analyze(
             help="Folder for a plot of each star listed: SOURCE.png; with --all-nights this folder by default.",
         ),
     ] = None,
+    force: ForceOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """List the stars of an observation that vary, the surest first, and say how precise its light curves are.
@@ -67,7 +69,7 @@ def analyze(
     if all_nights:
         from services.cli.periods import show_periods  # with Matplotlib, which takes 0.3 s
 
-        show_periods(observation, required(star), output or Path(), as_json)
+        show_periods(observation, required(star), output or Path(), force, as_json)
         return
     if observation is None:
         raise ConfigurationError("which observation? `tianyu status` lists them; --all-nights joins those of one star")
@@ -82,6 +84,8 @@ def analyze(
         count = count_candidates(session, facts.analysis_pid)
         trends = count_trends(session, facts.analysis_pid)
         precision = read_precision(session, facts)
+        if output is not None:
+            require_replaceable(session, settings, [_plot_of(star, output) for star in listed], force=force)
         plots = [] if output is None else _draw(session, facts, listed, output)
     if as_json:
         stars = [star.to_json() for star in listed]
@@ -107,6 +111,10 @@ def analyze(
         out.print(str(path), soft_wrap=True, markup=False, highlight=False)
 
 
+def _plot_of(star: Candidate, folder: Path) -> Path:
+    return folder / f"{star.source_id}.png"
+
+
 def _draw(session: Session, facts: ObservationFacts, listed: list[Candidate], folder: Path) -> list[Path]:
     from services.plots.candidates import draw_candidate  # with Matplotlib, which takes 0.3 s
 
@@ -121,7 +129,7 @@ def _draw(session: Session, facts: ObservationFacts, listed: list[Candidate], fo
                 curve = read_light_curve(
                     session, facts, find_source(session, facts, source_id=star.source_id), star.aperture
                 )
-                drawn.append(draw_candidate(curve, star, folder / f"{star.source_id}.png"))
+                drawn.append(draw_candidate(curve, star, _plot_of(star, folder)))
             except DataError as error:
                 note(f"no plot of source {star.source_id}: {error}")
     return drawn

@@ -4,7 +4,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -20,6 +20,8 @@ R = TypeVar("R")
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 PIPE_WIDTH = 500  # characters
+
+ForceOption = Annotated[bool, typer.Option("--force", help="Write over a database, a frame, or whatever is there.")]
 
 # Without a terminal nobody sees a line's end: in files and pipes tables are not squeezed into 80 columns.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)

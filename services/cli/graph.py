@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from schema import database
-from services.cli.console import friendly, note, out, start
+from services.cli.console import ForceOption, friendly, note, out, start
+from services.destinations import require_replaceable
 from services.errors import ConfigurationError
 from services.graph import ProcessGraph, find_dot, read_graph, render, to_dot, to_text
 from services.setup import open_database
+from services.whole_files import whole_file
 
 
 class Format(StrEnum):
@@ -30,6 +32,7 @@ def graph(
         typer.Option("--format", help="Default: by the name of --output, else text."),
     ] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: standard output.")] = None,
+    force: ForceOption = False,
 ) -> None:
     """Draw the process graph of an observation: what depends on what, and how far each part is.
 
@@ -42,6 +45,8 @@ def graph(
 
     chosen = form or _by_name(output)
     with database.reading_factory(open_database(settings))() as session:
+        if output is not None:
+            require_replaceable(session, settings, [output], force=force)
         found = read_graph(session, observation_id, full=full)
     if chosen is Format.TEXT and output is None:
         for line in to_text(found):
@@ -51,7 +56,8 @@ def graph(
     if output is None:
         typer.echo(content, nl=False)
         return
-    output.write_text(content, encoding="utf-8")
+    with whole_file(output) as path:
+        path.write_text(content, encoding="utf-8")
     note(f"written to {output}")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from schema import database
-from services.cli.console import friendly, note, start
+from services.cli.console import ForceOption, friendly, note, start
 from services.cli.star_options import (
     GaiaOption,
     RadecOption,
@@ -18,6 +18,7 @@ from services.cli.star_options import (
     required,
 )
 from services.cli.stars import located, star_on_nights
+from services.destinations import require_replaceable
 from services.errors import ConfigurationError
 from services.lightcurves.export import write_file, write_stream
 from services.lightcurves.nights import Nights, read_nights
@@ -42,6 +43,7 @@ def lightcurve(
     format_name: Annotated[Format, typer.Option("--format", help="Of the output.")] = "csv",
     output: Annotated[Path | None, typer.Option(help="File to write; else text goes to standard output.")] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
+    force: ForceOption = False,
 ) -> None:
     """Print, save or draw the light curve of one source, over all nights or of one.
 
@@ -52,11 +54,15 @@ def lightcurve(
     """
     star = required(chosen_star(target, source, xy, radec, gaia))
     settings = start()
+    written = [path for path in (output, plot) if path is not None]
+    if len(set(written)) < len(written):
+        raise ConfigurationError(f"--output and --plot are both {str(output)!r}: choose two files")
 
     choice = _aperture(aperture)
     engine = open_database(settings)
     place = located(engine, settings, star)
     with database.reading_factory(engine)() as session:
+        require_replaceable(session, settings, written, force=force)
         seen = star_on_nights(session, observation, place)
         nights = read_nights(session, seen, choice)
     if len(seen) > 1 and (output is not None or plot is None) and format_name not in SEVERAL_NIGHTS:

@@ -9,8 +9,10 @@ from schema import database
 from services.cli.console import err, note, out, start
 from services.cli.star_options import Star
 from services.cli.stars import located, star_on_nights
+from services.destinations import require_replaceable
 from services.errors import ConfigurationError
 from services.lightcurves.nights import read_nights, seen_as
+from services.lightcurves.reading import LightCurve
 from services.plots.periods import draw_periods
 from services.setup import open_database
 from services.variability.periods import SHOWN_ALTERNATIVES, StarPeriods, find_periods
@@ -21,7 +23,7 @@ BELIEVED_CHANCE = 0.01  # of a period by chance
 LIKELY = 0.01  # evidence relative to the best from which a period is a rival
 
 
-def show_periods(observation: int | None, star: Star, folder: Path, as_json: bool) -> None:
+def show_periods(observation: int | None, star: Star, folder: Path, force: bool, as_json: bool) -> None:
     """Search all nights of a star, draw SOURCE_period.png into the folder, and print.
 
     An observation, where one is given, tells which star is meant: pixels are those of its own frames.
@@ -34,19 +36,25 @@ def show_periods(observation: int | None, star: Star, folder: Path, as_json: boo
         if observation is not None:
             seen = seen_as(session, source_id=seen[0][1].source_id)
         nights = read_nights(session, seen)
+        files = [_plot_of(curve, folder) for curve in nights.curves]
+        require_replaceable(session, settings, files, force=force)
     with err.status(f"searching {len(nights.curves)} nights"):
         found = find_periods(nights)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"folder {str(folder)!r} cannot be made: {error.strerror or error}") from error
-    path = draw_periods(found, folder / f"{found.curves[0].source.source_id}_period.png")
+    path = draw_periods(found, _plot_of(found.curves[0], folder))
     _tell(found)
     if as_json:
         out.print_json(data=found.to_json() | {"plot": str(path)})
         return
     _print(found)
     out.print(str(path), soft_wrap=True, markup=False, highlight=False)
+
+
+def _plot_of(curve: LightCurve, folder: Path) -> Path:
+    return folder / f"{curve.source.source_id}_period.png"
 
 
 def _tell(found: StarPeriods) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from schema import database
-from services.cli.console import friendly, out, start
+from services.cli.console import ForceOption, friendly, out, start
 from services.cli.star_options import (
     GaiaOption,
     RadecOption,
@@ -16,6 +16,7 @@ from services.cli.star_options import (
     chosen_star,
 )
 from services.cli.stars import star_to_show
+from services.destinations import require_replaceable
 from services.image_store import open_store
 from services.plots import make_plots
 from services.setup import open_database
@@ -32,6 +33,7 @@ def plot(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the plots; default plots/OBSERVATION of the site.")
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Draw the plots of an observation: field, noise, frames, and one star's light curve.
 
@@ -46,7 +48,14 @@ def plot(
     engine = open_database(settings)
     shown = star_to_show(engine, settings, observation, star)
     with database.reading_factory(engine)() as session:
-        paths = make_plots(session, open_store(settings.root), observation, folder, shown)
+        paths = make_plots(
+            session,
+            open_store(settings.root),
+            observation,
+            folder,
+            shown,
+            allow=lambda files: require_replaceable(session, settings, files, force=force),
+        )
     for path in paths:
         out.print(str(path), soft_wrap=True, markup=False, highlight=False)
     if not paths:

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from schema import database
-from services.cli.console import err, friendly, note, out, start
+from services.cli.console import ForceOption, err, friendly, note, out, start
 from services.cli.star_options import (
     GaiaOption,
     RadecOption,
@@ -20,13 +20,14 @@ from services.cli.star_options import (
     required,
 )
 from services.cli.stars import find_star, located
+from services.destinations import require_replaceable
 from services.errors import ConfigurationError, DataError
 from services.lightcurves.export import write_file
-from services.lightcurves.files import whole_file
 from services.lightcurves.reading import read_light_curve
 from services.lightcurves.selection import find_observation
 from services.setup import open_database
 from services.variability.transit import Expectation, StarTransit, fit_star
+from services.whole_files import whole_file
 
 # Name, attribute, factor from the fit's unit, decimals.
 ROWS = (
@@ -40,6 +41,8 @@ ROWS = (
 )
 TRUSTED_DRAWS = 30.0  # of the evidence's integration
 STEPS = 1500
+FILES = ("transit.ecsv", "transit.json", "transit.png", "corner.png")
+ARCHIVES = {"exoclock.txt": "exoclock", "etd.txt": "etd"}  # format of each file
 
 
 @friendly
@@ -61,6 +64,7 @@ def transit(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for light curve, plots and the files of archives.")
     ] = None,
+    force: ForceOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Fit one transit in a star's light curve, and say how much more likely it is than a trend alone.
@@ -77,6 +81,8 @@ def transit(
     engine = open_database(settings)
     place = located(engine, settings, star)
     with database.reading_factory(engine)() as session:
+        if output is not None:
+            require_replaceable(session, settings, [output / name for name in (*FILES, *ARCHIVES)], force=force)
         facts = find_observation(session, observation)
         curve = read_light_curve(session, facts, find_star(session, facts, place))
     expectation = Expectation(mid, None if mid is None else window, duration)
@@ -122,14 +128,14 @@ def _write(result: StarTransit, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"folder {str(folder)!r} cannot be made: {error.strerror or error}") from error
-    files = [folder / name for name in ("transit.ecsv", "transit.json", "transit.png", "corner.png")]
+    files = [folder / name for name in FILES]
     write_file(result.table(), files[0], "ecsv")
     with whole_file(files[1]) as temporary:
         temporary.write_text(json.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
     draw_transit(result, files[2])
     draw_corner(result, files[3])
-    for format_name in ("exoclock", "etd"):
-        path = folder / f"{format_name}.txt"
+    for name, format_name in ARCHIVES.items():
+        path = folder / name
         try:
             write_file(result.curve.table, path, format_name)
         except DataError as error:

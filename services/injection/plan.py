@@ -21,10 +21,10 @@ from services.errors import ConfigurationError
 from services.injection.blind import blind_candidates
 from services.injection.curves import Curves, read_curves
 from services.injection.night import ProcessedNight
-from services.lightcurves.files import whole_file
 from services.lightcurves.statistics import MAX_SATURATED_SHARE
 from services.plots.magnitudes import magnitudes
 from services.variability.excess import excess_significance
+from services.whole_files import whole_file
 
 TRUTH_FILE = "truth.csv"
 MAGNITUDE_BINS = 4

@@ -16,7 +16,7 @@ from services.injection.curves import read_curves
 from services.injection.frames import FRAMES_FOLDER
 from services.injection.night import ProcessedNight, RawFrame
 from services.injection.plan import COLUMNS, Plan, fit_signals, truth_row
-from services.lightcurves.files import whole_file
+from services.whole_files import whole_file
 
 RECOVERY_FILE = "recovery.csv"
 MATCH_PX = 2.0

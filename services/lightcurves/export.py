@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from services.errors import ConfigurationError
 from services.lightcurves import formats
-from services.lightcurves.files import whole_file
+from services.whole_files import whole_file
 
 # FITS keywords have eight characters.
 FITS_KEYWORDS = {

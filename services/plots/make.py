@@ -32,10 +32,11 @@ def make_plots(
     observation_id: int,
     folder: Path,
     target_source_id: int | None = None,
+    allow: Callable[[list[Path]], None] | None = None,
 ) -> list[Path]:
     """Draw what there is; a plot whose data are missing is left out, and the log says why. Returns the files written.
 
-    Without a target the light curve is that of `shown_star`.
+    Without a target the light curve is that of `shown_star`. ``allow`` refuses names that may not be replaced.
 
     Raises:
         ConfigurationError: there is no such observation or target, or the folder cannot be written.
@@ -44,10 +45,6 @@ def make_plots(
     if target_source_id is None and (shown := shown_star(session, observation)) is not None:
         target_source_id = shown.source_id
     target = None if target_source_id is None else find_source(session, observation, source_id=target_source_id)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"folder {str(folder)!r} cannot be made: {error.strerror or error}") from error
 
     def star() -> SourceFacts:
         if target is None:
@@ -70,6 +67,12 @@ def make_plots(
     }
     if zero_point_pid(session, observation) is not None:
         plots["zero_points.png"] = lambda path: draw_zero_points(session, observation, path)
+    if allow is not None:
+        allow([folder / name for name in plots])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"folder {str(folder)!r} cannot be made: {error.strerror or error}") from error
     written = []
     for name, draw in plots.items():
         try:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from services.lightcurves.files import whole_file
+from services.whole_files import whole_file
 
 DOTS_PER_INCH = 130
 COMPRESSION = 3  # of PNG: half the time of the usual 6, and files a tenth larger

@@ -11,9 +11,9 @@ from pipeline.simulation.night import NightSpec, Stream
 from pipeline.simulation.truth import make_truth
 from services.errors import ConfigurationError, TransientError
 from services.log import get_logger
-from services.simulate.files import write_whole
 from services.simulate.frames import Frame, frames_of
 from services.simulate.truth_files import SPEC_FILE, spec_text, truth_folder, write_truth
+from services.whole_files import whole_file
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts")
 
@@ -71,4 +71,5 @@ def _claim_folder(spec: NightSpec, out_dir: Path) -> None:
 def _write_frame(frame: Frame, out_dir: Path) -> None:
     hdu = fits.PrimaryHDU(frame.render())
     hdu.header.update(frame.header)
-    write_whole(out_dir / frame.name, lambda path: hdu.writeto(path, overwrite=True))
+    with whole_file(out_dir / frame.name, TransientError) as path:
+        hdu.writeto(path)

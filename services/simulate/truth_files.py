@@ -16,8 +16,8 @@ from pipeline.simulation.gaia import GaiaTable, make_gaia
 from pipeline.simulation.night import NightSpec
 from pipeline.simulation.psf import PSFS
 from pipeline.simulation.truth import Truth
-from services.errors import DataError
-from services.simulate.files import write_whole
+from services.errors import DataError, TransientError
+from services.whole_files import whole_file
 
 SPEC_FILE, STARS_FILE, FRAMES_FILE, FLUX_FILE = "spec.json", "stars.ecsv", "frames.ecsv", "relative_flux.npy"
 GAIA_FILE = "gaia.csv"  # Gaia's column names
@@ -40,14 +40,14 @@ def write_truth(truth: Truth, out_dir: Path) -> None:
     """Write the truth of a night into ``out_dir``."""
     folder = truth_folder(out_dir)
 
-    def save_flux(path: Path) -> None:
-        with path.open("wb") as file:
-            np.save(file, truth.relative_flux, allow_pickle=False)
-
-    write_whole(folder / SPEC_FILE, lambda path: path.write_text(spec_text(truth.spec)))
-    write_whole(folder / STARS_FILE, lambda path: _write_table(truth.stars, STAR_UNITS, path))
-    write_whole(folder / FRAMES_FILE, lambda path: _write_table(truth.frames, FRAME_UNITS, path))
-    write_whole(folder / FLUX_FILE, save_flux)
+    with whole_file(folder / SPEC_FILE, TransientError) as path:
+        path.write_text(spec_text(truth.spec))
+    with whole_file(folder / STARS_FILE, TransientError) as path:
+        _write_table(truth.stars, STAR_UNITS, path)
+    with whole_file(folder / FRAMES_FILE, TransientError) as path:
+        _write_table(truth.frames, FRAME_UNITS, path)
+    with whole_file(folder / FLUX_FILE, TransientError) as path, path.open("wb") as file:
+        np.save(file, truth.relative_flux, allow_pickle=False)
     write_gaia(make_gaia(truth), folder / GAIA_FILE)
 
 
@@ -55,13 +55,10 @@ def write_gaia(gaia: GaiaTable, path: Path) -> None:
     """Write a catalogue as a table that `--catalog` takes."""
     names = [field.name for field in fields(gaia)]
 
-    def save(temporary: Path) -> None:
-        with temporary.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(names)
-            writer.writerows(zip(*(getattr(gaia, name).tolist() for name in names), strict=True))
-
-    write_whole(path, save)
+    with whole_file(path, TransientError) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows(zip(*(getattr(gaia, name).tolist() for name in names), strict=True))
 
 
 def read_truth(out_dir: Path) -> Truth:

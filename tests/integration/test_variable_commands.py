@@ -49,6 +49,18 @@ def test_analyze_lists_the_star_that_dips_and_draws_it(made: MadeUp) -> None:
     assert picture[..., :3].std() > 0.02, "the picture is blank"
 
 
+def test_a_plot_never_takes_the_place_of_a_frame(made: MadeUp) -> None:
+    frame = Path(f"candidates/{made.variable}.png")
+    frame.parent.mkdir()
+    frame.write_bytes(b"SIMPLE  =" + bytes(100))
+    told = tianyu("analyze", "1", "--top", "3", "--output", "candidates")
+    assert told.exit_code == 1
+    assert f"{str(frame)!r} is not written: it is a FITS image" in told.output
+    assert frame.read_bytes().startswith(b"SIMPLE")
+    assert tianyu("analyze", "1", "--top", "3", "--output", "candidates", "--force").exit_code == 0
+    assert frame.read_bytes().startswith(b"\x89PNG")
+
+
 def test_analyze_for_machines(made: MadeUp) -> None:
     found = json.loads(tianyu("analyze", "1", "--source", str(made.variable), "--json").stdout)
     [star] = found["stars"]
