@@ -23,7 +23,8 @@ SQLITE_POLL_S, SQLITE_POLL_GROWTH, SQLITE_POLL_MOST_S = 0.0005, 1.05, 0.01
 WAL_PAGES = 16_000  # of 4 kB
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 300  # a statement on a dead connection ends, however the network died
-DEADLOCK_CODES = (1205, 1213)  # lock wait timeout, deadlock: the whole transaction is tried again
+LOCK_WAIT_CODE = 1205
+DEADLOCK_CODES = (LOCK_WAIT_CODE, 1213)  # or a deadlock: the whole transaction is tried again
 DEADLOCK_TRIES = 10
 DEADLOCK_PAUSE_S = 0.01  # at most, a try: those who ran into each other go on at different times
 IDLE_S = 1.0  # after which a kept connection may have died unnoticed
@@ -189,6 +190,11 @@ class KeptConnection:
             self._connection = None
 
 
+def code_of(error: DBAPIError) -> object:
+    """The server's number of an error of MySQL or MariaDB; SQLite has words only."""
+    return error.orig.args[0] if error.orig is not None and error.orig.args else None
+
+
 def transact(transactions: Transactions[Opened_co], work: Callable[[Opened_co], Result]) -> Result:
     """Run ``work`` in one transaction, and the whole of it again after a deadlock or a lock timeout."""
     for number in range(DEADLOCK_TRIES):
@@ -198,7 +204,6 @@ def transact(transactions: Transactions[Opened_co], work: Callable[[Opened_co], 
             with transactions.begin() as opened:
                 return work(opened)
         except OperationalError as error:
-            code = error.orig.args[0] if error.orig is not None and error.orig.args else None
-            if code not in DEADLOCK_CODES or number == DEADLOCK_TRIES - 1:
+            if code_of(error) not in DEADLOCK_CODES or number == DEADLOCK_TRIES - 1:
                 raise
     raise AssertionError("unreachable")

@@ -3,16 +3,22 @@
 Apart from `schema.database`, since workers need no Alembic, and its import takes a tenth of a second.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, text
 
 from schema import partitions, views
 from schema.database import READ_ONLY
+
+# Whoever reads while a change of a table or view waits for an older reader waits as well: the change gives up soon, and
+# well before its connection does, for a server carries out what nobody waits for any more.
+LOCK_WAIT_S = 5
 
 
 class SchemaVersionError(RuntimeError):
@@ -33,14 +39,25 @@ def _head(config: Config) -> str | None:
 def migrate(engine: Engine) -> None:
     """Bring the schema to the newest version, and add partitions for images to come."""
     config = alembic_config()
-    with engine.begin() as connection:
+    with _changing(engine) as connection:
         config.attributes["connection"] = connection
         if MigrationContext.configure(connection).get_current_revision() != _head(config):
-            views.drop(connection)
+            if engine.dialect.name == "sqlite":  # it alters no table that a view reads; all is one transaction there
+                views.drop(connection)
             command.upgrade(config, "head")
-        views.create(connection)
-    with engine.begin() as connection:
+        views.make(connection)
+    with _changing(engine) as connection:
         partitions.extend(connection)
+
+
+@contextmanager
+def _changing(engine: Engine) -> Iterator[Connection]:
+    """A transaction on a connection of its own, which waits for nobody's locks for long."""
+    with engine.connect() as connection, connection.begin():
+        if engine.dialect.name != "sqlite":
+            connection.detach()
+            connection.execute(text(f"SET SESSION lock_wait_timeout = {LOCK_WAIT_S}"))
+        yield connection
 
 
 def check_version(engine: Engine) -> None:

@@ -1,10 +1,16 @@
 """The SQL views that users rely on; their names and columns are a contract.
 
-Views hold no data, so they are no part of a migration's history: each upgrade drops them first and makes
-today's at the end.
+Views hold no data, so they are no part of a migration's history: an upgrade makes today's at the end. A view that is
+there as it should be is not touched: whoever reads it in an open transaction would hold up its replacement, and that
+all who come to read after it.
 """
 
-from sqlalchemy import Connection, text
+import hashlib
+
+from sqlalchemy import Connection, String, delete, insert, inspect, select, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from schema.base import Base, table_of
 
 # Numbers of `pipeline`, which `schema` does not know; a test compares them.
 BAD_FRAME = 512  # of a rejected frame, in the view only
@@ -213,14 +219,59 @@ VIEWS = {
 }
 
 
+class MadeView(Base):
+    """A view as it was made last: digests of our words and of the server's, which writes it in its own way."""
+
+    __tablename__ = "made_view"
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(32))
+    server_digest: Mapped[str] = mapped_column(String(32))
+
+
+_made = table_of(MadeView)
+
+
+def _digest(words: str) -> str:
+    return hashlib.blake2b(words.encode(), digest_size=16).hexdigest()
+
+
+def _on_server(connection: Connection) -> dict[str, str]:
+    """Views by name in the server's words; those are empty where the user may not see them."""
+    if connection.dialect.name == "sqlite":
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
+    else:
+        query = "SELECT table_name, view_definition FROM information_schema.views WHERE table_schema = DATABASE()"
+    return {name: words or "" for name, words in connection.execute(text(query))}
+
+
+def to_make(connection: Connection) -> list[str]:
+    """Views that are not there, or not as this Tianyu defines them."""
+    there = _on_server(connection)
+    known = inspect(connection).has_table(_made.name)
+    made = {row.name: row for row in connection.execute(select(_made))} if known else {}
+
+    def is_made(name: str) -> bool:
+        if name not in there or name not in made or made[name].digest != _digest(VIEWS[name]):
+            return False
+        return not there[name] or made[name].server_digest == _digest(there[name])
+
+    return [name for name in VIEWS if not is_made(name)]
+
+
 def drop(connection: Connection) -> None:
-    """Drop the views, so that their tables may be altered."""
+    """Drop the views, where their tables cannot be altered with them."""
     for name in VIEWS:
         connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
 
 
-def create(connection: Connection) -> None:
-    """Make the views anew."""
-    drop(connection)
-    for definition in VIEWS.values():
-        connection.execute(text(definition))
+def make(connection: Connection) -> None:
+    """Make the views that are not there as they should be; none is away meanwhile."""
+    for name in to_make(connection):
+        if connection.dialect.name == "sqlite":  # it knows no other way; its readers see both or neither
+            connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
+            connection.execute(text(VIEWS[name]))
+        else:
+            connection.execute(text(VIEWS[name].replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1)))
+        made = {"name": name, "digest": _digest(VIEWS[name]), "server_digest": _digest(_on_server(connection)[name])}
+        connection.execute(delete(_made).where(_made.c.name == name))
+        connection.execute(insert(_made).values(made))

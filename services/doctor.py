@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
-from schema import database, partitions, versions
+from schema import database, models, partitions, versions, views
 from schema.processes import ProcessGroup, Site
 from schema.versions import SchemaVersionError
 from services.broker import is_process_table, open_broker, work_queue
@@ -131,6 +131,7 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
     with engine.connect().execution_options(**database.READ_ONLY) as connection:
         version = "SQLite" if engine.dialect.name == "sqlite" else connection.execute(text("SELECT VERSION()")).scalar()
         yield Finding("database", f"{name}, {version}, schema up to date")
+        yield from _complete(connection)
         yield from _registration(settings, engine)
         yield from _services(settings, engine)
         ahead = partitions.ranges_ahead(connection)
@@ -138,6 +139,22 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
             few = ahead < PARTITIONS_LEAST
             found = f"room for {max(ahead, 0) * partitions.IMAGES_PER_PARTITION} more images in partitions"
             yield Finding("partitions", found, "run `tianyu init`: it adds partitions" if few else "")
+
+
+def _complete(connection: Connection) -> Iterator[Finding]:
+    """Whether all tables and views are there."""
+    inspector = inspect(connection)
+    tables = sorted(models.metadata.tables.keys() - set(inspector.get_table_names()))
+    if tables:
+        yield Finding("tables", f"missing: {', '.join(tables)}", "restore the database from a backup")
+        return
+    outdated = views.to_make(connection)
+    if outdated:
+        there = set(inspector.get_view_names())
+        states = (f"{name} ({'of another Tianyu, or changed' if name in there else 'missing'})" for name in outdated)
+        yield Finding("views", ", ".join(states), "run `tianyu init`: it makes them")
+        return
+    yield Finding("views", f"all {len(views.VIEWS)} views are there, and all {len(models.metadata.tables)} tables")
 
 
 def _registration(settings: Settings, engine: Engine) -> Iterator[Finding]:

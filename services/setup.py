@@ -12,6 +12,7 @@ from schema import (
 )
 from schema.database import DatabaseUrlError
 from schema.processes import ProcessGroup, Site
+from schema.queries.sessions import open_transactions
 from schema.versions import SchemaVersionError
 from services.errors import ConfigurationError, TransientError
 from services.settings import Settings
@@ -68,7 +69,27 @@ def initialise(settings: Settings, engine: Engine) -> list[str]:
             "install the version that made it, or name another database"
         ) from error
     except DBAPIError as error:
+        if database.code_of(error) == database.LOCK_WAIT_CODE:
+            raise _held_up(engine) from error
         raise database_failure(engine, error) from error
+
+
+def _held_up(engine: Engine) -> TransientError:
+    """Who holds a lock on what was to be changed."""
+    try:
+        with engine.connect() as connection:
+            found = open_transactions(connection)
+    except DBAPIError:
+        found = []
+    seen = (
+        f"{'; '.join(map(str, found))}. Commit or close there, or end it (KILL {found[0].number})"
+        if found
+        else "the server shows whose to a user with the right PROCESS (SHOW PROCESSLIST). Have that session end"
+    )
+    return TransientError(
+        f"database {engine.url.render_as_string(hide_password=True)}: another session's open transaction holds up the "
+        f"change of a table or view: {seen}, then run `tianyu init` again. No view was taken away"
+    )
 
 
 def _register(session: Session, settings: Settings, root: str) -> list[str]:

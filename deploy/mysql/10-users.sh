@@ -26,6 +26,8 @@ CREATE USER tianyu_engine IDENTIFIED BY '$engine';
 CREATE USER tianyu_reader IDENTIFIED BY '$reader';
 GRANT CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, SHOW VIEW, SELECT, INSERT, UPDATE, DELETE
   ON tianyu.* TO tianyu_owner;
+-- To say whose open transaction holds up an upgrade.
+GRANT PROCESS ON *.* TO tianyu_owner;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tianyu.* TO tianyu_engine;
 GRANT SELECT, SHOW VIEW ON tianyu.* TO tianyu_reader;
 SQL
