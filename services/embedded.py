@@ -41,6 +41,7 @@ EMBEDDED_LEASE_S = 30.0
 STOP_TIMEOUT_S = 60.0
 # New objects between two looks for garbage. What imports make stays: Python's own 700 cost a fifth of the start.
 GARBAGE_OBJECTS = 50_000
+MOST_CONSUMERS = 4  # by default: more than this and a laptop's disk is the limit
 MOST_RESTARTS = 5  # of one consumer; a step that crashes takes only its worker, so this many mean something else
 
 
@@ -202,11 +203,12 @@ class ProcessTree:
 
 
 @contextmanager
-def process_tree(settings: Settings, consumers: int) -> Iterator[ProcessTree]:
-    """Database, manager and consumers in ``settings.root``."""
+def process_tree(settings: Settings, consumers: int | None) -> Iterator[ProcessTree]:
+    """Database, manager and consumers in ``settings.root``; without a number one consumer a core, but not too many."""
     with ExitStack() as stack:
         stack.enter_context(exclusive(settings.root))
-        workers = Consumers(settings, consumers)
+        count = min(os.cpu_count() or 1, MOST_CONSUMERS) if consumers is None else consumers
+        workers = Consumers(settings, count)
         stack.callback(workers.stop)
         from schema import database
         from schema.queries import life

@@ -1,5 +1,6 @@
 """Progress by step, as bars that follow the database."""
 
+import time
 from collections.abc import Callable, Sequence
 
 from rich.progress import Progress, TaskID
@@ -8,6 +9,7 @@ from schema.processes import CANCELLED, FAILED, SKIPPED, SUCCEEDED
 from services.cli.console import progress
 from services.status import ObservationStatus
 
+POLL_S = 0.1
 UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
 
 
@@ -39,10 +41,11 @@ class StepBars:
 
 
 def follow(
-    look: Callable[[], Sequence[ObservationStatus]], done: Callable[[], bool], pause: Callable[[], None]
+    look: Callable[[], Sequence[ObservationStatus]],
+    done: Callable[[], bool],
+    pause: Callable[[], None] = lambda: time.sleep(POLL_S),
 ) -> None:
     """Show progress until ``done``."""
-
     with progress() as bars:
         steps = StepBars(bars)
         while not done():

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from services.catalogue.cells import ORDER
 from services.catalogue.opening import catalogue_folder, open_cells, open_gaia
-from services.cli.console import friendly, note, out, progress, start
+from services.cli.console import counting, friendly, note, out, start
 from services.cli.positions import parse_radec
 from services.errors import ConfigurationError
 
@@ -55,11 +55,8 @@ def fetch(
         raise ConfigurationError('catalog is "none": the network is not asked; set it to "gaia" to fetch stars')
 
     depth = settings.catalog_mag_limit if mag_limit is None else mag_limit
-    with progress() as bars:
-        task = bars.add_task("fetching cells", note="")
-        found = open_gaia(settings).fetch(
-            ra, dec, radius, depth, lambda done, total: bars.update(task, completed=done, total=total)
-        )
+    with counting("fetching cells") as count:
+        found = open_gaia(settings).fetch(ra, dec, radius, depth, count)
     out.print(
         f"{found.cells} cells with {found.stars} stars to G = {depth:g}, {found.fetched} of them fetched now, "
         f"are in {catalogue_folder(settings)}",

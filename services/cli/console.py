@@ -3,7 +3,8 @@
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
@@ -89,3 +90,11 @@ def progress() -> Progress:
         console=err,
         disable=not err.is_terminal,
     )
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for one work; the function that it gives is told how much is done, and of how much."""
+    with progress() as bars:
+        task = bars.add_task(what, note="")
+        yield lambda done, total: bars.update(task, completed=done, total=total)

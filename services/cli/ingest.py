@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from schema import database
-from services.cli.console import friendly, note, out, progress, start
+from services.cli.console import counting, friendly, note, out, start
 from services.ingest.register import read_folder, register
 from services.setup import open_database, require_site
 
@@ -25,9 +25,8 @@ def ingest(
 
     engine = open_database(settings)
     require_site(settings, engine)
-    with progress() as bars:
-        task = bars.add_task("reading headers", note="")
-        folder = read_folder(raw_dir, lambda done, total: bars.update(task, completed=done, total=total))
+    with counting("reading headers") as count:
+        folder = read_folder(raw_dir, count)
     result = database.transact(
         database.session_factory(engine),
         lambda session: register(session, folder, site=settings.site, root=settings.root),

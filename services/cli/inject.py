@@ -1,8 +1,5 @@
 """`tianyu inject`."""
 
-import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,18 +12,15 @@ from schema.queries.choices import of_graph
 from services import injection, log
 from services.choices import read_choices
 from services.cli.bars import follow
-from services.cli.console import friendly, note, out, progress, start
+from services.cli.console import counting, friendly, note, out, start
 from services.errors import ConfigurationError
 from services.injection import Report
 from services.injection.plan import write_truth
 from services.injection.plot import draw_recovery
-from services.injection.process import Look
 from services.injection.recovery import write_recovery
 from services.injection.report import Cell, Fraction
 from services.setup import open_database
 
-POLL_S = 0.1
-MOST_CONSUMERS = 4  # by default, as of `tianyu run`
 PERCENT = 100.0
 
 
@@ -71,13 +65,9 @@ def inject(
             "brightness at most"
         )
     write_truth(plan, folder)
-    with progress() as bars:
-        task = bars.add_task("writing frames", note="")
-        frames = injection.write_frames(
-            night, plan, choices, folder, seed, lambda done, total: bars.update(task, completed=done, total=total)
-        )
-    count = consumers or min(os.cpu_count() or 1, MOST_CONSUMERS)
-    made, number = injection.process(frames, folder / injection.WORK_FOLDER, choices, count, _follow)
+    with counting("writing frames") as count:
+        frames = injection.write_frames(night, plan, choices, folder, seed, count)
+    made, number = injection.process(frames, folder / injection.WORK_FOLDER, choices, consumers, follow)
     with database.reading_factory(open_database(made))() as session:
         after = injection.read_night(session, made, number)
         recovery = injection.measure(session, night, after, plan, folder)
@@ -100,11 +90,6 @@ def _amplitudes(text: str) -> list[float]:
             f"--amplitudes {text!r}: expected parts of the star's light above 0 and below 1, such as 0.003,0.01"
         )
     return values
-
-
-def _follow(look: Look, done: Callable[[], bool]) -> None:
-
-    follow(look, done, lambda: time.sleep(POLL_S))
 
 
 def _show(report: Report) -> None:

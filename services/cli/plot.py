@@ -1,25 +1,27 @@
 """`tianyu plot`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
-from schema import database
-from services.cli.console import ForceOption, friendly, out, start
+from services.cli.console import ForceOption, err, friendly, out, start
 from services.cli.star_options import (
     GaiaOption,
     RadecOption,
     SourceOption,
+    Star,
     TargetOption,
     XyOption,
     chosen_star,
 )
-from services.cli.stars import star_to_show
-from services.destinations import require_replaceable
-from services.image_store import open_store
-from services.plots import make_plots
-from services.setup import open_database
+from services.errors import TianyuError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from services.settings import Settings
 
 
 @friendly
@@ -44,19 +46,48 @@ def plot(
     """
     star = chosen_star(target, source, xy, radec, gaia)
     settings = start()
-    folder = settings.root / "plots" / str(observation) if output is None else output
-    engine = open_database(settings)
-    shown = star_to_show(engine, settings, observation, star)
-    with database.reading_factory(engine)() as session:
-        paths = make_plots(
-            session,
-            open_store(settings.root),
-            observation,
-            folder,
-            shown,
-            allow=lambda files: require_replaceable(session, settings, files, force=force),
-        )
+    from services.setup import open_database
+
+    paths = draw(open_database(settings), settings, observation, star, output, force=force)
     for path in paths:
         out.print(str(path), soft_wrap=True, markup=False, highlight=False)
     if not paths:
         raise typer.Exit(1)
+
+
+def draw(
+    engine: "Engine",
+    settings: "Settings",
+    observation: int,
+    star: Star | None,
+    folder: Path | None = None,
+    *,
+    insist: bool = True,
+    force: bool = True,
+) -> list[Path]:
+    """Draw into the folder, or into that of the site; returns the files.
+
+    Raises:
+        ConfigurationError, DataError, TransientError: the star is not there, and the user insists on it; or a file
+            may not be replaced but by force.
+    """
+    from schema import database
+    from services.cli.stars import star_to_show
+    from services.destinations import require_replaceable
+    from services.image_store import open_store
+    from services.plots import make_plots
+
+    try:
+        shown = star_to_show(engine, settings, observation, star)
+    except TianyuError as error:
+        if insist:
+            raise
+        err.print(Text(f"target: {error}; another star is drawn instead", "yellow"))
+        shown = star_to_show(engine, settings, observation, None)
+    with database.reading_factory(engine)() as session:
+        folder = folder or settings.root / "plots" / str(observation)
+
+        def allow(files: list[Path]) -> None:
+            require_replaceable(session, settings, files, force=force)
+
+        return make_plots(session, open_store(settings.root), observation, folder, shown, allow)

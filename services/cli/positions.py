@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from services.errors import ConfigurationError
 from services.star_names import STAR_FORMS
@@ -118,3 +118,15 @@ def parse_target(text: str) -> Position | Named:
     if ":" in given:
         return Position(*parse_radec(given), kind="sky")
     return Position(*parse_pair(given, FORMS), kind="either")
+
+
+def pointing(radec: str | None) -> dict[str, Any]:
+    """Settings by where the telescope pointed, as it was typed; none where it was not.
+
+    Raises:
+        ConfigurationError: it is no place on the sky.
+    """
+    if radec is None:
+        return {}
+    ra, dec = parse_radec(radec)
+    return {"solve_radec": f"{ra:.8f}d,{dec:.8f}d"}

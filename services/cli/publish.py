@@ -7,11 +7,11 @@ from sqlalchemy.orm import Session
 
 from schema import database
 from services.cli.console import friendly, note, out, start
-from services.cli.positions import parse_radec
+from services.cli.positions import pointing
+from services.cli.star_options import PointingOption
 from services.errors import ConfigurationError
 from services.publisher.publication import Publication
 from services.publisher.publish import Publisher, unpublished
-from services.settings import Settings
 from services.setup import open_database, require_site
 
 PRIORITIES = 1000  # on either side of 0
@@ -34,9 +34,7 @@ def publish(
     template: Annotated[
         Template, typer.Option(help="known: measure each frame at once, on the template of another night.")
     ] = "own",
-    radec: Annotated[
-        str | None, typer.Option(metavar="RA,DEC", help="Where the telescope pointed, where headers do not tell.")
-    ] = None,
+    radec: PointingOption = None,
 ) -> None:
     """Write an observation's whole process graph in one transaction, with the masters that it needs.
 
@@ -53,7 +51,7 @@ def publish(
     """
     if (observation_id is None) != everything:
         raise ConfigurationError("give either an observation or --all: `tianyu publish 3`, `tianyu publish --all`")
-    settings = pointed(start(), radec)
+    settings = start().model_copy(update=pointing(radec))
 
     engine = open_database(settings)
     require_site(settings, engine)
@@ -100,18 +98,6 @@ def _said(publication: Publication, dry_run: bool) -> str:
     if publication.reused:
         text += f"; {publication.reused.total()} results are reused ({listed(publication.reused)})"
     return text
-
-
-def pointed(settings: Settings, radec: str | None) -> Settings:
-    """The settings with a pointing that was given on the command line.
-
-    Raises:
-        ConfigurationError: it is no place on the sky.
-    """
-    if radec is None:
-        return settings
-    ra, dec = parse_radec(radec)
-    return settings.model_copy(update={"solve_radec": f"{ra:.8f}d,{dec:.8f}d"})
 
 
 def listed(counts: dict[str, int]) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.simulation.psf import Ring
-from services.cli.console import friendly, out, progress, start
+from services.cli.console import counting, friendly, out, start
 from services.errors import ConfigurationError
 from services.simulate import night_spec
 from services.simulate import simulate as render
@@ -71,9 +71,8 @@ def simulate(
         telescope=telescope,
         start_jd=start_jd,
     )
-    with progress() as bars:
-        task = bars.add_task("rendering frames", note="")
-        folder = render(spec, out_dir, lambda done, total: bars.update(task, completed=done, total=total))
+    with counting("rendering frames") as count:
+        folder = render(spec, out_dir, count)
     out.print(f"frames and truth are in {folder}", soft_wrap=True)
 
 

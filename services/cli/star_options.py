@@ -15,6 +15,9 @@ TargetOption = Annotated[str | None, typer.Option(metavar=TARGET_FORM, help=f"St
 SourceOption = Annotated[int | None, typer.Option(help="Source id, as in view source_catalog.")]
 XyOption = Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to pixels of the first frame.")]
 RadecOption = Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")]
+PointingOption = Annotated[
+    str | None, typer.Option(metavar="RA,DEC", help="Where the telescope pointed, where headers do not tell.")
+]
 GaiaOption = Annotated[int | None, typer.Option(metavar="SOURCE_ID", help="The source of this number in Gaia DR3.")]
 
 

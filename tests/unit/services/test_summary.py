@@ -12,7 +12,7 @@ from schema.processes import FAILED, SUCCEEDED, Process
 from schema.queries import images
 from schema.skies import PlateSolution
 from services.errors import ConfigurationError
-from services.summary import Rejection, SkySummary, group_reasons, summarize
+from services.summary.numbers import Rejection, SkySummary, group_reasons, summarize
 from tests.unit.services import made_up
 from tests.unit.services.made_up import GRAPH_PID, MadeUp
 from tests.unit.services.made_wcs import made_wcs

@@ -3,19 +3,18 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sqlalchemy import distinct, exists, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
-from pipeline.relative import Relaxation
-from pipeline.relative.grouped import POSITION_BINS
-from schema.frames import SKY, Frame
-from schema.images import CALIBRATED, MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image, ImageParent
+from pipeline.units import MAG_PER_LN
+from schema.frames import Frame
+from schema.images import Image
 from schema.observing import Observation
-from schema.photometry import ReferenceStar, RelativeCalibration, RelativeFlux, ZeroPoint
+from schema.photometry import ReferenceStar, RelativeFlux, ZeroPoint
 from schema.processes import FAILED, SUCCEEDED, Process
 from schema.queries.frames import REJECT_REASON, REJECTED
 from schema.skies import SourceCrossmatch, SourcePosition
@@ -29,18 +28,12 @@ from services.steps.detect import DETECT
 from services.steps.solve import SOLVE
 from services.steps.solve_later import SOLVERS
 from services.steps.zero_point import ZERO_POINT
+from services.summary.notes import notes_on
 from services.variability.candidates import count_candidates
 
 BRIGHT_SHARE = 0.1  # of the unsaturated stars, the brightest
 MIN_BRIGHT_STARS = 5
-MMAG_PER_UNIT = 1000.0 * 2.5 / np.log(10.0)  # small relative flux to millimagnitudes
-RELAXED = {  # what was let in for lack of better reference stars
-    Relaxation.RARE_FLAGS: "stars with rare flags",
-    Relaxation.NEIGHBOURS: "stars with near neighbours",
-    Relaxation.RARE_GAPS: "stars missing from some frames",
-    Relaxation.ALL: "all stars measured in half of the frames",
-}
-FEWEST_GROUPS = POSITION_BINS**2  # of the grouped method, in a field of enough stars
+MMAG_PER_UNIT = 1000.0 * MAG_PER_LN  # small relative flux to millimagnitudes
 VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")  # names and numbers within a reason
 
 
@@ -62,9 +55,7 @@ class SkySummary:
     unsolved: str | None = None
     gaia_sources: int = 0  # sources that are a star of Gaia's
     gaia_missing: str | None = None
-    zero_point_error_mmag: float | None = (
-        None  # of a magnitude beside its photon noise, in the aperture where it is least
-    )
+    zero_point_error_mmag: float | None = None  # beside photon noise, in the aperture where it is least
     zero_point_stars: int | None = None  # that the fit rests on
     zero_point_missing: str | None = None
 
@@ -98,10 +89,6 @@ class Summary:
         """Quoted error in millimagnitudes."""
         return None if self.bright_error is None else self.bright_error * MMAG_PER_UNIT
 
-    def to_json(self) -> dict[str, Any]:
-        """Numbers, texts, lists and dictionaries only."""
-        return asdict(self)
-
 
 def summarize(session: Session, observation_id: int) -> Summary:
     """Summary of the graph whose images count for the observation.
@@ -129,13 +116,9 @@ def summarize(session: Session, observation_id: int) -> Summary:
         bright_error=error,
         candidates=count_candidates(session, observation.analysis_pid),
         sky=_sky(session, observation),
-        notes=tuple(_notes(session, observation, frames - used - sum(kind.frames for kind in rejected))),
+        notes=tuple(notes_on(session, observation, frames - used - sum(kind.frames for kind in rejected))),
         published_by=chosen_by(session, [observation.graph_pid or 0])[observation.graph_pid or 0],
     )
-
-
-def _calibrated(observation: Observation) -> list[Any]:
-    return [Image.graph_pid == observation.graph_pid, Image.kind == CALIBRATED]
 
 
 def _frames(session: Session, observation: Observation) -> tuple[int, int, tuple[Rejection, ...]]:
@@ -265,95 +248,3 @@ def _not_done(session: Session, observation: Observation, command: str) -> str |
         told = f"`tianyu status {observation.observation_id}` tells why, `tianyu retry {process.pid}` tries it again"
         return f"{command} failed: {told}"
     return f"{command} is {process.status}"
-
-
-def _notes(session: Session, observation: Observation, unjudged: int) -> list[str]:
-    """What a reader of the light curves should know; ``unjudged`` frames are neither used nor rejected."""
-    calibrated = _calibrated(observation)
-    notes = []
-    parent = aliased(Image)
-    parents = session.execute(
-        select(parent.kind, parent.observation_id)
-        .distinct()
-        .join(ImageParent, ImageParent.parent_id == parent.image_id)
-        .join(Image, Image.image_id == ImageParent.image_id)
-        .where(*calibrated)
-    ).all()
-    kinds = {kind for kind, _ in parents}
-    images = session.scalar(select(func.count()).where(*calibrated)) or 0
-    missing = [
-        name
-        for name, kind in (("bias", MASTER_BIAS), ("dark", MASTER_DARK), ("flat", MASTER_FLAT))
-        if kind not in kinds
-    ]
-    if images and missing:
-        notes.append(f"calibrated without {', '.join(missing)}")
-    rejected = session.execute(
-        select(Image.kind, func.count())
-        .where(
-            Image.observation_id.in_({id_ for _, id_ in parents} - {observation.observation_id}),
-            Image.pid.is_(None),
-            REJECTED,
-        )
-        .group_by(Image.kind)
-        .order_by(Image.kind)
-    )
-    notes += [f"{count} {kind} frames were rejected: view frame has the reasons" for kind, count in rejected]
-    for column, note in (
-        (Frame.gain, "of unknown gain: relative errors are scaled to what like stars scatter; set gain in tianyu.toml"),
-        (Frame.jd_utc, "without a time: their headers tell no date of exposure"),
-        (Frame.bjd_tdb, "without barycentric time: their headers tell no pointing"),
-    ):
-        of_graph = Frame.graph_pid == observation.graph_pid
-        lacking = session.scalar(select(func.count()).where(of_graph, column.is_(None))) or 0
-        if lacking:
-            notes.append(f"{lacking} of {images} calibrated frames {note}")
-    notes += _gain_notes(session, observation)
-    notes += _calibration_notes(session, observation)
-    failed = session.scalar(
-        select(func.count()).where(Process.graph_pid == observation.graph_pid, Process.status == FAILED)
-    )
-    if unjudged > 0:
-        notes.append(f"{unjudged} frames are neither used nor rejected: their processes did not get that far")
-    if failed:
-        notes.append(f"{failed} processes failed: `tianyu status {observation.observation_id}` has the reasons")
-    return notes
-
-
-def _gain_notes(session: Session, observation: Observation) -> list[str]:
-    """A gain that was measured in the night's sky."""
-    of_sky = select(Frame.gain, Frame.gain_error).where(
-        Frame.graph_pid == observation.graph_pid, Frame.gain_source == SKY
-    )
-    measured = session.execute(of_sky.limit(1)).one_or_none()
-    notes = []
-    if measured is not None:
-        gain, error = measured
-        notes.append(
-            f"no header tells the gain: by the night's sky it is {gain:.3g} ± {error or 0.0:.2g} e-/ADU; "
-            "relative errors are scaled to what like stars scatter; set gain in tianyu.toml"
-        )
-    return notes
-
-
-def _calibration_notes(session: Session, observation: Observation) -> list[str]:
-    """Where a field was too poor for the rules of reference stars, by method; the worst aperture speaks."""
-    rows = session.scalars(
-        select(RelativeCalibration)
-        .join(Process, Process.pid == RelativeCalibration.pid)
-        .where(Process.graph_pid == observation.graph_pid)
-        .order_by(RelativeCalibration.pid, RelativeCalibration.aperture)
-    )
-    by_method: dict[str, list[RelativeCalibration]] = defaultdict(list)
-    for row in rows:
-        by_method[row.method].append(row)
-    notes = []
-    for method, found in by_method.items():
-        relaxation = max(Relaxation[row.relaxation.upper()] for row in found)
-        if relaxation is not Relaxation.NONE:
-            notes.append(f"few good reference stars: method {method} let in {RELAXED[relaxation]}")
-        groups = min(row.reference_groups for row in found)
-        if method == "paper" and groups < FEWEST_GROUPS:
-            made = f"made {groups} group{'' if groups == 1 else 's'} instead of at least {FEWEST_GROUPS}"
-            notes.append(f"few reference stars: method {method} {made}")
-    return notes
