@@ -2,12 +2,14 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
 
 from schema.attempts import Claim
+from services.shown import shown
 
 
 class _CurrentStderr:
@@ -33,6 +35,8 @@ def configure(log_format: str = "text", level: str = "INFO") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            # JSON escapes by itself.
+            *([] if log_format == "json" else [_as_shown]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
@@ -41,6 +45,11 @@ def configure(log_format: str = "text", level: str = "INFO") -> None:
     )
     for library in ("pika", "sqlalchemy.pool"):  # what they say arrives here as exceptions
         logging.getLogger(library).setLevel(logging.CRITICAL)
+
+
+def _as_shown(_logger: Any, _method: str, facts: MutableMapping[str, Any]) -> dict[str, Any]:
+    """A line's facts without what would be a command to the terminal that shows it."""
+    return {name: shown(value) if isinstance(value, str) else value for name, value in facts.items()}
 
 
 def get_logger(name: str) -> Any:

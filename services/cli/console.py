@@ -3,17 +3,20 @@
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
+from rich.text import Text
 
 from services import log
 from services.errors import TianyuError
 from services.settings import Settings, load
+from services.shown import shown
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,9 +27,29 @@ PIPE_WIDTH = 500  # characters
 
 ForceOption = Annotated[bool, typer.Option("--force", help="Write over a database, a frame, or whatever is there.")]
 
+
+class Terminal(Console):
+    """Standard output or error, for text from anywhere: nothing in it is markup, an emoji's name or an escape code.
+
+    What shall have a colour is a `Text` or has a ``style``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Strings as they may be shown, before a table measures them."""
+        return super().render_str(shown(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The same of all else that is printed; rich's own control codes stand in segments of their own."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=shown(segment.text))
+
+
 # Without a terminal nobody sees a line's end: in files and pipes tables are not squeezed into 80 columns.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PIPE_WIDTH)
+out = Terminal(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+err = Terminal(stderr=True, width=None if sys.stderr.isatty() else PIPE_WIDTH)
 
 
 def friendly(command: Callable[P, R]) -> Callable[P, R]:
@@ -62,14 +85,19 @@ def _show_database_error(error: Exception) -> None:
 
 
 def show_error(message: str) -> None:
-    """Print an error; nothing in it is taken for markup."""
-    err.print("[bold red]error:[/]", end=" ")
-    err.print(message, markup=False, soft_wrap=True)
+    """Print an error."""
+    err.print("error:", style="bold red", end=" ")
+    err.print(message, soft_wrap=True)
 
 
 def note(message: str) -> None:
     """Print a remark to standard error, so that standard output stays what was asked for."""
-    err.print(message, style="dim", markup=False, soft_wrap=True)
+    err.print(message, style="dim", soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print a file's content to standard output: as it is into files and pipes, as it may be shown on a terminal."""
+    typer.echo(shown(text) if sys.stdout.isatty() else text, nl=False)
 
 
 def start(**overrides: Any) -> Settings:
@@ -82,11 +110,11 @@ def start(**overrides: Any) -> Settings:
 def progress() -> Progress:
     """Progress bars in the style of all commands; without a terminal they stay silent."""
     return Progress(
-        TextColumn("{task.description:<20}"),
+        TextColumn("{task.description:<20}", markup=False),
         BarColumn(bar_width=36),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("[red]{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", "red", markup=False),
         console=err,
         disable=not err.is_terminal,
     )

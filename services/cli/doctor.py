@@ -25,7 +25,7 @@ def doctor() -> None:
     table = Table("", "subject", "found", "what to do")
     for finding in findings:
         mark = Text("ok", "green") if finding.ok else Text("wrong", "bold red")
-        table.add_row(mark, finding.subject, Text(finding.found), Text(finding.remedy))
+        table.add_row(mark, finding.subject, finding.found, finding.remedy)
     out.print(table)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from schema import database
-from services.cli.console import ForceOption, friendly, note, out, start
+from services.cli.console import ForceOption, friendly, note, out, say, start
 from services.destinations import require_replaceable
 from services.errors import ConfigurationError
 from services.graph import ProcessGraph, find_dot, read_graph, render, to_dot, to_text
@@ -54,7 +54,7 @@ def graph(
         return
     content = "".join(f"{line}\n" for line in to_text(found)) if chosen is Format.TEXT else _source(found, chosen)
     if output is None:
-        typer.echo(content, nl=False)
+        say(content)
         return
     with whole_file(output) as path:
         path.write_text(content, encoding="utf-8")

@@ -1,13 +1,13 @@
 """`tianyu lightcurve`."""
 
-import sys
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from schema import database
-from services.cli.console import ForceOption, friendly, note, start
+from services.cli.console import ForceOption, friendly, note, say, start
 from services.cli.star_options import (
     GaiaOption,
     RadecOption,
@@ -116,4 +116,6 @@ def _write(nights: Nights, output: Path | None, plot: Path | None, format_name: 
         write_file(table, output, format_name)
         note(f"written to {output}")
     elif plot is None:
-        write_stream(table, sys.stdout, format_name)
+        text = StringIO()
+        write_stream(table, text, format_name)
+        say(text.getvalue())

@@ -62,8 +62,8 @@ def _observations(found: Overview) -> Table:
         table.add_row(
             str(one.observation_id),
             one.kind,
-            Text(one.target),
-            Text(one.filter),
+            one.target,
+            one.filter,
             str(one.night),
             str(one.frames),
             str(one.frames_rejected),
@@ -96,7 +96,7 @@ def _commands(one: ObservationStatus) -> Table:
             Text(str(command.counts[state]), COLOURS.get(state, "")) if command.counts[state] else Text("·", "dim")
             for state in STATES_SHOWN
         ]
-        table.add_row(Text(command.command), str(command.total), *counts)
+        table.add_row(command.command, str(command.total), *counts)
     return table
 
 
@@ -109,11 +109,11 @@ def _running(work: Sequence[AtWork]) -> Table:
         lease = "none" if run.lease_s is None else f"{run.lease_s:.0f} s" if run.lease_s > 0 else "expired"
         table.add_row(
             str(run.pid),
-            Text(run.command),
+            run.command,
             "" if one.observation_id is None else str(one.observation_id),
             str(run.attempt),
-            Text(run.worker),
-            Text(run.host),
+            run.worker,
+            run.host,
             f"{run.since:%Y-%m-%d %H:%M:%S}",
             Text(lease, "bold red" if run.lease_s is None or run.lease_s <= 0 else ""),
         )
@@ -212,6 +212,6 @@ def _service(service: LiveService) -> tuple[Text | str, ...]:
         service.site or "",
         ", ".join(service.groups),
         str(service.slots) if service.slots else "",
-        Text(service.host),
+        service.host,
         f"{service.since:%Y-%m-%d %H:%M:%S}",
     )

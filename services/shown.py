@@ -1,0 +1,23 @@
+"""Text as it may be shown to people: what files, headers, databases and servers say gives a terminal no commands."""
+
+import json
+import re
+import unicodedata
+
+# Control characters (escape sequences begin with one), marks that turn or hide text, halves of characters (names that
+# are no UTF-8), and what has no meaning; Unicode's own line ends forge lines.
+UNSHOWN = ("C", "Zl", "Zp")
+DELETE = "\x7f"  # the one control character that JSON leaves as it is
+
+_PERHAPS = re.compile(r"[^\x20-\x7e\n\t]")
+
+
+def shown(text: str) -> str:
+    r"""The text with what must not reach a terminal written as in JSON (``\u001b``); line ends and tabs stay."""
+    return text if text.isprintable() else _PERHAPS.sub(lambda found: _shown(found[0]), text)
+
+
+def _shown(character: str) -> str:
+    if not unicodedata.category(character).startswith(UNSHOWN):
+        return character
+    return r"\u007f" if character == DELETE else json.dumps(character).strip('"')

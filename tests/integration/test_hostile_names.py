@@ -1,0 +1,154 @@
+"""Names from headers, files, the database and operators: no command breaks on them, drops them, or obeys them."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+from typer.testing import Result
+
+from schema import database
+from schema.base import utc_now
+from schema.observing import Instrument
+from schema.photometry import LightCurveStatistics
+from schema.processes import Lease, Process, ProcessAttempt, Service, Site
+from schema.skies import NamedObject
+from services.choices import Choices
+from services.cli.app import COMMANDS
+from services.deployment import Deployment
+from services.image_store import LocalImageStore
+from services.steps.analyze import ANALYZE, AnalyzeParameters
+from services.steps.base import Context
+from tests.integration.command_line import tianyu
+from tests.unit.services import made_up
+from tests.unit.services.made_up import GRAPH_PID, MadeUp
+
+MARKUP = "[/foo] [oiii] [red]x :smile:"  # rich would break on the first, drop the second, colour the third
+CODES = "\x1b[2J\x9b31m\u202e\x07"
+HOSTILE = MARKUP + CODES
+FAILED, RUNNING, LOST = GRAPH_PID + 500, GRAPH_PID + 501, GRAPH_PID + 502
+
+# What is typed of each command, and whether the name is in its answer. {} are a star and a PID.
+SHOWN = {
+    "status": ("status",),
+    "status of one": ("status", "1"),
+    "status as JSON": ("status", "--json"),
+    "graph": ("graph", "1"),
+    "graph of all": ("graph", "1", "--full", "--format", "dot"),
+    "graph as dot": ("graph", "1", "--format", "dot"),
+    "logs": ("logs", "{failed}"),
+    "logs as JSON": ("logs", "{failed}", "--json"),
+    "lightcurve": ("lightcurve", "--source", "{star}", "--format", "ecsv"),
+    "a name unknown": ("lightcurve", "--target", MARKUP),
+    "analyze": ("analyze", "1"),
+    "transit": ("transit", "--source", "{star}", "--steps", "200"),
+    "a folder that cannot be": ("plot", "1", "--output", "/dev/null/" + MARKUP),
+    "a folder of that name": ("plot", "1", "--source", "{star}", "--output", MARKUP.replace("/", "")),
+    "target list": ("target", "list"),
+    "target show": ("target", "show", MARKUP),
+    "pause": ("pause", MARKUP),
+    "resume": ("resume", MARKUP),
+    "doctor": ("doctor",),
+    "simulate": ("simulate", MARKUP.replace("/", ""), "--frames", "1", "--size", "64", "--stars", "3"),
+    "ingest": ("ingest", "night"),
+    "run": ("run", "night", "--workdir", "work " + MARKUP.replace("/", "")),
+}
+# Their answers hold numbers and words of Tianyu's alone, or they are services that log (see test_shown).
+QUIET = {"init", "report", "gc", "retry", "rerun", "cancel", "publish", "inject", "catalog", "manager", "consumer"}
+
+
+@pytest.fixture
+def made(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeUp:
+    """A night with light curves, whose every name is hostile."""
+    root = str(tmp_path / "root [oiii]")
+    monkeypatch.setenv("TIANYU_ROOT", root)
+    monkeypatch.setenv("TIANYU_SITE", "local")
+    monkeypatch.setenv("TIANYU_CATALOG", "none")
+    observation = made_up.add_observation(session, name=HOSTILE, filter_name=HOSTILE)
+    made = made_up.add_light_curves(session, observation, np.random.default_rng(1))
+    made_up.add_process(session, FAILED, "extract", "failed", observation, error=HOSTILE, worker=HOSTILE)
+    made_up.add_process(session, RUNNING, "extract", "running", observation, worker=HOSTILE)
+    session.add(Lease(pid=RUNNING, attempt=1, worker=HOSTILE, lease_until=utc_now(600.0)))
+    made_up.add_process(session, LOST, HOSTILE, "waiting", observation)
+    session.execute(update(ProcessAttempt).values(error=HOSTILE, traceback=HOSTILE, host=HOSTILE, worker=HOSTILE))
+    session.execute(update(Process).where(Process.pid == FAILED).values(parameters=json.dumps(HOSTILE)))
+    session.execute(update(Instrument).values(name=HOSTILE))
+    session.execute(update(Site).values(root=root))
+    session.add(
+        NamedObject(
+            name=MARKUP.lower(), shown_name=HOSTILE, ra_deg=1.0, dec_deg=2.0, origin=HOSTILE, created_at=utc_now()
+        )
+    )
+    session.add(_service())
+    session.execute(delete(LightCurveStatistics))
+    session.commit()
+    reading = database.reading_factory(session.get_bind())  # type: ignore[arg-type]
+    context = Context(made.analysis_pid, GRAPH_PID, 1, reading, LocalImageStore(tmp_path), Deployment(), Choices())
+    ANALYZE.run(context, AnalyzeParameters(calibration=made.calibration_pid, default=True))(session)
+    session.commit()
+    return made
+
+
+def _service() -> Service:
+    words = {"name": HOSTILE, "kind": "consumer", "state": "active", "host": HOSTILE, "version": HOSTILE}
+    times = {"started_at": utc_now(), "alive_until": utc_now(600.0)}
+    return Service(**words, **times, site_id=1, group_names=json.dumps([HOSTILE]), slots=1)
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Path:
+    """Frames with such headers in files of such names."""
+    folder = tmp_path / "night"
+    folder.mkdir()
+    names = [MARKUP.replace("/", "") + ".fits", f"b{CODES}.fits", os.fsdecode(b"\xff\xfe.fits"), "d.fits"]
+    for number, name in enumerate(names):
+        hdu = fits.PrimaryHDU(np.random.default_rng(number).normal(1000, 10, (64, 64)).astype(np.uint16))
+        cards = {"OBJECT": MARKUP, "FILTER": "[oiii]", "INSTRUME": MARKUP, "IMAGETYP": "Light", "EXPTIME": 10.0}
+        cards["DATE-OBS"] = f"2024-03-04T20:0{number}:00"
+        hdu.header.update(cards)
+        hdu.writeto(folder / name)
+    (folder / f"broken{HOSTILE.replace('/', '')}.fits").write_bytes(b"SIMPLE  = " + HOSTILE.encode())
+    return folder
+
+
+@pytest.mark.parametrize("case", SHOWN)
+def test_the_name_is_shown_as_it_is_and_does_nothing(made: MadeUp, night: Path, case: str) -> None:
+    given = {"{star}": str(made.variable), "{failed}": str(FAILED)}
+    result = tianyu(*(given.get(word, word) for word in SHOWN[case]))
+    assert result.exit_code in (0, 1)
+    check_harmless(result)
+    assert "[oiii]" in result.output
+
+
+@pytest.mark.parametrize("case", ["init", "report", "gc", "retry", "cancel", "publish"])
+def test_others_are_not_disturbed(made: MadeUp, case: str) -> None:
+    words = {
+        "init": ("init",),
+        "report": ("report", "1"),
+        "gc": ("gc", "--dry-run"),
+        "retry": ("retry", "--failed"),
+        "cancel": ("cancel", "--observation", "1"),
+        "publish": ("publish", "1"),
+    }
+    result = tianyu(*words[case])
+    assert result.exit_code in (0, 1)
+    check_harmless(result)
+
+
+def check_harmless(result: Result) -> None:
+    for code in ("\x1b", "\x9b", "\u202e", "\x07"):
+        assert code not in result.output
+    assert "Traceback" not in result.output
+
+
+def test_json_gives_the_name_itself(made: MadeUp) -> None:
+    found = json.loads(tianyu("status", "1", "--json").stdout)
+    assert found["observations"][0]["target"] == HOSTILE
+
+
+def test_every_command_is_here() -> None:
+    assert {words[0] for words in SHOWN.values()} | QUIET == set(COMMANDS)
