@@ -57,6 +57,21 @@ class Service(Base):
     alive_until: Mapped[Utc]
 
 
+class Leader(Base):
+    """The manager that is active on a database server: one row, changed by whoever takes over and nobody else.
+
+    It leads as long as its connection lives, which holds the lock of this name (`schema.queries.leading`).
+    """
+
+    __tablename__ = "leader"
+    leader_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    term: Mapped[int] = mapped_column(BigInteger)  # one more with each that took over
+    lock_name: Mapped[str] = mapped_column(String(64))
+    connection_id: Mapped[int] = mapped_column(BigInteger)
+    host: Mapped[str] = mapped_column(String(128))
+    since: Mapped[Utc]
+
+
 class PublishedChoices(Base):
     """What an operator chose when graphs were published, and the Tianyu that published them; never changed, shared."""
 

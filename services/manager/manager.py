@@ -42,6 +42,7 @@ class Manager:
         self._announcer = Announcer(
             database.session_factory(engine), introduce(services.MANAGER), services.STANDBY, settings.lease_s
         )
+        self._holder = ""  # of the leadership, as far as it was told of
         self._broker: Broker | None = None
         self._declared: set[str] = set()
         self._queues: list[tuple[str, str]] = []  # site and group
@@ -59,6 +60,7 @@ class Manager:
             try:
                 sessions = self._leadership.acquire()
                 if sessions is None:
+                    self._stand_by(self._leadership.holder)
                     self._stop.wait(STANDBY_POLL_S)
                     continue
                 self._lead(sessions)
@@ -70,6 +72,12 @@ class Manager:
         self._disconnect()
         self._announcer.stop()
         log.info("manager stopped")
+
+    def _stand_by(self, holder: str) -> None:
+        """Say once who is active."""
+        if holder != self._holder:
+            log.info("standing by", active=holder)
+            self._holder = holder
 
     def _disconnect(self) -> None:
         self._announcer.set_state(services.STANDBY)
@@ -84,6 +92,7 @@ class Manager:
     def _lead(self, sessions: Sessions) -> None:
         self._broker = broker = open_broker(self._settings)
         self._declared = set()
+        self._holder = ""
         log.info("manager active")
         self._announcer.set_state(services.ACTIVE)
         next_sweep = 0.0

@@ -1,16 +1,22 @@
 """One manager is active: the lock, its loss, and what its holder can do then."""
 
+import hashlib
 import json
+import stat
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from schema import database
-from schema.processes import ProcessGroup, Service
+from schema.processes import Leader, ProcessGroup, Service
 from schema.queries import services
 from services.errors import TransientError
 from services.manager.leadership import leadership
@@ -63,6 +69,71 @@ def test_who_loses_the_connection_can_commit_nothing(each_ready_url: str) -> Non
         assert session.scalar(select(func.count()).where(ProcessGroup.name.like("late%"))) == 0
     assert second.held()
     second.release()
+
+
+@contextmanager
+def reader(engine: Engine) -> Iterator[Connection]:
+    """A connection of a user who may read every table, and no more."""
+    name = f"tianyu_{uuid4().hex[:16]}"
+    with engine.begin() as administrator:
+        administrator.execute(text(f"CREATE USER {name}@'%' IDENTIFIED BY 'secret'"))
+        administrator.execute(text(f"GRANT SELECT ON `{engine.url.database}`.* TO {name}@'%'"))
+    reading = database.connect(engine.url.set(username=name, password="secret").render_as_string(hide_password=False))
+    with reading.connect() as connection:
+        yield connection
+    reading.dispose()
+    with engine.begin() as administrator:
+        administrator.execute(text(f"DROP USER {name}@'%'"))
+
+
+@pytest.mark.parametrize("each_ready_url", ["mariadb", "mysql"], indirect=True)
+def test_a_reader_cannot_keep_managers_from_leading(each_ready_url: str) -> None:
+    engine = database.connect(each_ready_url)
+    first, second = leadership(engine), leadership(engine)
+    with reader(engine) as connection:
+        # The name by which managers once knew the lock of a database.
+        known = "tianyu-" + hashlib.blake2b((engine.url.database or "").encode(), digest_size=16).hexdigest()
+        assert connection.scalar(select(func.get_lock(known, 0))) == 1
+        sessions = first.acquire()
+        assert sessions is not None
+        name = connection.scalar(select(Leader.lock_name))
+        assert connection.scalar(select(func.get_lock(name, 0))) == 0  # it is held
+        assert second.acquire() is None
+        assert first.held()
+        first.release()
+        # The reader comes before any other manager, and gains nothing by it.
+        while not connection.scalar(select(func.get_lock(name, 1))):
+            pass
+        assert second.acquire() is not None
+        assert second.held()
+        with engine.connect() as administrator:
+            assert administrator.scalar(select(Leader.term)) == 2
+    second.release()
+
+
+@pytest.mark.parametrize("each_ready_url", ["mariadb", "mysql"], indirect=True)
+def test_of_many_that_take_over_at_once_one_leads(each_ready_url: str) -> None:
+    engine = database.connect(each_ready_url)
+    before = leadership(engine)
+    assert before.acquire() is not None
+    before.release()
+    many = [leadership(engine) for _ in range(4)]
+    with ThreadPoolExecutor(len(many)) as pool:
+        while not any(taken := list(pool.map(lambda one: one.acquire() is not None, many))):
+            pass  # the server may take a moment to see that the one before has gone
+    assert sum(taken) == 1
+    assert [one.held() for one in many] == taken
+    for one in many:
+        one.release()
+
+
+def test_who_may_not_write_the_database_cannot_lock_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "night.db"
+    path.touch(mode=0o644)
+    lock = leadership(database.connect(f"sqlite:///{path}"))
+    assert lock.acquire() is not None
+    assert stat.S_IMODE((tmp_path / "night.db.manager.lock").stat().st_mode) == 0o200
+    lock.release()
 
 
 def test_a_database_has_a_lock_of_its_own(tmp_path: Path) -> None:
