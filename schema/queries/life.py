@@ -13,7 +13,19 @@ from sqlalchemy.orm import Session
 from schema.attempts import Claim, Failure, Usage
 from schema.base import table_of, utc_now
 from schema.prepared import Call, Prepared, RowsChanged, run
-from schema.processes import FAILED, KILLED, QUEUED, RUNNING, SUCCEEDED, WAITING, Lease, Process, ProcessAttempt
+from schema.processes import (
+    FAILED,
+    KILLED,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
+    WAITING,
+    Lease,
+    Process,
+    ProcessAttempt,
+    ProcessGroup,
+    Site,
+)
 
 ERROR_CHARACTERS = 4000  # of a message kept in the database
 TRACEBACK_CHARACTERS = 16000
@@ -31,6 +43,10 @@ _CLAIM = Prepared(
         _process.c.pid == bindparam("held_pid"),
         _process.c.status == QUEUED,
         _process.c.attempt == bindparam("last_attempt"),
+        # A message in the queue of others, say of a site with another root: it is not for this worker.
+        _process.c.site_id == select(Site.site_id).where(Site.name == bindparam("site")).scalar_subquery(),
+        _process.c.group_id
+        == select(ProcessGroup.group_id).where(ProcessGroup.name == bindparam("group")).scalar_subquery(),
     )
     .values(status=RUNNING, attempt=bindparam("next_attempt"))
 )
@@ -122,13 +138,15 @@ def claim(
     pid: int,
     attempt: int,
     *,
+    site: str,
+    group: str,
     worker: str,
     host: str,
     version: str,
     lease_s: float,
     last: bool = False,
 ) -> Claim | None:
-    """Take the process for ``worker``, or return None when the message is a duplicate or late.
+    """Take the process for ``worker``; None when the message is a duplicate, late, or not of this site and group.
 
     May be repeated by the same worker when it cannot know whether its commit reached the database. ``last``: nothing
     but the commit follows in the caller's transaction (``prepared.run``).
@@ -136,7 +154,7 @@ def claim(
     held, who = {"held_pid": pid}, {"worker": worker}
     *_, read = run(
         opened,
-        _CLAIM(**held, last_attempt=attempt - 1, next_attempt=attempt),
+        _CLAIM(**held, last_attempt=attempt - 1, next_attempt=attempt, site=site, group=group),
         _BEGIN_ATTEMPT(**held, **who, host=host, version=version),
         _TAKE_LEASE(**held, **who, lease_s=lease_s),
         _READ_CLAIM(**held, **who, next_attempt=attempt),
@@ -194,6 +212,19 @@ def fail(
     held = {"held_pid": pid, "held_attempt": attempt}
     change = _FAIL(**held, **why) if retry_in_s is None else _SEND_BACK(**held, **why, retry_in_s=retry_in_s)
     return _end(opened, change, outcome, usage, failure)
+
+
+def address(opened: Session | Connection, pid: int) -> tuple[str, str] | None:
+    """Site and group of a process; None where there is no such process."""
+    query = (
+        select(Site.name, ProcessGroup.name)
+        .select_from(_process)
+        .join(Site, Site.site_id == _process.c.site_id)
+        .join(ProcessGroup, ProcessGroup.group_id == _process.c.group_id)
+        .where(_process.c.pid == pid)
+    )
+    row = opened.execute(query).one_or_none()
+    return None if row is None else (row[0], row[1])
 
 
 def worker_deaths(opened: Session | Connection, pid: int) -> list[str]:

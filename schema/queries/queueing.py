@@ -22,7 +22,11 @@ _ADDRESSED = (
     ),
 )
 QUEUED_FOR = (
-    select(_process.c.pid, _process.c.attempt)
+    select(
+        _process.c.pid,
+        _process.c.attempt,
+        select(ProcessGroup.name).where(ProcessGroup.group_id == _process.c.group_id).scalar_subquery(),
+    )
     .where(*_ADDRESSED)
     .order_by(_process.c.priority, _process.c.pid)
     .limit(bindparam("most", type_=Integer))
@@ -35,10 +39,10 @@ HAS_ENDED = select(_process.c.pid).where(_process.c.propagated == false(), _proc
 _HAS_ENDED = Prepared(HAS_ENDED)
 
 
-def queued(connection: Connection, site: str, groups: Sequence[str], most: int) -> list[tuple[int, int]]:
-    """(pid, next attempt) of up to ``most`` queued processes, in the order in which they should run."""
+def queued(connection: Connection, site: str, groups: Sequence[str], most: int) -> list[tuple[int, int, str]]:
+    """(pid, next attempt, group) of up to ``most`` queued processes, in the order in which they should run."""
     [found] = run(connection, _QUEUED_FOR(site=site, groups=list(groups), most=most))
-    return [(pid, attempt + 1) for pid, attempt in found.rows]
+    return [(pid, attempt + 1, group) for pid, attempt, group in found.rows]
 
 
 def count_queued(connection: Connection, site: str, group: str) -> int:

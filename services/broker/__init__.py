@@ -1,7 +1,7 @@
 """The broker: queues of messages between manager and consumers, behind one Protocol with two implementations."""
 
 from services.broker.connect import connect, is_process_table, open_broker
-from services.broker.message import Message, dead_letter_queue, event_queue, work_queue
+from services.broker.message import Message, address_of, dead_letter_queue, event_queue, work_queue
 from services.broker.protocol import Broker, Deliver, Delivery
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Deliver",
     "Delivery",
     "Message",
+    "address_of",
     "connect",
     "dead_letter_queue",
     "event_queue",

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from schema import database
 from schema.queries import queueing
-from services.broker.message import Message, address_of
+from services.broker.message import Message, address_of, work_queue
 from services.broker.protocol import Deliver, Delivery
 from services.errors import TransientError
 
@@ -73,12 +73,13 @@ class TableBroker:
                 return False
             most = len(self._out) + 1
             found = self._ask(lambda connection: queueing.queued(connection, self._site, self._groups, most))
-            message = next((one for one in (Message(*row) for row in found) if one not in self._out), None)
-            if message is None:
-                return False
-            self._out.add(message)
-            self._deliver(Delivery(self._site, message, connection=self))
-            return True
+            for pid, attempt, group in found:
+                message = Message(pid, attempt)
+                if message not in self._out:
+                    self._out.add(message)
+                    self._deliver(Delivery(work_queue(self._site, group), message, connection=self))
+                    return True
+            return False
 
     def settle(self, delivery: Delivery, *, accepted: bool = True) -> None:  # noqa: ARG002 - there are no dead letters
         """There is room for another, which is looked for at once."""

@@ -12,10 +12,10 @@ from schema import database
 from schema.attempts import Claim
 from schema.processes import FAILED, KILLED
 from schema.queries import life
-from services.broker import Delivery
+from services.broker import Delivery, address_of
 from services.consumer.retry import decide
 from services.consumer.slot_actions import RecordFailure
-from services.consumer.slot_events import Claimed, Duplicate, Leave
+from services.consumer.slot_events import Claimed, Duplicate, Leave, Misdirected
 from services.deployment import Deployment
 from services.log import get_logger
 from services.presence import HOST, VERSION
@@ -34,16 +34,19 @@ class Claims:
         self._deployment = deployment
         self._leaving = leaving
 
-    def take(self, delivery: Delivery) -> Claimed | Duplicate | Leave:
+    def take(self, delivery: Delivery) -> Claimed | Duplicate | Misdirected | Leave:
         """Claim the process of a message; nothing is claimed any more by who leaves."""
         if self._leaving.is_set():
             return Leave()
         message = delivery.message
+        site, group = address_of(delivery.queue)
         claim = self._persist(
             lambda connection: life.claim(
                 connection,
                 message.pid,
                 message.attempt,
+                site=site,
+                group=group,
                 worker=self._worker,
                 host=HOST,
                 version=VERSION,
@@ -53,7 +56,19 @@ class Claims:
         )
         if claim is not None:
             return Claimed(delivery, claim)
-        return Leave() if self._leaving.is_set() else Duplicate(delivery)
+        if self._leaving.is_set():
+            return Leave()
+        address = self._persist(lambda connection: life.address(connection, message.pid))
+        if address is None or address == (site, group):
+            return Duplicate(delivery)
+        log.warning(
+            "message in the wrong queue, not taken",
+            pid=message.pid,
+            queue=delivery.queue,
+            site_of_process=address[0],
+            group_of_process=address[1],
+        )
+        return Misdirected(delivery)
 
     def renew(self, claim: Claim) -> bool:
         """False when the lease was lost; a database that is away will tell later."""

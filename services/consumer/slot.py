@@ -23,6 +23,7 @@ from services.consumer.slot_actions import (
     Drop,
     NoteSuccess,
     RecordFailure,
+    Reject,
     Renew,
     RestartWorker,
     Settle,
@@ -129,6 +130,9 @@ class Slot(threading.Thread):
             case Settle(delivery):
                 self._settled += 1  # first: what the broker sends for it should find this slot free
                 self._ask_broker(lambda broker: broker.settle(delivery), delivery)
+            case Reject(delivery):
+                self._settled += 1
+                self._ask_broker(lambda broker: broker.settle(delivery, accepted=False), delivery)
             case Tell(delivery):
                 self._ask_broker(lambda broker: broker.tell(self._events, delivery.message), delivery)
             case Renew(claim):

@@ -8,7 +8,9 @@ from services.broker import Delivery
 
 @dataclass(frozen=True)
 class TryClaim:
-    """Ask the database for the process: ``Claimed``, ``Duplicate``, or ``Leave`` when it was not asked any more."""
+    """Ask the database for the process: ``Claimed``, ``Duplicate``, ``Misdirected``, or ``Leave`` when it was not asked
+    any more.
+    """
 
     delivery: Delivery
 
@@ -30,6 +32,13 @@ class SubmitNext:
 @dataclass(frozen=True)
 class Settle:
     """Tell the broker that the message is taken; it then sends another."""
+
+    delivery: Delivery
+
+
+@dataclass(frozen=True)
+class Reject:
+    """Have the broker put the message aside: it is not for this queue."""
 
     delivery: Delivery
 
@@ -90,6 +99,7 @@ Action = (
     | Submit
     | SubmitNext
     | Settle
+    | Reject
     | Tell
     | Renew
     | NoteSuccess

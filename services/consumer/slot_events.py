@@ -30,6 +30,13 @@ class Duplicate:
 
 
 @dataclass(frozen=True)
+class Misdirected:
+    """The process is of another site or group than the queue: somebody put the message into the wrong one."""
+
+    delivery: Delivery
+
+
+@dataclass(frozen=True)
 class Refused:
     """The pipe did not take a claim that was to wait in it."""
 
@@ -63,4 +70,18 @@ class Leave:
     """Finish what is held and begin nothing."""
 
 
-Event = Given | Claimed | Duplicate | Refused | Looked | Ready | Saving | Report | Died | LeaseLost | Silent | Leave
+Event = (
+    Given
+    | Claimed
+    | Duplicate
+    | Misdirected
+    | Refused
+    | Looked
+    | Ready
+    | Saving
+    | Report
+    | Died
+    | LeaseLost
+    | Silent
+    | Leave
+)

@@ -22,6 +22,7 @@ from services.consumer.slot_actions import (
     Drop,
     NoteSuccess,
     RecordFailure,
+    Reject,
     Renew,
     RestartWorker,
     Settle,
@@ -38,6 +39,7 @@ from services.consumer.slot_events import (
     LeaseLost,
     Leave,
     Looked,
+    Misdirected,
     Refused,
     Silent,
 )
@@ -106,6 +108,9 @@ class SlotState:
             case Duplicate(delivery):
                 self._claiming = None
                 return [Settle(delivery)]
+            case Misdirected(delivery):
+                self._claiming = None
+                return [Reject(delivery)]
             case Refused(claim):
                 self._one(claim).submitted = False
             case Looked(ready, memory_bytes):

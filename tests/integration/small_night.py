@@ -109,7 +109,10 @@ class Night:
         while ready := self._take():
             for item in ready:
                 with self.sessions.begin() as session:
-                    claim = life.claim(session, item.pid, item.attempt, worker="w", host="h", version="v", lease_s=60.0)
+                    claim = life.claim(
+                        session, item.pid, item.attempt,
+                        site=item.site, group=item.group, worker="w", host="h", version="v", lease_s=60.0,
+                    )  # fmt: skip
                 assert claim is not None
                 report = worker.run(claim)
                 if report.failure is not None:

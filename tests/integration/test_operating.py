@@ -80,7 +80,10 @@ def advance(sessions: Sessions) -> list[int]:
 def end(sessions: Sessions, pid: int, *, succeed: bool = True) -> None:
     with sessions.begin() as session:
         attempt = session.get_one(Process, pid).attempt + 1
-        assert life.claim(session, pid, attempt, worker="w", host="h", version="v", lease_s=60.0) is not None
+        assert (
+            life.claim(session, pid, attempt, site="here", group="cpu", worker="w", host="h", version="v", lease_s=60.0)
+            is not None
+        )
     with sessions.begin() as session:
         if succeed:
             assert life.succeed(session, pid, attempt, Usage(0.0))
@@ -97,13 +100,18 @@ def test_a_paused_queue_starts_nothing_and_takes_back_what_is_queued(sessions: S
     assert advance(sessions) == [1, 2, 3, 4, 5]
     with sessions.begin() as session:
         scheduling.mark_sent(session, [1, 2, 3, 4, 5])
-        assert life.claim(session, 2, 1, worker="w", host="h", version="v", lease_s=60.0) is not None
+        assert (
+            life.claim(session, 2, 1, site="here", group="cpu", worker="w", host="h", version="v", lease_s=60.0)
+            is not None
+        )
     assert do(sessions, lambda s: operating.pause(s, SITE, CPU)) == (True, 3)
     assert states(sessions) == {1: WAITING, 2: RUNNING, 3: WAITING, 4: WAITING, 5: QUEUED}
     assert advance(sessions) == []
     with sessions.begin() as session:
         # The messages that are still in the broker start nothing.
-        assert life.claim(session, 1, 1, worker="w", host="h", version="v", lease_s=60.0) is None
+        assert (
+            life.claim(session, 1, 1, site="here", group="cpu", worker="w", host="h", version="v", lease_s=60.0) is None
+        )
         assert life.succeed(session, 2, 1, Usage(0.0))  # what ran is finished
         assert scheduling.unsent(session) == []
     publish(sessions, process(6))
@@ -300,7 +308,9 @@ class System:
         pid, last = chance.choice(queued)
 
         def claim(session: Session) -> life.Claim | None:
-            return life.claim(session, pid, last + 1, worker=str(seed), host="h", version="v", lease_s=600.0)
+            return life.claim(
+                session, pid, last + 1, site="here", group="cpu", worker=str(seed), host="h", version="v", lease_s=600.0
+            )
 
         if database.transact(self.sessions, claim) is None:
             return

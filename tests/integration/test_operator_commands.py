@@ -69,7 +69,9 @@ def advance(sessions: Sessions) -> None:
 def fail(sessions: Sessions, pid: int, failure: Failure, retry_in_s: float | None = None) -> None:
     with sessions.begin() as session:
         attempt = session.get_one(Process, pid).attempt + 1
-        assert life.claim(session, pid, attempt, worker="w-1", host="dome", version="9.8", lease_s=60.0)
+        assert life.claim(
+            session, pid, attempt, site="local", group="cpu", worker="w-1", host="dome", version="9.8", lease_s=60.0
+        )
         usage = Usage(1.25, 0.5, 123_400_000, 5_000_000, 0)
         assert life.fail(session, pid, attempt, failure, retry_in_s=retry_in_s, usage=usage)
 

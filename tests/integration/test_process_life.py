@@ -74,10 +74,18 @@ def take(sessions: sessionmaker[Session]) -> list[int]:
 
 
 def claim(
-    sessions: sessionmaker[Session], pid: int, attempt: int = 1, lease_s: float = LEASE_S, worker: str = "w"
+    sessions: sessionmaker[Session],
+    pid: int,
+    attempt: int = 1,
+    lease_s: float = LEASE_S,
+    worker: str = "w",
+    site: str = "here",
+    group: str = "cpu",
 ) -> Claim | None:
     with sessions.begin() as session:
-        return life.claim(session, pid, attempt, worker=worker, host="h", version="v", lease_s=lease_s)
+        return life.claim(
+            session, pid, attempt, site=site, group=group, worker=worker, host="h", version="v", lease_s=lease_s
+        )
 
 
 def run(sessions: sessionmaker[Session], pid: int, *, succeed: bool = True, attempt: int = 1) -> None:
@@ -214,7 +222,9 @@ def test_a_claim_is_one_round_trip_and_a_finish_two(
     )
 
     def first(connection: Connection) -> Claim | None:
-        return life.claim(connection, 1, 1, worker="w", host="h", version="v", lease_s=LEASE_S, last=True)
+        return life.claim(
+            connection, 1, 1, site="here", group="cpu", worker="w", host="h", version="v", lease_s=LEASE_S, last=True
+        )
 
     kept = KeptConnection(engine)
     with kept.begin():
@@ -372,6 +382,20 @@ def test_a_window_keeps_later_work_of_better_priority_near(sessions: sessionmake
     assert take_window() == [4]
 
 
+@pytest.mark.parametrize(("site", "group"), [("there", "cpu"), ("here", "gpu"), ("nowhere", "cpu")])
+def test_a_message_in_the_wrong_queue_claims_nothing(sessions: sessionmaker[Session], site: str, group: str) -> None:
+    with sessions.begin() as session:
+        session.add_all([Site(name="there", root="/elsewhere"), ProcessGroup(name="gpu")])
+    publish(sessions, process(1))
+    take(sessions)
+    assert claim(sessions, 1, site=site, group=group) is None
+    with sessions.begin() as session:
+        assert life.address(session, 1) == ("here", "cpu")
+        assert life.address(session, 2) is None
+        assert session.scalar(select(func.count()).select_from(Lease)) == 0
+    assert claim(sessions, 1) is not None
+
+
 def test_a_claim_repeated_by_its_own_worker_is_the_same_claim(sessions: sessionmaker[Session]) -> None:
     publish(sessions, process(1))
     take(sessions)
@@ -379,7 +403,10 @@ def test_a_claim_repeated_by_its_own_worker_is_the_same_claim(sessions: sessionm
     assert first is not None
     assert claim(sessions, 1) == first
     with sessions.begin() as session:
-        assert life.claim(session, 1, 1, worker="other", host="h", version="v", lease_s=1.0) is None
+        assert (
+            life.claim(session, 1, 1, site="here", group="cpu", worker="other", host="h", version="v", lease_s=1.0)
+            is None
+        )
         assert life.succeed(session, 1, 1, Usage(0.0))
     assert claim(sessions, 1) is None
 

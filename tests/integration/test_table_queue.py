@@ -89,8 +89,11 @@ def queue_up(
 def claim(sessions: sessionmaker[Session], message: Message, worker: str = "w") -> bool:
     with sessions.begin() as session:
         return bool(
-            life.claim(session, message.pid, message.attempt, worker=worker, host="h", version="v", lease_s=60.0)
-        )
+            life.claim(
+                session, message.pid, message.attempt,
+                site="here", group="cpu", worker=worker, host="h", version="v", lease_s=60.0,
+            )
+        )  # fmt: skip
 
 
 def test_processes_come_by_priority_and_once(
@@ -151,7 +154,9 @@ def test_only_the_queues_that_were_asked_for(
     inbox = Inbox(open_broker(), CPU)
     assert inbox.pid() is None
     assert [inbox.broker.depth(queue) for queue in (CPU, MEMORY)] == [0, 1]
-    assert Inbox(open_broker(), CPU, MEMORY).pid() == 1
+    delivery = Inbox(open_broker(), CPU, MEMORY).receive()
+    assert delivery is not None
+    assert (delivery.queue, delivery.message) == (MEMORY, Message(1, 1))
 
 
 def test_what_a_pause_takes_back_does_not_come(

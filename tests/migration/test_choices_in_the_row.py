@@ -75,7 +75,10 @@ def test_a_graph_in_work_is_kept_without_choices(engine: Engine) -> None:
 def test_its_processes_are_refused_with_the_command_that_helps(engine: Engine, tmp_path: Path) -> None:
     versions.migrate(engine)
     with database.session_factory(engine).begin() as session:
-        claim = life.claim(session, EXTRACT, 1, worker="w", host="h", version="v", lease_s=60.0)
+        address = life.address(session, EXTRACT)
+        assert address is not None
+        site, group = address
+        claim = life.claim(session, EXTRACT, 1, site=site, group=group, worker="w", host="h", version="v", lease_s=60.0)
     assert claim is not None
     url = engine.url.render_as_string(hide_password=False)
     report = Worker(Deployment(database_url=url, root=tmp_path)).run(claim)  # type: ignore[arg-type]

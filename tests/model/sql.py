@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, Engine, Integer, MetaData, Table, del
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
-from schema.attempts import Failure, Usage
+from schema.attempts import Claim, Failure, Usage
 from schema.base import table_of, utc_now
 from schema.processes import (
     FAILED,
@@ -207,9 +207,13 @@ class Sql:
     # Worker
 
     def claim(self, pid: int, attempt: int, worker: str) -> Claimed | None:
-        claim = self._do(
-            lambda session: life.claim(session, pid, attempt, worker=worker, host="h", version="v", lease_s=LEASE_S)
-        )
+        def by_its_own_queue(session: Session) -> Claim | None:
+            site, group = life.address(session, pid) or ("here", "cpu")
+            return life.claim(
+                session, pid, attempt, site=site, group=group, worker=worker, host="h", version="v", lease_s=LEASE_S
+            )
+
+        claim = self._do(by_its_own_queue)
         return None if claim is None else (claim.pid, claim.attempt, claim.max_attempts)
 
     def renew(self, pid: int, attempt: int) -> bool:

@@ -88,11 +88,11 @@ class Broker:
 
     def __init__(self) -> None:
         self.settled: list[int] = []
+        self.put_aside: list[int] = []
         self.told: list[int] = []
 
     def settle(self, delivery: Delivery, *, accepted: bool = True) -> None:
-        assert accepted
-        self.settled.append(delivery.message.pid)
+        (self.settled if accepted else self.put_aside).append(delivery.message.pid)
 
     def tell(self, _events: str, message: Message) -> None:
         self.told.append(message.pid)
@@ -151,6 +151,18 @@ def worker_of(slot: Slot) -> Worker:
 
 def give(slot: Slot, pid: int) -> None:
     slot.give(Delivery("tianyu.here.cpu", Message(pid, 1), pid))
+
+
+def test_a_message_in_the_queue_of_another_site_starts_nothing(
+    sessions: sessionmaker[Session], slot: Slot, broker: Broker
+) -> None:
+    slot.give(Delivery("tianyu.there.cpu", Message(1, 1), 1))
+    eventually(lambda: bool(broker.put_aside))
+    assert (broker.put_aside, broker.settled, slot.load) == ([1], [], 0)
+    assert worker_of(slot).claims == []
+    assert status(sessions, 1) == QUEUED
+    give(slot, 1)  # the message of its own queue
+    eventually(lambda: [claim.pid for claim in worker_of(slot).claims] == [1])
 
 
 def hold_two(slot: Slot) -> None:

@@ -15,6 +15,7 @@ from services.consumer.slot_actions import (
     Drop,
     NoteSuccess,
     RecordFailure,
+    Reject,
     Renew,
     RestartWorker,
     Settle,
@@ -31,6 +32,7 @@ from services.consumer.slot_events import (
     LeaseLost,
     Leave,
     Looked,
+    Misdirected,
     Refused,
     Silent,
 )
@@ -96,6 +98,11 @@ def test_nothing_is_claimed_while_a_step_works(slot: SlotState) -> None:
 def test_a_duplicate_is_settled_and_nothing_else(slot: SlotState) -> None:
     assert play(slot, [Given(MESSAGES[1]), Duplicate(MESSAGES[1])]) == [Settle(MESSAGES[1])]
     assert slot.held == []
+
+
+def test_a_message_in_the_wrong_queue_is_put_aside_and_the_next_is_asked_for(slot: SlotState) -> None:
+    play(slot, [Given(MESSAGES[1]), Given(MESSAGES[2])])
+    assert slot.on(Misdirected(MESSAGES[1]), 0.0) == [Reject(MESSAGES[1]), TryClaim(MESSAGES[2])]
 
 
 def test_the_message_of_what_is_held_is_not_claimed_again(slot: SlotState) -> None:
