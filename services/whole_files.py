@@ -47,6 +47,18 @@ def place_of(path: Path) -> Place:
     return Place.FILE if stat.S_ISREG(mode) and not is_system else Place.STREAM
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for files, where it is not there.
+
+    Raises:
+        ConfigurationError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"folder {str(folder)!r} cannot be made: {error.strerror or error}") from error
+
+
 @contextmanager
 def whole_file(path: Path, failure: type[TianyuError] = ConfigurationError) -> Iterator[Path]:
     """A path, where no file is, to write to; what is there when the block ends takes the place of ``path``.

@@ -1,47 +1,35 @@
 """`tianyu analyze`."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
-from sqlalchemy.orm import Session
 
-from schema import database
-from services.cli.console import ForceOption, friendly, note, out, progress, start
-from services.cli.star_options import (
-    GaiaOption,
-    RadecOption,
-    SourceOption,
-    TargetOption,
-    XyOption,
-    chosen_star,
-    required,
-)
-from services.cli.stars import find_star, located
-from services.destinations import require_replaceable
+from services.cli.console import ForceOption, JsonOption, friendly, note, out, print_paths, progress, start, table_of
+from services.cli.star_options import Star, required, takes_star
 from services.errors import ConfigurationError, DataError
-from services.lightcurves.reading import read_light_curve
-from services.lightcurves.selection import ObservationFacts, find_source, observation_facts
-from services.setup import open_database
-from services.variability.candidates import Candidate, count_candidates, count_trends, read_candidates, require_analysis
-from services.variability.precision import Precision, read_precision
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from services.lightcurves.selection import ObservationFacts
+    from services.variability.candidates import Candidate
+    from services.variability.precision import Precision
 
 LEAST_CHANCE = 1e-99  # named
 
 
 @friendly
+@takes_star
 def analyze(
     observation: Annotated[
         int | None, typer.Argument(help="Observation, as `tianyu status` lists it; not needed with --all-nights.")
     ] = None,
     top: Annotated[int, typer.Option(min=1, max=1000, help="Stars to list.")] = 10,
-    target: TargetOption = None,
-    source: SourceOption = None,
-    xy: XyOption = None,
-    radec: RadecOption = None,
-    gaia: GaiaOption = None,
+    star: Star | None = None,
     all_nights: Annotated[
         bool, typer.Option("--all-nights", help="Period of one star over all its nights; draws SOURCE_period.png.")
     ] = False,
@@ -53,7 +41,7 @@ def analyze(
         ),
     ] = None,
     force: ForceOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the stars of an observation that vary, the surest first, and say how precise its light curves are.
 
@@ -65,7 +53,14 @@ def analyze(
     Examples: `tianyu analyze 4`, `tianyu analyze 4 --top 30 --output candidates`,
     `tianyu analyze 4 --source 17 --json`, `tianyu analyze --target HAT-P-32 --all-nights`
     """
-    star = chosen_star(target, source, xy, radec, gaia)
+    from schema import database
+    from services.cli.stars import find_star, located
+    from services.destinations import require_replaceable
+    from services.lightcurves.selection import observation_facts
+    from services.setup import open_database
+    from services.variability.candidates import count_candidates, count_trends, read_candidates, require_analysis
+    from services.variability.precision import read_precision
+
     if all_nights:
         from services.cli.periods import show_periods  # with Matplotlib, which takes 0.3 s
 
@@ -107,8 +102,7 @@ def analyze(
     if trends:
         out.print(f"  trends           {trends} more change along the whole night, and no faster")
     out.print(_table(listed))
-    for path in plots:
-        out.print(str(path), soft_wrap=True, markup=False, highlight=False)
+    print_paths(plots)
 
 
 def _plot_of(star: Candidate, folder: Path) -> Path:
@@ -116,12 +110,12 @@ def _plot_of(star: Candidate, folder: Path) -> Path:
 
 
 def _draw(session: Session, facts: ObservationFacts, listed: list[Candidate], folder: Path) -> list[Path]:
+    from services.lightcurves.reading import read_light_curve
+    from services.lightcurves.selection import find_source
     from services.plots.candidates import draw_candidate  # with Matplotlib, which takes 0.3 s
+    from services.whole_files import make_folder
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"folder {str(folder)!r} cannot be made: {error.strerror or error}") from error
+    make_folder(folder)
     drawn = []
     with progress() as bars:
         for star in bars.track(listed, description="drawing"):
@@ -161,13 +155,9 @@ def _print_precision(precision: Precision) -> None:
 
 def _table(listed: list[Candidate]) -> Table:
     solved = any(star.ra_deg is not None for star in listed)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("rank", "source", *(("RA", "Dec") if solved else ("x", "y")), "mag"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("why")
-    for heading in ("false alarm", "excess", "Stetson J"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    star_is = ("rank", "source", *(("RA", "Dec") if solved else ("x", "y")), "mag")
+    tests = ("false alarm", "excess", "Stetson J")
+    table = table_of(*star_is, "", "why", *tests, right=star_is + tests, wrapped=("why",))
     for star in listed:
         place = (star.ra_deg, star.dec_deg, "9.5f") if solved else (star.x, star.y, ".1f")
         table.add_row(
@@ -183,7 +173,6 @@ def _table(listed: list[Candidate]) -> Table:
             _text(star.stetson_j, ".2f"),
         )
     table.caption = "* candidate; doubted: improbable, but the frames, a neighbour or bad points may explain it"
-    table.caption_justify = "left"
     return table
 
 

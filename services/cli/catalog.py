@@ -3,12 +3,8 @@
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
-from services.catalogue.cells import ORDER
-from services.catalogue.opening import catalogue_folder, open_cells, open_gaia
-from services.cli.console import counting, friendly, note, out, start
+from services.cli.console import JsonOption, counting, friendly, note, out, start, table_of
 from services.cli.positions import parse_radec
 from services.errors import ConfigurationError
 
@@ -40,6 +36,8 @@ def fetch(
     Examples: `tianyu catalog fetch --radec 31.0428,46.6878 --radius 0.5`,
     `tianyu catalog fetch --radec 02:04:10.3,+46:41:16 --radius 1 --mag-limit 19`
     """
+    from services.catalogue.opening import catalogue_folder, open_gaia
+
     ra, dec = parse_radec(radec)
     if not (0.0 <= ra <= 360.0 and abs(dec) <= 90.0 and 0.0 < radius <= RADIUS_MAX_DEG):
         raise ConfigurationError(
@@ -67,11 +65,14 @@ def fetch(
 
 @catalog.command("status")
 @friendly
-def status(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+def status(as_json: JsonOption = False) -> None:
     """Show what the cache holds: cells, stars and bytes, by depth.
 
     Example: `tianyu catalog status`
     """
+    from services.catalogue.cells import ORDER
+    from services.catalogue.opening import catalogue_folder, open_cells
+
     settings = start()
 
     depths: dict[float, list[int]] = {}
@@ -90,9 +91,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For machines.")
     if not depths:
         out.print(f"no cells in {folder}: `tianyu catalog fetch` brings some", soft_wrap=True, markup=False)
         return
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("G to", "cells", "stars", "MB"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("G to", "cells", "stars", "MB")
+    table = table_of(*headings, right=headings)
     for depth, (cells, stars, size) in sorted(depths.items()):
         table.add_row(f"{depth:g}", str(cells), str(stars), f"{size / MB:.1f}")
     out.print(table)

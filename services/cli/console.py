@@ -3,20 +3,26 @@
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, ParamSpec, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from services import log
 from services.errors import TianyuError
 from services.settings import Settings, load
 from services.shown import shown
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,6 +31,7 @@ EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 PIPE_WIDTH = 500  # characters
 
+JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Write over a database, a frame, or whatever is there.")]
 
 
@@ -105,6 +112,30 @@ def start(**overrides: Any) -> Settings:
     settings = load(**overrides)
     log.configure(settings.log_format, settings.log_level)
     return settings
+
+
+@contextmanager
+def reading(settings: Settings) -> "Iterator[Session]":
+    """A session that reads the database."""
+    from schema import database
+    from services.setup import open_database
+
+    with database.reading_factory(open_database(settings))() as session:
+        yield session
+
+
+def table_of(*headings: str, right: Sequence[str] = (), wrapped: Sequence[str] = (), title: str | None = None) -> Table:
+    """An empty table in the style of all commands; numbers stand at the ``right``, long texts are ``wrapped``."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=title, caption_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", no_wrap=heading not in wrapped)
+    return table
+
+
+def print_paths(paths: Iterable[Path]) -> None:
+    """Print files, one a line and nothing else in it."""
+    for path in paths:
+        out.print(str(path), soft_wrap=True)
 
 
 def progress() -> Progress:

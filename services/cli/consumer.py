@@ -4,11 +4,7 @@ from typing import Annotated
 
 import typer
 
-from services.broker import open_broker
 from services.cli.console import friendly, start
-from services.consumer.child import children
-from services.consumer.consumer import Consumer
-from services.setup import open_database, require_site
 from services.stopping import on_stop
 
 
@@ -23,6 +19,11 @@ def consumer(
 
     Examples: `tianyu consumer`, `tianyu consumer --group cpu --group memory --concurrency 4`
     """
+    from services.broker import open_broker
+    from services.consumer.child import children
+    from services.consumer.consumer import Consumer
+    from services.setup import open_database, require_site
+
     settings = start()
 
     engine = open_database(settings)

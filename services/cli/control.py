@@ -110,7 +110,6 @@ def resume(group: Group, site: SiteName = None) -> None:
 
 
 def _transact(settings: Settings, work: Callable[[Session], Result]) -> Result:
-
     return database.transact(database.session_factory(open_database(settings)), work)
 
 
@@ -144,7 +143,6 @@ def _left(session: Session, asked: Sequence[int], changed: Sequence[int]) -> lis
 
 
 def _because(session: Session, pid: int) -> str:
-
     required = operating.missing_requirement(session, pid)
     return "" if required is None else f" and requires {required}, which did not succeed: retry that"
 

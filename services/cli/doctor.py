@@ -5,7 +5,6 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.console import friendly, out, start
-from services.doctor import Finding, examine
 from services.errors import ConfigurationError
 
 
@@ -17,6 +16,7 @@ def doctor() -> None:
 
     Example: `tianyu doctor`
     """
+    from services.doctor import Finding, examine
 
     try:
         findings = examine(start())

@@ -1,14 +1,15 @@
 """`tianyu gc`."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
-from services.cli.console import friendly, note, out, show_error, start
-from services.housekeeping import Collection, collect, policy_of
-from services.setup import open_database
+from services.cli.console import JsonOption, friendly, note, out, show_error, start, table_of
+
+if TYPE_CHECKING:
+    from services.housekeeping import Collection
 
 MB = 1e6
 
@@ -26,7 +27,7 @@ def gc(
         bool | None, typer.Option("--keep-partial/--no-keep-partial", help="Default: as in the settings.")
     ] = None,
     older_than: Annotated[float, typer.Option(min=0, metavar="DAYS", help="Only what was made longer ago.")] = 0.0,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Delete intermediate images that nothing needs any more. Safe while consumers run.
 
@@ -35,6 +36,9 @@ def gc(
 
     Examples: `tianyu gc --dry-run`, `tianyu gc 4 --no-keep-calibrated`, `tianyu gc --older-than 30`
     """
+    from services.housekeeping import collect, policy_of
+    from services.setup import open_database
+
     given = {"keep_calibrated": keep_calibrated, "keep_partial": keep_partial}
     settings = start(**{name: value for name, value in given.items() if value is not None})
 
@@ -65,11 +69,7 @@ def _print_json(collection: Collection, dry_run: bool) -> None:
 
 
 def _print(collection: Collection, dry_run: bool) -> None:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("observation", "kind", "why"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("files", "MB"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = table_of("observation", "kind", "why", "files", "MB", right=("files", "MB"))
     for removed in collection.removed:
         table.add_row(
             str(removed.observation_id or ""),

@@ -1,18 +1,18 @@
 """`tianyu graph`."""
 
+from __future__ import annotations
+
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schema import database
-from services.cli.console import ForceOption, friendly, note, out, say, start
-from services.destinations import require_replaceable
+from services.cli.console import ForceOption, friendly, note, out, reading, say, start
 from services.errors import ConfigurationError
-from services.graph import ProcessGraph, find_dot, read_graph, render, to_dot, to_text
-from services.setup import open_database
-from services.whole_files import whole_file
+
+if TYPE_CHECKING:
+    from services.graph import ProcessGraph
 
 
 class Format(StrEnum):
@@ -41,10 +41,14 @@ def graph(
 
     Examples: `tianyu graph 4`, `tianyu graph 4 --output graph.svg`, `tianyu graph 4 --full --format dot`
     """
+    from services.destinations import require_replaceable
+    from services.graph import read_graph, to_text
+    from services.whole_files import whole_file
+
     settings = start()
 
     chosen = form or _by_name(output)
-    with database.reading_factory(open_database(settings))() as session:
+    with reading(settings) as session:
         if output is not None:
             require_replaceable(session, settings, [output], force=force)
         found = read_graph(session, observation_id, full=full)
@@ -67,6 +71,7 @@ def _by_name(output: Path | None) -> Format:
 
 
 def _source(found: ProcessGraph, chosen: Format) -> str:
+    from services.graph import find_dot, render, to_dot
 
     if chosen is Format.DOT:
         return to_dot(found)

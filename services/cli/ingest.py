@@ -4,13 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
-from schema import database
-from services.cli.console import counting, friendly, note, out, start
-from services.ingest.register import read_folder, register
-from services.setup import open_database, require_site
+from services.cli.console import counting, friendly, note, out, start, table_of
 
 
 @friendly
@@ -21,6 +16,10 @@ def ingest(
 
     Example: `tianyu ingest /data/2026-11-20`
     """
+    from schema import database
+    from services.ingest.register import read_folder, register
+    from services.setup import open_database, require_site
+
     settings = start()
 
     engine = open_database(settings)
@@ -31,9 +30,8 @@ def ingest(
         database.session_factory(engine),
         lambda session: register(session, folder, site=settings.site, root=settings.root),
     )
-    table = Table("id", "kind", "target", "filter", "instrument", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("exposure s", "night", "new", "rejected"):
-        table.add_column(heading, justify="right")
+    words, numbers = ("id", "kind", "target", "filter", "instrument"), ("exposure s", "night", "new", "rejected")
+    table = table_of(*words, *numbers, right=numbers, wrapped=words)
     for item in result.observations:
         key = item.key
         cells = (item.observation_id, key.kind, key.target or "", key.filter or "", key.instrument, key.exposure or "")

@@ -1,25 +1,19 @@
 """`tianyu inject`."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
-from schema import database
-from schema.queries.choices import of_graph
-from services import injection, log
-from services.choices import read_choices
-from services.cli.bars import follow
-from services.cli.console import counting, friendly, note, out, start
+from services import log
+from services.cli.console import JsonOption, counting, friendly, note, out, reading, start, table_of
 from services.errors import ConfigurationError
-from services.injection import Report
-from services.injection.plan import write_truth
-from services.injection.plot import draw_recovery
-from services.injection.recovery import write_recovery
-from services.injection.report import Cell, Fraction
-from services.setup import open_database
+
+if TYPE_CHECKING:
+    from services.injection import Report
+    from services.injection.report import Cell, Fraction
 
 PERCENT = 100.0
 
@@ -37,7 +31,7 @@ def inject(
     period: Annotated[float | None, typer.Option(help="Of a pulsation, hours; default 0.4 of the night.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed chooses other stars and moments.")] = 0,
     consumers: Annotated[int | None, typer.Option(min=1, max=64, help="Default: one a core, at most 4.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Put signals into the raw frames of an observation, process them, and tell how many are found again.
 
@@ -46,11 +40,21 @@ def inject(
     Examples: `tianyu inject 4 injected`,
     `tianyu inject 4 injected --kind pulsation --amplitudes 0.002,0.005 --period 1.5 --stars 60`
     """
+    from schema import database
+    from schema.queries.choices import of_graph
+    from services import injection
+    from services.choices import read_choices
+    from services.cli.bars import follow
+    from services.injection.plan import write_truth
+    from services.injection.plot import draw_recovery
+    from services.injection.recovery import write_recovery
+    from services.setup import open_database
+
     wanted = _amplitudes(amplitudes)
     settings = start()
     log.configure(settings.log_format, "WARNING")  # the pipeline that runs inside is no service
 
-    with database.reading_factory(open_database(settings))() as session:
+    with reading(settings) as session:
         night = injection.read_night(session, settings, observation)
         plan = injection.make_plan(session, night, kind, wanted, stars, seed, duration, period)
         stored = of_graph(session, night.facts.graph_pid or 0)
@@ -93,25 +97,10 @@ def _amplitudes(text: str) -> list[float]:
 
 
 def _show(report: Report) -> None:
-    table = Table(
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        title=f"observation {report.observation_id}: {report.kind}s put in and found again",
-    )
-    for heading in (
-        "amplitude",
-        "magnitude",
-        "stars",
-        "known %",
-        "68 %",
-        "blind %",
-        "68 %",
-        "bias %",
-        "scatter %",
-        "loss %",
-    ):
-        table.add_column(heading, justify="right", no_wrap=True)
+    shares = ("known %", "68 %", "blind %", "68 %", "bias %", "scatter %", "loss %")
+    headings = ("amplitude", "magnitude", "stars", *shares)
+    title = f"observation {report.observation_id}: {report.kind}s put in and found again"
+    table = table_of(*headings, right=headings, title=title)
     for total in report.totals:
         for cell in (*(one for one in report.cells if one.amplitude == total.amplitude), total):
             table.add_row(*_row(cell, "all" if cell is total else f"{cell.magnitude_from:.1f}–{cell.magnitude_to:.1f}"))

@@ -1,44 +1,32 @@
 """`tianyu lightcurve`."""
 
+from __future__ import annotations
+
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from schema import database
 from services.cli.console import ForceOption, friendly, note, say, start
-from services.cli.star_options import (
-    GaiaOption,
-    RadecOption,
-    SourceOption,
-    TargetOption,
-    XyOption,
-    chosen_star,
-    required,
-)
-from services.cli.stars import located, star_on_nights
-from services.destinations import require_replaceable
+from services.cli.star_options import Star, required, takes_star
 from services.errors import ConfigurationError
-from services.lightcurves.export import write_file, write_stream
-from services.lightcurves.nights import Nights, read_nights
-from services.lightcurves.reading import ApertureChoice
-from services.setup import open_database
+
+if TYPE_CHECKING:
+    from services.lightcurves.nights import Nights
+    from services.lightcurves.reading import ApertureChoice
 
 Format = Literal["csv", "ecsv", "fits", "votable", "parquet", "aavso", "exoclock", "etd", "lightkurve"]
 SEVERAL_NIGHTS = ("csv", "ecsv", "fits", "votable", "parquet")  # formats with a column for the observation
 
 
 @friendly
+@takes_star
 def lightcurve(
     observation: Annotated[
         int | None, typer.Option(help="Observation; without, all that have light curves of the star.")
     ] = None,
-    target: TargetOption = None,
-    source: SourceOption = None,
-    xy: XyOption = None,
-    radec: RadecOption = None,
-    gaia: GaiaOption = None,
+    star: Star | None = None,
     aperture: Annotated[str, typer.Option(help="best, all, or the index of one.")] = "best",
     format_name: Annotated[Format, typer.Option("--format", help="Of the output.")] = "csv",
     output: Annotated[Path | None, typer.Option(help="File to write; else text goes to standard output.")] = None,
@@ -52,7 +40,13 @@ def lightcurve(
     Examples: `tianyu lightcurve --target HAT-P-32`, `tianyu lightcurve --source 17 --plot lc.png --output lc.csv`,
     `tianyu lightcurve --observation 4 --radec 31.0428,46.6878 --format fits --output lc.fits`
     """
-    star = required(chosen_star(target, source, xy, radec, gaia))
+    from schema import database
+    from services.cli.stars import located, star_on_nights
+    from services.destinations import require_replaceable
+    from services.lightcurves.nights import read_nights
+    from services.setup import open_database
+
+    star = required(star)
     settings = start()
     written = [path for path in (output, plot) if path is not None]
     if len(set(written)) < len(written):
@@ -100,6 +94,7 @@ def _tell(nights: Nights) -> None:
 
 
 def _write(nights: Nights, output: Path | None, plot: Path | None, format_name: str) -> None:
+    from services.lightcurves.export import write_file, write_stream
 
     table = nights.table if len(nights.curves) > 1 else nights.curves[0].table
     if plot is not None:

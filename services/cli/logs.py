@@ -1,15 +1,17 @@
 """`tianyu logs`."""
 
+from __future__ import annotations
+
 from collections import Counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from schema import database
-from services.cli.console import friendly, out, start
-from services.logs import Attempt, Parent, ProcessLog, read_log
-from services.setup import open_database
+from services.cli.console import JsonOption, friendly, out, reading, start
+
+if TYPE_CHECKING:
+    from services.logs import Attempt, Parent, ProcessLog
 
 PARENTS_SHOWN = 10
 
@@ -17,15 +19,17 @@ PARENTS_SHOWN = 10
 @friendly
 def logs(
     pid: Annotated[int, typer.Argument(help="PID of the process.", metavar="PID")],
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """One process: its state, what it waits for, and each attempt with worker, cost, error and traceback.
 
     Examples: `tianyu logs 1795238400000123456`, `tianyu logs 1795238400000123456 --json`
     """
+    from services.logs import read_log
+
     settings = start()
 
-    with database.reading_factory(open_database(settings))() as session:
+    with reading(settings) as session:
         found = read_log(session, pid)
     if as_json:
         out.print_json(data=found.to_json())

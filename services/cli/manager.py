@@ -1,9 +1,6 @@
 """`tianyu manager`."""
 
-from services.broker import open_broker
 from services.cli.console import friendly, start
-from services.manager.manager import Manager
-from services.setup import open_database
 from services.stopping import on_stop
 
 
@@ -15,6 +12,10 @@ def manager() -> None:
 
     Example: `tianyu manager`
     """
+    from services.broker import open_broker
+    from services.manager.manager import Manager
+    from services.setup import open_database
+
     settings = start()
 
     open_database(settings).dispose()

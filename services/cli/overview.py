@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, WAITING
 from services.chosen import Chosen
-from services.cli.console import note, out
+from services.cli.console import note, out, table_of
 from services.status import LiveService, ObservationStatus, Overview, Retry, Stuck
 from services.status.alike import gather
 from services.status.work import AtWork
@@ -45,17 +44,10 @@ def published_by(chosen: Sequence[Chosen]) -> str:
     return f"published by {'; then by '.join(map(str, chosen)) or 'a version that did not store its choices'}"
 
 
-def _table(*headings: str, right: Sequence[str] = ()) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left")
-    return table
-
-
 def _observations(found: Overview) -> Table:
     numbers = ("frames", "rejected", "done", "failed")
-    table = _table("id", "kind", "target", "filter", "night", *numbers, right=numbers)
-    table.add_column("state", no_wrap=True)
+    headings = ("id", "kind", "target", "filter", "night", *numbers, "state")
+    table = table_of(*headings, right=numbers, wrapped=("kind", "target", "filter"))
     stuck = {item.observation_id for item in found.stuck}
     for one in found.observations:
         failed = one.count(FAILED)
@@ -90,7 +82,7 @@ def _state(one: ObservationStatus, stuck: bool) -> Text:
 
 
 def _commands(one: ObservationStatus) -> Table:
-    table = _table("command", "expected", *STATES_SHOWN, right=("expected", *STATES_SHOWN))
+    table = table_of("command", "expected", *STATES_SHOWN, right=("expected", *STATES_SHOWN))
     for command in one.commands:
         counts = [
             Text(str(command.counts[state]), COLOURS.get(state, "")) if command.counts[state] else Text("·", "dim")
@@ -101,9 +93,8 @@ def _commands(one: ObservationStatus) -> Table:
 
 
 def _running(work: Sequence[AtWork]) -> Table:
-    table = _table(
-        "at work: PID", "command", "obs", "attempt", "worker", "host", "since (UTC)", "lease", right=("lease",)
-    )
+    headings = ("at work: PID", "command", "obs", "attempt", "worker", "host", "since (UTC)", "lease")
+    table = table_of(*headings, right=("lease",), wrapped=("command", "worker", "host"))
     for one in work:
         run = one.running
         lease = "none" if run.lease_s is None else f"{run.lease_s:.0f} s" if run.lease_s > 0 else "expired"
@@ -185,7 +176,8 @@ def _stuck(found: Sequence[Stuck]) -> None:
 
 
 def _services(found: Overview) -> None:
-    table = _table("services", "state", "site", "groups", "slots", "host", "since (UTC)", right=("slots",))
+    headings = ("services", "state", "site", "groups", "slots", "host", "since (UTC)")
+    table = table_of(*headings, right=("slots",), wrapped=("site", "groups", "host"))
     for service in found.services:
         table.add_row(*_service(service))
     if found.services:
@@ -196,8 +188,7 @@ def _services(found: Overview) -> None:
     if not busy:
         return
     numbers = ("ready", "queued", "delayed", "running", "consumers", "slots")
-    table = _table("queue", *numbers, right=numbers)
-    table.add_column("")
+    table = table_of("queue", *numbers, "", right=numbers, wrapped=("queue", ""))
     for queue in busy:
         counts = (queue.ready, queue.queued, queue.delayed, queue.running, queue.consumers, queue.slots)
         paused = "" if queue.paused_since is None else f"paused since {queue.paused_since:%Y-%m-%d %H:%M:%S}"

@@ -2,20 +2,19 @@
 
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from schema import database
-from services.cli.console import err, note, out, start
+from services.cli.console import err, note, out, print_paths, start, table_of
 from services.cli.star_options import Star
 from services.cli.stars import located, star_on_nights
 from services.destinations import require_replaceable
-from services.errors import ConfigurationError
 from services.lightcurves.nights import read_nights, seen_as
 from services.lightcurves.reading import LightCurve
 from services.plots.periods import draw_periods
 from services.setup import open_database
 from services.variability.periods import SHOWN_ALTERNATIVES, StarPeriods, find_periods
+from services.whole_files import make_folder
 
 LEAST_CHANCE = 1e-99  # named
 HOURS_PER_DAY = 24.0
@@ -40,17 +39,14 @@ def show_periods(observation: int | None, star: Star, folder: Path, force: bool,
         require_replaceable(session, settings, files, force=force)
     with err.status(f"searching {len(nights.curves)} nights"):
         found = find_periods(nights)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"folder {str(folder)!r} cannot be made: {error.strerror or error}") from error
+    make_folder(folder)
     path = draw_periods(found, _plot_of(found.curves[0], folder))
     _tell(found)
     if as_json:
         out.print_json(data=found.to_json() | {"plot": str(path)})
         return
     _print(found)
-    out.print(str(path), soft_wrap=True, markup=False, highlight=False)
+    print_paths([path])
 
 
 def _plot_of(curve: LightCurve, folder: Path) -> Path:
@@ -91,11 +87,8 @@ def _print(found: StarPeriods) -> None:
 
 
 def _alternatives(found: StarPeriods) -> Table:
-
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("period, d", "error, d", "evidence"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("to the best")
+    numbers = ("period, d", "error, d", "evidence")
+    table = table_of(*numbers, "to the best", right=numbers, wrapped=("to the best",))
     for other in found.search.alternatives[: SHOWN_ALTERNATIVES + 1]:
         table.add_row(
             f"{other.fit.period:.9f}",
@@ -107,5 +100,4 @@ def _alternatives(found: StarPeriods) -> Table:
     table.caption = (
         f"{rivals} of the other periods may be the true one" if rivals else "no other period does nearly as well"
     )
-    table.caption_justify = "left"
     return table

@@ -1,21 +1,15 @@
 """`tianyu plot`."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from services.cli.console import ForceOption, err, friendly, out, start
-from services.cli.star_options import (
-    GaiaOption,
-    RadecOption,
-    SourceOption,
-    Star,
-    TargetOption,
-    XyOption,
-    chosen_star,
-)
+from services.cli.console import ForceOption, err, friendly, print_paths, start
+from services.cli.star_options import Star, takes_star
 from services.errors import TianyuError
 
 if TYPE_CHECKING:
@@ -25,13 +19,10 @@ if TYPE_CHECKING:
 
 
 @friendly
+@takes_star
 def plot(
     observation: Annotated[int, typer.Argument(help="Observation, as `tianyu status` lists it.")],
-    target: TargetOption = None,
-    source: SourceOption = None,
-    xy: XyOption = None,
-    radec: RadecOption = None,
-    gaia: GaiaOption = None,
+    star: Star | None = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the plots; default plots/OBSERVATION of the site.")
     ] = None,
@@ -44,20 +35,18 @@ def plot(
 
     Examples: `tianyu plot 4`, `tianyu plot 4 --source 17`, `tianyu plot 4 --target HAT-P-32 --output plots`
     """
-    star = chosen_star(target, source, xy, radec, gaia)
     settings = start()
     from services.setup import open_database
 
     paths = draw(open_database(settings), settings, observation, star, output, force=force)
-    for path in paths:
-        out.print(str(path), soft_wrap=True, markup=False, highlight=False)
+    print_paths(paths)
     if not paths:
         raise typer.Exit(1)
 
 
 def draw(
-    engine: "Engine",
-    settings: "Settings",
+    engine: Engine,
+    settings: Settings,
     observation: int,
     star: Star | None,
     folder: Path | None = None,

@@ -1,18 +1,20 @@
 """`tianyu publish`."""
 
-from typing import Annotated, Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from sqlalchemy.orm import Session
 
-from schema import database
 from services.cli.console import friendly, note, out, start
 from services.cli.positions import pointing
 from services.cli.star_options import PointingOption
 from services.errors import ConfigurationError
-from services.publisher.publication import Publication
-from services.publisher.publish import Publisher, unpublished
-from services.setup import open_database, require_site
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from services.publisher.publication import Publication
 
 PRIORITIES = 1000  # on either side of 0
 
@@ -49,6 +51,10 @@ def publish(
     Examples: `tianyu publish 3`, `tianyu publish --all --priority 10`, `tianyu publish 3 --again`,
     `tianyu publish 4 --template known`
     """
+    from schema import database
+    from services.publisher.publish import Publisher, unpublished
+    from services.setup import open_database, require_site
+
     if (observation_id is None) != everything:
         raise ConfigurationError("give either an observation or --all: `tianyu publish 3`, `tianyu publish --all`")
     settings = start().model_copy(update=pointing(radec))

@@ -3,15 +3,9 @@
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
-from schema import database
-from services.cli.console import friendly, out, start
-from services.cli.overview import published_by
-from services.report import report as make_report
-from services.setup import open_database
+from services.cli.console import JsonOption, friendly, out, reading, start, table_of
 
 
 def _text(value: float | None, form: str) -> str:
@@ -21,28 +15,24 @@ def _text(value: float | None, form: str) -> str:
 @friendly
 def report(
     observation_id: Annotated[int, typer.Argument(help="Observation to report on.")],
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Time, CPU, memory and bytes by command, and the throughput.
 
     Example: `tianyu report 4`
     """
-    settings = start()
+    from services.cli.overview import published_by
+    from services.report import report as make_report
 
-    with database.reading_factory(open_database(settings))() as session:
+    settings = start()
+    with reading(settings) as session:
         result = make_report(session, observation_id)
     if as_json:
         out.print_json(data=result.to_json())
         return
-    table = Table(
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        title=f"observation {observation_id}, graph {result.graph_pid}",
-        pad_edge=False,
-    )
-    table.add_column("command", no_wrap=True)
-    for heading in ("calls", "wall s", "s/call", "CPU s", "CPU %", "peak MB", "read MB", "write MB"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    numbers = ("calls", "wall s", "s/call", "CPU s", "CPU %", "peak MB", "read MB", "write MB")
+    title = f"observation {observation_id}, graph {result.graph_pid}"
+    table = table_of("command", *numbers, right=numbers, title=title)
     for row in (*result.rows, result.total):
         if row is result.total:
             table.add_section()

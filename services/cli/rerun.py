@@ -1,16 +1,18 @@
 """`tianyu rerun`."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from sqlalchemy.orm import Session
 
-from schema import database
 from services.cli.console import friendly, note, out, start
 from services.cli.publish import Priority, listed
-from services.publisher.rerun import Rerun
-from services.publisher.rerun import rerun as run_again
-from services.setup import open_database, require_site
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from services.publisher.rerun import Rerun
 
 
 @friendly
@@ -33,6 +35,10 @@ def rerun(
 
     Examples: `tianyu rerun --from extract 3`, `tianyu rerun --from select 3 --dry-run`
     """
+    from schema import database
+    from services.publisher.rerun import rerun as run_again
+    from services.setup import open_database, require_site
+
     settings = start()
 
     engine = open_database(settings)

@@ -1,7 +1,6 @@
 """`tianyu init`."""
 
 from services.cli.console import friendly, out, start
-from services.setup import initialise, open_engine
 
 
 @friendly
@@ -10,6 +9,7 @@ def init() -> None:
 
     Example: `TIANYU_DATABASE_URL=mysql+pymysql://tianyu:…@db/tianyu tianyu init`
     """
+    from services.setup import initialise, open_engine
 
     settings = start()
     for line in initialise(settings, open_engine(settings)):

@@ -5,11 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.simulation.psf import Ring
 from services.cli.console import counting, friendly, out, start
 from services.errors import ConfigurationError
-from services.simulate import night_spec
-from services.simulate import simulate as render
 
 MAXIMUM_DIGITS = 5  # of a side: no camera has more
 PRESET_HELP = (
@@ -51,6 +48,10 @@ def simulate(
     `tianyu simulate window --preset window --size 120x520 --frames 200`,
     `tianyu simulate other --sky-seed 3 --telescope WIDE --pixel-scale 1.4 --position-angle 130 --mirrored --filter V`
     """
+    from pipeline.simulation.psf import Ring
+    from services.simulate import night_spec
+    from services.simulate import simulate as render
+
     start()
 
     spec = night_spec(

@@ -1,24 +1,23 @@
 """The options that choose a star: the same for all commands that take one."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from services.cli.positions import Named, Position, parse_pair, parse_radec, parse_target
 from services.errors import ConfigurationError
 
+R = TypeVar("R")
 TARGET_FORM = "RA,DEC|NAME|X,Y"
 TARGET_HELP = "degrees or hh:mm:ss,+dd:mm:ss, a name, or pixels of the first frame."
 
-TargetOption = Annotated[str | None, typer.Option(metavar=TARGET_FORM, help=f"Star: {TARGET_HELP}")]
-SourceOption = Annotated[int | None, typer.Option(help="Source id, as in view source_catalog.")]
-XyOption = Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to pixels of the first frame.")]
-RadecOption = Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")]
 PointingOption = Annotated[
     str | None, typer.Option(metavar="RA,DEC", help="Where the telescope pointed, where headers do not tell.")
 ]
-GaiaOption = Annotated[int | None, typer.Option(metavar="SOURCE_ID", help="The source of this number in Gaia DR3.")]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,13 @@ Star = Place | Named
 
 
 def chosen_star(
-    target: str | None, source: int | None, xy: str | None, radec: str | None, gaia: int | None
+    target: Annotated[str | None, typer.Option(metavar=TARGET_FORM, help=f"Star: {TARGET_HELP}")] = None,
+    source: Annotated[int | None, typer.Option(help="Source id, as in view source_catalog.")] = None,
+    xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to pixels of the first frame.")] = None,
+    radec: Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")] = None,
+    gaia: Annotated[
+        int | None, typer.Option(metavar="SOURCE_ID", help="The source of this number in Gaia DR3.")
+    ] = None,
 ) -> Star | None:
     """The star that the options choose; None where none of them is given.
 
@@ -58,6 +63,20 @@ def chosen_star(
     if source is not None:
         return SourceId(source)
     return None if gaia is None else GaiaId(gaia)
+
+
+def takes_star(command: Callable[..., R]) -> Callable[..., R]:
+    """A command with the options that choose a star in place of its parameter ``star``, which is given the choice."""
+    own, options = inspect.signature(command, eval_str=True).parameters, inspect.signature(chosen_star).parameters
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> R:
+        return command(star=chosen_star(**{name: given.pop(name) for name in options}), **given)
+
+    shown = [one for name in own for one in (options.values() if name == "star" else [own[name]])]
+    wrapped.__dict__["__signature__"] = inspect.Signature(shown)
+    wrapped.__annotations__ = {one.name: one.annotation for one in shown}
+    return wrapped
 
 
 def required(star: Star | None) -> Star:

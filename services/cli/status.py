@@ -1,18 +1,17 @@
 """`tianyu status`."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schema import database
-from services.cli.bars import follow
-from services.cli.console import friendly, note, out, start
-from services.cli.overview import show
-from services.setup import open_database
-from services.status import ObservationStatus, Overview, Stuck, finished, overview
-from services.status import status as look_up
+from services.cli.console import JsonOption, friendly, note, out, start
+
+if TYPE_CHECKING:
+    from services.status import ObservationStatus, Overview, Stuck
 
 POLL_S = 0.5
 STUCK_LOOK_S = 10.0  # between looks for what is stuck, while waiting
@@ -23,7 +22,7 @@ def status(
     observation_id: Annotated[int | None, typer.Argument(help="One observation; else all.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Until nothing can move any more.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Live progress bars by step, until nothing can move.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """What was expected, what is done, what failed and why, what is stuck and what to do, and who works on what.
 
@@ -31,6 +30,13 @@ def status(
 
     Examples: `tianyu status`, `tianyu status 4 --watch`, `tianyu status --wait --json`
     """
+    from schema import database
+    from services.cli.bars import follow
+    from services.cli.overview import show
+    from services.setup import open_database
+    from services.status import finished, overview
+    from services.status import status as look_up
+
     settings = start()
 
     reading = database.reading_factory(open_database(settings))

@@ -1,18 +1,17 @@
 """`tianyu target add`, `tianyu target list`, `tianyu target show`."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
-from schema import database
-from schema.skies import NamedObject
-from services.catalogue.names import listed, named_object, remember, resolve
-from services.cli.console import friendly, out, start
+from services.cli.console import friendly, out, reading, start, table_of
 from services.cli.positions import parse_pair, parse_radec
-from services.setup import open_database
+
+if TYPE_CHECKING:
+    from schema.skies import NamedObject
 
 target = typer.Typer(
     name="target",
@@ -42,6 +41,9 @@ def add(
     Examples: `tianyu target add HAT-P-32 31.0428 46.6878`,
     `tianyu target add "Barnard's star" 17:57:48.5 +04:41:36 --pm -801.6,10362.4`
     """
+    from schema import database
+    from services.catalogue.names import named_object, remember
+    from services.setup import open_database
 
     motion = None if pm is None else parse_pair(pm, "a proper motion in mas a year (-801.6,10362.4)")
     found = named_object(name, parse_radec(f"{ra},{dec}"), motion)
@@ -59,9 +61,11 @@ def list_names() -> None:
 
     Example: `tianyu target list`
     """
+    from services.catalogue.names import listed
+
     settings = start()
 
-    with database.reading_factory(open_database(settings))() as session:
+    with reading(settings) as session:
         _print(listed(session))
 
 
@@ -72,16 +76,17 @@ def show(name: Annotated[str, typer.Argument(help="A name, as given or as SIMBAD
 
     Example: `tianyu target show HAT-P-32`
     """
+    from services.catalogue.names import resolve
+    from services.setup import open_database
+
     settings = start()
 
     _print([resolve(open_database(settings), settings, name)])
 
 
 def _print(objects: Sequence[NamedObject]) -> None:
-    table = Table("name", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("RA deg", "Dec deg", "pm RA mas/yr", "pm Dec mas/yr"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("origin")
+    numbers = ("RA deg", "Dec deg", "pm RA mas/yr", "pm Dec mas/yr")
+    table = table_of("name", *numbers, "origin", right=numbers, wrapped=("name", "origin"))
     for one in objects:
         motions = ("" if pm is None else f"{pm:.2f}" for pm in (one.pm_ra_mas, one.pm_dec_mas))
         table.add_row(one.shown_name, f"{one.ra_deg:.6f}", f"{one.dec_deg:+.6f}", *motions, one.origin)

@@ -1,33 +1,19 @@
 """`tianyu transit`."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
-from schema import database
-from services.cli.console import ForceOption, err, friendly, note, out, start
-from services.cli.star_options import (
-    GaiaOption,
-    RadecOption,
-    SourceOption,
-    TargetOption,
-    XyOption,
-    chosen_star,
-    required,
-)
-from services.cli.stars import find_star, located
-from services.destinations import require_replaceable
-from services.errors import ConfigurationError, DataError
-from services.lightcurves.export import write_file
-from services.lightcurves.reading import read_light_curve
-from services.lightcurves.selection import find_observation
-from services.setup import open_database
-from services.variability.transit import Expectation, StarTransit, fit_star
-from services.whole_files import whole_file
+from services.cli.console import ForceOption, JsonOption, err, friendly, note, out, print_paths, start, table_of
+from services.cli.star_options import Star, required, takes_star
+from services.errors import DataError
+
+if TYPE_CHECKING:
+    from services.variability.transit import StarTransit
 
 # Name, attribute, factor from the fit's unit, decimals.
 ROWS = (
@@ -46,13 +32,10 @@ ARCHIVES = {"exoclock.txt": "exoclock", "etd.txt": "etd"}  # format of each file
 
 
 @friendly
+@takes_star
 def transit(
     observation: Annotated[int | None, typer.Option(help="Observation; not needed when there is one.")] = None,
-    target: TargetOption = None,
-    source: SourceOption = None,
-    xy: XyOption = None,
-    radec: RadecOption = None,
-    gaia: GaiaOption = None,
+    star: Star | None = None,
     mid: Annotated[float | None, typer.Option(metavar="BJD", help="Expected mid-transit, BJD (TDB).")] = None,
     window: Annotated[float, typer.Option(min=0.01, metavar="HOURS", help="How far from --mid it may lie.")] = 1.0,
     duration: Annotated[
@@ -65,7 +48,7 @@ def transit(
         Path | None, typer.Option(metavar="DIR", help="Folder for light curve, plots and the files of archives.")
     ] = None,
     force: ForceOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Fit one transit in a star's light curve, and say how much more likely it is than a trend alone.
 
@@ -75,7 +58,15 @@ def transit(
     Examples: `tianyu transit --source 17`,
     `tianyu transit --observation 4 --target HAT-P-32 --mid 2458107.711 --duration 3 --output transit`
     """
-    star = required(chosen_star(target, source, xy, radec, gaia))
+    from schema import database
+    from services.cli.stars import find_star, located
+    from services.destinations import require_replaceable
+    from services.lightcurves.reading import read_light_curve
+    from services.lightcurves.selection import find_observation
+    from services.setup import open_database
+    from services.variability.transit import Expectation, fit_star
+
+    star = required(star)
     settings = start()
 
     engine = open_database(settings)
@@ -95,8 +86,7 @@ def transit(
         out.print_json(data=result.to_json() | {"files": [str(path) for path in files]})
         return
     _print(result)
-    for path in files:
-        out.print(str(path), soft_wrap=True, markup=False, highlight=False)
+    print_paths(files)
 
 
 def _print(result: StarTransit) -> None:
@@ -107,10 +97,7 @@ def _print(result: StarTransit) -> None:
         markup=False,
         soft_wrap=True,
     )
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("")
-    for heading in ("median", "−", "+"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = table_of("", "median", "−", "+", right=("median", "−", "+"))
     for name, attribute, factor, decimals in ROWS:
         value = getattr(fit, attribute)
         numbers = (value.median, value.median - value.lower, value.upper - value.median)
@@ -122,12 +109,11 @@ def _print(result: StarTransit) -> None:
 
 def _write(result: StarTransit, folder: Path) -> list[Path]:
     """Write all files; an archive's that cannot be made is left out, with the reason."""
+    from services.lightcurves.export import write_file
     from services.plots.transit import draw_corner, draw_transit  # with Matplotlib, which takes 0.3 s
+    from services.whole_files import make_folder, whole_file
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"folder {str(folder)!r} cannot be made: {error.strerror or error}") from error
+    make_folder(folder)
     files = [folder / name for name in FILES]
     write_file(result.table(), files[0], "ecsv")
     with whole_file(files[1]) as temporary:

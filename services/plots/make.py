@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from services.errors import ConfigurationError, DataError
+from services.errors import DataError
 from services.image_store import ImageStore
 from services.lightcurves.reading import LightCurve, read_light_curve
 from services.lightcurves.selection import SourceFacts, find_source, observation_facts
@@ -22,6 +22,7 @@ from services.plots.stack import stack_with_sources
 from services.plots.systematics import draw_systematics
 from services.plots.zero_points import draw_zero_points
 from services.variability.shown import shown_star
+from services.whole_files import make_folder
 
 log = get_logger("plots")
 
@@ -69,10 +70,7 @@ def make_plots(
         plots["zero_points.png"] = lambda path: draw_zero_points(session, observation, path)
     if allow is not None:
         allow([folder / name for name in plots])
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"folder {str(folder)!r} cannot be made: {error.strerror or error}") from error
+    make_folder(folder)
     written = []
     for name, draw in plots.items():
         try:

@@ -29,23 +29,36 @@ def test_the_command_itself_is_loaded(name: str) -> None:
     assert hasattr(context.command, "commands") == isinstance(COMMANDS[name].load(name), Typer)
 
 
-def imported_by(*words: str) -> set[str]:
-    """Of the heavy packages, those that a command line imports."""
-    code = (
-        f"import sys\nfrom services.cli.app import app\ntry:\n    app({list(words)!r})\n"
-        f"finally:\n    print('imported', *({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
+ASK = f"""
+import sys
+from typer.testing import CliRunner
+from services.cli.app import app
+for line in sys.stdin:
+    CliRunner().invoke(app, line.split())
+    print(line.strip(), "imported", *({HEAVY!r} & set(sys.modules)))
+"""
+
+
+def imported_by(*lines: str) -> dict[str, set[str]]:
+    """Of the heavy packages, those that are there after each command line, one after the other in one program."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], input="\n".join(lines), capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    [line] = [line for line in done.stderr.splitlines() if line.startswith("imported")]
-    return set(line.split()[1:])
+    found = dict(line.split(" imported", 1) for line in done.stdout.splitlines())
+    assert [*found] == [*lines]
+    return {line: set(packages.split()) for line, packages in found.items()}
 
 
-@pytest.mark.parametrize("words", [["--help"], ["stats"]])
-def test_help_waits_for_no_large_package(words: list[str]) -> None:
-    assert imported_by(*words) == set()
+def test_the_list_of_commands_waits_for_no_large_package() -> None:
+    assert imported_by("--help", "stats") == {"--help": set(), "stats": set()}
 
 
-def test_drawing_is_imported_by_what_draws() -> None:
-    assert "matplotlib" not in imported_by("lightcurve", "--help")
-    assert "matplotlib" not in imported_by("analyze", "--help")
-    assert "sqlalchemy" in imported_by("lightcurve", "--help")
+def test_no_help_computes_or_draws() -> None:
+    groups = [f"{name} {one}" for name in COMMANDS for one in getattr(GROUP.commands[name].load(), "commands", ())]
+    assert {"target add", "catalog fetch"} <= set(groups)
+    found = imported_by(*(f"{words} --help" for words in [*COMMANDS, *groups]))
+    assert {line: packages - {"sqlalchemy"} for line, packages in found.items()} == {line: set() for line in found}
+
+
+def test_what_computes_is_told_from_what_does_not() -> None:
+    assert "numpy" in imported_by("simulate .")["simulate ."]
