@@ -1,15 +1,16 @@
 """What is published: processes of the command `check`, which does nothing, in the shapes that are measured."""
 
+from datetime import UTC, datetime
 from itertools import islice, pairwise
 
-from schema.queries.publishing import NewProcess, new_pids
+from schema.queries.publishing import NewProcess, pids_from
 
 DEPENDENCIES_OF_SCALE = 10  # of each process in a band
 
 
 def pids(count: int) -> list[int]:
     """PIDs of a new graph, one after the other without a gap."""
-    return list(islice(new_pids(), count))
+    return list(islice(pids_from(datetime.now(UTC)), count))
 
 
 def check(pid: int, graph: int, required: tuple[int, ...] = (), priority: int = 0) -> NewProcess:

@@ -1,9 +1,9 @@
 """Publishing: a graph of processes and their dependencies, all in the caller's one transaction."""
 
 import secrets
-import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sqlalchemy import func, select
@@ -35,13 +35,25 @@ class NewProcess(NamedTuple):
     result_key: str | None = None
 
 
-def new_pids(last: int = 0) -> Iterator[int]:
-    """PIDs that grow from now on: Unix time in ms times 10^6 plus six digits, the first of them random.
+def new_pids(session: Session, last: int = 0) -> Iterator[int]:
+    """PIDs greater than all that are stored, and than ``last``; see ``pids_from``.
+
+    The time is the database's, and where a PID of a time to come is stored, they go on from that one: what is published
+    later has the greater PIDs, whatever the clock of a host said or says.
+    """
+    stored = select(func.max(Process.pid)).scalar_subquery()
+    clock, newest = session.execute(select(utc_now(), stored)).one()
+    return pids_from(clock, newest or 0, last)
+
+
+def pids_from(clock: datetime, newest: int = 0, last: int = 0) -> Iterator[int]:
+    """PIDs that grow: Unix time (of ``clock``, UTC) in ms times 10^6 plus six digits, the first of them random.
 
     Two publishers that start in the same millisecond collide with a chance of graph size / 10^6 (a graph of more
     than 10^6 runs on into the next milliseconds); the primary key refuses the second, and publishing is tried again.
     """
-    pid = max(last + 1, int(time.time() * 1000) * PIDS_PER_MS + secrets.randbelow(PIDS_PER_MS))
+    clock_ms = int(clock.replace(tzinfo=UTC).timestamp() * 1000)
+    pid = max(last + 1, max(newest + 1, clock_ms * PIDS_PER_MS) + secrets.randbelow(PIDS_PER_MS))
     while True:
         yield pid
         pid += 1

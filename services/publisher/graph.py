@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.tree import fan_in
-from schema.queries.publishing import NewProcess, new_pids
+from schema.queries.publishing import NewProcess
 from services.choices import Choices
 from services.deployment import Deployment
 from services.steps import STEPS
@@ -53,8 +53,8 @@ class Graph:
     observation_id: int
     deployment: Deployment
     choices: Choices
+    pids: Iterator[int]
     priority: int = 0
-    pids: Iterator[int] = field(default_factory=new_pids)
     processes: list[NewProcess] = field(default_factory=list)
     grown: int | None = None
     template: Template = OWN

@@ -247,8 +247,8 @@ class Publisher:
 
         ``anew``: steps whose results are wanted anew, whatever was made before.
         """
-        pids, priority = publishing.new_pids(self._last_pid), self._priority
-        graph = Graph(observation.observation_id, self._settings, publication.choices, priority, pids, grown=grown)
+        pids, priority = publishing.new_pids(self._session, self._last_pid), self._priority
+        graph = Graph(observation.observation_id, self._settings, publication.choices, pids, priority, grown=grown)
         graph.made.update({command: [pid] for command, pid in masters.items()})
         generations = publishing.generations(self._session, observation.observation_id)
         graph.generations = generations | {step.command: generations.get(step.command, -1) + 1 for step in anew}

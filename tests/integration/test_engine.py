@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,8 @@ class Engine:
         return process
 
     def publish(self, shape: Callable[[list[int]], list[NewProcess]], count: int) -> list[int]:
-        source = new_pids()
-        pids = [next(source) for _ in range(count)]
         with self.sessions.begin() as session:
+            pids = list(islice(new_pids(session), count))
             choices_id = choices.keep(session, "any", self.settings.choices.text())
             publishing.publish(session, shape(pids), site=self.settings.site, choices_id=choices_id)
         return pids

@@ -1,6 +1,9 @@
 """The life of a process in SQL, on every engine: guards, counting, retries, cancelling, leases."""
 
+import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
 
 import pytest
 from sqlalchemy import ClauseElement, Connection, Engine, func, select, text, update
@@ -380,6 +383,31 @@ def test_a_window_keeps_later_work_of_better_priority_near(sessions: sessionmake
     assert take_window() == [99]
     run(sessions, 2)
     assert take_window() == [4]
+
+
+YEAR_2200 = datetime(2200, 1, 1)  # in UTC, as all of the database's times
+
+
+def test_pids_go_by_the_clock_of_the_database(sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: YEAR_2200.timestamp())  # of a host whose clock is wrong
+    with sessions.begin() as session:
+        first, last = islice(publishing.new_pids(session), 2)
+        assert first < next(publishing.pids_from(YEAR_2200 - timedelta(days=366)))
+        assert next(publishing.new_pids(session, last)) > last
+
+
+def test_what_is_published_later_has_the_greater_pids_also_after_a_wrong_clock(
+    sessions: sessionmaker[Session],
+) -> None:
+    late = next(publishing.pids_from(YEAR_2200))
+    publish(sessions, process(late))
+    for _ in range(2):
+        with sessions.begin() as session:
+            new = next(publishing.new_pids(session))
+        assert late < new < late + 2 * publishing.PIDS_PER_MS
+        late = new
+        publish(sessions, process(late))
+    assert take(sessions)[-1] == late
 
 
 @pytest.mark.parametrize(("site", "group"), [("there", "cpu"), ("here", "gpu"), ("nowhere", "cpu")])

@@ -1,6 +1,7 @@
 """The steps `calibrate_relative` and `detrend` on rows of a made-up night: what they store, and what the view shows."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -201,7 +202,7 @@ def test_references_by_the_other_methods_have_their_role(night: Night) -> None:
 
 def measured(settings: Settings) -> Graph:
     """A graph of two frames that are measured, with what is done for each method."""
-    graph = Graph(1, settings, settings.choices)
+    graph = Graph(1, settings, settings.choices, count(1))
     graph.made.update({"detect": [10], "extract": [11, 12]})
     graph.lay_out((CALIBRATE_RELATIVE, DETREND, ANALYZE), (), methods_of(settings.choices))
     return graph
