@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from services.frame_bounds import FrameBounds
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"  # names of sites and groups become parts of queue names
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -40,6 +42,10 @@ class Deployment(BaseModel):
     memory_limit_bytes: dict[str, Annotated[int, Field(gt=0)]] = {}
     poison_attempts: Annotated[int, Field(ge=1)] = 2  # a process that ended its worker so often is not tried again
 
+    # The largest frames that are opened: no file may ask for more.
+    max_header_bytes: Annotated[int, Field(ge=2880)] = FrameBounds.header_bytes
+    max_frame_pixels: Annotated[int, Field(ge=1)] = FrameBounds.pixels
+
     # What `tianyu gc` leaves.
     keep_calibrated: bool = True
     keep_partial: bool = False
@@ -48,6 +54,11 @@ class Deployment(BaseModel):
     catalog_dir: Path | None = None  # the cache; None: `catalog` under the root
     catalog_url: str = "https://gea.esac.esa.int/tap-server/tap"  # of the archive, or of a mirror with its tables
     catalog_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+
+    @property
+    def frame_bounds(self) -> FrameBounds:
+        """The largest frames that are opened."""
+        return FrameBounds(self.max_header_bytes, self.max_frame_pixels)
 
     def group_of(self, command: str) -> str:
         """The group that runs ``command``."""

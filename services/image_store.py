@@ -20,8 +20,10 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from schema.images import DERIVED
 from services.errors import DataError, TransientError
 from services.fits_writer import first_header, with_cards, write_fits
+from services.frame_bounds import FrameBounds, require_bounded
 
 TEMPORARY_SUFFIX = ".part"
 # Temporary files lie in a folder of their own: it holds few, so that a killed attempt's are found without a look at
@@ -92,8 +94,9 @@ class ImageStore(Protocol):
 class LocalImageStore:
     """FITS files under a root folder of the site's file system."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, bounds: FrameBounds | None = None) -> None:
         self._root = root
+        self._bounds = bounds or FrameBounds()
         self._masters: OrderedDict[str, NDArray[Any]] = OrderedDict()
 
     def derived_path(self, kind: str, observation_id: int | None, pid: int) -> str:
@@ -150,6 +153,8 @@ class LocalImageStore:
     def _open(self, path: str, use: Callable[[fits.HDUList], Result]) -> Result:
         full = self._root / path
         try:
+            if Path(path).parts[0] not in DERIVED:  # made elsewhere: it may ask for more than there is
+                require_bounded(full, self._bounds)
             # No memory map: the file is read once, in order; a map costs page faults and keeps the file open.
             with fits.open(full, memmap=False, lazy_load_hdus=True) as hdus:
                 return use(hdus)
@@ -250,6 +255,6 @@ def _first_image(hdus: fits.HDUList, path: str) -> Any:
     raise DataError(f"file {path!r} has no two-dimensional image")
 
 
-def open_store(root: Path) -> ImageStore:
-    """The image store of a site."""
-    return LocalImageStore(root)
+def open_store(root: Path, bounds: FrameBounds | None = None) -> ImageStore:
+    """The image store of a site; frames larger than the bounds are refused."""
+    return LocalImageStore(root, bounds)

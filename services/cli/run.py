@@ -60,7 +60,7 @@ def run(
         from services.reduction import reduce
 
         with counting("reading headers") as count:
-            folder = read_folder(raw_dir, count)
+            folder = read_folder(raw_dir, count, settings.frame_bounds)
         observations = reduce(tree, settings, folder, follow, note, show_error)
         if not observations:
             raise ConfigurationError(

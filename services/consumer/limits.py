@@ -2,12 +2,15 @@
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from math import inf
 from pathlib import Path
 
 from services.deployment import Deployment
 
 DEFAULT = "default"
+MEMORY_SHARE = 0.8  # of this machine's, where the settings name no limit: the kernel's choice of a victim is worse
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 LOOK_EVERY_S = 0.2  # at the memory of a worker that has a limit
 
 
@@ -20,6 +23,19 @@ def resident_bytes(pid: int) -> int | None:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+@cache
+def machine_bytes() -> int | None:
+    """Memory of this machine, or of the container if that is less; None where the platform does not tell."""
+    try:
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return None
+    try:
+        return min(whole, int(CONTAINER_LIMIT.read_text()))
+    except (OSError, ValueError):  # there is none, or it says `max`
+        return whole
+
+
 @dataclass(frozen=True)
 class Limits:
     """Of a command; None means that there is none."""
@@ -29,9 +45,11 @@ class Limits:
 
     @classmethod
     def of(cls, deployment: Deployment, command: str) -> "Limits":
-        """Those that the settings name for the command, else the default's."""
+        """Those that the settings name for the command, else the default's, else of memory the machine's share."""
         seconds, memory = deployment.time_limit_s, deployment.memory_limit_bytes
-        return cls(seconds.get(command, seconds.get(DEFAULT)), memory.get(command, memory.get(DEFAULT)))
+        whole = machine_bytes()
+        share = None if whole is None else int(MEMORY_SHARE * whole)
+        return cls(seconds.get(command, seconds.get(DEFAULT)), memory.get(command, memory.get(DEFAULT, share)))
 
     def next_look_s(self, worked_s: float) -> float:
         """Seconds until a step that has worked for ``worked_s`` may be over a limit; infinite where there is none."""

@@ -41,7 +41,7 @@ class Worker:
         engine = database.connect(deployment.database_url.get_secret_value())
         self._writing = database.KeptConnection(engine)
         self._reading = database.reading_factory(engine)
-        self._images = open_store(deployment.root)
+        self._images = open_store(deployment.root, deployment.frame_bounds)
         self._deployment = deployment
         self._choices: dict[int, Choices] = {}  # by their row, which never changes
         self._tell = tell

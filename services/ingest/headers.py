@@ -7,6 +7,7 @@ from pathlib import Path
 from astropy.io import fits
 
 from services.errors import DataError
+from services.frame_bounds import FrameBounds
 from services.ingest import cards
 from services.ingest.coordinates import latitude_and_elevation, pointing, pointing_notes
 from services.ingest.kinds import Kind, filter_of, kind_of, target_of
@@ -78,7 +79,7 @@ class FrameFacts:
     place: PlaceEvidence | None = None  # what tells whether its longitude is east or west
 
 
-def read_frame(path: Path) -> FrameFacts:
+def read_frame(path: Path, bounds: FrameBounds | None = None) -> FrameFacts:
     """Read the facts of one frame; its pixels are not read, but their absence is found.
 
     Raises:
@@ -86,7 +87,7 @@ def read_frame(path: Path) -> FrameFacts:
             exposure time is there and cannot be read.
         TransientError: the machine cannot read now.
     """
-    opened = open_frame(path)
+    opened = open_frame(path, bounds)
     header = opened.header
     if cards.raw(header, PRODUCT_KEY) is not None:
         raise DataError(f"file {quoted(path)} was made by Tianyu and is no frame: keep raw frames in a folder apart")

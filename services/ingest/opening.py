@@ -13,6 +13,7 @@ from typing import Any
 from astropy.io import fits
 
 from services.errors import DataError, TransientError
+from services.frame_bounds import FrameBounds, require_bounded
 from services.ingest.cards import printable
 from services.ingest.names import quoted
 
@@ -37,17 +38,19 @@ class OpenedFrame:
     notes: tuple[str, ...]
 
 
-def open_frame(path: Path) -> OpenedFrame:
+def open_frame(path: Path, bounds: FrameBounds | None = None) -> OpenedFrame:
     """Read the header of the first image: in the primary or an extension, plain, compressed (.fz) or in gzip.
 
     Raises:
-        DataError: the file is missing, empty, not FITS, without a 2-D image, or shorter than its header says.
+        DataError: the file is missing, empty, not FITS, without a 2-D image, shorter than its header says, or larger
+            than the bounds.
         TransientError: the machine is out of files or memory, or the network disk is away.
     """
     try:
         status = path.stat()
         if status.st_size == 0:
             raise DataError(f"file {quoted(path)} is empty (0 bytes): copy it again, or remove it")
+        require_bounded(path, bounds or FrameBounds())
         # No look at the data: a memory map costs nothing until a pixel is read.
         with (
             warnings.catch_warnings(action="ignore"),
@@ -122,7 +125,7 @@ def _plain_length(path: Path, expected: int) -> int:
             return expected
     length = 0
     with contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile), gzip.open(path) as unpacked:
-        while chunk := unpacked.read(GZIP_CHUNK_BYTES):
+        while length < expected and (chunk := unpacked.read(GZIP_CHUNK_BYTES)):
             length += len(chunk)
     return length
 

@@ -19,6 +19,7 @@ from schema.queries import images
 from schema.queries.frames import REJECTED, accept
 from schema.queries.measurements import none_for_nan
 from services.errors import ConfigurationError, DataError
+from services.frame_bounds import FrameBounds
 from services.ingest.east_or_west import judged
 from services.ingest.grouping import ObservationKey, find_duplicates, group
 from services.ingest.headers import FrameFacts, read_frame
@@ -60,7 +61,9 @@ class Folder:
     duplicates: dict[Path, str] = field(default_factory=dict)  # reason by file
 
 
-def read_folder(folder: Path, progress: Callable[[int, int], None] | None = None) -> Folder:
+def read_folder(
+    folder: Path, progress: Callable[[int, int], None] | None = None, bounds: FrameBounds | None = None
+) -> Folder:
     """Read the headers of all FITS files under ``folder``; one bad file never stops the rest.
 
     Raises:
@@ -75,7 +78,7 @@ def read_folder(folder: Path, progress: Callable[[int, int], None] | None = None
     frames = []
     for number, path in enumerate(paths, start=1):
         try:
-            frames.append(_read(path))
+            frames.append(_read(path, bounds))
         except DataError as error:
             unreadable.append((path, str(error)))
         if progress is not None:
@@ -84,12 +87,12 @@ def read_folder(folder: Path, progress: Callable[[int, int], None] | None = None
     return Folder(frames, unreadable, {copy.path: reason for _, copy, reason in find_duplicates(frames)})
 
 
-def _read(path: Path) -> FrameFacts:
+def _read(path: Path, bounds: FrameBounds | None) -> FrameFacts:
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
         raise DataError(f"file name {str(path)!r} is not UTF-8: rename the file") from error
-    return read_frame(path)
+    return read_frame(path, bounds)
 
 
 def stored_path(path: Path, root: Path) -> str:

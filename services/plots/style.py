@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from services.shown import shown
 from services.whole_files import whole_file
 
 DOTS_PER_INCH = 130
@@ -37,7 +38,7 @@ def tidy(axes: Axes, x_label: str, y_label: str, title: str = "") -> None:
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     if title:
-        axes.set_title(title, fontsize=11, loc="left", parse_math=False)
+        axes.set_title(shown(title), fontsize=11, loc="left", parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -45,6 +46,7 @@ def tidy(axes: Axes, x_label: str, y_label: str, title: str = "") -> None:
 
 def head(figure: Figure, text: str, y: float | None = None) -> None:
     """Title of a figure of several panels; names from headers are text, never formulas. y: None for the layout's."""
+    text = shown(text)  # a font that lacks a control character prints it in a warning
     width = int(TITLE_LETTERS_PER_INCH * figure.get_figwidth())
     lines = [part for line in text.splitlines() for part in textwrap.wrap(line, width) or [""]]
     figure.suptitle("\n".join(lines), fontsize=11, x=0.01, y=y, ha="left", parse_math=False)
@@ -55,7 +57,7 @@ def note(axes: Axes, text: str, x: float = 0.99, y: float = 0.985) -> None:
     axes.text(
         x,
         y,
-        text,
+        shown(text),
         transform=axes.transAxes,
         ha="right",
         va="top",
