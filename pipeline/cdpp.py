@@ -1,6 +1,5 @@
 """Combined differential photometric precision: what noise would hide in a transit of half an hour."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.statistics import BLOCK_VALUES, robust_scatter, row_median
+from pipeline.light_curves import blocks
+from pipeline.statistics import robust_scatter, row_median
 from pipeline.units import HOURS_PER_DAY
 
 Floats = NDArray[np.float64]
@@ -55,7 +55,7 @@ def cdpp(
     smooth = _LocalParabola(time[order], detrend_hours / HOURS_PER_DAY)
     average = _window_matrix(time[order], transit_hours / HOURS_PER_DAY)
     found = np.full(len(flux), np.nan)
-    for rows in _blocks(flux):
+    for rows in blocks(*flux.shape):
         values = _without_spikes(flux[rows][:, order])
         relative = values / smooth.trend(values)
         deviation = np.abs(relative - row_median(relative)[:, None])
@@ -99,7 +99,7 @@ def predicted_cdpp(
     response = (average.multiply(1.0 / counts[:, None]).tocsr() @ smooth.residual_matrix())[counted].power(2)
     mean_response = np.asarray(response.mean(axis=0)).ravel()
     found = np.full(len(flux), np.nan)
-    for rows in _blocks(flux):
+    for rows in blocks(*flux.shape):
         level, typical = row_median(flux[rows]), row_median(np.where(np.isfinite(flux[rows]), error[rows], np.nan))
         filled = np.where(np.isfinite(error[rows]) & np.isfinite(flux[rows]), error[rows], typical[:, None])[:, order]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -189,11 +189,6 @@ def _spread(values: Floats) -> Floats:
     mean = np.where(present, values, 0.0).sum(axis=1) / count
     variance = np.where(present, (values - mean[:, None]) ** 2, 0.0).sum(axis=1) / count
     return np.where(present.sum(axis=1) >= MIN_MEANS, np.sqrt(variance), np.nan)
-
-
-def _blocks(values: Floats) -> Iterator[slice]:
-    step = max(1, BLOCK_VALUES // max(1, values.shape[1]))
-    return (slice(start, start + step) for start in range(0, len(values), step))
 
 
 def _check(time: Floats, flux: Floats) -> None:

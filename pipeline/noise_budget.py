@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.light_curves import LightCurves
 from pipeline.statistics import row_median
 
 Floats = NDArray[np.float64]
@@ -55,23 +56,22 @@ class NoiseBudget:
     reference: Floats
 
 
-def noise_budget(
-    flux: Floats, error: Floats, relative: Floats, relative_error: Floats, frames: FrameNoise
-) -> NoiseBudget:
+def noise_budget(raw: LightCurves, relative: LightCurves, frames: FrameNoise) -> NoiseBudget:
     """Take the quoted noise of each light curve apart.
 
     Args:
-        flux, error: raw, float64[n, t], ADU, NaN where missing.
-        relative, relative_error: float64[n, t], as a relative calibration gave them.
+        raw: in ADU.
+        relative: the same, as a relative calibration gave them.
         frames: the same t frames.
     """
+    flux, error, relative_error = raw.flux, raw.error, relative.error
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse_square = np.where(flux > 0, flux**-2.0, np.nan)
         noise_electrons = np.sqrt(frames.pixels) / frames.gain
         read, dark = (noise_electrons * value for value in (frames.read_noise, np.sqrt(frames.dark)))
         known = np.nan_to_num(read) ** 2 + np.nan_to_num(dark) ** 2
         sky = np.maximum(frames.pixels * frames.sky_rms**2 - known, 0.0)
-        own = np.square(error) * inverse_square * np.square(relative)
+        own = np.square(error) * inverse_square * np.square(relative.flux)
         there = np.where(np.isfinite(inverse_square), 1.0, np.nan)
         variances = {
             "total": np.square(relative_error),

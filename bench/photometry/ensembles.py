@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.photometry.light_curves import Floats, LightCurves, RawFluxes
+from pipeline.light_curves import LightCurves as Measured
 from pipeline.relative import calibrate_ensemble, ensemble_candidates
 from pipeline.statistics import row_median
 
@@ -41,10 +42,10 @@ def _over_mean(flux: Floats, chosen: NDArray[np.int64]) -> Floats:
 
 def tianyu(raw: RawFluxes) -> LightCurves:
     """The same raw fluxes through Tianyu's relative calibration: what is left of a difference is photometry."""
-    good = np.ones(raw.flux.shape[1], dtype=bool)
-    curves = []
+    stars, frames, _ = raw.flux.shape
+    curves, no_flag, nowhere = [], np.zeros((stars, frames), np.int32), np.full((stars, 2), np.nan)
     for k in range(raw.flux.shape[2]):
         flux, error = raw.flux[:, :, k], raw.error[:, :, k]
-        candidates = ensemble_candidates(flux, error, np.zeros(flux.shape, np.int32), good)
-        curves.append(calibrate_ensemble(flux, error, candidates.mask, good).flux)
+        measured = Measured(flux, error, no_flag, np.ones(frames, dtype=bool), nowhere, np.arange(float(frames)))
+        curves.append(calibrate_ensemble(measured, ensemble_candidates(measured).mask).flux)
     return LightCurves(raw.tool + SUFFIX, np.stack(curves, axis=2), raw.radii)

@@ -1,6 +1,7 @@
 """How strongly each star follows shared trends, with what its neighbours do as the first guess."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,6 @@ from numpy.typing import NDArray
 from pipeline.detrend.field import MIN_TEACHERS, Detrended, Field, divide, unchanged
 from pipeline.detrend.regression import least_squares, normal_equations
 from pipeline.relative.constancy import varying_stars
-from pipeline.relative.light_curves import blocks
 from pipeline.statistics import robust_scatter
 
 STRANGE_SIGMA = 5.0  # a coefficient that far from its neighbours' is the star's own variation
@@ -52,11 +52,11 @@ def follow(field: Field, trends: NDArray[np.float64], teachers: NDArray[np.int64
     result = unchanged(field)
     if not len(trends):
         return result
-    basis = _basis(field.xy, teachers)
+    basis = _basis(field.curves.xy, teachers)
     free, error = least_squares(*normal_equations(*field.residuals(teachers), trends))
     promised, spread = _promise(basis, teachers, free, error)
     guarded = field.protected.copy()
-    for rows in blocks(*field.flux.shape):
+    for rows, _ in field.curves.blocks():
         matrix, side = normal_equations(*field.residuals(rows), trends)
         free, error = least_squares(matrix, side)
         strange = np.abs(free - promised[rows]) > STRANGE_SIGMA * np.sqrt(np.square(spread) + np.square(error))
@@ -64,11 +64,10 @@ def follow(field: Field, trends: NDArray[np.float64], teachers: NDArray[np.int64
         prior = np.diag(spread**-2.0)
         own = np.linalg.solve(matrix + prior, (side + promised[rows] @ prior)[:, :, None])[:, :, 0]
         divide(field, own @ trends, rows, result)
-    told = np.where(field.telling(slice(None)), result.flux, np.nan)
-    guarded |= varying_stars(told, result.error, field.brightness, field.good)
+    guarded |= varying_stars(result, field.brightness)
     numbers = np.flatnonzero(guarded)
     divide(field, promised[numbers] @ trends, numbers, result)
-    return Detrended(result.flux, result.error, trends, guarded)
+    return replace(result, trends=trends, guarded=guarded)
 
 
 def _basis(xy: NDArray[np.float64], teachers: NDArray[np.int64]) -> NDArray[np.float64]:

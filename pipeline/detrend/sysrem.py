@@ -28,16 +28,17 @@ def detrend_sysrem(field: Field) -> Detrended:
 
 def _find(field: Field, teachers: NDArray[np.int64]) -> NDArray[np.float64]:
     residual, weight = field.residuals(teachers)
+    good = field.curves.good
     found: list[NDArray[np.float64]] = []
-    most = min(MAX_TRENDS, int(field.good.sum()) // EPOCHS_PER_TREND)
+    most = min(MAX_TRENDS, int(good.sum()) // EPOCHS_PER_TREND)
     while len(found) < most:
-        half = _trend(residual[::2], weight[::2], field.good)
+        half = _trend(residual[::2], weight[::2], good)
         if not beyond_chance(half[None], residual[1::2], weight[1::2]).all():
             break
-        trend = _trend(residual, weight, field.good)
+        trend = _trend(residual, weight, good)
         residual -= np.outer(_coefficients(trend, residual, weight), trend) * (residual != 0)
         found.append(trend)
-    return np.array(found).reshape(-1, field.good.size)
+    return np.array(found).reshape(-1, good.size)
 
 
 def _trend(residual: NDArray[np.float64], weight: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -1,10 +1,12 @@
 """The trend filtering algorithm: other stars' light curves as trends (Kovács, Bakos & Noyes 2005, MNRAS 356, 557)."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detrend.field import Detrended, Field, divide, unchanged
-from pipeline.relative.light_curves import blocks
+from pipeline.light_curves import blocks
 from pipeline.statistics import robust_scatter
 
 MAX_TEMPLATES = 30
@@ -28,9 +30,9 @@ def detrend_tfa(field: Field) -> Detrended:
     trends, _ = field.residuals(templates)
     m = len(trends)
     products = (trends[:, None] * trends[None]).reshape(m * m, -1).T
-    for rows in blocks(len(field.flux), max(field.good.size, m * m)):
+    for rows in blocks(len(field.curves), max(field.curves.good.size, m * m)):
         residual, weight = field.residuals(rows)
-        far = np.hypot(*(field.xy[rows, None] - field.xy[templates]).transpose(2, 0, 1)) > NEIGHBOUR_PX
+        far = np.hypot(*(field.curves.xy[rows, None] - field.curves.xy[templates]).transpose(2, 0, 1)) > NEIGHBOUR_PX
         matrix = (weight @ products).reshape(-1, m, m) * far[:, :, None] * far[:, None, :]
         side = ((weight * residual) @ trends.T) * far
         mean = np.trace(matrix, axis1=1, axis2=2) / m
@@ -38,19 +40,21 @@ def detrend_tfa(field: Field) -> Detrended:
         matrix[:, np.arange(m), np.arange(m)] += diagonal
         coefficients = np.linalg.solve(matrix, side[:, :, None])[:, :, 0]
         divide(field, coefficients @ trends, rows, result)
-    return Detrended(result.flux, result.error, trends, result.guarded)
+    return replace(result, trends=trends)
 
 
 def _templates(field: Field) -> NDArray[np.int64]:
     """Numbers of the template stars, in turn the least scattering of each cell of the field."""
     teachers = field.teachers()
-    most = min(MAX_TEMPLATES, int(field.good.sum()) // EPOCHS_PER_TEMPLATE, teachers.size // 2)
+    most = min(MAX_TEMPLATES, int(field.curves.good.sum()) // EPOCHS_PER_TEMPLATE, teachers.size // 2)
     if most < 1:
         return teachers[:0]
-    scatter = robust_scatter(np.where(field.telling(teachers), field.flux[teachers], np.nan)[:, field.good])
+    scatter = robust_scatter(
+        np.where(field.telling(teachers), field.curves.flux[teachers], np.nan)[:, field.curves.good]
+    )
     ordered = teachers[np.argsort(scatter, kind="stable")]
-    low, high = (edge(field.xy[ordered], axis=0) for edge in (np.nanmin, np.nanmax))
-    inside = np.nan_to_num((field.xy[ordered] - low) / np.maximum(high - low, 1.0))
+    low, high = (edge(field.curves.xy[ordered], axis=0) for edge in (np.nanmin, np.nanmax))
+    inside = np.nan_to_num((field.curves.xy[ordered] - low) / np.maximum(high - low, 1.0))
     column, row = np.minimum(inside * GRID, GRID - 1).astype(np.int64).T
     cell = row * GRID + column
     turn = np.zeros(ordered.size, dtype=np.int64)

@@ -29,7 +29,7 @@ def detrend_trends(field: Field, vectors: Sequence[NDArray[np.float64]]) -> Detr
     Raises:
         UnusableDataError: a vector of another length.
     """
-    trends = independent(vectors, field.good)
+    trends = independent(vectors, field.curves.good)
 
     def find(field: Field, teachers: NDArray[np.int64]) -> NDArray[np.float64]:
         return trends[beyond_chance(trends, *field.residuals(teachers))] if len(trends) else trends

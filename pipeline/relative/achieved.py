@@ -3,18 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.light_curves import LightCurves
 from pipeline.relative.constancy import MIN_STARS, promised
 from pipeline.statistics import robust_scatter, row_median
 
 FEWEST_EPOCHS = 8  # good values of a star that tell its scatter
 
 
-def achieved_factors(
-    relative: NDArray[np.float64],
-    error: NDArray[np.float64],
-    brightness: NDArray[np.float64],
-    good_epochs: NDArray[np.bool_],
-) -> NDArray[np.float64] | None:
+def achieved_factors(curves: LightCurves, brightness: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """By how much each star's errors are to be multiplied, so that stars like it scatter by as much: at least 1.
 
     What a constant star shows is fitted to all by least absolute deviations: a · quoted variance + b / brightness + c,
@@ -22,17 +18,16 @@ def achieved_factors(
     c what all stars share.
 
     Args:
-        relative: float64[n, t], about 1, NaN where missing.
-        error: float64[n, t].
+        curves: relative.
         brightness: float64[n], in any unit.
-        good_epochs: bool[t].
 
     Returns:
         float64[n]; None where fewer than three stars tell something.
     """
-    scatter = robust_scatter(relative[:, good_epochs])
-    quoted = np.square(row_median(error[:, good_epochs]))
-    count = np.isfinite(relative[:, good_epochs]).sum(axis=1)
+    relative = np.where(curves.usable, curves.flux, np.nan)[:, curves.good]
+    scatter = robust_scatter(relative)
+    quoted = np.square(row_median(curves.error[:, curves.good]))
+    count = np.isfinite(relative).sum(axis=1)
     with np.errstate(invalid="ignore"):
         telling = (count >= FEWEST_EPOCHS) & (scatter > 0) & (quoted > 0) & (brightness > 0)
     if telling.sum() < MIN_STARS:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.flags import Flag, usable
+from pipeline.flags import Flag
+from pipeline.light_curves import LightCurves
 from pipeline.nearest import tree_of
-from pipeline.relative.light_curves import check_light_curves
 
 FEWEST_CANDIDATES = 6  # the smallest reference group of the Tianyu paper
 WANTED_SHARE = 0.1  # of the stars that could serve at all: 7 flawless of 400 make a worse mean than 180 nearly so
@@ -46,11 +46,7 @@ class EnsembleCandidates(NamedTuple):
 
 
 def reference_candidates(
-    flux: NDArray[np.float64],
-    error: NDArray[np.float64],
-    flag: NDArray[np.int32],
-    xy: NDArray[np.float64],
-    good_epochs: NDArray[np.bool_],
+    curves: LightCurves,
     gaia_variable: NDArray[np.bool_] | None = None,
     gaia_ratio: NDArray[np.float64] | None = None,
 ) -> Candidates:
@@ -63,23 +59,16 @@ def reference_candidates(
     there are enough; Gaia variables are never let in.
 
     Args:
-        flux: float64[n, t], raw flux in one aperture, NaN where missing.
-        error: float64[n, t].
-        flag: int32[n, t], bits of `pipeline.flags.Flag`.
-        xy: float64[n, 2], positions in the template, px.
-        good_epochs: bool[t].
+        curves: raw.
         gaia_variable: bool[n].
         gaia_ratio: float64[n], distance of the second nearest over that of the nearest Gaia source, NaN if unknown.
-
-    Raises:
-        UnusableDataError: shapes that do not fit, or no good epoch.
     """
-    check_light_curves(flux, good_epochs, error, flag)
-    flux, error, flag = flux[:, good_epochs], error[:, good_epochs], flag[:, good_epochs]
-    present = (np.isfinite(flux) & np.isfinite(error) & (flux > 0)).mean(axis=1)
-    spoiled = (np.isfinite(flux) & ~usable(flux, flag)).mean(axis=1)
+    curves = curves.frames(curves.good)
+    flux = curves.flux
+    present = (np.isfinite(flux) & np.isfinite(curves.error) & (flux > 0)).mean(axis=1)
+    spoiled = (np.isfinite(flux) & ~curves.usable).mean(axis=1)
     constant = np.ones(len(flux), dtype=np.bool_) if gaia_variable is None else ~gaia_variable
-    alone = _isolated(xy) & ~((flag & int(Flag.BLENDED)) != 0).any(axis=1)
+    alone = _isolated(curves.xy) & ~((curves.flag & int(Flag.BLENDED)) != 0).any(axis=1)
     if gaia_ratio is not None:
         alone &= ~(gaia_ratio < MIN_GAIA_RATIO)
 
@@ -100,10 +89,7 @@ def reference_candidates(
 
 
 def ensemble_candidates(
-    flux: NDArray[np.float64],
-    error: NDArray[np.float64],
-    flag: NDArray[np.int32],
-    good_epochs: NDArray[np.bool_],
+    curves: LightCurves,
     gaia_variable: NDArray[np.bool_] | None = None,
     gaia_ratio: NDArray[np.float64] | None = None,
 ) -> EnsembleCandidates:
@@ -115,17 +101,17 @@ def ensemble_candidates(
     good epochs are left. A pair that Gaia cannot tell apart is left out: it is nobody's constant star. With fewer than
     six such stars all that are measured in half of the good epochs are let in, with their flagged values.
 
-    Args, Raises: those of `reference_candidates`.
+    Args: those of `reference_candidates`.
     """
-    check_light_curves(flux, good_epochs, error, flag)
-    measured = np.isfinite(flux) & np.isfinite(error)
-    values = measured & usable(flux, flag)
+    flux, good = curves.flux, curves.good
+    measured = np.isfinite(flux) & np.isfinite(curves.error)
+    values = measured & curves.usable
     positive = measured & (flux > 0)
     constant = np.ones(len(flux), dtype=np.bool_) if gaia_variable is None else ~gaia_variable
-    usual = constant & ((positive & values)[:, good_epochs].mean(axis=1) >= PRESENT_OFTEN)
+    usual = constant & ((positive & values)[:, good].mean(axis=1) >= PRESENT_OFTEN)
     if gaia_ratio is not None:
         usual &= ~(gaia_ratio < MIN_GAIA_RATIO)
-    every = constant & (positive[:, good_epochs].mean(axis=1) >= PRESENT_AT_ALL)
+    every = constant & (positive[:, good].mean(axis=1) >= PRESENT_AT_ALL)
     if usual.sum() < min(FEWEST_CANDIDATES, every.sum()):
         return EnsembleCandidates(every, np.where(usual[:, None], values, measured), Relaxation.ALL)
     lost = values[usual].sum(axis=0) < FEWEST_VALUES

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.relative.light_curves import blocks
+from pipeline.light_curves import LightCurves
 from pipeline.statistics import robust_scatter, row_median
 from pipeline.variability.boxes import best_box
 
@@ -39,30 +39,23 @@ class Spread:
     freedom: NDArray[np.int64]
 
 
-def varying_stars(
-    relative: NDArray[np.float64],
-    error: NDArray[np.float64],
-    brightness: NDArray[np.float64],
-    good_epochs: NDArray[np.bool_],
-) -> NDArray[np.bool_]:
+def varying_stars(curves: LightCurves, brightness: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Stars whose light curve varies by more than the quoted errors, and what the field shows beyond them, promise.
 
     Args:
-        relative: float64[n, t], about 1, epochs in order of time, NaN where missing.
-        error: float64[n, t], one standard deviation.
+        curves: relative.
         brightness: float64[n], in any unit.
-        good_epochs: bool[t].
 
     Returns:
         bool[n]; False for stars with fewer than two values.
     """
-    parts = [spread_of(relative[rows], error[rows], good_epochs) for rows in blocks(*relative.shape)]
+    parts = [spread_of(np.where(part.usable, part.flux, np.nan), part.error, part.good) for _, part in curves.blocks()]
     return stand_out(parts, brightness)
 
 
-def spread_of(relative: NDArray[np.float64], error: NDArray[np.float64], good_epochs: NDArray[np.bool_]) -> Spread:
-    """Variances of some stars over the good epochs; arguments as in `varying_stars`."""
-    values, noise = relative[:, good_epochs], error[:, good_epochs]
+def spread_of(relative: NDArray[np.float64], error: NDArray[np.float64], good: NDArray[np.bool_]) -> Spread:
+    """Variances over the good epochs, bool[t], of relative light curves, float64[n, t], and their errors."""
+    values, noise = relative[:, good], error[:, good]
     present = np.isfinite(values) & np.isfinite(noise)
     box, box_freedom = _of_boxes(values, noise)
     count = present.sum(axis=1)

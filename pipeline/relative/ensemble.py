@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
+from pipeline.light_curves import LightCurves, blocks
 from pipeline.relative.constancy import spread_of, stand_out
-from pipeline.relative.light_curves import RelativeLightCurves, blocks, check_light_curves, normalise
+from pipeline.relative.light_curves import RelativeLightCurves
 from pipeline.relative.shared_light import Others, SharedLight
 from pipeline.statistics import robust_scatter
 
@@ -21,13 +22,10 @@ MIN_OTHERS = 1e-9  # of a total weight of 1: what rounding leaves of the others'
 
 
 def calibrate_ensemble(
-    flux: NDArray[np.float64],
-    error: NDArray[np.float64],
+    curves: LightCurves,
     candidates: NDArray[np.bool_],
-    good_epochs: NDArray[np.bool_],
     values: NDArray[np.bool_] | None = None,
     shared: SharedLight | None = None,
-    usable: NDArray[np.bool_] | None = None,
 ) -> RelativeLightCurves:
     """Divide every star by the weighted mean of the candidates, itself and those left out whose light it shares.
 
@@ -40,27 +38,26 @@ def calibrate_ensemble(
     (see `pipeline.relative.constancy`).
 
     Args:
-        flux: float64[n, t], raw, in any unit, NaN where missing.
-        error: float64[n, t], one standard deviation.
+        curves: raw.
         candidates: bool[n], see `pipeline.relative.candidates`.
-        good_epochs: bool[t]; weights and levels come from these, light curves are made for all.
         values: bool[n, t], which values of candidates count in the mean; the others do as if they were missing.
             Without it all do.
         shared: stars that share light; without it none do. A star that has no other comparison is compared with them.
-        usable: bool[n, t], points that tell a star's level, by `pipeline.flags.usable`; without it all do.
 
     Returns:
         RelativeLightCurves, all in group 0. Without another star than itself, a star has no light curve (NaN).
 
     Raises:
-        UnusableDataError: shapes that do not fit, no good epoch, or no candidate with a positive flux.
+        UnusableDataError: ``values`` of another shape, or no candidate with a positive flux.
     """
-    check_light_curves(flux, good_epochs, error, *(each for each in (values, usable) if each is not None))
+    flux, error, good = curves.flux, curves.error, curves.good
+    if values is not None and values.shape != flux.shape:
+        raise UnusableDataError(f"values {values.shape} of fluxes {flux.shape}: expected the same shape")
     members = np.flatnonzero(candidates)
     measured = np.isfinite(flux[members]) & np.isfinite(error[members])
     if values is not None:
         measured &= values[members]
-    good_values = measured & good_epochs
+    good_values = measured & good
     level = np.where(good_values, flux[members], 0.0).sum(axis=1) / np.maximum(good_values.sum(axis=1), 1)
     members, measured, level = members[level > 0], measured[level > 0], level[level > 0]
     if members.size == 0:
@@ -72,14 +69,12 @@ def calibrate_ensemble(
     noise = np.where(measured, error[members], 0.0)
     shared = shared or SharedLight.none()
     ensemble = _Ensemble(value, noise, measured, level, shared.among(members, members))
-    ensemble.solve(good_epochs)
-    if ensemble.leave_out_outliers(good_epochs):
-        ensemble.solve(good_epochs)
-    if ensemble.drop_variables(good_epochs, measured):
-        ensemble.solve(good_epochs)
-    curves = _apply(flux, error, members, ensemble, shared)
-    normalise(curves.flux, curves.error, good_epochs, usable)
-    return curves
+    ensemble.solve(good)
+    if ensemble.leave_out_outliers(good):
+        ensemble.solve(good)
+    if ensemble.drop_variables(good, measured):
+        ensemble.solve(good)
+    return _apply(curves, members, ensemble, shared)
 
 
 class _Ensemble:
@@ -246,13 +241,10 @@ def _mean(flux: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[NDArr
 
 
 def _apply(
-    flux: NDArray[np.float64],
-    error: NDArray[np.float64],
-    members: NDArray[np.int64],
-    ensemble: _Ensemble,
-    shared: SharedLight,
+    curves: LightCurves, members: NDArray[np.int64], ensemble: _Ensemble, shared: SharedLight
 ) -> RelativeLightCurves:
     """Divide all stars by the comparison, members and those who share light with them by that of the others."""
+    flux, error = curves.flux, curves.error
     none = ensemble.weight_sum <= 0
     weight_sum = np.where(none, np.nan, ensemble.weight_sum)
     mean, variance = ensemble.flux_sum / weight_sum, ensemble.variance_sum / weight_sum**2
@@ -266,13 +258,8 @@ def _apply(
             relative[stars], relative_error[stars] = block, block_error
     weight = np.zeros(len(flux))
     weight[members] = ensemble.weight
-    return RelativeLightCurves(
-        flux=relative,
-        error=relative_error,
-        group=np.zeros(len(flux), dtype=np.int64),
-        is_reference=weight > 0,
-        weight=weight,
-    )
+    group = np.zeros(len(flux), dtype=np.int64)
+    return RelativeLightCurves.of(curves, (relative, relative_error), group, weight > 0, weight)
 
 
 def _own_comparisons(

@@ -4,14 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.relative.light_curves import (
-    LeftOut,
-    RelativeLightCurves,
-    blocks,
-    check_light_curves,
-    normalise,
-    over_mean,
-)
+from pipeline.light_curves import LightCurves, blocks
+from pipeline.relative.light_curves import LeftOut, RelativeLightCurves, over_mean
 from pipeline.relative.shared_light import SharedLight
 from pipeline.statistics import row_median
 
@@ -21,13 +15,7 @@ MIN_REFERENCES = 2  # a reference is compared with the others of its group, so t
 
 
 def calibrate_grouped(
-    flux: NDArray[np.float64],
-    error: NDArray[np.float64],
-    xy: NDArray[np.float64],
-    candidates: NDArray[np.bool_],
-    good_epochs: NDArray[np.bool_],
-    shared: SharedLight | None = None,
-    usable: NDArray[np.bool_] | None = None,
+    curves: LightCurves, candidates: NDArray[np.bool_], shared: SharedLight | None = None
 ) -> RelativeLightCurves:
     """Divide each star by the plain mean of the references of its own position bin and flux quantile.
 
@@ -43,43 +31,39 @@ def calibrate_grouped(
     light curve is divided by its level, a constant that the paper leaves in.
 
     Args:
-        flux: float64[n, t], raw, NaN where missing.
-        error: float64[n, t], one standard deviation.
-        xy: float64[n, 2], finite positions in the template, px.
+        curves: raw, at known places.
         candidates: bool[n], see `pipeline.relative.candidates`.
-        good_epochs: bool[t].
         shared: stars that share light; without it none do.
-        usable: bool[n, t], points that tell a star's level, by `pipeline.flags.usable`; without it all do.
 
     Returns:
         RelativeLightCurves; the weight of each reference is 1 / (references of its group).
 
     Raises:
-        UnusableDataError: shapes that do not fit, no good epoch, or fewer than two candidates.
+        UnusableDataError: fewer than two candidates.
     """
-    check_light_curves(flux, good_epochs, error, *(() if usable is None else (usable,)))
+    flux = curves.flux
     if candidates.sum() < MIN_REFERENCES:
         raise UnusableDataError(
             f"{int(candidates.sum())} reference candidates among {len(flux)} stars: expected at least "
             f"{MIN_REFERENCES}; the ensemble method needs only one"
         )
-    group = assign_groups(row_median(flux[:, good_epochs]), xy, candidates)
+    group = assign_groups(row_median(flux[:, curves.good]), curves.xy, candidates)
     is_reference = np.zeros(len(flux), dtype=np.bool_)
-    relative, relative_error = np.full(flux.shape, np.nan), np.full(flux.shape, np.nan)
+    relative = np.full(flux.shape, np.nan), np.full(flux.shape, np.nan)
     weight = np.zeros(len(flux))
     for number in np.unique(group):
         stars = np.flatnonzero(group == number)
-        chosen = choose_references(flux[np.ix_(stars, good_epochs)], candidates[stars])
-        total, variance = flux[stars[chosen]].sum(axis=0), np.square(error[stars[chosen]]).sum(axis=0)
+        members = curves.stars(stars)
+        chosen = choose_references(members.flux[:, curves.good], candidates[stars])
+        total, variance = members.flux[chosen].sum(axis=0), np.square(members.error[chosen]).sum(axis=0)
         near = (shared or SharedLight.none()).among(stars, stars).with_references(chosen, chosen)
-        left_out = LeftOut.of(near, slice(0, stars.size), flux[stars], error[stars])
-        relative[stars], relative_error[stars] = over_mean(
-            flux[stars], error[stars], total, variance, chosen, int(chosen.sum()), left_out
+        left_out = LeftOut.of(near, slice(0, stars.size), members)
+        relative[0][stars], relative[1][stars] = over_mean(
+            members, total, variance, chosen, int(chosen.sum()), left_out
         )
         is_reference[stars] = chosen
         weight[stars] = chosen / chosen.sum()
-    normalise(relative, relative_error, good_epochs, usable)
-    return RelativeLightCurves(relative, relative_error, group, is_reference, weight)
+    return RelativeLightCurves.of(curves, relative, group, is_reference, weight)
 
 
 def assign_groups(

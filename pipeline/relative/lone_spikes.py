@@ -9,6 +9,8 @@ shorter than a frame. The point stays; its error says that either may be.
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.light_curves import LightCurves
+
 UNDERSAMPLED_FWHM = 2.2  # px, as frames show it
 OUT_OF_FOCUS_FWHM = 7.0  # px, the diameter that holds half of the light
 BESIDE = 4  # usable points, two before and two after where there are so many, that tell what was to be expected
@@ -22,15 +24,11 @@ def hits_may_hide(fwhm: float) -> bool:
     return fwhm < UNDERSAMPLED_FWHM or fwhm > OUT_OF_FOCUS_FWHM
 
 
-def spikes(flux: NDArray[np.float64], error: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How far each point stands alone above those beside it, float64[n, m]; 0 where it does not.
-
-    Args:
-        flux, error: float64[n, m], of n stars on m frames in order of time.
-        usable: bool[n, m].
-    """
+def spikes(curves: LightCurves) -> NDArray[np.float64]:
+    """How far each point stands alone above those beside it, float64[n, t]; 0 where it does not."""
+    flux, error = curves.flux, curves.error
     height = np.zeros(flux.shape)
-    told = usable & np.isfinite(flux) & np.isfinite(error)
+    told = curves.usable & curves.good & np.isfinite(error)
     for star in np.flatnonzero(told.sum(axis=1) > BESIDE):
         at = np.flatnonzero(told[star])
         height[star, at] = _of_star(flux[star, at], error[star, at])

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.flags import Flag, usable
+from pipeline.flags import Flag
+from pipeline.light_curves import LightCurves
 from pipeline.relative.ensemble import calibrate_ensemble
 from pipeline.statistics import robust_scatter, row_median
 from pipeline.units import MAG_PER_LN
@@ -36,15 +37,7 @@ class Roles:
     check: NDArray[np.bool_]
 
 
-def pick_roles(
-    flux: NDArray[np.float64],
-    error: NDArray[np.float64],
-    flag: NDArray[np.int32],
-    xy: NDArray[np.float64],
-    good_epochs: NDArray[np.bool_],
-    named: Roles,
-    limits: PickLimits,
-) -> Roles:
+def pick_roles(curves: LightCurves, named: Roles, limits: PickLimits) -> Roles:
     """Fill what nobody named; a role with at least one named star is left as it is.
 
     References are the stars of the smallest scatter that are bright, complete, unsaturated and quiet; the check star
@@ -52,22 +45,18 @@ def pick_roles(
     stars near the middle of the field that scatter much. Magnitudes are relative to the ensemble of all bright stars.
 
     Args:
-        flux: float64[n, t], raw, NaN where missing.
-        error: float64[n, t].
-        flag: int32[n, t].
-        xy: float64[n, 2], template px.
-        good_epochs: bool[t].
+        curves: raw.
         named: stars that were named.
         limits: what is kept to.
 
     Raises:
         UnusableDataError: no star keeps to the limits of a reference, or of a target where none was named.
     """
-    complete, scatter, spread = _quality(flux, error, flag, good_epochs, limits)
+    complete, scatter, spread = _quality(curves, limits)
     taken = named.target | named.reference | named.check
     target = named.target
     if not target.any():
-        target = complete & ~taken & (scatter >= limits.target_scatter_min) & _central(xy, limits.target_radius)
+        target = complete & ~taken & (scatter >= limits.target_scatter_min) & _central(curves.xy, limits.target_radius)
         if not target.any():
             raise UnusableDataError(
                 f"no target was named, and none of {int(complete.sum())} bright stars near the middle scatters by "
@@ -79,40 +68,38 @@ def pick_roles(
     if not reference.any():
         # One is left for the check.
         wanted = min(limits.references, best.size if check.any() else max(1, best.size - 1))
-        reference = _mask(best[:wanted], len(flux))
+        reference = _mask(best[:wanted], len(curves))
         if not reference.any():
             raise UnusableDataError(
-                f"none of {len(flux)} stars can be a reference: expected a median error up to {limits.error_max} mag "
+                f"none of {len(curves)} stars can be a reference: expected a median error up to {limits.error_max} mag "
                 f"({int(complete.sum())} stars), scatter up to {limits.scatter_max} and range up to "
                 f"{limits.range_max} mag; name references (manual_references) or widen the limits (pick_…)"
             )
     rest = best[~reference[best]]
     if not check.any() and rest.size:
-        level = row_median(flux[:, good_epochs])
+        level = row_median(curves.flux[:, curves.good])
         wanted_level = level[np.flatnonzero(target)[0]]
         distance = np.abs(np.log(level[rest] / wanted_level)) if wanted_level > 0 else np.arange(rest.size)
-        check = _mask(rest[[np.argmin(distance)]], len(flux))
+        check = _mask(rest[[np.argmin(distance)]], len(curves))
     return Roles(target, reference, check)
 
 
 def _quality(
-    flux: NDArray[np.float64],
-    error: NDArray[np.float64],
-    flag: NDArray[np.int32],
-    good: NDArray[np.bool_],
-    limits: PickLimits,
+    curves: LightCurves, limits: PickLimits
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
     """Whether each star is bright and complete; its scatter and range, mag, NaN for the others."""
+    flux, good = curves.flux, curves.good
     with np.errstate(divide="ignore", invalid="ignore"):
-        quoted = MAG_PER_LN * row_median(np.where(flux > 0, error / flux, np.nan)[:, good])
+        quoted = MAG_PER_LN * row_median(np.where(flux > 0, curves.error / flux, np.nan)[:, good])
     # A blend is measured as well as any star, but its neighbour may vary: no reference that somebody would name.
-    fit = usable(flux[:, good], flag[:, good]) & ((flag[:, good] & int(Flag.BLENDED)) == 0)
+    fit = (curves.usable & ((curves.flag & int(Flag.BLENDED)) == 0))[:, good]
     complete = (quoted <= limits.error_max) & (fit.mean(axis=1) >= 1.0 - limits.missing_max)
     scatter, spread = np.full(len(flux), np.nan), np.full(len(flux), np.nan)
     if complete.sum() > 1:
-        curves = calibrate_ensemble(flux[complete], error[complete], np.ones(int(complete.sum()), dtype=np.bool_), good)
+        stars = curves.stars(complete)
+        found = calibrate_ensemble(stars, np.ones(len(stars), dtype=np.bool_))
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.where(fit[complete], MAG_PER_LN * np.log(curves.flux[:, good]), np.nan)
+            values = np.where(fit[complete], MAG_PER_LN * np.log(found.flux[:, good]), np.nan)
         # The robust scatter of a star that is eclipsed for a third of the night knows nothing of the eclipse.
         scatter[complete] = np.fmax(np.nanstd(_clipped(values), axis=1), robust_scatter(values))
         low, high = np.nanpercentile(values, RANGE_PERCENT, axis=1)

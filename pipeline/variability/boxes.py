@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.light_curves import blocks
 from pipeline.statistics import row_median
-from pipeline.variability.deviations import blocks, check, deviations, tamed
+from pipeline.variability.deviations import check_times, deviations, tamed
 
 Floats = NDArray[np.float64]
 
@@ -45,13 +46,13 @@ def best_box(time: Floats, flux: Floats, error: Floats) -> BoxEvent:
         error: float64[n, t], one standard deviation.
 
     Raises:
-        UnusableDataError: shapes that do not fit, or times that are not in order.
+        UnusableDataError: times that are not in order.
     """
-    check(time, flux, error)
+    check_times(time)
     depth, snr, start, duration, false_alarm = (np.full(len(flux), np.nan) for _ in range(5))
     span = float(np.ptp(time)) if time.size else 0.0
     if span > 0:
-        for rows in blocks(flux.shape):
+        for rows in blocks(*flux.shape):
             depth[rows], snr[rows], start[rows], duration[rows] = _block(time, flux[rows], error[rows], span)
         false_alarm = log_false_alarm(snr, SPAN_SHARES)
     return BoxEvent(depth, snr, start, duration, false_alarm)

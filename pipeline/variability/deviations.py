@@ -5,7 +5,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.statistics import BLOCK_VALUES, robust_scatter, row_median
+from pipeline.statistics import robust_scatter, row_median
 
 Floats = NDArray[np.float64]
 
@@ -61,18 +61,8 @@ def despiked(deviation: Floats) -> Floats:
         return np.asarray(middle + np.clip(above, -limit, limit))
 
 
-def blocks(shape: tuple[int, ...]) -> list[slice]:
-    """Rows of float64[n, t] in blocks that fit the caches."""
-    step = max(1, BLOCK_VALUES // max(1, shape[1]))
-    return [slice(start, start + step) for start in range(0, shape[0], step)]
-
-
-def check(time: Floats, flux: Floats, error: Floats) -> None:
-    """Raise `UnusableDataError` for shapes that do not fit and times that are not sorted numbers."""
-    if flux.ndim != 2 or error.shape != flux.shape or time.shape != flux.shape[1:]:
-        raise UnusableDataError(
-            f"times {time.shape}, light curves {flux.shape}, errors {error.shape}: expected (t,), (n, t), (n, t)"
-        )
+def check_times(time: Floats) -> None:
+    """Raise `UnusableDataError` for times that are not sorted numbers."""
     if not np.isfinite(time).all() or (np.diff(time) < 0).any():
         raise UnusableDataError(
             "times are not in order or not finite: sort the frames and leave those without time out"

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.light_curves import LightCurves
 from pipeline.statistics import row_median
 from pipeline.variability.boxes import BoxEvent, log_false_alarm
-from pipeline.variability.deviations import blocks, check, despiked, deviations
+from pipeline.variability.deviations import check_times, despiked, deviations
 from pipeline.variability.nuisance import Weighted, red_scatter
 
 Floats = NDArray[np.float64]
@@ -21,9 +22,7 @@ MIN_POINTS_IN = 4  # of a dip: fewer are a matter of outliers
 LEFT_SHARE = 0.08  # of a dip's own weight that trend and frames must leave, else it is theirs
 
 
-def best_dip(
-    time: Floats, flux: Floats, error: Floats, columns: Floats | None = None, penalty: Floats | None = None
-) -> BoxEvent:
+def best_dip(curves: LightCurves, columns: Floats | None = None, penalty: Floats | None = None) -> BoxEvent:
     """Slide trapezoids of eight durations over each light curve and keep that of the largest signal to noise.
 
     As `best_box`, but with edges, and with nuisance columns fitted beside each dip: what they could explain as well
@@ -31,29 +30,25 @@ def best_dip(
     by that noise, ``start`` and ``duration`` run from first to last contact.
 
     Args:
-        time: float64[t], days, in order.
-        flux: float64[n, t], any unit, NaN where missing or flagged.
-        error: float64[n, t], one standard deviation.
+        curves: raw or relative; fluxes that are not usable are NaN, too.
         columns: float64[k, t] of `nuisance`, the first of which is 1; a constant alone without it.
         penalty: float64[n, k] of `penalties`; columns are free without it.
 
     Raises:
-        UnusableDataError: shapes that do not fit, or times that are not in order.
+        UnusableDataError: times that are not in order.
     """
-    check(time, flux, error)
-    depth, snr, start, duration, false_alarm = (np.full(len(flux), np.nan) for _ in range(5))
+    time = curves.time
+    check_times(time)
+    depth, snr, start, duration, false_alarm = (np.full(len(curves), np.nan) for _ in range(5))
     span = float(np.ptp(time)) if time.size else 0.0
     if span > 0:
         beside = np.ones((1, time.size)) if columns is None else columns
         shapes = list(_shapes(time, span))
-        for rows in blocks(flux.shape):
-            known = Weighted.of(
-                despiked(deviations(flux[rows], error[rows])),
-                error[rows],
-                beside,
-                None if penalty is None else penalty[rows],
-            )
-            depth[rows], snr[rows], start[rows], duration[rows] = _block(known, flux[rows], error[rows], beside, shapes)
+        for rows, part in curves.blocks():
+            flux, error = part.flux, part.error
+            own = None if penalty is None else penalty[rows]
+            known = Weighted.of(despiked(deviations(flux, error)), error, beside, own)
+            depth[rows], snr[rows], start[rows], duration[rows] = _block(known, flux, error, beside, shapes)
         false_alarm = log_false_alarm(snr, SPAN_SHARES)
     return BoxEvent(depth, snr, start, duration, false_alarm)
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.variability.deviations import blocks, check, deviations, tamed
+from pipeline.light_curves import LightCurves
+from pipeline.variability.deviations import check_times, deviations, tamed
 
 Floats = NDArray[np.float64]
 
@@ -39,23 +40,21 @@ class VariabilityIndices:
     excess_significance: Floats
 
 
-def variability_indices(time: Floats, flux: Floats, error: Floats) -> VariabilityIndices:
+def variability_indices(curves: LightCurves) -> VariabilityIndices:
     """Indices of each light curve.
 
     Args:
-        time: float64[t], days, in order.
-        flux: float64[n, t], any unit, NaN where missing or flagged.
-        error: float64[n, t], one standard deviation.
+        curves: raw or relative; fluxes that are not usable are NaN, too.
 
     Raises:
-        UnusableDataError: shapes that do not fit, or times that are not in order.
+        UnusableDataError: times that are not in order.
     """
-    check(time, flux, error)
-    step = np.diff(time)
+    check_times(curves.time)
+    step = np.diff(curves.time)
     near = step <= MAX_GAP_CADENCES * np.median(step) if step.size else np.zeros(0, dtype=bool)
-    columns = {field.name: np.full(len(flux), np.nan) for field in fields(VariabilityIndices)}
-    for rows in blocks(flux.shape):
-        for name, found in _block(flux[rows], error[rows], near).items():
+    columns = {field.name: np.full(len(curves), np.nan) for field in fields(VariabilityIndices)}
+    for rows, part in curves.blocks():
+        for name, found in _block(part.flux, part.error, near).items():
             columns[name][rows] = found
     return VariabilityIndices(**columns)
 

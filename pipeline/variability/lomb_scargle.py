@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
+from pipeline.light_curves import LightCurves
 from pipeline.variability.period_fit import fit_period
 
 Floats = NDArray[np.float64]
@@ -94,21 +95,20 @@ def lomb_scargle(
     )
 
 
-def noise_spectrum(time: Floats, flux: Floats, error: Floats, frequencies: Floats) -> Floats:
+def noise_spectrum(curves: LightCurves, frequencies: Floats) -> Floats:
     """Power of a field's constant stars in units of white noise's, float64[f], 1 at least.
 
     The median over stars is taken, so that a few variables among them do no harm. Some 50 stars of about the magnitude
     in question are enough.
 
     Args:
-        time: float64[t].
-        flux, error: float64[n, t], NaN where missing.
+        curves: raw or relative; fluxes that are not usable are NaN, too.
         frequencies: float64[f], even steps.
     """
     from astropy.timeseries import LombScargle
 
-    powers = []
-    for values, errors in zip(flux, error, strict=True):
+    powers, time = [], curves.time
+    for values, errors in zip(curves.flux, curves.error, strict=True):
         usable = np.isfinite(time) & np.isfinite(values) & np.isfinite(errors) & (errors > 0)
         count = int(usable.sum())
         if count < MIN_POINTS:

@@ -1,13 +1,14 @@
 """What a night's trend and the frames' properties explain of each light curve, taken out or marginalised."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.variability.deviations import blocks, despiked, deviations
+from pipeline.light_curves import LightCurves
+from pipeline.variability.deviations import despiked, deviations
 
 Floats = NDArray[np.float64]
 
@@ -57,23 +58,23 @@ def nuisance(time: Floats, covariates: Floats) -> Nuisance:
     return Nuisance(powers, _standardised(covariates)[:room])
 
 
-def without(flux: Floats, error: Floats, columns: Floats, penalty: Floats | None = None) -> Floats:
-    """Light curves float64[n, t] minus the columns' part in them, their medians kept; NaN stays.
+def without(curves: LightCurves, columns: Floats, penalty: Floats | None = None) -> LightCurves:
+    """Light curves minus the columns' part in them, their medians kept; NaN stays.
 
     Weighted by the errors; single wild points are pulled in (`despiked`).
 
     Args:
-        flux, error: float64[n, t], NaN where missing.
+        curves: raw or relative.
         columns: float64[k, t], the first of which is 1.
         penalty: float64[n, k] of `penalties`; none without it.
     """
-    cleaned = np.full(flux.shape, np.nan)
-    for rows in blocks(flux.shape):
-        deviation = deviations(flux[rows], error[rows])
-        part = fitted(despiked(deviation), error[rows], columns, None if penalty is None else penalty[rows])
+    cleaned = np.full(curves.flux.shape, np.nan)
+    for rows, part in curves.blocks():
+        deviation = deviations(part.flux, part.error)
+        theirs = fitted(despiked(deviation), part.error, columns, None if penalty is None else penalty[rows])
         with np.errstate(invalid="ignore"):
-            cleaned[rows] = np.where(np.isfinite(deviation), flux[rows] - part * error[rows], np.nan)
-    return cleaned
+            cleaned[rows] = np.where(np.isfinite(deviation), part.flux - theirs * part.error, np.nan)
+    return replace(curves, flux=cleaned)
 
 
 def fitted(deviation: Floats, error: Floats, columns: Floats, penalty: Floats | None = None) -> Floats:
@@ -117,14 +118,14 @@ class Weighted:
         return cls(weight, values, normal, (values * weight) @ columns.T)
 
 
-def penalties(flux: Floats, error: Floats, columns: Nuisance, alike: Callable[[Floats], Floats]) -> Floats:
+def penalties(curves: LightCurves, columns: Nuisance, alike: Callable[[Floats], Floats]) -> Floats:
     """How strongly each light curve's response to the frames is drawn to 0: its noise over what like stars respond.
 
     A star responds to seeing and sky about as like stars do. Where a fit left free finds more, as for a
     transit that happened as the seeing changed, that is the star's.
 
     Args:
-        flux, error: float64[n, t], NaN where missing.
+        curves: raw or relative.
         columns: of the night.
         alike: of responses squared, float64[n], the typical one of stars like each, float64[n].
 
@@ -132,11 +133,11 @@ def penalties(flux: Floats, error: Floats, columns: Nuisance, alike: Callable[[F
         float64[n, k], to be added to the diagonal of normal equations; 0 for the trend.
     """
     trend = len(columns.trend)
-    found = np.zeros((len(flux), len(columns.all)))
-    own, noise, scale = np.full(found.shape, np.nan), np.full(found.shape, np.nan), np.full(len(flux), np.nan)
-    for rows in blocks(flux.shape):
-        deviation = despiked(deviations(flux[rows], error[rows]))
-        known = Weighted.of(deviation, error[rows], columns.all)
+    found = np.zeros((len(curves), len(columns.all)))
+    own, noise, scale = np.full(found.shape, np.nan), np.full(found.shape, np.nan), np.full(len(curves), np.nan)
+    for rows, part in curves.blocks():
+        deviation = despiked(deviations(part.flux, part.error))
+        known = Weighted.of(deviation, part.error, columns.all)
         inverse = np.linalg.inv(known.normal)
         solved = (inverse @ known.projected[:, :, None])[:, :, 0]
         rest = known.values - (solved @ columns.all) * known.weight
@@ -144,8 +145,8 @@ def penalties(flux: Floats, error: Floats, columns: Nuisance, alike: Callable[[F
         degrees = present.sum(axis=1) - float(len(columns.all))
         scatter = red_scatter(rest, present, degrees)
         with np.errstate(divide="ignore", invalid="ignore"):
-            typical = 1.0 / (np.where(present, 1.0 / error[rows], 0.0).sum(axis=1) / present.sum(axis=1))
-            typical /= np.nanmedian(np.where(present, flux[rows], 1.0), axis=1)
+            typical = 1.0 / (np.where(present, 1.0 / part.error, 0.0).sum(axis=1) / present.sum(axis=1))
+            typical /= np.nanmedian(np.where(present, part.flux, 1.0), axis=1)
             scale[rows] = scatter * typical
             own[rows] = (solved * typical[:, None]) ** 2
             noise[rows] = np.diagonal(inverse, axis1=1, axis2=2) * (scale[rows] ** 2)[:, None]
@@ -157,21 +158,21 @@ def penalties(flux: Floats, error: Floats, columns: Nuisance, alike: Callable[[F
     return np.nan_to_num(found, nan=0.0, posinf=0.0)
 
 
-def trend_test(flux: Floats, error: Floats, trend: Floats) -> tuple[Floats, Floats]:
+def trend_test(curves: LightCurves, trend: Floats) -> tuple[Floats, Floats]:
     """How far each light curve departs from a constant along the whole night.
 
     Args:
-        flux, error: float64[n, t], NaN where missing.
+        curves: raw or relative.
         trend: float64[k, t] of `nuisance`.
 
     Returns:
         float64[n], the trend in standard deviations of a Gaussian that is as improbable, by the scatter about it and
         its red noise; float64[n], range of the trend over the night, share of the flux.
     """
-    sigma, reach = np.full(len(flux), np.nan), np.full(len(flux), np.nan)
-    for rows in blocks(flux.shape):
-        deviation = despiked(deviations(flux[rows], error[rows]))
-        part = fitted(deviation, error[rows], trend)
+    sigma, reach = np.full(len(curves), np.nan), np.full(len(curves), np.nan)
+    for rows, block in curves.blocks():
+        deviation = despiked(deviations(block.flux, block.error))
+        part = fitted(deviation, block.error, trend)
         present = np.isfinite(deviation)
         count = present.sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -185,10 +186,10 @@ def trend_test(flux: Floats, error: Floats, trend: Floats) -> tuple[Floats, Floa
             # A chi² of two degrees of freedom exceeds x with probability exp(-x / 2).
             taken = np.maximum(before - np.sum(rest**2, axis=1), 0.0) / scatter**2
             sigma[rows] = np.where(count > len(trend), normal_equivalent(-0.5 * taken), np.nan)
-            shape = np.where(present, part * error[rows], np.nan)
+            shape = np.where(present, part * block.error, np.nan)
             known = present.any(axis=1)
             ends = np.nanmax(shape[known], axis=1) - np.nanmin(shape[known], axis=1)
-            reach[np.arange(len(flux))[rows][known]] = ends / np.nanmedian(flux[rows][known], axis=1)
+            reach[np.arange(len(curves))[rows][known]] = ends / np.nanmedian(block.flux[known], axis=1)
     return sigma, reach
 
 

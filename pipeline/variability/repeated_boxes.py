@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
+from pipeline.light_curves import LightCurves
 from pipeline.transit.red_noise import red_noise_factor
 
 Floats = NDArray[np.float64]
@@ -82,12 +83,11 @@ def white_maxima(time: Floats, *, seed: int, nights: int = NIGHTS) -> Floats:
     return np.array([repeated_box(time, 1.0 + WHITE_NOISE * row, errors).snr for row in noise])
 
 
-def field_maxima(time: Floats, flux: Floats, error: Floats) -> Floats:
+def field_maxima(curves: LightCurves) -> Floats:
     """SNRs of the best boxes of a field's stars, which share its red noise; variables among them do little harm.
 
     Args:
-        time: float64[t], days, in order.
-        flux, error: float64[n, t], NaN where missing; a hundred stars of about the magnitude in question will do.
+        curves: of a hundred stars of about the magnitude in question.
 
     Returns:
         float64[m], m <= n: stars of fewer than MIN_POINTS points are left out.
@@ -95,10 +95,11 @@ def field_maxima(time: Floats, flux: Floats, error: Floats) -> Floats:
     Raises:
         UnusableDataError: no star has enough points.
     """
+    flux, error = curves.flux, curves.error
     enough = np.flatnonzero((np.isfinite(flux) & np.isfinite(error) & (error > 0)).sum(axis=1) >= MIN_POINTS)
     if not enough.size:
         raise UnusableDataError(f"none of {len(flux)} stars has {MIN_POINTS} usable points")
-    return np.array([repeated_box(time, flux[star], error[star]).snr for star in enough])
+    return np.array([repeated_box(curves.time, flux[star], error[star]).snr for star in enough])
 
 
 def _search(time: Floats, flux: Floats, error: Floats) -> list[float]:

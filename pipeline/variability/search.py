@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.light_curves import LightCurves
 from pipeline.variability.boxes import BoxEvent
 from pipeline.variability.candidates import SIGNIFICANT, Ranking, Suspicion, rank_candidates
 from pipeline.variability.dips import best_dip
@@ -50,9 +51,7 @@ class VariableSearch:
 
 
 def search_variables(
-    time: Floats,
-    flux: Floats,
-    error: Floats,
+    curves: LightCurves,
     magnitude: Floats,
     suspicion: NDArray[np.int64] | None = None,
     *,
@@ -72,30 +71,28 @@ def search_variables(
     Suspected are stars that only the frames, only a trend, or only scatter without a shape in time make stand out.
 
     Args:
-        time: float64[t], days, in order.
-        flux: float64[n, t], relative, NaN where missing or flagged.
-        error: float64[n, t], one standard deviation.
+        curves: relative; fluxes that are not usable are NaN, too.
         magnitude: float64[n], any zero point, such as -2.5 log10 of the median raw flux.
         suspicion: int64[n], see `pipeline.variability.candidates.suspicions`.
         covariates: float64[c, t] of the frames, see `nuisance`.
         contamination: float64[n], neighbours' light in the aperture over the star's own.
 
     Raises:
-        UnusableDataError: shapes that do not fit, or times that are not in order.
+        UnusableDataError: times that are not in order.
     """
-    indices = variability_indices(time, flux, error)
-    columns = nuisance(time, np.empty((0, time.size)) if covariates is None else covariates)
-    crowded = np.zeros(len(flux), dtype=bool)
+    indices = variability_indices(curves)
+    columns = nuisance(curves.time, np.empty((0, curves.time.size)) if covariates is None else covariates)
+    crowded = np.zeros(len(curves), dtype=bool)
     if contamination is not None:
         crowded = np.nan_to_num(contamination, nan=np.inf) > CROWDED_SHARE
-    doubt = np.zeros(len(flux), dtype=np.int64) if suspicion is None else suspicion
-    slope, trend = trend_test(flux, error, columns.trend)
-    tests, boxes = _tests(time, flux, error, columns.all, None)
+    doubt = np.zeros(len(curves), dtype=np.int64) if suspicion is None else suspicion
+    slope, trend = trend_test(curves, columns.trend)
+    tests, boxes = _tests(curves, columns.all, None)
     free = significance = _judged(np.stack([*tests, slope]), magnitude, crowded)
     if len(columns.frames):
-        penalty = penalties(flux, error, columns, lambda values: _typical(values, magnitude, crowded))
+        penalty = penalties(curves, columns, lambda values: _typical(values, magnitude, crowded))
         penalty[crowded] = 0.0
-        tests, boxes = _tests(time, flux, error, columns.all, penalty)
+        tests, boxes = _tests(curves, columns.all, penalty)
         significance = _judged(np.stack([*tests, slope]), magnitude, crowded)
         # Of what the frames may explain altogether nobody knows whether it is the star's.
         theirs = _improbable(significance) & (np.fmax.reduce(free[SHAPES]) < FREE_SIGMA)
@@ -116,12 +113,9 @@ def _typical(values: Floats, magnitude: Floats, crowded: Bools) -> Floats:
     return result
 
 
-def _tests(
-    time: Floats, flux: Floats, error: Floats, columns: Floats, penalty: Floats | None
-) -> tuple[list[Floats], BoxEvent]:
+def _tests(curves: LightCurves, columns: Floats, penalty: Floats | None) -> tuple[list[Floats], BoxEvent]:
     """Significances of all tests but the trend's by the quoted errors alone, and boxes."""
-    cleaned = without(flux, error, columns, penalty)
-    indices, boxes = variability_indices(time, cleaned, error), best_dip(time, flux, error, columns, penalty)
+    indices, boxes = variability_indices(without(curves, columns, penalty)), best_dip(curves, columns, penalty)
     alone = [
         indices.stetson_j_significance,
         indices.von_neumann_significance,

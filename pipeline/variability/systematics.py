@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.light_curves import LightCurves, blocks
 from pipeline.nearest import tree_of
-from pipeline.variability.deviations import blocks, deviations, tamed
+from pipeline.variability.deviations import deviations, tamed
 
 Floats = NDArray[np.float64]
 
@@ -12,28 +13,26 @@ SMOOTHED = 8  # points of the means that are compared, too: their noise hides le
 SMOOTHED_MEANS = 8  # independent ones at least: fewer are alike by chance
 
 
-def neighbour_correlation(flux: Floats, error: Floats, xy: Floats, radius: float) -> Floats:
+def neighbour_correlation(curves: LightCurves, radius: float) -> Floats:
     """Largest correlation of each light curve with one of a brighter star nearby, float64[n]; 0 without neighbours.
 
     Single points are compared, and means of SMOOTHED neighbours: a variable's light in the aperture of a faint star may
     be less than the noise of a point.
 
     Args:
-        flux: float64[n, t], ADU or relative, NaN where missing; of two neighbours the one with the smaller relative
-            error is the brighter.
-        error: float64[n, t].
-        xy: float64[n, 2], pixels.
+        curves: raw or relative; of two neighbours the one with the smaller relative error is the brighter.
         radius: pixels, such as three apertures.
     """
+    flux, error = curves.flux, curves.error
     highest = np.zeros(len(flux))
-    pairs = tree_of(xy).query_pairs(radius, output_type="ndarray")  # type: ignore[no-untyped-call]
+    pairs = tree_of(curves.xy).query_pairs(radius, output_type="ndarray")  # type: ignore[no-untyped-call]
     if not len(pairs):
         return highest
     with np.errstate(divide="ignore", invalid="ignore"):
         noise = np.nanmedian(np.where(np.isfinite(flux), error / np.abs(flux), np.inf), axis=1)
     faint = np.where(noise[pairs[:, 0]] > noise[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
     bright = pairs.sum(axis=1) - faint
-    for rows in blocks((len(pairs), flux.shape[1])):
+    for rows in blocks(len(pairs), flux.shape[1]):
         one, other = (tamed(deviations(flux[who[rows]], error[who[rows]])) for who in (faint, bright))
         np.maximum.at(highest, faint[rows], _correlation(one, other))
         if flux.shape[1] >= SMOOTHED * SMOOTHED_MEANS:

@@ -12,6 +12,7 @@ from pipeline.best_aperture import best_apertures, scatters_to_compare
 from pipeline.cdpp import PPM, cdpp, predicted_cdpp
 from pipeline.flags import usable
 from pipeline.kron import Ellipses
+from pipeline.light_curves import LightCurves
 from pipeline.noise_budget import FrameNoise, NoiseBudget, noise_budget
 from pipeline.statistics import light_curve_statistics, row_median
 from schema.frames import Frame
@@ -28,7 +29,7 @@ from services.steps.frame_noise import frame_noise
 from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
 from services.steps.needs import Each, required
 from services.steps.template_sources import template_sources
-from services.steps.variability import BestCurves, find_variables, times, variability_columns
+from services.steps.variability import BestCurves, find_variables, variability_columns
 
 BLOCK_VALUES = 1 << 20  # of one matrix of light curves; some twenty are in memory at a time, 170 MB
 NOISE_COLUMNS = {field.name: f"noise_{field.name}" for field in fields(NoiseBudget)} | {"total": "expected_scatter"}
@@ -60,14 +61,14 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
         axes = graph_axes(session, context.graph_pid, context.pid)
         frames = _frames(session, context, axes)
         noise = _noise(session, context.graph_pid, [frame for frame in frames if frame.good])
-        epochs = _Epochs.of(frames, axes)
-        curves = BestCurves(axes.source_ids.size, int(epochs.timed.sum()))
-        analysed, best = _analyse(context, session, axes, epochs, parameters.calibration, noise, curves)
+        timed = axes.good & np.isfinite(axes.time)
+        curves = BestCurves(axes.source_ids.size, int(timed.sum()))
+        analysed, best = _analyse(context, session, axes, timed, parameters.calibration, noise, curves)
         radius = session.scalar(select(func.max(Aperture.radius)).where(Aperture.graph_pid == context.graph_pid))
     best_snr = _best_snr(np.column_stack([found.snr for found in analysed.values()]))
     # Variables are sought in the light curves that the views show; those of other methods stand beside them.
     variability = (
-        _variability(axes, frames, epochs, curves, analysed, best, float(radius or 0.0)) if parameters.default else None
+        _variability(axes, frames, timed, curves, analysed, best, float(radius or 0.0)) if parameters.default else None
     )
 
     def write(session: Session) -> None:
@@ -106,21 +107,6 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
     return write
 
 
-@dataclass(frozen=True)
-class _Epochs:
-    """The images of a graph, ``[t]`` each: whether they are good, and which of the good ones have a time, days."""
-
-    good: NDArray[np.bool_]
-    timed: NDArray[np.bool_]
-    time: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, frames: list[Frame], axes: GraphAxes) -> "_Epochs":
-        """Of frames in the order of the axes' images."""
-        time = times(frames)
-        return cls(axes.good, axes.good & np.isfinite(time), time)
-
-
 def _frames(session: Session, context: Context, axes: GraphAxes) -> list[Frame]:
     """Calibrated images in the order of the axes."""
     by_id = {row.image_id: row for row in of_graph(session, context.graph_pid, context.pid)}
@@ -147,7 +133,7 @@ def _analyse(
     context: Context,
     session: Session,
     axes: GraphAxes,
-    epochs: _Epochs,
+    timed: NDArray[np.bool_],
     calibration: int,
     noise: dict[int, FrameNoise],
     curves: BestCurves,
@@ -163,20 +149,23 @@ def _analyse(
     for start in range(0, axes.source_ids.size, step):
         rows = slice(start, start + step)
         relative_fluxes = relative_matrices(session, calibration, axes.apertures, axes.source_ids[rows], axes.image_ids)
-        block: list[tuple[_Analysed, list[NDArray[np.float64]]]] = []
+        block: list[tuple[_Analysed, LightCurves]] = []
         both = zip(raw_fluxes(context, session, axes, rows), relative_fluxes, strict=True)
-        for (aperture, (flux, error, flag)), (_, (relative, relative_error)) in both:
+        for (aperture, (flux, error, flag)), (_, relative) in both:
             fit = usable(flux, flag)
-            raw, relative = np.where(fit, flux, np.nan), np.where(fit, relative, np.nan)
-            part = _block(raw, error, relative, relative_error, axes.good, noise[aperture].of_sources(rows))
-            chosen = [relative[:, epochs.timed], relative_error[:, epochs.timed]]
-            part.columns.update(_cdpp(epochs.time[epochs.timed], *chosen))
+            raw, found = (
+                axes.light_curves(np.where(fit, values, np.nan), errors, flag, rows)
+                for values, errors in ((flux, error), relative)
+            )
+            part = _block(raw, found, noise[aperture].of_sources(rows))
+            chosen = found.frames(timed)
+            part.columns.update(_cdpp(chosen))
             block.append((part, chosen))
             parts[aperture].append(part)
         best[rows] = _best([part for part, _ in block])
         for number, (part, chosen) in enumerate(block):
             # Too few points for a scatter are too few to vary.
-            curves.keep(rows, (best[rows] == number) & np.isfinite(part.columns["scatter"]), *chosen)
+            curves.keep(rows, (best[rows] == number) & np.isfinite(part.columns["scatter"]), chosen)
     return {aperture: _joined(blocks) for aperture, blocks in parts.items()}, best
 
 
@@ -195,22 +184,15 @@ def _joined(parts: list[_Analysed]) -> _Analysed:
     )
 
 
-def _block(
-    flux: NDArray[np.float64],
-    error: NDArray[np.float64],
-    relative: NDArray[np.float64],
-    relative_error: NDArray[np.float64],
-    good: NDArray[np.bool_],
-    noise: FrameNoise,
-) -> _Analysed:
-    statistics = light_curve_statistics(relative, relative_error, good)
-    flux, error = flux[:, good], error[:, good]
-    budget = noise_budget(flux, error, relative[:, good], relative_error[:, good], noise)
+def _block(raw: LightCurves, relative: LightCurves, noise: FrameNoise) -> _Analysed:
+    raw, relative = raw.frames(raw.good), relative.frames(relative.good)
+    statistics = light_curve_statistics(relative.flux, relative.error, relative.good)
+    budget = noise_budget(raw, relative, noise)
     with np.errstate(divide="ignore", invalid="ignore"):
-        snr = 1.0 / np.sqrt(row_median(np.where(flux > 0, np.square(error / flux), np.nan)))
+        snr = 1.0 / np.sqrt(row_median(np.where(raw.flux > 0, np.square(raw.error / raw.flux), np.nan)))
     return _Analysed(
         columns={
-            "flux_median": row_median(flux),
+            "flux_median": row_median(raw.flux),
             "scatter": statistics.scatter,
             "standard_deviation": statistics.standard_deviation,
             "point_to_point": statistics.point_to_point,
@@ -221,36 +203,37 @@ def _block(
         },
         epochs=statistics.n,
         snr=snr,
-        compared=scatters_to_compare(relative[:, good]),
+        compared=scatters_to_compare(relative.flux),
     )
 
 
-def _cdpp(
-    time: NDArray[np.float64], flux: NDArray[np.float64], error: NDArray[np.float64]
-) -> dict[str, NDArray[np.float64]]:
-    """Columns cdpp and expected_cdpp of light curves ``[n, t]``, relative."""
-    if not time.size:
-        return {name: np.full(len(flux), np.nan) for name in ("cdpp", "expected_cdpp")}
-    return {"cdpp": cdpp(time, flux) / PPM, "expected_cdpp": predicted_cdpp(time, flux, error) / PPM}
+def _cdpp(curves: LightCurves) -> dict[str, NDArray[np.float64]]:
+    """Columns cdpp and expected_cdpp of relative light curves."""
+    if not curves.time.size:
+        return {name: np.full(len(curves), np.nan) for name in ("cdpp", "expected_cdpp")}
+    expected = predicted_cdpp(curves.time, curves.flux, curves.error)
+    return {"cdpp": cdpp(curves.time, curves.flux) / PPM, "expected_cdpp": expected / PPM}
 
 
 def _variability(
     axes: GraphAxes,
     frames: list[Frame],
-    epochs: _Epochs,
+    timed: NDArray[np.bool_],
     curves: BestCurves,
     analysed: dict[int, _Analysed],
     best: NDArray[np.int64],
     radius: float,
 ) -> dict[str, list[Any]] | None:
     """Columns of table variability but the ids; None where no good frame has a time."""
-    if not epochs.timed.any():
+    if not timed.any():
         return None
     flux = np.column_stack([found.columns["flux_median"] for found in analysed.values()])[np.arange(best.size), best]
     with np.errstate(divide="ignore", invalid="ignore"):
         magnitude = -2.5 * np.log10(flux)
-    chosen = [frames[index] for index in np.flatnonzero(epochs.timed)]
-    found = find_variables(epochs.time[epochs.timed], curves, magnitude, axes.xy, radius, chosen)
+    chosen = [frames[index] for index in np.flatnonzero(timed)]
+    flag = np.broadcast_to(np.int32(0), curves.flux.shape)  # flagged points are NaN
+    light_curves = LightCurves(curves.flux, curves.error, flag, axes.good[timed], axes.xy, axes.time[timed])
+    found = find_variables(light_curves, magnitude, radius, chosen)
     return {"aperture": np.array(list(analysed))[best].tolist(), **variability_columns(found, curves.excess)}
 
 

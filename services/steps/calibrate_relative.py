@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from pipeline.flags import usable
+from pipeline.light_curves import LightCurves
 from pipeline.relative import (
     PickLimits,
     RelativeLightCurves,
@@ -29,7 +29,6 @@ from pipeline.statistics import row_median
 from schema.observing import Observation
 from schema.photometry import ReferenceStar, RelativeCalibration, RelativeFlux
 from schema.queries.measurements import (
-    RawFluxes,
     RelativeFluxes,
     insert_relative_fluxes,
     insert_rows,
@@ -68,40 +67,25 @@ class Calibrated:
     error_scale: float | None = None  # of errors after like stars, the median; None for those of the noise model
 
 
-def _ensemble(raw: RawFluxes, axes: GraphAxes, shared: SharedLight, _: CalibrateRelativeParameters) -> Calibrated:
-    candidates = ensemble_candidates(raw.flux, raw.error, raw.flag, axes.good, axes.gaia_variable, axes.gaia_ratio)
-    curves = calibrate_ensemble(raw.flux, raw.error, candidates.mask, axes.good, candidates.values, shared, _told(raw))
+def _ensemble(raw: LightCurves, axes: GraphAxes, shared: SharedLight, _: CalibrateRelativeParameters) -> Calibrated:
+    candidates = ensemble_candidates(raw, axes.gaia_variable, axes.gaia_ratio)
+    curves = calibrate_ensemble(raw, candidates.mask, candidates.values, shared)
     return Calibrated(curves, candidates.relaxation)
 
 
-def _paper(raw: RawFluxes, axes: GraphAxes, shared: SharedLight, _: CalibrateRelativeParameters) -> Calibrated:
-    candidates = reference_candidates(
-        raw.flux,
-        raw.error,
-        raw.flag,
-        axes.xy,
-        axes.good,
-        gaia_variable=axes.gaia_variable,
-        gaia_ratio=axes.gaia_ratio,
-    )
-    curves = calibrate_grouped(raw.flux, raw.error, axes.xy, candidates.mask, axes.good, shared, _told(raw))
-    return Calibrated(curves, candidates.relaxation)
+def _paper(raw: LightCurves, axes: GraphAxes, shared: SharedLight, _: CalibrateRelativeParameters) -> Calibrated:
+    candidates = reference_candidates(raw, axes.gaia_variable, axes.gaia_ratio)
+    return Calibrated(calibrate_grouped(raw, candidates.mask, shared), candidates.relaxation)
 
 
 def _manual(
-    raw: RawFluxes, axes: GraphAxes, shared: SharedLight, parameters: CalibrateRelativeParameters
+    raw: LightCurves, axes: GraphAxes, shared: SharedLight, parameters: CalibrateRelativeParameters
 ) -> Calibrated:
-    named = named_roles(parameters.stars, axes)
-    roles = pick_roles(raw.flux, raw.error, raw.flag, axes.xy, axes.good, named, parameters.limits)
-    curves = calibrate_manual(raw.flux, raw.error, roles.reference, axes.good, shared, _told(raw))
-    return Calibrated(curves, roles=roles)
+    roles = pick_roles(raw, named_roles(parameters.stars, axes), parameters.limits)
+    return Calibrated(calibrate_manual(raw, roles.reference, shared), roles=roles)
 
 
-def _told(raw: RawFluxes) -> NDArray[np.bool_]:
-    return usable(raw.flux, raw.flag)
-
-
-METHODS: dict[str, Callable[[RawFluxes, GraphAxes, SharedLight, CalibrateRelativeParameters], Calibrated]] = {
+METHODS: dict[str, Callable[[LightCurves, GraphAxes, SharedLight, CalibrateRelativeParameters], Calibrated]] = {
     "ensemble": _ensemble,
     "paper": _paper,
     "manual": _manual,
@@ -117,7 +101,7 @@ def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
                 f"process {context.pid}: observation {context.observation_id} has no good frame with sources"
             )
         raws = raw_fluxes(context, session, axes)
-        found = {aperture: _calibrate(raw, axes, aperture, parameters) for aperture, raw in raws}
+        found = {aperture: _calibrate(axes.light_curves(*raw), axes, aperture, parameters) for aperture, raw in raws}
     if not any(np.isfinite(calibrated.curves.flux).any() for calibrated in found.values()):
         raise DataError(
             f"process {context.pid}: no star of observation {context.observation_id} could be calibrated by "
@@ -140,32 +124,30 @@ def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
     return write
 
 
-def _calibrate(raw: RawFluxes, axes: GraphAxes, aperture: int, parameters: CalibrateRelativeParameters) -> Calibrated:
+def _calibrate(raw: LightCurves, axes: GraphAxes, aperture: int, parameters: CalibrateRelativeParameters) -> Calibrated:
     shared = SharedLight.within(axes.xy, axes.light_reach[aperture])
     calibrated = METHODS[parameters.method](raw, axes, shared, parameters)
     if calibrated.relaxation is not Relaxation.NONE:
         log.warning("rules for reference stars relaxed", aperture=aperture, step=calibrated.relaxation.name)
     if not axes.gain_told:
-        calibrated = _after_like_stars(calibrated, raw, axes)
-    return _with_spikes_in_errors(calibrated, raw, axes) if hits_may_hide(axes.fwhm) else calibrated
+        calibrated = _after_like_stars(calibrated, row_median(raw.flux[:, axes.good]))
+    return _with_spikes_in_errors(calibrated) if hits_may_hide(axes.fwhm) else calibrated
 
 
-def _after_like_stars(calibrated: Calibrated, raw: RawFluxes, axes: GraphAxes) -> Calibrated:
+def _after_like_stars(calibrated: Calibrated, brightness: NDArray[np.float64]) -> Calibrated:
     """With errors that no told gain vouches for scaled to the scatter of like stars."""
     curves = calibrated.curves
-    brightness = row_median(raw.flux[:, axes.good])
-    told = np.where(_told(raw), curves.flux, np.nan)
-    factors = achieved_factors(told, curves.error, brightness, axes.good)
+    factors = achieved_factors(curves, brightness)
     if factors is None:
         return calibrated
     scaled = replace(curves, error=curves.error * factors[:, None])
     return replace(calibrated, curves=scaled, error_scale=float(np.median(factors)))
 
 
-def _with_spikes_in_errors(calibrated: Calibrated, raw: RawFluxes, axes: GraphAxes) -> Calibrated:
+def _with_spikes_in_errors(calibrated: Calibrated) -> Calibrated:
     """With errors as large as what stands alone above a light curve: of these stars a hit may have gone unseen."""
     curves = calibrated.curves
-    height = spikes(curves.flux, curves.error, _told(raw) & axes.good)
+    height = spikes(curves)
     if height.any():
         log.info("points that stand alone have larger errors", points=int(np.count_nonzero(height)))
     return replace(calibrated, curves=replace(curves, error=np.hypot(curves.error, height)))

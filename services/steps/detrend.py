@@ -8,7 +8,6 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from pipeline.detrend import Detrended, Field, detrend_sysrem, detrend_tfa, detrend_trends
-from pipeline.flags import usable
 from schema.observing import Observation
 from schema.photometry import ReferenceStar, RelativeFlux
 from schema.queries import frames
@@ -44,8 +43,7 @@ def run(context: Context, parameters: DetrendParameters) -> Outputs:
         curves = relative_matrices(session, parameters.calibration, axes.apertures, axes.source_ids, axes.image_ids)
         for (aperture, raw), (_, (flux, error)) in zip(raw_fluxes(context, session, axes), curves, strict=True):
             constant = _references(session, parameters.calibration, aperture, axes)
-            told = usable(raw.flux, raw.flag)
-            field = Field(flux, error, axes.good, axes.xy, axes.brightness, constant, targets, told)
+            field = Field(axes.light_curves(flux, error, raw.flag), axes.brightness, constant, targets)
             found[aperture] = _detrend(field, parameters.method, vectors)
             log.info(
                 "trends found",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline.light_curves import LightCurves, Rows
 from schema.frames import ANY_PID
 from schema.photometry import Aperture
 from schema.processes import SUCCEEDED, Process
@@ -22,6 +23,8 @@ from services.steps.columns import column
 from services.steps.first_frame import to_first_frame
 from services.steps.gaia_stars import GaiaStars, gaia_stars
 from services.steps.noise_facts import gain_is_told
+
+Floats = NDArray[np.float64]
 
 RAW_BYTES = 20  # of a flux, its error and its flag
 RAW_KEPT_BYTES = 48_000_000  # of one graph, by each worker: 2,500 sources on 300 frames in three apertures
@@ -38,11 +41,18 @@ class GraphAxes:
     radec: NDArray[np.float64]  # [n_sources, 2], degrees; NaN without WCS
     image_ids: NDArray[np.int64]  # [n_images]
     good: NDArray[np.bool_]  # [n_images]
+    time: NDArray[np.float64]  # [n_images], BJD (TDB), or JD (UTC) where one lacks it; NaN where neither is known
     apertures: list[int]
     gaia: GaiaStars  # [n_sources]
     light_reach: Mapping[int, float] = field(default_factory=dict)  # by aperture, px between stars that share light
     gain_told: bool = True  # by headers, settings or flats, for all images
     fwhm: float = np.nan  # px, of stars: the median of the images; NaN where none tells it
+
+    def light_curves(
+        self, flux: Floats, error: Floats, flag: NDArray[np.int32], rows: Rows = slice(None)
+    ) -> LightCurves:
+        """Those of some of the sources on all images, ``[n, n_images]`` each."""
+        return LightCurves(flux, error, flag, self.good, self.xy[rows], self.time)
 
     @property
     def gaia_variable(self) -> NDArray[np.bool_]:
@@ -75,7 +85,7 @@ def graph_axes(session: Session, graph_pid: int, before: int = ANY_PID) -> Graph
     apertures = session.scalars(
         select(Aperture).where(Aperture.graph_pid == graph_pid).order_by(Aperture.aperture)
     ).all()
-    widths = column(rows, "fwhm")
+    widths, bjd = column(rows, "fwhm"), column(rows, "bjd_tdb")
     fwhm = float(np.nanmedian(widths)) if np.isfinite(widths).any() else np.nan
     source_ids = np.array([row.source_id for row in sources], dtype=np.int64)
     xy = np.array([(row.x, row.y) for row in sources], dtype=np.float64).reshape(-1, 2)
@@ -87,6 +97,7 @@ def graph_axes(session: Session, graph_pid: int, before: int = ANY_PID) -> Graph
         radec=np.array([(row.ra_deg, row.dec_deg) for row in sources], dtype=np.float64).reshape(-1, 2),
         image_ids=np.array([row.image_id for row in rows], dtype=np.int64),
         good=np.array([bool(row.good) for row in rows], dtype=bool),
+        time=bjd if np.isfinite(bjd).all() else column(rows, "jd_utc"),
         apertures=[row.aperture for row in apertures],
         gaia=gaia_stars(session, source_ids),
         light_reach=light_reach(apertures, float(np.nan_to_num(fwhm))),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.crowding import contamination
 from pipeline.errors import UnusableDataError
+from pipeline.light_curves import LightCurves
 from pipeline.variability import (
     Periodicity,
     RepeatedBox,
@@ -58,15 +59,11 @@ class BestCurves:
         self.flux, self.error = np.full((sources, frames), np.nan), np.full((sources, frames), np.nan)
         self.excess = np.full(sources, np.nan)
 
-    def keep(self, rows: slice, chosen: NDArray[np.bool_], flux: Floats, error: Floats) -> None:
-        """Light curves float64[m, t] of some of the sources in one aperture; ``chosen``: bool[m], for which it is."""
+    def keep(self, rows: slice, chosen: NDArray[np.bool_], curves: LightCurves) -> None:
+        """Those of some of the sources in one aperture; ``chosen``: bool[m], for which it is the best."""
         at = rows.start + np.flatnonzero(chosen)
-        self.flux[at], self.error[at] = flux[chosen], error[chosen]
-        self.excess[at] = _excess(flux[chosen], error[chosen])
-
-    def forget(self, points: NDArray[np.bool_]) -> None:
-        """Take points bool[n, t] for missing."""
-        self.flux[points] = np.nan
+        self.flux[at], self.error[at] = curves.flux[chosen], curves.error[chosen]
+        self.excess[at] = _excess(self.flux[at], self.error[at])
 
 
 def _excess(flux: Floats, error: Floats) -> Floats:
@@ -77,12 +74,6 @@ def _excess(flux: Floats, error: Floats) -> Floats:
         variance = np.where(present, (flux - mean[:, None]) ** 2, 0.0).sum(axis=1) / (count - 1)
         quoted = np.where(present, error**2, 0.0).sum(axis=1) / count
         return np.asarray(np.sqrt(np.maximum(variance - quoted, 0.0)) / mean)
-
-
-def times(frames: list[Frame]) -> Floats:
-    """BJD (TDB) of frames in order of time, JD (UTC) where one lacks it: float64[t], NaN where neither is known."""
-    bjd = column(frames, "bjd_tdb")
-    return bjd if np.isfinite(bjd).all() else column(frames, "jd_utc")
 
 
 @dataclass(frozen=True)
@@ -96,36 +87,32 @@ class Variables:
     last: float
 
 
-def find_variables(
-    time: Floats, curves: BestCurves, magnitude: Floats, xy: Floats, radius: float, frames: list[Frame]
-) -> Variables:
+def find_variables(curves: LightCurves, magnitude: Floats, radius: float, frames: list[Frame]) -> Variables:
     """Rank the stars of a night by variability.
 
     Args:
-        time: float64[t], t > 0, days, finite and in order.
-        curves: of n sources on these t frames.
+        curves: relative, of n sources in their best apertures on t > 0 frames; times finite, unusable fluxes NaN.
         magnitude: float64[n], any zero point.
-        xy: float64[n, 2], template pixels.
         radius: of the largest aperture, pixels.
         frames: t of them, whose FWHM, sky and transparency no variable should follow.
     """
+    xy, time = curves.xy, curves.time
     at_edge = near_edge(frames, xy, EDGE_RADII * radius)
     mostly = at_edge.mean(axis=1) > MOSTLY
-    curves.forget(at_edge & ~mostly[:, None])
-    flux, error = curves.flux, curves.error
+    curves = replace(curves, flux=np.where(at_edge & ~mostly[:, None], np.nan, curves.flux))
     beside = _covariates(frames)
-    cleaned = without(flux, error, nuisance(time, beside).all)
+    cleaned = without(curves, nuisance(time, beside).all)
     doubt = suspicions(
-        neighbour_correlation=neighbour_correlation(cleaned, error, xy, NEIGHBOUR_RADII * radius),
+        neighbour_correlation=neighbour_correlation(cleaned, NEIGHBOUR_RADII * radius),
         near_edge=mostly,
-        covered_share=np.isfinite(flux).mean(axis=1),
+        covered_share=np.isfinite(curves.flux).mean(axis=1),
     )
     light = neighbours_light(magnitude, xy, radius, beside[0])
-    search = search_variables(time, flux, error, magnitude, doubt, covariates=beside, contamination=light)
+    search = search_variables(curves, magnitude, doubt, covariates=beside, contamination=light)
     # Squares of Julian dates leave no digits for the spread of the times, on which false alarms rest.
     start = float(time[0])
     leaders = shortlist(search.ranking, LEADERS, LEADER_CHANCE)
-    sines, boxes = _periods(time - start, curves, magnitude, search, leaders)
+    sines, boxes = _periods(replace(curves, time=time - start), magnitude, search, leaders)
     boxes = {star: replace(box, epoch=box.epoch + start) for star, box in boxes.items()}
     return Variables(search, sines, boxes, start, float(time[-1]))
 
@@ -160,30 +147,30 @@ def neighbours_light(magnitude: Floats, xy: Floats, radius: float, fwhm: Floats)
 
 
 def _periods(
-    time: Floats, curves: BestCurves, magnitude: Floats, search: VariableSearch, leaders: NDArray[np.int64]
+    curves: LightCurves, magnitude: Floats, search: VariableSearch, leaders: NDArray[np.int64]
 ) -> tuple[dict[int, Periodicity], dict[int, RepeatedBox]]:
     """Periodograms of the leaders that have enough points, judged by constant stars of like magnitude.
 
     A trend as long as the night has neither a period nor a dip.
     """
     leaders = leaders[(search.ranking.suspicion[leaders] & Suspicion.TREND) == 0]
-    span = float(np.ptp(time))
+    time, span = curves.time, float(np.ptp(curves.time))
     sines: dict[int, Periodicity] = {}
     boxes: dict[int, RepeatedBox] = {}
     group_of, constant = _groups(magnitude, search, leaders)
     for group in np.unique(group_of):
         members = leaders[group_of == group].tolist()
-        flux, error = curves.flux[constant[group]], curves.error[constant[group]]
+        steady = curves.stars(constant[group])
         with suppress(UnusableDataError):  # too few frames for any period
             frequencies = frequency_grid(time)
-            noise = noise_spectrum(time, flux, error, frequencies)
+            noise = noise_spectrum(steady, frequencies)
             for star in members:
                 with suppress(UnusableDataError):  # too few points of this star
                     sine = lomb_scargle(time, curves.flux[star], curves.error[star], frequencies, noise=noise)
                     if sine.period <= span:  # of less than a cycle nobody knows the period
                         sines[star] = sine
         with suppress(UnusableDataError):
-            maxima = field_maxima(time, flux, error)
+            maxima = field_maxima(steady)
             for star in members:
                 with suppress(UnusableDataError):
                     boxes[star] = repeated_box(time, curves.flux[star], curves.error[star], maxima)

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from pipeline.detrend import Field
 from pipeline.relative.constancy import varying_stars
 from pipeline.statistics import row_median
+from tests.unit.made_curves import curves
 
 HOURS = np.linspace(0.0, 6.0, 180)
 IN_TRANSIT = np.abs(HOURS - 3.0) < 1.0
@@ -52,11 +53,10 @@ class DetrendNight:
         """As relative calibration would leave it."""
         level = row_median(self.flux[:, self.good])[:, None]
         flux, error = self.flux / level, self.error / level
-        constant = ~varying_stars(flux, error, self.brightness, self.good)
+        constant = ~varying_stars(curves(flux, error, good=self.good), self.brightness)
         none = np.zeros(STARS, dtype=bool)
-        return Field(
-            flux, error, self.good, self.xy, self.brightness, constant, none if protected is None else protected
-        )
+        found = curves(flux, error, good=self.good, xy=self.xy)
+        return Field(found, self.brightness, constant, none if protected is None else protected)
 
     def over_white(self, flux: NDArray[np.float64]) -> NDArray[np.float64]:
         """Standard deviation of the constant stars over that of their white noise alone; over the good epochs."""

@@ -11,6 +11,7 @@ from pipeline.detrend.field import MIN_TEACHERS
 from pipeline.detrend.sysrem import MAX_TRENDS
 from pipeline.detrend.trends import independent
 from pipeline.errors import UnusableDataError
+from pipeline.flags import Flag
 from pipeline.statistics import row_median
 from tests.unit.detrend.nights import HOURS, STARS, DetrendNight
 
@@ -144,20 +145,23 @@ def test_spoiled_values_tell_nothing_and_are_freed_like_others(method: str) -> N
     night = DetrendNight(3, 0.004)
     rng = np.random.default_rng(0)
     spoiled = rng.random(night.flux.shape) < np.where(np.arange(STARS) % 10 == 0, 0.2, 0.05)[:, None]
-    clean = night.field()
+    field = night.field()
+    clean = field.curves
     raised, missing = (np.where(spoiled, value, clean.flux) for value in (clean.flux + 0.03, np.nan))
+    flag = np.where(spoiled, int(Flag.BAD_PIXEL), 0).astype(np.int32)
     detrend = {
         "sysrem": detrend_sysrem,
         "trends": lambda field: detrend_trends(field, night.vectors),
         "tfa": detrend_tfa,
     }[method]
-    found = detrend(replace(clean, flux=raised, usable=~spoiled))
-    without = detrend(replace(clean, flux=missing))
+    found = detrend(replace(field, curves=replace(clean, flux=raised, flag=flag)))
+    without = detrend(replace(field, curves=replace(clean, flux=missing)))
     np.testing.assert_allclose(found.flux[~spoiled], without.flux[~spoiled])
     np.testing.assert_array_equal(found.guarded, without.guarded)
     # What is divided by does not depend on what is divided.
     factor = raised / found.flux
-    np.testing.assert_allclose(factor, detrend(replace(clean, usable=~spoiled)).flux ** -1 * clean.flux)
+    unraised = detrend(replace(field, curves=replace(clean, flag=flag)))
+    np.testing.assert_allclose(factor, clean.flux / unraised.flux)
     assert np.isfinite(found.flux[spoiled]).all()
 
 
@@ -166,11 +170,11 @@ def test_too_few_stars_or_epochs_are_left_as_they_are(method: Method) -> None:
     night = DetrendNight(4, 0.006)
     field = night.field()
     few = np.arange(STARS) < MIN_TEACHERS - 1
-    field = type(field)(field.flux, field.error, field.good, field.xy, field.brightness, few, field.protected)
+    field = replace(field, constant=few)
     found = detrend_sysrem(field) if method is sysrem else detrend_trends(field, night.vectors)
-    np.testing.assert_array_equal(found.flux, field.flux)
+    np.testing.assert_array_equal(found.flux, field.curves.flux)
     short = np.arange(HOURS.size) < 8
-    field = type(field)(field.flux, field.error, short, field.xy, field.brightness, ~few, field.protected)
+    field = replace(field, curves=replace(field.curves, good=short), constant=~few)
     found = detrend_sysrem(field) if method is sysrem else detrend_trends(field, night.vectors)
     assert len(found.trends) == 0
 
@@ -192,7 +196,7 @@ def test_vectors_become_independent_and_useless_ones_go() -> None:
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
     field = DetrendNight(0, 0.0).field()
-    with pytest.raises(UnusableDataError, match=r"expected \(n, 2\) and \(n,\)"):
-        type(field)(
-            field.flux, field.error, field.good, field.xy[:5], field.brightness, field.constant, field.protected
-        )
+    with pytest.raises(UnusableDataError, match=r"of 200 stars: .*expected \(n,\)"):
+        replace(field, brightness=field.brightness[:5])
+    with pytest.raises(UnusableDataError, match=r"expected \(n, t\), .*\(n, 2\) and \(t,\)"):
+        replace(field.curves, xy=field.curves.xy[:5])

@@ -4,6 +4,7 @@ import pytest
 from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag
 from pipeline.relative import Relaxation, ensemble_candidates, reference_candidates
+from tests.unit.made_curves import curves
 
 EPOCHS = 20
 
@@ -19,7 +20,7 @@ class Field:
         self.good = np.ones(EPOCHS, dtype=bool)
 
     def candidates(self, **gaia: np.ndarray) -> tuple[list[int], Relaxation]:
-        found = reference_candidates(self.flux, self.error, self.flag, self.xy, self.good, **gaia)
+        found = reference_candidates(curves(self.flux, self.error, flag=self.flag, xy=self.xy, good=self.good), **gaia)
         return np.flatnonzero(found.mask).tolist(), found.relaxation
 
 
@@ -114,7 +115,7 @@ def test_the_ensemble_takes_neighbours_and_rare_gaps_and_flags() -> None:
     variable[10] = True
     field.flux[11, :2] = np.nan
     field.flag[11, 2:5] = Flag.COSMIC_RAY
-    found = ensemble_candidates(field.flux, field.error, field.flag, field.good, variable)
+    found = ensemble_candidates(curves(field.flux, field.error, flag=field.flag, good=field.good), variable)
     assert np.flatnonzero(~found.mask).tolist() == [8, 9, 10, 11]
     assert found.relaxation is Relaxation.NONE
     assert np.flatnonzero(~found.values[5]).size == 0
@@ -127,7 +128,7 @@ def test_an_epoch_that_is_flagged_in_all_stars_keeps_its_values() -> None:
     field.flag[:, 3] = Flag.TRAIL
     field.flag[1:, 4] = Flag.TRAIL
     field.flag[2:, 5] = Flag.TRAIL
-    found = ensemble_candidates(field.flux, field.error, field.flag, field.good)
+    found = ensemble_candidates(curves(field.flux, field.error, flag=field.flag, good=field.good))
     assert found.values[:, 3:5].all()
     assert found.values[:, 5].sum() == 2
 
@@ -137,7 +138,7 @@ def test_a_poor_ensemble_takes_what_there_is() -> None:
     field.flag[3:] = Flag.SATURATED
     field.flag[0, 0] = Flag.BAD_PIXEL
     field.flux[4, 1] = np.nan
-    found = ensemble_candidates(field.flux, field.error, field.flag, field.good)
+    found = ensemble_candidates(curves(field.flux, field.error, flag=field.flag, good=field.good))
     assert found.mask.all()
     assert found.relaxation is Relaxation.ALL
     assert np.argwhere(~found.values).tolist() == [[0, 0], [4, 1]]

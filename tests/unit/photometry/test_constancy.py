@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.relative.constancy import varying_stars
+from tests.unit.made_curves import curves
 
 EPOCHS = 240
 GOOD = np.ones(EPOCHS, dtype=bool)
@@ -19,7 +20,7 @@ class Stars:
         self.error = np.broadcast_to(self.noise[:, None], self.flux.shape)
 
     def varying(self) -> np.ndarray:
-        return np.flatnonzero(varying_stars(self.flux, self.error, self.brightness, GOOD))
+        return np.flatnonzero(varying_stars(curves(self.flux, self.error, good=GOOD), self.brightness))
 
 
 @pytest.mark.parametrize("quoted", [0.5, 1.0, 2.0])
@@ -81,7 +82,7 @@ def test_the_bright_stars_of_a_poor_field_are_compared_with_what_its_noise_consi
         true = np.hypot(true, 0.003 if lacking == "floor" else 0.0)
         flux = 1.0 + true[:, None] * rng.normal(size=(n, EPOCHS))
         flux[0] += 3.0 * true[0] * np.sin(HOURS)
-        varying = varying_stars(flux, np.broadcast_to(quoted[:, None], flux.shape), brightness, GOOD)
+        varying = varying_stars(curves(flux, np.broadcast_to(quoted[:, None], flux.shape), good=GOOD), brightness)
         found += int(varying[0])
         lost += int(varying[1:].sum())
     # A sinusoid of 3 sigma makes the variance 5.5 times what it was: 18 sigma of 239 degrees of freedom.
@@ -103,7 +104,7 @@ def test_gaps_and_bad_epochs_do_not_count() -> None:
     good = GOOD.copy()
     good[200:] = False
     stars.flux[:, 200:] = 7.0
-    assert varying_stars(stars.flux, stars.error, stars.brightness, good).sum() <= 2
+    assert varying_stars(curves(stars.flux, stars.error, good=good), stars.brightness).sum() <= 2
 
 
 @pytest.mark.parametrize("unknown", [np.nan, 0.0, -1.0, np.inf, 1e-300])
@@ -120,6 +121,6 @@ def test_brightness_that_is_unknown_makes_nobody_a_variable(unknown: float) -> N
 
 def test_two_stars_tell_nothing_and_empty_ones_are_none() -> None:
     flux = np.array([[1.0, 2.0, 1.0, 2.0], [1.0, 1.0, 1.0, 1.0]])
-    assert not varying_stars(flux, np.full((2, 4), 0.1), np.ones(2), np.ones(4, dtype=bool)).any()
-    assert not varying_stars(np.full((5, 4), np.nan), np.ones((5, 4)), np.ones(5), np.ones(4, dtype=bool)).any()
-    assert varying_stars(np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0), np.ones(4, dtype=bool)).shape == (0,)
+    assert not varying_stars(curves(flux, np.full((2, 4), 0.1)), np.ones(2)).any()
+    assert not varying_stars(curves(np.full((5, 4), np.nan), np.ones((5, 4))), np.ones(5)).any()
+    assert varying_stars(curves(np.zeros((0, 4)), np.zeros((0, 4))), np.zeros(0)).shape == (0,)

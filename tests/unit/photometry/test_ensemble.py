@@ -4,6 +4,7 @@ import pytest
 from pipeline.errors import UnusableDataError
 from pipeline.relative import calibrate_ensemble
 from pipeline.statistics import light_curve_statistics
+from tests.unit.made_curves import curves
 
 SKY_VARIANCE = 3000.0  # e-², of the aperture
 
@@ -38,7 +39,7 @@ def test_a_cloudy_night_with_variables_reaches_the_floor() -> None:
     phase = np.arange(300) / 300 * 2 * np.pi
     night.signal[variable] += 0.05 * np.sin(phase * np.arange(1, 21)[:, None])
     flux, error = night.observe()
-    found = calibrate_ensemble(flux, error, np.ones(200, dtype=bool), night.good)
+    found = calibrate_ensemble(curves(flux, error, good=night.good), np.ones(200, dtype=bool))
 
     statistics = light_curve_statistics(found.flux, found.error, night.good)
     ratio = statistics.standard_deviation[~variable] / night.floor[~variable]
@@ -60,8 +61,8 @@ def test_faint_stars_help_together() -> None:
     brightness = np.concatenate([np.full(4, 1e5), np.full(2000, 2e3)])
     night = Night(2, brightness, 60)
     flux, error = night.observe()
-    few = calibrate_ensemble(flux, error, np.arange(2004) < 4, night.good)
-    all_stars = calibrate_ensemble(flux, error, np.ones(2004, dtype=bool), night.good)
+    few = calibrate_ensemble(curves(flux, error, good=night.good), np.arange(2004) < 4)
+    all_stars = calibrate_ensemble(curves(flux, error, good=night.good), np.ones(2004, dtype=bool))
     share = 1.0 / night.floor**2
     assert all_stars.weight[4:].sum() == pytest.approx(share[4:].sum() / share.sum(), abs=0.05)
     assert all_stars.flux[:4].std() < 0.95 * few.flux[:4].std()
@@ -71,7 +72,7 @@ def test_ten_stars() -> None:
     night = Night(3, np.geomspace(2e4, 1e6, 10), 150)
     night.signal[4] += 0.1 * np.sin(np.arange(150) / 9)
     flux, error = night.observe()
-    found = calibrate_ensemble(flux, error, np.ones(10, dtype=bool), night.good)
+    found = calibrate_ensemble(curves(flux, error, good=night.good), np.ones(10, dtype=bool))
     rest = np.arange(10) != 4
     scatter = found.flux.std(axis=1)
     # Nothing can be better than the star's own noise and that of the other nine stars' best mean.
@@ -86,7 +87,7 @@ def test_three_stars_and_a_transit() -> None:
     in_transit = np.abs(np.arange(200) - 100) < 20
     night.signal[0, in_transit] -= 0.02
     flux, error = night.observe()
-    found = calibrate_ensemble(flux, error, np.array([False, True, True]), night.good)
+    found = calibrate_ensemble(curves(flux, error, good=night.good), np.array([False, True, True]))
     depth = np.median(found.flux[0, ~in_transit]) - np.median(found.flux[0, in_transit])
     assert depth == pytest.approx(0.02, abs=0.002)
     np.testing.assert_array_equal(found.is_reference, [False, True, True])
@@ -97,7 +98,7 @@ def test_three_stars_and_a_transit() -> None:
 def test_one_bright_star_among_faint_ones_keeps_its_weight() -> None:
     night = Night(5, np.array([1e6, 5e3, 5e3]), 400)
     flux, error = night.observe()
-    found = calibrate_ensemble(flux, error, np.ones(3, dtype=bool), night.good)
+    found = calibrate_ensemble(curves(flux, error, good=night.good), np.ones(3, dtype=bool))
     assert found.weight[0] > 0.9
     assert found.flux[1].std() == pytest.approx(night.floor[1], rel=0.1)
 
@@ -106,9 +107,9 @@ def test_a_star_missing_from_some_frames_does_not_move_the_others() -> None:
     night = Night(6, np.array([1e6, 1e6, 8e5, 6e5, 5e5]), 200)
     night.transparency = np.linspace(1.0, 0.5, 200)
     flux, error = night.observe()
-    whole = calibrate_ensemble(flux, error, np.ones(5, dtype=bool), night.good)
+    whole = calibrate_ensemble(curves(flux, error, good=night.good), np.ones(5, dtype=bool))
     flux[0, 120:] = np.nan
-    holed = calibrate_ensemble(flux, error, np.ones(5, dtype=bool), night.good)
+    holed = calibrate_ensemble(curves(flux, error, good=night.good), np.ones(5, dtype=bool))
     assert np.isnan(holed.flux[0, 120:]).all()
     for star in range(1, 5):
         step = np.mean(holed.flux[star, 120:] / whole.flux[star, 120:]) - np.mean(
@@ -122,7 +123,7 @@ def test_a_single_wild_value_of_a_reference_stays_its_own() -> None:
     night = Night(7, np.full(8, 1e6), 100)
     flux, error = night.observe()
     flux[2, 50] *= 1.5
-    found = calibrate_ensemble(flux, error, np.ones(8, dtype=bool), night.good)
+    found = calibrate_ensemble(curves(flux, error, good=night.good), np.ones(8, dtype=bool))
     others = np.arange(8) != 2
     assert np.abs(found.flux[others, 50] - 1.0).max() < 5 * found.error[others, 50].max()
     assert found.flux[2, 50] == pytest.approx(1.5, rel=0.01)
@@ -132,7 +133,7 @@ def test_a_single_wild_value_of_a_reference_stays_its_own() -> None:
 def test_errors_contain_those_of_the_mean() -> None:
     flux = np.full((3, 10), 100.0)
     error = np.full((3, 10), 1.0)
-    found = calibrate_ensemble(flux, error, np.array([False, True, True]), np.ones(10, dtype=bool))
+    found = calibrate_ensemble(curves(flux, error), np.array([False, True, True]))
     np.testing.assert_allclose(found.flux, 1.0)
     # 1 % of its own and 1 % / sqrt(2) of two equal references; a reference has only the other one.
     np.testing.assert_allclose(found.error[0], 0.01 * np.sqrt(1.5))
@@ -145,8 +146,8 @@ def test_bad_epochs_get_values_and_have_no_say() -> None:
     bad_values = flux.copy()
     bad_values[0, 10] *= 5.0
     night.good[10] = False
-    one = calibrate_ensemble(flux, error, np.ones(6, dtype=bool), night.good)
-    other = calibrate_ensemble(bad_values, error, np.ones(6, dtype=bool), night.good)
+    one = calibrate_ensemble(curves(flux, error, good=night.good), np.ones(6, dtype=bool))
+    other = calibrate_ensemble(curves(bad_values, error, good=night.good), np.ones(6, dtype=bool))
     rest = np.arange(50) != 10
     np.testing.assert_allclose(one.flux[:, rest], other.flux[:, rest])
     assert np.isfinite(one.flux[:, 10]).all()
@@ -155,7 +156,7 @@ def test_bad_epochs_get_values_and_have_no_say() -> None:
 def test_a_lone_reference_serves_the_others_and_has_none_itself() -> None:
     night = Night(9, np.array([1e5, 2e5]), 30)
     flux, error = night.observe()
-    found = calibrate_ensemble(flux, error, np.array([True, False]), night.good)
+    found = calibrate_ensemble(curves(flux, error, good=night.good), np.array([True, False]))
     assert np.isnan(found.flux[0]).all()
     np.testing.assert_allclose(found.flux[1], flux[1] / flux[0] / np.median(flux[1] / flux[0]))
 
@@ -163,9 +164,9 @@ def test_a_lone_reference_serves_the_others_and_has_none_itself() -> None:
 def test_no_reference_is_refused() -> None:
     flux = np.ones((3, 5))
     with pytest.raises(UnusableDataError, match="0 reference candidates among 3 stars"):
-        calibrate_ensemble(flux, flux, np.zeros(3, dtype=bool), np.ones(5, dtype=bool))
+        calibrate_ensemble(curves(flux, flux), np.zeros(3, dtype=bool))
     with pytest.raises(UnusableDataError, match="expected"):
-        calibrate_ensemble(flux, flux[:2], np.ones(3, dtype=bool), np.ones(5, dtype=bool))
+        calibrate_ensemble(curves(flux, flux[:2]), np.ones(3, dtype=bool))
 
 
 def test_variables_are_no_references() -> None:
@@ -179,7 +180,7 @@ def test_variables_are_no_references() -> None:
     for number, star in enumerate(np.flatnonzero(variable)):
         night.signal[star] += depth[star] * (sine if number % 2 else -1.0 * transit)
     flux, error = night.observe()
-    found = calibrate_ensemble(flux, error, np.ones(300, dtype=bool), night.good)
+    found = calibrate_ensemble(curves(flux, error, good=night.good), np.ones(300, dtype=bool))
     assert not found.is_reference[variable].any()
     assert not found.weight[variable].any()
     assert found.is_reference[~variable].sum() >= 0.97 * (~variable).sum()
@@ -192,7 +193,7 @@ def test_of_three_stars_the_variable_is_no_reference() -> None:
     night = Night(12, np.array([3e5, 3e5, 3e5]), 200)
     night.signal[1] += 0.05 * np.sin(np.arange(200) / 20)
     flux, error = night.observe()
-    found = calibrate_ensemble(flux, error, np.ones(3, dtype=bool), night.good)
+    found = calibrate_ensemble(curves(flux, error, good=night.good), np.ones(3, dtype=bool))
     np.testing.assert_array_equal(found.is_reference, [True, False, True])
 
 
@@ -200,7 +201,7 @@ def test_two_stars_stay_whatever_they_do() -> None:
     night = Night(13, np.array([3e5, 3e5]), 200)
     night.signal[1] += 0.05 * np.sin(np.arange(200) / 20)
     flux, error = night.observe()
-    assert calibrate_ensemble(flux, error, np.ones(2, dtype=bool), night.good).is_reference.all()
+    assert calibrate_ensemble(curves(flux, error, good=night.good), np.ones(2, dtype=bool)).is_reference.all()
 
 
 def test_a_variable_of_a_poor_field_is_found_among_its_few_peers() -> None:
@@ -208,7 +209,7 @@ def test_a_variable_of_a_poor_field_is_found_among_its_few_peers() -> None:
     night = Night(14, np.geomspace(2e6, 1e3, 40), 60)
     night.signal[3, 20:40] -= 0.03
     flux, error = night.observe()
-    found = calibrate_ensemble(flux, error, np.ones(40, dtype=bool), night.good)
+    found = calibrate_ensemble(curves(flux, error, good=night.good), np.ones(40, dtype=bool))
     assert found.is_reference.sum() >= 37
     assert not found.is_reference[3]
 
@@ -236,7 +237,7 @@ def test_variables_are_dropped_in_poor_and_rich_fields(n: int, seeds: int, gain:
         flux, error = night.observe()
         if not gain:
             error = np.full_like(flux, np.sqrt(SKY_VARIANCE))
-        found = calibrate_ensemble(flux, error, np.ones(n, dtype=bool), night.good)
+        found = calibrate_ensemble(curves(flux, error, good=night.good), np.ones(n, dtype=bool))
         stay += found.is_reference[chosen]
         lost += int((~found.is_reference).sum() - (~found.is_reference[chosen]).sum())
     assert (stay <= 0.05 * seeds).all()
@@ -249,8 +250,8 @@ def test_values_that_do_not_count_do_as_if_they_were_missing() -> None:
     rng = np.random.default_rng(16)
     values = rng.random(flux.shape) > 0.15
     spoiled = np.where(values, flux, 1.1 * flux)
-    found = calibrate_ensemble(spoiled, error, np.ones(8, dtype=bool), night.good, values)
-    without = calibrate_ensemble(np.where(values, flux, np.nan), error, np.ones(8, dtype=bool), night.good)
+    found = calibrate_ensemble(curves(spoiled, error, good=night.good), np.ones(8, dtype=bool), values)
+    without = calibrate_ensemble(curves(np.where(values, flux, np.nan), error, good=night.good), np.ones(8, dtype=bool))
     assert found.is_reference.all()
     np.testing.assert_allclose(found.weight, without.weight)
     # They have light curves all the same, each up to its own median.
@@ -263,4 +264,4 @@ def test_values_that_do_not_count_do_as_if_they_were_missing() -> None:
 def test_values_that_do_not_fit_are_refused() -> None:
     flux = np.ones((3, 5))
     with pytest.raises(UnusableDataError, match="expected"):
-        calibrate_ensemble(flux, flux, np.ones(3, dtype=bool), np.ones(5, dtype=bool), np.ones((3, 4), dtype=bool))
+        calibrate_ensemble(curves(flux, flux), np.ones(3, dtype=bool), np.ones((3, 4), dtype=bool))

@@ -5,13 +5,14 @@ from pipeline.errors import UnusableDataError
 from pipeline.relative import calibrate_grouped
 from pipeline.relative.grouped import assign_groups, choose_references, group_snr
 from pipeline.statistics import row_median
+from tests.unit.made_curves import curves
 
 
 def test_three_references_and_a_star_by_hand() -> None:
     flux = np.array([[10.0, 20.0, 10.0, 20.0], [12.0, 24.1, 12.0, 24.0], [8.0, 16.0, 8.1, 16.0], [5.0, 10.0, 5.0, 9.0]])
     candidates = np.array([True, True, True, False])
     xy = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
-    found = calibrate_grouped(flux, 0.01 * flux, xy, candidates, np.ones(4, dtype=bool))
+    found = calibrate_grouped(curves(flux, 0.01 * flux, xy=xy), candidates)
     a, b, c, k = flux
 
     def snr(*curves: np.ndarray) -> float:
@@ -68,7 +69,7 @@ def test_poor_fields_are_one_group(stars: int) -> None:
     transparency = rng.uniform(0.5, 1.0, 80)
     true = np.geomspace(1e5, 1e6, stars)[:, None] * transparency
     flux = true + rng.normal(size=true.shape) * np.sqrt(true)
-    found = calibrate_grouped(flux, np.sqrt(true), xy, np.ones(stars, dtype=bool), np.ones(80, dtype=bool))
+    found = calibrate_grouped(curves(flux, np.sqrt(true), xy=xy), np.ones(stars, dtype=bool))
     if stars == 3:
         assert not found.group.any()
     assert found.is_reference.sum() >= 2
@@ -104,7 +105,7 @@ def test_a_rich_field_is_freed_of_its_clouds() -> None:
     flux = true + rng.normal(size=true.shape) * np.sqrt(true)
     xy = rng.uniform(0.0, 1000.0, (400, 2))
     candidates = rng.random(400) < 0.5
-    found = calibrate_grouped(flux, np.sqrt(true), xy, candidates, np.ones(100, dtype=bool))
+    found = calibrate_grouped(curves(flux, np.sqrt(true), xy=xy), candidates)
     floor = np.sqrt(np.mean(1.0 / true, axis=1))
     ratio = found.flux.std(axis=1) / floor
     assert np.median(ratio) < 1.25  # six references a group: sqrt(1 + 1/6) at best
@@ -119,4 +120,4 @@ def test_a_rich_field_is_freed_of_its_clouds() -> None:
 def test_too_few_candidates_are_refused() -> None:
     flux = np.ones((4, 6))
     with pytest.raises(UnusableDataError, match="1 reference candidates among 4 stars"):
-        calibrate_grouped(flux, flux, np.zeros((4, 2)), np.arange(4) == 0, np.ones(6, dtype=bool))
+        calibrate_grouped(curves(flux, flux, xy=np.zeros((4, 2))), np.arange(4) == 0)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.flags import Flag
 from pipeline.relative import RelativeLightCurves, calibrate_ensemble, calibrate_grouped, calibrate_manual
 from pipeline.relative.light_curves import normalise
+from tests.unit.made_curves import curves
 
 STARS, EPOCHS = 8, 40
 GOOD = np.arange(EPOCHS) != 0
@@ -16,16 +18,21 @@ Calibrate = Callable[[NDArray[np.float64], NDArray[np.bool_]], RelativeLightCurv
 
 
 def ensemble(flux: NDArray[np.float64], usable: NDArray[np.bool_]) -> RelativeLightCurves:
-    return calibrate_ensemble(flux, 0.001 * flux, np.arange(STARS) > HOPELESS, GOOD, usable=usable)
+    return calibrate_ensemble(curves(flux, 0.001 * flux, good=GOOD, flag=_flags(usable)), np.arange(STARS) > HOPELESS)
 
 
 def grouped(flux: NDArray[np.float64], usable: NDArray[np.bool_]) -> RelativeLightCurves:
     xy = np.random.default_rng(1).uniform(0, 1000, (STARS, 2))
-    return calibrate_grouped(flux, 0.001 * flux, xy, np.arange(STARS) > HOPELESS, GOOD, usable=usable)
+    raw = curves(flux, 0.001 * flux, good=GOOD, xy=xy, flag=_flags(usable))
+    return calibrate_grouped(raw, np.arange(STARS) > HOPELESS)
 
 
 def manual(flux: NDArray[np.float64], usable: NDArray[np.bool_]) -> RelativeLightCurves:
-    return calibrate_manual(flux, 0.001 * flux, np.arange(STARS) > HOPELESS, GOOD, usable=usable)
+    return calibrate_manual(curves(flux, 0.001 * flux, good=GOOD, flag=_flags(usable)), np.arange(STARS) > HOPELESS)
+
+
+def _flags(usable: NDArray[np.bool_]) -> NDArray[np.int32]:
+    return np.where(usable, 0, int(Flag.BAD_PIXEL)).astype(np.int32)
 
 
 @pytest.mark.parametrize("calibrate", [ensemble, grouped, manual])

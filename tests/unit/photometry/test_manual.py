@@ -4,6 +4,7 @@ import pytest
 from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag
 from pipeline.relative import PickLimits, Roles, calibrate_manual, pick_roles
+from tests.unit.made_curves import curves
 
 EPOCHS = 200
 GOOD = np.ones(EPOCHS, dtype=bool)
@@ -16,7 +17,7 @@ def mask(*numbers: int, n: int) -> np.ndarray:
 
 def test_a_target_over_the_sum_of_its_references_by_hand() -> None:
     flux = np.array([[10.0, 12.0, 9.0], [20.0, 20.0, 18.0], [5.0, 6.0, 4.0], [7.0, 7.0, 7.0]])
-    found = calibrate_manual(flux, 0.01 * flux, mask(1, 2, n=4), np.ones(3, dtype=bool))
+    found = calibrate_manual(curves(flux, 0.01 * flux), mask(1, 2, n=4))
     for star, comparison in ((0, flux[1] + flux[2]), (3, flux[1] + flux[2]), (1, flux[2]), (2, flux[1])):
         ratio = flux[star] / comparison
         np.testing.assert_allclose(found.flux[star], ratio / np.median(ratio))
@@ -29,7 +30,7 @@ def test_a_target_over_the_sum_of_its_references_by_hand() -> None:
 
 def test_a_lone_reference_and_one_that_is_missing() -> None:
     flux = np.array([[10.0, 12.0, 9.0], [20.0, np.nan, 18.0]])
-    found = calibrate_manual(flux, 0.01 * flux, mask(1, n=2), np.ones(3, dtype=bool))
+    found = calibrate_manual(curves(flux, 0.01 * flux), mask(1, n=2))
     assert np.isnan(found.flux[1]).all()
     np.testing.assert_array_equal(np.isfinite(found.flux[0]), [True, False, True])
 
@@ -44,7 +45,7 @@ def test_a_lone_reference_and_one_that_is_missing() -> None:
 def test_references_that_cannot_serve_are_refused(references: list[int], flux: list[list[float]], message: str) -> None:
     values = np.array(flux)
     with pytest.raises(UnusableDataError, match=message):
-        calibrate_manual(values, values, mask(*references, n=2), np.ones(2, dtype=bool))
+        calibrate_manual(curves(values, values), mask(*references, n=2))
 
 
 class Night:
@@ -67,13 +68,9 @@ class Night:
     def pick(self, named: Roles | None = None, **limits: float) -> Roles:
         nobody = np.zeros(30, dtype=bool)
         return pick_roles(
-            self.flux,
-            self.error,
-            self.flag,
-            self.xy,
-            GOOD,
+            curves(self.flux, self.error, flag=self.flag, xy=self.xy, good=GOOD),
             named or Roles(nobody, nobody, nobody),
-            PickLimits(**limits),  # type: ignore[arg-type]
+            PickLimits(**limits),
         )
 
 
@@ -134,10 +131,11 @@ def test_three_stars() -> None:
         setattr(night, name, getattr(night, name)[:3])
     nobody = np.zeros(3, dtype=bool)
     target = np.array([True, False, False])
-    found = pick_roles(night.flux, night.error, night.flag, night.xy, GOOD, Roles(target, nobody, nobody), PickLimits())
+    measured = curves(night.flux, night.error, flag=night.flag, xy=night.xy, good=GOOD)
+    found = pick_roles(measured, Roles(target, nobody, nobody), PickLimits())
     assert found.reference.sum() == 1
     assert found.check.sum() == 1
-    curves = calibrate_manual(night.flux, night.error, found.reference, GOOD)
+    relative = calibrate_manual(measured, found.reference)
     np.testing.assert_allclose(
-        curves.flux[0].std(), np.hypot(night.noise[0], night.noise[:3][found.reference][0]), rtol=0.1
+        relative.flux[0].std(), np.hypot(night.noise[0], night.noise[:3][found.reference][0]), rtol=0.1
     )

@@ -21,6 +21,7 @@ def axes(radec: np.ndarray = RADEC) -> GraphAxes:
         radec=radec,
         image_ids=np.arange(4),
         good=np.ones(4, dtype=bool),
+        time=np.arange(4.0),
         apertures=[0],
         gaia=GaiaStars.unknown(3),
     )

@@ -10,6 +10,7 @@ from scipy.special import erf
 from pipeline.noise import noise_pixels
 from pipeline.noise_budget import FrameNoise, noise_budget
 from pipeline.photometry import Apertures, measure
+from tests.unit.made_curves import curves
 
 APERTURES = Apertures((2.5, 4.0, 6.5), (10.0, 15.0))
 SHAPE = (640, 640)
@@ -128,7 +129,7 @@ def test_the_budget_names_the_parts_that_were_put_in() -> None:
     for values in (flux, relative, relative_error):
         values[gap] = np.nan
     frames = FrameNoise(*(np.full(epochs, value) for value in (gain, read, dark, rms, pixels, flat, air)))
-    budget = noise_budget(flux, np.sqrt(variance), relative, relative_error, frames)
+    budget = noise_budget(curves(flux, np.sqrt(variance)), curves(relative, relative_error), frames)
     level = np.geomspace(2e3, 1e6, stars)
     np.testing.assert_allclose(budget.source, 1 / np.sqrt(level * gain))
     np.testing.assert_allclose(budget.read, np.sqrt(pixels) * read / gain / level)
@@ -148,7 +149,7 @@ def test_a_budget_of_little_knowledge() -> None:
     unknown = np.full(3, np.nan)
     frames = FrameNoise(unknown, unknown, unknown, np.full(3, 10.0), np.full(3, 50.0), unknown, unknown)
     error, one = np.full((3, 3), 80.0), np.ones((3, 3))
-    budget = noise_budget(flux, error, one, 0.01 * one, frames)
+    budget = noise_budget(curves(flux, error), curves(one, 0.01 * one), frames)
     assert budget.sky[0] == pytest.approx(np.sqrt(50) * 10 / 1e4)
     assert np.isnan([budget.source[0], budget.read[0], budget.dark[0], budget.flat[0], budget.scintillation[0]]).all()
     assert np.isnan(budget.sky[1:]).all()

@@ -17,6 +17,7 @@ from pipeline.relative import (
 )
 from pipeline.stacking import Stack
 from pipeline.stars import find_stars, frame_fwhm
+from tests.unit.made_curves import curves
 from tests.unit.pipeline.defocused import noiseless_rings
 
 EPOCHS = 60
@@ -32,19 +33,19 @@ Method = Callable[[Floats, Floats, SharedLight], RelativeLightCurves]
 
 
 def _ensemble(flux: Floats, error: Floats, shared: SharedLight) -> RelativeLightCurves:
-    return calibrate_ensemble(flux, error, ALL, GOOD, shared=shared)
+    return calibrate_ensemble(curves(flux, error, good=GOOD), ALL, shared=shared)
 
 
 def _ensemble_without_target(flux: Floats, error: Floats, shared: SharedLight) -> RelativeLightCurves:
-    return calibrate_ensemble(flux, error, np.arange(8) > 0, GOOD, shared=shared)
+    return calibrate_ensemble(curves(flux, error, good=GOOD), np.arange(8) > 0, shared=shared)
 
 
 def _grouped(flux: Floats, error: Floats, shared: SharedLight) -> RelativeLightCurves:
-    return calibrate_grouped(flux, error, XY, ALL, GOOD, shared)
+    return calibrate_grouped(curves(flux, error, good=GOOD, xy=XY), ALL, shared)
 
 
 def _manual(flux: Floats, error: Floats, shared: SharedLight) -> RelativeLightCurves:
-    return calibrate_manual(flux, error, np.arange(8) < 5, GOOD, shared)
+    return calibrate_manual(curves(flux, error, good=GOOD), np.arange(8) < 5, shared)
 
 
 def _depth(light_curve: Floats) -> float:
@@ -71,8 +72,8 @@ def test_a_star_without_other_references_is_compared_with_its_neighbour() -> Non
     flux = np.array([np.full(EPOCHS, 100.0), np.linspace(100.0, 110.0, EPOCHS)])
     shared = SharedLight.within(XY[:2], 15.0)
     for found in (
-        calibrate_ensemble(flux, 0.01 * flux, ALL[:2], GOOD, shared=shared),
-        calibrate_manual(flux, 0.01 * flux, ALL[:2], GOOD, shared),
+        calibrate_ensemble(curves(flux, 0.01 * flux, good=GOOD), ALL[:2], shared=shared),
+        calibrate_manual(curves(flux, 0.01 * flux, good=GOOD), ALL[:2], shared),
     ):
         np.testing.assert_allclose(found.flux[0] * found.flux[1], 1.0, rtol=1e-3)
 
@@ -112,7 +113,7 @@ def test_a_shallow_dip_in_a_field_of_rings(kind: str) -> None:
     measured = [measure(frame, places, apertures, gain=1.0, background_rms=SKY**0.5) for frame in frames]
     raw, error = (np.stack([getattr(m, name)[:, 0] for m in measured], axis=1) for name in ("flux", "error"))
     shared = SharedLight.within(places, 2 * apertures.radii[0] + fwhm)
-    found = calibrate_ensemble(raw, error, np.ones(9, bool), np.ones(40, bool), shared=shared)
+    found = calibrate_ensemble(curves(raw, error), np.ones(9, bool), shared=shared)
     star = int(np.hypot(*(places - xy[4]).T).argmin())
     inside = dips < 1
     depth = found.flux[star, ~inside].mean() - found.flux[star, inside].mean()

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.flags import Flag
 from pipeline.relative import hits_may_hide, spikes
+from tests.unit.made_curves import curves
 
 ERROR = 0.003
 FRAMES = 60
@@ -15,8 +17,8 @@ def curve(rng: np.random.Generator, shape: NDArray[np.float64] | float = 0.0) ->
 
 
 def heights(flux: NDArray[np.float64], usable: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    usable = np.isfinite(flux) if usable is None else usable
-    return np.asarray(spikes(flux, np.full(flux.shape, ERROR), usable))
+    flag = np.zeros(flux.shape, np.int32) if usable is None else np.where(usable, 0, int(Flag.TRAIL)).astype(np.int32)
+    return np.asarray(spikes(curves(flux, np.full(flux.shape, ERROR), flag=flag)))
 
 
 @pytest.mark.parametrize("at", [0, 1, 30, FRAMES - 1])

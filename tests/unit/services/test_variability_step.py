@@ -24,6 +24,7 @@ from services.steps.analyze import ANALYZE, AnalyzeParameters
 from services.steps.base import Context
 from services.steps.variability import BestCurves, near_edge
 from services.variability.candidates import read_candidates
+from tests.unit.made_curves import curves
 from tests.unit.services import made_up
 from tests.unit.services.conftest import open_session
 from tests.unit.services.made_up import GRAPH_PID, MadeUp
@@ -141,8 +142,8 @@ def test_frames_without_times_leave_cdpp_and_variability_unknown(analyse: Analys
 def test_the_curves_of_the_chosen_apertures_are_kept() -> None:
     best = BestCurves(3, 2)
     error = np.ones((3, 2))
-    best.keep(slice(0, 3), np.array([False, True, False]), np.full((3, 2), 1.0), error)
-    best.keep(slice(0, 2), np.array([True, False]), np.full((2, 2), 2.0), 2.0 * error[:2])
+    best.keep(slice(0, 3), np.array([False, True, False]), curves(np.full((3, 2), 1.0), error))
+    best.keep(slice(0, 2), np.array([True, False]), curves(np.full((2, 2), 2.0), 2.0 * error[:2]))
     np.testing.assert_array_equal(best.flux[:, 0], [2.0, 1.0, np.nan])
     np.testing.assert_array_equal(best.error[:, 0], [2.0, 1.0, np.nan])
 

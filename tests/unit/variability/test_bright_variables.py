@@ -4,6 +4,7 @@ import numpy as np
 
 from pipeline.variability import against_like_stars, search_variables
 from pipeline.variability.like_stars import class_apart
+from tests.unit.made_curves import curves
 
 STARS, FRAMES = 400, 80
 TIME = 2459000.0 + np.linspace(0.0, 0.1, FRAMES)
@@ -18,7 +19,7 @@ def test_strong_variables_do_not_hide_the_weaker_ones() -> None:
     variables = np.arange(3, 60, 6)
     wave = np.sin(2.0 * np.pi * (TIME - TIME[0]) / 0.03)
     flux[variables] += error[variables] * np.geomspace(200.0, 2.0, variables.size)[:, None] * wave
-    found = search_variables(TIME, flux, error, magnitude)
+    found = search_variables(curves(flux, error, time=TIME), magnitude)
     assert set(np.flatnonzero(found.ranking.significant)) == set(variables)
     # The strongest lead: each is judged by the constant stars, not by the others that vary.
     assert found.ranking.order[:5].tolist() == variables[:5].tolist()
@@ -46,7 +47,7 @@ def test_a_tenth_of_the_like_stars_may_vary_alike() -> None:
     variables = np.arange(2, 100, 8)
     waves = np.sin(2.0 * np.pi * ((TIME - TIME[0]) / 0.03 + rng.random((variables.size, 1))))
     flux[variables] += 12.0 * error[variables] * waves
-    found = search_variables(TIME, flux, error, magnitude)
+    found = search_variables(curves(flux, error, time=TIME), magnitude)
     assert set(np.flatnonzero(found.ranking.significant)) == set(variables)
 
 

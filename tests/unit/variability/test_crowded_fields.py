@@ -17,6 +17,7 @@ from pipeline.variability import (
     without,
 )
 from pipeline.variability.nuisance import trend_test
+from tests.unit.made_curves import curves
 
 Floats = NDArray[np.float64]
 
@@ -45,9 +46,13 @@ class Field:
 
     def found(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Candidates, and stars that no constant one is likely to look like but for a trend."""
-        doubt = suspicions(neighbour_correlation=neighbour_correlation(self.flux, self.error, self.xy, 4 * RADIUS))
+        doubt = suspicions(
+            neighbour_correlation=neighbour_correlation(curves(self.flux, self.error, xy=self.xy), 4 * RADIUS)
+        )
         search = search_variables(
-            *(TIME, self.flux, self.error, self.magnitude, doubt),
+            curves(self.flux, self.error, time=TIME),
+            self.magnitude,
+            doubt,
             covariates=self.covariates,
             contamination=self.light,
         )
@@ -118,12 +123,12 @@ def test_a_dip_is_measured_beside_a_trend_and_the_frames() -> None:
     flux = slope * np.stack([transit(0.45, 0.02), np.ones(FRAMES)]) + 0.003 * rng.normal(size=(2, FRAMES))
     flux[1, 70] = 0.5  # a wild point is no dip
     error = np.full(flux.shape, 0.001)  # quoted three times too small
-    found = best_dip(TIME, flux, error, columns.all)
+    found = best_dip(curves(flux, error, time=TIME), columns.all)
     assert found.depth[0] == pytest.approx(0.02, abs=4 * 0.02 / found.snr[0])
     assert (found.start[0] + 0.5 * found.duration[0] - TIME[0]) / LENGTH == pytest.approx(0.45, abs=0.04)
     assert found.log_false_alarm[0] < np.log(1e-6)
     assert found.log_false_alarm[1] > np.log(1e-2)
-    cleaned = without(flux, error, columns.all)
+    cleaned = without(curves(flux, error), columns.all).flux
     assert np.std(np.delete(cleaned[1], 70)) == pytest.approx(0.003, rel=0.15)
 
 
@@ -132,10 +137,10 @@ def test_white_noise_has_no_dips_and_no_trends() -> None:
     flux = 1.0 + 0.01 * rng.normal(size=(600, FRAMES))
     error = np.full(flux.shape, 0.01)
     columns = nuisance(TIME, rng.normal(size=(3, FRAMES)))
-    dips = best_dip(TIME, flux, error, columns.all)
+    dips = best_dip(curves(flux, error, time=TIME), columns.all)
     # 6 of 600 expected where the white noise's trials are counted truly; dips beside columns have fewer.
     assert np.sum(dips.log_false_alarm < np.log(0.01)) <= 14
-    sigma, reach = trend_test(flux, error, columns.trend)
+    sigma, reach = trend_test(curves(flux, error), columns.trend)
     assert np.mean(sigma) == pytest.approx(0.0, abs=0.3)
     assert np.sum(sigma > 3.0) <= 5
     # A slope and a curvature of white noise: some 3.5 standard errors from end to end.

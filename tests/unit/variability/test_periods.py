@@ -10,6 +10,7 @@ from pipeline.variability import (
     repeated_box,
     white_maxima,
 )
+from tests.unit.made_curves import curves
 
 START, LENGTH, POINTS, NOISE = 2459000.0, 0.3, 150, 0.01
 TIME = START + np.linspace(0, LENGTH, POINTS)
@@ -57,7 +58,7 @@ def test_one_percent_of_constant_stars_have_a_chance_of_one_percent() -> None:
 def test_red_noise_of_the_field_is_no_period() -> None:
     rng = np.random.default_rng(3)
     grid = frequency_grid(TIME)
-    noise = noise_spectrum(TIME, red_nights(rng, 60, 0.5), np.tile(ERROR, (60, 1)), grid)
+    noise = noise_spectrum(curves(red_nights(rng, 60, 0.5), np.tile(ERROR, (60, 1)), time=TIME), grid)
     nights = red_nights(rng, 300, 0.5)
     naive = np.array([lomb_scargle(TIME, flux, ERROR, grid).false_alarm for flux in nights])
     honest = np.array([lomb_scargle(TIME, flux, ERROR, grid, noise=noise).false_alarm for flux in nights])
@@ -72,7 +73,7 @@ def test_white_noise_has_a_flat_spectrum() -> None:
     rng = np.random.default_rng(4)
     flux = 1 + NOISE * rng.normal(size=(200, POINTS))
     flux[0] = np.nan
-    noise = noise_spectrum(TIME, flux, np.tile(ERROR, (200, 1)), frequency_grid(TIME))
+    noise = noise_spectrum(curves(flux, np.tile(ERROR, (200, 1)), time=TIME), frequency_grid(TIME))
     # A median of 199 exponential variates is good to 10 %.
     assert np.percentile(noise, 99) < 1.3
 
@@ -103,7 +104,7 @@ def test_chances_of_boxes() -> None:
     chances = np.array([repeated_box(TIME, flux, 2 * ERROR, white).false_alarm for flux in red_nights(rng, 300, 0.0)])
     assert 0.03 < np.mean(chances < 0.1) < 0.2
     assert np.mean(chances < 0.01) < 0.03
-    field = field_maxima(TIME, red_nights(rng, 150, 0.5), errors)
+    field = field_maxima(curves(red_nights(rng, 150, 0.5), errors, time=TIME))
     chances = np.array([repeated_box(TIME, flux, ERROR, field).false_alarm for flux in red_nights(rng, 300, 0.5)])
     assert 0.03 < np.mean(chances < 0.1) < 0.2
     assert np.mean(chances < 0.01) < 0.03
@@ -122,4 +123,4 @@ def test_too_few_points() -> None:
     with pytest.raises(UnusableDataError, match="20 usable points"):
         repeated_box(TIME[:20], np.ones(20), ERROR[:20])
     with pytest.raises(UnusableDataError, match="none of 2 stars"):
-        field_maxima(TIME, np.full((2, POINTS), np.nan), np.ones((2, POINTS)))
+        field_maxima(curves(np.full((2, POINTS), np.nan), np.ones((2, POINTS)), time=TIME))

@@ -3,6 +3,7 @@ import pytest
 
 from pipeline.errors import UnusableDataError
 from pipeline.variability import against_like_stars, best_box, variability_indices
+from tests.unit.made_curves import curves
 
 TIME = np.linspace(2459000.0, 2459000.3, 300)
 NOISE = 0.01
@@ -14,7 +15,7 @@ def constant_stars(seed: int, stars: int = 4000) -> np.ndarray:
 
 
 def test_constant_stars_have_standard_normal_significances() -> None:
-    found = variability_indices(TIME, constant_stars(1), ERROR)
+    found = variability_indices(curves(constant_stars(1), ERROR, time=TIME))
     for values in (found.stetson_j_significance, found.von_neumann_significance, found.excess_significance):
         assert np.mean(values) == pytest.approx(0.0, abs=0.08)
         assert np.std(values) == pytest.approx(1.0, abs=0.05)
@@ -27,7 +28,7 @@ def test_constant_stars_have_standard_normal_significances() -> None:
 
 def test_a_sine_is_smooth_excess() -> None:
     flux = constant_stars(2, 50) + 0.05 * np.sin(2 * np.pi * (TIME - TIME[0]) / 0.06)
-    found = variability_indices(TIME, flux, ERROR[:50])
+    found = variability_indices(curves(flux, ERROR[:50], time=TIME))
     assert np.mean(found.excess_variance) == pytest.approx(0.05**2 / 2, rel=0.05)
     assert np.mean(found.chi2_reduced) == pytest.approx(1 + 12.5, rel=0.05)
     assert found.von_neumann.max() < 0.5
@@ -41,7 +42,10 @@ def test_neither_flux_unit_nor_uneven_errors_matter() -> None:
     rng = np.random.default_rng(3)
     error = rng.uniform(0.005, 0.03, (500, 300))
     flux = 1 + error * rng.normal(size=error.shape)
-    found, scaled = variability_indices(TIME, flux, error), variability_indices(TIME, 7e4 * flux, 7e4 * error)
+    found, scaled = (
+        variability_indices(curves(flux, error, time=TIME)),
+        variability_indices(curves(7e4 * flux, 7e4 * error, time=TIME)),
+    )
     np.testing.assert_allclose(scaled.stetson_j, found.stetson_j, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(scaled.von_neumann, found.von_neumann, rtol=1e-6)
     assert np.std(found.stetson_j_significance) == pytest.approx(1.0, abs=0.1)
@@ -51,7 +55,7 @@ def test_neither_flux_unit_nor_uneven_errors_matter() -> None:
 def test_cosmic_rays_are_no_variability() -> None:
     flux = constant_stars(4, 300)
     flux[:, [40, 180]] += 0.8
-    found = variability_indices(TIME, flux, ERROR[:300])
+    found = variability_indices(curves(flux, ERROR[:300], time=TIME))
     # Two points of 5 sigma: chi² grows by 48 of 299, two standard deviations.
     assert np.mean(found.excess_significance) < 2.5
     assert np.mean(found.stetson_j_significance) == pytest.approx(0.0, abs=0.3)
@@ -63,7 +67,10 @@ def test_points_across_a_gap_make_no_pair() -> None:
     time = np.concatenate([TIME[:150], TIME[150:] + 1.0])
     flux = constant_stars(5, 2)
     flux[:, 149:151] += 0.04  # on both sides of the gap
-    together, apart = variability_indices(TIME, flux, ERROR[:2]), variability_indices(time, flux, ERROR[:2])
+    together, apart = (
+        variability_indices(curves(flux, ERROR[:2], time=TIME)),
+        variability_indices(curves(flux, ERROR[:2], time=time)),
+    )
     assert (together.stetson_j > apart.stetson_j).all()
 
 
@@ -71,7 +78,7 @@ def test_missing_points_and_empty_rows() -> None:
     flux = constant_stars(6, 200)
     flux[np.random.default_rng(7).random(flux.shape) < 0.2] = np.nan
     flux[0], flux[1, 9:] = np.nan, np.nan
-    found = variability_indices(TIME, flux, ERROR[:200])
+    found = variability_indices(curves(flux, ERROR[:200], time=TIME))
     assert np.isnan(found.stetson_j[:2]).all()
     assert np.isfinite(found.stetson_j[2:]).all()
     assert np.std(found.stetson_j_significance[2:]) == pytest.approx(1.0, abs=0.2)
@@ -81,7 +88,7 @@ def test_missing_points_and_empty_rows() -> None:
 def test_bad_shapes_and_times() -> None:
     flux = constant_stars(8, 2)
     with pytest.raises(UnusableDataError, match="expected"):
-        variability_indices(TIME[1:], flux, ERROR[:2])
+        variability_indices(curves(flux, ERROR[:2], time=TIME[1:]))
     with pytest.raises(UnusableDataError, match="not in order"):
         best_box(TIME[::-1], flux, ERROR[:2])
 

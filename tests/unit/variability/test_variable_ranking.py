@@ -13,6 +13,7 @@ from pipeline.variability import (
     shortlist,
     suspicions,
 )
+from tests.unit.made_curves import curves
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ def night(seed: int, red: float) -> tuple[Floats, Floats, Floats, NDArray[np.int
 @pytest.mark.parametrize("seed", [1, 2])
 def test_variables_lead_and_constant_stars_are_not_significant(seed: int, red: float) -> None:
     flux, error, magnitude, variables = night(seed, red)
-    found = search_variables(TIME, flux, error, magnitude)
+    found = search_variables(curves(flux, error, time=TIME), magnitude)
     assert set(found.ranking.order[: len(PLACES)]) == set(variables)
     assert set(np.flatnonzero(found.ranking.significant)) == set(variables)
     assert found.ranking.q_value[variables].max() < 0.01
@@ -59,7 +60,7 @@ def test_variables_lead_and_constant_stars_are_not_significant(seed: int, red: f
 def test_strong_red_noise_calls_no_constant_star_variable() -> None:
     for seed in range(4):
         flux, error, magnitude, variables = night(seed, 0.004)
-        found = search_variables(TIME, flux, error, magnitude)
+        found = search_variables(curves(flux, error, time=TIME), magnitude)
         assert set(np.flatnonzero(found.ranking.significant)) <= set(variables)
         # What is much stronger than the red noise is still found.
         assert found.ranking.significant[variables[[4, 5, 8, 9]]].all()
@@ -75,9 +76,9 @@ def test_a_star_that_follows_the_frames_or_a_neighbour_ranks_below_the_others() 
     flux[follower] *= 1 + 0.08 * (fwhm - fwhm.mean()) / fwhm.std()
     flux[victim] *= 1 + 1.5 * (ECLIPSES[0] - 1)
     xy[victim] = xy[variables[4]] + 4
-    doubt = suspicions(neighbour_correlation=neighbour_correlation(flux, error, xy, 10.0))
+    doubt = suspicions(neighbour_correlation=neighbour_correlation(curves(flux, error, xy=xy), 10.0))
     covariates = np.stack([fwhm, np.full(FRAMES, 7.0)])
-    found = search_variables(TIME, flux, error, magnitude, doubt, covariates=covariates)
+    found = search_variables(curves(flux, error, time=TIME), magnitude, doubt, covariates=covariates)
     assert found.ranking.suspicion[follower] == Suspicion.FRAMES
     assert doubt[victim] == Suspicion.NEIGHBOUR
     assert not found.ranking.significant[[follower, victim]].any()
@@ -93,7 +94,7 @@ def test_scatter_without_shape_is_suspected() -> None:
     flux, error, magnitude, variables = night(7, 0.0)
     noisy = np.argsort(magnitude)[700]
     flux[noisy] += error[noisy] * np.random.default_rng(8).normal(size=FRAMES) * np.sqrt(3)
-    found = search_variables(TIME, flux, error, magnitude)
+    found = search_variables(curves(flux, error, time=TIME), magnitude)
     assert found.significance[2, noisy] > 10
     assert found.ranking.suspicion[noisy] == Suspicion.SHAPELESS
     assert set(np.flatnonzero(found.ranking.significant)) == set(variables)
@@ -106,7 +107,7 @@ def test_only_the_fainter_of_two_neighbours_follows() -> None:
     flux = 1 + 0.1 * wave * np.array([[1.0], [1.0], [1.0]]) + 0.01 * rng.normal(size=(3, 200))
     error = np.full((3, 200), 0.01) * np.array([[1.0], [2.0], [2.0]])
     xy = np.array([[10.0, 10.0], [14.0, 10.0], [500.0, 10.0]])
-    found = neighbour_correlation(flux, error, xy, 8.0)
+    found = neighbour_correlation(curves(flux, error, xy=xy), 8.0)
     np.testing.assert_array_equal(found[[0, 2]], 0.0)
     assert found[1] > 0.95
 
