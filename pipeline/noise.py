@@ -3,8 +3,12 @@
 All functions take fluxes in one unit and a gain to electrons; with fluxes in electrons pass ``gain=1``.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from pipeline.errors import UnusableDataError
 
 SCINTILLATION_COEFFICIENT = 1.5  # m^(2/3) s^(1/2), the median of the sites in Osborn et al. 2015, table 1
 SCALE_HEIGHT_M = 8000.0  # of atmospheric turbulence, Osborn et al. 2015
@@ -14,6 +18,42 @@ DIGITISATION_VARIANCE = 1.0 / 12.0  # ADU², of rounding to whole numbers
 # edge, sum(w - w²) is the mean over all directions of half the mean difference of two points of a pixel across it.
 EDGE_LOSS_PX = 0.1656
 NOISE_AREA_FWHM2 = 3.0  # (sum p)² / sum p² of a star's pixels p, FWHM²: 2.3 for a Gaussian, 3.8 for a Moffat of beta 3
+
+
+@dataclass(frozen=True)
+class FrameNoise:
+    """What is known of the noise of one frame; None where it is unknown.
+
+    Attributes:
+        background_rms: of a sky pixel, ADU, as measured: read noise, dark current and digitisation are in it.
+        background_level: the background that was subtracted, ADU; shapes the skewness of the sky's noise.
+        gain: electrons per ADU; without it errors lack the sources' own photon noise.
+        read_noise: electrons; with a gain, the least noise of a sky pixel.
+        flat_error: relative noise of a pixel of the flat; spread over a star's pixels as bright stars show.
+        scintillation: relative standard deviation of any star's flux.
+
+    Raises:
+        UnusableDataError: a background rms or gain that is not a positive number.
+    """
+
+    background_rms: float
+    background_level: float = 0.0
+    gain: float | None = None
+    read_noise: float | None = None
+    flat_error: float | None = None
+    scintillation: float | None = None
+
+    def __post_init__(self) -> None:
+        rms, gain = self.background_rms, self.gain
+        if not 0.0 < rms < np.inf:
+            raise UnusableDataError(f"background rms {rms} ADU: expected a positive number; is the frame blank?")
+        if gain is not None and not 0.0 < gain < np.inf:
+            raise UnusableDataError(f"gain {gain} e-/ADU: expected a positive number, or None when it is unknown")
+
+    @property
+    def third_moment(self) -> float:
+        """Third central moment of a sky pixel, ADU³, as photons have it; 0 where no gain is known."""
+        return 0.0 if self.gain is None else max(self.background_level, 0.0) / self.gain**2
 
 
 def ccd_variance(

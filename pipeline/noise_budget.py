@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FrameNoise:
+class ApertureNoise:
     """What is known of t frames in one aperture: float64[t] each, NaN where unknown.
 
     Attributes:
@@ -33,7 +33,7 @@ class FrameNoise:
     flat: Floats
     scintillation: Floats
 
-    def of_sources(self, rows: slice) -> "FrameNoise":
+    def of_sources(self, rows: slice) -> "ApertureNoise":
         """The same for some of the sources."""
         return self if self.pixels.ndim == 1 else replace(self, pixels=self.pixels[rows])
 
@@ -56,7 +56,7 @@ class NoiseBudget:
     reference: Floats
 
 
-def noise_budget(raw: LightCurves, relative: LightCurves, frames: FrameNoise) -> NoiseBudget:
+def noise_budget(raw: LightCurves, relative: LightCurves, frames: ApertureNoise) -> NoiseBudget:
     """Take the quoted noise of each light curve apart.
 
     Args:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.alignment import Alignment
 from pipeline.masked_pixels import PixelBit
 from pipeline.nearest import tree_of
+from pipeline.noise import FrameNoise
 from pipeline.stamps import Offsets, pixel_blocks, ring_offsets
 from pipeline.statistics import MAD_TO_SIGMA
 from pipeline.template_stamps import TUKEY_SIGMA, Stamps, cut_stamps, fit_kernel
@@ -59,9 +60,7 @@ def judge_pixels(
     alignment: Alignment,
     xy: NDArray[np.float64],
     radius: float,
-    *,
-    rms: float,
-    gain: float | None = None,
+    noise: FrameNoise,
 ) -> NDArray[np.uint8]:
     """Bits of a frame's pixels with COSMIC taken from its stars' own light, and given to hits on bright stars.
 
@@ -72,8 +71,7 @@ def judge_pixels(
         alignment: template to frame.
         xy: float64[n, 2], places of the sources on the template, px.
         radius: of the largest aperture, px.
-        rms: of a sky pixel, ADU.
-        gain: electrons per ADU; None where it is unknown: then the stars tell their noise.
+        noise: of the frame; where no gain is known, the stars tell their noise.
 
     Returns:
         uint8[ny, nx], a copy.
@@ -81,14 +79,14 @@ def judge_pixels(
     judged = bits.copy()
     reach = int(np.ceil(radius))
     places = alignment.to_frame(xy)
-    light, brightened = _sums(image, template, places, xy, radius, rms, gain)
+    light, brightened = _sums(image, template, places, xy, radius, noise)
     worth = _brightest(light) | brightened | _near_suspects(bits, places, reach)
     stamps = cut_stamps(image, template, alignment, xy[worth], reach + BESIDE_PX)
     if not len(stamps.values):
         return judged
     known = bits.reshape(-1)[stamps.flat]
     suspect, plain = (known & COSMIC) > 0, stamps.seen & ((known & ~COSMIC) == 0)
-    excess = _compare(stamps, plain, rms, gain)
+    excess = _compare(stamps, plain, noise.background_rms, noise.gain)
     inside = np.hypot(stamps.distance(0), stamps.distance(1)) < radius + PIXEL_HALF
     standing_out = plain & (excess.significance > BESIDE_SIGMA)
     doubtful = (plain & suspect) | (standing_out & ~_spoiled(known, standing_out & inside))
@@ -122,13 +120,13 @@ def _sums(
     places: NDArray[np.float64],
     xy: NDArray[np.float64],
     radius: float,
-    rms: float,
-    gain: float | None,
+    noise: FrameNoise,
 ) -> tuple[NDArray[np.float64], Mask]:
     """Light of the stars on the template, float64[n], ADU; and which are brighter on the frame than it lets expect.
 
     Whole pixels within ``radius`` are summed: of all stars that takes a tenth of the time of looking at each pixel.
     """
+    rms, gain = noise.background_rms, noise.gain
     disc = ring_offsets(0.0, np.nextafter(radius, np.inf))  # pixels at just this distance too
     own, shown = _discs(image, places, disc), _discs(template, xy, disc)
     seen = np.isfinite(own) & np.isfinite(shown)

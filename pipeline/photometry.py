@@ -12,7 +12,7 @@ from pipeline.growth import MIN_SNR, MOST_STARS, Growth, measure_growth
 from pipeline.kron import Ellipses, sum_ellipses, touched_ellipses
 from pipeline.local_sky import LocalSky, draw_to_frame, local_sky, neighbour_mask, with_frame_levels
 from pipeline.masked_pixels import NO_VALUE, PixelBit, fill_masked, flags_of, touched_bits
-from pipeline.noise import ccd_variance, flat_variance, least_sky_variance
+from pipeline.noise import FrameNoise, ccd_variance, flat_variance, least_sky_variance
 from pipeline.pixel_phase import FIRST_QUIET_PX, phase_error, quiet_radius
 
 # Radii in FWHM as frames measure it, up to 1.16 times the true one; each √2 times the one before. By the CCD equation
@@ -122,13 +122,8 @@ def measure(
     image: NDArray[np.float32],
     xy: NDArray[np.float64],
     apertures: Apertures,
+    noise: FrameNoise,
     *,
-    gain: float | None,
-    background_rms: float,
-    background_level: float = 0.0,
-    read_noise: float | None = None,
-    flat_error: float | None = None,
-    scintillation: float | None = None,
     bad: NDArray[np.bool_] | None = None,
     bits: NDArray[np.uint8] | None = None,
     isolated: NDArray[np.bool_] | None = None,
@@ -151,12 +146,7 @@ def measure(
         image: float32[ny, nx], background-subtracted, ADU; NaN pixels are bad.
         xy: float64[n, 2], positions on this image, px; not finite where unknown.
         apertures: radii and annulus, px.
-        gain: electrons per ADU; None leaves the sources' own photon noise out of the errors.
-        background_rms: of a sky pixel, ADU.
-        background_level: the background that was subtracted, ADU; shapes the skewness of the sky's noise.
-        read_noise: electrons; with a gain, the least noise of a sky pixel. Measured sky noise contains it already.
-        flat_error: relative noise of a pixel of the flat; spread over a star's pixels as bright stars show.
-        scintillation: relative standard deviation of any star's flux.
+        noise: what is known of it.
         bad: bool[ny, nx], pixels not to be believed.
         bits: uint8[ny, nx], what is known against each pixel (`pipeline.masked_pixels.PixelBit`); a bad pixel without
             any counts as BAD. Pixels with any are left out of the sky; values under trails stay as they are.
@@ -169,12 +159,12 @@ def measure(
         Measurement of n sources, k apertures.
 
     Raises:
-        UnusableDataError: arrays whose shapes do not fit, or a background rms or gain that is not a positive number.
+        UnusableDataError: arrays whose shapes do not fit.
     """
-    _check(image, xy, gain, background_rms, bad, bits)
+    _check(image, xy, bad, bits)
     image = np.ascontiguousarray(image, dtype=np.float32)
     placed, inside = _inside(image.shape, xy, apertures.radii)
-    result = _empty(len(xy), apertures.number, background_rms)
+    result = _empty(len(xy), apertures.number, noise.background_rms)
     circles = slice(0, len(apertures.radii))
     result.flag[:, circles][~inside] |= Flag.EDGE
     if not placed.any():
@@ -186,13 +176,12 @@ def measure(
     sky_area = np.full(len(xy), np.inf)
     if apertures.local:
         unusable = None if known is None else known != 0
-        third_moment = 0.0 if gain is None else max(background_level, 0.0) / gain**2
-        sky = draw_to_frame(_sky(image, xy[placed], apertures, unusable, background_rms, third_moment))
+        sky = draw_to_frame(_sky(image, xy[placed], apertures, unusable, noise))
         result.flag[np.flatnonzero(placed)[sky.pixels == 0]] |= Flag.NO_SKY
-        sky = with_frame_levels(sky, background_rms)
+        sky = with_frame_levels(sky, noise.background_rms)
         result.sky[placed], result.sky_rms[placed] = sky.level, sky.rms
         sky_area[placed] = sky.worth
-    np.maximum(result.sky_rms, np.sqrt(least_sky_variance(gain, read_noise)), out=result.sky_rms)
+    np.maximum(result.sky_rms, np.sqrt(least_sky_variance(noise.gain, noise.read_noise)), out=result.sky_rms)
 
     area = apertures.areas(len(xy))
     result.flux[:, circles][inside] = _sums(image, xy, apertures.radii, inside)
@@ -206,14 +195,16 @@ def measure(
             result.flag[:, -1] |= flags_of(touched_ellipses(known, xy, apertures.ellipses))
 
     edge = apertures.edges(len(xy))
-    variance = ccd_variance(result.flux, area, result.sky_rms[:, None] ** 2, sky_area[:, None], edge=edge, gain=gain)
+    variance = ccd_variance(
+        result.flux, area, result.sky_rms[:, None] ** 2, sky_area[:, None], edge=edge, gain=noise.gain
+    )
     growth = None if isolated is None else _growth(image, xy, result, np.sqrt(variance), apertures, isolated)
-    if flat_error is not None:
+    if noise.flat_error is not None:
         # Without bright stars the flat matters little: then the light counts as spread evenly.
         sharpness = 1.0 / area if growth is None else growth.sharpness
-        variance += flat_variance(result.flux, flat_error=flat_error, sharpness=sharpness)
-    if scintillation is not None:
-        variance += np.square(scintillation * result.flux)
+        variance += flat_variance(result.flux, flat_error=noise.flat_error, sharpness=sharpness)
+    if noise.scintillation is not None:
+        variance += np.square(noise.scintillation * result.flux)
     if neighbours is not None:
         variance += np.square(neighbours * result.flux)
     variance[:, circles] += np.square(phase_error(fwhm, apertures.radii) * result.flux[:, circles])
@@ -248,17 +239,17 @@ def _sky(
     xy: NDArray[np.float64],
     apertures: Apertures,
     unusable: NDArray[np.bool_] | None,
-    background_rms: float,
-    third_moment: float,
+    noise: FrameNoise,
 ) -> LocalSky:
+    rms = noise.background_rms
     return local_sky(
         image,
         xy,
         apertures.annulus,
         unusable=unusable,
-        neighbours=neighbour_mask(image, xy, background_rms, max(LEAST_NEIGHBOUR_PX, round(min(apertures.radii)))),
-        background_rms=background_rms,
-        third_moment=third_moment,
+        neighbours=neighbour_mask(image, xy, rms, max(LEAST_NEIGHBOUR_PX, round(min(apertures.radii)))),
+        background_rms=rms,
+        third_moment=noise.third_moment,
     )
 
 
@@ -285,20 +276,12 @@ def _growth(
 
 
 def _check(
-    image: NDArray[np.float32],
-    xy: NDArray[np.float64],
-    gain: float | None,
-    background_rms: float,
-    *masks: NDArray[np.bool_] | NDArray[np.uint8] | None,
+    image: NDArray[np.float32], xy: NDArray[np.float64], *masks: NDArray[np.bool_] | NDArray[np.uint8] | None
 ) -> None:
     if image.ndim != 2:
         raise UnusableDataError(f"image of {image.ndim} dimensions: expected 2")
     if xy.ndim != 2 or xy.shape[1] != 2:
         raise UnusableDataError(f"positions of shape {xy.shape}: expected (n, 2)")
-    if not 0.0 < background_rms < np.inf:
-        raise UnusableDataError(f"background rms {background_rms} ADU: expected a positive number; is the frame blank?")
-    if gain is not None and not 0.0 < gain < np.inf:
-        raise UnusableDataError(f"gain {gain} e-/ADU: expected a positive number, or None when it is unknown")
     for mask in masks:
         if mask is not None and mask.shape != image.shape:
             raise UnusableDataError(f"mask of shape {mask.shape}: expected the image's, {image.shape}")

@@ -13,7 +13,7 @@ from pipeline.cdpp import PPM, cdpp, predicted_cdpp
 from pipeline.flags import usable
 from pipeline.kron import Ellipses
 from pipeline.light_curves import LightCurves
-from pipeline.noise_budget import FrameNoise, NoiseBudget, noise_budget
+from pipeline.noise_budget import ApertureNoise, NoiseBudget, noise_budget
 from pipeline.statistics import light_curve_statistics, row_median
 from schema.frames import Frame
 from schema.observing import Observation
@@ -113,7 +113,7 @@ def _frames(session: Session, context: Context, axes: GraphAxes) -> list[Frame]:
     return [by_id[image_id] for image_id in axes.image_ids.tolist()]
 
 
-def _noise(session: Session, graph_pid: int, frames: list[Frame]) -> dict[int, FrameNoise]:
+def _noise(session: Session, graph_pid: int, frames: list[Frame]) -> dict[int, ApertureNoise]:
     """What is known of the noise of the good frames, by aperture."""
     noise = {}
     for aperture in session.scalars(select(Aperture).where(Aperture.graph_pid == graph_pid)).all():
@@ -135,7 +135,7 @@ def _analyse(
     axes: GraphAxes,
     timed: NDArray[np.bool_],
     calibration: int,
-    noise: dict[int, FrameNoise],
+    noise: dict[int, ApertureNoise],
     curves: BestCurves,
 ) -> tuple[dict[int, _Analysed], NDArray[np.int64]]:
     """By aperture, and the best of each source; a block of sources at a time: memory does not grow with their number.
@@ -184,7 +184,7 @@ def _joined(parts: list[_Analysed]) -> _Analysed:
     )
 
 
-def _block(raw: LightCurves, relative: LightCurves, noise: FrameNoise) -> _Analysed:
+def _block(raw: LightCurves, relative: LightCurves, noise: ApertureNoise) -> _Analysed:
     raw, relative = raw.frames(raw.good), relative.frames(relative.good)
     statistics = light_curve_statistics(relative.flux, relative.error, relative.good)
     budget = noise_budget(raw, relative, noise)

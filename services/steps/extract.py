@@ -24,6 +24,7 @@ from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.detector import FEWEST_FRAMES, counts, hot_pixels, template_path, template_pixels, told_apart
 from services.steps.field import field_of
 from services.steps.files import PIXELS, path_of
+from services.steps.frame_noise import noise_of
 from services.steps.frame_wcs import write_frame_wcs
 from services.steps.needs import Each, named, required
 from services.steps.template_sources import template_sources
@@ -61,20 +62,14 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
         ellipses = ellipses.on_frame(alignment.rotation, alignment.scale)
     apertures = on_frame(sources.apertures, image.fwhm, ellipses)
     bits = pixel_bits(told_apart(stored.extras[PIXELS], hot), stored.image.shape)
-    shown = template_pixels(context, template)
-    if shown is not None and (rms := image.background_rms):
-        reach = max(apertures.radii)
-        bits = judge_pixels(stored.image, bits, shown, alignment, sources.xy, reach, rms=rms, gain=image.gain)
+    noise = noise_of(image)
+    if (shown := template_pixels(context, template)) is not None:
+        bits = judge_pixels(stored.image, bits, shown, alignment, sources.xy, max(apertures.radii), noise)
     measured = measure(
         stored.image,
         alignment.to_frame(sources.xy),
         apertures,
-        gain=image.gain,
-        background_rms=image.background_rms or 0.0,
-        background_level=image.background or 0.0,
-        read_noise=image.read_noise,
-        flat_error=image.flat_error,
-        scintillation=image.scintillation,
+        noise,
         bits=bits,
         isolated=sources.isolated,
         neighbours=sources.seeing_response * seeing_change(sources.apertures, image.fwhm),

@@ -5,15 +5,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.kron import Ellipses
-from pipeline.noise import noise_pixels, typical_sharpness
-from pipeline.noise_budget import FrameNoise
+from pipeline.noise import FrameNoise, noise_pixels, typical_sharpness
+from pipeline.noise_budget import ApertureNoise
 from schema.frames import Frame
 from schema.photometry import Aperture
 from services.steps.apertures import ANNULUS, radius_on
 from services.steps.columns import column
 
 
-def frame_noise(frames: Sequence[Frame], aperture: Aperture, ellipses: Ellipses | None = None) -> FrameNoise:
+def noise_of(frame: Frame) -> FrameNoise:
+    """What is known of the noise of a calibrated image."""
+    return FrameNoise(
+        background_rms=frame.background_rms or 0.0,
+        background_level=frame.background or 0.0,
+        gain=frame.gain,
+        read_noise=frame.read_noise,
+        flat_error=frame.flat_error,
+        scintillation=frame.scintillation,
+    )
+
+
+def frame_noise(frames: Sequence[Frame], aperture: Aperture, ellipses: Ellipses | None = None) -> ApertureNoise:
     """The noise of t frames in one aperture.
 
     Args:
@@ -27,7 +39,7 @@ def frame_noise(frames: Sequence[Frame], aperture: Aperture, ellipses: Ellipses 
     else:
         area, edge = ellipses.area[:, None], ellipses.edge[:, None]
     annulus = np.pi * (aperture.annulus_outer**2 - aperture.annulus_inner**2)
-    return FrameNoise(
+    return ApertureNoise(
         gain=column(frames, "gain"),
         read_noise=column(frames, "read_noise"),
         dark=column(frames, "dark_electrons"),

@@ -7,6 +7,7 @@ from pipeline.background import FRAME_BIN, subtract_background
 from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag, usable
 from pipeline.masked_pixels import PixelBit
+from pipeline.noise import FrameNoise
 from pipeline.photometry import Apertures, default_apertures, measure
 
 APERTURES = Apertures((2.5, 4.0, 6.5), (10.0, 15.0))
@@ -27,7 +28,7 @@ def test_fluxes_are_unbiased_and_scatter_as_quoted(
         true = np.full(len(xy), electrons)
         image = star_image(rng, SHAPE, xy, true, sky=sky, read_noise=read_noise, gain=gain)
         rms = np.hypot(np.sqrt(sky), read_noise) / gain
-        found = measure(image, xy, APERTURES, gain=gain, background_rms=rms, background_level=sky / gain)
+        found = measure(image, xy, APERTURES, FrameNoise(rms, gain=gain, background_level=sky / gain))
         assert not found.flag.any()
         pull.append((found.flux[:, 2] - electrons / gain) / found.error[:, 2])
         ratio.append(found.flux * gain / electrons)
@@ -47,7 +48,7 @@ def test_error_of_every_aperture_is_the_scatter_it_has(star_image: Callable, gri
     for _ in range(4):
         xy = grid_positions(rng, SHAPE, 32)
         image = star_image(rng, SHAPE, xy, np.full(len(xy), 5000.0), gain=2.0)
-        found = measure(image, xy, APERTURES, gain=2.0, background_rms=np.sqrt(125.0) / 2, background_level=50.0)
+        found = measure(image, xy, APERTURES, FrameNoise(np.sqrt(125.0) / 2, gain=2.0, background_level=50.0))
         fluxes.append(found.flux)
         errors.append(found.error)
     scatter = np.std(np.concatenate(fluxes), axis=0)
@@ -60,7 +61,7 @@ def test_local_sky_takes_a_gradient_and_an_offset_away(star_image: Callable) -> 
     xy = np.array([[100.3, 99.6]])
     image = star_image(rng, (200, 200), xy, np.array([50_000.0])) + np.float32(7.0)
     image += (0.05 * (np.arange(200) - 100)).astype(np.float32)
-    found = measure(image, xy, APERTURES, gain=1.0, background_rms=11.0)
+    found = measure(image, xy, APERTURES, FrameNoise(11.0, gain=1.0))
     assert found.sky[0] == pytest.approx(7.0, abs=2.0)
     assert found.flux[0, 2] == pytest.approx(50_000.0, abs=5 * found.error[0, 2])
 
@@ -72,16 +73,16 @@ def test_an_even_sky_costs_a_large_aperture_next_to_no_noise(star_image: Callabl
     for _ in range(4):
         xy = grid_positions(rng, SHAPE, 32)
         image = star_image(rng, SHAPE, xy, np.full(len(xy), 1000.0))
-        options = {"gain": 1.0, "background_rms": np.sqrt(125.0), "background_level": 100.0}
-        known.append(measure(image, xy, Apertures((6.5,), APERTURES.annulus, local=False), **options).flux[:, 0])
-        measured.append(measure(image, xy, APERTURES, **options).flux[:, 2])
+        noise = FrameNoise(np.sqrt(125.0), background_level=100.0, gain=1.0)
+        known.append(measure(image, xy, Apertures((6.5,), APERTURES.annulus, local=False), noise).flux[:, 0])
+        measured.append(measure(image, xy, APERTURES, noise).flux[:, 2])
     assert np.std(np.concatenate(measured)) < 1.04 * np.std(np.concatenate(known))
 
 
 def test_edges_of_the_image() -> None:
     image = np.random.default_rng(23).normal(0.0, 1.0, (100, 120)).astype(np.float32)
     xy = np.array([[60.0, 50.0], [112.0, 50.0], [116.0, 50.0], [2.0, 50.0], [-40.0, 50.0], [1e9, 50.0], [np.nan, 3.0]])
-    found = measure(image, xy, APERTURES, gain=1.0, background_rms=1.0)
+    found = measure(image, xy, APERTURES, FrameNoise(1.0, gain=1.0))
     np.testing.assert_array_equal(
         np.isfinite(found.flux),
         [[1, 1, 1], [1, 1, 1], [1, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]],
@@ -98,7 +99,7 @@ def test_a_cut_annulus_costs_its_larger_error_alone(star_image: Callable) -> Non
     fluxes, errors = [], []
     for _ in range(120):
         image = star_image(rng, (100, 120), xy, np.full(len(xy), 3000.0))
-        found = measure(image, xy, APERTURES, gain=1.0, background_rms=np.sqrt(125.0), background_level=100.0)
+        found = measure(image, xy, APERTURES, FrameNoise(np.sqrt(125.0), gain=1.0, background_level=100.0))
         assert usable(found.flux, found.flag).all()
         fluxes.append(found.flux[:, 2])
         errors.append(found.error[:, 2])
@@ -125,9 +126,7 @@ def test_in_a_window_every_star_has_true_errors(star_image: Callable, rows: int,
             image,
             xy,
             apertures,
-            gain=1.0,
-            background_rms=sky.rms,
-            background_level=sky.level,
+            FrameNoise(sky.rms, gain=1.0, background_level=sky.level),
             isolated=np.ones(len(xy), dtype=bool),
         )
         assert usable(found.flux, found.flag).all()
@@ -146,9 +145,9 @@ def test_a_hot_pixel_is_flagged_where_it_touches_and_barely_changes_the_flux(sta
     image[60, 64] = 30_000.0
     image[143, 60] = np.nan
     bad = image > 20_000.0
-    options = {"gain": 1.0, "background_rms": 11.0}
-    before = measure(clean, xy, APERTURES, **options)
-    after = measure(image, xy, APERTURES, bad=bad, **options)
+    noise = FrameNoise(11.0, gain=1.0)
+    before = measure(clean, xy, APERTURES, noise)
+    after = measure(image, xy, APERTURES, noise, bad=bad)
     expected = np.array([[0, 1, 1], [1, 1, 1]]) * int(Flag.BAD_PIXEL)
     np.testing.assert_array_equal(after.flag, expected)
     np.testing.assert_allclose(after.flux, before.flux, rtol=0.005)
@@ -159,7 +158,7 @@ def test_a_bad_pixel_without_good_neighbours_makes_the_flux_unknown(star_image: 
     xy = np.array([[60.0, 60.0]])
     image = star_image(rng, (120, 120), xy, np.array([1e5]))
     image[59:62, 62:65] = np.nan
-    found = measure(image, xy, APERTURES, gain=1.0, background_rms=11.0)
+    found = measure(image, xy, APERTURES, FrameNoise(11.0, gain=1.0))
     assert np.isfinite(found.flux[0, 0])
     assert np.isnan(found.flux[0, 1:]).all()
     assert np.isnan(found.error[0, 1:]).all()
@@ -172,7 +171,7 @@ def test_saturation_is_flagged_by_aperture(star_image: Callable) -> None:
     image = star_image(rng, (120, 160), xy, np.array([1e5, 1e5]))
     saturated = np.zeros(image.shape, dtype=bool)
     saturated[60, 65] = True
-    found = measure(image, xy, APERTURES, gain=1.0, background_rms=11.0, bits=saturated * np.uint8(PixelBit.SATURATED))
+    found = measure(image, xy, APERTURES, FrameNoise(11.0, gain=1.0), bits=saturated * np.uint8(PixelBit.SATURATED))
     np.testing.assert_array_equal(found.flag, [[0, 0, Flag.SATURATED], [0, 0, 0]])
 
 
@@ -182,7 +181,7 @@ def test_without_sky_pixels_the_background_is_trusted(star_image: Callable) -> N
     image = star_image(rng, (61, 61), xy, np.array([50_000.0]))
     rows, columns = np.indices(image.shape)
     image[np.hypot(rows - 30, columns - 30) > 8] = np.nan
-    found = measure(image, xy, APERTURES, gain=1.0, background_rms=11.2)
+    found = measure(image, xy, APERTURES, FrameNoise(11.2, gain=1.0))
     assert (found.flag & Flag.NO_SKY).all()
     assert found.sky[0] == 0.0
     assert found.sky_rms[0] == pytest.approx(11.2)
@@ -195,14 +194,14 @@ def test_any_number_of_sources(number: int) -> None:
     rng = np.random.default_rng(28)
     image = rng.normal(0.0, 3.0, (300, 300)).astype(np.float32)
     xy = rng.uniform(20.0, 280.0, (number, 2))
-    found = measure(image, xy, APERTURES, gain=1.0, background_rms=3.0)
+    found = measure(image, xy, APERTURES, FrameNoise(3.0, gain=1.0))
     assert found.flux.shape == (number, 3)
     assert np.isfinite(found.flux).all()
 
 
 def test_read_noise_is_the_least_sky_noise() -> None:
     image = np.zeros((60, 60), dtype=np.float32)
-    found = measure(image, np.array([[30.0, 30.0]]), APERTURES, gain=2.0, background_rms=0.1, read_noise=8.0)
+    found = measure(image, np.array([[30.0, 30.0]]), APERTURES, FrameNoise(0.1, gain=2.0, read_noise=8.0))
     assert found.sky_rms[0] == pytest.approx(np.sqrt(4.0**2 + 1 / 12))
 
 
@@ -213,7 +212,7 @@ def test_the_image_is_left_as_it_was(star_image: Callable) -> None:
     image[30, 31] = np.nan
     bad = np.zeros(image.shape, dtype=bool)
     before, bad_before = image.copy(), bad.copy()
-    measure(image, xy, APERTURES, gain=1.0, background_rms=11.0, bad=bad)
+    measure(image, xy, APERTURES, FrameNoise(11.0, gain=1.0), bad=bad)
     np.testing.assert_array_equal(image, before)
     np.testing.assert_array_equal(bad, bad_before)
 
@@ -247,10 +246,10 @@ def test_default_apertures_serve_faint_and_bright_stars(star_image: Callable, gr
     apertures = default_apertures(3.0)
     trial = Apertures((1.5, 2.0, 2.5, *apertures.radii), apertures.annulus)
     image = star_image(rng, SHAPE, xy, np.full(len(xy), 500.0))
-    faint = measure(image, xy, trial, gain=1.0, background_rms=11.2, background_level=100.0)
+    faint = measure(image, xy, trial, FrameNoise(11.2, gain=1.0, background_level=100.0))
     snr = faint.flux.mean(axis=0) / faint.flux.std(axis=0)
     assert snr[3] > 0.85 * snr.max()
-    bright = measure(star_image(rng, SHAPE, xy, np.full(len(xy), 1e6)), xy, apertures, gain=1.0, background_rms=11.2)
+    bright = measure(star_image(rng, SHAPE, xy, np.full(len(xy), 1e6)), xy, apertures, FrameNoise(11.2, gain=1.0))
     assert bright.flux[:, -1].mean() == pytest.approx(1e6, rel=1e-3)
 
 
@@ -272,10 +271,10 @@ def test_impossible_apertures(radii: tuple[float, ...], annulus: tuple[float, fl
 def test_impossible_arguments() -> None:
     image, xy = np.zeros((50, 50), dtype=np.float32), np.array([[25.0, 25.0]])
     with pytest.raises(UnusableDataError, match="background rms"):
-        measure(image, xy, APERTURES, gain=1.0, background_rms=0.0)
+        measure(image, xy, APERTURES, FrameNoise(0.0, gain=1.0))
     with pytest.raises(UnusableDataError, match="gain"):
-        measure(image, xy, APERTURES, gain=0.0, background_rms=1.0)
+        measure(image, xy, APERTURES, FrameNoise(1.0, gain=0.0))
     with pytest.raises(UnusableDataError, match="mask of shape"):
-        measure(image, xy, APERTURES, gain=1.0, background_rms=1.0, bad=np.zeros((2, 2), dtype=bool))
+        measure(image, xy, APERTURES, FrameNoise(1.0, gain=1.0), bad=np.zeros((2, 2), dtype=bool))
     with pytest.raises(UnusableDataError, match="positions"):
-        measure(image, xy[0], APERTURES, gain=1.0, background_rms=1.0)
+        measure(image, xy[0], APERTURES, FrameNoise(1.0, gain=1.0))

@@ -6,6 +6,7 @@ import sep
 
 from pipeline.growth import MOST_STARS
 from pipeline.masked_pixels import PixelBit
+from pipeline.noise import FrameNoise
 from pipeline.photometry import Apertures, Measurement, measure
 from pipeline.simulation.stamps import draw_stars
 
@@ -32,7 +33,7 @@ def light_within(radius: float) -> float:
 
 def measured(image: np.ndarray, xy: np.ndarray, apertures: Apertures = APERTURES, **options: object) -> Measurement:
     isolated = np.ones(len(xy), dtype=bool)
-    return measure(image, xy, apertures, gain=1.0, background_rms=np.sqrt(125.0), isolated=isolated, **options)  # type: ignore[arg-type]
+    return measure(image, xy, apertures, FrameNoise(np.sqrt(125.0), gain=1.0), isolated=isolated, **options)  # type: ignore[arg-type]
 
 
 def test_the_correction_is_the_profiles(grid_positions: Callable) -> None:

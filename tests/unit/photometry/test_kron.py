@@ -5,6 +5,7 @@ from scipy.ndimage import gaussian_filter
 from pipeline.flags import Flag
 from pipeline.kron import Ellipses, kron_ellipses, kron_radii, sum_ellipses
 from pipeline.masked_pixels import PixelBit
+from pipeline.noise import FrameNoise
 from pipeline.photometry import Apertures, measure
 
 SHAPE = (160, 200)
@@ -65,9 +66,7 @@ def test_kron_flux_beside_circles() -> None:
     two = Ellipses(np.full(2, 3.1 * A), np.full(2, 3.1 * B), np.full(2, 0.4))
     bits = np.zeros(SHAPE, np.uint8)
     bits[84, 101] = PixelBit.TRAIL  # in the ellipse, not in the circles
-    found = measure(
-        image, xy, Apertures((3.0, 8.0), (24.0, 30.0), ellipses=two), gain=1.0, background_rms=3.0, bits=bits
-    )
+    found = measure(image, xy, Apertures((3.0, 8.0), (24.0, 30.0), ellipses=two), FrameNoise(3.0, gain=1.0), bits=bits)
     assert found.flux[0, 2] == pytest.approx(FLUX * (1 - np.exp(-0.5 * 3.1**2)), abs=5 * found.error[0, 2])
     # Source and sky noise; the sky's level adds the 4 % of area over annulus.
     area = np.pi * A * B * 3.1**2

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import erf
 
-from pipeline.noise import noise_pixels
-from pipeline.noise_budget import FrameNoise, noise_budget
+from pipeline.noise import FrameNoise, noise_pixels
+from pipeline.noise_budget import ApertureNoise, noise_budget
 from pipeline.photometry import Apertures, measure
 from tests.unit.made_curves import curves
 
@@ -63,7 +63,7 @@ def test_errors_are_the_scatter(
     pulls = []
     xy = grid_positions(rng, SHAPE, SPACING)
     light = expected_light(xy, electrons)
-    true = measure((light / gain).astype(np.float32), xy, APERTURES, gain=gain, background_rms=1e-3).flux
+    true = measure((light / gain).astype(np.float32), xy, APERTURES, FrameNoise(1e-3, gain=gain)).flux
     for _ in range(FRAMES):
         # Scintillation moves all light of a star together; stars far apart, so each one's patch is its own.
         patches = 1 + (scintillation or 0.0) * rng.standard_normal((SHAPE[0] // SPACING, SHAPE[1] // SPACING))
@@ -75,12 +75,14 @@ def test_errors_are_the_scatter(
             image.astype(np.float32),
             xy,
             APERTURES,
-            gain=gain,
-            background_rms=float(np.sqrt((sky + dark + read_noise**2) / gain**2 + 1 / 12)),
-            background_level=sky / gain,
-            read_noise=read_noise,
-            flat_error=flat_error,
-            scintillation=scintillation,
+            FrameNoise(
+                float(np.sqrt((sky + dark + read_noise**2) / gain**2 + 1 / 12)),
+                gain=gain,
+                background_level=sky / gain,
+                read_noise=read_noise,
+                flat_error=flat_error,
+                scintillation=scintillation,
+            ),
             isolated=np.ones(len(xy), dtype=bool),
         )
         pulls.append((found.flux - true) / found.error)
@@ -93,7 +95,7 @@ def test_global_sky_trusts_the_frame(grid_positions: Callable) -> None:
     rng = np.random.default_rng(32)
     image = rng.normal(5.0, 10.0, SHAPE).astype(np.float32)
     xy = np.array([[100.0, 100.0], [9.0, 300.0]])
-    found = measure(image, xy, Apertures((4.0,), (10.0, 15.0), local=False), gain=None, background_rms=10.0)
+    found = measure(image, xy, Apertures((4.0,), (10.0, 15.0), local=False), FrameNoise(10.0))
     area = np.pi * 16
     np.testing.assert_allclose(found.flux[:, 0], 5.0 * area, atol=4 * 10 * np.sqrt(area))
     np.testing.assert_allclose(found.error[:, 0], 10.0 * np.sqrt(noise_pixels(area, edge=8 * np.pi)))
@@ -104,9 +106,9 @@ def test_radii_may_come_in_any_order(grid_positions: Callable) -> None:
     rng = np.random.default_rng(33)
     xy = np.vstack([grid_positions(rng, SHAPE, 64), [[3.0, 50.0]]])
     image = (expected_light(xy[:-1], 1e4) + rng.normal(0.0, 5.0, SHAPE)).astype(np.float32)
-    options = {"gain": 1.0, "background_rms": 5.0}
-    up = measure(image, xy, Apertures((2.0, 4.0, 7.0), (12.0, 18.0)), **options)
-    down = measure(image, xy, Apertures((7.0, 2.0, 4.0), (12.0, 18.0)), **options)
+    noise = FrameNoise(5.0, gain=1.0)
+    up = measure(image, xy, Apertures((2.0, 4.0, 7.0), (12.0, 18.0)), noise)
+    down = measure(image, xy, Apertures((7.0, 2.0, 4.0), (12.0, 18.0)), noise)
     order = [2, 0, 1]
     np.testing.assert_array_equal(down.flux, up.flux[:, order])
     np.testing.assert_array_equal(down.error, up.error[:, order])
@@ -128,7 +130,7 @@ def test_the_budget_names_the_parts_that_were_put_in() -> None:
     gap = rng.random((stars, epochs)) < 0.1
     for values in (flux, relative, relative_error):
         values[gap] = np.nan
-    frames = FrameNoise(*(np.full(epochs, value) for value in (gain, read, dark, rms, pixels, flat, air)))
+    frames = ApertureNoise(*(np.full(epochs, value) for value in (gain, read, dark, rms, pixels, flat, air)))
     budget = noise_budget(curves(flux, np.sqrt(variance)), curves(relative, relative_error), frames)
     level = np.geomspace(2e3, 1e6, stars)
     np.testing.assert_allclose(budget.source, 1 / np.sqrt(level * gain))
@@ -147,7 +149,7 @@ def test_a_budget_of_little_knowledge() -> None:
     """Without a gain the sky holds all noise of a pixel; what is not known is not there, and no star is lost."""
     flux = np.array([[1e4, 1e4, 1e4], [np.nan, np.nan, np.nan], [-5.0, -5.0, -5.0]])
     unknown = np.full(3, np.nan)
-    frames = FrameNoise(unknown, unknown, unknown, np.full(3, 10.0), np.full(3, 50.0), unknown, unknown)
+    frames = ApertureNoise(unknown, unknown, unknown, np.full(3, 10.0), np.full(3, 50.0), unknown, unknown)
     error, one = np.full((3, 3), 80.0), np.ones((3, 3))
     budget = noise_budget(curves(flux, error), curves(one, 0.01 * one), frames)
     assert budget.sky[0] == pytest.approx(np.sqrt(50) * 10 / 1e4)
@@ -162,7 +164,7 @@ def test_what_seeing_does_to_neighbours_is_an_error_of_the_flux(grid_positions: 
     changed = np.zeros((len(xy), 3))
     changed[0] = [0.01, -0.02, 0.0]
     quiet, disturbed = (
-        measure(image, xy, APERTURES, gain=1.0, background_rms=10.0, neighbours=change) for change in (None, changed)
+        measure(image, xy, APERTURES, FrameNoise(10.0, gain=1.0), neighbours=change) for change in (None, changed)
     )
     assert disturbed.error[0] == pytest.approx(np.hypot(quiet.error[0], changed[0] * quiet.flux[0]))
     np.testing.assert_array_equal(disturbed.error[1:], quiet.error[1:])

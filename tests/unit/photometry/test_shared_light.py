@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.detection import detect_sources
+from pipeline.noise import FrameNoise
 from pipeline.photometry import default_apertures, measure
 from pipeline.relative import (
     RelativeLightCurves,
@@ -110,7 +111,7 @@ def test_a_shallow_dip_in_a_field_of_rings(kind: str) -> None:
     assert len(sources) == 9
     places = np.column_stack([sources["x"], sources["y"]])
     apertures = default_apertures(fwhm)
-    measured = [measure(frame, places, apertures, gain=1.0, background_rms=SKY**0.5) for frame in frames]
+    measured = [measure(frame, places, apertures, FrameNoise(SKY**0.5, gain=1.0)) for frame in frames]
     raw, error = (np.stack([getattr(m, name)[:, 0] for m in measured], axis=1) for name in ("flux", "error"))
     shared = SharedLight.within(places, 2 * apertures.radii[0] + fwhm)
     found = calibrate_ensemble(curves(raw, error), np.ones(9, bool), shared=shared)

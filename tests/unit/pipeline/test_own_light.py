@@ -11,6 +11,7 @@ from pipeline.detector_masks import Defects
 from pipeline.flags import Flag
 from pipeline.frame_masks import mask_frame
 from pipeline.masked_pixels import PixelBit
+from pipeline.noise import FrameNoise
 from pipeline.own_light import judge_pixels
 from pipeline.photometry import Measurement, default_apertures, measure
 from pipeline.stacking import stack_frames
@@ -43,14 +44,14 @@ class Night:
         radius = max(default_apertures(2.6).radii)
         return judge_pixels(
             self.frames[frame], self.bits[frame], self.template, self.alignments[frame], self.xy, radius,
-            rms=RMS, gain=gain,
+            FrameNoise(RMS, gain=gain),
         )  # fmt: skip
 
     def measured(self, bits: NDArray[np.uint8], frame: int = 0) -> Measurement:
         place = self.alignments[frame].to_frame(self.xy)
         apertures = default_apertures(2.6)
         image = self.frames[frame]
-        return measure(image, place, apertures, gain=1.0, background_rms=RMS, background_level=SKY, bits=bits)
+        return measure(image, place, apertures, FrameNoise(RMS, gain=1.0, background_level=SKY), bits=bits)
 
 
 def make_night(
@@ -158,5 +159,5 @@ def test_a_star_without_template_is_left_as_it_is(rng: np.random.Generator) -> N
     night = make_night(rng, "sharp among wide")
     blank = np.full(SHAPE, np.nan, np.float32)
     identity = night.alignments[0]
-    judged = judge_pixels(night.frames[0], night.bits[0], blank, identity, night.xy, 4.5, rms=RMS, gain=1.0)
+    judged = judge_pixels(night.frames[0], night.bits[0], blank, identity, night.xy, 4.5, FrameNoise(RMS, gain=1.0))
     np.testing.assert_array_equal(judged, night.bits[0])
