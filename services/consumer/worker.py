@@ -26,7 +26,7 @@ from services.errors import ConfigurationError, TianyuError, TransientError
 from services.image_store import open_store
 from services.presence import VERSION
 from services.steps import STEPS, preload
-from services.steps.base import Context
+from services.steps.base import Context, Kept
 
 
 class LostLeaseError(TransientError):
@@ -42,6 +42,7 @@ class Worker:
         self._writing = database.KeptConnection(engine)
         self._reading = database.reading_factory(engine)
         self._images = open_store(deployment.root, deployment.frame_bounds)
+        self._kept = Kept()
         self._deployment = deployment
         self._choices: dict[int, Choices] = {}  # by their row, which never changes
         self._tell = tell
@@ -76,6 +77,7 @@ class Worker:
             self._images,
             self._deployment,
             self._choices_of(claim),
+            self._kept,
         )
         outputs = step.start(context, claim.parameters)
         self._tell(Saving())

@@ -60,7 +60,7 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
     with context.reading() as session:
         axes = graph_axes(session, context.graph_pid, context.pid)
         frames = _frames(session, context, axes)
-        noise = _noise(session, context.graph_pid, [frame for frame in frames if frame.good])
+        noise = _noise(context, session, [frame for frame in frames if frame.good])
         timed = axes.good & np.isfinite(axes.time)
         curves = BestCurves(axes.source_ids.size, int(timed.sum()))
         analysed, best = _analyse(context, session, axes, timed, parameters.calibration, noise, curves)
@@ -113,20 +113,20 @@ def _frames(session: Session, context: Context, axes: GraphAxes) -> list[Frame]:
     return [by_id[image_id] for image_id in axes.image_ids.tolist()]
 
 
-def _noise(session: Session, graph_pid: int, frames: list[Frame]) -> dict[int, ApertureNoise]:
+def _noise(context: Context, session: Session, frames: list[Frame]) -> dict[int, ApertureNoise]:
     """What is known of the noise of the good frames, by aperture."""
     noise = {}
-    for aperture in session.scalars(select(Aperture).where(Aperture.graph_pid == graph_pid)).all():
-        ellipses = _ellipses(session, graph_pid) if aperture.kind == KRON else None
+    for aperture in session.scalars(select(Aperture).where(Aperture.graph_pid == context.graph_pid)).all():
+        ellipses = _ellipses(context, session) if aperture.kind == KRON else None
         noise[aperture.aperture] = frame_noise(frames, aperture, ellipses)
     return noise
 
 
-def _ellipses(session: Session, graph_pid: int) -> Ellipses | None:
+def _ellipses(context: Context, session: Session) -> Ellipses | None:
     detect = session.scalars(
-        select(Process.pid).where(Process.graph_pid == graph_pid, Process.command == DETECT.command)
+        select(Process.pid).where(Process.graph_pid == context.graph_pid, Process.command == DETECT.command)
     ).one()
-    return template_sources(session, detect, graph_pid).ellipses
+    return template_sources(context, session, detect).ellipses
 
 
 def _analyse(

@@ -1,7 +1,7 @@
 """What every step is: a command's name, the parameters it takes, a function of (context, parameters), and its facts."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,11 +16,37 @@ from services.errors import ConfigurationError, DataError
 from services.image_store import ImageStore
 from services.steps.needs import Each, Need, Template
 
+GRAPHS_KEPT = 2  # of which a worker keeps what their processes share, unless it is large
+
 
 class Parameters(BaseModel):
     """Base of all parameters: frozen and closed, so that a typo in a row is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Found = TypeVar("Found")
+
+
+class Kept:
+    """What steps worked out for all processes of a graph: a worker makes one, and it ends with the worker."""
+
+    def __init__(self) -> None:
+        """Nothing is kept yet."""
+        self._found: dict[str, dict[Hashable, Any]] = {}
+
+    def once(self, kind: str, key: Hashable, make: Callable[[], Found], most: int) -> Found:
+        """What was made of this kind by this key, made now if it is not among the ``most`` newest.
+
+        None is not kept: what is not there yet may be there later.
+        """
+        kept = self._found.setdefault(kind, {})
+        found: Found = kept[key] if key in kept else make()
+        if found is not None:
+            kept[key] = found
+        while len(kept) > most:
+            del kept[next(iter(kept))]
+        return found
 
 
 @dataclass(frozen=True)
@@ -37,6 +63,11 @@ class Context:
     images: ImageStore
     deployment: Deployment
     choices: Choices
+    kept: Kept = field(default_factory=Kept)
+
+    def once(self, kind: str, key: Hashable, make: Callable[[], Found], most: int = GRAPHS_KEPT) -> Found:
+        """The result of ``make``, which other processes of this worker may have made by the same key already."""
+        return self.kept.once(kind, key, make, most)
 
 
 Outputs = Callable[[Session], None]  # writes a step's rows, inside the transaction that marks it succeeded

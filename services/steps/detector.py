@@ -1,9 +1,7 @@
 """What masters and a night's frames tell about the detector's pixels, worked out once by each worker."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,27 +16,17 @@ from schema.frames import Frame
 from schema.images import TEMPLATE, Image
 from schema.queries import frames
 from services.errors import DataError
-from services.image_store import ImageStore
 from services.steps.align import alignment_of
 from services.steps.base import Context
 from services.steps.files import PIXELS, path_of
 
-NIGHTS_KEPT = 2
 FEWEST_FRAMES = 3  # of a template that tells a frame's hits: of fewer they are a good part of it
-
-_defects: WeakKeyDictionary[ImageStore, OrderedDict[tuple[str, ...], Defects]] = WeakKeyDictionary()
-_repeated: WeakKeyDictionary[ImageStore, OrderedDict[str, NDArray[np.int32]]] = WeakKeyDictionary()
 
 
 def defects_of(context: Context, masters: Mapping[str, Image | None], pixels: Mapping[str, NDArray[Any]]) -> Defects:
     """The defects that the masters of a frame show; masters and their pixels by bias, dark and flat."""
-    kept = _defects.setdefault(context.images, OrderedDict())
     key = tuple(master.path if master else "" for master in masters.values())
-    if key not in kept:
-        kept[key] = find_defects(**pixels)
-        while len(kept) > NIGHTS_KEPT:
-            kept.popitem(last=False)
-    return kept[key]
+    return context.once("defects", key, lambda: find_defects(**pixels))
 
 
 def hot_all_night(context: Context, stack: Stack) -> NDArray[Any]:
@@ -68,15 +56,14 @@ def hot_pixels(context: Context, session: Session) -> NDArray[np.int32]:
     path = template_path(context, session)
     if path is None:
         return np.empty(0, np.int32)
-    kept = _repeated.setdefault(context.images, OrderedDict())
-    if path not in kept:
-        try:
-            kept[path] = context.images.read_extra(path, PIXELS)["index"]
-        except DataError:  # made before templates had them, or deleted since the sources were found
-            kept[path] = np.empty(0, np.int32)
-        while len(kept) > NIGHTS_KEPT:
-            kept.popitem(last=False)
-    return kept[path]
+    return context.once("hot pixels", path, lambda: _stored_hot_pixels(context, path))
+
+
+def _stored_hot_pixels(context: Context, path: str) -> NDArray[np.int32]:
+    try:
+        return np.asarray(context.images.read_extra(path, PIXELS)["index"])
+    except DataError:  # made before templates had them, or deleted since the sources were found
+        return np.empty(0, np.int32)
 
 
 def template_path(context: Context, session: Session, fewest: int = 0) -> str | None:

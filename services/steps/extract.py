@@ -49,10 +49,10 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
         image = frames.by_pid(session, parameters.calibrated, context.pid)
         if image is None:
             raise DataError(f"process {context.pid}: its image is gone; publish the observation again")
-        sources = template_sources(session, parameters.detected, context.graph_pid)
+        sources = template_sources(context, session, parameters.detected)
         hot = hot_pixels(context, session)
         template = template_path(context, session, FEWEST_FRAMES)
-        field = field_of(session, parameters.solved, context.observation_id)
+        field = field_of(context, session, parameters.solved)
     if image.dx is None and image.reject_reason:  # `select` has said why
         raise DataError(f"image {image.image_id} ({image.path}): {image.reject_reason}")
     stored = context.images.read_all(path_of(image), (PIXELS,))

@@ -1,12 +1,10 @@
 """The field of a graph's frames on the celestial sphere: its WCS on the template, and where it was seen from."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.as_seen import COLUMNS, as_seen
@@ -14,9 +12,8 @@ from pipeline.astrometry.sky_wcs import SkyWcs
 from schema.frames import Frame
 from schema.observing import Observation, ObsSite
 from schema.queries.measurements import none_for_nan
+from services.steps.base import Context
 from services.steps.sky_registration import solution_of, wcs_of
-
-FIELDS_KEPT = 4
 
 
 @dataclass(frozen=True)
@@ -38,26 +35,19 @@ class Field:
         return dict.fromkeys(COLUMNS) | {name: none_for_nan(values)[0] for name, values in columns.items()}
 
 
-_kept: WeakKeyDictionary[Engine, OrderedDict[int, Field]] = WeakKeyDictionary()
-
-
-def field_of(session: Session, solved: int | None, observation_id: int | None) -> Field | None:
+def field_of(context: Context, session: Session, solved: int | None) -> Field | None:
     """The field that a `solve` found, read once by each worker; None while it has not found any."""
     if solved is None:
         return None
-    engine = session.get_bind()
-    assert isinstance(engine, Engine)
-    kept = _kept.setdefault(engine, OrderedDict())
-    if solved not in kept:
-        solution = solution_of(session, solved)
-        wcs = wcs_of(solution)
-        if solution is None or wcs is None or solution.ra_deg is None or solution.dec_deg is None:
-            return None  # it may be solved later
-        location = _location(session, observation_id)
-        kept[solved] = Field(wcs, (solution.ra_deg, solution.dec_deg), location)
-        while len(kept) > FIELDS_KEPT:
-            kept.popitem(last=False)
-    return kept[solved]
+    return context.once("field", solved, lambda: _read(session, solved, context.observation_id))
+
+
+def _read(session: Session, solved: int, observation_id: int | None) -> Field | None:
+    solution = solution_of(session, solved)
+    wcs = wcs_of(solution)
+    if solution is None or wcs is None or solution.ra_deg is None or solution.dec_deg is None:
+        return None
+    return Field(wcs, (solution.ra_deg, solution.dec_deg), _location(session, observation_id))
 
 
 def _location(session: Session, observation_id: int | None) -> tuple[float, float, float] | None:

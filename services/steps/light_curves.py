@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,6 @@ from schema.processes import SUCCEEDED, Process
 from schema.queries import frames
 from schema.queries.measurements import RawFluxes, flux_matrices
 from schema.skies import Source, SourcePosition
-from services.image_store import ImageStore
 from services.steps.apertures import CIRCLE
 from services.steps.base import Context
 from services.steps.columns import column
@@ -117,17 +115,6 @@ def light_reach(apertures: Sequence[Aperture], fwhm: float) -> dict[int, float]:
     return {row.aperture: 2.0 * (row.radius if row.kind == CIRCLE else largest) + fwhm for row in apertures}
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """Raw fluxes of a graph, and what they were read by: they are made by `extract` alone, with its success."""
-
-    key: tuple[object, ...]
-    fluxes: Mapping[int, RawFluxes]  # by aperture
-
-
-_kept: WeakKeyDictionary[ImageStore, _Kept] = WeakKeyDictionary()
-
-
 def raw_fluxes(
     context: Context,
     session: Session,
@@ -158,11 +145,12 @@ def _everything(context: Context, session: Session, axes: GraphAxes) -> Mapping[
     )
     ids = axes.source_ids.tobytes(), axes.image_ids.tobytes()
     key = (*ids, tuple(axes.apertures), tuple(map(tuple, extracted)))
-    kept = _kept.get(context.images)
-    if kept is None or kept.key != key:
-        kept = _Kept(key, dict(flux_matrices(session, axes.apertures, axes.source_ids, axes.image_ids)))
-        for fluxes in kept.fluxes.values():
-            for values in fluxes:
-                values.flags.writeable = False
-        _kept[context.images] = kept
-    return kept.fluxes
+    return context.once("raw fluxes", key, lambda: _read_only(session, axes), most=1)
+
+
+def _read_only(session: Session, axes: GraphAxes) -> Mapping[int, RawFluxes]:
+    found = dict(flux_matrices(session, axes.apertures, axes.source_ids, axes.image_ids))
+    for fluxes in found.values():
+        for values in fluxes:
+            values.flags.writeable = False
+    return found

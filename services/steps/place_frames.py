@@ -31,7 +31,7 @@ def run(context: Context, parameters: PlaceFramesParameters) -> Outputs | None:
         solution = solution_among(session, parameters.later)
         if solution is None:
             return None
-        field = field_of(session, solution.pid, context.observation_id)
+        field = field_of(context, session, solution.pid)
         aligned = [
             frame
             for frame in frames.of_graph(session, context.graph_pid, context.pid)

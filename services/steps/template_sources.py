@@ -1,13 +1,11 @@
-"""The sources of a template as `extract` needs them, read once by each worker: all frames of a night share them."""
+"""The sources of a template as `extract` needs them, read once by each worker; 20,000 take 3 MB."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.crowding import CROWDED_SHARE, contamination, seeing_response
@@ -17,9 +15,9 @@ from schema.photometry import Aperture
 from schema.skies import SourcePosition
 from services.errors import DataError
 from services.steps.apertures import CIRCLE, KRON
+from services.steps.base import Context
 
 ISOLATED_SHARE = 0.005  # of a star's light that neighbours may bring into its curve of growth
-GRAPHS_KEPT = 2  # 20,000 sources take 3 MB
 COLUMNS = ("source_id", "x", "y", "flux", "fwhm", "semi_major", "semi_minor", "theta_deg", "kron_radius", "flag")
 
 
@@ -46,23 +44,14 @@ class TemplateSources:
     apertures: Sequence[Aperture]
 
 
-_kept: WeakKeyDictionary[Engine, OrderedDict[tuple[int, int], TemplateSources]] = WeakKeyDictionary()
-
-
-def template_sources(session: Session, detected: int, graph_pid: int) -> TemplateSources:
-    """The sources that process ``detected`` found, with the apertures of a graph; what was committed never changes.
+def template_sources(context: Context, session: Session, detected: int) -> TemplateSources:
+    """The sources that process ``detected`` found, with the graph's apertures; what was committed never changes.
 
     Raises:
         DataError: there are none.
     """
-    engine = session.get_bind()
-    assert isinstance(engine, Engine)
-    kept = _kept.setdefault(engine, OrderedDict())
-    if (detected, graph_pid) not in kept:
-        kept[detected, graph_pid] = _read(session, detected, graph_pid)
-        while len(kept) > GRAPHS_KEPT:
-            kept.popitem(last=False)
-    return kept[detected, graph_pid]
+    key = detected, context.graph_pid
+    return context.once("template sources", key, lambda: _read(session, *key))
 
 
 def _read(session: Session, detected: int, graph_pid: int) -> TemplateSources:
