@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 PIPE_WIDTH = 500  # characters
 
+LARGE_NUMBERS = re.compile(r"(^|_)pids?$|gaia.*_id$")
+
 JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Write over a database, a frame, or whatever is there.")]
 
@@ -52,6 +55,19 @@ class Terminal(Console):
         """The same of all else that is printed; rich's own control codes stand in segments of their own."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=shown(segment.text))
+
+    def print_json(self, json: str | None = None, *, data: Any = None, **options: Any) -> None:
+        """Data as JSON, the numbers of processes and of Gaia's sources as text."""
+        super().print_json(json, data=_with_texts(data), **options)
+
+
+def _with_texts(data: Any, name: str = "") -> Any:
+    """Numbers that go by these names are greater than 2^53: JavaScript and jq would round them."""
+    if isinstance(data, dict):
+        return {key: _with_texts(value, str(key)) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_with_texts(value, name) for value in data]
+    return str(data) if type(data) is int and LARGE_NUMBERS.search(name) else data
 
 
 # Without a terminal nobody sees a line's end: in files and pipes tables are not squeezed into 80 columns.

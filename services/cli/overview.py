@@ -77,7 +77,10 @@ def _state(one: ObservationStatus, stuck: bool) -> Text:
         text = Text(", ".join(parts), "yellow")
         return text.append(", stuck", "bold red") if stuck else text
     if one.kind == "light":
-        return Text("light curves made", "green") if one.light_curves else Text("no light curves", "bold red")
+        if one.end == SUCCEEDED:
+            return Text("light curves made", "green")
+        of_before = "; light curves of before" if one.light_curves else ""
+        return Text(("cancelled" if one.end == CANCELLED else "no light curves made") + of_before, "bold red")
     return Text("done", "green") if not one.count(FAILED, SKIPPED, CANCELLED) else Text("done, with failures", "red")
 
 

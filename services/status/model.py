@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from schema.processes import UNFINISHED
+from schema.processes import CANCELLED, FAILED, SUCCEEDED, UNFINISHED
 from services.chosen import Chosen
 from services.status.alike import gist
 
@@ -122,6 +122,7 @@ class ObservationStatus:
     running: tuple[Running, ...]
     older_unfinished: int
     light_curves: bool
+    calibration: str | None = None  # state of the newest calibration of the newest graph that the views shall show
     failure_groups: tuple[FailureGroup, ...] = ()
     published_by: tuple[Chosen, ...] = ()  # told by `overview` alone
 
@@ -138,6 +139,20 @@ class ObservationStatus:
     def finished(self) -> bool:
         """Nothing of the observation itself can move any more; `finished` looks at its masters too."""
         return self.count(*UNFINISHED) + self.older_unfinished == 0
+
+    @property
+    def end(self) -> str | None:
+        """How the newest graph ended: succeeded, failed or cancelled; None while it can move, or where there is none.
+
+        Light curves of an earlier graph do not count: they are not what was asked for last.
+        """
+        if self.graph_pid is None or not self.finished:
+            return None
+        if self.calibration == SUCCEEDED:
+            return SUCCEEDED
+        if self.calibration == CANCELLED or (self.calibration != FAILED and self.count(CANCELLED)):
+            return CANCELLED
+        return SUCCEEDED if self.calibration is None and self.light_curves else FAILED
 
     def to_json(self) -> dict[str, Any]:
         """Numbers, texts, lists and dictionaries only; times are ISO 8601, UTC."""
@@ -160,4 +175,5 @@ class ObservationStatus:
             "older_unfinished": self.older_unfinished,
             "light_curves": self.light_curves,
             "finished": self.finished,
+            "end": self.end,
         }

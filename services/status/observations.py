@@ -18,6 +18,7 @@ from services.status.alike import examples, gather, gist
 from services.status.model import CommandStatus, Failure, FailureGroup, ObservationStatus, Running
 from services.status.work import AtWork, at_work
 from services.steps import COMMANDS
+from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 
 MAX_FAILURES = 1000  # listed of one observation; the counts tell of the rest
 MOST_READ = 10_000  # failures read, over all observations: their texts cost more than all else
@@ -34,6 +35,7 @@ class _Found:
     frames_rejected: int = 0
     failures: list[Failure] = field(default_factory=list)
     running: list[Running] = field(default_factory=list)
+    calibration: str | None = None
 
 
 def status(
@@ -55,6 +57,7 @@ def status(
     _count_processes(session, observation_id, found)
     _count_frames(session, observation_id, found)
     _list_failures(session, found)
+    _find_calibrations(session, found)
     for item in at_work(session) if work is None else work:
         if item.observation_id in found and item.graph_pid == found[item.observation_id].graph_pid:
             found[item.observation_id].running.append(item.running)
@@ -184,6 +187,23 @@ def _list_failures(session: Session, found: dict[int, _Found]) -> None:
             found[observation].failures.append(Failure(pid, command, attempt, error_class, error or "no reason given"))
 
 
+def _find_calibrations(session: Session, found: dict[int, _Found]) -> None:
+    """Of each newest graph the newest calibration whose light curves the views shall show."""
+    graphs = [entry.graph_pid for entry in found.values() if entry.graph_pid is not None]
+    rows = session.execute(
+        select(Process.observation_id, Process.status)
+        .where(
+            Process.graph_pid.in_(graphs),
+            Process.command == CALIBRATE_RELATIVE.command,
+            Process.parameters.contains('"default":true'),
+        )
+        .order_by(Process.pid)
+    )
+    for observation, state in rows:
+        if observation is not None:
+            found[observation].calibration = state
+
+
 def _group(failures: Sequence[Failure]) -> tuple[FailureGroup, ...]:
     groups = gather(failures, lambda failure: (failure.command, failure.error_class, gist(failure.error)))
     return tuple(
@@ -212,5 +232,6 @@ def _assemble(row: Any, found: _Found) -> ObservationStatus:
         running=tuple(found.running),
         older_unfinished=found.older_unfinished,
         light_curves=row.kind == LIGHT and row.calibration_status == SUCCEEDED,
+        calibration=found.calibration,
         failure_groups=_group(found.failures),
     )

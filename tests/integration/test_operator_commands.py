@@ -176,7 +176,7 @@ def test_logs_tell_what_a_process_waits_for(sessions: Sessions) -> None:
     advance(sessions)
     assert "waits for    check 1 (queued)" in tianyu("logs", "2").output
     assert json.loads(tianyu("logs", "2", "--json").output)["waits_for"] == [
-        {"pid": 1, "command": "check", "status": "queued", "required": True}
+        {"pid": "1", "command": "check", "status": "queued", "required": True}
     ]
     with sessions.begin() as session:
         publishing.publish(session, [_process(pid) for pid in range(100, 112)], site="local", choices_id=None)
