@@ -55,4 +55,4 @@ def _moved(wcs: SkyWcs, xy: Floats, flux: Floats, radec: Floats, mag: Floats, sh
         return None
     centre = ((shape[1] - 1) / 2, (shape[0] - 1) / 2)
     moved = Alignment(found.dx, found.dy, found.rotation, 1.0, *centre, 0.0, found.votes)
-    return wcs.through(moved, shape)
+    return wcs.through(moved)

@@ -143,11 +143,8 @@ class SkyWcs:
         """The WCS of FITS header cards, one a line. Raises UnusableDataError if they are no TAN or TAN-SIP WCS."""
         return cls.from_cards(fits.cards_in(text))
 
-    def through(self, alignment: Alignment, shape: tuple[int, int]) -> Self:  # noqa: ARG002  exact for any shape
-        """The WCS of a frame whose pixels are ``alignment.to_frame`` of this one's; exact, tangent point and all.
-
-        shape: (ny, nx) of the frame.
-        """
+    def through(self, alignment: Alignment) -> Self:
+        """The WCS of a frame whose pixels are ``alignment.to_frame`` of this one's; exact, tangent point and all."""
         x, y = alignment.to_frame(np.array([self.crpix]))[0].tolist()
         cd = self.cd @ np.linalg.inv(alignment.matrix)
         a, b = self.a, self.b

@@ -60,7 +60,7 @@ def finding_chart(
     sky = solved_field(session, observation)
     gaia = gaia_names(session, [target.source_id, *names.values()])
     first = to_first_frame(session, observation.graph_pid)
-    wcs = None if sky is None else sky.wcs.through(first, sky.shape)
+    wcs = None if sky is None else sky.wcs.through(first)
     figure, field, close, beside = _panels(pixels.shape[1] / pixels.shape[0], bool(gaia), wcs)
     norm = draw_image(field, pixels, first, SIDE_DRAWN_PX)
     radius = CIRCLE_SHARE * max(pixels.shape)

@@ -25,7 +25,6 @@ from services.steps.detector import FEWEST_FRAMES, counts, hot_pixels, template_
 from services.steps.field import field_of
 from services.steps.files import PIXELS, path_of
 from services.steps.frame_noise import noise_of
-from services.steps.frame_wcs import write_frame_wcs
 from services.steps.needs import Each, named, required
 from services.steps.template_sources import template_sources
 
@@ -81,7 +80,7 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
     key = {"image_id": image_id, "pid": context.pid}
     found = [_MASKED(**key, **counts(bits))]
     if field is not None:
-        write_frame_wcs(context, image, alignment, field.wcs)
+        context.images.add_cards(path_of(image), field.wcs.through(alignment).cards())
         if (seen := field.seen_in(image)) is not None:
             found.append(_SEEN(**key, **seen))
 

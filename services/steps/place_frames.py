@@ -11,7 +11,7 @@ from schema.queries import frames
 from services.steps.align import alignment_of
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.field import field_of
-from services.steps.frame_wcs import write_frame_wcs
+from services.steps.files import path_of
 from services.steps.needs import OWN, named, optional, required
 from services.steps.solve_later import solution_among
 
@@ -40,7 +40,7 @@ def run(context: Context, parameters: PlaceFramesParameters) -> Outputs | None:
     assert field is not None
     sights: list[dict[str, Any]] = []
     for frame in aligned:
-        write_frame_wcs(context, frame, alignment_of(frame), field.wcs)
+        context.images.add_cards(path_of(frame), field.wcs.through(alignment_of(frame)).cards())
         if (seen := field.seen_in(frame)) is not None:
             sights.append({"image_id": frame.image_id, "pid": context.pid, **seen})
 

@@ -124,7 +124,7 @@ def give_coordinates(session: Session, context: Context, solution: PlateSolution
         return
     # The template itself may have defined the sky's pixels, or lie on them by the pattern of its stars.
     from_sky = fit_alignment(places[:, :2], places[:, 2:], shape)
-    skies.solve_sky(session, sky, wcs.through(from_sky.inverse(), shape), shape, solution)
+    skies.solve_sky(session, sky, wcs.through(from_sky.inverse()), shape, solution)
 
 
 def _hold_registry(session: Session) -> None:
@@ -144,7 +144,7 @@ def _solve_skies_of_camera(
         laid = skies.laid_on(session, sky, found.xy, found.flux, found.shape) if sky.wcs is None else None
         if laid is not None:
             shape = skies.shape_of(session, sky.sky_id) or found.shape
-            skies.solve_sky(session, sky, wcs.through(laid.inverse(), shape), shape, solution)
+            skies.solve_sky(session, sky, wcs.through(laid.inverse()), shape, solution)
 
 
 def _by_coordinates(
@@ -173,7 +173,7 @@ def _by_pattern(session: Session, context: Context, observation: Observation, fo
         if laid is None:
             continue
         if sky.wcs is not None:
-            wcs = SkyWcs.from_text(sky.wcs).through(laid, found.shape)
+            wcs = SkyWcs.from_text(sky.wcs).through(laid)
             on_sky = laid.to_reference(found.xy)
             return _Registered(sky, known_stars(session, wcs, found.shape, found.xy), on_sky, wcs.to_sky(found.xy))
         known, on_sky = skies.on_pixels(session, sky), laid.to_reference(found.xy)

@@ -311,7 +311,7 @@ def test_a_solved_field_has_a_compass_a_scale_and_coordinates(
     north, east = (step @ way / np.hypot(*(step @ way)) for way in (np.array([0.0, 1.0]), np.array([1.0, 0.0])))
     apart = ways["N"] - ways["E"]
     np.testing.assert_allclose(apart / np.hypot(*apart), (north - east) / np.sqrt(2.0), atol=1e-3)
-    on_first_frame = wcs.through(to_first_frame(session, facts.graph_pid), (200, 300))
+    on_first_frame = wcs.through(to_first_frame(session, facts.graph_pid))
     below, beside = names_on(field)
     assert len(below) >= 2
     assert len(beside) >= 2

@@ -29,7 +29,6 @@ from services.solving.solution import Unsolved
 from services.solving.solvers import Solvers
 from services.steps import solve, solve_later
 from services.steps.base import Context
-from services.steps.frame_wcs import write_frame_wcs
 from services.steps.solve import SOLVE, SolveParameters
 from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX, SolveLaterParameters
 from tests.unit.services import made_up
@@ -230,13 +229,10 @@ def test_a_frame_gets_the_templates_coordinates_through_its_alignment(context: C
     file = f"{CALIBRATED}/1/{FRAME_PID}.fits"
     context.images.write(file, np.zeros(SHAPE, np.float32), {}, {"TIANYUPI": "12"})
     alignment = Alignment(12.25, -7.5, 179.6, 1.0005, (SHAPE[1] - 1) / 2, (SHAPE[0] - 1) / 2, 0.1, 100)
-    with context.reading() as session:
-        frame = images.by_pid(session, FRAME_PID)
-    assert frame is not None
     wcs = truth()
-    write_frame_wcs(context, frame, alignment, wcs)
+    context.images.add_cards(file, wcs.through(alignment).cards())
     once = (context.deployment.root / file).read_bytes()
-    write_frame_wcs(context, frame, alignment, wcs)
+    context.images.add_cards(file, wcs.through(alignment).cards())
     assert (context.deployment.root / file).read_bytes() == once
     on_template = np.array([[10.0, 20.0], [600.5, 444.0], [0.0, 499.0]])
     found = WCS(fits.getheader(context.deployment.root / file)).all_pix2world(alignment.to_frame(on_template), 0)
