@@ -9,11 +9,12 @@ import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
-
-from astropy.io import fits
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from services.errors import DataError
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
 
 BLOCK_BYTES = 2880
 CHUNK_BYTES = 1 << 20
@@ -73,9 +74,11 @@ class _Look:
 
     def run(self) -> None:
         """Header by header up to the first image."""
+        from astropy.io.fits import Header  # settings name the bounds, and every command reads settings
+
         while True:
             try:
-                header = fits.Header.fromfile(self)
+                header = Header.fromfile(self)
             except EOFError:
                 return
             prefix = "ZNAXIS" if header.get("ZIMAGE", False) else "NAXIS"
@@ -86,7 +89,7 @@ class _Look:
                 return
             self._skip(header, axes)
 
-    def _require_pixels(self, header: fits.Header, axes: list[int]) -> None:
+    def _require_pixels(self, header: "Header", axes: list[int]) -> None:
         tile = [int(header.get(f"ZTILE{number}", 1)) for number in range(1, len(axes) + 1)]
         for what, lengths in (("an image", axes), ("a tile", tile)):
             pixels = math.prod(lengths)
@@ -97,7 +100,7 @@ class _Look:
                     "remove it, or raise max_frame_pixels if the camera is so large"
                 )
 
-    def _skip(self, header: fits.Header, axes: list[int]) -> None:
+    def _skip(self, header: "Header", axes: list[int]) -> None:
         """What lies between a header and the next one; astropy passes it in the same way."""
         count = math.prod(axes) if axes else 0
         number = abs(int(header.get("BITPIX", 8))) // 8 * int(header.get("GCOUNT", 1))
