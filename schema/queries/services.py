@@ -54,6 +54,12 @@ def announce(session: Session, presence: Presence, state: str, alive_s: float) -
     )
 
 
+def alive_on(session: Session, host: str, kind: str | None = None) -> list[str]:
+    """Names of the services of a host that are alive, of one kind or all."""
+    query = select(Service.name).where(Service.host == host, Service.alive_until > utc_now())
+    return sorted(session.scalars(query if kind is None else query.where(Service.kind == kind)))
+
+
 def withdraw(session: Session, name: str) -> None:
     """Take leave."""
     session.execute(delete(Service).where(Service.name == name))

@@ -57,6 +57,10 @@ COMMANDS = {
         "inject", "Put signals into the raw frames of an observation, process them, and tell how many are found again."
     ),
     "doctor": Entry("doctor", "Look at settings, database, broker and disk, and say what is wrong and what to do."),
+    "health": Entry(
+        "health",
+        "Whether a manager or consumer of this host is alive and the database answers: a cheap probe for containers.",
+    ),
     "catalog": Entry("catalog", "The catalogue of stars that is kept on this site's disk."),
     "target": Entry("target", "Names of stars and where they point."),
 }

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from schema import database
+from schema.observing import Observation
 from schema.processes import CANCELLED, FAILED, ProcessGroup, Site
 from schema.queries import operating
 from services.cli.console import friendly, note, out, start
@@ -44,12 +45,18 @@ def retry(
         raise ConfigurationError(
             "give either PIDs, or --failed or --cancelled: `tianyu retry PID`, `tianyu retry --failed`"
         )
+    if observation is not None and pids:
+        raise ConfigurationError("--observation goes with --failed or --cancelled: PIDs are of whatever observation")
     settings = start()
 
     states = [state for state, asked in ((FAILED, failed), (CANCELLED, cancelled)) if asked]
 
     def work(session: Session) -> tuple[list[int], list[str]]:
+        _require_observation(session, observation)
         asked = pids or operating.pids_in(session, states, observation)
+        if not asked:
+            where = "any observation" if observation is None else f"observation {observation}"
+            return [], [f"nothing in the newest graph of {where} is {' or '.join(states)}"]
         changed = operating.retry(session, asked, more_attempts=settings.max_attempts)
         left = _left(session, asked, changed)
         return changed, [reason + _because(session, pid) for pid, reason in left]
@@ -73,7 +80,10 @@ def cancel(
     settings = start()
 
     def work(session: Session) -> tuple[list[int], list[str]]:
+        _require_observation(session, observation)
         asked = pids or operating.unfinished_pids(session, observation or 0)
+        if not asked:
+            return [], [f"nothing of observation {observation} is unfinished"]
         changed = operating.cancel(session, asked)
         return changed, [reason for _, reason in _left(session, asked, changed)]
 
@@ -111,6 +121,13 @@ def resume(group: Group, site: SiteName = None) -> None:
 
 def _transact(settings: Settings, work: Callable[[Session], Result]) -> Result:
     return database.transact(database.session_factory(open_database(settings)), work)
+
+
+def _require_observation(session: Session, observation: int | None) -> None:
+    if observation is not None and session.get(Observation, observation) is None:
+        raise ConfigurationError(
+            f"there is no observation {observation}: nothing was changed; `tianyu status` lists them"
+        )
 
 
 def _queue(session: Session, site: str, group: str) -> tuple[int, int]:

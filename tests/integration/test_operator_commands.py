@@ -1,6 +1,7 @@
 """The commands of operators as they are typed: what they say, what they change, and what they refuse."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from schema.observing import Observation
 from schema.processes import CANCELLED, QUEUED, SKIPPED, WAITING, Process, ProcessGroup
 from schema.queries import life, publishing, scheduling
 from schema.queries.publishing import NewProcess
+from schema.queries.services import ACTIVE, CONSUMER, MANAGER, announce
 from services.cli.app import app
+from services.presence import introduce
 from services.settings import load
 from services.setup import initialise, open_engine
 
@@ -131,6 +134,39 @@ def test_what_to_change_is_said_once(sessions: Sessions, words: tuple[str, ...])
     result = tianyu(*words)
     assert result.exit_code == 1
     assert "give either PIDs" in said(result)
+
+
+@pytest.mark.parametrize("words", [("retry", "--failed"), ("retry", "--cancelled"), ("cancel",)])
+def test_an_observation_that_there_is_not_is_an_error(sessions: Sessions, words: tuple[str, ...]) -> None:
+    result = tianyu(*words, "--observation", "99")
+    assert result.exit_code == 1
+    assert "there is no observation 99: nothing was changed" in said(result)
+
+
+def test_who_finds_nothing_to_do_is_told_what_there_was_not(sessions: Sessions) -> None:
+    assert "nothing in the newest graph of any observation is failed 0 processes" in said(tianyu("retry", "--failed"))
+    assert "--observation goes with --failed" in said(tianyu("retry", "1", "--observation", "3"))
+
+
+def test_health_is_that_of_the_services_of_this_host(sessions: Sessions) -> None:
+    assert tianyu("health").exit_code == 1
+    with sessions.begin() as session:
+        announce(session, introduce(MANAGER), ACTIVE, alive_s=60.0)
+        announce(session, introduce(CONSUMER), ACTIVE, alive_s=-1.0)  # silent beyond its lease
+        announce(session, replace(introduce(CONSUMER), host="elsewhere"), ACTIVE, alive_s=60.0)
+    assert (tianyu("health").exit_code, tianyu("health", "manager").exit_code) == (0, 0)
+    result = tianyu("health", "consumer")
+    assert result.exit_code == 1
+    assert "no consumer of host" in said(result)
+    tianyu("pause", "cpu")
+    assert tianyu("health").exit_code == 0  # what people hold is no illness
+
+
+def test_health_without_a_database_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIANYU_DATABASE_URL", "mysql+pymysql://root@127.0.0.1:1/nowhere")
+    result = tianyu("health")
+    assert result.exit_code == 1
+    assert "the database failed" in said(result)
 
 
 def test_only_the_newest_graph_of_an_observation_is_retried(sessions: Sessions) -> None:
