@@ -45,14 +45,14 @@ MOST_CONSUMERS = 4  # by default: more than this and a laptop's disk is the limi
 MOST_RESTARTS = 5  # of one consumer; a step that crashes takes only its worker, so this many mean something else
 
 
-def hurry() -> None:
+def start_faster() -> None:
     """Let this program start and end faster: it seldom looks for garbage, and not once more when it leaves."""
     gc.set_threshold(GARBAGE_OBJECTS)
     atexit.register(gc.freeze)
 
 
 if __name__ in ("__main__", "__mp_main__"):  # a consumer, or the worker that it starts, before most of their imports
-    hurry()
+    start_faster()
 
 
 def embedded_settings(workdir: Path, **overrides: Any) -> Settings:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from pipeline.simulation.conditions import FrameTable, to_frame, to_reference
 from pipeline.simulation.night import NightSpec
+from pipeline.units import ARCSEC
 
-ARCSEC_PER_DEGREE = 3600.0
 NEWTON_STEPS = 20  # of the cubic's inverse; from 5 % of distortion on the third changes nothing
 
 Floats = NDArray[np.float64]
@@ -107,4 +107,4 @@ def _matrix(spec: NightSpec) -> Floats:
     sin, cos = np.sin(np.radians(spec.position_angle_deg)), np.cos(np.radians(spec.position_angle_deg))
     side = 1.0 if spec.mirrored else -1.0
     turned = np.array([[side * cos, sin], [-side * sin, cos]])
-    return np.asarray(turned * spec.pixel_scale / ARCSEC_PER_DEGREE)
+    return np.asarray(turned * spec.pixel_scale / ARCSEC)

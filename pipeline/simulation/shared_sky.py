@@ -8,7 +8,8 @@ from pipeline.simulation.celestial import Sky, SkyStars, draw_sky, moved, years_
 from pipeline.simulation.conditions import FrameTable
 from pipeline.simulation.field import StarTable, farthest, laid_out
 from pipeline.simulation.night import NightSpec
-from pipeline.simulation.optics import ARCSEC_PER_DEGREE, to_pixels
+from pipeline.simulation.optics import to_pixels
+from pipeline.units import ARCSEC
 
 
 def stars_of_sky(spec: NightSpec, frames: FrameTable) -> StarTable:
@@ -48,7 +49,7 @@ def draw_sky_around(spec: NightSpec, frames: FrameTable, reach: float) -> SkySta
     """
     if spec.sky_seed is None:
         raise UnusableDataError("sky_seed is None, expected the seed of a sky: give one")
-    radius = np.degrees(np.arctan(np.radians(farthest(spec, frames) * reach * spec.pixel_scale / ARCSEC_PER_DEGREE)))
+    radius = np.degrees(np.arctan(np.radians(farthest(spec, frames) * reach * spec.pixel_scale / ARCSEC)))
     sky = Sky(
         seed=spec.sky_seed,
         density=spec.sky_density,

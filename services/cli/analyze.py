@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from services.variability.candidates import Candidate
     from services.variability.precision import Precision
 
-LEAST_CHANCE = 1e-99  # named
-
 
 @friendly
 @takes_star
@@ -154,6 +152,8 @@ def _print_precision(precision: Precision) -> None:
 
 
 def _table(listed: list[Candidate]) -> Table:
+    from services.variability.candidates import LEAST_CHANCE
+
     solved = any(star.ra_deg is not None for star in listed)
     star_is = ("rank", "source", *(("RA", "Dec") if solved else ("x", "y")), "mag")
     tests = ("false alarm", "excess", "Stetson J")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from pipeline.units import HOURS_PER_DAY
 from schema import database
 from services.cli.console import err, note, out, print_paths, start, table_of
 from services.cli.star_options import Star
@@ -13,11 +14,10 @@ from services.lightcurves.nights import read_nights, seen_as
 from services.lightcurves.reading import LightCurve
 from services.plots.periods import draw_periods
 from services.setup import open_database
+from services.variability.candidates import LEAST_CHANCE
 from services.variability.periods import SHOWN_ALTERNATIVES, StarPeriods, find_periods
 from services.whole_files import make_folder
 
-LEAST_CHANCE = 1e-99  # named
-HOURS_PER_DAY = 24.0
 BELIEVED_CHANCE = 0.01  # of a period by chance
 LIKELY = 0.01  # evidence relative to the best from which a period is a rival
 

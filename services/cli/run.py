@@ -42,10 +42,10 @@ def run(
         if not catalog.is_file():
             raise ConfigurationError(f"--catalog {str(catalog)!r} is no file: expected a table with Gaia's columns")
         sky["catalog_file"] = catalog.absolute()
-    from services.embedded import DATABASE_FILE, embedded_settings, hurry, process_tree
+    from services.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
     from services.ingest.names import find_frames
 
-    hurry()
+    start_faster()
     log.configure(level="WARNING")  # until the settings say in which form
     find_frames(raw_dir)  # a folder that cannot be read is told before anything is made
     settings = embedded_settings(workdir, **sky)

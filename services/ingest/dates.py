@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
+from pipeline.units import SECONDS_PER_DAY
+
 JD_OF_ORDINAL_0 = 1721424.5  # JD of midnight that begins day 0 of the proleptic Gregorian calendar
-DAY_S = 86400.0
 EARLIEST_YEAR, LATEST_YEAR = 1850, 2100  # a year outside is a clock that was never set
 OLD_CENTURY_PIVOT = 70  # two-digit years below are 20YY: writers that never heard of the 1998 change of DATE-OBS
 
@@ -39,7 +40,9 @@ class Stamp:
         """
         if self.time is None:
             raise ValueError(f"{self.day} has no time of day")
-        return self.day.toordinal() + JD_OF_ORDINAL_0 + (self.time.seconds - (self.time.offset_s or 0)) / DAY_S
+        return (
+            self.day.toordinal() + JD_OF_ORDINAL_0 + (self.time.seconds - (self.time.offset_s or 0)) / SECONDS_PER_DAY
+        )
 
 
 def parse_stamp(text: str) -> Stamp:

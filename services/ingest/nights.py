@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
+from pipeline.units import SECONDS_PER_DAY
 from services.ingest.headers import FrameFacts
 
 NOON_MARGIN_H = (
@@ -13,7 +14,6 @@ NOON_MARGIN_H = (
 )
 ORDINAL_OF_JD = 1721425  # JD minus proleptic Gregorian ordinal, at noon
 JD_OF_UNIX_0 = 2440587.5
-DAY_S = 86400.0
 
 
 def night_of(jd_utc: float, longitude_deg: float | None) -> date:
@@ -71,7 +71,7 @@ def _undated_nights(
     for folder in {frame.path.parent for frame in undated}:
         here = [frame for frame in undated if frame.path.parent == folder]
         night = _commonest(nights[path] for path in known if path.parent == folder) or everywhere
-        oldest = JD_OF_UNIX_0 + min(frame.mtime for frame in here) / DAY_S
+        oldest = JD_OF_UNIX_0 + min(frame.mtime for frame in here) / SECONDS_PER_DAY
         result.update({frame.path: night or night_of(oldest, None) for frame in here})
     return result
 

@@ -5,6 +5,7 @@ import re
 
 from astropy.io import fits
 
+from pipeline.units import ARCSEC
 from services.ingest import cards
 
 SCALE_KEYS = ("PIXSCALE", "SECPIX", "SECPIX1", "IM_SCALE", "PIXSCAL1", "SCALE")  # arcsec a pixel
@@ -15,7 +16,6 @@ SCALE_RANGE_ARCSEC = (0.02, 200.0)  # a large telescope's adaptive optics; a cam
 FOCAL_LENGTH_RANGE_MM = (8.0, 200_000.0)
 PIXEL_SIZE_RANGE_UM = (0.8, 200.0)
 ARCSEC_PER_UM_MM = 206.264806  # 1 µm seen from 1 mm
-ARCSEC_PER_DEG = 3600.0
 
 _UNITS = ("arcsec", '"', "arcsec/pixel", "arcsec/pix", '"/pixel', '"/pix')
 _IN_ARCSEC = re.compile(r"arc-?\s?sec|\"|''", re.ASCII)
@@ -88,4 +88,4 @@ def _from_wcs(header: fits.Header) -> float | None:
         (a, b), (c, d) = ([value or 0.0 for value in row] for row in cd)
         area = abs(a * d - b * c)
     # CDELT of 1 beside no other card is astropy's and the standard's default: nobody wrote a scale.
-    return math.sqrt(area) * ARCSEC_PER_DEG if area not in (0.0, 1.0) else None
+    return math.sqrt(area) * ARCSEC if area not in (0.0, 1.0) else None

@@ -8,10 +8,10 @@ from typing import Literal
 
 from astropy.io import fits
 
-from pipeline.units import HOUR_DEG
+from pipeline.units import HOUR_DEG, SECONDS_PER_DAY
 from services.ingest import cards
 from services.ingest.coordinates import LONGITUDE_KEYS, geographic, says_east, says_west, sexagesimal
-from services.ingest.dates import DAY_S, parse_stamp
+from services.ingest.dates import parse_stamp
 
 SIDEREAL_KEYS = ("LST", "LMST", "SIDEREAL", "SIDTIME", "LST-OBS", "ST", "LSTSTART", "LST-BEG")
 HOUR_ANGLE_KEYS = ("HA", "OBJCTHA", "HOURANG", "TELHA", "HA-OBS")
@@ -110,7 +110,7 @@ def _clock_offset(header: fits.Header, start_utc: float | None, exposure_s: floa
         local = _local_jd(cards.text(header, (key,)))
         if local is None:
             continue
-        offset = (local - start_utc) * DAY_S
+        offset = (local - start_utc) * SECONDS_PER_DAY
         whole = round(offset / QUARTER_HOUR_S) * QUARTER_HOUR_S
         if abs(whole) <= LARGEST_OFFSET_S and abs(offset - whole) <= CLOCK_SLACK_S + min(exposure_s, CLOCK_SLACK_S):
             return whole
@@ -131,5 +131,5 @@ def _local_jd(written: str | None) -> float | None:
         moment = datetime.strptime(found[1].split(".")[0].upper(), "%m/%d/%Y %I:%M:%S %p").replace(tzinfo=UTC)
     except ValueError:
         return None
-    jd = 2440587.5 + moment.timestamp() / DAY_S
+    jd = 2440587.5 + moment.timestamp() / SECONDS_PER_DAY
     return jd if math.isfinite(jd) else None

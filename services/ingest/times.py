@@ -6,8 +6,9 @@ from datetime import date
 
 from astropy.io import fits
 
+from pipeline.units import SECONDS_PER_DAY
 from services.ingest import cards
-from services.ingest.dates import DAY_S, Stamp, TimeOfDay, parse_stamp, parse_time
+from services.ingest.dates import Stamp, TimeOfDay, parse_stamp, parse_time
 
 UTC_KEYS = ("UT-OBS", "UTC-OBS", "DATE-UTC", "UTSTART", "UT", "UTC")  # UTC by name, with a full date or a time only
 DATE_KEYS = ("DATE-OBS", "DATE-BEG", "DATE_OBS", "DATEOBS", "UT-DATE", "UTDATE", "DATE-AVG")
@@ -15,7 +16,7 @@ TIME_KEYS = ("TIME-OBS", "UT-OBS", "UTC-OBS", "UTSTART", "TIME-BEG", "TIME_OBS",
 JD_KEYS = ("JD_UTC", "JD-OBS", "JD", "MJD-OBS", "MJD-BEG", "MJD")
 EXPOSURE_KEYS = ("EXPTIME", "EXPOSURE", "EXP_TIME", "EXP-TIME", "ITIME", "ONTIME")
 SECONDS, MILLISECONDS = ("s", "sec", "secs", "second", "seconds"), ("ms", "msec", "millisec")
-LONGEST_EXPOSURE_S = 7 * DAY_S
+LONGEST_EXPOSURE_S = 7 * SECONDS_PER_DAY
 AGREEMENT_S = 1.0
 MJD_ZERO = 2400000.5
 JD_RANGE = (2396758.5, 2488434.5)  # 1850 to 2101
@@ -97,13 +98,13 @@ def frame_times(header: fits.Header, exposure_s: float | None) -> Times:
     for other, other_start in zip(readings[1:], starts[1:], strict=True):
         allowed = max(AGREEMENT_S, other.precision_s + chosen.precision_s)
         allowed += exposure if other.key in JD_KEYS else 0.0  # many programs write the middle there
-        if (difference := abs(other_start - start) * DAY_S) > allowed:
+        if (difference := abs(other_start - start) * SECONDS_PER_DAY) > allowed:
             notes.append(f"{other.source} differs from {chosen.source}, which is used, by {difference:.0f} s")
     if chosen.precision_s > AGREEMENT_S:
         notes.append(f"{chosen.source} is rounded to {chosen.precision_s:.0f} s")
     if not chosen.is_explicit and _LOCAL.search(cards.comment(header, chosen.key)):
         notes.append(f"{chosen.source} may be local time: its comment says so; it is taken as UTC")
-    return Times(start, start + exposure / 2.0 / DAY_S, chosen.source, None, offset, tuple(notes))
+    return Times(start, start + exposure / 2.0 / SECONDS_PER_DAY, chosen.source, None, offset, tuple(notes))
 
 
 def _stamps(header: fits.Header) -> tuple[list[_Reading], list[str], list[date], int | None]:
@@ -159,7 +160,7 @@ def _julian_dates(header: fits.Header) -> list[_Reading]:
             continue
         jd = number + MJD_ZERO if number < JD_RANGE[0] - MJD_ZERO + 1e5 else number
         if JD_RANGE[0] <= jd <= JD_RANGE[1]:
-            precision_s = DAY_S * 10.0 ** -cards.decimals(header, key)
+            precision_s = SECONDS_PER_DAY * 10.0 ** -cards.decimals(header, key)
             readings.append(_Reading(key, key, _to_utc(header, jd), "UTC" in key, precision_s))
     return readings
 
@@ -171,7 +172,7 @@ def _to_utc(header: fits.Header, jd: float) -> float:
         return jd
     from astropy.time import Time  # a tenth of a second, for the few headers that are not in UTC
 
-    shift = GPS_TO_TAI_S / DAY_S if written == "GPS" else 0.0
+    shift = GPS_TO_TAI_S / SECONDS_PER_DAY if written == "GPS" else 0.0
     return float(Time(jd, shift, format="jd", scale=scale).utc.jd)
 
 
@@ -180,7 +181,7 @@ def _start(header: fits.Header, reading: _Reading, exposure_s: float) -> float:
     if _START.search(comment):
         return reading.jd
     if reading.key == "DATE-AVG" or _MIDDLE.search(comment):
-        return reading.jd - exposure_s / 2.0 / DAY_S
+        return reading.jd - exposure_s / 2.0 / SECONDS_PER_DAY
     if _END.search(comment):
-        return reading.jd - exposure_s / DAY_S
+        return reading.jd - exposure_s / SECONDS_PER_DAY
     return reading.jd

@@ -15,7 +15,7 @@ from services.choices import Choices
 from services.errors import ConfigurationError, DataError, TransientError
 from services.injection.night import ProcessedNight, RawFrame
 from services.injection.plan import Plan
-from services.steps.frames import blaming
+from services.steps.frames import errors_name
 
 FRAMES_FOLDER = "frames"
 WORK_BYTES = 10  # a pixel of a light frame: calibrated image, its masks, partial stacks and rows
@@ -118,7 +118,7 @@ def _write_frame(
     image = image.astype(image.dtype.newbyteorder("="))
     if image.shape != frame.shape:
         raise DataError(f"frame {str(frame.path)!r} is {image.shape}, it was {frame.shape} when it was registered")
-    with blaming(str(frame.path)):
+    with errors_name(str(frame.path)):
         new = scale_stars(image, xy, factor, fwhm, rng, _untouched(image, header, frame, choices))
     for card in SUMS:
         header.remove(card, ignore_missing=True)

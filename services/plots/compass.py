@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from pipeline.astrometry.projection import from_plane
 from pipeline.astrometry.sky_wcs import SkyWcs
+from pipeline.units import ARCSEC
 from services.plots.style import BLACK
 
-STEP_DEG = 1.0 / 3600.0  # whose ends tell a direction
+STEP_DEG = 1.0 / ARCSEC  # whose ends tell a direction
 ARM_SHARE = 0.08  # of the panel's side
 BAR_SHARE = 0.25  # of the panel's side, at most
 BARS_ARCSEC = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from astropy.io import fits
 
+from pipeline.units import ARCSEC
+
 USUAL_FOLDERS = (
     "/usr/share/astrometry",
     "/usr/local/share/astrometry",
@@ -54,8 +56,8 @@ def suitable(files: Iterable[IndexFile], shape: tuple[int, int], scale_arcsec: t
 
     scale_arcsec: least and greatest size of a pixel.
     """
-    shorter_deg = min(shape) * scale_arcsec[0] / 3600.0
-    diagonal_deg = math.hypot(*shape) * scale_arcsec[1] / 3600.0
+    shorter_deg = min(shape) * scale_arcsec[0] / ARCSEC
+    diagonal_deg = math.hypot(*shape) * scale_arcsec[1] / ARCSEC
     return [
         file for file in files if file.largest_deg >= SMALLEST_SHARE * shorter_deg and file.smallest_deg <= diagonal_deg
     ]

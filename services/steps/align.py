@@ -20,7 +20,7 @@ from services.errors import DataError
 from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import STARS, path_of
-from services.steps.frames import blaming
+from services.steps.frames import errors_name
 from services.steps.needs import KNOWN, OWN, Each, named, required
 
 log = get_logger("align")
@@ -104,12 +104,12 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
         assert of_reference is not None
         stars = context.images.read_extra(path_of(image), STARS)
         try:
-            with blaming(path):
+            with errors_name(path):
                 found = align(of_reference, stars, shape)
         except DataError as error:
             if reference is None:
                 raise
-            log.warning("left to its neighbours", pid=context.pid, reason=str(error))
+            log.warning("left to its neighbours", reason=str(error))
             found = None
         light = np.nan if found is None else common_light(of_reference, stars, found)
     row = alignment_row(image.image_id, context.pid, found, light)

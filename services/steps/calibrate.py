@@ -15,7 +15,7 @@ from schema.queries import frames, images
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.detector import defects_of
 from services.steps.files import PIXELS, STARS, save_image
-from services.steps.frames import blaming, read_frame, read_master, saturation_of
+from services.steps.frames import errors_name, read_frame, read_master, saturation_of
 from services.steps.needs import Each, optional
 from services.steps.noise_facts import noise_facts, telescope_of
 
@@ -41,7 +41,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
     linearity = frame.linearity or context.choices.linearity
     raw = read_frame(context, frame)
     pixels = {name: read_master(context, master) for name, master in masters.items() if master}
-    with blaming(frame.path):
+    with errors_name(frame.path):
         image, saturated = calibration.calibrate(
             raw,
             exposure=frame.exposure_s or 0.0,

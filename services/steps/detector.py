@@ -29,7 +29,7 @@ def defects_of(context: Context, masters: Mapping[str, Image | None], pixels: Ma
     return context.once("defects", key, lambda: find_defects(**pixels))
 
 
-def hot_all_night(context: Context, stack: Stack) -> NDArray[Any]:
+def find_hot_pixels(context: Context, stack: Stack) -> NDArray[Any]:
     """Pixels of the detector that stand out on several of the night's good frames, PIXEL_DTYPE[n].
 
     ``stack``: of the night. What its stars explain does not count: while the sky stands still, the sharp cores of stars
@@ -52,7 +52,7 @@ def _off_stars(context: Context, frame: Frame, stack: Stack) -> NDArray[np.int32
 
 
 def hot_pixels(context: Context, session: Session) -> NDArray[np.int32]:
-    """Flat indices of the pixels that `hot_all_night` found for this graph, read once."""
+    """Flat indices of the pixels that `find_hot_pixels` found for this graph, read once."""
     path = template_path(context, session)
     if path is None:
         return np.empty(0, np.int32)
@@ -80,7 +80,7 @@ def template_pixels(context: Context, path: str | None) -> NDArray[np.float32] |
         return None
 
 
-def told_apart(table: NDArray[Any], hot: NDArray[np.int32]) -> NDArray[Any]:
+def mark_hot_pixels(table: NDArray[Any], hot: NDArray[np.int32]) -> NDArray[Any]:
     """A frame's PIXELS with those cosmic rays called bad that lie on ``hot`` pixels: a copy."""
     told = table.copy()
     wrong = ((table["bits"] & PixelBit.COSMIC) > 0) & np.isin(table["index"], hot)

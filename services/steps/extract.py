@@ -21,7 +21,7 @@ from services.errors import DataError
 from services.steps.align import alignment_of
 from services.steps.apertures import APERTURE_CHOICES, on_frame, seeing_change
 from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.detector import FEWEST_FRAMES, counts, hot_pixels, template_path, template_pixels, told_apart
+from services.steps.detector import FEWEST_FRAMES, counts, hot_pixels, mark_hot_pixels, template_path, template_pixels
 from services.steps.field import field_of
 from services.steps.files import PIXELS, path_of
 from services.steps.frame_noise import noise_of
@@ -60,7 +60,7 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
     if ellipses is not None:
         ellipses = ellipses.on_frame(alignment.rotation, alignment.scale)
     apertures = on_frame(sources.apertures, image.fwhm, ellipses)
-    bits = pixel_bits(told_apart(stored.extras[PIXELS], hot), stored.image.shape)
+    bits = pixel_bits(mark_hot_pixels(stored.extras[PIXELS], hot), stored.image.shape)
     noise = noise_of(image)
     if (shown := template_pixels(context, template)) is not None:
         bits = judge_pixels(stored.image, bits, shown, alignment, sources.xy, max(apertures.radii), noise)

@@ -16,7 +16,7 @@ from schema.queries import frames, images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import path_of, save_image
-from services.steps.frames import blaming, failures, read_frame, read_master, saturation_of
+from services.steps.frames import errors_name, failures, read_frame, read_master, saturation_of
 from services.steps.needs import Each, optional
 from services.steps.noise_facts import MEASURED, compare_with_header
 
@@ -38,7 +38,7 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
         bias = images.by_pid(session, parameters.bias)
         dark = images.by_pid(session, parameters.dark)
     raw = read_frame(context, frame)
-    with blaming(frame.path):
+    with errors_name(frame.path):
         image, _ = calibrate(
             raw,
             bias=read_master(context, bias) if bias else None,

@@ -1,4 +1,4 @@
-"""Frames from the camera: reading them, blaming them, and what their headers do not tell.
+"""Frames from the camera: reading them, naming them in errors, and what their headers do not tell.
 
 Errors name the frame's file, and a frame that is at fault is rejected with that reason in table rejection.
 """
@@ -22,7 +22,7 @@ from services.steps.files import path_of
 
 
 @contextmanager
-def blaming(path: str) -> Iterator[None]:
+def errors_name(path: str) -> Iterator[None]:
     """What the pipeline finds wrong within is the fault of the file at ``path``, and its error says so."""
     try:
         yield

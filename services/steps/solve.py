@@ -60,7 +60,7 @@ def solve_by(context: Context, parameters: SolveParameters, solvers: Solvers, wa
         _solve(context, template, hints, solvers, way) if solvers.can_try(hints) else Unsolved(solvers.reason(hints))
     )
     if isinstance(found, Unsolved):
-        log.warning("template is not solved", pid=context.pid, reason=found.reason)
+        log.warning("template is not solved", reason=found.reason)
     else:
         context.images.add_cards(path_of(template.image), found.fit.wcs.cards())
     image_id = template.image.image_id

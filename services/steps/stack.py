@@ -16,7 +16,7 @@ from services.errors import DataError
 from services.steps.align import alignment_of
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.columns import column
-from services.steps.detector import hot_all_night
+from services.steps.detector import find_hot_pixels
 from services.steps.files import PIXELS, WEIGHT, path_of, save_image
 from services.steps.needs import OWN, Each, optional, required
 
@@ -72,7 +72,7 @@ def run(context: Context, parameters: StackParameters) -> Outputs | None:
     total = _leaf(context, good) if parameters.leaf else _node(context, stacks)
     extras: dict[str, NDArray[Any]] = {WEIGHT: total.weight.astype(np.int16 if total.frames < 2**15 else np.int32)}
     if parameters.root:
-        extras[PIXELS] = hot_all_night(context, total)
+        extras[PIXELS] = find_hot_pixels(context, total)
     fwhm = column(inputs, "fwhm")
     saved = save_image(
         context,

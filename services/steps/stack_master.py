@@ -16,7 +16,7 @@ from schema.queries import frames, images
 from services.errors import DataError
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import path_of, save_image
-from services.steps.frames import blaming, read_frame, read_master, saturation_of
+from services.steps.frames import errors_name, read_frame, read_master, saturation_of
 from services.steps.needs import Each, optional
 from services.steps.noise_facts import MEASURED, compare_with_header, read_noise_electrons
 
@@ -45,7 +45,7 @@ def _read(
     for frame in frames:
         try:
             raw = read_frame(context, frame)
-            with blaming(frame.path):
+            with errors_name(frame.path):
                 calibrate(raw, saturation=saturation_of(frame, raw, context.choices))  # for what it refuses
         except DataError as error:
             unusable.append((frame, error))

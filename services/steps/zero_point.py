@@ -62,7 +62,7 @@ def run(context: Context, _: ZeroPointParameters) -> Outputs | None:
     with context.reading() as session:
         axes = graph_axes(session, context.graph_pid, context.pid)
         if not axes.gaia.matched.any():
-            log.warning("no zero points: no source is matched to Gaia", observation_id=context.observation_id)
+            log.warning("no zero points: no source is matched to Gaia")
             return None
         stars = _stars(session, context.graph_pid, axes)
         found: dict[int, ZeroPoints] = {}

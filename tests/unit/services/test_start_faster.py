@@ -8,13 +8,13 @@ import pytest
 
 LONG_RUN = """
 import gc, weakref
-from services.embedded import GARBAGE_OBJECTS, hurry
+from services.embedded import GARBAGE_OBJECTS, start_faster
 
 class Cycle:
     def __init__(self):
         self.itself = self
 
-hurry()
+start_faster()
 first = weakref.ref(Cycle())
 kept = [Cycle() for _ in range(GARBAGE_OBJECTS // 10)]
 assert first() is not None, "garbage was looked for too often"
