@@ -2,6 +2,7 @@
 
     TianyuError
     ├── TransientError      tried again with backoff, up to max_attempts
+    │   └── MissingFrameError   a frame's file is gone from its folder: in the last attempt the data are at fault
     ├── DataError           the frame or the data are at fault: never retried, the rest of the night goes on
     └── ConfigurationError  the operator must change a setting, a file or the graph: never retried
 
@@ -19,6 +20,10 @@ class TransientError(TianyuError):
     """Database, broker, disk or network failed: the same work may succeed later."""
 
     error_class = "transient"
+
+
+class MissingFrameError(TransientError):
+    """The file of a registered frame is gone, while others lie in its folder."""
 
 
 class DataError(TianyuError):

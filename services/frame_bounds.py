@@ -7,6 +7,7 @@ header does the same without it. What a file says of itself is read here in smal
 import gzip
 import math
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -20,6 +21,8 @@ BLOCK_BYTES = 2880
 CHUNK_BYTES = 1 << 20
 MOST_BYTES_A_PIXEL = 8
 GZIP = b"\x1f\x8b"
+# What astropy and the unpackers raise on what is no FITS, or damaged.
+NO_FITS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, zlib.error)
 # Astropy would unpack these too, zip and LZW as a whole; none is how frames are kept.
 OTHER_PACKERS = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x1f\x9d": "compress (.Z)"}
 
@@ -39,7 +42,7 @@ def require_bounded(path: Path, bounds: FrameBounds) -> None:
 
     Raises:
         DataError: a header or the image is larger, or the file is packed in a way that is not taken.
-        OSError, ValueError, KeyError, TypeError: the file cannot be read as FITS.
+        OSError: the disk failed.
     """
     with path.open("rb") as file:
         magic = file.read(BLOCK_BYTES)
@@ -73,21 +76,41 @@ class _Look:
         return self._file.read(size)
 
     def run(self) -> None:
-        """Header by header up to the first image."""
-        from astropy.io.fits import Header  # settings name the bounds, and every command reads settings
+        """Header by header up to the first image, or up to what is no FITS."""
+        from astropy.io.fits import Header, VerifyError  # settings name the bounds, and every command reads settings
 
-        while True:
-            try:
-                header = Header.fromfile(self)
-            except EOFError:
-                return
-            prefix = "ZNAXIS" if header.get("ZIMAGE", False) else "NAXIS"
-            axes = [int(header[f"{prefix}{axis}"]) for axis in range(1, int(header.get(prefix, 0)) + 1)]
-            is_image = header.get("XTENSION", "IMAGE").strip() == "IMAGE" or prefix == "ZNAXIS"
-            if is_image and len(axes) >= 2:
-                self._require_pixels(header, axes)
-                return
-            self._skip(header, axes)
+        try:
+            while not self._is_image(Header.fromfile(self)):
+                pass
+        except VerifyError as error:  # of a card of sizes
+            raise self._no_sizes(error) from error
+        except NO_FITS as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the file's
+                raise
+
+    def _is_image(self, header: "Header") -> bool:
+        """Look at one header's sizes, and pass what follows it unless it is the image."""
+        try:
+            return self._look_at(header)
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise self._no_sizes(error) from error
+
+    def _no_sizes(self, error: Exception) -> DataError:
+        """Not left to who reads the file: he may pass it, and come to what lies behind."""
+        return DataError(
+            f"file {str(self._path)!r} cannot be read as FITS: its header's sizes are no numbers ({error}); is it "
+            "whole? copy it again, or remove it"
+        )
+
+    def _look_at(self, header: "Header") -> bool:
+        prefix = "ZNAXIS" if header.get("ZIMAGE", False) else "NAXIS"
+        axes = [int(header[f"{prefix}{axis}"]) for axis in range(1, int(header.get(prefix, 0)) + 1)]
+        is_image = str(header.get("XTENSION", "IMAGE")).strip() == "IMAGE" or prefix == "ZNAXIS"
+        if is_image and len(axes) >= 2:
+            self._require_pixels(header, axes)
+            return True
+        self._skip(header, axes)
+        return False
 
     def _require_pixels(self, header: "Header", axes: list[int]) -> None:
         tile = [int(header.get(f"ZTILE{number}", 1)) for number in range(1, len(axes) + 1)]

@@ -21,7 +21,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from schema.images import DERIVED
-from services.errors import DataError, TransientError
+from services.errors import DataError, MissingFrameError, TianyuError, TransientError
 from services.fits_writer import first_header, with_cards, write_fits
 from services.frame_bounds import FrameBounds, require_bounded
 
@@ -30,6 +30,8 @@ TEMPORARY_SUFFIX = ".part"
 # thousands of whole ones, and it is on the same disk, so that renaming moves no bytes.
 TEMPORARY_FOLDER = "unfinished"
 MASTERS_KEPT_BYTES = 100_000_000  # bias, dark and flat of a 2048 x 2048 camera twice over; a big camera's flat alone
+MISSING = (errno.ENOENT, errno.ENOTDIR)
+NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)  # errors of a name; all others may pass
 
 Result = TypeVar("Result")
 
@@ -153,19 +155,38 @@ class LocalImageStore:
     def _open(self, path: str, use: Callable[[fits.HDUList], Result]) -> Result:
         full = self._root / path
         try:
-            if Path(path).parts[0] not in DERIVED:  # made elsewhere: it may ask for more than there is
+            if _is_frame(path):  # made elsewhere: it may ask for more than there is
                 require_bounded(full, self._bounds)
             # No memory map: the file is read once, in order; a map costs page faults and keeps the file open.
             with fits.open(full, memmap=False, lazy_load_hdus=True) as hdus:
                 return use(hdus)
         except OSError as error:
-            if error.errno in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE):
-                raise TransientError(f"file {str(full)!r} cannot be read now: {error}") from error
-            raise DataError(f"file {str(full)!r} cannot be read as FITS: {error}; is it there and whole?") from error
+            raise self._unreadable(error, path) from error
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise DataError(
                 f"file {str(full)!r} is not the FITS file that was expected: {error}; is it whole?"
             ) from error
+
+    def _unreadable(self, error: OSError, path: str) -> TianyuError:
+        """What an error of the system, or of astropy that finds no FITS, means for the file at ``path``."""
+        full = self._root / path
+        if error.errno is None or error.errno in NO_FILE:  # astropy's own have no number
+            return DataError(f"file {str(full)!r} cannot be read as FITS: {error}; is it there and whole?")
+        if error.errno not in MISSING:
+            return TransientError(f"file {str(full)!r} cannot be read now: {error}")
+        is_frame = _is_frame(path)
+        folder = full.parent if is_frame else self._root
+        if _is_away(folder):
+            return TransientError(
+                f"file {str(full)!r} is not there, and its folder {str(folder)!r} is away or empty: is the disk "
+                "mounted on this machine?"
+            )
+        if is_frame:
+            return MissingFrameError(
+                f"file {str(full)!r} is gone: its folder is there, with other files; put it back, or let the night do "
+                "without it"
+            )
+        return DataError(f"file {str(full)!r} cannot be read as FITS: {error}; is it there and whole?")
 
     def write(
         self, path: str, image: NDArray[Any], extras: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
@@ -213,6 +234,20 @@ class LocalImageStore:
             raise TransientError(
                 f"header of file {str(full)!r} cannot be written: {error}; is the disk full or the file not writable?"
             ) from error
+
+
+def _is_frame(path: str) -> bool:
+    """Whether a file is the camera's, and none that a process made."""
+    return Path(path).parts[0] not in DERIVED
+
+
+def _is_away(folder: Path) -> bool:
+    """Whether a folder holds no file or folder that is not hidden, as where a disk should be mounted and is not."""
+    try:
+        with os.scandir(folder) as entries:
+            return all(entry.name.startswith(".") for entry in entries)
+    except OSError:
+        return True
 
 
 def _replace_header(file: BinaryIO, full: Path, header: bytes) -> None:

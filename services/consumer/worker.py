@@ -78,6 +78,7 @@ class Worker:
             self._deployment,
             self._choices_of(claim),
             self._kept,
+            last_attempt=claim.attempt >= claim.max_attempts,
         )
         outputs = step.start(context, claim.parameters)
         self._tell(Saving())

@@ -53,7 +53,8 @@ class Kept:
 class Context:
     """What a step may use. ``reading`` opens sessions for its inputs; outputs are written by the one who called it.
 
-    ``choices`` are those of the process's row, whatever is set on the machine that runs it.
+    ``choices`` are those of the process's row, whatever is set on the machine that runs it. ``last_attempt``: what is
+    missing now is missing for good, no later attempt will look again.
     """
 
     pid: int
@@ -64,6 +65,7 @@ class Context:
     deployment: Deployment
     choices: Choices
     kept: Kept = field(default_factory=Kept)
+    last_attempt: bool = False
 
     def once(self, kind: str, key: Hashable, make: Callable[[], Found], most: int = GRAPHS_KEPT) -> Found:
         """The result of ``make``, which other processes of this worker may have made by the same key already."""

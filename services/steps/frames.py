@@ -16,7 +16,7 @@ from pipeline.errors import UnusableDataError
 from schema.images import Image
 from schema.processes import FAILED, Process
 from services.choices import Choices
-from services.errors import ConfigurationError, DataError
+from services.errors import ConfigurationError, DataError, MissingFrameError
 from services.steps.base import AnyStep, Context
 from services.steps.files import path_of
 
@@ -34,9 +34,15 @@ def read_frame(context: Context, frame: Image) -> NDArray[Any]:
     """The frame's pixels in the file's own type.
 
     Raises:
-        DataError: the file cannot be read, or is not the one that was registered.
+        TransientError: its folder is away, or in all attempts but the last the file.
+        DataError: the file cannot be read, is not the one that was registered, or was missing in each attempt.
     """
-    raw = context.images.read(frame.path)
+    try:
+        raw = context.images.read(frame.path)
+    except MissingFrameError as error:
+        if not context.last_attempt:
+            raise
+        raise DataError(f"{error}; it was missing in each attempt") from error
     if raw.shape != (frame.ny, frame.nx):
         size = " x ".join(str(length) for length in reversed(raw.shape))
         raise DataError(
