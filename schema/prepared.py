@@ -5,8 +5,8 @@ anew each time five times as much. Several of them are one round trip to a serve
 """
 
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Executable, Integer
 from sqlalchemy.ext.compiler import compiles
@@ -15,6 +15,9 @@ from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.expression import FunctionElement
 
 from schema.driver import COMMIT, SEPARATOR, JoinedCursor
+
+Answer = TypeVar("Answer")
+Opened = Session | Connection
 
 PLACE = re.compile(r"%\((\w+)\)s|__\[POSTCOMPILE_(\w+)\]")  # where SQLAlchemy leaves room for a value, or for several
 
@@ -73,19 +76,37 @@ class Call(NamedTuple):
     values: dict[str, Any]
 
 
-def run(opened: Session | Connection, *calls: Call, last: bool = False) -> list[Found]:
-    """Run statements one after the other, on a server in one round trip; what each of them did.
+class Batch(NamedTuple, Generic[Answer]):
+    """Statements that run one after the other, and how what they did is read; nothing happens before it is run."""
 
-    ``last``: nothing follows them but the transaction's commit, which may then come with them. The caller commits all
-    the same.
-    """
+    calls: Sequence[Call]
+    read: Callable[[list[Found]], Answer]
+
+    def run(self, opened: Opened) -> Answer:
+        """Run it inside a transaction."""
+        return self.read(_together(opened, self.calls))
+
+    def commit(self, opened: Opened) -> Answer:
+        """Run it as the last of a transaction, whose COMMIT comes with it. The caller commits all the same."""
+        return self.read(_together(opened, self.calls, COMMIT))
+
+
+def run(opened: Opened, *calls: Call) -> list[Found]:
+    """Run statements inside a transaction; what each of them did."""
+    return _together(opened, calls)
+
+
+def _together(opened: Opened, calls: Sequence[Call], *end: str) -> list[Found]:
+    """Run statements one after the other, on a server in one round trip."""
+    if not calls:
+        return []
     connection = opened.connection() if isinstance(opened, Session) else opened
     written = [call.statement.written(connection, call.values) for call in calls]
     if connection.dialect.name == "sqlite":
         return [_found(connection.exec_driver_sql(*one)) for one in written]
-    texts = [text for text, _ in written] + [COMMIT] * last
+    texts = [text for text, _ in written]
     values = tuple(value for _, some in written for value in some)
-    with connection.exec_driver_sql(SEPARATOR.join(texts), values) as result:
+    with connection.exec_driver_sql(SEPARATOR.join((*texts, *end)), values) as result:
         cursor = result.context.cursor
     assert isinstance(cursor, JoinedCursor)
     return [Found(*one) for one in cursor.results[: len(calls)]]

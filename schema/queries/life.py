@@ -2,17 +2,17 @@
 
 ``waiting → queued → running → succeeded | failed | skipped | cancelled``; a failed attempt goes back to
 ``waiting`` with a ``not_before``. Every change is guarded by the state that it expects; where the guard no
-longer holds it changes no row and returns False: somebody else was faster.
+longer holds it changes no row and answers False: somebody else was faster. Each is a batch for the caller to run.
 """
 
 from typing import Any
 
-from sqlalchemy import Connection, Double, and_, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import Double, and_, bindparam, delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from schema.attempts import Claim, Failure, Usage
 from schema.base import table_of, utc_now
-from schema.prepared import Call, Prepared, RowsChanged, run
+from schema.prepared import Batch, Call, Found, Opened, Prepared, RowsChanged
 from schema.processes import (
     FAILED,
     KILLED,
@@ -134,7 +134,6 @@ _NO_USAGE = dict.fromkeys(("seconds", "cpu_seconds", "max_rss_bytes", "read_byte
 
 
 def claim(
-    opened: Session | Connection,
     pid: int,
     attempt: int,
     *,
@@ -144,40 +143,31 @@ def claim(
     host: str,
     version: str,
     lease_s: float,
-    last: bool = False,
-) -> Claim | None:
+) -> Batch[Claim | None]:
     """Take the process for ``worker``; None when the message is a duplicate, late, or not of this site and group.
 
-    May be repeated by the same worker when it cannot know whether its commit reached the database. ``last``: nothing
-    but the commit follows in the caller's transaction (``prepared.run``).
+    May be repeated by the same worker when it cannot know whether its commit reached the database.
     """
     held, who = {"held_pid": pid}, {"worker": worker}
-    *_, read = run(
-        opened,
+    calls = (
         _CLAIM(**held, last_attempt=attempt - 1, next_attempt=attempt, site=site, group=group),
         _BEGIN_ATTEMPT(**held, **who, host=host, version=version),
         _TAKE_LEASE(**held, **who, lease_s=lease_s),
         _READ_CLAIM(**held, **who, next_attempt=attempt),
-        last=last,
     )
-    return Claim(*read.rows[0]) if read.rows else None
+    return Batch(calls, lambda found: Claim(*found[-1].rows[0]) if found[-1].rows else None)
 
 
-def renew(opened: Session | Connection, pid: int, attempt: int, lease_s: float, *, last: bool = False) -> bool:
+def renew(pid: int, attempt: int, lease_s: float) -> Batch[bool]:
     """Prolong the lease; False when it was lost."""
-    call = _RENEW(held_pid=pid, held_attempt=attempt, lease_s=lease_s)
-    return run(opened, call, last=last)[0].changed == 1
+    return Batch([_RENEW(held_pid=pid, held_attempt=attempt, lease_s=lease_s)], _changed)
 
 
-def _end(
-    opened: Session | Connection,
-    change: Call,
-    outcome: str,
-    usage: Usage | None,
-    failure: Failure | None = None,
-    *,
-    last: bool = False,
-) -> bool:
+def _changed(found: list[Found]) -> bool:
+    return found[0].changed == 1
+
+
+def _end(change: Call, outcome: str, usage: Usage | None, failure: Failure | None = None) -> Batch[bool]:
     """Change the process, then close its attempt and drop its lease; False when it is not held any more."""
     held = {name: change.values[name] for name in ("held_pid", "held_attempt")}
     values: dict[str, object] = {"outcome": outcome, "error_class": None, "error": None, "traceback": None}
@@ -186,16 +176,15 @@ def _end(
         values["error"] = failure.message[:ERROR_CHARACTERS]
         values["traceback"] = failure.traceback[-TRACEBACK_CHARACTERS:] if failure.traceback else None
     close = _END_ATTEMPT(**held, **values, **(_NO_USAGE if usage is None else vars(usage)))
-    return run(opened, change, close, _DROP_LEASE(**held), last=last)[0].changed == 1
+    return Batch((change, close, _DROP_LEASE(**held)), _changed)
 
 
-def succeed(opened: Session | Connection, pid: int, attempt: int, usage: Usage, *, last: bool = False) -> bool:
+def succeed(pid: int, attempt: int, usage: Usage) -> Batch[bool]:
     """Mark success; False (and nothing may be committed) when this attempt no longer holds the process."""
-    return _end(opened, _SUCCEED(held_pid=pid, held_attempt=attempt), SUCCEEDED, usage, last=last)
+    return _end(_SUCCEED(held_pid=pid, held_attempt=attempt), SUCCEEDED, usage)
 
 
 def fail(
-    opened: Session | Connection,
     pid: int,
     attempt: int,
     failure: Failure,
@@ -203,7 +192,7 @@ def fail(
     retry_in_s: float | None,
     usage: Usage | None = None,
     outcome: str = FAILED,
-) -> bool:
+) -> Batch[bool]:
     """End an attempt without success: wait ``retry_in_s`` and try again, or fail for good when it is None.
 
     False when this attempt no longer holds the process.
@@ -211,10 +200,10 @@ def fail(
     why = {"error_class": failure.error_class, "error": failure.message[:ERROR_CHARACTERS]}
     held = {"held_pid": pid, "held_attempt": attempt}
     change = _FAIL(**held, **why) if retry_in_s is None else _SEND_BACK(**held, **why, retry_in_s=retry_in_s)
-    return _end(opened, change, outcome, usage, failure)
+    return _end(change, outcome, usage, failure)
 
 
-def address(opened: Session | Connection, pid: int) -> tuple[str, str] | None:
+def address(opened: Opened, pid: int) -> tuple[str, str] | None:
     """Site and group of a process; None where there is no such process."""
     query = (
         select(Site.name, ProcessGroup.name)
@@ -227,7 +216,7 @@ def address(opened: Session | Connection, pid: int) -> tuple[str, str] | None:
     return None if row is None else (row[0], row[1])
 
 
-def worker_deaths(opened: Session | Connection, pid: int) -> list[str]:
+def worker_deaths(opened: Opened, pid: int) -> list[str]:
     """What the attempts said that ended their worker, in order."""
     query = (
         select(_attempt.c.attempt, _attempt.c.error)

@@ -5,10 +5,10 @@ Nothing is taken here. Who claims a process first has it, as with a message.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Integer, bindparam, false, func, select
+from sqlalchemy import Integer, bindparam, false, func, select
 
 from schema.base import table_of
-from schema.prepared import Prepared, run
+from schema.prepared import Batch, Prepared
 from schema.processes import FINISHED, QUEUED, Process, ProcessGroup, Site
 from schema.queries.scheduling import READY_INDEX
 
@@ -39,19 +39,17 @@ HAS_ENDED = select(_process.c.pid).where(_process.c.propagated == false(), _proc
 _HAS_ENDED = Prepared(HAS_ENDED)
 
 
-def queued(connection: Connection, site: str, groups: Sequence[str], most: int) -> list[tuple[int, int, str]]:
+def queued(site: str, groups: Sequence[str], most: int) -> Batch[list[tuple[int, int, str]]]:
     """(pid, next attempt, group) of up to ``most`` queued processes, in the order in which they should run."""
-    [found] = run(connection, _QUEUED_FOR(site=site, groups=list(groups), most=most))
-    return [(pid, attempt + 1, group) for pid, attempt, group in found.rows]
+    look = _QUEUED_FOR(site=site, groups=list(groups), most=most)
+    return Batch([look], lambda found: [(pid, attempt + 1, group) for pid, attempt, group in found[0].rows])
 
 
-def count_queued(connection: Connection, site: str, group: str) -> int:
+def count_queued(site: str, group: str) -> Batch[int]:
     """How many processes are queued and not yet claimed."""
-    [found] = run(connection, _COUNT(site=site, groups=[group]))
-    return int(found.rows[0][0])
+    return Batch([_COUNT(site=site, groups=[group])], lambda found: int(found[0].rows[0][0]))
 
 
-def has_ended(connection: Connection) -> bool:
+def has_ended() -> Batch[bool]:
     """Whether a process has ended that its children do not know of."""
-    [found] = run(connection, _HAS_ENDED())
-    return bool(found.rows)
+    return Batch([_HAS_ENDED()], lambda found: bool(found[0].rows))

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
-    Connection,
     Integer,
     and_,
     bindparam,
@@ -28,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from schema.base import table_of, utc_now
-from schema.prepared import Call, Found, Prepared, run
+from schema.prepared import Batch, Call, Found, Opened, Prepared, run
 from schema.processes import (
     FINISHED,
     QUEUED,
@@ -107,21 +106,19 @@ def propagate(session: Session, limit: int = CHUNK) -> int:
 
     Children whose required dependency did not succeed become ``skipped`` and are counted by the next call.
     """
-    connection = session.connection()
-    (ended,) = run(connection, _ENDED(most=limit))
-    calls, _ = _counting(connection, ended.rows)
-    if calls:
-        run(connection, *calls)
+    (ended,) = run(session, _ENDED(most=limit))
+    calls, _ = _counting(session, ended.rows)
+    run(session, *calls)
     return len(ended.rows)
 
 
-def _counting(connection: Connection, ended: Sequence[tuple[Any, ...]]) -> tuple[list[Call], bool]:
+def _counting(opened: Opened, ended: Sequence[tuple[Any, ...]]) -> tuple[list[Call], bool]:
     """What counts these ends (pid, status) in their children, and whether children are skipped for them."""
     status: dict[int, str] = dict(ended)
     calls: list[Call] = []
     skipped = False
     for parents in chunks(list(status)):
-        (edges,) = run(connection, _EDGES(pids=parents))
+        (edges,) = run(opened, _EDGES(pids=parents))
         fewer = Counter(child for _, child, _ in edges.rows)
         hopeless = sorted({child for parent, child, required in edges.rows if required and status[parent] != SUCCEEDED})
         skipped = skipped or bool(hopeless)
@@ -206,8 +203,8 @@ class _Out:
     queued: dict[tuple[int, int], int]
 
     @classmethod
-    def of(cls, opened: Found, queued: Found) -> "_Out":
-        return cls([Queue(*row) for row in opened.rows], {(site, group): count for site, group, count in queued.rows})
+    def of(cls, queues: Found, queued: Found) -> "_Out":
+        return cls([Queue(*row) for row in queues.rows], {(site, group): count for site, group, count in queued.rows})
 
 
 def take_ready(session: Session, window: int = CHUNK) -> list[Ready]:
@@ -216,27 +213,27 @@ def take_ready(session: Session, window: int = CHUNK) -> list[Ready]:
     No queue holds more than ``window`` messages, so that what comes later with a better priority overtakes all
     but those. Paused groups are left alone.
     """
-    connection = session.connection()
-    _, opened, queued = run(connection, _LOCK_GROUPS(), _OPEN_QUEUES(), _QUEUED_BY_QUEUE())
-    return _take(connection, [], _Out.of(opened, queued), window)
+    _, queues, queued = run(session, _LOCK_GROUPS(), _OPEN_QUEUES(), _QUEUED_BY_QUEUE())
+    ready = _find_ready(session, [], _Out.of(queues, queued), window)
+    run(session, *_queueing(ready))
+    return ready
 
 
-def _take(connection: Connection, before: list[Call], out: _Out, window: int, *, last: bool = False) -> list[Ready]:
-    """Run ``before``, then take what is ready."""
+def _find_ready(opened: Opened, before: list[Call], out: _Out, window: int) -> list[Ready]:
+    """Run ``before``, then look for what is ready."""
     rooms = [(queue, window - out.queued.get((queue.site_id, queue.group_id), 0)) for queue in out.queues]
     rooms = [(queue, room) for queue, room in rooms if room > 0]
     looks = [_READY(queue_site=queue.site_id, queue_group=queue.group_id, room=room) for queue, room in rooms]
-    if not before and not looks:
-        return []
-    found = run(connection, *before, *looks)[len(before) :]
-    taken = [
+    found = run(opened, *before, *looks)[len(before) :]
+    return [
         Ready(pid, attempt + 1, queue.site, queue.group)
         for (queue, _), ready in zip(rooms, found, strict=True)
         for pid, attempt in ready.rows
     ]
-    if taken:
-        run(connection, *(_SET_QUEUED(pids=part) for part in chunks([one.pid for one in taken])), last=last)
-    return taken
+
+
+def _queueing(ready: Sequence[Ready]) -> list[Call]:
+    return [_SET_QUEUED(pids=part) for part in chunks([one.pid for one in ready])]
 
 
 @dataclass(frozen=True)
@@ -247,23 +244,19 @@ class Advance:
     queued: int
 
 
-def advance(session: Session, window: int, *, last: bool = False) -> Advance:
-    """Count what has ended, with all that is skipped for it, and take what is ready then; one transaction.
-
-    ``last``: nothing but the commit follows in the caller's transaction (``prepared.run``).
-    """
-    connection = session.connection()
-    _, opened, queued, ended = run(connection, _LOCK_GROUPS(), _OPEN_QUEUES(), _QUEUED_BY_QUEUE(), _ENDED(most=CHUNK))
-    out = _Out.of(opened, queued)
+def advance(opened: Opened, window: int) -> Batch[Advance]:
+    """Count what has ended, with all that is skipped for it; the batch that is left takes what is ready then."""
+    _, queues, queued, ended = run(opened, _LOCK_GROUPS(), _OPEN_QUEUES(), _QUEUED_BY_QUEUE(), _ENDED(most=CHUNK))
+    out = _Out.of(queues, queued)
     ends = 0
     while True:
-        calls, skipped = _counting(connection, ended.rows)
+        calls, skipped = _counting(opened, ended.rows)
         ends += len(ended.rows)
         if ends >= MOST_COUNTED or not (skipped or len(ended.rows) == CHUNK):
             break
-        *_, ended = run(connection, *calls, _ENDED(most=CHUNK))
-    ready = _take(connection, calls, out, window, last=last)
-    return Advance(ready, sum(out.queued.values()) + len(ready))
+        *_, ended = run(opened, *calls, _ENDED(most=CHUNK))
+    ready = _find_ready(opened, calls, out, window)
+    return Batch(_queueing(ready), lambda _: Advance(ready, sum(out.queued.values()) + len(ready)))
 
 
 def _addressed(session: Session, pids: Sequence[int]) -> list[Ready]:
@@ -277,10 +270,9 @@ def _addressed(session: Session, pids: Sequence[int]) -> list[Ready]:
     return [Ready(pid, attempt + 1, site, group) for pid, attempt, site, group in rows]
 
 
-def mark_sent(session: Session, pids: Sequence[int], *, last: bool = False) -> None:
-    """Note that the broker has confirmed the messages of these processes (``last``: see ``advance``)."""
-    if pids:
-        run(session.connection(), *(_SET_SENT(pids=part) for part in chunks(sorted(pids))), last=last)
+def mark_sent(pids: Sequence[int]) -> Batch[None]:
+    """Note that the broker has confirmed the messages of these processes."""
+    return Batch([_SET_SENT(pids=part) for part in chunks(sorted(pids))], lambda _: None)
 
 
 def unsent(session: Session, limit: int = CHUNK) -> list[Ready]:

@@ -8,18 +8,16 @@ claim, which every consumer has to win anyway, decides.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from schema import database
+from schema.prepared import Answer, Batch
 from schema.queries import queueing
 from services.broker.message import Message, address_of, work_queue
 from services.broker.protocol import Deliver, Delivery
 from services.errors import TransientError
 
-Result = TypeVar("Result")
 POLL_FIRST_S = 0.001
 POLL_MOST_S = 0.02  # an idle process looks 50 times a second, for less than 1 % of a core
 
@@ -37,10 +35,10 @@ class TableBroker:
         self._deliver: Deliver | None = None
         self._out: set[Message] = set()  # handed over and not settled
 
-    def _ask(self, question: Callable[[Connection], Result]) -> Result:
+    def _ask(self, question: Batch[Answer]) -> Answer:
         with self._lock:
             try:
-                return database.transact(self._reading, question)
+                return database.transact(self._reading, question.commit)
             except DBAPIError as error:
                 raise TransientError(f"the database does not tell what is queued: {error.orig}") from error
 
@@ -72,7 +70,7 @@ class TableBroker:
             if self._deliver is None or len(self._out) >= self._prefetch:
                 return False
             most = len(self._out) + 1
-            found = self._ask(lambda connection: queueing.queued(connection, self._site, self._groups, most))
+            found = self._ask(queueing.queued(self._site, self._groups, most))
             for pid, attempt, group in found:
                 message = Message(pid, attempt)
                 if message not in self._out:
@@ -96,12 +94,12 @@ class TableBroker:
 
     def wait_for_events(self, timeout_s: float) -> int:
         """Look for ends that nobody has counted."""
-        return int(_poll(timeout_s, lambda: self._ask(queueing.has_ended)))
+        return int(_poll(timeout_s, lambda: self._ask(queueing.has_ended())))
 
     def depth(self, queue: str) -> int:
         """Processes that are queued and not yet claimed."""
         site, group = address_of(queue)
-        return self._ask(lambda connection: queueing.count_queued(connection, site, group))
+        return self._ask(queueing.count_queued(site, group))
 
     def close(self) -> None:
         """Leave; what was handed over and not claimed is still queued."""

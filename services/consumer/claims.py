@@ -41,8 +41,7 @@ class Claims:
         message = delivery.message
         site, group = address_of(delivery.queue)
         claim = self._persist(
-            lambda connection: life.claim(
-                connection,
+            life.claim(
                 message.pid,
                 message.attempt,
                 site=site,
@@ -51,8 +50,7 @@ class Claims:
                 host=HOST,
                 version=VERSION,
                 lease_s=self._deployment.lease_s,
-                last=True,
-            )
+            ).commit
         )
         if claim is not None:
             return Claimed(delivery, claim)
@@ -73,12 +71,8 @@ class Claims:
     def renew(self, claim: Claim) -> bool:
         """False when the lease was lost; a database that is away will tell later."""
         try:
-            return database.transact(
-                self._sessions,
-                lambda connection: life.renew(
-                    connection, claim.pid, claim.attempt, self._deployment.lease_s, last=True
-                ),
-            )
+            renewal = life.renew(claim.pid, claim.attempt, self._deployment.lease_s)
+            return database.transact(self._sessions, renewal.commit)
         except DBAPIError as error:
             log.warning("lease not renewed, database away", pid=claim.pid, reason=str(error.orig))
             return True
@@ -97,14 +91,13 @@ class Claims:
                 chance=random.random(),  # noqa: S311 - no secret hangs on it
             )
             return life.fail(
-                connection,
                 claim.pid,
                 claim.attempt,
                 verdict.failure,
                 retry_in_s=verdict.retry_in_s,
                 usage=failed.usage,
                 outcome=KILLED if failed.killed else FAILED,
-            )
+            ).commit(connection)
 
         self._persist(record)
 

@@ -86,7 +86,8 @@ class Worker:
         def finish(connection: Connection) -> Usage:
             usage = meter.stop()
             # The guard comes first, and nothing behind it may be committed without it.
-            if not life.succeed(connection, claim.pid, claim.attempt, usage, last=outputs is None):
+            success = life.succeed(claim.pid, claim.attempt, usage)
+            if not (success.run if outputs else success.commit)(connection):
                 raise LostLeaseError(f"process {claim.pid} is no longer held by attempt {claim.attempt}")
             if outputs is not None:
                 with Session(connection, expire_on_commit=False) as session:

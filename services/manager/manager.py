@@ -125,7 +125,8 @@ class Manager:
 
     def _advance(self, sessions: Sessions, broker: Broker) -> Advance:
         """Count what has ended, then send what is ready."""
-        state = database.transact(sessions, lambda s: scheduling.advance(s, self._settings.queue_window, last=True))
+        window = self._settings.queue_window
+        state = database.transact(sessions, lambda session: scheduling.advance(session, window).commit(session))
         self._send(sessions, broker, state.ready)
         return state
 
@@ -135,8 +136,7 @@ class Manager:
             by_queue[work_queue(item.site, item.group)].append(item)
         for queue, items in by_queue.items():
             broker.send(queue, [Message(item.pid, item.attempt) for item in items])
-            pids = [item.pid for item in items]
-            database.transact(sessions, partial(scheduling.mark_sent, pids=pids, last=True))
+            database.transact(sessions, scheduling.mark_sent([item.pid for item in items]).commit)
 
     def _sweep(self, sessions: Sessions, broker: Broker) -> None:
         """What events cannot tell: workers that died, messages that were never sent or were lost."""
@@ -154,13 +154,12 @@ class Manager:
             if not again:
                 message += f" No attempt of {max_attempts} is left: look at its log, then `tianyu retry {pid}`"
             freed = life.fail(
-                session,
                 pid,
                 attempt,
                 Failure("transient", message),
                 retry_in_s=0.0 if again else None,
                 outcome=LOST,
-            )
+            ).run(session)
             if freed:
                 log.warning("lease expired", pid=pid, attempt=attempt, worker=worker, again=again)
 

@@ -110,14 +110,14 @@ class Night:
             for item in ready:
                 with self.sessions.begin() as session:
                     claim = life.claim(
-                        session, item.pid, item.attempt,
+                        item.pid, item.attempt,
                         site=item.site, group=item.group, worker="w", host="h", version="v", lease_s=60.0,
-                    )  # fmt: skip
+                    ).run(session)  # fmt: skip
                 assert claim is not None
                 report = worker.run(claim)
                 if report.failure is not None:
-                    with self.sessions.begin() as session:
-                        assert life.fail(session, item.pid, item.attempt, report.failure, retry_in_s=None)
+                    failing = life.fail(item.pid, item.attempt, report.failure, retry_in_s=None)
+                    assert database.transact(self.sessions, failing.run)
                 done.append(claim.command)
                 after(claim.command)
         return done

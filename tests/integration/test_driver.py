@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     Double,
     Engine,
     MetaData,
@@ -24,7 +25,7 @@ from sqlalchemy.orm import Session
 from schema import database, driver
 from schema.base import UtcDateTime
 from schema.driver import JoiningConnection
-from schema.prepared import Prepared, RowsChanged, run
+from schema.prepared import Batch, Call, Found, Prepared, RowsChanged, run
 from schema.queries.measurements import insert_rows
 
 TABLE = Table(
@@ -70,6 +71,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return sent
 
 
+def commit(opened: Connection | Session, *calls: Call) -> list[Found]:
+    return Batch(calls, list).commit(opened)
+
+
 def words(engine: Engine) -> dict[int, str]:
     with engine.connect() as connection:
         return dict(connection.execute(select(TABLE.c.pid, TABLE.c.word).order_by(TABLE.c.pid)).all())
@@ -106,7 +111,7 @@ def test_one_that_fails_ends_them_all_and_nothing_is_committed(engine: Engine, b
     calls = [ADD(new_pid=2, new_word="new"), ADD(new_pid=3, new_word="new")]
     calls.insert(broken, ADD(new_pid=1, new_word="twice"))
     with pytest.raises(IntegrityError), engine.begin() as connection:
-        run(connection, *calls, last=True)
+        commit(connection, *calls)
     assert words(engine) == {1: "old"}
     with engine.begin() as connection:  # the connection is as good as before
         run(connection, ADD(new_pid=4, new_word="after"))
@@ -117,20 +122,24 @@ def test_the_commit_comes_with_the_last_statements_and_not_again(engine: Engine,
     with engine.connect() as connection:
         asked.clear()
         with Session(connection) as session, session.begin():
-            run(session.connection(), ADD(new_pid=1, new_word="a"), ADD(new_pid=2, new_word="b"), last=True)
+            commit(session, ADD(new_pid=1, new_word="a"), ADD(new_pid=2, new_word="b"))
         if engine.dialect.name != "sqlite":  # a file has no round trips
             assert len(asked) == 1
             assert asked[0].endswith("; COMMIT")
+            asked.clear()
+            with Session(connection) as session, session.begin():
+                assert commit(session) == []
+            assert asked == [], "nothing to do"
     assert words(engine) == {1: "a", 2: "b"}
 
 
 def test_what_was_asked_after_a_commit_is_committed_or_undone_itself(engine: Engine) -> None:
     with engine.connect() as connection:
-        run(connection, ADD(new_pid=1, new_word="kept"), last=True)
+        commit(connection, ADD(new_pid=1, new_word="kept"))
         connection.commit()
         run(connection, ADD(new_pid=2, new_word="undone"))
         connection.rollback()
-        run(connection, WORDS(), last=True)
+        commit(connection, WORDS())
         connection.execute(text("INSERT INTO joined (pid, word) VALUES (3, 'kept')"))
         connection.commit()
         with pytest.raises(IntegrityError):
@@ -157,5 +166,5 @@ def test_many_rows_arrive_as_they_were(engine: Engine, monkeypatch: pytest.Monke
 
 def test_awkward_texts_stay_texts_among_joined_statements(engine: Engine) -> None:
     with engine.begin() as connection:
-        run(connection, *(ADD(new_pid=pid, new_word=word) for pid, word in enumerate(AWKWARD)), last=True)
+        commit(connection, *(ADD(new_pid=pid, new_word=word) for pid, word in enumerate(AWKWARD)))
     assert words(engine) == dict(enumerate(AWKWARD))

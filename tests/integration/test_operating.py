@@ -74,21 +74,23 @@ def states(sessions: Sessions) -> dict[int, str]:
 
 
 def advance(sessions: Sessions) -> list[int]:
-    return [ready.pid for ready in database.transact(sessions, lambda s: scheduling.advance(s, WINDOW)).ready]
+    return [ready.pid for ready in database.transact(sessions, lambda s: scheduling.advance(s, WINDOW).run(s)).ready]
 
 
 def end(sessions: Sessions, pid: int, *, succeed: bool = True) -> None:
     with sessions.begin() as session:
         attempt = session.get_one(Process, pid).attempt + 1
         assert (
-            life.claim(session, pid, attempt, site="here", group="cpu", worker="w", host="h", version="v", lease_s=60.0)
+            life.claim(pid, attempt, site="here", group="cpu", worker="w", host="h", version="v", lease_s=60.0).run(
+                session
+            )
             is not None
         )
     with sessions.begin() as session:
         if succeed:
-            assert life.succeed(session, pid, attempt, Usage(0.0))
+            assert life.succeed(pid, attempt, Usage(0.0)).run(session)
         else:
-            assert life.fail(session, pid, attempt, Failure("data", "bad"), retry_in_s=None)
+            assert life.fail(pid, attempt, Failure("data", "bad"), retry_in_s=None).run(session)
 
 
 def do(sessions: Sessions, verb: Callable[[Session], object]) -> object:
@@ -99,9 +101,9 @@ def test_a_paused_queue_starts_nothing_and_takes_back_what_is_queued(sessions: S
     publish(sessions, *(process(pid) for pid in range(1, 5)), process(5, group="gpu"))
     assert advance(sessions) == [1, 2, 3, 4, 5]
     with sessions.begin() as session:
-        scheduling.mark_sent(session, [1, 2, 3, 4, 5])
+        scheduling.mark_sent([1, 2, 3, 4, 5]).run(session)
         assert (
-            life.claim(session, 2, 1, site="here", group="cpu", worker="w", host="h", version="v", lease_s=60.0)
+            life.claim(2, 1, site="here", group="cpu", worker="w", host="h", version="v", lease_s=60.0).run(session)
             is not None
         )
     assert do(sessions, lambda s: operating.pause(s, SITE, CPU)) == (True, 3)
@@ -110,9 +112,10 @@ def test_a_paused_queue_starts_nothing_and_takes_back_what_is_queued(sessions: S
     with sessions.begin() as session:
         # The messages that are still in the broker start nothing.
         assert (
-            life.claim(session, 1, 1, site="here", group="cpu", worker="w", host="h", version="v", lease_s=60.0) is None
+            life.claim(1, 1, site="here", group="cpu", worker="w", host="h", version="v", lease_s=60.0).run(session)
+            is None
         )
-        assert life.succeed(session, 2, 1, Usage(0.0))  # what ran is finished
+        assert life.succeed(2, 1, Usage(0.0)).run(session)  # what ran is finished
         assert scheduling.unsent(session) == []
     publish(sessions, process(6))
     assert advance(sessions) == []
@@ -136,7 +139,7 @@ def test_a_pause_waits_for_a_manager_that_is_taking_what_is_ready(engine: Engine
 
     thread = threading.Thread(target=pause)
     with sessions.begin() as session:
-        assert len(scheduling.advance(session, WINDOW).ready) == 4
+        assert len(scheduling.advance(session, WINDOW).run(session).ready) == 4
         thread.start()
         assert not paused.wait(0.3)
     thread.join(PATIENCE_S)
@@ -295,7 +298,7 @@ class System:
             self.errors.append(error)
 
     def _manage(self) -> None:
-        database.transact(self.sessions, lambda session: scheduling.advance(session, WINDOW))
+        database.transact(self.sessions, lambda session: scheduling.advance(session, WINDOW).run(session))
         self._stop.wait(0.005)
 
     def _work(self, seed: int) -> None:
@@ -309,8 +312,8 @@ class System:
 
         def claim(session: Session) -> life.Claim | None:
             return life.claim(
-                session, pid, last + 1, site="here", group="cpu", worker=str(seed), host="h", version="v", lease_s=600.0
-            )
+                pid, last + 1, site="here", group="cpu", worker=str(seed), host="h", version="v", lease_s=600.0
+            ).run(session)
 
         if database.transact(self.sessions, claim) is None:
             return
@@ -325,10 +328,10 @@ class System:
         def finish(session: Session) -> bool:
             draw = chance.random() if self.failing else 1.0
             if draw < 0.1:
-                return life.fail(session, pid, last + 1, Failure("data", "bad"), retry_in_s=None)
+                return life.fail(pid, last + 1, Failure("data", "bad"), retry_in_s=None).run(session)
             if draw < 0.2:
-                return life.fail(session, pid, last + 1, Failure("transient", "away"), retry_in_s=0.0)
-            return life.succeed(session, pid, last + 1, Usage(0.0))
+                return life.fail(pid, last + 1, Failure("transient", "away"), retry_in_s=0.0).run(session)
+            return life.succeed(pid, last + 1, Usage(0.0)).run(session)
 
         database.transact(self.sessions, finish)
 
@@ -366,7 +369,7 @@ def test_verbs_while_manager_and_workers_hammer(sessions: Sessions, optional: bo
                 do(sessions, lambda s: operating.resume(s, SITE, CPU))
             if system.errors:
                 break
-    database.transact(sessions, lambda s: scheduling.advance(s, WINDOW))
+    database.transact(sessions, lambda s: scheduling.advance(s, WINDOW).run(s))
     assert_counts(sessions, exact=not optional)
     with System(sessions, workers=3) as system:
         system.failing = False

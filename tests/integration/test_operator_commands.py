@@ -66,17 +66,17 @@ def states(sessions: Sessions) -> dict[int, str]:
 
 def advance(sessions: Sessions) -> None:
     with sessions.begin() as session:
-        scheduling.advance(session, 100)
+        scheduling.advance(session, 100).run(session)
 
 
 def fail(sessions: Sessions, pid: int, failure: Failure, retry_in_s: float | None = None) -> None:
     with sessions.begin() as session:
         attempt = session.get_one(Process, pid).attempt + 1
         assert life.claim(
-            session, pid, attempt, site="local", group="cpu", worker="w-1", host="dome", version="9.8", lease_s=60.0
-        )
+            pid, attempt, site="local", group="cpu", worker="w-1", host="dome", version="9.8", lease_s=60.0
+        ).run(session)
         usage = Usage(1.25, 0.5, 123_400_000, 5_000_000, 0)
-        assert life.fail(session, pid, attempt, failure, retry_in_s=retry_in_s, usage=usage)
+        assert life.fail(pid, attempt, failure, retry_in_s=retry_in_s, usage=usage).run(session)
 
 
 def test_pause_and_resume(sessions: Sessions) -> None:

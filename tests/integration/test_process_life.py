@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 import pytest
-from sqlalchemy import ClauseElement, Connection, Engine, func, select, text, update
+from sqlalchemy import ClauseElement, Engine, func, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
@@ -87,17 +87,17 @@ def claim(
 ) -> Claim | None:
     with sessions.begin() as session:
         return life.claim(
-            session, pid, attempt, site=site, group=group, worker=worker, host="h", version="v", lease_s=lease_s
-        )
+            pid, attempt, site=site, group=group, worker=worker, host="h", version="v", lease_s=lease_s
+        ).run(session)
 
 
 def run(sessions: sessionmaker[Session], pid: int, *, succeed: bool = True, attempt: int = 1) -> None:
     assert claim(sessions, pid, attempt) is not None
     with sessions.begin() as session:
         if succeed:
-            assert life.succeed(session, pid, attempt, USAGE)
+            assert life.succeed(pid, attempt, USAGE).run(session)
         else:
-            assert life.fail(session, pid, attempt, Failure("data", "bad frame"), retry_in_s=None)
+            assert life.fail(pid, attempt, Failure("data", "bad frame"), retry_in_s=None).run(session)
 
 
 def test_a_graph_runs_in_order_of_its_dependencies(sessions: sessionmaker[Session]) -> None:
@@ -174,7 +174,7 @@ def test_a_transient_failure_waits_and_is_tried_again(sessions: sessionmaker[Ses
     take(sessions)
     claim(sessions, 1)
     with sessions.begin() as session:
-        assert life.fail(session, 1, 1, TRANSIENT, retry_in_s=3600.0, usage=USAGE)
+        assert life.fail(1, 1, TRANSIENT, retry_in_s=3600.0, usage=USAGE).run(session)
     count(sessions)
     assert status(sessions) == {1: WAITING, 2: WAITING}
     assert take(sessions) == []  # not before its time
@@ -196,20 +196,20 @@ def test_a_worker_that_lost_its_lease_commits_nothing(sessions: sessionmaker[Ses
     claim(sessions, 1, lease_s=-1.0)
     with sessions.begin() as session:
         assert [row[:2] for row in life.expired_leases(session)] == [(1, 1)]
-        assert life.fail(session, 1, 1, TRANSIENT, retry_in_s=0.0, outcome="lost")
+        assert life.fail(1, 1, TRANSIENT, retry_in_s=0.0, outcome="lost").run(session)
     with sessions.begin() as session:
-        assert not life.renew(session, 1, 1, LEASE_S)
-        assert not life.succeed(session, 1, 1, USAGE)
-        assert not life.fail(session, 1, 1, TRANSIENT, retry_in_s=None)
+        assert not life.renew(1, 1, LEASE_S).run(session)
+        assert not life.succeed(1, 1, USAGE).run(session)
+        assert not life.fail(1, 1, TRANSIENT, retry_in_s=None).run(session)
     assert take(sessions) == [1]
     assert claim(sessions, 1, attempt=2) is not None
     with sessions.begin() as session:
-        assert not life.succeed(session, 1, 1, USAGE)  # and what it says of its attempt is not written either
-        assert not life.fail(session, 1, 1, TRANSIENT, retry_in_s=None)
+        assert not life.succeed(1, 1, USAGE).run(session)  # and what it says of its attempt is not written either
+        assert not life.fail(1, 1, TRANSIENT, retry_in_s=None).run(session)
         outcomes = session.execute(select(ProcessAttempt.attempt, ProcessAttempt.outcome, ProcessAttempt.cpu_seconds))
         assert outcomes.all() == [(1, "lost", None), (2, None, None)]
         assert session.execute(select(Lease.pid, Lease.attempt)).all() == [(1, 2)]
-        assert life.succeed(session, 1, 2, USAGE)
+        assert life.succeed(1, 2, USAGE).run(session)
         assert session.scalar(select(func.count()).select_from(Lease)) == 0
 
 
@@ -224,22 +224,19 @@ def test_a_claim_is_one_round_trip_and_a_finish_two(
         JoiningConnection, "_execute_command", lambda self, *command: (sent.append(command), execute(self, *command))
     )
 
-    def first(connection: Connection) -> Claim | None:
-        return life.claim(
-            connection, 1, 1, site="here", group="cpu", worker="w", host="h", version="v", lease_s=LEASE_S, last=True
-        )
-
     kept = KeptConnection(engine)
     with kept.begin():
         """The kept connection is open, and asked nothing."""
     sent.clear()
-    claimed = database.transact(kept, first)
-    claiming = len(sent)
-    assert database.transact(kept, lambda connection: life.succeed(connection, 1, 1, USAGE))
-    finishing = len(sent) - claiming
+    claiming = life.claim(1, 1, site="here", group="cpu", worker="w", host="h", version="v", lease_s=LEASE_S)
+    assert not sent, "a batch that was not run does nothing"
+    claimed = database.transact(kept, claiming.commit)
+    to_claim = len(sent)
+    assert database.transact(kept, life.succeed(1, 1, USAGE).run)
+    to_finish = len(sent) - to_claim
     kept.close()
     assert claimed is not None
-    assert (claiming, finishing) == ((0, 0) if engine.dialect.name == "sqlite" else (1, 2)), sent
+    assert (to_claim, to_finish) == ((0, 0) if engine.dialect.name == "sqlite" else (1, 2)), sent
     assert status(sessions) == {1: SUCCEEDED}
 
 
@@ -248,7 +245,7 @@ def test_leases_are_renewed_by_the_clock_of_the_database(sessions: sessionmaker[
     take(sessions)
     claim(sessions, 1, lease_s=-1.0)
     with sessions.begin() as session:
-        assert life.renew(session, 1, 1, LEASE_S)
+        assert life.renew(1, 1, LEASE_S).run(session)
         assert life.expired_leases(session) == []
 
 
@@ -261,7 +258,7 @@ def test_cancelled_work_never_starts_and_running_work_is_fenced(sessions: sessio
         assert operating.cancel(session, [1, 2, 5]) == [1, 2]
     assert claim(sessions, 1) is None
     with sessions.begin() as session:
-        assert not life.succeed(session, 2, 1, USAGE)
+        assert not life.succeed(2, 1, USAGE).run(session)
     count(sessions)
     assert status(sessions) == {1: CANCELLED, 2: CANCELLED, 3: QUEUED, 4: SKIPPED, 5: SUCCEEDED}
 
@@ -310,7 +307,7 @@ def test_unsent_and_lost_messages_are_found(sessions: sessionmaker[Session]) -> 
     publish(sessions, process(1), process(2))
     assert take(sessions) == [1, 2]
     with sessions.begin() as session:
-        scheduling.mark_sent(session, [1])
+        scheduling.mark_sent([1]).run(session)
         assert [ready.pid for ready in scheduling.unsent(session)] == [2]
         assert scheduling.queued_since(session, 0.0) in ({("here", "cpu"): 1}, {})
     with sessions.begin() as session:
@@ -432,10 +429,10 @@ def test_a_claim_repeated_by_its_own_worker_is_the_same_claim(sessions: sessionm
     assert claim(sessions, 1) == first
     with sessions.begin() as session:
         assert (
-            life.claim(session, 1, 1, site="here", group="cpu", worker="other", host="h", version="v", lease_s=1.0)
+            life.claim(1, 1, site="here", group="cpu", worker="other", host="h", version="v", lease_s=1.0).run(session)
             is None
         )
-        assert life.succeed(session, 1, 1, Usage(0.0))
+        assert life.succeed(1, 1, Usage(0.0)).run(session)
     assert claim(sessions, 1) is None
 
 

@@ -90,9 +90,9 @@ def claim(sessions: sessionmaker[Session], message: Message, worker: str = "w") 
     with sessions.begin() as session:
         return bool(
             life.claim(
-                session, message.pid, message.attempt,
+                message.pid, message.attempt,
                 site="here", group="cpu", worker=worker, host="h", version="v", lease_s=60.0,
-            )
+            ).run(session)
         )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def test_another_attempt_comes_as_such(sessions: sessionmaker[Session], open_bro
     queue_up(sessions, 1)
     assert claim(sessions, Message(1, 1))
     with sessions.begin() as session:
-        assert life.fail(session, 1, 1, Failure("transient", "disk away"), retry_in_s=0.0)
+        assert life.fail(1, 1, Failure("transient", "disk away"), retry_in_s=0.0).run(session)
     database.transact(sessions, scheduling.take_ready)
     delivery = Inbox(open_broker()).receive()
     assert delivery is not None
@@ -216,7 +216,7 @@ def test_an_end_is_heard_of_until_it_is_counted(
     assert claim(sessions, Message(1, 1))
     assert listener.wait_for_events(0.0) == 0
     with sessions.begin() as session:
-        assert life.succeed(session, 1, 1, USAGE)
+        assert life.succeed(1, 1, USAGE).run(session)
     assert listener.wait_for_events(PATIENCE_S) == 1
     database.transact(sessions, scheduling.propagate)
     assert listener.wait_for_events(0.05) == 0

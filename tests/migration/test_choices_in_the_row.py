@@ -78,7 +78,9 @@ def test_its_processes_are_refused_with_the_command_that_helps(engine: Engine, t
         address = life.address(session, EXTRACT)
         assert address is not None
         site, group = address
-        claim = life.claim(session, EXTRACT, 1, site=site, group=group, worker="w", host="h", version="v", lease_s=60.0)
+        claim = life.claim(EXTRACT, 1, site=site, group=group, worker="w", host="h", version="v", lease_s=60.0).run(
+            session
+        )
     assert claim is not None
     url = engine.url.render_as_string(hide_password=False)
     report = Worker(Deployment(database_url=url, root=tmp_path)).run(claim)  # type: ignore[arg-type]

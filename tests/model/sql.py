@@ -180,7 +180,7 @@ class Sql:
         return [(item.pid, item.attempt) for item in ready]
 
     def mark_sent(self, pids: Sequence[int]) -> None:
-        self._do(lambda session: scheduling.mark_sent(session, pids))
+        self._do(scheduling.mark_sent(pids).run)
 
     def unsent(self, limit: int) -> list[Message]:
         return self._messages(self._do(lambda session: scheduling.unsent(session, limit)))
@@ -196,11 +196,12 @@ class Sql:
         """As the manager's sweep does."""
 
         def free(session: Session) -> list[Message]:
-            return [
-                (pid, attempt)
-                for pid, attempt, _, most in life.expired_leases(session)
-                if life.fail(session, pid, attempt, TRANSIENT, retry_in_s=0.0 if attempt < most else None, outcome=LOST)
-            ]
+            freed = []
+            for pid, attempt, _, most in life.expired_leases(session):
+                end = life.fail(pid, attempt, TRANSIENT, retry_in_s=0.0 if attempt < most else None, outcome=LOST)
+                if end.run(session):
+                    freed.append((pid, attempt))
+            return freed
 
         return self._do(free)
 
@@ -210,18 +211,18 @@ class Sql:
         def by_its_own_queue(session: Session) -> Claim | None:
             site, group = life.address(session, pid) or ("here", "cpu")
             return life.claim(
-                session, pid, attempt, site=site, group=group, worker=worker, host="h", version="v", lease_s=LEASE_S
-            )
+                pid, attempt, site=site, group=group, worker=worker, host="h", version="v", lease_s=LEASE_S
+            ).run(session)
 
         claim = self._do(by_its_own_queue)
         return None if claim is None else (claim.pid, claim.attempt, claim.max_attempts)
 
     def renew(self, pid: int, attempt: int) -> bool:
-        return self._do(lambda session: life.renew(session, pid, attempt, LEASE_S))
+        return self._do(life.renew(pid, attempt, LEASE_S).run)
 
     def succeed(self, pid: int, attempt: int) -> bool:
         def finish(session: Session) -> bool:
-            held = life.succeed(session, pid, attempt, USAGE)
+            held = life.succeed(pid, attempt, USAGE).run(session)
             if held:
                 session.execute(insert(OUTPUT).values(pid=pid, attempt=attempt))
             return held
@@ -232,7 +233,7 @@ class Sql:
         """The worker did all of `succeed` but commit it."""
 
         def finish(session: Session) -> None:
-            if life.succeed(session, pid, attempt, USAGE):
+            if life.succeed(pid, attempt, USAGE).run(session):
                 session.execute(insert(OUTPUT).values(pid=pid, attempt=attempt))
             raise DiedError
 
@@ -243,9 +244,7 @@ class Sql:
 
     def fail(self, pid: int, attempt: int, again: bool, delayed: bool = False, outcome: str = FAILED) -> bool:
         retry_in_s = (DELAY_S if delayed else 0.0) if again else None
-        return self._do(
-            lambda session: life.fail(session, pid, attempt, TRANSIENT, retry_in_s=retry_in_s, outcome=outcome)
-        )
+        return self._do(life.fail(pid, attempt, TRANSIENT, retry_in_s=retry_in_s, outcome=outcome).run)
 
     # Clock, which is the database's
 

@@ -177,7 +177,7 @@ def hold_two(slot: Slot) -> None:
 def succeed(sessions: sessionmaker[Session], slot: Slot, pid: int) -> None:
     """What a worker does at the end of an attempt."""
     with sessions.begin() as session:
-        assert life.succeed(session, pid, 1, USAGE)
+        assert life.succeed(pid, 1, USAGE).run(session)
     worker_of(slot).say(Report(USAGE))
 
 
@@ -266,7 +266,7 @@ def test_a_lost_lease_ends_the_worker_and_the_claim_that_waited_goes_on(
     """The manager has freed process 1, which sits in its commit, and nobody knows of what it does there."""
     hold_two(slot)
     with sessions.begin() as session:
-        assert life.fail(session, 1, 1, Failure("transient", "was it killed?"), retry_in_s=600.0, outcome=LOST)
+        assert life.fail(1, 1, Failure("transient", "was it killed?"), retry_in_s=600.0, outcome=LOST).run(session)
     eventually(lambda: worker_of(slot).kills == 1)
     eventually(lambda: [claim.pid for claim in worker_of(slot).claims] == [2])
     assert status(sessions, 1) == WAITING
