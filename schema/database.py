@@ -25,6 +25,9 @@ CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 300  # a statement on a dead connection ends, however the network died
 LOCK_WAIT_CODE = 1205
 DEADLOCK_CODES = (LOCK_WAIT_CODE, 1213)  # or a deadlock: the whole transaction is tried again
+# Access to a database or the server, from this host, to a table, column, routine or an administrator's command; an
+# account that is locked or whose password has expired.
+DENIED_CODES = (1044, 1045, 1130, 1142, 1143, 1227, 1370, 1698, 1820, 1862, 3118, 4151)
 DEADLOCK_TRIES = 10
 DEADLOCK_PAUSE_S = 0.01  # at most, a try: those who ran into each other go on at different times
 IDLE_S = 1.0  # after which a kept connection may have died unnoticed
@@ -193,6 +196,11 @@ class KeptConnection:
 def code_of(error: DBAPIError) -> object:
     """The server's number of an error of MySQL or MariaDB; SQLite has words only."""
     return error.orig.args[0] if error.orig is not None and error.orig.args else None
+
+
+def is_denied(error: DBAPIError) -> bool:
+    """Whether a user, a password or a right was refused: trying again does not help."""
+    return code_of(error) in DENIED_CODES
 
 
 def transact(transactions: Transactions[Opened_co], work: Callable[[Opened_co], Result]) -> Result:

@@ -36,3 +36,12 @@ class ConfigurationError(TianyuError):
     """Settings, parameters or the graph are wrong."""
 
     error_class = "configuration"
+
+
+def database_denies(error: Exception) -> str:
+    """What a right that the database denies means to the operator: the driver's error in a sentence."""
+    cause = getattr(error, "orig", None) or error
+    return (
+        f"the database denies what this program needs: {cause}; correct the user's rights, or user and password of "
+        "TIANYU_DATABASE_URL, and start it again"
+    )

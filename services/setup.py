@@ -14,7 +14,7 @@ from schema.database import DatabaseUrlError
 from schema.processes import ProcessGroup, Site
 from schema.queries.sessions import open_transactions
 from schema.versions import SchemaVersionError
-from services.errors import ConfigurationError, TransientError
+from services.errors import ConfigurationError, TianyuError, TransientError
 from services.settings import Settings
 
 
@@ -43,13 +43,14 @@ def open_engine(settings: Settings) -> Engine:
     return engine
 
 
-def database_failure(engine: Engine, error: DBAPIError) -> TransientError:
+def database_failure(engine: Engine, error: DBAPIError) -> TianyuError:
     """What a driver's error means to the one who runs the command; the password is never in it."""
     where = engine.url.render_as_string(hide_password=True)
     questions = "is it running, and are host, user, password and name right?"
     if engine.dialect.name == "sqlite":
         questions = "is its folder there, writable and not full, and is the file a database?"
-    return TransientError(f"database {where} cannot be used: {error.orig}; {questions} `tianyu doctor` looks closer")
+    kind = ConfigurationError if database.is_denied(error) else TransientError
+    return kind(f"database {where} cannot be used: {error.orig}; {questions} `tianyu doctor` looks closer")
 
 
 def initialise(settings: Settings, engine: Engine) -> list[str]:

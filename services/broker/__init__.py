@@ -1,6 +1,6 @@
 """The broker: queues of messages between manager and consumers, behind one Protocol with two implementations."""
 
-from services.broker.connect import connect, is_process_table, open_broker
+from services.broker.connect import await_broker, connect, is_process_table, open_broker
 from services.broker.message import Message, address_of, dead_letter_queue, event_queue, work_queue
 from services.broker.protocol import Broker, Deliver, Delivery
 
@@ -10,6 +10,7 @@ __all__ = [
     "Delivery",
     "Message",
     "address_of",
+    "await_broker",
     "connect",
     "dead_letter_queue",
     "event_queue",

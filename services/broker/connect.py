@@ -1,13 +1,17 @@
 """Choose the broker by its URL."""
 
+import threading
 from urllib.parse import urlsplit
 
-from services.broker.protocol import Broker
+from services.broker.protocol import Broker, RefusedError
 from services.broker.rabbitmq import RabbitBroker
 from services.broker.table import TableBroker
 from services.deployment import Deployment
-from services.errors import ConfigurationError
+from services.errors import ConfigurationError, TransientError
+from services.log import get_logger
 
+log = get_logger("broker")
+AWAIT_S = 5.0
 FORMS = "amqp://USER:PASSWORD@HOST:5672/VHOST (special characters quoted, @ as %40) or local://"
 
 
@@ -43,6 +47,25 @@ def connect(url: str, database_url: str) -> Broker:
         return RabbitBroker(url)
     except ValueError:  # its text may hold a part of the password
         raise ConfigurationError(f"TIANYU_BROKER_URL: host or port cannot be read: expected {FORMS}") from None
+
+
+def await_broker(settings: Deployment, stop: threading.Event) -> None:
+    """Wait until the broker is there, or ``stop`` is set.
+
+    Raises:
+        ConfigurationError: the URL names no broker that Tianyu knows.
+        RefusedError: the broker is there, and does not let this user in.
+    """
+    while not stop.is_set():
+        try:
+            open_broker(settings).close()
+        except RefusedError:
+            raise
+        except TransientError as error:
+            log.warning("broker away at the start, waiting for it", reason=str(error))
+            stop.wait(AWAIT_S)
+        else:
+            return
 
 
 def open_broker(settings: Deployment) -> Broker:

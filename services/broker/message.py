@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from services.errors import DataError
 
+NUMBERS = 1 << 63  # a database can take those below
+
 
 @dataclass(frozen=True)
 class Message:
@@ -26,12 +28,12 @@ class Message:
         """
         try:
             content = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or nested so deeply that the parser gives up
             content = None
         if (
             not isinstance(content, dict)
             or content.keys() != {"pid", "attempt"}
-            or not all(type(value) is int for value in content.values())
+            or not all(type(value) is int and 0 <= value < NUMBERS for value in content.values())
         ):
             raise DataError(f"message {body[:80]!r} is not a PID and an attempt: it goes to the dead-letter queue")
         return cls(content["pid"], content["attempt"])

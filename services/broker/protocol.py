@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.broker.message import Message
+from services.errors import TransientError
+
+
+class RefusedError(TransientError):
+    """The broker was reached, and does not let this user in."""
 
 
 @dataclass(frozen=True)

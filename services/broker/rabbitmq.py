@@ -6,11 +6,18 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pika
-from pika.exceptions import AMQPError, ChannelClosedByBroker
+from pika.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelClosedByBroker,
+    ConnectionClosedByBroker,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+)
 
 from services.broker.amqp import Answer, ConfirmingChannel, ServedChannel, ServedConnection
 from services.broker.message import Message, dead_letter_queue
-from services.broker.protocol import Deliver, Delivery
+from services.broker.protocol import Deliver, Delivery, RefusedError
 from services.errors import ConfigurationError, DataError, TransientError
 from services.log import get_logger
 
@@ -18,10 +25,18 @@ HEARTBEAT_S = 60
 BLOCKED_TIMEOUT_S = 60
 CONNECT_TIMEOUT_S = 5
 DELIVERY_LIMIT = 20  # a message that came back so often is a poison message
+REFUSALS = (403, 530)  # access refused, not allowed
 EVENTS_KEPT = 10_000  # a manager that was away needs no more: its first sweep finds the rest
 
 Result = TypeVar("Result")
 log = get_logger("broker")
+
+
+def _refuses(error: BaseException) -> bool:
+    """Whether the broker knows no such user, password or virtual host."""
+    if isinstance(error, ConnectionClosedByBroker):
+        return error.reply_code in REFUSALS
+    return isinstance(error, AuthenticationError | ProbableAuthenticationError | ProbableAccessDeniedError)
 
 
 class RabbitBroker:
@@ -62,7 +77,8 @@ class RabbitBroker:
 
     def _lost(self, error: BaseException) -> TransientError:
         reason = str(error) or type(error).__name__
-        return TransientError(f"{self._where} cannot be used: {reason}; is it running, are user and vhost right?")
+        kind = RefusedError if _refuses(error) else TransientError
+        return kind(f"{self._where} cannot be used: {reason}; is it running, are user and vhost right?")
 
     def _require(self) -> None:
         if self._connection.end is not None:

@@ -16,7 +16,7 @@ from schema.prepared import Answer, Batch
 from schema.queries import queueing
 from services.broker.message import Message, address_of, work_queue
 from services.broker.protocol import Deliver, Delivery
-from services.errors import TransientError
+from services.errors import ConfigurationError, TransientError, database_denies
 
 POLL_FIRST_S = 0.001
 POLL_MOST_S = 0.02  # an idle process looks 50 times a second, for less than 1 % of a core
@@ -40,6 +40,8 @@ class TableBroker:
             try:
                 return database.transact(self._reading, question.commit)
             except DBAPIError as error:
+                if database.is_denied(error):
+                    raise ConfigurationError(database_denies(error)) from error
                 raise TransientError(f"the database does not tell what is queued: {error.orig}") from error
 
     def declare(self, queue: str) -> None:

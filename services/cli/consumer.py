@@ -1,5 +1,6 @@
 """`tianyu consumer`."""
 
+import threading
 from typing import Annotated
 
 import typer
@@ -19,7 +20,7 @@ def consumer(
 
     Examples: `tianyu consumer`, `tianyu consumer --group cpu --group memory --concurrency 4`
     """
-    from services.broker import open_broker
+    from services.broker import await_broker
     from services.consumer.child import children
     from services.consumer.consumer import Consumer
     from services.setup import open_database, require_site
@@ -29,8 +30,10 @@ def consumer(
     engine = open_database(settings)
     require_site(settings, engine)
     engine.dispose()
-    open_broker(settings).close()
+    stop = threading.Event()
+    on_stop(stop.set)
+    await_broker(settings, stop)
+    if stop.is_set():
+        return
     with children(settings.deployment, concurrency) as workers:
-        instance = Consumer(settings, group or [settings.default_group], workers)
-        on_stop(instance.stop)
-        instance.run()
+        Consumer(settings, group or [settings.default_group], workers, stop).run()

@@ -29,9 +29,9 @@ def health(
     from schema.queries.services import alive_on
     from services.errors import TransientError
     from services.presence import HOST
-    from services.setup import open_engine
+    from services.setup import open_database
 
-    with database.reading_factory(open_engine(start()))() as session:
+    with database.reading_factory(open_database(start()))() as session:
         alive = alive_on(session, HOST, None if kind is None else kind.value)
     if not alive:
         raise TransientError(

@@ -1,5 +1,7 @@
 """`tianyu manager`."""
 
+import threading
+
 from services.cli.console import friendly, start
 from services.stopping import on_stop
 
@@ -12,15 +14,14 @@ def manager() -> None:
 
     Example: `tianyu manager`
     """
-    from services.broker import open_broker
+    from services.broker import await_broker
     from services.manager.manager import Manager
     from services.setup import open_database
 
     settings = start()
 
     open_database(settings).dispose()
-    # Once it runs it waits for a broker that is away; at the start a wrong URL should not be waited for.
-    open_broker(settings).close()
-    instance = Manager(settings)
-    on_stop(instance.stop)
-    instance.run()
+    stop = threading.Event()
+    on_stop(stop.set)
+    await_broker(settings, stop)
+    Manager(settings, stop).run()

@@ -17,6 +17,7 @@ from services.consumer.retry import decide
 from services.consumer.slot_actions import RecordFailure
 from services.consumer.slot_events import Claimed, Duplicate, Leave, Misdirected
 from services.deployment import Deployment
+from services.errors import ConfigurationError, database_denies
 from services.log import get_logger
 from services.presence import HOST, VERSION
 
@@ -102,11 +103,17 @@ class Claims:
         self._persist(record)
 
     def _persist(self, work: Callable[[Connection], Result]) -> Result | None:
-        """Try until the database answers; a slot without its database has nothing better to do."""
+        """Try until the database answers; a slot without its database has nothing better to do.
+
+        Raises:
+            ConfigurationError: it answers that this user may not.
+        """
         while True:
             try:
                 return database.transact(self._sessions, work)
             except DBAPIError as error:
+                if database.is_denied(error):
+                    raise ConfigurationError(database_denies(error)) from error
                 log.warning("database does not answer, trying again", reason=str(error.orig))
                 if self._leaving.wait(DATABASE_RETRY_S):
                     return None

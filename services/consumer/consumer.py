@@ -10,7 +10,7 @@ from schema.queries import services
 from services.broker import Broker, Delivery, open_broker, work_queue
 from services.consumer.child import Child
 from services.consumer.slot import Slot
-from services.errors import TransientError
+from services.errors import ConfigurationError, TransientError
 from services.log import get_logger
 from services.presence import HOST, Announcer, introduce
 from services.settings import Settings
@@ -24,7 +24,9 @@ RECONNECT_MOST_S = 5.0
 class Consumer:
     """Receives the work of one or more groups of a site and runs it in slots, one for each of the worker processes."""
 
-    def __init__(self, settings: Settings, groups: Sequence[str], workers: Sequence[Child]) -> None:
+    def __init__(
+        self, settings: Settings, groups: Sequence[str], workers: Sequence[Child], stop: threading.Event | None = None
+    ) -> None:
         self._settings = settings
         self._queues = [work_queue(settings.site, group) for group in groups]
         name = f"{HOST}:{os.getpid()}"
@@ -40,7 +42,7 @@ class Consumer:
             services.ACTIVE,
             settings.lease_s,
         )
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
 
     def stop(self) -> None:
         """Finish what runs, then leave; safe in a signal handler."""
@@ -59,7 +61,11 @@ class Consumer:
             min(self._slots, key=lambda slot: slot.load).give(delivery)
 
     def run(self) -> None:
-        """Work until ``stop`` is called."""
+        """Work until ``stop`` is called.
+
+        Raises:
+            ConfigurationError: the database or the broker does not let this user do what it must.
+        """
         self._announcer.start()
         try:
             self._serve()
@@ -70,13 +76,21 @@ class Consumer:
         for slot in self._slots:
             slot.start()
         log.info("consumer ready", queues=self._queues, slots=len(self._slots))
-        while not self._stop.is_set():
+        while not self._stop.is_set() and self._failure is None:
             try:
                 self._broker.serve(POLL_S)
             except TransientError as error:
                 log.warning("broker lost, connecting again", reason=str(error))
                 self._reconnect()
+        failure = self._failure
         self._leave()
+        if failure is not None:
+            raise failure
+
+    @property
+    def _failure(self) -> ConfigurationError | None:
+        """Why a slot has ended without being told to."""
+        return next((slot.failure for slot in self._slots if slot.failure is not None), None)
 
     def _reconnect(self) -> None:
         delay = RECONNECT_S

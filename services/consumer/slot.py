@@ -34,7 +34,7 @@ from services.consumer.slot_actions import (
 )
 from services.consumer.slot_events import Event, Given, LeaseLost, Leave, Looked, Refused, Silent
 from services.consumer.slot_state import SlotState
-from services.errors import TransientError
+from services.errors import ConfigurationError, TransientError
 from services.log import facts_of, get_logger
 from services.settings import Settings
 
@@ -58,6 +58,8 @@ class Slot(threading.Thread):
         self._state = SlotState(partial(Limits.of, settings), settings.lease_s / RENEWALS_A_LEASE)
         self._called, self._call = os.pipe()
         os.set_blocking(self._call, False)
+        self.failure: ConfigurationError | None = None
+        """Why it ended without being told to."""
 
     @property
     def load(self) -> int:
@@ -81,6 +83,12 @@ class Slot(threading.Thread):
 
     def run(self) -> None:
         """Work until told to leave; what has not begun then goes back to the queue with the connection."""
+        try:
+            self._work()
+        except ConfigurationError as error:  # its lease runs out, and the manager sends what it held again
+            self.failure = error
+
+    def _work(self) -> None:
         while self._state.held or not self._leaving.is_set():
             while self._inbox:
                 self._handle(Given(self._inbox.popleft()))

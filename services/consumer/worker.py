@@ -127,6 +127,8 @@ class Worker:
 def _error_class(error: Exception) -> str:
     if isinstance(error, TianyuError):
         return error.error_class
+    if isinstance(error, DBAPIError) and database.is_denied(error):
+        return ConfigurationError.error_class
     if isinstance(error, DBAPIError | OSError | MemoryError):
         return TransientError.error_class
     return "bug"

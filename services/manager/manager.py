@@ -17,7 +17,7 @@ from schema.processes import LOST
 from schema.queries import life, scheduling, services
 from schema.queries.scheduling import Advance, Ready
 from services.broker import Broker, Message, event_queue, open_broker, work_queue
-from services.errors import TransientError
+from services.errors import ConfigurationError, TransientError, database_denies
 from services.log import get_logger
 from services.manager.leadership import leadership
 from services.presence import Announcer, introduce
@@ -35,7 +35,7 @@ PLENTY_PAUSE_S = 0.05
 class Manager:
     """Counts, sends and sweeps until stopped. All it knows is in the database: any other may go on after it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stop: threading.Event | None = None) -> None:
         self._settings = settings
         engine = database.connect(settings.database_url.get_secret_value())
         self._leadership = leadership(engine)
@@ -47,7 +47,7 @@ class Manager:
         self._declared: set[str] = set()
         self._queues: list[tuple[str, str]] = []  # site and group
         self._short: set[tuple[str, str]] = set()  # queues that lacked messages in the last sweep
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
 
     def stop(self) -> None:
         """Leave after the current cycle; safe in a signal handler and from other threads."""
@@ -65,6 +65,9 @@ class Manager:
                     continue
                 self._lead(sessions)
             except (TransientError, DBAPIError) as error:
+                if isinstance(error, DBAPIError) and database.is_denied(error):
+                    self._announcer.stop()
+                    raise ConfigurationError(database_denies(error)) from error
                 reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
                 log.warning("interrupted, going on in a moment", reason=reason)
                 self._disconnect()

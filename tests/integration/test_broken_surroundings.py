@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ COMMANDS: dict[str, list[str]] = {
     "simulate": ["simulate", "night", "--frames", "1", "--size", "64"],
     "inject": ["inject", "1", "injected"],
     "doctor": ["doctor"],
+    "health": ["health"],
     "catalog": ["catalog", "status"],
     "target": ["target", "list"],
 }
@@ -77,6 +80,7 @@ BROKERS = {
     "wrong port": (f"amqp://tianyu:{PASSWORD}@127.0.0.1:{CLOSED_PORT}/", f"127.0.0.1:{CLOSED_PORT} cannot be used"),
     "a path": ("local:///proc/nowhere/broker.db", "takes no path"),
 }
+AWAY = ("unknown host", "wrong port")  # manager and consumer wait for these
 
 Tianyu = Callable[..., Result]
 
@@ -156,12 +160,34 @@ def test_a_site_that_is_not_registered(tianyu: Tianyu, command: str) -> None:
     says(tianyu(command, site="loca1"), command, "site 'loca1' is not registered", "tianyu init")
 
 
-@pytest.mark.parametrize("command", OF_BROKER)
-@pytest.mark.parametrize("case", BROKERS)
+@pytest.mark.parametrize(
+    ("command", "case"),
+    [(command, case) for command in OF_BROKER for case in BROKERS if command == "doctor" or case not in AWAY],
+)
 def test_a_broker_url_that_is_wrong(tianyu: Tianyu, command: str, case: str) -> None:
     url, word = BROKERS[case]
     assert tianyu("init").exit_code == 0
     says(tianyu(command, broker_url=url), command, word)
+
+
+@pytest.mark.parametrize("command", ["manager", "consumer"])
+def test_a_broker_that_is_away_is_waited_for(tianyu: Tianyu, command: str) -> None:
+    assert tianyu("init").exit_code == 0
+    url, word = BROKERS["wrong port"]
+    program = subprocess.Popen(
+        [sys.executable, "-m", "services.cli.app", command],
+        env=os.environ | {"TIANYU_BROKER_URL": url},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stderr is not None
+    told = program.stderr.readline()
+    program.terminate()
+    rest = program.communicate()[1]
+    assert "broker away at the start, waiting for it" in told
+    assert word in told
+    assert "Traceback" not in rest
+    assert program.returncode == 0
 
 
 @pytest.mark.parametrize("command", OF_BROKER)

@@ -124,6 +124,17 @@ def test_unsettled_messages_come_back_when_a_receiver_is_killed(
     assert Receiver(broker, queue).take() == Message(7, 1)
 
 
+def test_a_message_that_nobody_can_read_goes_there_at_once(open_broker: Connect, broker_url: str, queue: str) -> None:
+    broker = open_broker()
+    broker.declare(queue)
+    connection = pika.BlockingConnection(pika.URLParameters(broker_url))
+    connection.channel().basic_publish("", queue, b"[" * 100_000)
+    connection.close()
+    broker.send(queue, [Message(7, 1)])
+    assert Receiver(broker, queue).take() == Message(7, 1)  # by the same connection
+    assert depth_becomes(broker, dead_letter_queue(queue), 1)
+
+
 def test_refused_messages_go_to_the_dead_letter_queue(open_broker: Connect, queue: str) -> None:
     broker = open_broker()
     broker.declare(queue)
@@ -223,7 +234,13 @@ def test_two_receivers_share_the_work(open_broker: Connect, queue: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b'{"pid": 1}', b'{"pid": "1", "attempt": 1}', b'{"pid":1,"attempt":1,"x":1}', b"\x80\x04K."]
+    "body",
+    [
+        *(b"", b"[]", b'{"pid": 1}', b'{"pid": "1", "attempt": 1}', b'{"pid":1,"attempt":1,"x":1}', b"\x80\x04K."),
+        *(b"[" * 100_000, b'{"pid":' * 100_000),  # deeper than the parser goes
+        *(b'{"pid": 9223372036854775808, "attempt": 1}', b'{"pid": 1, "attempt": -1}'),  # no database has these
+    ],
+    ids=lambda body: body[:20].decode(errors="replace"),
 )
 def test_a_message_is_a_pid_and_an_attempt_and_nothing_else(body: bytes) -> None:
     with pytest.raises(DataError, match="not a PID and an attempt"):
