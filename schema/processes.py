@@ -122,6 +122,14 @@ class Process(Base):
     error: Mapped[str | None] = mapped_column(Text)
 
 
+class ReadKey(Base):
+    """Of all that a process read, known when it was claimed: who makes the result, or made it. One at a time does."""
+
+    __tablename__ = "read_key"
+    read_key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    pid: Mapped[Pid] = mapped_column(BigInteger)
+
+
 class ProcessDependence(Base):
     """``child_pid`` needs ``parent_pid``: required (it must succeed) or optional (it must only be finished)."""
 

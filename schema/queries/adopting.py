@@ -25,6 +25,23 @@ _POSITION = tuple(column.name for column in table_of(SourcePosition).c if column
 _SOLUTION = tuple(column.name for column in table_of(PlateSolution).c if column.name not in ("pid", "image_id"))
 _APERTURE = tuple(column.name for column in table_of(Aperture).c if column.name not in ("graph_pid", "observation_id"))
 
+_parent, Outdated, _ran = aliased(Process), aliased(Process), aliased(ProcessAttempt)
+OUTDATED = (
+    select(Outdated.pid)
+    .join(ProcessDependence, ProcessDependence.child_pid == Outdated.pid)
+    .join(_parent, _parent.pid == ProcessDependence.parent_pid)
+    .outerjoin(_ran, and_(_ran.pid == Outdated.pid, _ran.attempt == Outdated.attempt, Outdated.origin_pid.is_(None)))
+    .where(
+        Outdated.status.in_((SUCCEEDED, FAILED)),
+        or_(Outdated.origin_pid.is_(None), _parent.graph_pid == Outdated.graph_pid),
+        or_(
+            _parent.finished_at.is_(None),
+            _parent.finished_at > func.coalesce(_ran.started_at, Outdated.finished_at),
+        ),
+    )
+    .distinct()
+)
+
 
 class Keyed(NamedTuple):
     """A process whose key is known."""
@@ -59,22 +76,7 @@ def outdated(session: Session, observation_id: int) -> set[int]:
     What failed and is tried again ends once more, behind those that went on without it. Of what was taken over only the
     same graph's dependencies count: other graphs' were looked at when it was taken over.
     """
-    parent, child, ran = aliased(Process), aliased(Process), aliased(ProcessAttempt)
-    began = func.coalesce(ran.started_at, child.finished_at)
-    query = (
-        select(child.pid)
-        .join(ProcessDependence, ProcessDependence.child_pid == child.pid)
-        .join(parent, parent.pid == ProcessDependence.parent_pid)
-        .outerjoin(ran, and_(ran.pid == child.pid, ran.attempt == child.attempt, child.origin_pid.is_(None)))
-        .where(
-            child.observation_id == observation_id,
-            child.status.in_((SUCCEEDED, FAILED)),
-            or_(child.origin_pid.is_(None), parent.graph_pid == child.graph_pid),
-            or_(parent.finished_at.is_(None), parent.finished_at > began),
-        )
-        .distinct()
-    )
-    return set(session.scalars(query))
+    return set(session.scalars(OUTDATED.where(Outdated.observation_id == observation_id)))
 
 
 def forget_keys(session: Session, pids: Collection[int]) -> None:
@@ -126,7 +128,7 @@ def take_over_images(session: Session, pids: Mapping[int, int], graph_pid: int) 
         new_ids |= {old_ids[pid]: image_id for pid, image_id in made if pid is not None}
     _take_over_lineage(session, new_ids)
     for model in OF_CALIBRATED:
-        _take_over_found(session, table_of(model), pids, new_ids)
+        take_over_found(session, table_of(model), pids, new_ids)
     return new_ids
 
 
@@ -150,7 +152,8 @@ def _take_over_lineage(session: Session, new_ids: Mapping[int, int]) -> None:
             )
 
 
-def _take_over_found(session: Session, found: Table, pids: Mapping[int, int], new_ids: Mapping[int, int]) -> None:
+def take_over_found(session: Session, found: Table, pids: Mapping[int, int], new_ids: Mapping[int, int]) -> None:
+    """Give new processes what old ones found (``old: new``) of images (old ids: new ones)."""
     for part in chunks(sorted(new_ids)):
         rows = [dict(row) for row in session.execute(select(found).where(found.c.image_id.in_(part))).mappings()]
         taken = [

@@ -19,6 +19,7 @@ from schema.attempts import Claim, Failure, Usage
 from schema.queries import choices, life
 from services import log
 from services.choices import Choices, read_choices
+from services.consumer.cutoff import Cutoff
 from services.consumer.messages import Ready, Report, Saving
 from services.consumer.usage import Meter
 from services.deployment import Deployment
@@ -41,6 +42,7 @@ class Worker:
         engine = database.connect(deployment.database_url.get_secret_value())
         self._writing = database.KeptConnection(engine)
         self._reading = database.reading_factory(engine)
+        self._cutoff = Cutoff(database.KeptConnection(engine.execution_options(**database.READ_ONLY)), self._writing)
         self._images = open_store(deployment.root, deployment.frame_bounds)
         self._kept = Kept()
         self._deployment = deployment
@@ -80,7 +82,7 @@ class Worker:
             self._kept,
             last_attempt=claim.attempt >= claim.max_attempts,
         )
-        outputs = step.start(context, claim.parameters)
+        outputs = self._cutoff.made_before(step, claim, context.choices) or step.start(context, claim.parameters)
         self._tell(Saving())
 
         def finish(connection: Connection) -> Usage:

@@ -20,10 +20,10 @@ from schema.queries import adopting
 from schema.queries.adopting import Keyed
 from schema.queries.publishing import NewProcess
 from services.errors import DataError
-from services.publisher.keys import replaced
 from services.steps import STEPS
 from services.steps.base import AnyStep
 from services.steps.needs import Each
+from services.steps.told import replaced
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@ Pure. A key is known when a graph is published, since it says what a process is 
 keys of what it needs stand for their results.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from schema.queries.publishing import NewProcess
-from services.choices import Choices, canonical
+from services.choices import Choices
 from services.steps import STEPS
-from services.steps.base import AnyStep
-from services.steps.needs import Each
+from services.steps.told import key, replaced
 
 Keys = dict[int, str]  # by PID
 
@@ -32,9 +30,9 @@ def keys_of(
     values = choices.values()
     for process in processes:
         if process.pid not in known:
-            key = _key(process, values, frames, keys)
-            if key is not None:
-                keys[process.pid] = key
+            of_process = _key(process, values, frames, keys)
+            if of_process is not None:
+                keys[process.pid] = of_process
     return keys
 
 
@@ -45,33 +43,7 @@ def _key(process: NewProcess, choices: Mapping[str, Any], frames: Mapping[int, s
         required, optional = (sorted(keys[pid] for pid in pids) for pids in (process.required, process.optional))
     except KeyError:
         return None
-    return digest(
-        {
-            "command": step.command,
-            "version": step.version,
-            "generation": process.generation,
-            "parameters": told,
-            "choices": {name: choices[name] for name in step.reads},
-            "required": required,
-            "optional": optional,
-        }
-    )
-
-
-def replaced(
-    step: AnyStep, parameters: str, pid: Callable[[int], Any], frame: Callable[[int], Any] = lambda image_id: image_id
-) -> dict[str, Any]:
-    """Parameters, defaults too, with something else in the place of each PID and of each frame's image id."""
-    values: dict[str, Any] = step.parameters.model_validate_json(parameters).model_dump(mode="json")
-    pids = {name for need in step.needs for name in (need.into, need.all_into) if name is not None}
-    if step.each is Each.TREE:
-        pids.add("parents")
-    for names, replace in ((pids, pid), ({"frame", "frames"}, frame)):
-        for name in names & values.keys():
-            value = values[name]
-            if value is not None:
-                values[name] = [replace(one) for one in value] if isinstance(value, list) else replace(value)
-    return values
+    return key(step, told, process.generation, choices, required=required, optional=optional)
 
 
 def frames_told(process: NewProcess) -> list[int]:
@@ -79,8 +51,3 @@ def frames_told(process: NewProcess) -> list[int]:
     found: list[int] = []
     replaced(STEPS[process.command], process.parameters, lambda pid: pid, found.append)
     return found
-
-
-def digest(values: Mapping[str, Any]) -> str:
-    """SHA-256 of values that JSON knows, in hexadecimal digits."""
-    return hashlib.sha256(canonical(values).encode()).hexdigest()

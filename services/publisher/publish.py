@@ -18,7 +18,7 @@ from services.presence import VERSION
 from services.publisher.changed_choices import changes, choices_to_go_on
 from services.publisher.former import needed
 from services.publisher.graph import Graph, methods_of
-from services.publisher.keys import digest, frames_told, keys_of
+from services.publisher.keys import frames_told, keys_of
 from services.publisher.known_template import (
     Adopted,
     add_known_template,
@@ -35,6 +35,7 @@ from services.settings import Settings
 from services.steps import masters_of, steps_of
 from services.steps.base import AnyStep
 from services.steps.needs import KNOWN
+from services.steps.told import digest
 
 UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
 

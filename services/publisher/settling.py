@@ -12,10 +12,10 @@ from schema.queries.adopting import Keyed
 from schema.queries.publishing import NewProcess
 from services.publisher.former import Former, branches_of, formers, is_failure, is_unfinished, without_branches
 from services.publisher.graph import Graph
-from services.publisher.keys import replaced
 from services.steps import ORDER, STEPS
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 from services.steps.detrend import DETREND
+from services.steps.told import replaced
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from pipeline.alignment import Alignment, align
@@ -15,6 +15,7 @@ from schema.found import FoundAlignment, ReferenceFrame
 from schema.frames import Frame
 from schema.images import CALIBRATED, Image, ImageParent
 from schema.queries import images
+from schema.queries.reading import choice
 from schema.skies import SourcePosition
 from services.errors import DataError
 from services.log import get_logger
@@ -24,6 +25,12 @@ from services.steps.frames import errors_name
 from services.steps.needs import KNOWN, OWN, Each, named, required
 
 log = get_logger("align")
+# The `calibrate` whose image was chosen.
+_REFERENCE = choice(
+    select(Image.pid)
+    .join(ReferenceFrame, ReferenceFrame.image_id == Image.image_id)
+    .where(ReferenceFrame.pid == bindparam("told"))
+)
 
 
 class AlignParameters(Parameters):
@@ -140,6 +147,7 @@ ALIGN = Step(
         required("choose_reference", "reference", template=OWN),
         named("detect", "detected", template=KNOWN),  # its stars are known, so that a frame waits for itself alone
     ),
+    read_of={"reference": _REFERENCE},  # the frame, not the vote: that changes with each frame that joins
     opens=(CALIBRATED,),
     tables=(FoundAlignment,),
 )

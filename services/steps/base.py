@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from pipeline.errors import UnusableDataError
 from schema.base import Base
 from schema.observing import LIGHT
+from schema.prepared import Prepared
 from services.choices import Choices
 from services.deployment import Deployment
 from services.errors import ConfigurationError, DataError
@@ -106,6 +107,8 @@ class Step(Generic[AnyParameters]):
     chosen: Callable[[Choices, Method | None], Mapping[str, Any]] | None = None
     reads: tuple[str, ...] = ()  # choices that it goes by, besides those that its parameters tell
     passes_on: tuple[str, ...] = ()  # choices that it writes down for steps behind it and does not go by itself
+    # Parameters that name a choosing step of which only the choice concerns it: the query for whose result that is.
+    read_of: Mapping[str, Prepared] = field(default_factory=dict)
     begins_early: bool = False  # it takes long: it begins before the frames that wait for the same
     opens: tuple[str, ...] = ()  # kinds of images whose files it cannot do without
     uses: tuple[str, ...] = ()  # kinds of images whose files it goes by where they are there

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from schema.found import OF_CALIBRATED
 from services.choices import Choices
 from services.steps import COMMANDS, ORDER, STEPS, from_on
 from services.steps.base import AnyStep
@@ -57,6 +58,17 @@ def test_what_one_step_passes_on_a_later_one_reads() -> None:
         read_later = {name for other in ORDER[ORDER.index(step) + 1 :] for name in other.reads}
         assert set(step.passes_on) <= read_later
         assert not set(step.passes_on) & set(step.reads)
+
+
+def test_what_reads_only_a_choice_is_told_of_it_and_makes_rows_of_images() -> None:
+    reading = [step for step in ORDER if step.read_of]
+    assert reading
+    for step in reading:
+        assert set(step.read_of) <= {need.into for need in step.needs}
+        assert all(need.into for need in step.needs)  # it reads nothing that its parameters do not tell
+        assert not {*step.makes, *step.partial}
+        assert step.tables
+        assert set(step.tables) <= set(OF_CALIBRATED)
 
 
 def test_what_the_choices_can_leave_out_says_so_in_words() -> None:
