@@ -3,10 +3,23 @@
 An image is taken over by a row of its own that names the same file; files are never moved or copied.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table, and_, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    DateTime,
+    String,
+    Table,
+    and_,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    type_coerce,
+)
 from sqlalchemy.orm import Session, aliased
 
 from schema.base import table_of
@@ -15,12 +28,15 @@ from schema.images import Image, ImageParent
 from schema.photometry import Aperture
 from schema.processes import FAILED, SUCCEEDED, Process, ProcessAttempt, ProcessDependence
 from schema.queries.images import path_digest
+from schema.queries.measurements import insert_rows
 from schema.queries.operating import lock
+from schema.queries.publishing import Ended
 from schema.queries.scheduling import chunks
 from schema.skies import PlateSolution, SkyImage, SourcePosition
 
-ROWS_PER_INSERT = 1000
-_ENDS = ("status", "attempt", "finished_at", "error_class", "error", "choices_id", "result_key")
+_process = table_of(Process)
+_OWN = ("image_id", "pid", "graph_pid", "path_digest")  # which an image does not share with that it is taken from
+_ENDS = Ended._fields[1:]
 _POSITION = tuple(column.name for column in table_of(SourcePosition).c if column.name != "pid")
 _SOLUTION = tuple(column.name for column in table_of(PlateSolution).c if column.name not in ("pid", "image_id"))
 _APERTURE = tuple(column.name for column in table_of(Aperture).c if column.name not in ("graph_pid", "observation_id"))
@@ -79,32 +95,28 @@ def outdated(session: Session, observation_id: int) -> set[int]:
     return set(session.scalars(OUTDATED.where(Outdated.observation_id == observation_id)))
 
 
-def forget_keys(session: Session, pids: Collection[int]) -> None:
-    """Let nobody take these processes for results of their keys."""
-    for part in chunks(sorted(pids)):
-        session.execute(update(Process).where(Process.pid.in_(part)).values(result_key=None))
-
-
 def deleted_kinds(session: Session, graph_pid: int) -> set[str]:
     """Kinds of images of which a graph has lost files to `tianyu gc`."""
     query = select(Image.kind).where(Image.graph_pid == graph_pid, Image.deleted_at.is_not(None)).distinct()
     return set(session.scalars(query))
 
 
-def take_over_ends(session: Session, pids: Mapping[int, int]) -> None:
-    """Give new processes the ends of old ones (``old: new``) and the choices that led there.
+def ends_of(session: Session, pids: Mapping[int, int]) -> dict[int, Ended]:
+    """What new processes begin with that take over the results of old ones (``old: new``).
 
-    The manager counts them as it counts any other.
+    What is outdated is taken over by who asks for it on purpose; nobody else takes it for the result of its key.
     """
+    # Times as they are stored: the ORM's own reading and writing of dates costs four times as much.
+    columns = [type_coerce(c, String) if c.name == "finished_at" else c for c in (_process.c[n] for n in _ENDS)]
+    found: dict[int, Ended] = {}
     for part in chunks(sorted(pids)):
-        old = select(Process.pid, *(getattr(Process, name) for name in _ENDS)).where(Process.pid.in_(part))
-        session.execute(
-            update(Process),
-            [
-                {"pid": pids[pid], "origin_pid": pid, **dict(zip(_ENDS, ends, strict=True))}
-                for pid, *ends in session.execute(old)
-            ],
-        )
+        query = select(_process.c.pid, *columns).where(_process.c.pid.in_(part))
+        found |= {pids[pid]: Ended(pid, *end) for pid, *end in session.execute(query)}
+    observations = select(_process.c.observation_id).where(_process.c.pid.in_(sorted(pids)[:1]))
+    number = session.execute(observations).scalar_one_or_none()
+    for pid in () if number is None else outdated(session, number) & pids.keys():
+        found[pids[pid]] = found[pids[pid]]._replace(result_key=None)
+    return found
 
 
 def take_over_images(session: Session, pids: Mapping[int, int], graph_pid: int) -> dict[int, int]:
@@ -112,16 +124,19 @@ def take_over_images(session: Session, pids: Mapping[int, int], graph_pid: int) 
 
     Returns the ids ``old: new``.
     """
-    columns = [column for column in table_of(Image).c if column.name != "image_id"]
+    names = tuple(name for name in table_of(Image).c.keys() if name not in _OWN)  # noqa: SIM118 - names of columns
+    columns = [_stored(table_of(Image).c[name]) for name in names]
+    place = names.index("site_id"), names.index("path")
     old_ids: dict[int, int] = {}  # by new PID
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     for part in chunks(sorted(pids)):
-        query = select(table_of(Image).c.image_id, *columns).where(Image.pid.in_(part)).order_by(Image.pid)
-        for row in session.execute(query).mappings():
-            old_ids[pids[row["pid"]]] = row["image_id"]
-            rows.append(_taken_over(dict(row), pids, graph_pid))
-    for start in range(0, len(rows), ROWS_PER_INSERT):
-        session.execute(insert(Image), rows[start : start + ROWS_PER_INSERT])
+        query = select(Image.pid, Image.image_id, *columns).where(Image.pid.in_(part)).order_by(Image.pid)
+        for old, image_id, *values in session.execute(query):
+            new = pids[old]
+            old_ids[new] = image_id
+            site_id, path = (values[one] for one in place)
+            rows.append((new, graph_pid, path_digest(site_id, f"{path}\0{new}"), *values))  # two rows name one file
+    insert_rows(session, table_of(Image), (*_OWN[1:], *names), rows)
     new_ids: dict[int, int] = {}
     for part in chunks(sorted(old_ids)):
         made = session.execute(select(Image.pid, Image.image_id).where(Image.pid.in_(part))).all()
@@ -132,35 +147,28 @@ def take_over_images(session: Session, pids: Mapping[int, int], graph_pid: int) 
     return new_ids
 
 
-def _taken_over(row: dict[str, Any], pids: Mapping[int, int], graph_pid: int) -> dict[str, Any]:
-    del row["image_id"]
-    row["pid"] = pids[row["pid"]]
-    row["graph_pid"] = graph_pid
-    row["path_digest"] = path_digest(row["site_id"], f"{row['path']}\0{row['pid']}")  # two rows name one file
-    return row
+def _stored(column: Column[Any]) -> ColumnElement[Any]:
+    """A column as it is stored: a date is read to be written again."""
+    return type_coerce(column, String) if isinstance(column.type, DateTime) else column
 
 
 def _take_over_lineage(session: Session, new_ids: Mapping[int, int]) -> None:
     for part in chunks(sorted(new_ids)):
         edges = session.execute(
             select(ImageParent.image_id, ImageParent.parent_id).where(ImageParent.image_id.in_(part))
-        ).all()
-        if edges:
-            session.execute(
-                insert(ImageParent),
-                [{"image_id": new_ids[image], "parent_id": new_ids.get(parent, parent)} for image, parent in edges],
-            )
+        )
+        rows = [(new_ids[image], new_ids.get(parent, parent)) for image, parent in edges]
+        insert_rows(session, table_of(ImageParent), ("image_id", "parent_id"), rows)
 
 
 def take_over_found(session: Session, found: Table, pids: Mapping[int, int], new_ids: Mapping[int, int]) -> None:
     """Give new processes what old ones found (``old: new``) of images (old ids: new ones)."""
+    names = tuple(name for name in found.c.keys() if name not in ("pid", "image_id"))  # noqa: SIM118 - names of columns
+    columns = [_stored(found.c[name]) for name in names]
     for part in chunks(sorted(new_ids)):
-        rows = [dict(row) for row in session.execute(select(found).where(found.c.image_id.in_(part))).mappings()]
-        taken = [
-            row | {"pid": pids[row["pid"]], "image_id": new_ids[row["image_id"]]} for row in rows if row["pid"] in pids
-        ]
-        if taken:
-            session.execute(insert(found), taken)
+        rows = session.execute(select(found.c.pid, found.c.image_id, *columns).where(found.c.image_id.in_(part)))
+        taken = [(pids[pid], new_ids[image_id], *values) for pid, image_id, *values in rows if pid in pids]
+        insert_rows(session, found, ("pid", "image_id", *names), taken)
 
 
 def take_over_detection(session: Session, old_pid: int, new_pid: int, image_ids: Mapping[int, int]) -> None:
@@ -212,8 +220,12 @@ def take_over_apertures(session: Session, old_graph: int, new_graph: int, observ
     )
 
 
-def lock_graph(session: Session, graph_pid: int) -> Sequence[Process]:
-    """Processes of a graph in order of PID, locked: nobody revives or cleans up what is about to be taken over."""
-    query = select(Process).where(Process.graph_pid == graph_pid).order_by(Process.pid)
-    lock(session, session.scalars(query.with_only_columns(Process.pid)).all())
-    return session.scalars(query).all()
+def lock_graph(session: Session, graph_pid: int) -> None:
+    """Lock the processes of a graph: nobody revives or cleans up what is about to be taken over."""
+    lock(session, session.scalars(select(Process.pid).where(Process.graph_pid == graph_pid)).all())
+
+
+def of_graph(session: Session, graph_pid: int) -> Sequence[Process]:
+    """Processes of a graph in order of PID, locked."""
+    lock_graph(session, graph_pid)
+    return session.scalars(select(Process).where(Process.graph_pid == graph_pid).order_by(Process.pid)).all()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, insert, or_, select
+from sqlalchemy import Select, and_, bindparam, func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from schema.base import table_of
@@ -57,13 +57,18 @@ def of_camera(session: Session, observation_id: int, kind: str, *, refused: bool
 
     With ``refused`` those too that ingest took and a process could not use.
     """
+    return list(session.scalars(_of_camera(select(Image), observation_id, kind, refused=refused)))
+
+
+def ids_of_camera(session: Session, observation_id: int, kind: str, *, refused: bool = False) -> list[int]:
+    """Image ids of the same."""
+    return list(session.scalars(_of_camera(select(Image.image_id), observation_id, kind, refused=refused)))
+
+
+def _of_camera(query: Select[Any], observation_id: int, kind: str, *, refused: bool) -> Select[Any]:
     usable = Image.good.is_not(False) if refused else USABLE
-    query = (
-        select(Image)
-        .where(Image.observation_id == observation_id, Image.kind == kind, usable)
-        .order_by(Image.start_jd_utc, Image.path, Image.image_id)
-    )
-    return list(session.scalars(query))
+    query = query.where(Image.observation_id == observation_id, Image.kind == kind, usable)
+    return query.order_by(Image.start_jd_utc, Image.path, Image.image_id)
 
 
 _REGISTERED = (

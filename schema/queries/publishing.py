@@ -1,10 +1,10 @@
 """Publishing: a graph of processes and their dependencies, all in the caller's one transaction."""
 
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -33,6 +33,22 @@ class NewProcess(NamedTuple):
     graph_pid: int = 0
     generation: int = 0
     result_key: str | None = None
+    # Not stored: the parameters as data, and PIDs that it waits for or is told, where who laid it out knows them.
+    told: Mapping[str, Any] | None = None
+    needs: frozenset[int] | None = None
+
+
+class Ended(NamedTuple):
+    """How a process ended whose result a new one takes over, which so begins with its end."""
+
+    origin_pid: int | None
+    status: str
+    attempt: int
+    finished_at: Any  # as the driver has it
+    error_class: str | None
+    error: str | None
+    choices_id: int | None
+    result_key: str | None
 
 
 def new_pids(session: Session, last: int = 0) -> Iterator[int]:
@@ -82,8 +98,17 @@ def _parents_outside(session: Session, processes: Sequence[NewProcess]) -> _Outs
     return outside
 
 
-def publish(session: Session, processes: Sequence[NewProcess], *, site: str, choices_id: int | None) -> None:
+def publish(
+    session: Session,
+    processes: Sequence[NewProcess],
+    *,
+    site: str,
+    choices_id: int | None,
+    ended: Mapping[int, Ended] | None = None,
+) -> None:
     """Insert processes and dependencies; ``choices_id``: of what they go by (`schema.queries.choices`).
+
+    ``ended``: by PID, those that have ended before they begin; the manager counts them as any other.
 
     A parent published before counts as pending until the manager has counted its end; what requires one that has ended
     without success is skipped from the start, and ``tianyu retry`` of that one revives it.
@@ -103,43 +128,27 @@ def publish(session: Session, processes: Sequence[NewProcess], *, site: str, cho
     uncounted = own | outside.uncounted
     # One clock reading for all, as text: the driver takes four times as long over each date.
     created_at = session.execute(select(utc_now())).scalar_one().isoformat(sep=" ", timespec="microseconds")
-    insert_rows(
-        session,
-        table_of(Process),
-        (
-            *("pid", "graph_pid", "command", "parameters", "choices_id", "site_id", "group_id", "observation_id"),
-            *("generation", "result_key"),
-            *(
-                "status",
-                "priority",
-                "pending",
-                "propagated",
-                "attempt",
-                "max_attempts",
-                "created_at",
-                "finished_at",
-                "error",
-            ),
-        ),
-        (
-            (
-                *(p.pid, p.graph_pid, p.command, p.parameters, choices_id, site_id, groups[p.group], p.observation_id),
-                *(p.generation, p.result_key),
-                *(
-                    (SKIPPED if skipped else WAITING),
-                    p.priority,
-                    _pending(p, uncounted),
-                    0,
-                    0,
-                    p.max_attempts,
-                    created_at,
-                ),
-                *((created_at, NOT_WITHOUT) if skipped else (None, None)),
-            )
-            for p in processes
-            for skipped in (not outside.hopeless.isdisjoint(p.required),)
-        ),
+    ends = {} if ended is None else ended
+
+    def row(process: NewProcess) -> tuple[Any, ...]:
+        end = ends.get(process.pid)
+        if end is not None:
+            state = end
+        elif outside.hopeless.isdisjoint(process.required):
+            state = Ended(None, WAITING, 0, None, None, None, choices_id, process.result_key)
+        else:
+            state = Ended(None, SKIPPED, 0, created_at, None, NOT_WITHOUT, choices_id, process.result_key)
+        return (
+            *(process.pid, process.graph_pid, process.command, process.parameters, site_id, groups[process.group]),
+            *(process.observation_id, process.generation, process.priority, _pending(process, uncounted), 0),
+            *(process.max_attempts, created_at, *state),
+        )
+
+    columns = (
+        *("pid", "graph_pid", "command", "parameters", "site_id", "group_id", "observation_id", "generation"),
+        *("priority", "pending", "propagated", "max_attempts", "created_at", *Ended._fields),
     )
+    insert_rows(session, table_of(Process), columns, map(row, processes))
     insert_rows(
         session,
         table_of(ProcessDependence),

@@ -8,9 +8,8 @@ Pure but for `formers`. Two rules make a result that was made before stand for a
   repaired and tried again later is not in it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from sqlalchemy.orm import Session
 
@@ -20,10 +19,46 @@ from schema.queries import adopting
 from schema.queries.adopting import Keyed
 from schema.queries.publishing import NewProcess
 from services.errors import DataError
+from services.publisher.keys import needed
 from services.steps import STEPS
 from services.steps.base import AnyStep
 from services.steps.needs import Each
-from services.steps.told import replaced
+
+
+class LaidOut:
+    """Processes of a new graph, which stand behind what they need, and what each needs of them."""
+
+    def __init__(self, processes: Sequence[NewProcess]) -> None:
+        self.processes = processes
+        commands = {process.pid: process.command for process in processes}
+        self._needs: dict[int, set[int]] = {}
+        self._branches: dict[int, set[int]] = {}  # of those that have some
+        for process in processes:
+            own = {pid for pid in needed(process) if pid in commands}
+            if STEPS[process.command].each is Each.TREE:
+                self._branches[process.pid] = {pid for pid in own if commands[pid] == process.command}
+                own -= self._branches[process.pid]
+            self._needs[process.pid] = own
+
+    def branches_of(self, pid: int) -> set[int]:
+        """PIDs of the branches from which a process of a tree combines."""
+        return self._branches.get(pid, set())
+
+    def closed(self, found: dict[int, int]) -> dict[int, int]:
+        """Those found of which all that they need of their own graph is found too."""
+        kept: dict[int, int] = {}
+        for process in self.processes:
+            if process.pid in found and self._needs[process.pid] <= kept.keys():
+                kept[process.pid] = found[process.pid]
+        return kept
+
+    def without_branches(self, found: Collection[int]) -> list[NewProcess]:
+        """Processes without the branches of trees whose root is found."""
+        spared: set[int] = set()
+        for process in reversed(self.processes):
+            if process.pid in found or process.pid in spared:
+                spared |= self.branches_of(process.pid)
+        return [process for process in self.processes if process.pid not in spared]
 
 
 @dataclass(frozen=True)
@@ -37,37 +72,38 @@ class Former:
         """What has the same key."""
         return None if process.result_key is None else self.by_key.get(process.result_key)
 
-    def has_all(self, processes: Sequence[NewProcess]) -> bool:
+    def has_all(self, laid: LaidOut) -> bool:
         """Whether nothing of a new graph is missing, in whatever state it is."""
-        found = {process.pid for process in processes if self.of(process)}
-        return all(process.pid in found for process in without_branches(processes, found))
+        found = {process.pid for process in laid.processes if self.of(process)}
+        return all(process.pid in found for process in laid.without_branches(found))
 
-    def joined_by(self, processes: Sequence[NewProcess]) -> dict[int, int] | None:
+    def joined_by(self, laid: LaidOut) -> dict[int, int] | None:
         """PIDs of a new graph's processes that are here: of theirs; None where others than such that join are missing.
 
         What joins waits for what is here as for any other process, so that it need not have ended.
         """
-        found = _closed(processes, {p.pid: one.pid for p in processes if (one := self.of(p)) and _is_to_count_on(one)})
-        whole = without_branches(processes, found)
+        found = laid.closed({p.pid: one.pid for p in laid.processes if (one := self.of(p)) and _is_to_count_on(one)})
+        whole = laid.without_branches(found)
         return found if all(p.pid in found or STEPS[p.command].joins for p in whole) else None
 
-    def taken_over_by(self, processes: Sequence[NewProcess], deleted: Collection[str]) -> dict[int, int]:
+    def taken_over_by(self, laid: LaidOut, deleted: Collection[str]) -> dict[int, int]:
         """PIDs of a new graph's processes whose results it takes over: of those that made them.
 
         ``deleted``: kinds of images of which this graph has lost files; what opens them needs them made again.
         """
         found = {
             process.pid: one.pid
-            for process in processes
+            for process in laid.processes
             if (one := self.of(process)) and _is_result(one) and can_be_taken_over(STEPS[process.command])
         }
         while True:
-            found = _closed(processes, found)
-            missing = [STEPS[process.command] for process in processes if process.pid not in found]
-            lost = {kind for step in missing for kind in (*step.opens, *step.uses)} & set(deleted)
+            found = laid.closed(found)
+            missing = {process.command for process in laid.processes if process.pid not in found}
+            steps = [STEPS[command] for command in missing]
+            lost = {kind for step in steps for kind in (*step.opens, *step.uses)} & set(deleted)
             kept = {
                 process.pid: found[process.pid]
-                for process in processes
+                for process in laid.processes
                 if process.pid in found and not lost & {*STEPS[process.command].makes, *STEPS[process.command].partial}
             }
             if len(kept) == len(found):
@@ -87,48 +123,6 @@ def _is_result(one: Keyed) -> bool:
 
 def _is_to_count_on(one: Keyed) -> bool:
     return one.status in UNFINISHED or _is_result(one)
-
-
-def _closed(processes: Sequence[NewProcess], found: dict[int, int]) -> dict[int, int]:
-    """Those found of which all that they need of their own graph is found too; they stand behind what they need."""
-    own = {process.pid for process in processes}
-    kept: dict[int, int] = {}
-    for process in processes:
-        if process.pid in found and (needed(process) & own) - branches_of(process, processes) <= kept.keys():
-            kept[process.pid] = found[process.pid]
-    return kept
-
-
-def branches_of(process: NewProcess, processes: Iterable[NewProcess]) -> set[int]:
-    """PIDs of the branches from which a process of a tree combines."""
-    if STEPS[process.command].each is not Each.TREE:
-        return set()
-    return {other.pid for other in processes if other.command == process.command} & needed(process)
-
-
-def without_branches(processes: Sequence[NewProcess], found: Collection[int]) -> list[NewProcess]:
-    """Processes without the branches of trees whose root is found."""
-    spared: set[int] = set()
-    for process in reversed(processes):
-        if process.pid in found or process.pid in spared:
-            spared |= branches_of(process, processes)
-    return [process for process in processes if process.pid not in spared]
-
-
-@lru_cache(maxsize=20_000)  # processes; each is asked for several times by one publisher
-def needed(process: NewProcess) -> frozenset[int]:
-    """PIDs that a process waits for or is told."""
-    pids = {*process.required, *process.optional}
-    replaced(STEPS[process.command], process.parameters, _noting(pids))
-    return frozenset(pids)
-
-
-def _noting(pids: set[int]) -> Callable[[int], int]:
-    def note(pid: int) -> int:
-        pids.add(pid)
-        return pid
-
-    return note
 
 
 def is_unfinished(one: Keyed) -> bool:

@@ -12,6 +12,7 @@ from services.deployment import Deployment
 from services.steps import STEPS
 from services.steps.base import AnyStep, Method, Parameters
 from services.steps.needs import OWN, Each, Need, Template, Wait
+from services.steps.told import pids_told
 
 Item = int | Method  # a frame (image id), or a method
 BRANCHES = Need((), Wait.OPTIONAL, all_into="parents")  # of a tree over frames
@@ -70,12 +71,14 @@ class Graph:
     def add(self, step: AnyStep, inputs: Inputs) -> int:
         """Add a process; returns its PID."""
         pid = next(self.pids)
+        parameters = step.parameters(**inputs.parameters)
+        told = parameters.model_dump(mode="json")
         self.processes.append(
             NewProcess(
                 pid=pid,
                 graph_pid=self.graph_pid if self.grown or self.processes else pid,
                 command=step.command,
-                parameters=step.parameters(**inputs.parameters).model_dump_json(exclude_defaults=True),
+                parameters=parameters.model_dump_json(exclude_defaults=True),
                 group=self.deployment.group_of(step.command),
                 observation_id=self.observation_id,
                 required=inputs.required,
@@ -83,6 +86,8 @@ class Graph:
                 priority=self.priority,
                 max_attempts=self.deployment.max_attempts,
                 generation=self.generations.get(step.command, 0),
+                told=told,
+                needs=frozenset((*inputs.required, *inputs.optional, *pids_told(step, told))),
             )
         )
         return pid

@@ -10,7 +10,7 @@ from typing import Any
 from schema.queries.publishing import NewProcess
 from services.choices import Choices
 from services.steps import STEPS
-from services.steps.told import key, replaced
+from services.steps.told import FRAMES, key, pids_told, replaced, told
 
 Keys = dict[int, str]  # by PID
 
@@ -39,15 +39,28 @@ def keys_of(
 def _key(process: NewProcess, choices: Mapping[str, Any], frames: Mapping[int, str], keys: Keys) -> str | None:
     step = STEPS[process.command]
     try:
-        told = replaced(step, process.parameters, keys.__getitem__, frames.__getitem__)
+        parameters = replaced(step, told_of(process), keys.__getitem__, frames.__getitem__)
         required, optional = (sorted(keys[pid] for pid in pids) for pids in (process.required, process.optional))
     except KeyError:
         return None
-    return key(step, told, process.generation, choices, required=required, optional=optional)
+    return key(step, parameters, process.generation, choices, required=required, optional=optional)
+
+
+def told_of(process: NewProcess) -> Mapping[str, Any]:
+    """The parameters as data, defaults too."""
+    return told(STEPS[process.command], process.parameters) if process.told is None else process.told
 
 
 def frames_told(process: NewProcess) -> list[int]:
     """Image ids of the camera's frames that a process is told."""
-    found: list[int] = []
-    replaced(STEPS[process.command], process.parameters, lambda pid: pid, found.append)
-    return found
+    if FRAMES.isdisjoint(STEPS[process.command].parameters.model_fields):
+        return []
+    values = told_of(process)
+    return [*(values.get("frames") or ()), *([values["frame"]] if "frame" in values else [])]
+
+
+def needed(process: NewProcess) -> frozenset[int]:
+    """PIDs that a process waits for or is told."""
+    if process.needs is not None:
+        return process.needs
+    return frozenset((*process.required, *process.optional, *pids_told(STEPS[process.command], told_of(process))))

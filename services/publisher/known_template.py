@@ -117,8 +117,7 @@ def add_known_template(graph: Graph, known: KnownTemplate) -> Adopted:
 def take_over_template(
     session: Session, observation: Observation, graph: Graph, known: KnownTemplate, adopted: Adopted
 ) -> None:
-    """Give the published processes the ends, images and rows of those that they stand for."""
-    adopting.take_over_ends(session, adopted.pids)
+    """Give the published processes the images and rows of those that they stand for, whose ends they have."""
     image_ids = adopting.take_over_images(session, adopted.pids, graph.graph_pid)
     if known.solved is not None and adopted.solved is not None:
         adopting.take_over_solution(session, known.solved, adopted.solved, image_ids)

@@ -10,15 +10,13 @@ from sqlalchemy.orm import Session
 from schema.images import Image
 from schema.observing import LIGHT, Observation, Target
 from schema.processes import CANCELLED, FAILED, SKIPPED, Process
-from schema.queries import choices, publishing
-from schema.queries.frames import of_camera as frames_of_camera
-from schema.queries.frames import registered
+from schema.queries import adopting, choices, publishing
+from schema.queries.frames import ids_of_camera, registered
 from services.errors import ConfigurationError
 from services.presence import VERSION
 from services.publisher.changed_choices import changes, choices_to_go_on
-from services.publisher.former import needed
 from services.publisher.graph import Graph, methods_of
-from services.publisher.keys import frames_told, keys_of
+from services.publisher.keys import frames_told, keys_of, needed
 from services.publisher.known_template import (
     Adopted,
     add_known_template,
@@ -110,7 +108,7 @@ class Publisher:
         origins = publishing.result_keys(self._session, adopted.pids)
         self.give_keys(graph, {pid: origins.get(old) for old, pid in adopted.pids.items()})
         self.include(graph, observation, LIGHT, publication)
-        self.insert(publication)
+        self.insert(publication, adopted.pids)
         take_over_template(self._session, observation, graph, template, adopted)
         publication.graph_pid = graph.graph_pid
         return publication
@@ -145,7 +143,7 @@ class Publisher:
     def _frames(self, observation: Observation, kind: str, *, former: bool = False) -> list[int]:
         """Image ids of the frames that can be used; with ``former`` also of those that only processes refused."""
         number = observation.observation_id
-        frames = [image.image_id for image in frames_of_camera(self._session, number, kind, refused=former)]
+        frames = ids_of_camera(self._session, number, kind, refused=former)
         if not frames:
             raise ConfigurationError(
                 f"observation {observation.observation_id} has no usable {kind} frame: "
@@ -153,8 +151,10 @@ class Publisher:
             )
         return frames
 
-    def insert(self, publication: Publication) -> None:
+    def insert(self, publication: Publication, taken_over: Mapping[int, int] | None = None) -> None:
         """Insert the processes that were put together, and let them take over what was made before.
+
+        ``taken_over``: ``old: new`` of those whose images and rows the caller takes over.
 
         Raises:
             ConfigurationError: the site or a group is not registered, or another publisher took the same PIDs.
@@ -162,8 +162,15 @@ class Publisher:
         if not publication.processes:
             return
         choices_id = choices.keep(self._session, VERSION, publication.choices.text())
+        taken = [settled.taken_over for _, settled in self._settled.values() if settled.former is not None]
+        ended = {
+            pid: end
+            for pids in (*taken, taken_over or {})
+            for pid, end in adopting.ends_of(self._session, pids).items()
+        }
+        site = self._settings.site
         try:
-            publishing.publish(self._session, publication.processes, site=self._settings.site, choices_id=choices_id)
+            publishing.publish(self._session, publication.processes, site=site, choices_id=choices_id, ended=ended)
         except LookupError as error:
             raise ConfigurationError(str(error)) from error
         except IntegrityError as error:

@@ -104,7 +104,7 @@ def _old_graph(
         raise ConfigurationError(
             f"observation {number} has no graph {graph_pid}: its graphs are {', '.join(map(str, sorted(known)))}"
         )
-    processes = adopting.lock_graph(session, graph_pid)
+    processes = adopting.of_graph(session, graph_pid)
     site = session.get_one(Site, processes[0].site_id).name
     if site != settings.site:
         raise ConfigurationError(
@@ -282,7 +282,7 @@ def _make_anew(session: Session, publisher: Publisher, observation: Observation,
     }
     _give_keys(publisher, observation, old, graph, masters, again, result)
     publisher.include(graph, observation, kind, result)
-    publisher.insert(result)
+    publisher.insert(result, taken_over)
     result.graph_pid = graph.graph_pid
     result.taken_over |= taken_over
     take_over(session, graph, old.graph_pid, taken_over)

@@ -10,8 +10,9 @@ from schema.observing import LIGHT, Observation
 from schema.queries import adopting
 from schema.queries.adopting import Keyed
 from schema.queries.publishing import NewProcess
-from services.publisher.former import Former, branches_of, formers, is_failure, is_unfinished, without_branches
+from services.publisher.former import Former, LaidOut, formers, is_failure, is_unfinished
 from services.publisher.graph import Graph
+from services.publisher.keys import told_of
 from services.steps import ORDER, STEPS
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 from services.steps.detrend import DETREND
@@ -46,14 +47,15 @@ def settle(session: Session, observation: Observation, graph: Graph, kind: str) 
     else a new graph takes over from the one that has most, of these the newest.
     """
     earlier = formers(session, observation.observation_id)
+    laid = LaidOut(graph.processes)
     for former in earlier:
-        if former.has_all(graph.processes):
+        if former.has_all(laid):
             return _there(observation, graph, former, kind)
     for former in earlier:
-        stands = former.joined_by(graph.processes)
+        stands = former.joined_by(laid)
         if stands is not None:
             return _joining(graph, former, stands)
-    return _anew(session, graph, earlier)
+    return _anew(session, graph, laid, earlier)
 
 
 def _there(observation: Observation, graph: Graph, former: Former, kind: str) -> Settled:
@@ -61,7 +63,7 @@ def _there(observation: Observation, graph: Graph, former: Former, kind: str) ->
     if kind == LIGHT and not any(map(is_unfinished, found.values())) and not _is_shown(observation, graph, former):
         # The views show what other choices gave: what they shall show is calibrated again, from the same fluxes.
         renewed = {step.command for step in ORDER[ORDER.index(CALIBRATE_RELATIVE) :]}
-        stands = former.joined_by([process for process in graph.processes if process.command not in renewed])
+        stands = former.joined_by(LaidOut([one for one in graph.processes if one.command not in renewed]))
         if stands is not None:
             return _joining(graph, former, stands)
     return Settled(
@@ -122,23 +124,25 @@ def _joining(graph: Graph, former: Former, stands: dict[int, int]) -> Settled:
 def _told(process: NewProcess, pid_of: Callable[[int], int]) -> dict[str, Any]:
     """Fields of a process that needs others than it was laid out with."""
     step = STEPS[process.command]
-    parameters = step.parameters(**replaced(step, process.parameters, pid_of))
+    parameters = step.parameters(**replaced(step, told_of(process), pid_of))
     return {
         "parameters": parameters.model_dump_json(exclude_defaults=True),
         "required": tuple(map(pid_of, process.required)),
         "optional": tuple(map(pid_of, process.optional)),
+        "told": None,
+        "needs": None,
     }
 
 
-def _anew(session: Session, graph: Graph, earlier: Sequence[Former]) -> Settled:
+def _anew(session: Session, graph: Graph, laid: LaidOut, earlier: Sequence[Former]) -> Settled:
     """A graph of its own, which takes over what it can."""
 
     def taken_over_by(former: Former) -> dict[int, int]:
-        return former.taken_over_by(graph.processes, adopting.deleted_kinds(session, former.graph_pid))
+        return former.taken_over_by(laid, adopting.deleted_kinds(session, former.graph_pid))
 
     def saves(former: Former) -> int:
         taken = taken_over_by(former)
-        return sum(process.pid in taken for process in without_branches(graph.processes, taken))
+        return sum(process.pid in taken for process in laid.without_branches(taken))
 
     best = max(earlier, key=saves, default=None)  # the newest of several
     if best is not None:
@@ -148,8 +152,8 @@ def _anew(session: Session, graph: Graph, earlier: Sequence[Former]) -> Settled:
     taken = {} if best is None else taken_over_by(best)
     if best is None or not taken:
         return Settled(graph.graph_pid, graph.processes)
-    whole = without_branches(graph.processes, taken)
-    processes = [_rooted(one, best.of(one), graph.processes) if one.pid in taken else one for one in whole]
+    whole = laid.without_branches(taken)
+    processes = [_rooted(one, best.of(one), laid) if one.pid in taken else one for one in whole]
     left = {process.pid for process in processes}
     first = processes[0].pid
     return Settled(
@@ -160,11 +164,10 @@ def _anew(session: Session, graph: Graph, earlier: Sequence[Former]) -> Settled:
     )
 
 
-def _rooted(process: NewProcess, old: Keyed | None, processes: Sequence[NewProcess]) -> NewProcess:
+def _rooted(process: NewProcess, old: Keyed | None, laid: LaidOut) -> NewProcess:
     """A root that is taken over is told the branches that it was made from, and waits for none."""
-    branches = branches_of(process, processes)
+    branches = laid.branches_of(process.pid)
     if not branches or old is None:
         return process
-    return process._replace(
-        parameters=old.parameters, optional=tuple(pid for pid in process.optional if pid not in branches)
-    )
+    optional = tuple(pid for pid in process.optional if pid not in branches)
+    return process._replace(parameters=old.parameters, optional=optional, told=None, needs=None)

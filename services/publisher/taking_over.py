@@ -12,13 +12,10 @@ from services.steps.solve import SOLVE
 
 
 def take_over(session: Session, graph: Graph, old_graph: int, pids: Mapping[int, int]) -> None:
-    """Give published processes of a graph the ends, images and rows of old ones (``old: new``).
+    """Give published processes of a graph the images and rows of old ones (``old: new``), whose ends they have.
 
     The caller has locked the old graph.
     """
-    adopting.take_over_ends(session, pids)
-    outdated = adopting.outdated(session, graph.observation_id)
-    adopting.forget_keys(session, [new for old, new in pids.items() if old in outdated])
     image_ids = adopting.take_over_images(session, pids, graph.graph_pid)
     commands = {process.pid: process.command for process in graph.processes}
     for old, new in pids.items():

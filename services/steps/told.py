@@ -1,20 +1,26 @@
 """What a process is told: its parameters with something else in the place of PIDs and frames. Pure."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from services.choices import canonical
 from services.steps.base import AnyStep
 from services.steps.needs import Each
 
+FRAMES = frozenset({"frame", "frames"})  # names of parameters that tell image ids
+
 
 def replaced(
-    step: AnyStep, parameters: str, pid: Callable[[int], Any], frame: Callable[[int], Any] = lambda image_id: image_id
+    step: AnyStep,
+    parameters: str | Mapping[str, Any],
+    pid: Callable[[int], Any],
+    frame: Callable[[int], Any] = lambda image_id: image_id,
 ) -> dict[str, Any]:
     """Parameters, defaults too, with something else in the place of each PID and of each frame's image id."""
-    values: dict[str, Any] = step.parameters.model_validate_json(parameters).model_dump(mode="json")
-    for names, replace in ((pids_in(step), pid), ({"frame", "frames"}, frame)):
+    values = dict(told(step, parameters) if isinstance(parameters, str) else parameters)
+    for names, replace in ((pids_in(step), pid), (FRAMES, frame)):
         for name in names & values.keys():
             value = values[name]
             if value is not None:
@@ -22,14 +28,29 @@ def replaced(
     return values
 
 
-def pids_in(step: AnyStep) -> set[str]:
+def told(step: AnyStep, parameters: str) -> dict[str, Any]:
+    """Parameters of a row as data, defaults too."""
+    values: dict[str, Any] = step.parameters.model_validate_json(parameters).model_dump(mode="json")
+    return values
+
+
+@cache
+def pids_in(step: AnyStep) -> frozenset[str]:
     """Names of parameters that tell PIDs."""
     pids = {name for need in step.needs for name in (need.into, need.all_into) if name is not None}
-    return pids | {"parents"} if step.each is Each.TREE else pids
+    return frozenset(pids | {"parents"} if step.each is Each.TREE else pids)
+
+
+def pids_told(step: AnyStep, values: Mapping[str, Any]) -> Iterator[int]:
+    """PIDs in parameters."""
+    for name in pids_in(step) & values.keys():
+        value = values[name]
+        if value is not None:
+            yield from value if isinstance(value, list) else (value,)
 
 
 def key(
-    step: AnyStep, told: Mapping[str, Any], generation: int, choices: Mapping[str, Any], **waits: Sequence[str]
+    step: AnyStep, parameters: Mapping[str, Any], generation: int, choices: Mapping[str, Any], **waits: Sequence[str]
 ) -> str:
     """Key of what a step makes of what it is told, where PIDs and frames stand in keys; ``waits``: keys besides."""
     return digest(
@@ -37,7 +58,7 @@ def key(
             "command": step.command,
             "version": step.version,
             "generation": generation,
-            "parameters": told,
+            "parameters": parameters,
             "choices": {name: choices[name] for name in step.reads},
             **waits,
         }

@@ -53,7 +53,7 @@ def reused(publication: Publication) -> set[str]:
 
 def assert_closed(telescope: Telescope, publication: Publication) -> None:
     """What is taken over needs of its own graph only what is, and comes from one graph."""
-    from services.publisher.former import needed
+    from services.publisher.keys import needed
 
     own = {process.pid for process in publication.processes}
     taken = set(publication.taken_over.values())

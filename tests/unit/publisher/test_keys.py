@@ -11,8 +11,7 @@ from schema.images import Image
 from schema.observing import Instrument, Observation
 from schema.processes import Process
 from services.choices import Choices
-from services.publisher.former import needed
-from services.publisher.keys import frames_told, keys_of
+from services.publisher.keys import frames_told, keys_of, needed
 from services.publisher.publication import Publication
 from services.publisher.publish import Publisher
 from services.steps import COMMANDS, ORDER, STEPS
