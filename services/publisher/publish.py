@@ -297,6 +297,8 @@ class Publisher:
             publication.notes.append(f"{name}: {night}")
         is_first, published = source.observation_id not in self._settled, source.graph_pid
         said = len(publication.notes)
+        if is_first:  # two publishers who need the same masters come one after the other
+            self._session.refresh(source, with_for_update=True)
         graph, settled = self._settle(source, publication)
         if not settled.processes:
             del publication.notes[said:]  # of what is not made

@@ -158,7 +158,7 @@ def _anew(session: Session, graph: Graph, laid: LaidOut, earlier: Sequence[Forme
     first = processes[0].pid
     return Settled(
         first,
-        [process._replace(graph_pid=first) for process in processes],
+        processes if first == graph.graph_pid else [one._replace(graph_pid=first) for one in processes],
         taken_over={old_pid: pid for pid, old_pid in taken.items() if pid in left},
         former=best,
     )
