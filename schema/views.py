@@ -236,11 +236,17 @@ def _digest(words: str) -> str:
 
 
 def _on_server(connection: Connection) -> dict[str, str]:
-    """Views by name in the server's words; those are empty where the user may not see them."""
+    """Views by name in the server's words, which are empty where the user may not see them.
+
+    A server puts the database's name before each table; a copy under another name is the same.
+    """
     if connection.dialect.name == "sqlite":
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
     else:
-        query = "SELECT table_name, view_definition FROM information_schema.views WHERE table_schema = DATABASE()"
+        query = (
+            "SELECT table_name, REPLACE(view_definition, CONCAT('`', DATABASE(), '`.'), '') "
+            "FROM information_schema.views WHERE table_schema = DATABASE()"
+        )
     return {name: words or "" for name, words in connection.execute(text(query))}
 
 
