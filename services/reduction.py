@@ -14,6 +14,7 @@ from services.errors import ConfigurationError, TransientError
 from services.ingest.register import Folder, register
 from services.publisher.changed_choices import by_other_choices
 from services.publisher.publish import Publisher, unpublished
+from services.publisher.templates import outgrown
 from services.settings import Settings
 from services.status import ObservationStatus, finished, status
 
@@ -24,13 +25,22 @@ Look = Callable[[], list[ObservationStatus]]
 Follow = Callable[[Look, Callable[[], bool]], None]  # shows progress until the second says that all is done
 
 
-def reduce(tree: ProcessTree, settings: Settings, folder: Folder, follow: Follow, note: Say, refuse: Say) -> list[int]:
+def reduce(
+    tree: ProcessTree,
+    settings: Settings,
+    folder: Folder,
+    follow: Follow,
+    note: Say,
+    refuse: Say,
+    *,
+    new_template: bool = False,
+) -> list[int]:
     """Register, publish and process what was read; returns the published observations of the sky.
 
     ``note`` is told what is good to know, ``refuse`` why an observation cannot be published. The consumers leave when
     nothing is left to do.
     """
-    publish(tree.engine, settings, folder, note, refuse)
+    publish(tree.engine, settings, folder, note, refuse, new_template=new_template)
     reading = database.reading_factory(tree.engine)
 
     def done() -> bool:
@@ -49,26 +59,28 @@ def reduce(tree: ProcessTree, settings: Settings, folder: Folder, follow: Follow
         return _published(session)
 
 
-def publish(engine: Engine, settings: Settings, folder: Folder, note: Say, refuse: Say) -> None:
-    """Register what was read, and publish what is new, what has new frames, and what other choices are made for."""
+def publish(
+    engine: Engine, settings: Settings, folder: Folder, note: Say, refuse: Say, *, new_template: bool = False
+) -> None:
+    """Register what was read, and publish what is new, what has new frames, and what other choices are made for.
+
+    ``new_template``: for all of the folder one is made of all frames.
+    """
     sessions = database.session_factory(engine)
     result = database.transact(
         sessions, lambda session: register(session, folder, site=settings.site, root=settings.root)
     )
-    grown = [
-        item.observation_id
-        for item in result.observations
-        if item.key.kind == LIGHT and item.published and item.new > item.rejected
-    ]
     with sessions() as session:
-        wanted = unpublished(session)
+        wanted, grown = unpublished(session), outgrown(session)
+        if new_template:
+            grown = [one.observation_id for one in result.observations if one.key.kind == LIGHT and one.published]
         renewed, kept = by_other_choices(session, settings.choices, but=grown)
     for line in [*(f"rejected {file!r}: {reason}" for file, reason in result.rejected), *result.notes, *kept]:
         note(line)
     for observation in wanted + grown + renewed:
         try:
             with sessions.begin() as session:
-                publication = Publisher(session, settings).publish(observation)
+                publication = Publisher(session, settings).publish(observation, new_template=new_template)
         except ConfigurationError as error:
             refuse(str(error))
             continue

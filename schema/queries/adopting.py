@@ -19,13 +19,14 @@ from sqlalchemy import (
     or_,
     select,
     type_coerce,
+    update,
 )
 from sqlalchemy.orm import Session, aliased
 
 from schema.base import table_of
 from schema.found import OF_CALIBRATED
 from schema.images import Image, ImageParent
-from schema.photometry import Aperture
+from schema.observing import Observation
 from schema.processes import FAILED, SUCCEEDED, Process, ProcessAttempt, ProcessDependence
 from schema.queries.images import path_digest
 from schema.queries.measurements import insert_rows
@@ -39,7 +40,6 @@ _OWN = ("image_id", "pid", "graph_pid", "path_digest")  # which an image does no
 _ENDS = Ended._fields[1:]
 _POSITION = tuple(column.name for column in table_of(SourcePosition).c if column.name != "pid")
 _SOLUTION = tuple(column.name for column in table_of(PlateSolution).c if column.name not in ("pid", "image_id"))
-_APERTURE = tuple(column.name for column in table_of(Aperture).c if column.name not in ("graph_pid", "observation_id"))
 
 _parent, Outdated, _ran = aliased(Process), aliased(Process), aliased(ProcessAttempt)
 OUTDATED = (
@@ -93,6 +93,13 @@ def outdated(session: Session, observation_id: int) -> set[int]:
     same graph's dependencies count: other graphs' were looked at when it was taken over.
     """
     return set(session.scalars(OUTDATED.where(Outdated.observation_id == observation_id)))
+
+
+def origin_of(session: Session, process: Process) -> Process:
+    """The process that ran, for one that was taken over, perhaps from one that was taken over itself."""
+    while process.origin_pid is not None:
+        process = session.get_one(Process, process.origin_pid)
+    return process
 
 
 def deleted_kinds(session: Session, graph_pid: int) -> set[str]:
@@ -172,7 +179,7 @@ def take_over_found(session: Session, found: Table, pids: Mapping[int, int], new
 
 
 def take_over_detection(session: Session, old_pid: int, new_pid: int, image_ids: Mapping[int, int]) -> None:
-    """Give a new `detect` the positions that an old one measured, and the sky its template."""
+    """Give a new `detect` the positions that an old one measured, and sky and template to each other."""
     positions = table_of(SourcePosition)
     session.execute(
         insert(positions).from_select(
@@ -186,6 +193,8 @@ def take_over_detection(session: Session, old_pid: int, new_pid: int, image_ids:
     if shown:
         rows = [{"sky_id": sky, "image_id": image_ids[image], "role": role} for sky, image, role in shown]
         session.execute(insert(SkyImage), rows)
+        of_new = select(Process.observation_id).where(Process.pid == new_pid).scalar_subquery()
+        session.execute(update(Observation).where(Observation.observation_id == of_new).values(sky_id=shown[0].sky_id))
 
 
 def solved_by(session: Session, graph_pid: int) -> int | None:
@@ -205,19 +214,6 @@ def take_over_solution(session: Session, old_pid: int, new_pid: int, image_ids: 
     if solution is not None:
         found = {name: getattr(solution, name) for name in _SOLUTION}
         session.add(PlateSolution(pid=new_pid, image_id=image_ids.get(solution.image_id, solution.image_id), **found))
-
-
-def take_over_apertures(session: Session, old_graph: int, new_graph: int, observation_id: int) -> None:
-    """Give a new graph the apertures of an old one."""
-    apertures = table_of(Aperture)
-    session.execute(
-        insert(apertures).from_select(
-            ("graph_pid", "observation_id", *_APERTURE),
-            select(literal(new_graph), literal(observation_id), *(apertures.c[name] for name in _APERTURE)).where(
-                apertures.c.graph_pid == old_graph
-            ),
-        )
-    )
 
 
 def lock_graph(session: Session, graph_pid: int) -> None:

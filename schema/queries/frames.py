@@ -41,13 +41,13 @@ def by_pids(session: Session, pids: Sequence[int], before: int = ANY_PID) -> lis
 
 
 def of_graph(session: Session, graph_pid: int, before: int = ANY_PID) -> list[Frame]:
-    """Frames that a graph made, in order of PID (which is the order of time)."""
-    query = select(Frame).where(Frame.graph_pid == graph_pid).order_by(Frame.pid)
+    """Frames that processes of a graph ``before`` this PID made, in order of PID."""
+    query = select(Frame).where(Frame.graph_pid == graph_pid, Frame.pid < before).order_by(Frame.pid)
     return list(session.scalars(query, {"before": before}))
 
 
 def reference_of(session: Session, graph_pid: int) -> Image | None:
-    """The image that the others of a graph are aligned to; None where they are aligned with a known template."""
+    """The image that those of a graph which made its template are aligned to; None where that is another night's."""
     query = select(Image).join(ReferenceFrame, ReferenceFrame.image_id == Image.image_id)
     return session.scalar(query.where(Image.graph_pid == graph_pid).order_by(ReferenceFrame.pid.desc()).limit(1))
 

@@ -3,7 +3,8 @@
 A process that waits, is queued, runs, failed, was cancelled or was skipped may still run (`tianyu retry` sends the
 latter three back); only a succeeded one never does again. An image is needed as long as a process that may run depends
 on its maker, and the reference image as long as a process that depends on the choice of the reference may run: `align`
-opens its star list. All other steps open files of their direct dependencies alone.
+opens its star list. All other steps open files of their direct dependencies alone. As long as a graph is not replaced,
+frames may come that are aligned: its reference stays.
 
 A rerun takes images over: several rows then name one file, which goes only when no row needs it.
 """
@@ -19,7 +20,7 @@ from schema.base import utc_now
 from schema.found import ReferenceFrame
 from schema.images import Image
 from schema.observing import Observation
-from schema.processes import FINISHED, SUCCEEDED, Process, ProcessDependence, Site
+from schema.processes import FINISHED, SUCCEEDED, UNFINISHED, Process, ProcessDependence, Site
 from schema.queries.images import path_digest
 from schema.queries.operating import lock
 from schema.queries.scheduling import CHUNK, chunks
@@ -135,6 +136,7 @@ def _judge(session: Session, observation_id: int, site_id: int, policy: Policy) 
             Image.graph_pid,
             or_(_awaited(ProcessDependence.parent_pid == Image.pid), _awaited(_chose())).label("awaited"),
             _serves_others(policy.made).label("serves_others"),
+            exists().where(ReferenceFrame.image_id == Image.image_id).label("is_reference"),
         )
         .outerjoin(Process, Process.pid == Image.pid)
         .add_columns(_done().label("made"))
@@ -142,10 +144,14 @@ def _judge(session: Session, observation_id: int, site_id: int, policy: Policy) 
         .where(*_live(observation_id, site_id, policy.made))
     )
     current = _replacing_graph(session, observation_id, policy.made)
+    # One that was replaced may be at work once more: frames that came later are measured on its template.
+    at_work = select(Process.graph_pid).where(Process.observation_id == observation_id, Process.status.in_(UNFINISHED))
+    working = set(session.scalars(at_work.distinct()))
     judged = []
     for row in session.execute(query):
-        replaced = current is not None and row.graph_pid is not None and row.graph_pid < current
-        free = not row.serves_others if replaced else row.kind in policy.kinds
+        is_older = current is not None and row.graph_pid is not None and row.graph_pid < current
+        replaced = is_older and row.graph_pid not in working
+        free = not row.serves_others if replaced else row.kind in policy.kinds and not row.is_reference
         # A maker without a row, or without an end, is unknown: neither True.
         may_go = bool(row.made and row.old and free and not row.awaited)
         judged.append(_Judged(row.image_id, row.kind, row.path, may_go))

@@ -36,21 +36,26 @@ def publish(
     template: Annotated[
         Template, typer.Option(help="known: measure each frame at once, on the template of another night.")
     ] = "own",
+    new_template: Annotated[
+        bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
+    ] = False,
     radec: PointingOption = None,
 ) -> None:
     """Write an observation's whole process graph in one transaction, with the masters that it needs.
 
     What was made before from the same frames and choices is not made again: with changed settings only what
     goes by them and what follows is computed, and where nothing changed nothing is published.
+    Frames that came since are measured on the template that there is; `--new-template` makes one of all frames.
 
     Of what is ready, a consumer gets the smallest priority first: live work at 0 overtakes a backfill at 10.
 
-    With `--template known` nothing is stacked or detected: each frame is measured as soon as it is calibrated,
-    and frames that are ingested later join when the observation is published so once more.
+    With `--template known` nothing is stacked or detected: each frame is measured as soon as it is calibrated.
 
     Examples: `tianyu publish 3`, `tianyu publish --all --priority 10`, `tianyu publish 3 --again`,
-    `tianyu publish 4 --template known`
+    `tianyu publish 3 --new-template`, `tianyu publish 4 --template known`
     """
+    if new_template and template == "known":
+        raise ConfigurationError("--template known takes another night's template, --new-template makes one: give one")
     from schema import database
     from services.publisher.publish import Publisher, unpublished
     from services.setup import open_database, require_site
@@ -71,7 +76,7 @@ def publish(
 
         def work(session: Session, wanted_id: int = wanted_id) -> Publication:
             publication = Publisher(session, settings, priority).publish(
-                wanted_id, again=again, known=template == "known"
+                wanted_id, again=again, known=template == "known", new_template=new_template
             )
             if dry_run:
                 session.rollback()

@@ -26,12 +26,16 @@ def run(
     catalog: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Stars of the field with Gaia's columns: no network is asked.")
     ] = None,
+    new_template: Annotated[
+        bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
+    ] = False,
     plots: Annotated[bool, typer.Option(help="Draw the field, its noise, its frames and one star.")] = True,
 ) -> None:
     """Make the light curves of a night: register, publish, process, summarise.
 
     A run that was interrupted goes on where it was when it is started again, and
-    takes in frames that came since. Exit code 0 only if light curves were made.
+    takes in frames that came since: these are measured on the template that there is, unless `--new-template`
+    makes one of all frames. Exit code 0 only if light curves were made.
 
     Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target HAT-P-32`,
     `tianyu run ~/night --radec 31.0428,46.6878 --catalog gaia.csv`
@@ -61,7 +65,7 @@ def run(
 
         with counting("reading headers") as count:
             folder = read_folder(raw_dir, count, settings.frame_bounds)
-        observations = reduce(tree, settings, folder, follow, note, show_error)
+        observations = reduce(tree, settings, folder, follow, note, show_error, new_template=new_template)
         if not observations:
             raise ConfigurationError(
                 f"no observation in {str(raw_dir)!r} could be published: see the messages above; "

@@ -10,10 +10,8 @@ from schema.observing import LIGHT, Observation, Target
 from schema.processes import Process
 from schema.queries.choices import Stored, of_graph
 from schema.queries.operating import unfinished_pids
-from services.choices import Choices, differences, read_choices
-from services.errors import ConfigurationError
+from services.choices import Choices, differences
 from services.presence import VERSION
-from services.publisher.known_template import stood_for
 
 
 def changes(stored: Stored | None, choices: Choices, among: Collection[str] = ()) -> str:
@@ -46,7 +44,7 @@ def kept_choices(session: Session, observation_id: int, choices: Choices) -> str
 def by_other_choices(session: Session, choices: Choices, but: Collection[int]) -> tuple[list[int], list[str]]:
     """Observations of the sky to publish again since other choices are made now; and in words which others keep theirs.
 
-    What is still at work keeps them, and what is measured on a known template.
+    What is still at work keeps them.
     """
     query = (
         select(Observation)
@@ -62,29 +60,8 @@ def by_other_choices(session: Session, choices: Choices, but: Collection[int]) -
             continue
         newest = session.scalar(select(func.max(Process.graph_pid)).where(Process.observation_id == number))
         differ = changes(None if newest is None else of_graph(session, newest), choices, Choices.model_fields)
-        is_free = not unfinished_pids(session, number) and stood_for(session, observation.graph_pid) is None
-        if is_free and differ:
+        if differ and not unfinished_pids(session, number):
             renewed.append(number)
         else:
             kept.append(said)
     return renewed, kept
-
-
-def choices_to_go_on(stored: Stored | None, graph_pid: int | None, remedy: str) -> Choices:
-    """Choices of a graph that more is added to: all its frames go by the same.
-
-    Raises:
-        ConfigurationError: none were stored, or this version cannot read them.
-    """
-    if stored is None:
-        raise ConfigurationError(
-            f"graph {graph_pid} was published by a Tianyu that did not store the choices with it, so that nothing can "
-            f"join it: {remedy}"
-        )
-    try:
-        return read_choices(stored.choices)
-    except ConfigurationError as error:
-        raise ConfigurationError(
-            f"graph {graph_pid} was published by Tianyu {stored.version} with choices that this {VERSION} cannot read "
-            f"({error}): {remedy}"
-        ) from error

@@ -8,7 +8,7 @@ Pure but for `formers`. Two rules make a result that was made before stand for a
   repaired and tried again later is not in it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -22,6 +22,7 @@ from services.errors import DataError
 from services.publisher.keys import needed
 from services.steps import STEPS
 from services.steps.base import AnyStep
+from services.steps.detect import DETECT
 from services.steps.needs import Each
 
 
@@ -77,14 +78,29 @@ class Former:
         found = {process.pid for process in laid.processes if self.of(process)}
         return all(process.pid in found for process in laid.without_branches(found))
 
-    def joined_by(self, laid: LaidOut) -> dict[int, int] | None:
-        """PIDs of a new graph's processes that are here: of theirs; None where others than such that join are missing.
+    def has_template(self, laid: LaidOut) -> bool:
+        """Whether the template on which later frames are to be measured is here or being made, as it should be."""
+        detect = next((process for process in laid.processes if process.command == DETECT.command), None)
+        one = None if detect is None else self.of(detect)
+        if detect is None or one is None or one.status not in (SUCCEEDED, *UNFINISHED):
+            return False
+        return detect.pid in self._there(laid)
 
-        What joins waits for what is here as for any other process, so that it need not have ended.
+    def joined_by(
+        self, laid: LaidOut, grown_by: Collection[int] = (), *, keeps_failures: bool = False
+    ) -> dict[int, int] | None:
+        """PIDs of a new graph's processes that are here: of theirs; None where others are missing than what can join.
+
+        What joins waits for what is here as for any other process, so that it need not have ended. ``grown_by``: PIDs
+        that can join besides, where frames came.
         """
-        found = laid.closed({p.pid: one.pid for p in laid.processes if (one := self.of(p)) and _is_to_count_on(one)})
+        found = self._there(laid, lambda one: keeps_failures or _is_to_count_on(one))
         whole = laid.without_branches(found)
-        return found if all(p.pid in found or STEPS[p.command].joins for p in whole) else None
+        can_join = all(p.pid in found or p.pid in grown_by or STEPS[p.command].joins for p in whole)
+        return found if can_join else None
+
+    def _there(self, laid: LaidOut, counts: Callable[[Keyed], bool] = bool) -> dict[int, int]:
+        return laid.closed({p.pid: one.pid for p in laid.processes if (one := self.of(p)) and counts(one)})
 
     def taken_over_by(self, laid: LaidOut, deleted: Collection[str]) -> dict[int, int]:
         """PIDs of a new graph's processes whose results it takes over: of those that made them.

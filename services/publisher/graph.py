@@ -11,7 +11,7 @@ from services.choices import Choices
 from services.deployment import Deployment
 from services.steps import STEPS
 from services.steps.base import AnyStep, Method, Parameters
-from services.steps.needs import OWN, Each, Need, Template, Wait
+from services.steps.needs import KNOWN, OWN, Each, Need, Template, Wait
 from services.steps.told import pids_told
 
 Item = int | Method  # a frame (image id), or a method
@@ -61,12 +61,18 @@ class Graph:
     template: Template = OWN
     made: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     own: dict[tuple[str, Item], int] = field(default_factory=dict)
+    later: dict[int, Item | None] = field(default_factory=dict)  # PIDs of what measures later frames: the frame, if one
     generations: Mapping[str, int] = field(default_factory=dict)  # by command, where it was asked for anew
 
     @property
     def graph_pid(self) -> int:
         """PID that names the graph."""
         return self.grown or self.processes[0].pid
+
+    @property
+    def later_frames(self) -> set[int]:
+        """Frames that came after the template was made."""
+        return {item for item in self.later.values() if isinstance(item, int)}
 
     def add(self, step: AnyStep, inputs: Inputs) -> int:
         """Add a process; returns its PID."""
@@ -91,6 +97,37 @@ class Graph:
             )
         )
         return pid
+
+    def lay_out_on(
+        self,
+        steps: Sequence[AnyStep],
+        made_of: Sequence[int],
+        frames: Sequence[int],
+        methods: Sequence[Method],
+        roots: Mapping[str, Parameters] | None = None,
+    ) -> None:
+        """Add the processes of a whole graph whose template is made of some of its frames.
+
+        The others are measured on it as soon as each is calibrated. ``made_of`` is empty where the template is there.
+        """
+        stacked = set(made_of)
+        later = [frame for frame in frames if frame not in stacked]
+        if not later:
+            self.lay_out(steps, frames, methods, roots)
+            return
+        measuring, following = [step for step in steps if not step.joins], [step for step in steps if step.joins]
+        if made_of:
+            self.lay_out(measuring, made_of, roots=roots)
+        before = len(self.processes)
+        self.template = KNOWN
+        self.lay_out(measuring, later)
+        items = {pid: item for (_, item), pid in self.own.items()}
+        self.later = {process.pid: items.get(process.pid) for process in self.processes[before:]}
+        if made_of:
+            self.template = OWN
+            self.lay_out([step for step in following if step.template == OWN], frames)
+            self.template = KNOWN
+        self.lay_out(following, frames, methods)
 
     def lay_out(
         self,

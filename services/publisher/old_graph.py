@@ -8,7 +8,9 @@ from schema.processes import SUCCEEDED, Process
 from schema.queries.publishing import NewProcess
 from services.steps import STEPS
 from services.steps.base import AnyStep, Method
-from services.steps.needs import Each
+from services.steps.calibrate import CALIBRATE
+from services.steps.detect import DETECT
+from services.steps.needs import KNOWN, OWN, Each, Template
 
 Place = tuple[str, int | str | None]  # a command, and the frame or method where there is a process for each
 AnyProcess = TypeVar("AnyProcess", bound=Process | NewProcess)
@@ -45,6 +47,18 @@ class OldGraph:
             elif step.each is Each.TREE:
                 found += getattr(parameters_of(process), "frames", ())
         return list(dict.fromkeys(found))
+
+    @property
+    def made_of(self) -> list[int]:
+        """Those of its frames that made its template; none where it is another night's."""
+        detect = self.places.get((DETECT.command, None))
+        calibrated = self.by_frame(CALIBRATE.command)
+        return [frame for frame in self.frames if detect is None or calibrated[frame] < detect.pid]
+
+    @property
+    def template(self) -> Template:
+        """Whose template its frames are measured on."""
+        return OWN if self.made_of else KNOWN
 
     @property
     def masters(self) -> dict[str, int]:
@@ -102,6 +116,8 @@ def by_place(processes: Iterable[AnyProcess]) -> dict[Place, AnyProcess]:
             continue
         if step.each.item is not None:
             items[process.pid] = _item(step, parameters, items)
+        elif any(need.template == KNOWN and need.into and getattr(parameters, need.into) for need in step.needs):
+            items[process.pid] = KNOWN  # beside the one of the frames that made the template
         places[process.command, items.get(process.pid)] = process
     return places
 

@@ -1,7 +1,8 @@
 """Publish an observation: its graph, and those of the calibration observations that it needs, in one transaction."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -14,25 +15,18 @@ from schema.queries import adopting, choices, publishing
 from schema.queries.frames import ids_of_camera, registered
 from services.errors import ConfigurationError
 from services.presence import VERSION
-from services.publisher.changed_choices import changes, choices_to_go_on
+from services.publisher.changed_choices import changes
+from services.publisher.former import Former, LaidOut, formers
 from services.publisher.graph import Graph, methods_of
 from services.publisher.keys import frames_told, keys_of, needed
-from services.publisher.known_template import (
-    Adopted,
-    add_known_template,
-    frames_of,
-    known_template,
-    stood_for,
-    take_over_template,
-)
 from services.publisher.masters import nearest
 from services.publisher.publication import Masters, Publication
 from services.publisher.settling import Settled, settle
 from services.publisher.taking_over import take_over
+from services.publisher.templates import Template, add_template, of_another_night, template_was_deleted, templates
 from services.settings import Settings
 from services.steps import masters_of, steps_of
 from services.steps.base import AnyStep
-from services.steps.needs import KNOWN
 from services.steps.told import digest
 
 UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
@@ -47,98 +41,47 @@ class Publisher:
         self._priority = priority
         self._last_pid = 0
         self._settled: dict[int, tuple[Graph, Settled]] = {}  # by observation
+        self._adopted: dict[int, str] = {}  # keys of what stands for another night's processes
 
-    def publish(self, observation_id: int, *, again: bool = False, known: bool = False) -> Publication:
-        """Insert the observation's processes and dependencies.
+    def publish(
+        self, observation_id: int, *, again: bool = False, known: bool = False, new_template: bool = False
+    ) -> Publication:
+        """Insert what is missing of the observation's processes and dependencies.
 
-        With ``known`` the frames are measured on the template of another night. Frames that came since an observation
-        was published so join its graph.
+        Frames that came after a template was made are measured on that. With ``known`` that of another night serves
+        where there is none yet; with ``new_template`` one is made of all frames; with ``again`` all is made anew.
 
         Raises:
-            ConfigurationError: there is no such observation, it has no usable frames, it was published before, or
-                there is no known template.
+            ConfigurationError: there is no such observation, it has no usable frames, or there is no known template, or
+                one of its own.
         """
         publication = Publication(observation_id, self._settings.choices)
         observation = self.observation(observation_id)
         if known:
-            self._require_light(observation)
-            standing = None if again else stood_for(self._session, observation.graph_pid)
-            if standing is not None:
-                return self._grow(observation, standing, publication)
-        former = observation.graph_pid
-        if known:
-            if former is not None and not again:
-                raise ConfigurationError(
-                    f"observation {observation_id} was published before on its own template, as graph {former}: "
-                    "`tianyu publish --again --template known` makes a new graph on purpose"
-                )
-            self.say_changes(publication, former)
-            return self._publish_known(observation, publication)
-        graph, settled = self._settle(observation, publication, again=again)
+            self._require_known(observation, again)
+        former, said = observation.graph_pid, len(publication.notes)
+        graph, settled = self._settle(observation, publication, again=again, known=known, new_template=new_template)
         publication.graph_pid = settled.graph_pid
         publication.says = settled.says
-        if not settled.says:
+        if settled.processes:
             self.say_changes(publication, former)
-        stands = {*settled.stands, *settled.taken_over.values()}
-        publication.reused = Counter(process.command for process in graph.processes if process.pid in stands)
+            if settled.template is not None:
+                publication.notes.insert(said, settled.template.says(observation_id, len(graph.later_frames)))
         self.insert(publication)
         return publication
 
-    def _require_light(self, observation: Observation) -> None:
-        kind = self.kind(observation)
+    def _require_known(self, observation: Observation, again: bool) -> None:
+        number, kind = observation.observation_id, self.kind(observation)
         if kind != LIGHT:
             raise ConfigurationError(
-                f"observation {observation.observation_id} has {kind} frames, which need no template: publish it "
-                "without --template known"
+                f"observation {number} has {kind} frames, which need no template: publish it without --template known"
             )
-
-    def _publish_known(self, observation: Observation, publication: Publication) -> Publication:
-        """A graph whose template and sources are another night's."""
-        template = known_template(self._session, observation)
-        publication.notes.append(
-            f"observation {observation.observation_id}: measured on the template of observation "
-            f"{template.observation_id}"
-        )
-        self.say_changes(publication, template.graph_pid)
-        frames = self._frames(observation, LIGHT)
-        masters = self.masters(observation, LIGHT, publication)
-        graph = self.graph(observation, publication, masters)
-        adopted = add_known_template(graph, template)
-        _measure(graph, frames, adopted)
-        origins = publishing.result_keys(self._session, adopted.pids)
-        self.give_keys(graph, {pid: origins.get(old) for old, pid in adopted.pids.items()})
-        self.include(graph, observation, LIGHT, publication)
-        self.insert(publication, adopted.pids)
-        take_over_template(self._session, observation, graph, template, adopted)
-        publication.graph_pid = graph.graph_pid
-        return publication
-
-    def _grow(self, observation: Observation, standing: Adopted, publication: Publication) -> Publication:
-        """Add the frames that came since to a graph with a known template, and what follows them."""
-        there = frames_of(self._session, observation.graph_pid)
-        new = [frame for frame in self._frames(observation, LIGHT) if frame not in there]
-        if not new:
+        own = all(template.frames for template in templates(self._session, number))
+        if observation.graph_pid is not None and own and not again:
             raise ConfigurationError(
-                f"observation {observation.observation_id} has no new frames since it was published: ingest them "
-                "first, or make a new graph on purpose (--again)"
+                f"observation {number} was published before on its own template, as graph {observation.graph_pid}: "
+                "`tianyu publish --again --template known` makes a new graph on purpose"
             )
-        again = f"`tianyu publish {observation.observation_id} --again --template known` makes a new graph"
-        stored = choices.of_graph(self._session, observation.graph_pid) if observation.graph_pid else None
-        publication.choices = choices_to_go_on(stored, observation.graph_pid, again)
-        changed = changes(stored, self._settings.choices)
-        if changed:
-            publication.notes.append(
-                f"observation {observation.observation_id}: the new frames go by what graph {observation.graph_pid} "
-                f"was published by, not by the settings of now ({changed}); {again} with these"
-            )
-        masters = self.masters(observation, LIGHT, publication)
-        graph = self.graph(observation, publication, masters, grown=observation.graph_pid)
-        _measure(graph, new, standing)
-        self.give_keys(graph)
-        self.include(graph, observation, LIGHT, publication)
-        self.insert(publication)
-        publication.graph_pid = graph.graph_pid
-        return publication
 
     def _frames(self, observation: Observation, kind: str, *, former: bool = False) -> list[int]:
         """Image ids of the frames that can be used; with ``former`` also of those that only processes refused."""
@@ -168,6 +111,7 @@ class Publisher:
             for pids in (*taken, taken_over or {})
             for pid, end in adopting.ends_of(self._session, pids).items()
         }
+        ended |= {pid: ended[pid]._replace(result_key=key) for pid, key in self._adopted.items() if pid in ended}
         site = self._settings.site
         try:
             publishing.publish(self._session, publication.processes, site=site, choices_id=choices_id, ended=ended)
@@ -203,7 +147,13 @@ class Publisher:
         return self._session.get_one(Target, observation.target_id).kind
 
     def _settle(
-        self, observation: Observation, publication: Publication, *, again: bool = False
+        self,
+        observation: Observation,
+        publication: Publication,
+        *,
+        again: bool = False,
+        known: bool = False,
+        new_template: bool = False,
     ) -> tuple[Graph, Settled]:
         """Add what is missing of one observation's graph, after its masters'; with ``again`` all is missing."""
         number = observation.observation_id
@@ -212,19 +162,77 @@ class Publisher:
         kind = self.kind(observation)
         frames = self._frames(observation, kind, former=not again)
         masters = self.masters(observation, kind, publication)
-        graph = self.graph(observation, publication, masters, anew=steps_of(kind) if again else ())
-        graph.lay_out(steps_of(kind), frames, methods_of(publication.choices))
-        self.give_keys(graph)
-        settled = (
-            Settled(graph.graph_pid, graph.processes) if again else settle(self._session, observation, graph, kind)
-        )
+        anew = steps_of(kind) if again else ()
+
+        def lay_out(template: Template | None = None) -> tuple[Graph, dict[int, int]]:
+            graph = self.graph(observation, publication, masters, anew=anew)
+            return graph, self._lay_out(graph, kind, frames, template)
+
+        earlier = [] if again else formers(self._session, number)
+        keeps = kind == LIGHT and earlier and not new_template
+        kept = self._on_former_template(observation, publication, frames, earlier, lay_out, known) if keeps else None
+        if kept is not None:
+            graph, settled = kept
+        elif known:
+            template = of_another_night(self._session, observation)
+            self.say_changes(publication, template.graph_pid)
+            graph, adopted = lay_out(template)
+            former = Former(template.graph_pid, {})
+            settled = Settled(graph.graph_pid, graph.processes, {}, adopted, former, template=template)
+        else:
+            graph, _ = lay_out()
+            found = settle(self._session, observation, graph, kind, earlier)
+            assert found is not None  # no frame is later than its template
+            settled = found
         self._settled[number] = graph, settled
+        if number == publication.observation_id:
+            stands = {*settled.stands, *settled.taken_over.values()}
+            publication.reused = Counter(process.command for process in graph.processes if process.pid in stands)
         if settled.processes:
             graph.processes = settled.processes
             self.include(graph, observation, kind, publication)
         elif kind != LIGHT:
             observation.graph_pid = settled.graph_pid
         return self._settled[number]
+
+    def _on_former_template(
+        self,
+        observation: Observation,
+        publication: Publication,
+        frames: Sequence[int],
+        earlier: Sequence[Former],
+        lay_out: Callable[[Template], tuple[Graph, dict[int, int]]],
+        known: bool,
+    ) -> tuple[Graph, Settled] | None:
+        """The newest template of an earlier graph that can be kept; ``known``: of another night's alone."""
+        name, seen = f"observation {observation.observation_id}", set()
+        for template in templates(self._session, observation.observation_id):
+            if template.key in seen or not set(template.frames) <= set(frames) or (known and template.frames):
+                continue
+            seen.add(template.key)
+            graph, _ = lay_out(template)
+            laid = LaidOut(graph.processes)
+            if any(former.has_template(laid) for former in earlier):
+                settled = settle(self._session, observation, graph, LIGHT, earlier)
+                if settled is not None:
+                    return graph, replace(settled, template=template if graph.later else None)
+            if graph.later and len(seen) == 1:
+                deleted = template_was_deleted(self._session, template.graph_pid)
+                why = "was deleted by `tianyu gc`" if deleted else "is not of these choices and frames"
+                publication.notes.append(f"{name}: the template of graph {template.graph_pid} {why}: a new one is made")
+        return None
+
+    def _lay_out(self, graph: Graph, kind: str, frames: Sequence[int], template: Template | None) -> dict[int, int]:
+        """A whole graph, with keys; returns PIDs of what made another night's template, and of what stands for it."""
+        adopted = {} if template is None or template.frames else add_template(graph, template)
+        stacked = set(frames if template is None else template.frames)
+        made_of = [frame for frame in frames if frame in stacked]
+        graph.lay_out_on(steps_of(kind), made_of, frames, methods_of(graph.choices))
+        keys = publishing.result_keys(self._session, adopted)
+        # Those of graphs of earlier versions have no key; their template is known by its process.
+        self._adopted = {new: keys.get(old) or digest({"process": old}) for old, new in adopted.items()}
+        self.give_keys(graph, self._adopted)
+        return adopted
 
     def give_keys(self, graph: Graph, instead: Mapping[int, str | None] | None = None) -> None:
         """Write into the processes of a graph the keys that are known.
@@ -329,13 +337,6 @@ class Publisher:
 def _reads(master: AnyStep) -> set[str]:
     """Choices by which a master is made."""
     return {name for step in steps_of(master.kind) for name in step.reads}
-
-
-def _measure(graph: Graph, frames: list[int], template: Adopted) -> None:
-    """Add what measures frames on a known template, and what follows."""
-    graph.template = KNOWN
-    template.put_into(graph)
-    graph.lay_out(steps_of(LIGHT), frames, methods_of(graph.choices))
 
 
 def unpublished(session: Session) -> list[int]:

@@ -5,7 +5,7 @@ curves until the new ones are committed. A step whose rows are keyed by its proc
 follow; from any earlier step on the new processes are a new graph, complete by itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -18,15 +18,19 @@ from schema.queries.publishing import NewProcess
 from services.choices import Choices
 from services.errors import ConfigurationError
 from services.publisher.graph import Graph, methods_of
+from services.publisher.keys import needed
 from services.publisher.old_graph import OldGraph, by_place, parameters_of
 from services.publisher.publication import Masters, Publication
 from services.publisher.publish import Publisher
 from services.publisher.taking_over import take_over
+from services.publisher.templates import Template, add_template
 from services.settings import Settings
 from services.steps import ORDER, STEPS, from_on, steps_of
-from services.steps.base import AnyStep, Method
-from services.steps.choose_reference import CHOOSE_REFERENCE
-from services.steps.needs import OWN, Each, Need, Wait
+from services.steps.base import AnyStep, Method, Parameters
+from services.steps.detect import DETECT
+from services.steps.needs import KNOWN, OWN, Each, Need, Wait
+from services.steps.solve import SOLVE
+from services.steps.stack import STACK
 
 
 @dataclass
@@ -160,7 +164,7 @@ def _require_inputs(observation: Observation, again: Sequence[AnyStep], old: Old
     needed = {
         command
         for step in again
-        for need in step.needs_on(OWN)
+        for need in step.needs_on(old.template)
         for command in need.commands
         if need.wait is Wait.REQUIRED or (need.wait is Wait.OPTIONAL and STEPS[command].each is Each.FRAME)
     }
@@ -235,56 +239,78 @@ def _give_keys(
     masters: Masters,
     again: Sequence[AnyStep],
     result: Rerun,
+    taken_over: Collection[int] = (),
 ) -> None:
     """Keys as `publish` gives them to the same processes, behind those of the old graph as it was made.
 
-    A rerun waits for less than a whole graph does, and leaves out the branches of trees.
+    A rerun waits for less than a whole graph does, and leaves out the branches of trees. ``taken_over``: PIDs of what
+    the graph takes over.
     """
-    kind = publisher.kind(observation)
-    if kind == LIGHT and not old.of(CHOOSE_REFERENCE.command):
-        return  # of a known template, on which nothing is looked for
     whole = publisher.graph(observation, result, masters, anew=again)
-    whole.lay_out(steps_of(kind), old.frames, methods_of(result.choices))
-    commands = {step.command for step in again}
-    places = {process.pid: place for place, process in by_place(whole.processes).items()}
-    made = {pid: old.key_of(place) for pid, place in places.items() if place[0] not in commands}
-    publisher.give_keys(whole, made)
-    keys = {places[process.pid]: process.result_key for process in whole.processes if process.pid in places}
+    _lay_out(whole, publisher.kind(observation), old, methods_of(result.choices))
     everything: list[Process | NewProcess] = [*old.processes, *graph.processes]
     of_all = by_place(everything)
+    run = {process.pid for process in graph.processes}.difference(taken_over)
+    to_run = {place for place, process in of_all.items() if process.pid in run}
+    places = {process.pid: place for place, process in by_place(whole.processes).items()}
+    made = {pid: old.key_of(place) for pid, place in places.items() if place not in to_run}
+    publisher.give_keys(whole, made)
+    keys = {places[process.pid]: process.result_key for process in whole.processes if process.pid in places}
     own = {process.pid: keys.get(place) for place, process in of_all.items()}
     graph.processes = [process._replace(result_key=own.get(process.pid)) for process in graph.processes]
+
+
+def _lay_out(
+    graph: Graph, kind: str, old: OldGraph, methods: Sequence[Method], roots: Mapping[str, Parameters] | None = None
+) -> None:
+    """The whole old graph once more: its template is of the same frames."""
+    if old.template == KNOWN:
+        pids = {command: process.pid for (command, _), process in old.places.items()}
+        stacked, solved, detected = pids[STACK.command], pids.get(SOLVE.command), pids[DETECT.command]
+        add_template(graph, Template(old.graph_pid, graph.observation_id, (), stacked, solved, detected))
+    graph.lay_out_on(steps_of(kind), old.made_of, old.frames, methods, roots)
 
 
 def _make_anew(session: Session, publisher: Publisher, observation: Observation, old: OldGraph, result: Rerun) -> None:
     """A new graph of the old one's frames, which takes over all that comes before the step."""
     kind = publisher.kind(observation)
-    if kind == LIGHT and not old.of(CHOOSE_REFERENCE.command):
-        number = observation.observation_id
-        joining = [step.command for step in steps_of(kind) if step.joins]
+    steps, number = steps_of(kind), observation.observation_id
+    is_known = old.template == KNOWN
+    if is_known and STEPS[result.step].template == OWN:
         raise ConfigurationError(
-            f"observation {number} is measured on another night's template: it can be run again from "
-            f"{', '.join(joining)}, or as a whole by `tianyu publish {number} --again --template known`"
+            f"observation {number} is measured on another night's template, of which {result.step} is no part to run "
+            f"again: `tianyu publish {number} --new-template` makes its own"
         )
-    steps = steps_of(kind)
+    if (later := len(old.frames) - len(old.made_of)) and not is_known:
+        result.notes.append(
+            f"observation {number}: the template is of the same {len(old.made_of)} frames as that of graph "
+            f"{old.graph_pid}, {later} came later; `tianyu publish {number} --new-template` makes one of all frames"
+        )
     before = {step.command for step in steps[: steps.index(STEPS[result.step])]}
-    masters = old.masters if before else publisher.masters(observation, kind, result)
+    from_start = not before
+    masters = publisher.masters(observation, kind, result) if from_start else old.masters
+    before |= {step.command for step in steps if is_known and step.template == OWN}
     again = [step for step in steps if step.command not in before]
     graph = publisher.graph(observation, result, masters, anew=again)
     trees = [step.command for step in steps if step.each is Each.TREE and step.command in before]
     roots = {command: parameters_of(old.places[command, None]) for command in trees}
-    graph.lay_out(steps, old.frames, methods_of(result.choices), roots)
+    _lay_out(graph, kind, old, methods_of(result.choices), roots)
     taken_over = {
-        old.places[key].pid: process.pid
+        process.pid: old.places[key].pid
         for key, process in by_place(graph.processes).items()
         # Graphs of earlier versions have no `solve`: it runs now.
         if key[0] in before and key in old.places
     }
-    _give_keys(publisher, observation, old, graph, masters, again, result)
+    own = {process.pid for process in graph.processes}
+    for process in graph.processes:
+        if process.pid in graph.later and not needed(process) & own <= taken_over.keys():
+            taken_over.pop(process.pid, None)  # a later frame is aligned with the template, which comes behind `align`
+    _give_keys(publisher, observation, old, graph, masters, again, result, taken_over)
     publisher.include(graph, observation, kind, result)
-    publisher.insert(result, taken_over)
+    old_pids = {old_pid: pid for pid, old_pid in taken_over.items()}
+    publisher.insert(result, old_pids)
     result.graph_pid = graph.graph_pid
-    result.taken_over |= taken_over
-    take_over(session, graph, old.graph_pid, taken_over)
-    if not before:
+    result.taken_over |= old_pids
+    take_over(session, graph, old.graph_pid, old_pids)
+    if from_start:
         frames.accept(session, old.frames, graph.graph_pid)

@@ -13,8 +13,10 @@ from schema.queries.publishing import NewProcess
 from services.publisher.former import Former, LaidOut, formers, is_failure, is_unfinished
 from services.publisher.graph import Graph
 from services.publisher.keys import told_of
+from services.publisher.templates import Template, frames_of, template_was_deleted
 from services.steps import ORDER, STEPS
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
+from services.steps.detect import DETECT
 from services.steps.detrend import DETREND
 from services.steps.told import replaced
 
@@ -30,6 +32,7 @@ class Settled:
         taken_over: of those that are published: PIDs of the old graph's processes, and of the new ones.
         former: the graph in which what is not published is, or from which is taken over.
         says: what there is to say where nothing is published.
+        template: that was there before frames came which are measured on it.
     """
 
     graph_pid: int
@@ -38,24 +41,39 @@ class Settled:
     taken_over: dict[int, int] = field(default_factory=dict)
     former: Former | None = None
     says: str = ""
+    template: Template | None = None
 
 
-def settle(session: Session, observation: Observation, graph: Graph, kind: str) -> Settled:
-    """Find what was made before of a graph whose keys are known.
+def settle(
+    session: Session, observation: Observation, graph: Graph, kind: str, earlier: Sequence[Former]
+) -> Settled | None:
+    """Find what was made before of a graph whose keys are known; ``earlier`` graphs of the observation, newest first.
 
-    The newest earlier graph that has all is enough; else what only joins a graph joins the newest that has all else;
-    else a new graph takes over from the one that has most, of these the newest.
+    The newest that has all is enough; else what only joins a graph, and what measures frames that came later, joins the
+    newest that has all else; else a new graph takes over from the one that has most, of these the newest. None where
+    that would have to make the template again on which later frames are to be measured.
     """
-    earlier = formers(session, observation.observation_id)
     laid = LaidOut(graph.processes)
     for former in earlier:
         if former.has_all(laid):
             return _there(observation, graph, former, kind)
     for former in earlier:
-        stands = former.joined_by(laid)
+        stands = _joined(session, graph, laid, former)
         if stands is not None:
             return _joining(graph, former, stands)
-    return _anew(session, graph, laid, earlier)
+    settled = _anew(session, graph, laid, earlier)
+    keeps_template = set(graph.made[DETECT.command]) <= set(settled.taken_over.values())
+    return settled if keeps_template or not graph.later else None
+
+
+def _joined(session: Session, graph: Graph, laid: LaidOut, former: Former) -> dict[int, int] | None:
+    """What there is of a graph in an earlier one that all else can join."""
+    new = graph.later_frames - set(frames_of(session, former.graph_pid))
+    grown_by = {pid for pid, frame in graph.later.items() if frame is None or frame in new}
+    stands = former.joined_by(laid, grown_by, keeps_failures=bool(new))
+    if new and template_was_deleted(session, former.graph_pid):
+        return None
+    return stands
 
 
 def _there(observation: Observation, graph: Graph, former: Former, kind: str) -> Settled:

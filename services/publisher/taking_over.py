@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
+from schema.processes import Process
 from schema.queries import adopting, frames
 from services.publisher.graph import Graph
 from services.steps.apertures import choose_apertures, write_apertures
@@ -24,6 +25,7 @@ def take_over(session: Session, graph: Graph, old_graph: int, pids: Mapping[int,
             adopting.take_over_solution(session, adopting.solved_by(session, old_graph) or old, new, image_ids)
         elif commands[new] == DETECT.command:
             adopting.take_over_detection(session, old, new, image_ids)
-            # They are chosen by the new graph's choices: `extract` is what other apertures are for.
-            good = [frame for frame in frames.of_graph(session, old_graph) if frame.good]
+            # Apertures are by the new graph's choices, and of the frames that the one which ran saw.
+            ran = adopting.origin_of(session, session.get_one(Process, old))
+            good = [frame for frame in frames.of_graph(session, ran.graph_pid, ran.pid) if frame.good]
             write_apertures(session, graph.graph_pid, graph.observation_id, choose_apertures(graph.choices, good))

@@ -14,7 +14,7 @@ from schema.base import table_of
 from schema.found import FoundAlignment, ReferenceFrame
 from schema.frames import Frame
 from schema.images import CALIBRATED, Image, ImageParent
-from schema.queries import images
+from schema.queries import frames, images
 from schema.queries.reading import choice
 from schema.skies import SourcePosition
 from services.errors import DataError
@@ -22,7 +22,7 @@ from services.log import get_logger
 from services.steps.base import Context, Outputs, Parameters, Step
 from services.steps.files import STARS, path_of
 from services.steps.frames import errors_name
-from services.steps.needs import KNOWN, OWN, Each, named, required
+from services.steps.needs import KNOWN, OWN, Each, required
 
 log = get_logger("align")
 # The `calibrate` whose image was chosen.
@@ -94,11 +94,13 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
     """
     with context.reading() as session:
         image = images.by_pid(session, parameters.calibrated)
-        reference = None
-        if parameters.reference is not None:
+        known = None
+        if parameters.detected is not None:
+            known = _template_stars(session, parameters.detected)
+            reference = frames.reference_of(session, context.graph_pid)  # None: the template is another night's
+        else:
             chosen = select(ReferenceFrame.image_id).where(ReferenceFrame.pid == parameters.reference)
             reference = session.scalar(select(Image).where(Image.image_id == chosen.scalar_subquery()))
-        known = None if parameters.detected is None else _template_stars(session, parameters.detected)
         path = frame_path(session, image)
     if image is None or (reference is None and known is None):
         raise DataError(f"process {context.pid}: its image or its reference is gone; publish the observation again")
@@ -112,12 +114,13 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
         stars = context.images.read_extra(path_of(image), STARS)
         try:
             with errors_name(path):
-                found = align(of_reference, stars, shape)
+                found = align(of_reference if known is None else known, stars, shape)
         except DataError as error:
-            if reference is None:
+            if known is not None:
                 raise
             log.warning("left to its neighbours", reason=str(error))
             found = None
+        # All frames of a graph are compared with the same stars: those of the template are measured otherwise.
         light = np.nan if found is None else common_light(of_reference, stars, found)
     row = alignment_row(image.image_id, context.pid, found, light)
 
@@ -145,7 +148,7 @@ ALIGN = Step(
     needs=(
         required("calibrate", "calibrated"),
         required("choose_reference", "reference", template=OWN),
-        named("detect", "detected", template=KNOWN),  # its stars are known, so that a frame waits for itself alone
+        required("detect", "detected", template=KNOWN),
     ),
     read_of={"reference": _REFERENCE},  # the frame, not the vote: that changes with each frame that joins
     opens=(CALIBRATED,),

@@ -15,13 +15,14 @@ from services.steps.needs import OWN, optional
 
 
 class ChooseReferenceParameters(Parameters):
-    """Nothing: it looks at all calibrated images of its graph."""
+    """Nothing: it looks at all images of its graph that were calibrated before."""
 
 
 def run(context: Context, _: ChooseReferenceParameters) -> Outputs:
     """Choose by star count, FWHM and background among the images that there are."""
     with context.reading() as session:
-        rows = images.of_graph(session, context.graph_pid, CALIBRATED)
+        everything = images.of_graph(session, context.graph_pid, CALIBRATED)
+        rows = [row for row in everything if (row.pid or 0) < context.pid]  # without frames that came later
     if not rows:
         raise DataError(
             f"process {context.pid}: no frame of observation {context.observation_id} could be calibrated; "

@@ -26,6 +26,7 @@ from services.steps.field import field_of
 from services.steps.files import PIXELS, path_of
 from services.steps.frame_noise import noise_of
 from services.steps.needs import Each, named, required
+from services.steps.noise_facts import gain_of_night
 from services.steps.template_sources import template_sources
 
 _MASKED, _SEEN = (Prepared(insert(table_of(table))) for table in (MaskedPixels, FrameSight))
@@ -52,6 +53,9 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
         hot = hot_pixels(context, session)
         template = template_path(context, session, FEWEST_FRAMES)
         field = field_of(context, session, parameters.solved)
+        gain = image.gain
+        if gain is None:
+            gain = gain_of_night(session, context.graph_pid, parameters.detected)
     if image.dx is None and image.reject_reason:  # `select` has said why
         raise DataError(f"image {image.image_id} ({image.path}): {image.reject_reason}")
     stored = context.images.read_all(path_of(image), (PIXELS,))
@@ -61,7 +65,7 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
         ellipses = ellipses.on_frame(alignment.rotation, alignment.scale)
     apertures = on_frame(sources.apertures, image.fwhm, ellipses)
     bits = pixel_bits(mark_hot_pixels(stored.extras[PIXELS], hot), stored.image.shape)
-    noise = noise_of(image)
+    noise = noise_of(image, gain)
     if (shown := template_pixels(context, template)) is not None:
         bits = judge_pixels(stored.image, bits, shown, alignment, sources.xy, max(apertures.radii), noise)
     measured = measure(

@@ -13,12 +13,12 @@ from services.steps.apertures import ANNULUS, radius_on
 from services.steps.columns import column
 
 
-def noise_of(frame: Frame) -> FrameNoise:
-    """What is known of the noise of a calibrated image."""
+def noise_of(frame: Frame, gain: float | None) -> FrameNoise:
+    """What is known of the noise of a calibrated image, by its gain or the night's (electrons per ADU)."""
     return FrameNoise(
         background_rms=frame.background_rms or 0.0,
         background_level=frame.background or 0.0,
-        gain=frame.gain,
+        gain=gain,
         read_noise=frame.read_noise,
         flat_error=frame.flat_error,
         scintillation=frame.scintillation,

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.noise import DIGITISATION_VARIANCE, scintillation_variance
+from schema.found import Verdict
 from schema.frames import SKY, Frame
 from schema.images import Image
 from schema.observing import Instrument, Observation, ObsSite
@@ -31,6 +32,16 @@ class Telescope:
 def gain_is_told(frame: Frame) -> bool:
     """Whether a header, the settings or flats tell the gain of a calibrated image."""
     return frame.gain is not None and frame.gain_source != SKY
+
+
+def gain_of_night(session: Session, graph_pid: int, detected: int) -> float | None:
+    """The gain that a graph's `select` measured in the sky before process ``detected`` knew its sources.
+
+    Frames that came later go by it too.
+    """
+    query = select(Verdict.gain).join(Image, Image.image_id == Verdict.image_id)
+    query = query.where(Image.graph_pid == graph_pid, Image.pid < detected, Verdict.pid < detected)
+    return session.scalar(query.order_by(Verdict.pid.desc()).limit(1))
 
 
 def telescope_of(session: Session, observation_id: int | None, choices: Choices) -> Telescope:

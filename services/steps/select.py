@@ -30,7 +30,7 @@ from services.steps.calibrate import CALIBRATE
 from services.steps.columns import column
 from services.steps.files import STARS, path_of
 from services.steps.frames import failures
-from services.steps.needs import optional
+from services.steps.needs import KNOWN, named, optional
 from services.steps.noise_facts import gain_is_told
 
 log = get_logger("select")
@@ -39,7 +39,9 @@ NOT_ALIGNED = "could not be aligned: `tianyu status` has the reason"  # no fault
 
 
 class SelectParameters(Parameters):
-    """Nothing: it looks at all calibrated images of its graph."""
+    """It looks at all calibrated images of its graph; PID of the `detect` on whose template some were measured."""
+
+    detected: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,12 @@ class _Aligned:
     renewed: list[dict[str, Any]]  # rows of those that were found again
 
 
-def run(context: Context, _: SelectParameters) -> Outputs:
+def run(context: Context, parameters: SelectParameters) -> Outputs:
     """Judge the images, and carry the reasons of frames that could not even be calibrated to their rows."""
     with context.reading() as session:
         rows = frames.of_graph(session, context.graph_pid, context.pid)
-        reference = frames.reference_of(session, context.graph_pid)
+        reference = frames.reference_of(session, context.graph_pid) if parameters.detected is None else None
+        stacked = _stacked(session, context, parameters)
         unusable = failures(session, context.graph_pid, CALIBRATE)
         not_aligned = {align.calibrated: error for align, error in failures(session, context.graph_pid, ALIGN)}
         frame_paths = {row.image_id: frame_path(session, row) for row in rows if row.dx is None}
@@ -73,7 +76,7 @@ def run(context: Context, _: SelectParameters) -> Outputs:
         alignment_rms=[np.nan if one is None else one.rms for one in night.alignments],
         transparency=transparency,
     )
-    gain, gain_error = (None, None) if reference is None else _gain(context, rows, judged.good)
+    gain, gain_error = _gain_of(stacked) if reference is None else _gain(context, rows, judged.good)
     verdicts: list[dict[str, Any]] = []
     for number, (row, clear) in enumerate(zip(rows, none_for_nan(transparency), strict=True)):
         reason = "; ".join(filter(None, (night.reasons[number], judged.reason[number])))
@@ -101,6 +104,18 @@ def run(context: Context, _: SelectParameters) -> Outputs:
     return write
 
 
+def _stacked(session: Session, context: Context, parameters: SelectParameters) -> list[Frame]:
+    """Frames of this graph that made the template on which others were measured, as `detect` saw them."""
+    if parameters.detected is None:
+        return []
+    return [row for row in frames.of_graph(session, context.graph_pid, parameters.detected) if row.weight]
+
+
+def _gain_of(stacked: list[Frame]) -> tuple[float | None, float | None]:
+    """The gain that all frames were measured by, which no later frame changes."""
+    return next(((row.gain, row.gain_error) for row in stacked if not gain_is_told(row)), (None, None))
+
+
 def _gain(context: Context, rows: list[Frame], good: NDArray[np.bool_]) -> tuple[float, float] | tuple[None, None]:
     """Gain and its error of a night whose gain nobody told, before `extract` takes it into its errors."""
     if any(gain_is_told(row) for row in rows):
@@ -126,7 +141,7 @@ def _gain(context: Context, rows: list[Frame], good: NDArray[np.bool_]) -> tuple
 def _aligned(context: Context, rows: list[Frame], reference: Image | None, frame_paths: Mapping[int, str]) -> _Aligned:
     """The alignments, judged by each other where the frames have a reference among them.
 
-    Frames of a known template were measured at once: nothing is found again there.
+    Frames on a template that was there were measured at once: nothing is found again there.
     """
     alone = [None if row.dx is None else alignment_of(row) for row in rows]
     light = column(rows, "light")
@@ -170,7 +185,7 @@ SELECT = Step(
     SelectParameters,
     run,
     gives="good or not, with the reason; alignments that the neighbours tell; the gain where nobody tells it",
-    needs=(optional("align"),),
+    needs=(optional("align"), named("detect", "detected", template=KNOWN)),
     opens=(CALIBRATED,),
     tables=(Verdict, FoundAlignment, Rejection),
 )

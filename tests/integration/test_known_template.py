@@ -161,10 +161,26 @@ def test_what_cannot_be_done_says_why(night: Night, raw: Path, tmp_path: Path) -
     second = light_observations(night)[-1]
     publish(night, second)
     night.work()
-    with pytest.raises(ConfigurationError, match="no new frames"):
-        publish(night, second)
-    with pytest.raises(ConfigurationError, match=r"another night's template.*crossmatch.*--template known"):
-        night_rerun(night, second, "extract")
+    again = publish(night, second)
+    assert again.processes == []
+    assert f"observation {second}: nothing to compute" in again.says
+    with pytest.raises(ConfigurationError, match=r"another night's template, of which stack .*--new-template"):
+        night_rerun(night, second, "stack")
+
+
+@pytest.mark.parametrize("step", ["calibrate", "align", "select", "extract", "calibrate_relative"])
+def test_it_is_run_again_on_the_same_template(night: Night, raw: Path, step: str) -> None:
+    ingest(night, raw / "second")
+    second = light_observations(night)[-1]
+    publish(night, second)
+    night.work()
+    before = light_curves(night, second)
+    night_rerun(night, second, step)
+    done = night.work()
+    assert {"stack", "solve", "detect"}.isdisjoint(done)
+    assert ("extract" in done) == (step != "calibrate_relative")
+    assert light_curves(night, second) == before
+    assert publish(night, second).processes == []
 
 
 def night_rerun(night: Night, number: int, step: str) -> None:
@@ -195,46 +211,43 @@ def test_a_frame_of_another_field_fails_alone(night: Night, raw: Path, tmp_path:
         assert session.scalars(mixed_in).all() == [False]
 
 
-def test_frames_that_join_go_by_the_choices_of_their_graph(night: Night, raw: Path, tmp_path: Path) -> None:
+def test_other_choices_are_taken_on_the_same_template(night: Night, raw: Path, tmp_path: Path) -> None:
+    """What they concern is measured anew with the frames that came; behind `extract` it joins."""
     coming = tmp_path / "coming"
     shutil.copytree(raw / "second", coming, ignore=shutil.ignore_patterns("truth", "Sim*"))
     frames = sorted((raw / "second").glob("Sim*"))
     for path in frames[:FIRST]:
         shutil.copy(path, coming)
     ingest(night, coming)
-    second = light_observations(night)[-1]
-    changed = night.having(linearity=3000.0, flat_method="mode", detection_threshold=6.0)
-    assert not [note for note in publish(night, second).notes if "choices" in note]
+    first, second = light_observations(night)
+    graph = publish(night, second).graph_pid
     night.work()
+    detrended = night.having(detrend_method="tfa")
+    joined = publish(detrended, second)
+    assert (joined.graph_pid, joined.runs()) == (graph, {"detrend": 1})
+    detrended.work()
     for path in frames[FIRST:]:
         shutil.copy(path, coming)
     ingest(night, coming)
-    grown = publish(changed, second)
-    assert [note for note in grown.notes if "the new frames go by what graph" in note] == [
-        f"observation {second}: the new frames go by what graph {grown.graph_pid} was published by, not by the "
-        "settings of now (detection_threshold: 5.0 -> 6.0, flat_method: clipped_mean -> mode, linearity: not set -> "
-        f"3000.0); `tianyu publish {second} --again --template known` makes a new graph with these"
-    ]
-    changed.work()
-    assert night.rows("SELECT DISTINCT linearity FROM image WHERE kind = 'calibrated'") == [(None,)]
-    assert night.rows("SELECT COUNT(*) FROM published_choices") == [(1,)]
-    anew = publish(changed, second, again=True)
-    [(template,)] = night.rows(
-        "SELECT graph_pid FROM observation WHERE observation_id = :o", o=light_observations(night)[0]
-    )
-    for graph in (grown.graph_pid, template):
-        assert any(
-            note.startswith(f"observation {second}: other choices than of graph {graph}: ") for note in anew.notes
-        )
+    changed = night.having(linearity=3000.0, flat_method="mode", detection_threshold=6.0)
+    anew = publish(changed, second)
+    assert anew.graph_pid != graph
+    assert f"measured on the template of observation {first}" in anew.notes[0]
+    assert any(note.startswith(f"observation {second}: other choices than of graph {graph}: ") for note in anew.notes)
     assert any(
-        "master flat of observation" in note
-        and note.endswith("is made anew by other choices (flat_method: clipped_mean -> mode)")
-        for note in anew.notes
+        note.endswith("is made anew by other choices (flat_method: clipped_mean -> mode)") for note in anew.notes
     )
-    assert not [note for note in anew.notes if "master bias" in note]
+    done = changed.work()
+    assert {"stack", "solve", "detect"}.isdisjoint(done)
+    assert done.count("extract") == FRAMES
+    linearity = "SELECT DISTINCT linearity FROM image WHERE kind = 'calibrated' AND graph_pid = :graph"
+    assert night.rows(linearity, graph=anew.graph_pid) == [(3000.0,)]
+    assert publish(changed, second).processes == []
 
 
-def test_nothing_joins_a_graph_whose_choices_were_not_stored(night: Night, raw: Path, tmp_path: Path) -> None:
+def test_the_template_of_a_graph_without_keys_is_known_too(night: Night, raw: Path, tmp_path: Path) -> None:
+    with night.sessions.begin() as session:
+        session.execute(update(Process).values(result_key=None))
     coming = tmp_path / "coming"
     shutil.copytree(raw / "second", coming, ignore=shutil.ignore_patterns("truth"))
     last = sorted(coming.glob("Sim*"))[-1]
@@ -243,10 +256,8 @@ def test_nothing_joins_a_graph_whose_choices_were_not_stored(night: Night, raw: 
     second = light_observations(night)[-1]
     graph = publish(night, second).graph_pid
     night.work()
-    with night.sessions.begin() as session:
-        session.execute(update(Process).values(choices_id=None))
     (tmp_path / last.name).rename(last)
     ingest(night, coming)
-    told = f"graph {graph} .* did not store the choices .*: `tianyu publish {second} --again --template known` makes"
-    with pytest.raises(ConfigurationError, match=told):
-        publish(night, second)
+    grown = publish(night, second)
+    assert grown.graph_pid == graph
+    assert grown.runs()["extract"] == 1

@@ -256,7 +256,7 @@ def test_what_went_on_without_a_frame_that_came_right_is_made_again(damaged: Nig
     assert publish(damaged).processes == []
 
 
-def test_of_frames_that_come_later_only_these_are_calibrated(raw: Path, tmp_path: Path) -> None:
+def test_a_new_template_of_all_frames_is_that_of_a_night_that_was_published_at_once(raw: Path, tmp_path: Path) -> None:
     coming, later = tmp_path / "night", 3
     shutil.copytree(raw, coming, ignore=shutil.ignore_patterns("truth"))
     frames = sorted(coming.glob("Sim*.fits"))
@@ -269,7 +269,7 @@ def test_of_frames_that_come_later_only_these_are_calibrated(raw: Path, tmp_path
     for path in frames[-later:]:
         (tmp_path / path.name).rename(path)
     night.publish(coming)  # registers; the observation is published already
-    published = publish(night)
+    published = publish(night, new_template=True)
     assert published.reused == {"calibrate": FRAMES - later}
     ran = Counter(night.work())
     assert set(ran) == from_on("calibrate")

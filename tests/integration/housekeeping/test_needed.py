@@ -90,7 +90,15 @@ def test_the_reference_stays_while_a_frame_may_still_be_aligned_to_it(house: Hou
     assert [item.files for item in house.collect().removed] == [1]
     assert house.there() == {reference}
     house.set_status(12, SUCCEEDED)
+    assert house.collect().removed == []  # frames may come later
+    house.process(NEW, observation, graph=NEW)
+    template = house.image(NEW + 1, observation, TEMPLATE, graph=NEW)
+    _views_show(house, observation, NEW)
+    house.set_status(12, SKIPPED)  # of a graph that was replaced, but an operator may retry it
+    assert house.collect().removed == []
+    house.set_status(12, SUCCEEDED)
     assert [item.files for item in house.collect().removed] == [1]
+    assert house.there() == {template}
 
 
 def test_all_of_a_replaced_graph_goes_whatever_the_policy_keeps(house: House) -> None:
