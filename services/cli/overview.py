@@ -79,8 +79,8 @@ def _state(one: ObservationStatus, stuck: bool) -> Text:
     if one.kind == "light":
         if one.end == SUCCEEDED:
             return Text("light curves made", "green")
-        of_before = "; light curves of before" if one.light_curves else ""
-        return Text(("cancelled" if one.end == CANCELLED else "no light curves made") + of_before, "bold red")
+        ended = "cancelled" if one.end == CANCELLED else "failed" if one.light_curves else "no light curves"
+        return Text(f"{ended}; light curves of before" if one.light_curves else ended, "bold red")
     return Text("done", "green") if not one.count(FAILED, SKIPPED, CANCELLED) else Text("done, with failures", "red")
 
 

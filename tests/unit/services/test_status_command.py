@@ -116,7 +116,7 @@ def add_calibration(session: Session, observation: int, number: int, state: str,
     ("newest", "code", "said"),
     [
         (("succeeded",), 0, "light curves made"),
-        (("failed",), 1, "no light curves made; light curves of before"),
+        (("failed",), 1, "failed; light curves of before"),
         (("cancelled",), 3, "cancelled; light curves of before"),
         (("cancelled", "succeeded"), 0, "light curves made"),  # cancelled, then run again in the same graph
         (("succeeded", "cancelled"), 3, "cancelled; light curves of before"),
