@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from schema import partitions, views
 from schema.database import READ_ONLY
@@ -19,6 +19,7 @@ from schema.database import READ_ONLY
 # Whoever reads while a change of a table or view waits for an older reader waits as well: the change gives up soon, and
 # well before its connection does, for a server carries out what nobody waits for any more.
 LOCK_WAIT_S = 5
+UPGRADE_LOCK_WAIT_S = 120  # once it has begun: to give up would leave a half
 
 
 class SchemaVersionError(RuntimeError):
@@ -44,10 +45,19 @@ def migrate(engine: Engine) -> None:
         if MigrationContext.configure(connection).get_current_revision() != _head(config):
             if engine.dialect.name == "sqlite":  # it alters no table that a view reads; all is one transaction there
                 views.drop(connection)
+            else:
+                _find_who_is_in_the_way(connection)
             command.upgrade(config, "head")
         views.make(connection)
     with _changing(engine) as connection:
         partitions.extend(connection)
+
+
+def _find_who_is_in_the_way(connection: Connection) -> None:
+    """Change every table in nothing, which waits as a real change would: a server undoes no half of an upgrade."""
+    for name in inspect(connection).get_table_names():
+        connection.execute(text(f"ALTER TABLE `{name}` COMMENT = ''"))
+    connection.execute(text(f"SET SESSION lock_wait_timeout = {UPGRADE_LOCK_WAIT_S}"))
 
 
 @contextmanager

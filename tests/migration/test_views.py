@@ -5,8 +5,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from alembic import command
 from pydantic import SecretStr
-from sqlalchemy import Engine, event, func, make_url, select, text
+from sqlalchemy import Engine, event, func, inspect, make_url, select, text
 
 from schema import database, versions, views
 from services.doctor import examine
@@ -108,6 +109,28 @@ def test_an_open_notebook_is_named_and_the_view_is_never_lost(engine: Engine, se
     initialise(settings, engine)
     assert "plain_flag" in columns(engine)
     assert finding(settings)[0]
+
+
+@pytest.mark.parametrize("each_database_url", ["mariadb", "mysql"], indirect=True)
+def test_an_open_notebook_is_named_before_an_upgrade_begins(
+    each_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "LOCK_WAIT_S", 1)
+    engine = database.connect(each_database_url)
+    config = versions.alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+    settings = Settings(database_url=SecretStr(each_database_url), root=tmp_path)
+    with engine.connect() as notebook:
+        notebook.execute(text("SELECT * FROM process"))
+        with pytest.raises(TransientError, match="another session's open transaction holds up"):
+            initialise(settings, engine)
+        with engine.connect() as connection:
+            assert not inspect(connection).has_table("made_view")  # the first change of the upgrade
+    initialise(settings, engine)
+    assert finding(settings)[0]
+    engine.dispose()
 
 
 @pytest.mark.usefixtures("changed")
