@@ -9,9 +9,10 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from inspect import signature
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
@@ -31,6 +32,15 @@ DENIED_CODES = (1044, 1045, 1130, 1142, 1143, 1227, 1370, 1698, 1820, 1862, 3118
 DEADLOCK_TRIES = 10
 DEADLOCK_PAUSE_S = 0.01  # at most, a try: those who ran into each other go on at different times
 IDLE_S = 1.0  # after which a kept connection may have died unnoticed
+# Of sqlite3.connect, and those of SQLite's own URLs.
+SQLITE_PARAMETERS = frozenset(
+    (
+        *("timeout", "detect_types", "isolation_level", "check_same_thread", "cached_statements", "uri"),
+        *("mode", "cache", "nolock", "immutable", "vfs"),
+    )
+)
+# Of pymysql's connections, and SQLAlchemy's names for what stands in their `ssl`.
+MYSQL_PARAMETERS = frozenset(signature(JoiningConnection.__mro__[1]).parameters) | {"ssl_capath", "ssl_cipher"}
 READ_ONLY = {"tianyu_read_only": True}
 
 Result = TypeVar("Result")
@@ -55,12 +65,28 @@ def connect(url: str) -> Engine:
         ) from error
     backend = parsed.get_backend_name()
     if backend == "sqlite":
+        _require_known(parsed, SQLITE_PARAMETERS)
         return _sqlite(url)
     if backend in ("mysql", "mariadb") and parsed.get_driver_name() == "pymysql":
+        _require_known(parsed, MYSQL_PARAMETERS)
         return _mysql(url)
     raise DatabaseUrlError(
         f"database {parsed.drivername!r} is not supported: expected sqlite:///PATH or mysql+pymysql://…"
     )
+
+
+def _require_known(url: URL, known: frozenset[str]) -> None:
+    """What stands behind the ``?`` goes to the driver, which would tell when it connects, and not in a sentence."""
+    strange = sorted(url.query.keys() - known)
+    if strange:
+        raise DatabaseUrlError(
+            f"the database URL has {', '.join(map(repr, strange))} behind its ?, which its driver does not know: take "
+            "it out, or correct the name"
+        )
+    try:
+        url.get_dialect()().create_connect_args(url)
+    except ValueError as error:
+        raise DatabaseUrlError(f"what follows the ? of the database URL cannot be read: {error}") from error
 
 
 def _mysql(url: str) -> Engine:

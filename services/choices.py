@@ -10,54 +10,55 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from services.errors import ConfigurationError
 from services.star_names import SkyPlace, StarName
 
-Magnitudes = Annotated[float, Field(gt=0)]
+Magnitudes = Annotated[float, Field(gt=0, le=100)]
 
 
 class Choices(BaseModel):
     """What an operator chose for a night; units are in the names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # Photometry.
-    fan_out: Annotated[int, Field(ge=3)] = 5
+    fan_out: Annotated[int, Field(ge=3, le=10_000)] = 5
     flat_method: Literal["mode", "clipped_mean"] = "clipped_mean"
     relative_methods: tuple[Literal["ensemble", "paper", "manual"], ...] = ("ensemble", "paper")
     detrend_method: Literal["none", "sysrem", "tfa", "trends"] = "none"
-    detection_threshold: Annotated[float, Field(gt=0)] = 5.0
+    detection_threshold: Annotated[float, Field(gt=0, le=1e6)] = 5.0
     # Pixels, negative ones multiples of each frame's FWHM; None: multiples of the observation's FWHM.
-    aperture_radii: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None = None
+    aperture_radii: tuple[Annotated[float, Field(ge=-1e4, le=1e4)], ...] | None = None
     aperture_sky: Literal["annulus", "global"] = "annulus"
     kron: bool = False  # a Kron flux besides, as the last aperture
-    gain: Annotated[float, Field(gt=0)] | None = None  # electrons per ADU, where headers do not tell
-    read_noise: Annotated[float, Field(ge=0)] | None = None  # electrons, where headers do not tell
-    saturation: Annotated[float, Field(gt=0)] | None = None  # ADU, where headers do not tell
-    linearity: Annotated[float, Field(gt=0)] | None = None  # ADU, where headers do not tell
-    telescope_diameter_m: Annotated[float, Field(gt=0)] | None = None  # where headers do not tell
+    gain: Annotated[float, Field(gt=0, le=1e6)] | None = None  # electrons per ADU, where headers do not tell
+    read_noise: Annotated[float, Field(ge=0, le=1e6)] | None = None  # electrons, where headers do not tell
+    saturation: Annotated[float, Field(gt=0, le=1e12)] | None = None  # ADU, where headers do not tell
+    linearity: Annotated[float, Field(gt=0, le=1e12)] | None = None  # ADU, where headers do not tell
+    telescope_diameter_m: Annotated[float, Field(gt=0, le=100)] | None = None  # where headers do not tell
 
     # The sky: plate solving and the catalogue of stars.
     solve_radec: SkyPlace | None = None  # where the telescope pointed, where headers do not tell or lie
     solve_radius_deg: Annotated[float, Field(gt=0, le=180)] = 3.0  # how far from there the field may be
-    pixel_scale_arcsec: Annotated[float, Field(gt=0)] | None = None  # where headers do not tell or lie
-    solve_time_s: Annotated[float, Field(gt=0)] = 15.0  # of the search that measuring does not wait for
+    pixel_scale_arcsec: Annotated[float, Field(gt=0, le=36_000)] | None = None  # where headers do not tell or lie
+    solve_time_s: Annotated[float, Field(gt=0, le=86_400)] = 15.0  # of the search that measuring does not wait for
     catalog: Literal["gaia", "none"] = "gaia"  # Gaia DR3's archive, through the cache
     catalog_file: Path | None = None  # a table with Gaia's column names, instead of the archive
-    catalog_mag_limit: float = 18.0  # G of the faintest stars that are asked for
+    catalog_mag_limit: Annotated[float, Field(ge=-30, le=50)] = 18.0  # G of the faintest stars that are asked for
 
     # Stars of the method `manual`: pixels of the first frame "x,y", sky "hh:mm:ss.s,+dd:mm:ss" or "12.3d,-4.5d", or a
     # source id.
     manual_targets: tuple[StarName, ...] = ()
     manual_references: tuple[StarName, ...] = ()
     manual_checks: tuple[StarName, ...] = ()
-    manual_match_px: Annotated[float, Field(gt=0)] = 5.0  # between a named position and its source
-    manual_match_arcsec: Annotated[float, Field(gt=0)] = 5.0
+    manual_match_px: Annotated[float, Field(gt=0, le=1e5)] = 5.0  # between a named position and its source
+    manual_match_arcsec: Annotated[float, Field(gt=0, le=648_000)] = 5.0
     # What it picks where nothing is named.
     pick_error_max: Magnitudes = 0.02
     pick_missing_max: Annotated[float, Field(ge=0, lt=1)] = 0.2  # of the good frames
-    pick_references: Annotated[int, Field(ge=1)] = 20
+    pick_references: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     pick_scatter_max: Magnitudes = 0.05
     pick_range_max: Magnitudes = 0.1
     pick_target_scatter_min: Magnitudes = 0.05
-    pick_target_radius: Annotated[float, Field(gt=0)] = 0.5  # from the field's middle, of half its width and height
+    # From the field's middle, of half its width and height.
+    pick_target_radius: Annotated[float, Field(gt=0, le=10)] = 0.5
 
     @field_validator("aperture_radii")
     @classmethod

@@ -9,13 +9,15 @@ from services.frame_bounds import FrameBounds
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"  # names of sites and groups become parts of queue names
 
+DAY_S = 86_400.0  # longest of most times: what is longer is a slip, and clocks of databases end
+
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 class Deployment(BaseModel):
     """What each machine sets for itself; units are in the names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     database_url: SecretStr = SecretStr("sqlite:///tianyu.db")
     broker_url: SecretStr = SecretStr("local://")
@@ -30,21 +32,23 @@ class Deployment(BaseModel):
     groups: dict[str, Name] = {}
 
     # Process engine.
-    lease_s: Annotated[float, Field(gt=0)] = 60.0
-    sweep_s: Annotated[float, Field(gt=0)] = 2.0
-    resend_after_s: Annotated[float, Field(gt=0)] = 30.0
-    max_attempts: Annotated[int, Field(ge=1)] = 3
-    backoff_s: Annotated[float, Field(ge=0)] = 2.0
-    backoff_max_s: Annotated[float, Field(ge=0)] = 300.0
-    queue_window: Annotated[int, Field(ge=1)] = 200  # messages of one queue at a time; the rest waits by priority
+    lease_s: Annotated[float, Field(gt=0, le=DAY_S)] = 60.0
+    sweep_s: Annotated[float, Field(gt=0, le=DAY_S)] = 2.0
+    resend_after_s: Annotated[float, Field(gt=0, le=DAY_S)] = 30.0
+    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
+    backoff_s: Annotated[float, Field(ge=0, le=DAY_S)] = 2.0
+    backoff_max_s: Annotated[float, Field(ge=0, le=30 * DAY_S)] = 300.0
+    # Messages of one queue at a time; the rest waits by priority.
+    queue_window: Annotated[int, Field(ge=1, le=1_000_000)] = 200
     # Limits of one attempt, by command; `default` holds for all that are not named.
-    time_limit_s: dict[str, Annotated[float, Field(gt=0)]] = {"default": 3600.0}
-    memory_limit_bytes: dict[str, Annotated[int, Field(gt=0)]] = {}
-    poison_attempts: Annotated[int, Field(ge=1)] = 2  # a process that ended its worker so often is not tried again
+    time_limit_s: dict[str, Annotated[float, Field(gt=0, le=30 * DAY_S)]] = {"default": 3600.0}
+    memory_limit_bytes: dict[str, Annotated[int, Field(gt=0, le=2**50)]] = {}
+    # A process that ended its worker so often is not tried again.
+    poison_attempts: Annotated[int, Field(ge=1, le=1000)] = 2
 
     # The largest frames that are opened: no file may ask for more.
-    max_header_bytes: Annotated[int, Field(ge=2880)] = FrameBounds.header_bytes
-    max_frame_pixels: Annotated[int, Field(ge=1)] = FrameBounds.pixels
+    max_header_bytes: Annotated[int, Field(ge=2880, le=10**9)] = FrameBounds.header_bytes
+    max_frame_pixels: Annotated[int, Field(ge=1, le=10**11)] = FrameBounds.pixels
 
     # What `tianyu gc` leaves.
     keep_calibrated: bool = True
@@ -53,7 +57,7 @@ class Deployment(BaseModel):
     # The catalogue of stars.
     catalog_dir: Path | None = None  # the cache; None: `catalog` under the root
     catalog_url: str = "https://gea.esac.esa.int/tap-server/tap"  # of the archive, or of a mirror with its tables
-    catalog_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    catalog_timeout_s: Annotated[float, Field(gt=0, le=DAY_S)] = 30.0
 
     @property
     def frame_bounds(self) -> FrameBounds:

@@ -1,5 +1,7 @@
 """A table of one's own as a catalogue: FITS, VOTable, Parquet, ECSV or CSV with Gaia's column names."""
 
+import gzip
+import io
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
@@ -8,6 +10,7 @@ from typing import Any
 
 from services.catalogue.columns import REQUIRED, TableProblemError, stars_of
 from services.catalogue.stars import CatalogueStars
+from services.catalogue.votables import require_own_data
 from services.errors import ConfigurationError
 
 FORMATS = {  # astropy's names, by the end of the file's name without .gz
@@ -71,8 +74,13 @@ def _columns(path: Path, kind: str) -> Mapping[str, Any]:
         return _parquet(path)
     from astropy.table import Table
 
+    source: Any = path
+    if kind == "votable":
+        content = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
+        require_own_data(content)
+        source = io.BytesIO(content)
     with warnings.catch_warnings(action="ignore"):  # of units and of the VOTable standard
-        table = Table.read(path, format=kind)
+        table = Table.read(source, format=kind)
     return {name: table[name] for name in table.colnames}
 
 

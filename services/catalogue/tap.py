@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.catalogue.protocol import CatalogueOutage
+from services.catalogue.votables import ElsewhereError, require_own_data
 from services.errors import ConfigurationError
 from services.log import get_logger
 
@@ -202,7 +203,8 @@ def _parse(body: bytes, url: str) -> TapAnswer:
     from astropy.io import votable
 
     try:
-        plain = gzip.decompress(body) if body.startswith(GZIP_MAGIC) else body
+        plain = _unpacked(body) if body.startswith(GZIP_MAGIC) else body
+        require_own_data(plain)
         with warnings.catch_warnings(action="ignore"):  # servers bend the standard, and astropy says so
             found = votable.parse(io.BytesIO(plain), verify="ignore")
             status = {info.name: (info.value, info.content) for part in found.resources for info in part.infos}
@@ -214,6 +216,8 @@ def _parse(body: bytes, url: str) -> TapAnswer:
             columns = {name: table.array[field.ID] for name, field in zip(names, table.fields, strict=True)}
     except CatalogueOutage:
         raise
+    except ElsewhereError as error:
+        raise _UselessRepeatError(f"{url} sent a table that is not taken: {error}") from error
     except (OSError, EOFError, zlib.error) as error:
         raise CatalogueOutage(f"{url} sent a broken archive of {len(body)} bytes: {error}") from error
     except Exception as error:  # expat, astropy and numpy each have their own for what is no VOTable
@@ -222,6 +226,15 @@ def _parse(body: bytes, url: str) -> TapAnswer:
             f"{_excerpt(plain)!r}"
         ) from error
     return TapAnswer(columns, len(table.array), value == OVERFLOW)
+
+
+def _unpacked(body: bytes) -> bytes:
+    """What a server packed, as long as it is no more than an answer may be."""
+    with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+        plain = file.read(BYTES_MAX + 1)
+    if len(plain) > BYTES_MAX:
+        raise OSError(f"it holds more than {BYTES_MAX / 1e6:.0f} MB")
+    return plain
 
 
 def _first_bytes(response: Any) -> bytes:

@@ -70,6 +70,9 @@ DATABASES = {
     "wrong port": (f"mysql+pymysql://tianyu:{PASSWORD}@127.0.0.1:{CLOSED_PORT}/tianyu", "refused"),
     "no folder": ("sqlite:////no/such/folder/tianyu.db", "unable to open database file"),
     "no database": ("sqlite:////etc/passwd", "file is not a database"),
+    "an unknown parameter": (f"mysql+pymysql://tianyu:{PASSWORD}@127.0.0.1/tianyu?foo=1", "'foo' behind its ?"),
+    "of SQLite": ("sqlite:///tianyu.db?foo=1", "'foo' behind its ?"),
+    "no number as parameter": (f"mysql+pymysql://tianyu:{PASSWORD}@127.0.0.1/n?connect_timeout=x", "cannot be read"),
 }
 BROKERS = {
     "another kind": (f"redis://tianyu:{PASSWORD}@127.0.0.1/", "is not supported"),
