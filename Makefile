@@ -60,7 +60,7 @@ check: lint test  ## Check everything
 bench: env  ## Measure the pipeline
 	$(BIN)/python bench/pipeline_bench.py
 
-bench-engine: servers  ## Measure the process engine, beside Celery; ARGS=--scale or ARGS=--embedded measure more
+bench-engine: servers  ## Measure the process engine, beside Celery; ARGS=--scale, --reuse or --embedded measure more
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m bench.engine $(ARGS)
 

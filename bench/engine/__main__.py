@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.engine import bare, facts, latency, overhead, priorities, publishing, scale
+from bench.engine import bare, facts, latency, overhead, priorities, publishing, reuse, scale
 from bench.engine.programs import BenchError
 from bench.engine.report import Row, facts_table, table
 from bench.engine.stack import stack
@@ -29,6 +29,9 @@ def arguments() -> argparse.Namespace:
         "--only", nargs="+", choices=SECTIONS, default=SECTIONS, metavar="SECTION", help=", ".join(SECTIONS)
     )
     parser.add_argument("--scale", action="store_true", help="only the graph of a survey's size; takes minutes")
+    parser.add_argument(
+        "--reuse", action="store_true", help="only such a graph published again, nearly all of it there"
+    )
     parser.add_argument("--embedded", action="store_true", help="SQLite and the local broker instead of servers")
     parser.add_argument(
         "--processes", type=int, default=2000, help="independent processes, and backfill (default 2000)"
@@ -36,7 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--chain", type=int, default=300, help="length of the chain (default 300)")
     parser.add_argument("--live", type=int, default=50, help="live processes among the backfill (default 50)")
     parser.add_argument("--graph", type=int, default=20_000, help="processes published at once (default 20,000)")
-    parser.add_argument("--scale-graph", type=int, default=100_000, help="processes of --scale (default 100,000)")
+    parser.add_argument("--scale-graph", type=int, default=100_000, help="of --scale and --reuse (default 100,000)")
     parser.add_argument("--repeats", type=int, default=3, help="of each measurement but --scale (default 3)")
     return parser.parse_args()
 
@@ -154,6 +157,10 @@ class Bench:
         self.facts()
         if options.scale:
             self.one("Scale", scale.measure, options.scale_graph)
+            return
+        if options.reuse:
+            say("reuse")
+            self.show("Publishing what is there", reuse.measure(self.database, options.scale_graph))
             return
         repeats = options.repeats
         steps: dict[str, Callable[[], Any]] = {

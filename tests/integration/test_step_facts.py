@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from schema.images import Image, ImageParent
-from schema.processes import Lease, Process, ProcessAttempt
+from schema.processes import Lease, Process, ProcessAttempt, ReadKey
 from services.choices import Choices, read_choices
 from services.consumer import worker
 from services.image_store import LocalImageStore
@@ -29,7 +29,7 @@ NIGHT: dict[str, Any] = SPEC | {
     "seeing": 3.2,
 }
 INSERT = re.compile(r"INSERT (?:OR \w+ )?INTO [`\"]?(\w+)")
-OF_ENGINE = {table.__tablename__ for table in (Image, ImageParent, Lease, Process, ProcessAttempt)}
+OF_ENGINE = {table.__tablename__ for table in (Image, ImageParent, Lease, Process, ProcessAttempt, ReadKey)}
 
 Found = defaultdict[str, set[str]]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.model.reference import Model, Node
 from tests.model.sql import QUEUES
-from tests.model.world import DEAD_AFTER_COMMIT, DEAD_BEFORE_COMMIT, FINAL, SUCCESS, TRANSIENT, World
+from tests.model.world import DEAD_AFTER_COMMIT, DEAD_BEFORE_COMMIT, FINAL, HIT, SUCCESS, TRANSIENT, World
 
 QUEUE = QUEUES[0]
 Operation = tuple[str, tuple[Any, ...]]
@@ -74,7 +74,7 @@ def _usual(state: State) -> Iterator[Action]:
         for worker in world.idle[:1]:
             yield lambda s, m=message, w=worker: s.world.deliver(m, w)  # type: ignore[misc]
     for worker in world.busy:
-        for how in (SUCCESS, TRANSIENT, FINAL):
+        for how in (SUCCESS, HIT, TRANSIENT, FINAL):
             yield lambda s, w=worker, h=how: s.world.end(w, h)  # type: ignore[misc]
 
 

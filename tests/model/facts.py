@@ -27,6 +27,7 @@ class Facts:
     leases: dict[int, tuple[int, str, bool]]  # attempt, worker, expired
     attempts: dict[Message, str | None]
     outputs: list[Message]
+    origins: dict[int, int]
     paused: set[Queue]
 
 
@@ -60,7 +61,8 @@ def facts_of(model: Model) -> Facts:
         for pid, row in sorted(model.rows.items())
     }
     leases = {pid: (lease.attempt, lease.worker, lease.expired) for pid, lease in sorted(model.leases.items())}
-    return Facts(processes, leases, dict(sorted(model.attempts.items())), sorted(model.outputs), set(model.paused))
+    attempts, origins = dict(sorted(model.attempts.items())), dict(sorted(model.origins.items()))
+    return Facts(processes, leases, attempts, sorted(model.outputs), origins, set(model.paused))
 
 
 Dependences = dict[int, tuple[tuple[int, ...], tuple[int, ...]]]  # PID: required, optional
@@ -68,6 +70,9 @@ Dependences = dict[int, tuple[tuple[int, ...], tuple[int, ...]]]  # PID: require
 
 def check(facts: Facts, dependences: Dependences) -> None:
     """What holds in every state, said of the facts alone: it would catch a fault that the model shares."""
+    for pid, origin in facts.origins.items():
+        assert facts.processes[pid].status == SUCCEEDED, f"process {pid} took over {origin} and did not succeed"
+        assert facts.processes[origin].status == SUCCEEDED, f"process {pid} took over {origin}, which did not succeed"
     for pid, process in facts.processes.items():
         required, optional = dependences[pid]
         parents = {parent: facts.processes[parent] for parent in (*required, *optional)}

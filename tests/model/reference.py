@@ -84,6 +84,7 @@ class Model:
     leases: dict[int, Lease] = field(default_factory=dict)
     attempts: dict[Message, str | None] = field(default_factory=dict)  # outcome; None while it runs
     outputs: list[Message] = field(default_factory=list)
+    origins: dict[int, int] = field(default_factory=dict)  # whose result a process took over
     paused: set[Queue] = field(default_factory=set)
 
     def copy(self) -> "Model":
@@ -94,6 +95,7 @@ class Model:
             {pid: copy.copy(lease) for pid, lease in self.leases.items()},
             dict(self.attempts),
             list(self.outputs),
+            dict(self.origins),
             set(self.paused),
         )
 
@@ -219,6 +221,15 @@ class Model:
         self.rows[pid].status = SUCCEEDED
         self.outputs.append((pid, attempt))
         self._end(pid, attempt, SUCCEEDED)
+        return True
+
+    def succeed_by(self, pid: int, attempt: int) -> bool:
+        """Succeed by the result of the first that succeeded, where there is one."""
+        made = [other for other, row in self.rows.items() if row.status == SUCCEEDED and other != pid]
+        if not self.succeed(pid, attempt):
+            return False
+        if made:
+            self.origins[pid] = min(made)
         return True
 
     def die_before_commit(self, pid: int, attempt: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy import BigInteger, Column, Engine, Integer, MetaData, Table, delete, insert, select, update
+from sqlalchemy import BigInteger, Column, Engine, Integer, MetaData, Table, delete, func, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
@@ -14,6 +14,7 @@ from schema.processes import (
     FAILED,
     FINISHED,
     LOST,
+    SUCCEEDED,
     Lease,
     PausedGroup,
     Process,
@@ -22,7 +23,7 @@ from schema.processes import (
     ProcessGroup,
     Site,
 )
-from schema.queries import life, operating, publishing, scheduling
+from schema.queries import life, operating, publishing, reading, scheduling
 from schema.queries.publishing import NewProcess
 from schema.queries.scheduling import Ready
 from tests.model.facts import Facts, facts_of, seen
@@ -120,6 +121,8 @@ class Sql:
             for pid, (attempt, worker, expired) in facts.leases.items():
                 until = utc_now(-1.0 if expired else LEASE_S)
                 session.execute(insert(_lease).values(pid=pid, attempt=attempt, worker=worker, lease_until=until))
+            for pid, origin in model.origins.items():
+                session.execute(update(_process).where(_process.c.pid == pid).values(origin_pid=origin))
             for pid, attempt in model.outputs:
                 session.execute(insert(OUTPUT).values(pid=pid, attempt=attempt))
             for queue in model.paused:
@@ -229,6 +232,21 @@ class Sql:
 
         return self._do(finish)
 
+    def succeed_by(self, pid: int, attempt: int) -> bool:
+        """Succeed by the result of the first that succeeded, where there is one, as an early cutoff does."""
+
+        def finish(session: Session) -> bool:
+            made = select(func.min(_process.c.pid)).where(_process.c.status == SUCCEEDED, _process.c.pid != pid)
+            origin = session.execute(made).scalar_one()
+            held = life.succeed(pid, attempt, USAGE).run(session)
+            if held:
+                session.execute(insert(OUTPUT).values(pid=pid, attempt=attempt))
+                if origin is not None:
+                    reading.take_over(session, origin, pid, {origin: pid}, ())
+            return held
+
+        return self._do(finish)
+
     def die_before_commit(self, pid: int, attempt: int) -> None:
         """The worker did all of `succeed` but commit it."""
 
@@ -288,6 +306,8 @@ class Sql:
                 )
             ).all()
             outputs = connection.execute(select(OUTPUT.c.pid, OUTPUT.c.attempt)).all()
+            taken_over = select(p.pid, p.origin_pid).where(p.origin_pid.is_not(None)).order_by(p.pid)
+            origins = {row.pid: row.origin_pid for row in connection.execute(taken_over)}
             paused = connection.execute(select(_paused.c.site_id, _paused.c.group_id)).all()
         for pid, status, *_, finished_at, _delayed in rows:
             assert (finished_at is not None) == (status in FINISHED), f"process {pid}: {status}, ended {finished_at}"
@@ -311,5 +331,6 @@ class Sql:
             {pid: (attempt, worker, bool(expired)) for pid, attempt, worker, expired in leases},
             {(pid, attempt): outcome for pid, attempt, outcome, _ in attempts},
             sorted((pid, attempt) for pid, attempt in outputs),
+            origins,
             {names[site_id, group_id] for site_id, group_id in paused},
         )

@@ -13,8 +13,9 @@ from tests.model.reference import Message, Node, Queue
 
 Perform = Callable[..., Any]  # the name of an operation, and its arguments
 WORKERS = ("w0", "w1")
-SUCCESS, TRANSIENT, TRANSIENT_LATER, FINAL, DEAD, DEAD_BEFORE_COMMIT, DEAD_AFTER_COMMIT = ENDS = (
+SUCCESS, HIT, TRANSIENT, TRANSIENT_LATER, FINAL, DEAD, DEAD_BEFORE_COMMIT, DEAD_AFTER_COMMIT = ENDS = (
     "success",
+    "success by another's result",
     "transient failure, again at once",
     "transient failure, again later",
     "final failure",
@@ -135,6 +136,8 @@ class World:
         again = held.attempt < held.max_attempts
         if how in (SUCCESS, DEAD_AFTER_COMMIT):
             self.perform("succeed", held.pid, held.attempt)
+        elif how == HIT:
+            self.perform("succeed_by", held.pid, held.attempt)
         elif how in (TRANSIENT, TRANSIENT_LATER):
             self.perform("fail", held.pid, held.attempt, again, how == TRANSIENT_LATER)
         elif how == FINAL:
