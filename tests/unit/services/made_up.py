@@ -175,7 +175,7 @@ def add_light_curves(
         session.flush()
     else:
         sky = session.get_one(Sky, session.get_one(Observation, known.observation_id).sky_id)
-    detect, calibration, analysis = first_pid + 10, first_pid + 11, first_pid + 12
+    detect, calibration, analysis = first_pid + 10, first_pid + 11, first_pid + 5000
     for pid, command in ((detect, "detect"), (calibration, "calibrate_relative"), (analysis, "analyze")):
         add_process(session, pid, command, SUCCEEDED, observation_id, graph_pid=first_pid)
     flux = np.geomspace(4e6, 1.5e3, n_stars)

@@ -32,7 +32,7 @@ from services.steps.zero_point import ZERO_POINT, ZeroPointParameters
 from tests.unit.photometry.zero_point_night import Night, Truth, make
 from tests.unit.services import made_up
 
-PID, DETECT, CROSSMATCH = made_up.GRAPH_PID + 50, made_up.GRAPH_PID + 10, made_up.GRAPH_PID + 11
+PID, DETECT, CROSSMATCH = made_up.GRAPH_PID + 5000, made_up.GRAPH_PID + 10, made_up.GRAPH_PID + 11
 SHAPE = (700, 1000)  # of the template, ny, nx: u goes to 1, v to 0.7
 CAUGHT = (0.6, 0.95)  # of the light, by aperture
 SCALE_DEG = 1.0 / 3600.0  # a pixel
