@@ -205,14 +205,24 @@ def _queue(queue: QueueStatus) -> Iterator[Finding]:
     subject = f"group {queue.group}"
     if queue.paused_since is not None:
         since = f"paused since {queue.paused_since:%Y-%m-%d %H:%M:%S} UTC"
-        yield Finding(subject, f"{since}; {_processes(queue.unstarted)} for it", resume_remedy(queue))
-    waiting = f"{_processes(queue.unstarted)} for group {queue.group!r} of site {queue.site}"
+        yield Finding(subject, f"{since}; {_waiting(queue, 'it')}", resume_remedy(queue))
+    waiting = _waiting(queue, f"group {queue.group!r} of site {queue.site}")
     if queue.consumers:
         alive = f"consumers alive: {queue.consumers}, their slots: {queue.slots}, processes at work: {queue.running}"
         yield Finding(subject, f"{waiting}; {alive}")
     else:
-        remedy = consumer_remedy(queue) if queue.unstarted else ""
+        remedy = consumer_remedy(queue) if queue.unstarted or queue.blocked else ""
         yield Finding(subject, f"{waiting} and no consumer is alive", remedy)
+
+
+def _waiting(queue: QueueStatus, whom: str) -> str:
+    """How many processes wait for a group, and how many of it for other processes first."""
+    first = f"{_processes(queue.unstarted)} for {whom}"
+    if not queue.blocked:
+        return first
+    if queue.unstarted:
+        return f"{first}, {queue.blocked} more for other processes first"
+    return f"{_processes(queue.blocked)} for {whom}, and for other processes first"
 
 
 def _processes(count: int) -> str:

@@ -42,13 +42,17 @@ class LiveService:
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """One group of a site: ``ready`` waits for the manager, ``queued`` for a consumer, ``delayed`` for another try."""
+    """One group of a site: ``ready`` waits for the manager, ``queued`` for a consumer, ``delayed`` for another try.
+
+    ``blocked`` waits for other processes, and no consumer could do it yet.
+    """
 
     site: str
     group: str
     ready: int
     queued: int
     delayed: int
+    blocked: int
     running: int
     consumers: int
     slots: int
@@ -129,11 +133,11 @@ def queues(
     session: Session, services: Iterable[LiveService], work: Iterable[Unstarted], running: Iterable[AtWork]
 ) -> dict[Key, QueueStatus]:
     """All queues of registered sites and groups, by their ids."""
-    counts: dict[Key, dict[str, int]] = defaultdict(lambda: dict.fromkeys(("ready", "queued", "delayed", "running"), 0))
+    states = ("ready", "queued", "delayed", "blocked", "running")
+    counts: dict[Key, dict[str, int]] = defaultdict(lambda: dict.fromkeys(states, 0))
     for item in work:
-        if item.status == QUEUED or item.ready:
-            kind = "queued" if item.status == QUEUED else "delayed" if item.delayed else "ready"
-            counts[item.site_id, item.group_id][kind] += item.count
+        waits = "blocked" if not item.ready else "delayed" if item.delayed else "ready"
+        counts[item.site_id, item.group_id]["queued" if item.status == QUEUED else waits] += item.count
     for one in running:
         counts[one.site_id, one.group_id]["running"] += 1
     serving: dict[tuple[str | None, str], list[LiveService]] = defaultdict(list)

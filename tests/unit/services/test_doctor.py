@@ -76,6 +76,22 @@ def test_work_for_which_nobody_is_alive(settings: Settings, session: Session) ->
     assert found["group cpu"][0].ok
 
 
+@pytest.mark.parametrize(("ready", "said"), [(0, "80 processes wait for"), (1, "1 process waits for")])
+def test_work_that_waits_for_other_work_is_told_too(
+    settings: Settings, session: Session, ready: int, said: str
+) -> None:
+    observation = made_up.add_observation(session)
+    for number in range(80 + ready):
+        made_up.add_process(session, GRAPH_PID + number, "stack", "waiting", observation)
+    group_id = session.query(ProcessGroup.group_id).filter_by(name="memory").scalar()
+    session.query(made_up.Process).update({"group_id": group_id, "pending": 1})
+    session.query(made_up.Process).filter(made_up.Process.pid >= GRAPH_PID + 80).update({"pending": 0})
+    [group] = services(settings, session)["group memory"]
+    others = ", 80 more for other processes first" if ready else ", and for other processes first"
+    assert group.found == f"{said} group 'memory' of site local{others} and no consumer is alive"
+    assert group.remedy.startswith("start `tianyu consumer --group memory`")
+
+
 def test_work_with_all_that_it_needs(settings: Settings, session: Session) -> None:
     add_work(session)
     start(session, MANAGER, "one")
