@@ -30,7 +30,7 @@ import sep
 from astropy.io import fits
 from scipy.spatial import KDTree
 
-from services.simulate import night_spec, simulate
+from services.trials.simulate import night_spec, simulate
 
 RADII = (3.0, 4.5, 6.0)
 SECONDS: dict[str, float] = defaultdict(float)  # of the pass of the bare calls that is under way

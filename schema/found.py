@@ -1,6 +1,6 @@
 """What processes found of images that others had made: rows that are written once, keyed by image and process.
 
-Of several rows of one table about an image the one of the newest process counts (`schema.frames`). There are no foreign
+Of several rows of one table about an image the one of the newest process counts (`schema.frame`). There are no foreign
 keys, as measurements have none.
 """
 

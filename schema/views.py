@@ -19,7 +19,7 @@ PROVEN_MATCHES = 8  # stars of an alignment that is believed even on a rejected 
 
 
 def _newest(table: str, of: str, alias: str) -> str:
-    """Joins what the newest process found of an image, as `schema.frames` does: ``of`` is the image's alias.
+    """Joins what the newest process found of an image, as `schema.frame` does: ``of`` is the image's alias.
 
     That none is newer is asked three times as fast as which is the newest.
     """
@@ -114,7 +114,7 @@ LEFT JOIN source_position p
 LEFT JOIN source_crossmatch g ON g.source_id = s.source_id AND g.match_rank = 1 AND g.is_match = 1
 """
 
-# The first frame is the first that could be aligned: services.steps.first_frame is the same rule.
+# The first frame is the first that could be aligned: services.steps.shared.first_frame is the same rule.
 SOURCE_PLACE = f"""
 CREATE VIEW source_place AS
 SELECT o.observation_id AS observation_id,

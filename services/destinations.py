@@ -8,7 +8,7 @@ from typing import BinaryIO
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from schema.images import DERIVED, Image
+from schema.image import DERIVED, Image
 from schema.processes import Site
 from schema.queries.images import path_digest
 from services.errors import ConfigurationError

@@ -20,7 +20,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from schema.images import DERIVED
+from schema.image import DERIVED
 from services.errors import DataError, MissingFrameError, TianyuError, TransientError
 from services.fits_writer import first_header, with_cards, write_fits
 from services.frame_bounds import FrameBounds, require_bounded

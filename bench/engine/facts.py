@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from bench.engine.places import own_site
-from services.broker import connect, work_queue
+from services.engine.broker import connect, work_queue
 
 MYSQL_VARIABLES = ("innodb_flush_log_at_trx_commit", "sync_binlog", "log_bin", "innodb_flush_method")
 TYPE = "x-queue-type"

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from services.broker.message import dead_letter_queue, event_queue, work_queue
+from services.engine.broker.message import dead_letter_queue, event_queue, work_queue
 
 
 @contextmanager

@@ -20,13 +20,13 @@ from bench.engine.report import Goal, Row
 from schema import database
 from schema.base import table_of, utc_now
 from schema.found import FoundAlignment, Verdict
-from schema.images import CALIBRATED, DEBIASED_FLAT, Image, ImageParent
+from schema.image import CALIBRATED, DEBIASED_FLAT, Image, ImageParent
 from schema.observing import FLAT, LIGHT, Filter, Instrument, Observation, Target
 from schema.processes import SUCCEEDED, Process, ProcessDependence
 from schema.queries import images
 from schema.queries.images import path_digest
-from services.publisher.publication import Publication
-from services.publisher.publish import Publisher
+from services.engine.publisher.publication import Publication
+from services.engine.publisher.publish import Publisher
 from services.settings import Settings, load
 from services.setup import initialise, open_engine
 

@@ -17,7 +17,7 @@ import numpy as np
 from bench.photometry import ensembles, matrix, scores, tables, with_source_extractor, with_tianyu
 from bench.photometry.light_curves import LightCurves
 from bench.photometry.night import Night, read
-from services.simulate import night_spec, simulate
+from services.trials.simulate import night_spec, simulate
 
 MORE_SCATTER, TOOL_MISSING = 1, 2
 PACKAGES = ("photutils", "eloy")

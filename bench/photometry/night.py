@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from pipeline.simulation.detector import make_detector
-from pipeline.simulation.night import Stream
-from pipeline.simulation.truth import Truth
-from services.simulate import read_truth
+from pipeline.trials.simulation.camera import make_detector
+from pipeline.trials.simulation.night_spec import Stream
+from pipeline.trials.simulation.truth import Truth
+from services.trials.simulate import read_truth
 from tests.acceptance.noise_limit import best_floor, nearest_stars
 
 MARGIN_FWHM = 9.0  # that compared stars keep from the border: no tool's annulus leaves the frame

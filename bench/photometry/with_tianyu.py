@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.photometry.light_curves import LightCurves, RawFluxes
 from bench.photometry.night import Night
-from pipeline.simulation.conditions import to_reference
+from pipeline.trials.simulation.conditions import to_reference
 from tests.acceptance.measured_night import MeasuredNight, read_night
 from tests.acceptance.noise_limit import nearest_stars
 from tests.acceptance.programs import Programs

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detrend.field import MIN_TEACHERS, Detrended, Field, divide, unchanged
-from pipeline.detrend.regression import least_squares, normal_equations
+from pipeline.detrend.detrended_field import MIN_TEACHERS, Detrended, Field, divide, unchanged
+from pipeline.detrend.trend_regression import least_squares, normal_equations
 from pipeline.relative.constancy import varying_stars
 from pipeline.statistics import robust_scatter
 

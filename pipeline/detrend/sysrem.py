@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detrend.field import Detrended, Field
+from pipeline.detrend.detrended_field import Detrended, Field
 from pipeline.detrend.following import detrend_shared
-from pipeline.detrend.regression import beyond_chance
+from pipeline.detrend.trend_regression import beyond_chance
 
 MAX_TRENDS = 4
 EPOCHS_PER_TREND = 10  # good epochs, at least: each trend takes a degree of freedom from every star

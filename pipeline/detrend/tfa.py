@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detrend.field import Detrended, Field, divide, unchanged
+from pipeline.detrend.detrended_field import Detrended, Field, divide, unchanged
 from pipeline.light_curves import blocks
 from pipeline.statistics import robust_scatter
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detrend.field import Detrended, Field
+from pipeline.detrend.detrended_field import Detrended, Field
 from pipeline.detrend.following import detrend_shared
-from pipeline.detrend.regression import beyond_chance
 from pipeline.detrend.sysrem import EPOCHS_PER_TREND
+from pipeline.detrend.trend_regression import beyond_chance
 from pipeline.errors import UnusableDataError
 
 MIN_SINGULAR = 1e-2  # of the largest: combinations that hardly vary are rounding

@@ -1,13 +1,13 @@
 """Relative photometry: light curves freed of what all stars of a field share, by methods that stand side by side."""
 
 from pipeline.relative.achieved import achieved_factors
-from pipeline.relative.candidates import Candidates, Relaxation, ensemble_candidates, reference_candidates
 from pipeline.relative.ensemble import calibrate_ensemble
 from pipeline.relative.grouped import calibrate_grouped
-from pipeline.relative.light_curves import RelativeLightCurves
 from pipeline.relative.lone_spikes import hits_may_hide, spikes
 from pipeline.relative.manual import calibrate_manual
-from pipeline.relative.picks import PickLimits, Roles, pick_roles
+from pipeline.relative.reference_candidates import Candidates, Relaxation, ensemble_candidates, reference_candidates
+from pipeline.relative.relative_light_curves import RelativeLightCurves
+from pipeline.relative.role_picks import PickLimits, Roles, pick_roles
 from pipeline.relative.shared_light import SharedLight
 
 __all__ = [

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.errors import UnusableDataError
 from pipeline.light_curves import LightCurves, blocks
 from pipeline.relative.constancy import spread_of, stand_out
-from pipeline.relative.light_curves import RelativeLightCurves
+from pipeline.relative.relative_light_curves import RelativeLightCurves
 from pipeline.relative.shared_light import Others, SharedLight
 from pipeline.statistics import robust_scatter
 
@@ -39,7 +39,7 @@ def calibrate_ensemble(
 
     Args:
         curves: raw.
-        candidates: bool[n], see `pipeline.relative.candidates`.
+        candidates: bool[n], see `pipeline.relative.reference_candidates`.
         values: bool[n, t], which values of candidates count in the mean; the others do as if they were missing.
             Without it all do.
         shared: stars that share light; without it none do. A star that has no other comparison is compared with them.

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 from pipeline.light_curves import LightCurves, blocks
-from pipeline.relative.light_curves import LeftOut, RelativeLightCurves, over_mean
+from pipeline.relative.relative_light_curves import LeftOut, RelativeLightCurves, over_mean
 from pipeline.relative.shared_light import SharedLight
 from pipeline.statistics import row_median
 
@@ -32,7 +32,7 @@ def calibrate_grouped(
 
     Args:
         curves: raw, at known places.
-        candidates: bool[n], see `pipeline.relative.candidates`.
+        candidates: bool[n], see `pipeline.relative.reference_candidates`.
         shared: stars that share light; without it none do.
 
     Returns:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 from pipeline.light_curves import LightCurves
-from pipeline.relative.light_curves import LeftOut, RelativeLightCurves, over_mean
+from pipeline.relative.relative_light_curves import LeftOut, RelativeLightCurves, over_mean
 from pipeline.relative.shared_light import SharedLight
 
 

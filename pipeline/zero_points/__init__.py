@@ -2,7 +2,7 @@
 
 from pipeline.zero_points.calibrators import ENOUGH, MAX_CALIBRATORS, calibrators, measured_well
 from pipeline.zero_points.colours import gaia_colour_error, with_colours
-from pipeline.zero_points.fit import Places, ZeroPoints, fit_zero_points, night_residuals
+from pipeline.zero_points.zero_point_fit import Places, ZeroPoints, fit_zero_points, night_residuals
 
 __all__ = [
     "ENOUGH",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.statistics import row_median
-from pipeline.zero_points.regression import Regression, likely_excess, regress
+from pipeline.zero_points.robust_regression import Regression, likely_excess, regress
 from pipeline.zero_points.terms import LINEAR
 
 ROUNDS = 30

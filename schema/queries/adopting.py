@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session, aliased
 
 from schema.base import table_of
 from schema.found import OF_CALIBRATED
-from schema.images import Image, ImageParent
+from schema.image import Image, ImageParent
 from schema.observing import Observation
 from schema.processes import FAILED, SUCCEEDED, Process, ProcessAttempt, ProcessDependence
 from schema.queries.images import path_digest

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from schema.base import table_of
 from schema.found import ReferenceFrame, Rejection
-from schema.frames import ANY_PID, Frame
-from schema.images import Image
+from schema.frame import ANY_PID, Frame
+from schema.image import Image
 from schema.observing import Instrument, Observation, ObsSite
 from schema.queries.scheduling import chunks
 

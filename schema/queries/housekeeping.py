@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, aliased
 
 from schema.base import utc_now
 from schema.found import ReferenceFrame
-from schema.images import Image
+from schema.image import Image
 from schema.observing import Observation
 from schema.processes import FINISHED, SUCCEEDED, UNFINISHED, Process, ProcessDependence, Site
 from schema.queries.images import path_digest

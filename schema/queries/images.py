@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from schema.images import Image, ImageParent
+from schema.image import Image, ImageParent
 from schema.processes import Site
 
 

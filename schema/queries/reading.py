@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Select, Table, bindparam, insert, select, upd
 from sqlalchemy.orm import Session
 
 from schema.base import table_of
-from schema.images import Image
+from schema.image import Image
 from schema.prepared import Batch, Prepared, run
 from schema.processes import RUNNING, SUCCEEDED, Process, ReadKey
 from schema.queries.adopting import OUTDATED, Outdated, take_over_found

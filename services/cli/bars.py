@@ -7,7 +7,7 @@ from rich.progress import Progress, TaskID
 
 from schema.processes import CANCELLED, FAILED, SKIPPED, SUCCEEDED
 from services.cli.console import progress
-from services.status import ObservationStatus
+from services.operating.status import ObservationStatus
 
 POLL_S = 0.1
 UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)

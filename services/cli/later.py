@@ -11,14 +11,14 @@ from typer.core import TyperCommand, TyperGroup
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a command is: the module in this room that has a function, or a `Typer` with more commands, of its name."""
+    """Where a command is: module `<module>_command` has a function, or a `Typer` with more commands, of its name."""
 
     module: str
     help: str  # the first paragraph of its docstring
 
     def load(self, name: str) -> Any:
         """That function, or `Typer`."""
-        return getattr(import_module(f"services.cli.{self.module}"), name)
+        return getattr(import_module(f"services.cli.{self.module}_command"), name)
 
 
 class Later(TyperCommand):

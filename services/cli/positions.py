@@ -49,7 +49,7 @@ class Position:
             return self.pair
         import numpy as np
 
-        from pipeline.proper_motion import moved
+        from pipeline.sky.proper_motion import moved
 
         pm_ra, pm_dec = (np.array([value]) for value in self.motion)
         jd = night.toordinal() + JD_OF_DAY_0

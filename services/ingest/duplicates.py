@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
+from services.ingest.file_names import quoted
+from services.ingest.frame_file import DAMAGE_ALL
 from services.ingest.headers import FrameFacts
-from services.ingest.names import quoted
-from services.ingest.opening import DAMAGE_ALL
 from services.log import get_logger
 
 DIGEST_BYTES = 16

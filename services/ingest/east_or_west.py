@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import place_check as check
+from pipeline.sky import place_check as check
 from pipeline.units import HOUR_DEG
 from services.ingest.headers import FrameFacts
 from services.ingest.place_evidence import PlaceEvidence

@@ -8,8 +8,8 @@ from datetime import date
 from statistics import median_low
 
 from services.ingest.duplicates import find_duplicates
+from services.ingest.frame_kinds import Kind
 from services.ingest.headers import FrameFacts
-from services.ingest.kinds import Kind
 from services.ingest.nights import night_of, nights_of
 
 SAME_EXPOSURE = 0.005  # relative; cameras that report the measured time jitter by less, settings differ by more

@@ -10,12 +10,12 @@ from services.errors import DataError
 from services.frame_bounds import FrameBounds
 from services.ingest import cards
 from services.ingest.coordinates import latitude_and_elevation, pointing, pointing_notes
-from services.ingest.kinds import Kind, filter_of, kind_of, target_of
-from services.ingest.names import quoted
-from services.ingest.opening import open_frame
+from services.ingest.file_names import quoted
+from services.ingest.frame_file import open_frame
+from services.ingest.frame_kinds import Kind, filter_of, kind_of, target_of
+from services.ingest.frame_times import Times, exposure_time, frame_times
 from services.ingest.pixel_scale import pixel_scale
 from services.ingest.place_evidence import PlaceEvidence, place_evidence
-from services.ingest.times import Times, exposure_time, frame_times
 
 GAIN_RANGE = (0.01, 99.9)  # e-/ADU
 LARGEST_INTEGER_GAIN = 9  # a larger whole number in GAIN is a CMOS camera's gain setting unless its comment says e-/ADU

@@ -10,10 +10,10 @@ import numpy as np
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.as_seen import COLUMNS as AS_SEEN
-from pipeline.as_seen import as_seen, unpointed
+from pipeline.sky.as_seen import COLUMNS as AS_SEEN
+from pipeline.sky.as_seen import as_seen, unpointed
 from schema.base import utc_now
-from schema.images import Image
+from schema.image import Image
 from schema.observing import Filter, Instrument, Observation, ObsSite, Target
 from schema.queries import images
 from schema.queries.frames import REJECTED, accept
@@ -21,9 +21,9 @@ from schema.queries.measurements import none_for_nan
 from services.errors import ConfigurationError, DataError
 from services.frame_bounds import FrameBounds
 from services.ingest.east_or_west import judged
+from services.ingest.file_names import find_frames
 from services.ingest.grouping import ObservationKey, find_duplicates, group
 from services.ingest.headers import FrameFacts, read_frame
-from services.ingest.names import find_frames
 from services.log import get_logger
 
 log = get_logger("ingest")
@@ -264,7 +264,7 @@ class _Registrar:
         return int(site.obs_site_id)
 
     def _as_seen(self, frames: Sequence[FrameFacts]) -> list[dict[str, float | None]]:
-        """What `pipeline.as_seen` says of mid-exposure, for frames of the sky with a time.
+        """What `pipeline.sky.as_seen` says of mid-exposure, for frames of the sky with a time.
 
         The field's centre is the mean pointing. A header's own airmass is never read: telescopes write one that stands
         still, or that of another field.

@@ -2,7 +2,6 @@
 
 from services.steps.align import ALIGN
 from services.steps.analyze import ANALYZE
-from services.steps.base import AnyStep
 from services.steps.calibrate import CALIBRATE
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 from services.steps.check import CHECK
@@ -14,6 +13,7 @@ from services.steps.extract import EXTRACT
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT
 from services.steps.place_frames import PLACE_FRAMES
 from services.steps.select import SELECT
+from services.steps.shared.step import AnyStep
 from services.steps.solve import SOLVE
 from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX
 from services.steps.stack import STACK

@@ -7,22 +7,22 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
-from pipeline.alignment import Alignment, align
-from pipeline.stars import star_list
-from pipeline.transparency import common_light
+from pipeline.frame.stars import star_list
+from pipeline.registration.alignment import Alignment, align
+from pipeline.registration.transparency import common_light
 from schema.base import table_of
 from schema.found import FoundAlignment, ReferenceFrame
-from schema.frames import Frame
-from schema.images import CALIBRATED, Image, ImageParent
+from schema.image import CALIBRATED, Image
 from schema.queries import frames, images
 from schema.queries.reading import choice
 from schema.skies import SourcePosition
 from services.errors import DataError
 from services.log import get_logger
-from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.files import STARS, path_of
-from services.steps.frames import errors_name
-from services.steps.needs import KNOWN, OWN, Each, required
+from services.steps.shared.frame_alignment import alignment_row
+from services.steps.shared.image_files import STARS, path_of
+from services.steps.shared.needs import KNOWN, OWN, Each, required
+from services.steps.shared.raw_frames import errors_name, frame_path
+from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 log = get_logger("align")
 # The `calibrate` whose image was chosen.
@@ -42,39 +42,6 @@ class AlignParameters(Parameters):
     calibrated: int
     reference: int | None = None
     detected: int | None = None
-
-
-def alignment_of(frame: Frame) -> Alignment:
-    """The alignment that was found of a frame.
-
-    Raises:
-        DataError: none was.
-    """
-    if frame.dx is None or frame.dy is None:
-        raise DataError(f"image {frame.image_id} ({frame.path}) is not aligned")
-    centre = Alignment.identity((frame.ny or 0, frame.nx or 0))
-    return Alignment(
-        dx=frame.dx,
-        dy=frame.dy,
-        rotation=frame.rotation_deg or 0.0,
-        scale=frame.scale or 1.0,
-        center_x=centre.center_x,
-        center_y=centre.center_y,
-        rms=frame.alignment_rms or 0.0,
-        matches=frame.alignment_matches or 0,
-    )
-
-
-def frame_path(session: Session, image: Image | Frame | None) -> str:
-    """Path of the frame that was calibrated to the image: what the operator knows it by."""
-    if image is None:
-        return ""
-    query = (
-        select(Image.path)
-        .join(ImageParent, ImageParent.parent_id == Image.image_id)
-        .where(ImageParent.image_id == image.image_id, Image.pid.is_(None))
-    )
-    return session.scalar(query) or image.path
 
 
 def _template_stars(session: Session, detected: int) -> NDArray[Any]:
@@ -128,15 +95,6 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
         session.execute(insert(table_of(FoundAlignment)), row)
 
     return write
-
-
-def alignment_row(image_id: int, pid: int, found: Alignment | None, light: float) -> dict[str, Any]:
-    """What process ``pid`` found of an image, None for nothing; ``light`` of common stars, over the reference's."""
-    names = ("dx", "dy", "rotation", "scale", "rms", "matches")
-    columns = ("dx", "dy", "rotation_deg", "scale", "rms", "matches")
-    values = (None if found is None else getattr(found, name) for name in names)
-    known = light if np.isfinite(light) else None
-    return {"image_id": image_id, "pid": pid, **dict(zip(columns, values, strict=True)), "light": known}
 
 
 ALIGN = Step(

@@ -8,28 +8,28 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.best_aperture import best_apertures, scatters_to_compare
-from pipeline.cdpp import PPM, cdpp, predicted_cdpp
+from pipeline.aperture.best_aperture import best_apertures, scatters_to_compare
+from pipeline.aperture.kron import Ellipses
+from pipeline.aperture.noise_budget import ApertureNoise, NoiseBudget, noise_budget
 from pipeline.flags import usable
-from pipeline.kron import Ellipses
 from pipeline.light_curves import LightCurves
-from pipeline.noise_budget import ApertureNoise, NoiseBudget, noise_budget
 from pipeline.statistics import light_curve_statistics, row_median
-from schema.frames import Frame
+from pipeline.variability.cdpp import PPM, cdpp, predicted_cdpp
+from schema.frame import Frame
 from schema.observing import Observation
 from schema.photometry import Aperture, LightCurveStatistics, Variability
 from schema.processes import Process
 from schema.queries.frames import of_graph
 from schema.queries.measurements import insert_rows, none_for_nan, relative_matrices
 from services.choices import Choices
-from services.steps.apertures import KRON
-from services.steps.base import Context, Method, Outputs, Parameters, Step
 from services.steps.detect import DETECT
-from services.steps.frame_noise import frame_noise
-from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
-from services.steps.needs import Each, required
-from services.steps.template_sources import template_sources
-from services.steps.variability import BestCurves, find_variables, variability_columns
+from services.steps.shared.apertures import KRON
+from services.steps.shared.frame_noise import frame_noise
+from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, raw_fluxes
+from services.steps.shared.needs import Each, required
+from services.steps.shared.step import Context, Method, Outputs, Parameters, Step
+from services.steps.shared.template_sources import template_sources
+from services.steps.shared.variable_stars import BestCurves, find_variables, variability_columns
 
 BLOCK_VALUES = 1 << 20  # of one matrix of light curves; some twenty are in memory at a time, 170 MB
 NOISE_COLUMNS = {field.name: f"noise_{field.name}" for field in fields(NoiseBudget)} | {"total": "expected_scatter"}

@@ -3,21 +3,21 @@
 import numpy as np
 from sqlalchemy.orm import Session
 
-from pipeline import calibration
-from pipeline.as_seen import COLUMNS as AS_SEEN
-from pipeline.background import FRAME_BIN, subtract_background
-from pipeline.frame_masks import mask_frame
-from pipeline.masked_pixels import PixelBit, pixel_table
-from pipeline.stars import frame_ellipticity, frame_fwhm
+from pipeline.detector import calibration
+from pipeline.frame.background import FRAME_BIN, subtract_background
+from pipeline.frame.frame_masks import mask_frame
+from pipeline.frame.masked_pixels import PixelBit, pixel_table
+from pipeline.frame.stars import frame_ellipticity, frame_fwhm
+from pipeline.sky.as_seen import COLUMNS as AS_SEEN
 from schema.found import Rejection
-from schema.images import CALIBRATED
+from schema.image import CALIBRATED
 from schema.queries import frames, images
-from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.detector import defects_of
-from services.steps.files import PIXELS, STARS, save_image
-from services.steps.frames import errors_name, read_frame, read_master, saturation_of
-from services.steps.needs import Each, optional
-from services.steps.noise_facts import noise_facts, telescope_of
+from services.steps.shared.detector_pixels import defects_of
+from services.steps.shared.image_files import PIXELS, STARS, save_image
+from services.steps.shared.needs import Each, optional
+from services.steps.shared.noise_facts import noise_facts, telescope_of
+from services.steps.shared.raw_frames import errors_name, read_frame, read_master, saturation_of
+from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 
 class CalibrateParameters(Parameters):

@@ -37,11 +37,11 @@ from schema.queries.measurements import (
 from services.choices import Choices
 from services.errors import DataError
 from services.log import get_logger
-from services.steps.base import Context, Method, Outputs, Parameters, Step
-from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
-from services.steps.named_stars import NamedStars, named_roles, stars_of
-from services.steps.needs import KNOWN, Each, optional, required
-from services.steps.shown import show
+from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, raw_fluxes
+from services.steps.shared.named_stars import NamedStars, named_roles, stars_of
+from services.steps.shared.needs import KNOWN, Each, optional, required
+from services.steps.shared.shown_results import show
+from services.steps.shared.step import Context, Method, Outputs, Parameters, Step
 
 log = get_logger("calibrate_relative")
 NOISE_MODEL, LIKE_STARS = "noise model", "like stars"  # where errors come from

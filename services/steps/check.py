@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.steps.base import Context, Parameters, Step
+from services.steps.shared.step import Context, Parameters, Step
 
 
 class CheckParameters(Parameters):

@@ -3,15 +3,15 @@
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from pipeline.reference import choose_reference
+from pipeline.registration.reference import choose_reference
 from schema.base import table_of
 from schema.found import ReferenceFrame
-from schema.images import CALIBRATED
+from schema.image import CALIBRATED
 from schema.queries import images
 from services.errors import DataError
-from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.columns import column
-from services.steps.needs import OWN, optional
+from services.steps.shared.image_columns import column
+from services.steps.shared.needs import OWN, optional
+from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 
 class ChooseReferenceParameters(Parameters):

@@ -7,27 +7,21 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from pipeline.astrometry.sphere import middle_of, pixel_scale, separation_arcsec
-from pipeline.crossmatch import (
-    Crossmatch,
-    crossmatch,
-    detection_limit,
-    estimate_zero_point,
-    match_radius,
-)
+from pipeline.sky.astrometry.sphere import middle_of, pixel_scale, separation_arcsec
+from pipeline.sky.catalogue_match import Crossmatch, crossmatch, detection_limit, estimate_zero_point, match_radius
 from pipeline.units import ARCSEC
-from schema.images import CALIBRATED
+from schema.image import CALIBRATED
 from schema.processes import FAILED, Process
 from schema.queries import images
 from schema.queries.measurements import insert_rows, none_for_nan
 from schema.skies import PlateSolution, Sky, Source, SourceCrossmatch, SourcePosition
-from services.catalogue import Catalogue, CatalogueStars, faintest_mag, open_catalogue
 from services.choices import Choices
 from services.errors import DataError
 from services.log import get_logger
-from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.columns import column
-from services.steps.needs import optional, required
+from services.sky.catalogue import Catalogue, CatalogueStars, faintest_mag, open_catalogue
+from services.steps.shared.image_columns import column
+from services.steps.shared.needs import optional, required
+from services.steps.shared.step import Context, Outputs, Parameters, Step
 from services.steps.solve_later import SOLVERS
 
 log = get_logger("crossmatch")

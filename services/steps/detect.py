@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from pipeline.background import subtract_background
-from pipeline.kron import Ellipses, kron_radii
-from pipeline.stacking import Stack
-from schema.images import TEMPLATE
+from pipeline.aperture.kron import Ellipses, kron_radii
+from pipeline.frame.background import subtract_background
+from pipeline.stack.stacking import Stack
+from schema.image import TEMPLATE
 from schema.photometry import Aperture
 from schema.queries.measurements import insert_rows, none_for_nan
 from schema.skies import Sky, SkyImage, Source, SourcePosition
-from services.steps.apertures import APERTURE_CHOICES, choose_apertures, write_apertures
-from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.header_claim import claim_of, reference_frame
-from services.steps.needs import OWN, optional, required
-from services.steps.sky_registration import Found, register_sources, solution_of, wcs_of
-from services.steps.template import detect_on, template_of
+from services.steps.shared.apertures import APERTURE_CHOICES, choose_apertures, write_apertures
+from services.steps.shared.header_claim import claim_of, reference_frame
+from services.steps.shared.needs import OWN, optional, required
+from services.steps.shared.sky_registration import Found, register_sources, solution_of, wcs_of
+from services.steps.shared.step import Context, Outputs, Parameters, Step
+from services.steps.shared.template_detection import detect_on, template_of
 
 COLUMNS = (
     "pid",

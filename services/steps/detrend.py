@@ -14,11 +14,11 @@ from schema.queries import frames
 from schema.queries.measurements import RelativeFluxes, insert_relative_fluxes, relative_matrices
 from services.choices import Choices
 from services.log import get_logger
-from services.steps.base import Context, Method, Outputs, Parameters, Step
-from services.steps.columns import column
-from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
-from services.steps.named_stars import NamedStars, star_mask, stars_of
-from services.steps.needs import Each, required
+from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, raw_fluxes
+from services.steps.shared.image_columns import column
+from services.steps.shared.named_stars import NamedStars, star_mask, stars_of
+from services.steps.shared.needs import Each, required
+from services.steps.shared.step import Context, Method, Outputs, Parameters, Step
 
 log = get_logger("detrend")
 VECTORS = ("airmass", "fwhm", "dx", "dy", "background")  # what `trends` may find in light curves

@@ -4,30 +4,37 @@ import numpy as np
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from pipeline.aperture.aperture_flux import measure
+from pipeline.aperture.growth import Growth
+from pipeline.aperture.own_light import judge_pixels
 from pipeline.flags import Flag
-from pipeline.growth import Growth
-from pipeline.masked_pixels import pixel_bits
-from pipeline.own_light import judge_pixels
-from pipeline.photometry import measure
+from pipeline.frame.masked_pixels import pixel_bits
 from schema.base import table_of
 from schema.found import FrameSight, MaskedPixels
-from schema.images import CALIBRATED, TEMPLATE
+from schema.image import CALIBRATED, TEMPLATE
 from schema.photometry import ApertureCorrection, Flux
 from schema.prepared import Prepared
 from schema.prepared import run as run_together
 from schema.queries import frames
 from schema.queries.measurements import insert_fluxes, insert_rows
 from services.errors import DataError
-from services.steps.align import alignment_of
-from services.steps.apertures import APERTURE_CHOICES, on_frame, seeing_change
-from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.detector import FEWEST_FRAMES, counts, hot_pixels, mark_hot_pixels, template_path, template_pixels
-from services.steps.field import field_of
-from services.steps.files import PIXELS, path_of
-from services.steps.frame_noise import noise_of
-from services.steps.needs import Each, named, required
-from services.steps.noise_facts import gain_of_night
-from services.steps.template_sources import template_sources
+from services.steps.shared.apertures import APERTURE_CHOICES, on_frame, seeing_change
+from services.steps.shared.detector_pixels import (
+    FEWEST_FRAMES,
+    counts,
+    hot_pixels,
+    mark_hot_pixels,
+    template_path,
+    template_pixels,
+)
+from services.steps.shared.frame_alignment import alignment_of
+from services.steps.shared.frame_noise import noise_of
+from services.steps.shared.graph_field import field_of
+from services.steps.shared.image_files import PIXELS, path_of
+from services.steps.shared.needs import Each, named, required
+from services.steps.shared.noise_facts import gain_of_night
+from services.steps.shared.step import Context, Outputs, Parameters, Step
+from services.steps.shared.template_sources import template_sources
 
 _MASKED, _SEEN = (Prepared(insert(table_of(table))) for table in (MaskedPixels, FrameSight))
 

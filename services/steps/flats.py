@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
-from pipeline.calibration import calibrate
-from pipeline.detector_noise import flat_noise, measure_gain
-from pipeline.masters import combine_flat
+from pipeline.detector.calibration import calibrate
+from pipeline.detector.detector_noise import flat_noise, measure_gain
+from pipeline.detector.masters import combine_flat
 from schema.found import Rejection
-from schema.images import DEBIASED_FLAT, MASTER_FLAT, Image
+from schema.image import DEBIASED_FLAT, MASTER_FLAT, Image
 from schema.observing import FLAT
 from schema.queries import frames, images
 from services.errors import DataError
-from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.files import path_of, save_image
-from services.steps.frames import errors_name, failures, read_frame, read_master, saturation_of
-from services.steps.needs import Each, optional
-from services.steps.noise_facts import MEASURED, compare_with_header
+from services.steps.shared.image_files import path_of, save_image
+from services.steps.shared.needs import Each, optional
+from services.steps.shared.noise_facts import MEASURED, compare_with_header
+from services.steps.shared.raw_frames import errors_name, failures, read_frame, read_master, saturation_of
+from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 PAIRED_FLATS = 3  # of which noise is measured: two pairs give the gain to 0.3 %
 

@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 from schema.base import table_of
 from schema.found import FrameSight
 from schema.queries import frames
-from services.steps.align import alignment_of
-from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.field import field_of
-from services.steps.files import path_of
-from services.steps.needs import OWN, named, optional, required
+from services.steps.shared.frame_alignment import alignment_of
+from services.steps.shared.graph_field import field_of
+from services.steps.shared.image_files import path_of
+from services.steps.shared.needs import OWN, named, optional, required
+from services.steps.shared.step import Context, Outputs, Parameters, Step
 from services.steps.solve_later import solution_among
 
 

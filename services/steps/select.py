@@ -12,26 +12,27 @@ from numpy.typing import NDArray
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from pipeline import selection
-from pipeline.alignment import Alignment
-from pipeline.night_alignment import align_night, contradicting, contradiction
-from pipeline.sky_gain import MOST_CORRELATION, gain_of_sky, neighbour_correlation
-from pipeline.transparency import common_light, relative_to_clearest
+from pipeline.detector.sky_gain import MOST_CORRELATION, gain_of_sky, neighbour_correlation
+from pipeline.registration.alignment import Alignment
+from pipeline.registration.night_alignment import align_night, contradicting, contradiction
+from pipeline.registration.transparency import common_light, relative_to_clearest
+from pipeline.stack import frame_selection
 from schema.base import table_of
 from schema.found import FoundAlignment, Rejection, Verdict
-from schema.frames import Frame
-from schema.images import CALIBRATED, Image
+from schema.frame import Frame
+from schema.image import CALIBRATED, Image
 from schema.queries import frames
 from schema.queries.measurements import none_for_nan
 from services.log import get_logger
-from services.steps.align import ALIGN, alignment_of, alignment_row, frame_path
-from services.steps.base import Context, Outputs, Parameters, Step
+from services.steps.align import ALIGN
 from services.steps.calibrate import CALIBRATE
-from services.steps.columns import column
-from services.steps.files import STARS, path_of
-from services.steps.frames import failures
-from services.steps.needs import KNOWN, named, optional
-from services.steps.noise_facts import gain_is_told
+from services.steps.shared.frame_alignment import alignment_of, alignment_row
+from services.steps.shared.image_columns import column
+from services.steps.shared.image_files import STARS, path_of
+from services.steps.shared.needs import KNOWN, named, optional
+from services.steps.shared.noise_facts import gain_is_told
+from services.steps.shared.raw_frames import failures, frame_path
+from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 log = get_logger("select")
 NOISE_FRAMES = 3  # whose pixels are looked at
@@ -68,7 +69,7 @@ def run(context: Context, parameters: SelectParameters) -> Outputs:
     # A frame that could not be aligned is judged as missing, whatever else it shows.
     star_count = np.where(aligned, column(rows, "star_count"), np.nan)
     transparency = relative_to_clearest(np.where(aligned, night.light, np.nan))
-    judged = selection.select(
+    judged = frame_selection.select(
         star_count,
         column(rows, "background_rms"),
         fwhm=column(rows, "fwhm"),

@@ -9,22 +9,22 @@ from collections.abc import Callable
 import numpy as np
 from sqlalchemy.orm import Session
 
-from schema.images import TEMPLATE
+from schema.image import TEMPLATE
 from schema.skies import PlateSolution
-from services.catalogue import faintest_mag
 from services.errors import DataError
 from services.log import get_logger
-from services.solving.hints import Hints, hints_of, with_claim
-from services.solving.solution import Field, Solution, Unsolved
-from services.solving.solver import solve_at_once
-from services.solving.solvers import Solvers, open_solvers
-from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.columns import column
-from services.steps.files import path_of
-from services.steps.header_claim import claim_of, reference_frame
-from services.steps.needs import OWN, required
-from services.steps.sky_registration import give_coordinates
-from services.steps.template import Template, detect_on, template_of
+from services.sky.catalogue import faintest_mag
+from services.sky.solving.hints import Hints, hints_of, with_claim
+from services.sky.solving.solution import Field, Solution, Unsolved
+from services.sky.solving.solver import solve_at_once
+from services.sky.solving.solvers import Solvers, open_solvers
+from services.steps.shared.header_claim import claim_of, reference_frame
+from services.steps.shared.image_columns import column
+from services.steps.shared.image_files import path_of
+from services.steps.shared.needs import OWN, required
+from services.steps.shared.sky_registration import give_coordinates
+from services.steps.shared.step import Context, Outputs, Parameters, Step
+from services.steps.shared.template_detection import Template, detect_on, template_of
 
 log = get_logger("solve")
 ARCHIVE_S = 4.0  # that measuring waits for the archive's answers; a slow one is asked again by `solve_archive`

@@ -9,15 +9,15 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from schema.skies import PlateSolution
-from services.catalogue import faintest_mag
 from services.choices import Choices
-from services.solving.hints import Hints
-from services.solving.solution import Field, Solution, Unsolved
-from services.solving.solver import ask_catalogue, search_index_files
-from services.solving.solvers import Solvers, open_solvers
-from services.steps.base import Context, Outputs, Step
-from services.steps.needs import OWN, optional, required
-from services.steps.sky_registration import solution_of
+from services.sky.catalogue import faintest_mag
+from services.sky.solving.hints import Hints
+from services.sky.solving.solution import Field, Solution, Unsolved
+from services.sky.solving.solver import ask_catalogue, search_index_files
+from services.sky.solving.solvers import Solvers, open_solvers
+from services.steps.shared.needs import OWN, optional, required
+from services.steps.shared.sky_registration import solution_of
+from services.steps.shared.step import Context, Outputs, Step
 from services.steps.solve import READS, SolveParameters, solve_by
 
 

@@ -7,18 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from pipeline.masked_pixels import PixelBit, with_bit
-from pipeline.stacking import Stack, stack_frames, weighted_mean
-from schema.frames import Frame
-from schema.images import CALIBRATED, STACKED, TEMPLATE, Image
+from pipeline.frame.masked_pixels import PixelBit, with_bit
+from pipeline.stack.stacking import Stack, stack_frames, weighted_mean
+from schema.frame import Frame
+from schema.image import CALIBRATED, STACKED, TEMPLATE, Image
 from schema.queries import frames, images
 from services.errors import DataError
-from services.steps.align import alignment_of
-from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.columns import column
-from services.steps.detector import find_hot_pixels
-from services.steps.files import PIXELS, WEIGHT, path_of, save_image
-from services.steps.needs import OWN, Each, optional, required
+from services.steps.shared.detector_pixels import find_hot_pixels
+from services.steps.shared.frame_alignment import alignment_of
+from services.steps.shared.image_columns import column
+from services.steps.shared.image_files import PIXELS, WEIGHT, path_of, save_image
+from services.steps.shared.needs import OWN, Each, optional, required
+from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 
 class StackParameters(Parameters):

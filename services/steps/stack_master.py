@@ -7,18 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from pipeline.calibration import calibrate
-from pipeline.masters import combine_clipped, combine_mean, read_noise
+from pipeline.detector.calibration import calibrate
+from pipeline.detector.masters import combine_clipped, combine_mean, read_noise
 from schema.found import Rejection
-from schema.images import MASTER_BIAS, MASTER_DARK, PARTIAL_BIAS, PARTIAL_DARK, Image
+from schema.image import MASTER_BIAS, MASTER_DARK, PARTIAL_BIAS, PARTIAL_DARK, Image
 from schema.observing import BIAS, DARK
 from schema.queries import frames, images
 from services.errors import DataError
-from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.files import path_of, save_image
-from services.steps.frames import errors_name, read_frame, read_master, saturation_of
-from services.steps.needs import Each, optional
-from services.steps.noise_facts import MEASURED, compare_with_header, read_noise_electrons
+from services.steps.shared.image_files import path_of, save_image
+from services.steps.shared.needs import Each, optional
+from services.steps.shared.noise_facts import MEASURED, compare_with_header, read_noise_electrons
+from services.steps.shared.raw_frames import errors_name, read_frame, read_master, saturation_of
+from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 SAMPLE_STEP = 4  # each fourth row and column tell the level of a master
 MASTER = {"bias": MASTER_BIAS, "dark": MASTER_DARK}

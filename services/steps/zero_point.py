@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pipeline.astrometry.sphere import pixel_scale
 from pipeline.errors import UnusableDataError
+from pipeline.sky.astrometry.sphere import pixel_scale
 from pipeline.zero_points import (
     ENOUGH,
     MAX_CALIBRATORS,
@@ -21,18 +21,18 @@ from pipeline.zero_points import (
     measured_well,
     with_colours,
 )
-from schema.images import TEMPLATE
+from schema.image import TEMPLATE
 from schema.observing import Observation
 from schema.photometry import Aperture, ZeroPoint, ZeroPointStar
 from schema.queries import images
 from schema.queries.measurements import insert_rows, none_for_nan
 from services.errors import DataError
 from services.log import get_logger
-from services.steps.apertures import CIRCLE
-from services.steps.base import Context, Outputs, Parameters, Step
-from services.steps.light_curves import GraphAxes, graph_axes, raw_fluxes
-from services.steps.needs import KNOWN, optional, required
-from services.steps.shown import show
+from services.steps.shared.apertures import CIRCLE
+from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, raw_fluxes
+from services.steps.shared.needs import KNOWN, optional, required
+from services.steps.shared.shown_results import show
+from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 log = get_logger("zero_point")
 FIELD_COLUMNS = ("field_u", "field_v", "field_uu", "field_uv", "field_vv")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import KDTree
 
-from services.simulate import night_spec, simulate
+from services.trials.simulate import night_spec, simulate
 from tests.acceptance.noise_floor import noise_floor
 from tests.acceptance.noise_limit import FLOOR_RADII, Comparison, Floats, Stars, compare
 from tests.acceptance.own_process import reduce

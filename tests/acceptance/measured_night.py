@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
-from pipeline.alignment import Alignment
 from pipeline.flags import OF_THE_STAR
+from pipeline.registration.alignment import Alignment
 from schema import database
 
 Floats = NDArray[np.float64]

@@ -7,10 +7,10 @@ import sep
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter  # type: ignore[attr-defined]
 
-from pipeline.simulation.detector import make_detector
-from pipeline.simulation.night import Stream
-from pipeline.simulation.psf import Haloed, Moffat, Psf, Ring
-from pipeline.simulation.truth import Truth
+from pipeline.trials.simulation.camera import make_detector
+from pipeline.trials.simulation.night_spec import Stream
+from pipeline.trials.simulation.psf import Haloed, Moffat, Psf, Ring
+from pipeline.trials.simulation.truth import Truth
 
 RESPONSE_SIDE = 7  # px; a star's light falls on about so many
 

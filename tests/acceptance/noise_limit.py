@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from sqlalchemy import text
 
-from pipeline.simulation.optics import on_first
-from pipeline.simulation.truth import Truth
+from pipeline.trials.simulation.optics import on_first
+from pipeline.trials.simulation.truth import Truth
 from schema import database
-from services.simulate import night_spec, read_truth, simulate
+from services.trials.simulate import night_spec, read_truth, simulate
 from tests.acceptance.measured_night import MeasuredNight, read_night
 from tests.acceptance.noise_floor import noise_floor
 from tests.acceptance.own_process import reduce

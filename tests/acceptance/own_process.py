@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from schema.observing import LIGHT, Observation, Target
-from services.status import light_curves_made
+from services.operating.status import light_curves_made
 from tests.integration.small_night import Night
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from astropy.table import Table, unique, vstack
 from numpy.typing import NDArray
 
-from pipeline.simulation.night import NightSpec
-from pipeline.simulation.optics import on_first
-from pipeline.simulation.truth import Truth
-from services.simulate import night_spec, simulate
+from pipeline.trials.simulation.night_spec import NightSpec
+from pipeline.trials.simulation.optics import on_first
+from pipeline.trials.simulation.truth import Truth
+from services.trials.simulate import night_spec, simulate
 
 Floats = NDArray[np.float64]
 Options = Mapping[str, Any]
@@ -106,7 +106,7 @@ def specs() -> Iterator[tuple[str, NightSpec]]:
 
 def simulate_all(folder: Path) -> dict[str, Truth]:
     """Write all nights and, as `gaia.csv`, the catalogue of what any of them sees; returns their truths."""
-    from services.simulate import read_truth
+    from services.trials.simulate import read_truth
 
     truths = {name: read_truth(simulate(spec, folder / name)) for name, spec in specs()}
     tables = [Table.read(folder / name / "truth" / "gaia.csv", format="csv") for name in truths]

@@ -19,7 +19,7 @@ from astropy.io import fits
 from astropy.time import Time, TimeDelta
 from numpy.typing import NDArray
 
-from services.simulate import night_spec, simulate
+from services.trials.simulate import night_spec, simulate
 
 Pixels = NDArray[Any]
 

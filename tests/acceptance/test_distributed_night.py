@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from schema import database
 from schema.processes import Process
-from services.simulate import night_spec, simulate
+from services.trials.simulate import night_spec, simulate
 from tests.acceptance.programs import Programs
 
 PATIENCE_S = 240.0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.flags import Flag
-from pipeline.simulation.psf import Haloed, Ring
+from pipeline.trials.simulation.psf import Haloed, Ring
 from tests.acceptance.hard_night import WRONG_ERRORS, HardNight, run_hard
 
 NIGHTS = {

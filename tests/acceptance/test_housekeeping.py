@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from services.housekeeping import Collection, collect, policy_of
+from services.operating.housekeeping import Collection, collect, policy_of
 from services.settings import Settings
 from services.setup import open_database
-from services.simulate import night_spec, simulate
+from services.trials.simulate import night_spec, simulate
 from tests.acceptance.programs import Programs
 
 FRAMES, SIZE = 8, 192

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from services.simulate import night_spec, simulate
+from services.trials.simulate import night_spec, simulate
 from tests.acceptance.measured_night import read_night
 from tests.acceptance.own_process import reduce
 from tests.acceptance.programs import Programs

@@ -14,11 +14,11 @@ from astropy.time import Time
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from pipeline.astrometry.sky_wcs import SkyWcs
-from pipeline.simulation.celestial import unit_vectors
-from pipeline.simulation.night import NightSpec
-from pipeline.simulation.truth import Truth
-from pipeline.simulation.variables import pulsator
+from pipeline.sky.astrometry.sky_wcs import SkyWcs
+from pipeline.trials.simulation.celestial import unit_vectors
+from pipeline.trials.simulation.night_spec import NightSpec
+from pipeline.trials.simulation.truth import Truth
+from pipeline.trials.simulation.variables import pulsator
 from tests.acceptance.own_process import reduce
 from tests.acceptance.programs import Programs
 from tests.acceptance.shared_sky import NIGHTS_JD, SKY, Seen, find_observations, simulate_all

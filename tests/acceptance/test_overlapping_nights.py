@@ -10,8 +10,8 @@ import pytest
 from astropy.table import Table, unique, vstack
 from scipy.spatial import KDTree
 
-from pipeline.simulation.truth import Truth
-from services.simulate import night_spec, read_truth, simulate
+from pipeline.trials.simulation.truth import Truth
+from services.trials.simulate import night_spec, read_truth, simulate
 from tests.acceptance.own_process import reduce
 
 NIGHT: dict[str, Any] = {

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from pipeline.astrometry import separation_arcsec
 from pipeline.flags import Flag
+from pipeline.sky.astrometry import separation_arcsec
 from pipeline.transit import TrapezoidFit, fit_trapezoid
-from services.lightcurves.export import WRITERS, write_file
-from services.lightcurves.reading import read_light_curve
-from services.lightcurves.selection import find_observation, find_source
+from services.results.lightcurves.export import WRITERS, write_file
+from services.results.lightcurves.observation_facts import find_observation
+from services.results.lightcurves.reading import read_light_curve
+from services.results.lightcurves.selection import find_source
 from tests.acceptance.measured_night import PLOTS, MeasuredNight, read_night
 from tests.acceptance.programs import Programs
 

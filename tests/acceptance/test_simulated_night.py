@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from pipeline.flags import Flag
-from pipeline.simulation.conditions import to_reference
-from pipeline.simulation.truth import Truth
 from pipeline.transit import fit_trapezoid
-from services.simulate import night_spec, read_truth, simulate
+from pipeline.trials.simulation.conditions import to_reference
+from pipeline.trials.simulation.truth import Truth
+from services.trials.simulate import night_spec, read_truth, simulate
 from tests.acceptance.measured_night import PLOTS, MeasuredNight, read_night
 from tests.acceptance.noise_floor import noise_floor
 from tests.acceptance.programs import Programs

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.simulate import night_spec, read_truth, simulate
+from services.trials.simulate import night_spec, read_truth, simulate
 from tests.acceptance.gaia_archive import archive
 from tests.acceptance.programs import Programs
 from tests.servers.daemon import free_port

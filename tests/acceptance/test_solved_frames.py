@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pipeline.astrometry import separation_arcsec
-from pipeline.background import subtract_background
-from pipeline.stars import find_stars
+from pipeline.frame.background import subtract_background
+from pipeline.frame.stars import find_stars
+from pipeline.sky.astrometry import separation_arcsec
 from services.choices import Choices
 from services.deployment import Deployment
 from services.ingest.headers import read_frame
-from services.solving.hints import SOLVED_TOLERANCE, Hints
-from services.solving.solution import Field, Solution
-from services.solving.solver import search_index_files
-from services.solving.solvers import Solvers, open_solvers
+from services.sky.solving.hints import SOLVED_TOLERANCE, Hints
+from services.sky.solving.solution import Field, Solution
+from services.sky.solving.solver import search_index_files
+from services.sky.solving.solvers import Solvers, open_solvers
 
 HOST = np.array([[31.0428, 46.6878]])  # HAT-P-32, ICRS
 HOST_XY = (424.0, 286.0)  # 0-based pixels of the first frame

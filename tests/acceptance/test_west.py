@@ -11,8 +11,8 @@ from astropy.io import fits
 from astropy.time import Time
 from numpy.typing import NDArray
 
-from pipeline.simulation.truth import Truth
-from services.simulate import night_spec, read_truth, simulate
+from pipeline.trials.simulation.truth import Truth
+from services.trials.simulate import night_spec, read_truth, simulate
 from tests.acceptance.programs import Programs
 
 AIRMASS_WITHIN = 0.004  # the simulation takes directions of J2000 for those of date, a third of a degree away

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from astropy.table import Table, unique, vstack
 
-from services.simulate import night_spec, read_truth, simulate
+from services.trials.simulate import night_spec, read_truth, simulate
 from tests.acceptance.hard_night import SURE_SIGMA, WRONG_ERRORS, HardNight
 from tests.acceptance.measured_night import read_nights
 from tests.acceptance.noise_limit import hold

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.broker.message import dead_letter_queue
+from services.engine.broker.message import dead_letter_queue
 from tests.chaos import checks, messages, snapshot
 from tests.chaos.disturb import disturb
 from tests.chaos.plan import EMBEDDED, KILLS, Event, Kind

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from services.broker.message import Message, dead_letter_queue, work_queue
+from services.engine.broker.message import Message, dead_letter_queue, work_queue
 from tests.chaos.servers import Servers
 from tests.chaos.system import System
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.simulate import night_spec, simulate
+from services.trials.simulate import night_spec, simulate
 
 FRAMES = 120  # a graph of more than 400 processes
 SIDE = 144  # px

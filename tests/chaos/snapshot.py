@@ -17,7 +17,7 @@ from sqlalchemy import Column, Connection, DateTime, Float, Table, select
 import schema.models  # noqa: F401 - all tables
 from schema import database
 from schema.base import Base
-from schema.images import Image
+from schema.image import Image
 from schema.processes import Lease, Process, ProcessAttempt, Service
 from schema.skies import Source
 

@@ -13,15 +13,15 @@ from schema import database
 from schema.observing import Observation, Target
 from schema.processes import Process, ProcessAttempt
 from schema.queries import life, scheduling
-from services.consumer.worker import Worker
-from services.embedded import embedded_settings
+from services.engine.consumer.worker import Worker
+from services.engine.embedded import embedded_settings
+from services.engine.publisher.publish import Publisher, unpublished
+from services.engine.publisher.rerun import Rerun
+from services.engine.publisher.rerun import rerun as publish_rerun
 from services.ingest.register import read_folder, register
-from services.publisher.publish import Publisher, unpublished
-from services.publisher.rerun import Rerun
-from services.publisher.rerun import rerun as publish_rerun
 from services.settings import Settings
 from services.setup import initialise, open_engine
-from services.simulate import night_spec, simulate
+from services.trials.simulate import night_spec, simulate
 
 FRAMES = 8
 SPEC: dict[str, Any] = {

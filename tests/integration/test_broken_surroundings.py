@@ -19,7 +19,14 @@ from tests.unit.ingest.conftest import shelf, without_root
 __all__ = ["shelf"]
 
 # What the commands import late, here and now: who is not root may not be able to read the checkout.
-for name in ("doctor", "embedded", "ingest.names", "ingest.register", "publisher.publish", "simulate"):
+for name in (
+    "operating.doctor",
+    "engine.embedded",
+    "ingest.file_names",
+    "ingest.register",
+    "engine.publisher.publish",
+    "trials.simulate",
+):
     importlib.import_module(f"services.{name}")
 
 PASSWORD = "hunter2"
@@ -273,7 +280,7 @@ def test_doctor_tells_all_that_is_wrong_at_once(tianyu: Tianyu) -> None:
 def test_doctor_finds_nothing_where_nothing_is_wrong(
     tianyu: Tianyu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.doctor.FREE_BYTES_LEAST", 1)
+    monkeypatch.setattr("services.operating.doctor.FREE_BYTES_LEAST", 1)
     assert tianyu("init").exit_code == 0
     result = tianyu("doctor")
     assert (result.exit_code, "wrong" in result.stdout) == (0, False), result.output

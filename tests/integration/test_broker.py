@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pika
 import pytest
 
-from services.broker import Broker, Delivery, Message, connect, dead_letter_queue, event_queue, work_queue
+from services.engine.broker import Broker, Delivery, Message, connect, dead_letter_queue, event_queue, work_queue
 from services.errors import ConfigurationError, DataError, TransientError
 
 Connect = Callable[[], Broker]

@@ -20,13 +20,13 @@ from schema import database
 from schema.processes import FAILED, SUCCEEDED, Process
 from schema.queries import choices, operating
 from services.choices import Choices
-from services.consumer.worker import Worker
 from services.deployment import Deployment
-from services.presence import VERSION
-from services.publisher.publish import Publisher
+from services.engine.consumer.worker import Worker
+from services.engine.presence import VERSION
+from services.engine.publisher.publish import Publisher
 from services.settings import Settings, as_environment, load
 from services.setup import initialise, open_engine
-from services.steps.base import Context
+from services.steps.shared.step import Context
 from tests.integration.command_line import tianyu
 from tests.integration.small_night import Night, simulate_night
 

@@ -16,14 +16,14 @@ from schema import database
 from schema.attempts import Claim
 from schema.base import table_of, utc_now
 from schema.found import FoundAlignment, ReferenceFrame
-from schema.images import Image, ImageParent
+from schema.image import Image, ImageParent
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Process, ReadKey
 from schema.queries import life, operating, scheduling
 from services.choices import Choices
-from services.consumer.cutoff import key_of_read, read_by
-from services.consumer.worker import Worker
-from services.publisher.publication import Publication
-from services.publisher.publish import Publisher
+from services.engine.consumer.cutoff import key_of_read, read_by
+from services.engine.consumer.worker import Worker
+from services.engine.publisher.publication import Publication
+from services.engine.publisher.publish import Publisher
 from services.setup import initialise, open_engine
 from services.steps import ORDER, STEPS, choose_reference
 from services.steps.align import ALIGN, AlignParameters
@@ -361,7 +361,7 @@ def test_who_reads_the_same_waits_for_one_at_work_and_makes_it_when_that_fails(
         if len(pauses) == 3:
             change_old(night, status=FAILED)
 
-    monkeypatch.setattr("services.consumer.cutoff.time.sleep", pause)
+    monkeypatch.setattr("services.engine.consumer.cutoff.time.sleep", pause)
     [first, *_] = claims_of(night, aligns(night, made.graph_pid)[:1])
     assert Worker(night.settings.deployment).run(first).failure is None
     assert len(pauses) == 3

@@ -13,14 +13,14 @@ from schema import database
 from schema.processes import ProcessGroup, Site
 from schema.queries import publishing, scheduling
 from schema.queries.publishing import NewProcess
-from services.broker import Broker, Delivery, Message
-from services.consumer.slot import Slot
+from services.engine.broker import Broker, Delivery, Message
+from services.engine.consumer.slot import Slot
+from services.engine.manager.manager import Manager
 from services.errors import ConfigurationError
-from services.manager.manager import Manager
 from services.settings import Settings
 from services.setup import open_database
-from tests.unit.services.test_slot import Broker as Remembering
-from tests.unit.services.test_slot import Worker
+from tests.unit.services.engine.test_slot import Broker as Remembering
+from tests.unit.services.engine.test_slot import Worker
 
 PATIENCE_S = 30.0
 pytestmark = pytest.mark.parametrize("each_ready_url", ["mariadb", "mysql"], indirect=True)

@@ -12,10 +12,10 @@ from astropy.io import fits
 from sqlalchemy import make_url, update
 from sqlalchemy.orm import Session
 
-from schema.images import DERIVED
+from schema.image import DERIVED
 from schema.processes import Site
 from schema.queries import images
-from services.housekeeping.kinds import MADE
+from services.operating.housekeeping.image_kinds import MADE
 from tests.integration.command_line import tianyu
 from tests.unit.services import made_up
 from tests.unit.services.made_up import MadeUp

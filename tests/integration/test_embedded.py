@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from services.embedded import RELEASE, embedded_settings, process_tree
+from services.engine.embedded import RELEASE, embedded_settings, process_tree
 from services.settings import as_environment
 
 TIMEOUT_S = 120.0  # of a program that leaves by itself; the imports of a busy machine take a while
@@ -16,7 +16,7 @@ TIMEOUT_S = 120.0  # of a program that leaves by itself; the imports of a busy m
 
 def _consumer(workdir: Path, **variables: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "services.embedded"],
+        [sys.executable, "-m", "services.engine.embedded"],
         env=os.environ | as_environment(embedded_settings(workdir)) | variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -10,24 +10,24 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
+from pipeline.detector.sky_gain import Gain
 from pipeline.flags import SPOILING
-from pipeline.sky_gain import Gain
 from schema import database
 from schema.base import utc_now
-from schema.images import TEMPLATE, Image
+from schema.image import TEMPLATE, Image
 from schema.processes import CANCELLED, FAILED, QUEUED, SUCCEEDED, Process
 from schema.queries import frames, operating
-from services.graph import read_graph, to_text
-from services.housekeeping import collect, policy_of
+from services.engine.publisher.publication import Publication
+from services.engine.publisher.publish import Publisher
+from services.engine.publisher.templates import outgrown
 from services.ingest.register import read_folder, register
-from services.publisher.publication import Publication
-from services.publisher.publish import Publisher
-from services.publisher.templates import outgrown
+from services.operating.graph import read_graph, to_text
+from services.operating.housekeeping import collect, policy_of
+from services.results.summary.numbers import summarize
 from services.setup import initialise, open_engine
-from services.simulate import night_spec, simulate
 from services.steps import STEPS, steps_of
 from services.steps import select as select_step
-from services.summary.numbers import summarize
+from services.trials.simulate import night_spec, simulate
 from tests.acceptance.programs import Programs
 from tests.integration.small_night import FRAMES, SPEC, Night
 

@@ -8,18 +8,18 @@ import pytest
 from sqlalchemy import select, update
 
 from pipeline.flags import SPOILING
-from pipeline.simulation.night import NightSpec
+from pipeline.trials.simulation.night_spec import NightSpec
 from schema import database
-from schema.frames import Frame
-from schema.images import TEMPLATE, Image
+from schema.frame import Frame
+from schema.image import TEMPLATE, Image
 from schema.observing import Observation
 from schema.processes import SUCCEEDED, Process
+from services.engine.publisher.publication import Publication
+from services.engine.publisher.publish import Publisher
+from services.engine.publisher.rerun import rerun
 from services.errors import ConfigurationError
 from services.ingest.register import read_folder, register
-from services.publisher.publication import Publication
-from services.publisher.publish import Publisher
-from services.publisher.rerun import rerun
-from services.simulate import night_spec, simulate
+from services.trials.simulate import night_spec, simulate
 from tests.integration.small_night import FRAMES, SPEC, Night, simulate_night
 
 BRIGHT = 50_000  # ADU

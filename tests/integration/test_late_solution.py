@@ -8,11 +8,11 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from services.catalogue.files import FileCatalogue
-from services.simulate import night_spec, simulate
-from services.solving.solution import Unsolved
-from services.solving.solvers import Solvers
+from services.sky.catalogue.own_table import FileCatalogue
+from services.sky.solving.solution import Unsolved
+from services.sky.solving.solvers import Solvers
 from services.steps import crossmatch, solve, solve_later
+from services.trials.simulate import night_spec, simulate
 from tests.integration.small_night import LIGHT_CURVES, SPEC, Night
 
 SKY: dict[str, Any] = {

@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 from schema import database
 from schema.processes import Leader, ProcessGroup, Service
 from schema.queries import services
+from services.engine.manager.leadership import leadership
+from services.engine.presence import Announcer, introduce
 from services.errors import TransientError
-from services.manager.leadership import leadership
-from services.presence import Announcer, introduce
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from schema.queries import life, publishing, scheduling
 from schema.queries.publishing import NewProcess
 from schema.queries.services import ACTIVE, CONSUMER, MANAGER, announce
 from services.cli.app import app
-from services.presence import introduce
+from services.engine.presence import introduce
 from services.settings import load
 from services.setup import initialise, open_engine
 

@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from schema.images import Image
+from schema.image import Image
 from schema.photometry import RelativeFlux
 from tests.integration.command_line import tianyu
 from tests.unit.services import made_up

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
 from schema.processes import Process, ProcessGroup
-from services.publisher.publication import Publication
-from services.publisher.publish import Publisher
+from services.engine.publisher.publication import Publication
+from services.engine.publisher.publish import Publisher
 from services.settings import Settings
 from tests.unit.services import made_up
 

@@ -11,11 +11,11 @@ from sqlalchemy import select, update
 
 from schema import database
 from schema.base import utc_now
-from schema.images import CALIBRATED, Image
+from schema.image import CALIBRATED, Image
 from schema.processes import CANCELLED, FAILED, SKIPPED, SUCCEEDED, Process
 from schema.queries import frames, operating
+from services.engine.publisher.publish import Publisher
 from services.errors import ConfigurationError
-from services.publisher.publish import Publisher
 from services.setup import initialise, open_engine
 from services.steps import STEPS, steps_of
 from tests.acceptance.programs import Programs

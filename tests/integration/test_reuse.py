@@ -12,11 +12,11 @@ from sqlalchemy import func, select, update
 
 from schema import database
 from schema.base import utc_now
-from schema.images import Image
+from schema.image import Image
 from schema.processes import FAILED, SUCCEEDED, Process
 from schema.queries import operating
-from services.publisher.publication import Publication
-from services.publisher.publish import Publisher
+from services.engine.publisher.publication import Publication
+from services.engine.publisher.publish import Publisher
 from services.setup import initialise, open_engine
 from services.steps import steps_of
 from tests.acceptance.programs import Programs

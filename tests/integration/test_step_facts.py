@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import Engine, event
 
-from schema.images import Image, ImageParent
+from schema.image import Image, ImageParent
 from schema.processes import Lease, Process, ProcessAttempt, ReadKey
 from services.choices import Choices, read_choices
-from services.consumer import worker
+from services.engine.consumer import worker
 from services.image_store import LocalImageStore
-from services.simulate import night_spec, simulate
 from services.steps import ORDER, STEPS
+from services.trials.simulate import night_spec, simulate
 from tests.integration.small_night import SPEC, Night
 
 NIGHT: dict[str, Any] = SPEC | {

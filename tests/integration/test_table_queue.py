@@ -14,7 +14,7 @@ from schema.attempts import Failure, Usage
 from schema.processes import ProcessGroup, Site
 from schema.queries import life, operating, publishing, queueing, scheduling
 from schema.queries.publishing import NewProcess
-from services.broker import Broker, Delivery, Message, connect, event_queue, work_queue
+from services.engine.broker import Broker, Delivery, Message, connect, event_queue, work_queue
 from services.errors import ConfigurationError
 from tests.integration.test_process_life import plan_of
 

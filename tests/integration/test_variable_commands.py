@@ -17,7 +17,7 @@ from services.choices import Choices
 from services.deployment import Deployment
 from services.image_store import LocalImageStore
 from services.steps.analyze import ANALYZE, AnalyzeParameters
-from services.steps.base import Context
+from services.steps.shared.step import Context
 from tests.integration.command_line import tianyu
 from tests.unit.services import made_up
 from tests.unit.services.made_up import GRAPH_PID, MadeUp

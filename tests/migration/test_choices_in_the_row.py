@@ -9,8 +9,8 @@ from sqlalchemy import Engine, text
 
 from schema import database, partitions, versions, views
 from schema.queries import life
-from services.consumer.worker import Worker
 from services.deployment import Deployment
+from services.engine.consumer.worker import Worker
 
 BEFORE = "0005"
 SOLVE, EXTRACT, INDEX = 11, 12, 13  # PIDs

@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, event, func, inspect, make_url, select, text
 
 from schema import database, versions, views
-from services.doctor import examine
 from services.errors import TransientError
+from services.operating.doctor import examine
 from services.settings import Settings
 from services.setup import initialise
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.solving.index_files import find_index_files
+from services.sky.solving.index_files import find_index_files
 from tests.servers import unpacked
 from tests.servers.errors import CannotStart
 

@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from schema import database
 from schema.base import utc_now
 from schema.found import ReferenceFrame
-from schema.images import CALIBRATED, Image
+from schema.image import CALIBRATED, Image
 from schema.observing import Filter, Instrument, Observation, Target
 from schema.processes import SUCCEEDED, Process, ProcessDependence, ProcessGroup, Site
 from schema.queries import images
 from schema.queries.housekeeping import Policy
-from services.housekeeping import Collection, collect
-from services.housekeeping.kinds import MADE, PARTIAL
+from services.operating.housekeeping import Collection, collect
+from services.operating.housekeeping.image_kinds import MADE, PARTIAL
 from services.settings import Settings
 
 NOTHING = Policy(MADE, frozenset())

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
-from schema.images import CALIBRATED, MASTER_BIAS, TEMPLATE
+from schema.image import CALIBRATED, MASTER_BIAS, TEMPLATE
 from schema.observing import Observation
 from schema.processes import FAILED, QUEUED, RUNNING, SUCCEEDED, WAITING, Process, ProcessDependence
 from schema.queries import images, operating
-from services.housekeeping import Collection
+from services.operating.housekeeping import Collection
 from tests.integration.housekeeping.house import HERE, House
 
 PATIENCE_S = 60.0

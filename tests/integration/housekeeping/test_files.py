@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from schema.images import CALIBRATED, STACKED
+from schema.image import CALIBRATED, STACKED
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, WAITING
 from schema.queries import housekeeping
 from services.errors import ConfigurationError
-from services.housekeeping import collect, folders
 from services.image_store import TEMPORARY_FOLDER
+from services.operating.housekeeping import collect, folders
 from services.settings import Settings
 from tests.integration.housekeeping.house import ALL, HERE, NOTHING, PARTIALS, House
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schema.images import (
+from schema.image import (
     CALIBRATED,
     DEBIASED_FLAT,
     MASTER_BIAS,
@@ -16,7 +16,7 @@ from schema.observing import Observation
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, WAITING
 from schema.queries import images
 from schema.queries.housekeeping import Policy
-from services.housekeeping.kinds import MADE
+from services.operating.housekeeping.image_kinds import MADE
 from tests.integration.housekeeping.house import ALL, ELSEWHERE, NOTHING, PARTIALS, House
 
 OLD, NEW, NEWEST = 1000, 2000, 3000  # PIDs of graphs

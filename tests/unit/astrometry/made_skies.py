@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.astrometry import SkyWcs, separation_arcsec
-from pipeline.astrometry.projection import from_plane, from_stereographic
+from pipeline.sky.astrometry import SkyWcs, separation_arcsec
+from pipeline.sky.astrometry.projection import from_plane, from_stereographic
 
 Floats = NDArray[np.float64]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.astrometry import SkyWcs, refine
 from pipeline.errors import UnusableDataError
+from pipeline.sky.astrometry import SkyWcs, refine
 from tests.unit.astrometry.made_skies import SHAPE, Seen, Sky, camera, errors, offset, seen, sky
 
 SCALE = 1.5  # arcsec a pixel

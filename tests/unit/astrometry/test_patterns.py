@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from pipeline.astrometry import SkyHint, SkyWcs, match_catalogue
 from pipeline.errors import UnusableDataError
+from pipeline.sky.astrometry import SkyHint, SkyWcs, match_catalogue
 from tests.unit.astrometry.made_skies import SHAPE, SLOPE, Seen, Sky, camera, errors, offset, seen, sky
 
 

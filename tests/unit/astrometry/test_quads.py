@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.astrometry.picks import brightest_by_cell
-from pipeline.astrometry.quads import quads
+from pipeline.sky.astrometry.bright_picks import brightest_by_cell
+from pipeline.sky.astrometry.quads import quads
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

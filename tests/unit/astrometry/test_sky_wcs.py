@@ -7,10 +7,10 @@ import pytest
 from astropy.io.fits import Header
 from astropy.wcs import WCS
 
-from pipeline.alignment import Alignment
-from pipeline.astrometry import SkyWcs, separation_arcsec
-from pipeline.astrometry.projection import from_plane, to_plane
 from pipeline.errors import UnusableDataError
+from pipeline.registration.alignment import Alignment
+from pipeline.sky.astrometry import SkyWcs, separation_arcsec
+from pipeline.sky.astrometry.projection import from_plane, to_plane
 
 SHAPE = (2048, 1500)
 SCALE = 1.8 / 3600  # degrees a pixel

@@ -5,11 +5,11 @@ import pytest
 from astropy import units
 from astropy.coordinates import SkyCoord
 
-from pipeline.astrometry import nearest_on_sky, separation_arcsec, unit_vectors
-from pipeline.astrometry.projection import from_stereographic, to_stereographic
-from pipeline.astrometry.sphere import directions
-from pipeline.detection import match_sources
 from pipeline.nearest import closest_pairs
+from pipeline.sky.astrometry import nearest_on_sky, separation_arcsec, unit_vectors
+from pipeline.sky.astrometry.projection import from_stereographic, to_stereographic
+from pipeline.sky.astrometry.sphere import directions
+from pipeline.stack.detection import match_sources
 
 
 def anywhere(rng: np.random.Generator, number: int) -> np.ndarray:

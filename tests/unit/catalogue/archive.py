@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
-from pipeline import healpix
+from pipeline.sky import healpix
 
 DRIP_S = 0.02
 
@@ -51,7 +51,7 @@ def votable(table: Table, status: str = "OK") -> bytes:
 
 
 class Archive:
-    """Answers the queries of `services.catalogue.gaia`; ``spoil`` may answer instead, and ``rows_max`` cuts answers."""
+    """Answers `services.sky.catalogue.gaia_archive`; ``spoil`` may answer instead, and ``rows_max`` cuts answers."""
 
     def __init__(self, stars: Table) -> None:
         self.stars = stars

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.astrometry.sphere import separation_arcsec
-from services.catalogue import CatalogueOutage, CatalogueStars
-from services.catalogue.cached import CachedCatalogue
-from services.catalogue.cells import ORDER, CellStore
-from services.catalogue.gaia import GaiaArchive
-from services.catalogue.tap import TapService
+from pipeline.sky.astrometry.sphere import separation_arcsec
 from services.errors import TransientError
+from services.sky.catalogue import CatalogueOutage, CatalogueStars
+from services.sky.catalogue.cached import CachedCatalogue
+from services.sky.catalogue.cells import ORDER, CellStore
+from services.sky.catalogue.gaia_archive import GaiaArchive
+from services.sky.catalogue.tap import TapService
 from tests.unit.catalogue.archive import Archive, send
 
 FIELD = (359.9, 46.2, 0.6)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from services.catalogue import CatalogueStars, open_catalogue
-from services.catalogue.cached import CachedCatalogue
-from services.catalogue.files import FileCatalogue
 from services.choices import Choices
 from services.deployment import Deployment
 from services.errors import ConfigurationError
+from services.sky.catalogue import CatalogueStars, open_catalogue
+from services.sky.catalogue.cached import CachedCatalogue
+from services.sky.catalogue.own_table import FileCatalogue
 from tests.unit.catalogue.archive import sky
 
 ALL_SKY = (0.0, 0.0, 180.0, 30.0)

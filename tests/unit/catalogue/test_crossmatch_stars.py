@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.astrometry.sphere import directions, unit_vectors
-from pipeline.crossmatch import crossmatch, detection_limit, estimate_zero_point, match_radius
+from pipeline.sky.astrometry.sphere import directions, unit_vectors
+from pipeline.sky.catalogue_match import crossmatch, detection_limit, estimate_zero_point, match_radius
 
 ARCSEC = 1.0 / 3600.0
 ZERO_POINT = 24.0

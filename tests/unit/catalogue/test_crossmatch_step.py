@@ -10,18 +10,18 @@ from astropy.table import Table
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
-from pipeline.proper_motion import moved
+from pipeline.sky.proper_motion import moved
 from schema import database
-from schema.images import Image
+from schema.image import Image
 from schema.processes import FAILED
 from schema.skies import PlateSolution, Source, SourceCrossmatch, SourcePosition
-from services.catalogue import CatalogueOutage, CatalogueStars
-from services.catalogue.columns import stars_of
 from services.errors import DataError
 from services.image_store import LocalImageStore
 from services.settings import Settings
-from services.steps.base import Context
+from services.sky.catalogue import CatalogueOutage, CatalogueStars
+from services.sky.catalogue.gaia_columns import stars_of
 from services.steps.crossmatch import CROSSMATCH, CrossmatchParameters
+from services.steps.shared.step import Context
 from tests.unit.catalogue.archive import Archive
 from tests.unit.services import made_up
 from tests.unit.services.conftest import open_session

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from pipeline import healpix
-from services.catalogue import CatalogueOutage, CatalogueStars, tap
-from services.catalogue.gaia import GaiaArchive
-from services.catalogue.tap import TapService
+from pipeline.sky import healpix
 from services.errors import ConfigurationError, TransientError
+from services.sky.catalogue import CatalogueOutage, CatalogueStars, tap
+from services.sky.catalogue.gaia_archive import GaiaArchive
+from services.sky.catalogue.tap import TapService
 from tests.unit.catalogue.archive import Archive, drip, send, sky, votable
 
 ORDER = 6

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline.astrometry.sphere import directions, unit_vectors
 from pipeline.errors import UnusableDataError
-from pipeline.healpix import cells, cells_of_cone, separations_from_cells
-from services.catalogue.gaia import ID_OFFSET_DEG
+from pipeline.sky.astrometry.sphere import directions, unit_vectors
+from pipeline.sky.healpix import cells, cells_of_cone, separations_from_cells
+from services.sky.catalogue.gaia_archive import ID_OFFSET_DEG
 
 PROXIMA = (5853498713190525696, 217.392321472009, -62.6760751167667)  # Gaia DR3
 BARNARD = (4472832130942575872, 269.44850252543836, 4.739420051112412)

@@ -8,9 +8,10 @@ from astropy.table import MaskedColumn, Table
 from sqlalchemy import Engine
 
 from schema import database
-from services.catalogue import CatalogueOutage, names
 from services.errors import ConfigurationError
+from services.results import targets
 from services.settings import Settings
+from services.sky.catalogue import CatalogueOutage
 from tests.unit.catalogue.archive import Archive, send, serve, votable
 
 HATP32 = (31.0427684, 46.6878514)
@@ -51,13 +52,14 @@ def settings(tmp_path: Path, **more: object) -> Settings:
 
 def add(engine: Engine, name: str, radec: tuple[float, float], pm: tuple[float, float] | None = None) -> None:
     database.transact(
-        database.session_factory(engine), lambda session: names.remember(session, names.named_object(name, radec, pm))
+        database.session_factory(engine),
+        lambda session: targets.remember(session, targets.named_object(name, radec, pm)),
     )
 
 
 def test_simbads_answer_is_kept(engine: Engine, tmp_path: Path, simbad: Simbad) -> None:
     for name in ("HAT-P-32", "hat-p-32", "  HAT-P-32 "):
-        found = names.resolve(engine, settings(tmp_path), name, simbad.url)
+        found = targets.resolve(engine, settings(tmp_path), name, simbad.url)
         assert (found.ra_deg, found.dec_deg) == HATP32
         assert (found.pm_ra_mas, found.pm_dec_mas) == (-10.1, 3.6)
         assert (found.shown_name, found.origin) == ("HAT-P-32", "simbad")
@@ -66,7 +68,7 @@ def test_simbads_answer_is_kept(engine: Engine, tmp_path: Path, simbad: Simbad) 
 
 def test_a_users_word_stands_before_simbads(engine: Engine, tmp_path: Path, simbad: Simbad) -> None:
     add(engine, "HAT-P-32", (10.0, -20.0), (1.0, 2.0))
-    found = names.resolve(engine, settings(tmp_path), "hat-p-32", simbad.url)
+    found = targets.resolve(engine, settings(tmp_path), "hat-p-32", simbad.url)
     assert (found.ra_deg, found.dec_deg, found.pm_dec_mas, found.origin) == (10.0, -20.0, 2.0, "user")
     assert simbad.queries == []
 
@@ -75,57 +77,57 @@ def test_what_a_user_says_replaces_what_was_known(engine: Engine) -> None:
     add(engine, "My  Star", (10.0, -20.0), (1.0, 2.0))
     add(engine, "my star", (11.0, -21.0))
     with database.reading_factory(engine)() as session:
-        (kept,) = names.listed(session)
+        (kept,) = targets.listed(session)
     assert (kept.name, kept.shown_name) == ("my star", "my star")
     assert (kept.ra_deg, kept.dec_deg, kept.pm_ra_mas) == (11.0, -21.0, None)
 
 
 def test_an_apostrophe_stays_within_the_name(engine: Engine, tmp_path: Path, simbad: Simbad) -> None:
-    names.resolve(engine, settings(tmp_path), "WASP's friend", simbad.url)
+    targets.resolve(engine, settings(tmp_path), "WASP's friend", simbad.url)
     assert simbad.queries[0].endswith("WHERE ident.id = 'WASP''s friend'")
 
 
 def test_a_star_without_motion_has_none(engine: Engine, tmp_path: Path, simbad: Simbad) -> None:
     simbad.stars = basic(moves=False)
-    found = names.resolve(engine, settings(tmp_path), "HAT-P-32", simbad.url)
+    found = targets.resolve(engine, settings(tmp_path), "HAT-P-32", simbad.url)
     assert (found.pm_ra_mas, found.pm_dec_mas) == (None, None)
 
 
 def test_a_name_that_nobody_knows(engine: Engine, tmp_path: Path, simbad: Simbad) -> None:
     with pytest.raises(ConfigurationError, match=r"nor SIMBAD knows the name 'X 1'.*`tianyu target add 'X 1' RA DEC`"):
-        names.resolve(engine, settings(tmp_path), "X 1", simbad.url)
+        targets.resolve(engine, settings(tmp_path), "X 1", simbad.url)
     with database.reading_factory(engine)() as session:
-        assert names.listed(session) == []
+        assert targets.listed(session) == []
 
 
 def test_nobody_is_asked_where_no_catalogue_is_wanted(engine: Engine, tmp_path: Path, simbad: Simbad) -> None:
     wanted = settings(tmp_path, catalog="none")
     with pytest.raises(ConfigurationError, match=r'catalog is "none": .*`tianyu target add HAT-P-32 RA DEC`'):
-        names.resolve(engine, wanted, "HAT-P-32", simbad.url)
+        targets.resolve(engine, wanted, "HAT-P-32", simbad.url)
     assert simbad.queries == []
     add(engine, "HAT-P-32", HATP32)
-    assert names.resolve(engine, wanted, "HAT-P-32", simbad.url).ra_deg == HATP32[0]
+    assert targets.resolve(engine, wanted, "HAT-P-32", simbad.url).ra_deg == HATP32[0]
 
 
 def test_simbad_is_away(engine: Engine, tmp_path: Path, simbad: Simbad) -> None:
     simbad.spoil = lambda handler, body: send(handler, b"<html>down for maintenance</html>", code=404)
     with pytest.raises(CatalogueOutage, match=r"SIMBAD is away: .*down for maintenance.*`tianyu target add HAT-P-32"):
-        names.resolve(engine, settings(tmp_path), "HAT-P-32", simbad.url)
+        targets.resolve(engine, settings(tmp_path), "HAT-P-32", simbad.url)
 
 
 def test_another_table_is_an_outage(engine: Engine, tmp_path: Path, simbad: Simbad) -> None:
     simbad.stars = basic()["main_id", "ra"]
     with pytest.raises(CatalogueOutage, match="no number in column dec"):
-        names.resolve(engine, settings(tmp_path), "HAT-P-32", simbad.url)
+        targets.resolve(engine, settings(tmp_path), "HAT-P-32", simbad.url)
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 129])
 def test_names_that_are_none_are_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="is no name: expected 1 to 128 characters"):
-        names.named_object(name, (1.0, 2.0))
+        targets.named_object(name, (1.0, 2.0))
 
 
 @pytest.mark.parametrize("radec", [(-1.0, 2.0), (361.0, 2.0), (1.0, 91.0), (1.0, -90.1), (float("nan"), 2.0)])
 def test_places_that_are_none_are_refused(radec: tuple[float, float]) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot lie at .*expected 0 to 360 and -90 to 90 degrees"):
-        names.named_object("x", radec)
+        targets.named_object("x", radec)

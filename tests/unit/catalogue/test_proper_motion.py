@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.astrometry.sphere import separation_arcsec
-from pipeline.proper_motion import moved
-from services.catalogue import CatalogueStars
+from pipeline.sky.astrometry.sphere import separation_arcsec
+from pipeline.sky.proper_motion import moved
+from services.sky.catalogue import CatalogueStars
 
 J2000 = 2451545.0
 

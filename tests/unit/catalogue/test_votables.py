@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from services.catalogue.files import FileCatalogue
-from services.catalogue.protocol import CatalogueOutage
-from services.catalogue.tap import _parse
-from services.catalogue.votables import ElsewhereError, require_own_data
 from services.errors import ConfigurationError
+from services.sky.catalogue.catalogue_protocol import CatalogueOutage
+from services.sky.catalogue.own_table import FileCatalogue
+from services.sky.catalogue.tap import _parse
+from services.sky.catalogue.votables import ElsewhereError, require_own_data
 
 FIELDS = "".join(f'<FIELD name="{name}" datatype="double"/>' for name in ("source_id", "ra", "dec", "phot_g_mean_mag"))
 
@@ -78,6 +78,6 @@ def test_data_inside_are_taken() -> None:
 
 
 def test_an_answer_that_unpacks_without_end_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.catalogue.tap.BYTES_MAX", 1000)
+    monkeypatch.setattr("services.sky.catalogue.tap.BYTES_MAX", 1000)
     with pytest.raises(CatalogueOutage, match=r"sent a broken archive of .* holds more than"):
         _parse(gzip.compress(bytes(1_000_000)), "https://mirror")

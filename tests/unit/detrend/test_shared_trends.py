@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.detrend import Detrended, detrend_sysrem, detrend_tfa, detrend_trends
-from pipeline.detrend.field import MIN_TEACHERS
+from pipeline.detrend.detrended_field import MIN_TEACHERS
 from pipeline.detrend.sysrem import MAX_TRENDS
 from pipeline.detrend.trends import independent
 from pipeline.errors import UnusableDataError

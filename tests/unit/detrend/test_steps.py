@@ -14,20 +14,20 @@ from pipeline.flags import Flag
 from pipeline.relative import PickLimits
 from schema import database
 from schema.found import Verdict
-from schema.images import Image
+from schema.image import Image
 from schema.observing import Observation
 from schema.photometry import Flux
 from services.choices import Choices
 from services.deployment import Deployment
+from services.engine.publisher.graph import Graph, methods_of
 from services.errors import DataError
 from services.image_store import LocalImageStore
-from services.publisher.graph import Graph, methods_of
 from services.settings import Settings, load
 from services.steps.analyze import ANALYZE
-from services.steps.base import Context
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE, CalibrateRelativeParameters
 from services.steps.detrend import DETREND, DetrendParameters
-from services.steps.named_stars import NamedStars
+from services.steps.shared.named_stars import NamedStars
+from services.steps.shared.step import Context
 from tests.unit.services import made_up
 
 CURVES = """

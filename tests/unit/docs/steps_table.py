@@ -4,8 +4,8 @@ import re
 
 from schema.observing import LIGHT
 from services.steps import COMMANDS, ORDER, STEPS
-from services.steps.base import AnyStep
-from services.steps.needs import OWN, Each, Need, Wait
+from services.steps.shared.needs import OWN, Each, Need, Wait
+from services.steps.shared.step import AnyStep
 from tests.unit.docs.pages import DOCS
 
 PAGE = DOCS / "architecture.md"

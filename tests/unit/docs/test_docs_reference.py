@@ -11,30 +11,31 @@ from pydantic import BaseModel, SecretStr
 from sqlalchemy import text
 
 from pipeline.flags import Flag
-from pipeline.masked_pixels import PIXEL_DTYPE
-from pipeline.stars import STAR_DTYPE
-from schema import database, images, processes
+from pipeline.frame.masked_pixels import PIXEL_DTYPE
+from pipeline.frame.stars import STAR_DTYPE
+from schema import database, image, processes
 from schema.models import metadata
 from schema.observing import BIAS, DARK, FLAT, LIGHT
 from schema.views import VIEWS
 from services.choices import Choices
 from services.deployment import Deployment
-from services.ingest import coordinates, headers, kinds, place_evidence, register, times
+from services.ingest import coordinates, frame_kinds, frame_times, headers, place_evidence, register
 from services.settings import CONFIG_VARIABLE, PREFIX, Settings
-from services.steps import COMMANDS, files
+from services.steps import COMMANDS
+from services.steps.shared import image_files
 from tests.unit.docs import cli_page, steps_table
 from tests.unit.docs.pages import DOCS, PAGES, blocks, name_of, table_rows
 
 REFERENCE = DOCS / "reference"
 HEADER_KEYS = {
-    "kind of frame": kinds.TYPE_KEYS,
-    "filter": kinds.FILTER_KEYS,
+    "kind of frame": frame_kinds.TYPE_KEYS,
+    "filter": frame_kinds.FILTER_KEYS,
     "target": ("OBJECT", "OBJNAME", "TARGET"),
-    "exposure time": times.EXPOSURE_KEYS,
-    "start, UTC by name": times.UTC_KEYS,
-    "start": times.DATE_KEYS,
-    "time of day": times.TIME_KEYS,
-    "Julian date": times.JD_KEYS,
+    "exposure time": frame_times.EXPOSURE_KEYS,
+    "start, UTC by name": frame_times.UTC_KEYS,
+    "start": frame_times.DATE_KEYS,
+    "time of day": frame_times.TIME_KEYS,
+    "Julian date": frame_times.JD_KEYS,
     "pointing": tuple(key for pair in coordinates.POINTING_KEYS for key in pair),
     "latitude": coordinates.LATITUDE_KEYS,
     "longitude": coordinates.LONGITUDE_KEYS,
@@ -139,7 +140,7 @@ def test_flags_are_those_of_the_pipeline() -> None:
 def test_kinds_of_images_are_those_of_the_schema() -> None:
     made = {
         value
-        for name, value in vars(images).items()
+        for name, value in vars(image).items()
         if name.isupper() and isinstance(value, str) and value not in (BIAS, DARK, FLAT, LIGHT)
     }
     assert {row[0] for row in table_rows(REFERENCE / "files.md", "Images")} == made
@@ -149,9 +150,9 @@ def test_kinds_of_images_are_those_of_the_schema() -> None:
 
 def test_extensions_and_their_columns_are_those_of_the_steps() -> None:
     rows = {row[0]: row[2] for row in table_rows(REFERENCE / "files.md", "Extensions")}
-    assert set(rows) == {files.PIXELS, files.STARS, files.WEIGHT}
-    assert re.findall(r"`(\w+)`", rows[files.STARS]) == list(STAR_DTYPE.names or ())
-    assert re.findall(r"`(\w+)`", rows[files.PIXELS]) == list(PIXEL_DTYPE.names or ())
+    assert set(rows) == {image_files.PIXELS, image_files.STARS, image_files.WEIGHT}
+    assert re.findall(r"`(\w+)`", rows[image_files.STARS]) == list(STAR_DTYPE.names or ())
+    assert re.findall(r"`(\w+)`", rows[image_files.PIXELS]) == list(PIXEL_DTYPE.names or ())
 
 
 def test_header_keywords_are_those_that_are_read() -> None:

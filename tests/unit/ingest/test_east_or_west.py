@@ -8,7 +8,7 @@ import pytest
 from astropy.coordinates import AltAz, EarthLocation, SkyCoord, get_sun
 from astropy.time import Time, TimeDelta
 
-from pipeline import place_check
+from pipeline.sky import place_check
 from services.ingest.register import read_folder
 from tests.unit.ingest.made_frames import write
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.kinds import filter_of, kind_of, target_of
+from services.ingest.frame_kinds import filter_of, kind_of, target_of
 from tests.unit.ingest.made_frames import header
 
 NEUTRAL = Path("/data/run/a_0001.fits")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.errors import ConfigurationError
-from services.ingest.names import find_frames, quoted
+from services.ingest.file_names import find_frames, quoted
 from tests.unit.ingest.conftest import without_root
 
 

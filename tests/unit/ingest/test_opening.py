@@ -10,8 +10,8 @@ import pytest
 from astropy.io import fits
 
 from services.errors import DataError, TransientError
+from services.ingest.frame_file import open_frame
 from services.ingest.headers import read_frame
-from services.ingest.opening import open_frame
 from tests.unit.ingest.conftest import without_root
 from tests.unit.ingest.made_frames import header, pixels, write
 

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from pipeline.horizontal import airmass, altitude_azimuth
-from pipeline.times import bjd_tdb
+from pipeline.sky.horizontal import airmass, altitude_azimuth
+from pipeline.sky.times import bjd_tdb
 from schema import database, models
-from schema.images import Image
+from schema.image import Image
 from schema.observing import Instrument
 from schema.processes import Site
 from schema.queries import frames

@@ -3,7 +3,7 @@
 import pytest
 from astropy.time import Time
 
-from services.ingest.times import Times, exposure_time, frame_times
+from services.ingest.frame_times import Times, exposure_time, frame_times
 from tests.unit.ingest.made_frames import header
 
 START = Time("2017-12-20T01:33:43.317", scale="utc").jd

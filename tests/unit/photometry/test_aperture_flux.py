@@ -3,12 +3,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.background import FRAME_BIN, subtract_background
+from pipeline.aperture.aperture_flux import Apertures, default_apertures, measure
 from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag, usable
-from pipeline.masked_pixels import PixelBit
+from pipeline.frame.background import FRAME_BIN, subtract_background
+from pipeline.frame.masked_pixels import PixelBit
 from pipeline.noise import FrameNoise
-from pipeline.photometry import Apertures, default_apertures, measure
 
 APERTURES = Apertures((2.5, 4.0, 6.5), (10.0, 15.0))
 SHAPE = (640, 640)

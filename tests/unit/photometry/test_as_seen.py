@@ -5,9 +5,9 @@ from astropy.coordinates import AltAz, EarthLocation, SkyCoord
 from astropy.time import Time
 from astropy.utils import iers
 
-from pipeline.as_seen import COLUMNS, as_seen, unpointed
 from pipeline.errors import UnusableDataError
-from pipeline.times import bjd_tdb
+from pipeline.sky.as_seen import COLUMNS, as_seen, unpointed
+from pipeline.sky.times import bjd_tdb
 
 Location = tuple[float, float, float]
 

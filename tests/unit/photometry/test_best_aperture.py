@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.best_aperture import best_apertures, scatters_to_compare
+from pipeline.aperture.best_aperture import best_apertures, scatters_to_compare
 from pipeline.statistics import light_curve_statistics
 
 RADII, HELD = np.array([2.55, 3.6, 5.1]), np.array([0.84, 0.97, 1.0])  # px, and the light within them

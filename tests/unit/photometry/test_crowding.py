@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.crowding import contamination, seeing_response
-from pipeline.simulation.stamps import draw_stars
+from pipeline.aperture.crowding import contamination, seeing_response
+from pipeline.trials.simulation.star_stamps import draw_stars
 
 FWHM = 3.2
 BETA = 3.0

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.detector_noise import flat_noise, measure_gain
+from pipeline.detector.detector_noise import flat_noise, measure_gain
+from pipeline.detector.masters import combine_flat, read_noise
 from pipeline.errors import UnusableDataError
-from pipeline.masters import combine_flat, read_noise
 
 SHAPE = (768, 768)
 STARS = 60

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import sep
 
-from pipeline.growth import MOST_STARS
-from pipeline.masked_pixels import PixelBit
+from pipeline.aperture.aperture_flux import Apertures, Measurement, measure
+from pipeline.aperture.growth import MOST_STARS
+from pipeline.frame.masked_pixels import PixelBit
 from pipeline.noise import FrameNoise
-from pipeline.photometry import Apertures, Measurement, measure
-from pipeline.simulation.stamps import draw_stars
+from pipeline.trials.simulation.star_stamps import draw_stars
 
 SHAPE = (700, 700)
 FWHM, BETA = 3.3, 3.0

@@ -6,7 +6,7 @@ from astropy.time import Time
 from astropy.utils import iers
 
 from pipeline.errors import UnusableDataError
-from pipeline.horizontal import airmass, altitude_azimuth
+from pipeline.sky.horizontal import airmass, altitude_azimuth
 
 LOCATION = (93.9, 38.6, 4200.0)
 TIMES = ["2012-05-01T03:00", "2016-12-30T18:00", "2017-12-20T12:00", "2019-07-01T20:00"]

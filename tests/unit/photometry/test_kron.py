@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from pipeline.aperture.aperture_flux import Apertures, measure
+from pipeline.aperture.kron import Ellipses, kron_ellipses, kron_radii, sum_ellipses
 from pipeline.flags import Flag
-from pipeline.kron import Ellipses, kron_ellipses, kron_radii, sum_ellipses
-from pipeline.masked_pixels import PixelBit
+from pipeline.frame.masked_pixels import PixelBit
 from pipeline.noise import FrameNoise
-from pipeline.photometry import Apertures, measure
 
 SHAPE = (160, 200)
 A, B = 5.0, 2.5  # px, one standard deviation

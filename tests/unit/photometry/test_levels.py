@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.flags import Flag
 from pipeline.relative import RelativeLightCurves, calibrate_ensemble, calibrate_grouped, calibrate_manual
-from pipeline.relative.light_curves import normalise
+from pipeline.relative.relative_light_curves import normalise
 from tests.unit.made_curves import curves
 
 STARS, EPOCHS = 8, 40

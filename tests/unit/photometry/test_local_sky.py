@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.local_sky import (
+from pipeline.aperture.local_sky import (
     FEWEST_LEVELS,
     MIN_SKY_PIXELS,
     LocalSky,

@@ -5,9 +5,9 @@ import pytest
 
 from services.errors import ConfigurationError, DataError
 from services.settings import load
-from services.steps.gaia_stars import GaiaStars
-from services.steps.light_curves import GraphAxes
-from services.steps.named_stars import NamedStars, named_roles
+from services.steps.shared.gaia_stars import GaiaStars
+from services.steps.shared.graph_fluxes import GraphAxes
+from services.steps.shared.named_stars import NamedStars, named_roles
 
 RADEC = np.array([[31.0, 46.0], [31.01, 46.0], [359.9999, -0.5]])
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import sep
 
-from pipeline.photometry import default_apertures
-from pipeline.pixel_phase import phase_error, quiet_radius
+from pipeline.aperture.aperture_flux import default_apertures
+from pipeline.aperture.pixel_phase import phase_error, quiet_radius
 from tests.unit.pipeline.star_fields import noiseless
 
 PIXEL_FWHM = 2.3548 / np.sqrt(12)

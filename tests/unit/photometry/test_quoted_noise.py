@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import erf
 
+from pipeline.aperture.aperture_flux import Apertures, measure
+from pipeline.aperture.noise_budget import ApertureNoise, noise_budget
 from pipeline.noise import FrameNoise, noise_pixels
-from pipeline.noise_budget import ApertureNoise, noise_budget
-from pipeline.photometry import Apertures, measure
 from tests.unit.made_curves import curves
 
 APERTURES = Apertures((2.5, 4.0, 6.5), (10.0, 15.0))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.detection import detect_sources
+from pipeline.aperture.aperture_flux import default_apertures, measure
+from pipeline.frame.stars import find_stars, frame_fwhm
 from pipeline.noise import FrameNoise
-from pipeline.photometry import default_apertures, measure
 from pipeline.relative import (
     RelativeLightCurves,
     SharedLight,
@@ -16,8 +16,8 @@ from pipeline.relative import (
     calibrate_grouped,
     calibrate_manual,
 )
-from pipeline.stacking import Stack
-from pipeline.stars import find_stars, frame_fwhm
+from pipeline.stack.detection import detect_sources
+from pipeline.stack.stacking import Stack
 from tests.unit.made_curves import curves
 from tests.unit.pipeline.defocused import noiseless_rings
 

@@ -7,7 +7,7 @@ from astropy.coordinates import EarthLocation, SkyCoord
 from astropy.time import Time
 
 from pipeline.errors import UnusableDataError
-from pipeline.times import bjd_tdb
+from pipeline.sky.times import bjd_tdb
 
 WHIPPLE = (-110.88, 31.68, 2600.0)
 

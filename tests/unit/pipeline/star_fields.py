@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
 
-from pipeline.stars import STAR_DTYPE
+from pipeline.frame.stars import STAR_DTYPE
 
 FWHM_TO_SIGMA = 1 / 2.354820045
 

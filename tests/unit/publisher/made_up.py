@@ -15,23 +15,15 @@ from sqlalchemy.orm import Session, sessionmaker
 from schema import database
 from schema.base import utc_now
 from schema.found import Verdict
-from schema.images import (
-    CALIBRATED,
-    DEBIASED_FLAT,
-    MASTER_BIAS,
-    MASTER_DARK,
-    MASTER_FLAT,
-    TEMPLATE,
-    Image,
-)
+from schema.image import CALIBRATED, DEBIASED_FLAT, MASTER_BIAS, MASTER_DARK, MASTER_FLAT, TEMPLATE, Image
 from schema.observing import Observation
 from schema.processes import FAILED, SUCCEEDED, UNFINISHED, Process, ProcessDependence, ProcessGroup
 from schema.queries import images
 from schema.queries.frames import of_camera
 from schema.skies import PlateSolution, Sky
-from services.publisher.publication import Publication
-from services.publisher.publish import Publisher
-from services.publisher.rerun import Rerun, rerun
+from services.engine.publisher.publication import Publication
+from services.engine.publisher.publish import Publisher
+from services.engine.publisher.rerun import Rerun, rerun
 from services.settings import Settings
 from tests.ready_databases import migrate
 from tests.unit.services import made_up

@@ -7,8 +7,8 @@ import pytest
 from schema.found import OF_CALIBRATED
 from services.choices import Choices
 from services.steps import COMMANDS, ORDER, STEPS, from_on
-from services.steps.base import AnyStep
-from services.steps.needs import KNOWN, Each, Need
+from services.steps.shared.needs import KNOWN, Each, Need
+from services.steps.shared.step import AnyStep
 
 NEEDS = [(step, need) for step in ORDER for need in step.needs]
 

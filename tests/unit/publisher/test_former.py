@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, WAITING, Process
 from schema.queries import adopting
-from services.publisher.publication import Publication
+from services.engine.publisher.publication import Publication
 from tests.unit.publisher.made_up import Telescope
 from tests.unit.services.made_up import BEGAN
 
@@ -53,7 +53,7 @@ def reused(publication: Publication) -> set[str]:
 
 def assert_closed(telescope: Telescope, publication: Publication) -> None:
     """What is taken over needs of its own graph only what is, and comes from one graph."""
-    from services.publisher.keys import needed
+    from services.engine.publisher.keys import needed
 
     own = {process.pid for process in publication.processes}
     taken = set(publication.taken_over.values())

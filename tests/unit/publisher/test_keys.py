@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from schema.images import Image
+from schema.image import Image
 from schema.observing import Instrument, Observation
 from schema.processes import Process
 from services.choices import Choices
-from services.publisher.keys import frames_told, keys_of, needed
-from services.publisher.publication import Publication
-from services.publisher.publish import Publisher
+from services.engine.publisher.keys import frames_told, keys_of, needed
+from services.engine.publisher.publication import Publication
+from services.engine.publisher.publish import Publisher
 from services.steps import COMMANDS, ORDER, STEPS
 from tests.unit.docs.pages import DOCS, table_rows
 from tests.unit.publisher.made_up import Telescope

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.astrometry.sky_wcs import SkyWcs
 from pipeline.flags import Flag
-from pipeline.healpix import cells
+from pipeline.sky.astrometry.sky_wcs import SkyWcs
+from pipeline.sky.healpix import cells
 from pipeline.statistics import expected_scatter, light_curve_statistics
 from schema.found import FoundAlignment, Verdict
-from schema.images import CALIBRATED, TEMPLATE, Image
+from schema.image import CALIBRATED, TEMPLATE, Image
 from schema.observing import Filter, Instrument, Observation, Target
 from schema.photometry import Aperture, LightCurveStatistics, ReferenceStar
 from schema.processes import FAILED, RUNNING, SUCCEEDED, WAITING, Process, ProcessAttempt, ProcessGroup, Site

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.astrometry.sky_wcs import SkyWcs
+from pipeline.sky.astrometry.sky_wcs import SkyWcs
 
 
 def made_wcs(

@@ -17,7 +17,7 @@ from services.deployment import Deployment
 from services.errors import DataError
 from services.frame_bounds import FrameBounds
 from services.image_store import open_store
-from services.ingest.opening import open_frame
+from services.ingest.frame_file import open_frame
 from services.ingest.register import read_folder
 
 MEMORY_BYTES = 600_000_000  # of a program with numpy, astropy and SQLAlchemy, which hold 150 MB

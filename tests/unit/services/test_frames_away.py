@@ -8,12 +8,12 @@ import pytest
 from astropy.io import fits
 
 from services.errors import DataError, MissingFrameError, TransientError
-from services.steps.base import Context
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.flats import CALIBRATE_FLAT, CalibrateFlatParameters
-from services.steps.header_claim import claim_of
+from services.steps.shared.header_claim import claim_of
+from services.steps.shared.step import Context
 from services.steps.stack_master import STACK_BIAS, StackMasterParameters
-from tests.unit.services.test_steps_bad_input import SHAPE, add, context, rejections, root, run, sessions, sky
+from tests.unit.services.steps.test_steps_bad_input import SHAPE, add, context, rejections, root, run, sessions, sky
 
 __all__ = ["context", "root", "sessions"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.consumer import limits
-from services.consumer.limits import MEMORY_SHARE, Limits, machine_bytes
 from services.deployment import Deployment
+from services.engine.consumer import limits
+from services.engine.consumer.limits import MEMORY_SHARE, Limits, machine_bytes
 
 MACHINE_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

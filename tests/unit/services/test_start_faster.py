@@ -8,7 +8,7 @@ import pytest
 
 LONG_RUN = """
 import gc, weakref
-from services.embedded import GARBAGE_OBJECTS, start_faster
+from services.engine.embedded import GARBAGE_OBJECTS, start_faster
 
 class Cycle:
     def __init__(self):

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.simulation.detector import Detector, make_detector, read_out
-from pipeline.simulation.night import NightSpec, Stream
-from pipeline.simulation.render import render_bias, render_dark, render_flat, render_light
-from pipeline.simulation.truth import make_truth
+from pipeline.trials.simulation.camera import Detector, make_detector, read_out
+from pipeline.trials.simulation.night_spec import NightSpec, Stream
+from pipeline.trials.simulation.render import render_bias, render_dark, render_flat, render_light
+from pipeline.trials.simulation.truth import make_truth
 
 # No stars, no weather, no defects: what is left is light, gain and noise.
 PLAIN = NightSpec(

@@ -9,7 +9,7 @@ from astropy.time import Time
 from astropy.units import deg, mas, yr
 from astropy_healpix import HEALPix
 
-from pipeline.simulation.celestial import Sky, SkyStars, draw_sky, moved, unit_vectors, years_since_gaia
+from pipeline.trials.simulation.celestial import Sky, SkyStars, draw_sky, moved, unit_vectors, years_since_gaia
 
 FIELDS = [(120.0, 30.0), (0.03, -20.0), (359.99, 0.0), (50.0, 89.95), (10.0, -90.0)]
 

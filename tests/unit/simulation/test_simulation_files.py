@@ -8,11 +8,11 @@ import pytest
 from astropy.io import fits
 from astropy.time import Time
 
-from pipeline.simulation.night import NightSpec, Stream
-from pipeline.simulation.psf import Ring
-from pipeline.simulation.truth import make_truth
+from pipeline.trials.simulation.night_spec import NightSpec, Stream
+from pipeline.trials.simulation.psf import Ring
+from pipeline.trials.simulation.truth import make_truth
 from services.errors import ConfigurationError, DataError, TransientError
-from services.simulate import night_spec, read_truth, simulate
+from services.trials.simulate import night_spec, read_truth, simulate
 
 SPEC = NightSpec(shape=(72, 96), n_frames=4, n_stars=8, n_bias=2, n_dark=2, n_flat=3, n_smeared=1, n_trails=1)
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UnusableDataError
-from pipeline.simulation.conditions import airmass
-from pipeline.simulation.detector import make_detector
-from pipeline.simulation.night import NightSpec, Stream
-from pipeline.simulation.presets import PRESETS
-from pipeline.simulation.psf import Moffat
-from pipeline.simulation.render import render_light
-from pipeline.simulation.stamps import draw_stars
-from pipeline.simulation.truth import make_truth
+from pipeline.trials.simulation.camera import make_detector
+from pipeline.trials.simulation.conditions import airmass
+from pipeline.trials.simulation.night_spec import NightSpec, Stream
+from pipeline.trials.simulation.presets import PRESETS
+from pipeline.trials.simulation.psf import Moffat
+from pipeline.trials.simulation.render import render_light
+from pipeline.trials.simulation.star_stamps import draw_stars
+from pipeline.trials.simulation.truth import make_truth
 
 SMALL = NightSpec(shape=(96, 128), n_frames=6, n_stars=12, n_smeared=1, n_trails=1)
 

@@ -9,9 +9,17 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pipeline.errors import UnusableDataError
-from pipeline.simulation.night import NightSpec
-from pipeline.simulation.optics import distort, header_pointing, on_first, on_frame, straighten, to_pixels, to_sky
-from pipeline.simulation.truth import make_truth
+from pipeline.trials.simulation.night_spec import NightSpec
+from pipeline.trials.simulation.optics import (
+    distort,
+    header_pointing,
+    on_first,
+    on_frame,
+    straighten,
+    to_pixels,
+    to_sky,
+)
+from pipeline.trials.simulation.truth import make_truth
 
 SPEC = NightSpec(shape=(300, 420), pixel_scale=3.0, seeing=6.0)
 ORIENTATIONS = [(0.0, False), (0.0, True), (37.5, False), (123.0, True), (271.0, False), (359.0, True)]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UnusableDataError
-from pipeline.simulation.night import NightSpec
-from pipeline.simulation.psf import Haloed, Moffat, Psf, Ring
-from pipeline.simulation.stamps import draw_stars, moffat_alpha
+from pipeline.trials.simulation.night_spec import NightSpec
+from pipeline.trials.simulation.psf import Haloed, Moffat, Psf, Ring
+from pipeline.trials.simulation.star_stamps import draw_stars, moffat_alpha
 
 SIDE = 141
 X, Y = 70.37, 68.81

@@ -9,12 +9,12 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 
-from pipeline.simulation.detector import make_detector
-from pipeline.simulation.gaia import GaiaTable, make_gaia
-from pipeline.simulation.night import NightSpec, Stream
-from pipeline.simulation.render import render_light
-from pipeline.simulation.truth import Truth, make_truth
-from services.simulate import read_truth, simulate
+from pipeline.trials.simulation.camera import make_detector
+from pipeline.trials.simulation.gaia_truth import GaiaTable, make_gaia
+from pipeline.trials.simulation.night_spec import NightSpec, Stream
+from pipeline.trials.simulation.render import render_light
+from pipeline.trials.simulation.truth import Truth, make_truth
+from services.trials.simulate import read_truth, simulate
 from tests.unit.simulation.test_simulation_optics import wcs_of
 
 QUIET = {

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.simulation.conditions import to_frame, to_reference
-from pipeline.simulation.detector import make_detector
-from pipeline.simulation.night import NightSpec, Stream
-from pipeline.simulation.render import render_light
-from pipeline.simulation.truth import Truth, make_truth
+from pipeline.trials.simulation.camera import make_detector
+from pipeline.trials.simulation.conditions import to_frame, to_reference
+from pipeline.trials.simulation.night_spec import NightSpec, Stream
+from pipeline.trials.simulation.render import render_light
+from pipeline.trials.simulation.truth import Truth, make_truth
 
 FIELD = NightSpec(
     shape=(300, 400),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.simulation.stamps import draw_stars, moffat_alpha
+from pipeline.trials.simulation.star_stamps import draw_stars, moffat_alpha
 
 
 def one_star(x: float, y: float, flux: float, fwhm: float, beta: float = 3.0, shape: tuple[int, int] = (201, 201)):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.simulation.night import NightSpec
-from pipeline.simulation.truth import make_truth
-from pipeline.simulation.variables import LIMB_DARKENING, binary, flare, pulsator, transit
+from pipeline.trials.simulation.night_spec import NightSpec
+from pipeline.trials.simulation.truth import make_truth
+from pipeline.trials.simulation.variables import LIMB_DARKENING, binary, flare, pulsator, transit
 
 EPOCH = 2460000.5
 NONE = float("nan")

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.astrometry import SkyWcs
-from services.catalogue import CatalogueOutage, CatalogueStars
-from services.solving.index_solver import IndexMatch, Question, SearchFailed
-from services.solving.solution import Field
+from pipeline.sky.astrometry import SkyWcs
+from services.sky.catalogue import CatalogueOutage, CatalogueStars
+from services.sky.solving.index_solver import IndexMatch, Question, SearchFailed
+from services.sky.solving.solution import Field
 
 CENTRE = (31.25, 46.72)
 SHAPE = (500, 650)

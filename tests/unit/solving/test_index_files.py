@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from services.solving import index_files
-from services.solving.index_files import BYTE_ORDERS, IndexFile, find_index_files, of_region, suitable
+from services.sky.solving import index_files
+from services.sky.solving.index_files import BYTE_ORDERS, IndexFile, find_index_files, of_region, suitable
 
 OTHER_ORDER = BYTE_ORDERS["big" if sys.byteorder == "little" else "little"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.solving import index_solver
-from services.solving.index_files import IndexFile
-from services.solving.index_solver import OutOfTime, Question, SearchFailed, search_indexes
-from services.solving.search import GRACE_S
+from services.sky.solving import index_solver
+from services.sky.solving.index_files import IndexFile
+from services.sky.solving.index_search import GRACE_S
+from services.sky.solving.index_solver import OutOfTime, Question, SearchFailed, search_indexes
 
 QUESTION = Question([IndexFile(Path("/nowhere/a.fits"), 0.3, 0.5, None)], (1.0, 2.0), (31.0, 46.0, 3.0))
 XY = np.random.default_rng(1).uniform(0, 500, (150, 2))
@@ -147,7 +147,7 @@ def test_an_orphan_ends_by_its_cpu_time(code: Path) -> None:
     question = {"files": [], "stars": [[1.0, 1.0]], "scale": [1.0, 2.0], "place": None, "seconds": 1.0 - GRACE_S}
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "services.solving.search"],
+        [sys.executable, "-m", "services.sky.solving.index_search"],
         input=json.dumps(question),
         text=True,
         timeout=60,

@@ -13,7 +13,7 @@ from schema import database, models
 from schema.observing import Instrument, Observation
 from schema.skies import PlateSolution
 from services.choices import Choices
-from services.solving.hints import BLIND_SCALE_ARCSEC, Hints, Try, hints_of
+from services.sky.solving.hints import BLIND_SCALE_ARCSEC, Hints, Try, hints_of
 from services.star_names import place_on_sky
 from tests.unit.services import made_up
 

@@ -12,12 +12,12 @@ from astropy.wcs import WCS
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from pipeline.alignment import Alignment
-from pipeline.astrometry import SkyWcs
-from pipeline.simulation.stamps import draw_stars
+from pipeline.registration.alignment import Alignment
+from pipeline.sky.astrometry import SkyWcs
+from pipeline.trials.simulation.star_stamps import draw_stars
 from schema import database, models
 from schema.found import ReferenceFrame
-from schema.images import CALIBRATED, TEMPLATE, ImageParent
+from schema.image import CALIBRATED, TEMPLATE, ImageParent
 from schema.observing import Observation
 from schema.queries import images
 from schema.skies import PlateSolution
@@ -25,10 +25,10 @@ from services.choices import Choices
 from services.deployment import Deployment
 from services.errors import ConfigurationError, TransientError
 from services.image_store import open_store
-from services.solving.solution import Unsolved
-from services.solving.solvers import Solvers
+from services.sky.solving.solution import Unsolved
+from services.sky.solving.solvers import Solvers
 from services.steps import solve, solve_later
-from services.steps.base import Context
+from services.steps.shared.step import Context
 from services.steps.solve import SOLVE, SolveParameters
 from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX, SolveLaterParameters
 from tests.unit.services import made_up

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.astrometry import SkyWcs
+from pipeline.sky.astrometry import SkyWcs
 from services.choices import Choices
 from services.deployment import Deployment
 from services.errors import TransientError
-from services.solving import solver
-from services.solving.hints import BLIND_SCALE_ARCSEC, Claim, Hints
-from services.solving.index_files import IndexFile
-from services.solving.index_solver import OutOfTime, SearchFailed
-from services.solving.solution import Field, Solution, Unsolved
-from services.solving.solvers import INSTALL_FILES, INSTALL_PACKAGE, NAME_POINTING, Solvers, open_solvers
+from services.sky.solving import solver
+from services.sky.solving.hints import BLIND_SCALE_ARCSEC, Claim, Hints
+from services.sky.solving.index_files import IndexFile
+from services.sky.solving.index_solver import OutOfTime, SearchFailed
+from services.sky.solving.solution import Field, Solution, Unsolved
+from services.sky.solving.solvers import INSTALL_FILES, INSTALL_PACKAGE, NAME_POINTING, Solvers, open_solvers
 from tests.unit.solving.made_sky import (
     CENTRE,
     SCALE_ARCSEC,
@@ -300,8 +300,8 @@ def test_nothing_to_solve_with_is_known_beforehand(tmp_path: Path) -> None:
 
 
 def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.solving.solvers.find_index_files", lambda _: FILES)
-    monkeypatch.setattr("services.solving.solvers.installed", lambda: False)
+    monkeypatch.setattr("services.sky.solving.solvers.find_index_files", lambda _: FILES)
+    monkeypatch.setattr("services.sky.solving.solvers.installed", lambda: False)
     found = open_solvers(Deployment(), Choices(catalog="none"))
     assert not found.can_try(GOOD)
     assert INSTALL_PACKAGE in found.reason(GOOD)

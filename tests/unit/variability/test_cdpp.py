@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.cdpp import cdpp, predicted_cdpp
 from pipeline.errors import UnusableDataError
+from pipeline.variability.cdpp import cdpp, predicted_cdpp
 
 NOISE = 0.004
 # lightkurve 2.6, `estimate_cdpp(transit_duration=27, savgol_window=55)`, of the light curves of `test_as_lightkurve`.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.crowding import contamination
+from pipeline.aperture.crowding import contamination
 from pipeline.variability import (
     Suspicion,
     best_dip,

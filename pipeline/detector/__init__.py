@@ -1,0 +1,1 @@
+"""The detector: master frames, raw frames calibrated by them, its noise, and the pixels that cannot be trusted."""

@@ -1,0 +1,76 @@
+"""What of a frame is not to be believed: bad pixels, cosmic rays, saturation, trails; and the stars that are left."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detector.detector_masks import Defects
+from pipeline.frame.bad_pixels import find_sharp_pixels
+from pipeline.frame.border import mask_odd_borders
+from pipeline.frame.masked_pixels import NO_VALUE, PixelBit
+from pipeline.frame.stars import find_stars, frame_fwhm
+from pipeline.frame.trails import find_trails
+
+
+@dataclass(frozen=True)
+class FrameMasks:
+    """``bits``: uint8[ny, nx] of `PixelBit`; ``stars``: STAR_DTYPE[n], none under a trail; ``trails``: how many."""
+
+    bits: NDArray[np.uint8]
+    stars: NDArray[Any]
+    trails: int
+
+    def count(self, bit: PixelBit) -> int:
+        """Pixels that have a bit."""
+        return int(np.count_nonzero(self.bits & np.uint8(bit)))
+
+
+def mask_frame(
+    image: NDArray[np.float32],
+    rms: float,
+    *,
+    exposure: float,
+    defects: Defects,
+    saturated: NDArray[np.bool_] | None = None,
+    nonlinear: NDArray[np.bool_] | None = None,
+) -> FrameMasks:
+    """Mask a frame; its bad pixels become NaN IN PLACE, cosmic rays and what lies under trails keep their values.
+
+    A single frame cannot tell a cosmic ray from the sharp core of a star, or from the rim of a defocused one: whether
+    light of the night's stars explains a pixel is decided when they are known (`pipeline.aperture.own_light`).
+
+    image: float32[ny, nx], contiguous, sky subtracted, NaN where there is no flat; rms: noise of a sky pixel, ADU;
+    exposure: s; defects: what the masters know; saturated, nonlinear: bool[ny, nx], by raw counts. Sharp pixels are
+    cosmic rays unless the masters know the pixel, or it is saturated (a bleeding column).
+    """
+    values, bits = image.reshape(-1), np.zeros(image.shape, np.uint8)
+    flat = bits.reshape(-1)
+    for mask, bit in ((saturated, PixelBit.SATURATED), (nonlinear, PixelBit.NONLINEAR)):
+        if mask is not None:
+            flat[np.flatnonzero(mask)] |= np.uint8(bit)
+    odd = mask_odd_borders(image, rms)
+    if odd is not None:
+        image[odd] = np.nan
+    values[defects.unusable(exposure, rms)] = np.nan
+    sharp = np.flatnonzero(find_sharp_pixels(image, rms))
+    explained = np.isin(sharp, defects.hot) | ((flat[sharp] & np.uint8(PixelBit.SATURATED)) > 0)
+    rays = sharp[~explained]
+    flat[rays] |= np.uint8(PixelBit.COSMIC)
+    hit = values[rays]
+    values[sharp] = np.nan
+    without = np.flatnonzero(np.isnan(values))
+    flat[without[(flat[without] & np.uint8(NO_VALUE)) == 0]] |= np.uint8(PixelBit.BAD)
+
+    stars = find_stars(image, rms)
+    trails = find_trails(image, rms, stars, frame_fwhm(stars), saturated)
+    if trails:
+        under = np.unique(np.concatenate([trail.pixels(image.shape) for trail in trails]))
+        flat[under] |= np.uint8(PixelBit.TRAIL)
+        kept = values[under]
+        values[under] = np.nan
+        stars = find_stars(image, rms)
+        values[under] = kept
+    values[rays] = hit
+    return FrameMasks(bits, stars, len(trails))

@@ -1,0 +1,1 @@
+"""The celestial sphere: coordinates of images, matches with catalogues, times and horizons."""

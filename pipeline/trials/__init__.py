@@ -1,0 +1,1 @@
+"""Trials with known truth: nights that are simulated, and signals put into real frames."""

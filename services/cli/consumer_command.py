@@ -1,0 +1,39 @@
+"""`tianyu consumer`."""
+
+import threading
+from typing import Annotated
+
+import typer
+
+from services.cli.console import friendly, start
+from services.engine.stopping import on_stop
+
+
+@friendly
+def consumer(
+    group: Annotated[
+        list[str] | None, typer.Option(help="Group to work for; may be repeated. Default: the setting default_group.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Processes to run at a time.")] = 1,
+) -> None:
+    """Run processes of a group until stopped; SIGTERM finishes the current one and leaves.
+
+    Examples: `tianyu consumer`, `tianyu consumer --group cpu --group memory --concurrency 4`
+    """
+    from services.engine.broker import await_broker
+    from services.engine.consumer.child import children
+    from services.engine.consumer.consumer import Consumer
+    from services.setup import open_database, require_site
+
+    settings = start()
+
+    engine = open_database(settings)
+    require_site(settings, engine)
+    engine.dispose()
+    stop = threading.Event()
+    on_stop(stop.set)
+    await_broker(settings, stop)
+    if stop.is_set():
+        return
+    with children(settings.deployment, concurrency) as workers:
+        Consumer(settings, group or [settings.default_group], workers, stop).run()

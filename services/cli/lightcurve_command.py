@@ -1,0 +1,116 @@
+"""`tianyu lightcurve`."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from services.cli.console import ForceOption, friendly, note, say, start
+from services.cli.star_options import Star, required, takes_star
+from services.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from services.results.lightcurves.reading import ApertureChoice
+    from services.results.lightcurves.star_nights import Nights
+
+Format = Literal["csv", "ecsv", "fits", "votable", "parquet", "aavso", "exoclock", "etd", "lightkurve"]
+SEVERAL_NIGHTS = ("csv", "ecsv", "fits", "votable", "parquet")  # formats with a column for the observation
+
+
+@friendly
+@takes_star
+def lightcurve(
+    observation: Annotated[
+        int | None, typer.Option(help="Observation; without, all that have light curves of the star.")
+    ] = None,
+    star: Star | None = None,
+    aperture: Annotated[str, typer.Option(help="best, all, or the index of one.")] = "best",
+    format_name: Annotated[Format, typer.Option("--format", help="Of the output.")] = "csv",
+    output: Annotated[Path | None, typer.Option(help="File to write; else text goes to standard output.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
+    force: ForceOption = False,
+) -> None:
+    """Print, save or draw the light curve of one source, over all nights or of one.
+
+    Each night's `flux_relative` has median 1 by itself; `mag` is on one scale over all nights.
+
+    Examples: `tianyu lightcurve --target HAT-P-32`, `tianyu lightcurve --source 17 --plot lc.png --output lc.csv`,
+    `tianyu lightcurve --observation 4 --radec 31.0428,46.6878 --format fits --output lc.fits`
+    """
+    from schema import database
+    from services.cli.star_choice import located, star_on_nights
+    from services.destinations import require_replaceable
+    from services.results.lightcurves.star_nights import read_nights
+    from services.setup import open_database
+
+    star = required(star)
+    settings = start()
+    written = [path for path in (output, plot) if path is not None]
+    if len(set(written)) < len(written):
+        raise ConfigurationError(f"--output and --plot are both {str(output)!r}: choose two files")
+
+    choice = _aperture(aperture)
+    engine = open_database(settings)
+    place = located(engine, settings, star)
+    with database.reading_factory(engine)() as session:
+        require_replaceable(session, settings, written, force=force)
+        seen = star_on_nights(session, observation, place)
+        nights = read_nights(session, seen, choice)
+    if len(seen) > 1 and (output is not None or plot is None) and format_name not in SEVERAL_NIGHTS:
+        numbers = ", ".join(str(one.observation_id) for one, _ in seen)
+        raise ConfigurationError(
+            f"format {format_name} holds one observation and the star was seen in {numbers}: choose one (--observation)"
+        )
+    _tell(nights)
+    _write(nights, output, plot, format_name)
+
+
+def _aperture(text: str) -> ApertureChoice:
+    if text == "best":
+        return "best"
+    if text == "all":
+        return "all"
+    if text.isdigit():
+        return int(text)
+    raise ConfigurationError(f"--aperture {text!r} is neither best, all nor an index such as 0")
+
+
+def _tell(nights: Nights) -> None:
+    for curve in nights.curves:
+        star = curve.source
+        where = f"x = {star.x:.2f}, y = {star.y:.2f} on the first frame"
+        if star.ra_deg is not None and star.dec_deg is not None:
+            where += f", RA {star.ra_deg:.6f}, Dec {star.dec_deg:+.6f}"
+        night = f"observation {curve.observation.observation_id} ({curve.observation.title}), " * (
+            len(nights.curves) > 1
+        )
+        note(f"{night}source {star.source_id} at {where}: {len(curve.table)} points")
+    if len(nights.curves) > 1:
+        scale = "mag is on one scale" if nights.in_magnitudes else "not all of them have magnitudes (mag)"
+        note(f"flux_relative of each observation has median 1 by itself; {scale}")
+
+
+def _write(nights: Nights, output: Path | None, plot: Path | None, format_name: str) -> None:
+    from services.results.lightcurves.export import write_file, write_stream
+
+    table = nights.table if len(nights.curves) > 1 else nights.curves[0].table
+    if plot is not None:
+        if len(nights.curves) > 1:
+            from services.results.plots.nights_plot import draw_nights  # with Matplotlib, which takes 0.3 s
+
+            draw_nights(nights, plot)
+        else:
+            from services.results.plots.light_curve_plot import draw_light_curve  # with Matplotlib, which takes 0.3 s
+
+            draw_light_curve(nights.curves[0], plot)
+        note(f"drawn to {plot}")
+    if output is not None:
+        write_file(table, output, format_name)
+        note(f"written to {output}")
+    elif plot is None:
+        text = StringIO()
+        write_stream(table, text, format_name)
+        say(text.getvalue())

@@ -1,0 +1,27 @@
+"""`tianyu manager`."""
+
+import threading
+
+from services.cli.console import friendly, start
+from services.engine.stopping import on_stop
+
+
+@friendly
+def manager() -> None:
+    """Put each process whose dependencies are done into the queue of its site and group, until stopped.
+
+    Any number may run: one is active, the others stand by.
+
+    Example: `tianyu manager`
+    """
+    from services.engine.broker import await_broker
+    from services.engine.manager.manager import Manager
+    from services.setup import open_database
+
+    settings = start()
+
+    open_database(settings).dispose()
+    stop = threading.Event()
+    on_stop(stop.set)
+    await_broker(settings, stop)
+    Manager(settings, stop).run()

@@ -1,0 +1,211 @@
+"""The overview of `tianyu status` as tables and lines for a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, WAITING
+from services.chosen import Chosen
+from services.cli.console import note, out, table_of
+from services.operating.status import LiveService, ObservationStatus, Overview, Retry, Stuck
+from services.operating.status.alike import gather
+from services.operating.status.work import AtWork
+
+LINES = 20  # of one kind; --json has all
+NAMED = 5  # observations in one line
+STATES_SHOWN = (SUCCEEDED, RUNNING, QUEUED, WAITING, FAILED, SKIPPED, CANCELLED)
+COLOURS = {SUCCEEDED: "green", RUNNING: "cyan", FAILED: "bold red", SKIPPED: "magenta", CANCELLED: "magenta"}
+
+
+def show(found: Overview, *, one: bool) -> None:
+    """Print it: ``one`` observation by command, or all in a table; then what wants attention, then who is there."""
+    if not found.observations:
+        note("there are no observations yet: `tianyu ingest RAW_DIR` registers frames")
+    else:
+        out.print(_observations(found))
+    if one:
+        for observation in found.observations:
+            if observation.commands:
+                out.print(_commands(observation))
+                out.print(Text(published_by(observation.published_by)), soft_wrap=True)
+    if found.running:
+        out.print(_running(found.running[:LINES]))
+        _more(len(found.running) - LINES, "at work")
+    _failures(found.observations)
+    _retries(found.retrying)
+    _stuck(found.stuck)
+    if found.services or any(queue.unstarted for queue in found.queues):
+        _services(found)
+
+
+def published_by(chosen: Sequence[Chosen]) -> str:
+    """The version and the choices in a line."""
+    return f"published by {'; then by '.join(map(str, chosen)) or 'a version that did not store its choices'}"
+
+
+def _observations(found: Overview) -> Table:
+    numbers = ("frames", "rejected", "done", "failed")
+    headings = ("id", "kind", "target", "filter", "night", *numbers, "state")
+    table = table_of(*headings, right=numbers, wrapped=("kind", "target", "filter"))
+    stuck = {item.observation_id for item in found.stuck}
+    for one in found.observations:
+        failed = one.count(FAILED)
+        table.add_row(
+            str(one.observation_id),
+            one.kind,
+            one.target,
+            one.filter,
+            str(one.night),
+            str(one.frames),
+            str(one.frames_rejected),
+            f"{one.count(SUCCEEDED)}/{one.expected}" if one.expected else "",
+            Text(str(failed), COLOURS[FAILED]) if failed else "",
+            _state(one, one.observation_id in stuck),
+        )
+    return table
+
+
+def _state(one: ObservationStatus, stuck: bool) -> Text:
+    if one.graph_pid is None:
+        return Text("not published", "dim")
+    if not one.finished:
+        counts = [(state, one.count(state)) for state in (WAITING, QUEUED, RUNNING)]
+        parts = [f"{count} {state}" for state, count in counts if count]
+        if one.older_unfinished:
+            parts.append(f"{one.older_unfinished} of an older graph")
+        text = Text(", ".join(parts), "yellow")
+        return text.append(", stuck", "bold red") if stuck else text
+    if one.kind == "light":
+        if one.end == SUCCEEDED:
+            return Text("light curves made", "green")
+        ended = "cancelled" if one.end == CANCELLED else "failed" if one.light_curves else "no light curves"
+        return Text(f"{ended}; light curves of before" if one.light_curves else ended, "bold red")
+    return Text("done", "green") if not one.count(FAILED, SKIPPED, CANCELLED) else Text("done, with failures", "red")
+
+
+def _commands(one: ObservationStatus) -> Table:
+    table = table_of("command", "expected", *STATES_SHOWN, right=("expected", *STATES_SHOWN))
+    for command in one.commands:
+        counts = [
+            Text(str(command.counts[state]), COLOURS.get(state, "")) if command.counts[state] else Text("·", "dim")
+            for state in STATES_SHOWN
+        ]
+        table.add_row(command.command, str(command.total), *counts)
+    return table
+
+
+def _running(work: Sequence[AtWork]) -> Table:
+    headings = ("at work: PID", "command", "obs", "attempt", "worker", "host", "since (UTC)", "lease")
+    table = table_of(*headings, right=("lease",), wrapped=("command", "worker", "host"))
+    for one in work:
+        run = one.running
+        lease = "none" if run.lease_s is None else f"{run.lease_s:.0f} s" if run.lease_s > 0 else "expired"
+        table.add_row(
+            str(run.pid),
+            run.command,
+            "" if one.observation_id is None else str(one.observation_id),
+            str(run.attempt),
+            run.worker,
+            run.host,
+            f"{run.since:%Y-%m-%d %H:%M:%S}",
+            Text(lease, "bold red" if run.lease_s is None or run.lease_s <= 0 else ""),
+        )
+    return table
+
+
+def _of(count: int, what: str, observations: Iterable[int | None]) -> str:
+    """``count`` processes of which observations."""
+    known = sorted({one for one in observations if one is not None})
+    named = ", ".join(map(str, known[:NAMED])) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
+    whose = f" of observation{'s' if len(known) > 1 else ''} {named}" if known else ""
+    return f"{count} {what} process{'es' if count != 1 else ''}{whose}".replace("  ", " ")
+
+
+def _pids(pids: Sequence[int], count: int) -> str:
+    return "PID " + ", ".join(map(str, pids)) + (", …" if count > len(pids) else "")
+
+
+def _more(left: int, what: str) -> None:
+    if left > 0:
+        note(f"… and {left} more {what} (--json has all)")
+
+
+def _line(kind: str, style: str, text: str) -> None:
+    out.print(Text(f"{kind}: ", style).append(text, "default not bold"), soft_wrap=True)
+
+
+def _failures(observations: Sequence[ObservationStatus]) -> None:
+    failed = [(one.observation_id, group) for one in observations for group in one.failure_groups]
+    alike = gather(failed, lambda item: (item[1].command, item[1].error_class, item[1].gist))
+    for group in alike[:LINES]:
+        _, first = group[0]
+        count = sum(item.count for _, item in group)
+        pids = sorted(pid for _, item in group for pid in item.pids)[: len(first.pids)]
+        whose = _of(count, first.command, (observation for observation, _ in group))
+        example = "for example " if count > 1 else ""
+        _line(
+            "failed",
+            "bold red",
+            f"{whose} ({first.error_class or 'no class'}): {example}{first.error} [{_pids(pids, count)}]",
+        )
+    _more(len(alike) - LINES, "kinds of failures")
+    read = sum(group.count for _, group in failed)
+    _more(sum(one.count(FAILED) for one in observations) - read, "failed processes")
+
+
+def _retries(retrying: Sequence[Retry]) -> None:
+    alike = gather(retrying, lambda one: (one.command, one.attempt, one.max_attempts, one.gist))
+    for group in alike[:LINES]:
+        first = group[0]
+        count = sum(one.count for one in group)
+        whose = _of(count, first.command, (one.observation_id for one in group))
+        _line(
+            "will be retried",
+            "yellow",
+            f"{whose}, next at {first.next_at:%H:%M:%S} UTC (in {first.next_in_s:.0f} s), after attempt "
+            f"{first.attempt} of {first.max_attempts}: {first.error} [{_pids(first.pids, count)}]",
+        )
+    _more(len(alike) - LINES, "kinds of retries")
+
+
+def _stuck(found: Sequence[Stuck]) -> None:
+    alike = gather(found, lambda one: (one.reason, one.why, one.remedy))
+    for group in alike[:LINES]:
+        first, count = group[0], sum(one.count for one in group)
+        whose = _of(count, "", (one.observation_id for one in group))
+        _line("stuck", "bold red", f"{whose}: {first.why}; {first.remedy} [{_pids(first.pids, count)}]")
+    _more(len(alike) - LINES, "reasons why something is stuck")
+
+
+def _services(found: Overview) -> None:
+    headings = ("services", "state", "site", "groups", "slots", "host", "since (UTC)")
+    table = table_of(*headings, right=("slots",), wrapped=("site", "groups", "host"))
+    for service in found.services:
+        table.add_row(*_service(service))
+    if found.services:
+        out.print(table)
+    else:
+        out.print(Text("services: none is alive", "bold red"))
+    busy = [one for one in found.queues if one.unstarted or one.running or one.consumers or one.paused_since]
+    if not busy:
+        return
+    numbers = ("ready", "queued", "delayed", "running", "consumers", "slots")
+    table = table_of("queue", *numbers, "", right=numbers, wrapped=("queue", ""))
+    for queue in busy:
+        counts = (queue.ready, queue.queued, queue.delayed, queue.running, queue.consumers, queue.slots)
+        paused = "" if queue.paused_since is None else f"paused since {queue.paused_since:%Y-%m-%d %H:%M:%S}"
+        table.add_row(f"{queue.site}.{queue.group}", *map(str, counts), Text(paused, "bold yellow"))
+    out.print(table)
+
+
+def _service(service: LiveService) -> tuple[Text | str, ...]:
+    return (
+        service.kind,
+        Text(service.state, "green" if service.state == "active" else ""),
+        service.site or "",
+        ", ".join(service.groups),
+        str(service.slots) if service.slots else "",
+        service.host,
+        f"{service.since:%Y-%m-%d %H:%M:%S}",
+    )

@@ -1,0 +1,116 @@
+"""`tianyu publish`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from services.cli.console import friendly, note, out, start
+from services.cli.positions import pointing
+from services.cli.star_options import PointingOption
+from services.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from services.engine.publisher.publication import Publication
+
+PRIORITIES = 1000  # on either side of 0
+
+Priority = Annotated[
+    int, typer.Option(min=-PRIORITIES, max=PRIORITIES, help="Smaller runs first, as with nice; 10 for a backfill.")
+]
+Template = Literal["own", "known"]
+
+
+@friendly
+def publish(
+    observation_id: Annotated[int | None, typer.Argument(help="Observation to publish.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Publish all that has no graph yet.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be published, and publish nothing.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Make everything anew, whatever was made before.")] = False,
+    priority: Priority = 0,
+    template: Annotated[
+        Template, typer.Option(help="known: measure each frame at once, on the template of another night.")
+    ] = "own",
+    new_template: Annotated[
+        bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
+    ] = False,
+    radec: PointingOption = None,
+) -> None:
+    """Write an observation's whole process graph in one transaction, with the masters that it needs.
+
+    What was made before from the same frames and choices is not made again: with changed settings only what
+    goes by them and what follows is computed, and where nothing changed nothing is published.
+    Frames that came since are measured on the template that there is; `--new-template` makes one of all frames.
+
+    Of what is ready, a consumer gets the smallest priority first: live work at 0 overtakes a backfill at 10.
+
+    With `--template known` nothing is stacked or detected: each frame is measured as soon as it is calibrated.
+
+    Examples: `tianyu publish 3`, `tianyu publish --all --priority 10`, `tianyu publish 3 --again`,
+    `tianyu publish 3 --new-template`, `tianyu publish 4 --template known`
+    """
+    if new_template and template == "known":
+        raise ConfigurationError("--template known takes another night's template, --new-template makes one: give one")
+    from schema import database
+    from services.engine.publisher.publish import Publisher, unpublished
+    from services.setup import open_database, require_site
+
+    if (observation_id is None) != everything:
+        raise ConfigurationError("give either an observation or --all: `tianyu publish 3`, `tianyu publish --all`")
+    settings = start().model_copy(update=pointing(radec))
+
+    engine = open_database(settings)
+    require_site(settings, engine)
+    sessions = database.session_factory(engine)
+    with sessions() as session:
+        wanted = unpublished(session) if observation_id is None else [observation_id]
+    if not wanted:
+        note("everything is published")
+    failed = False
+    for wanted_id in wanted:
+
+        def work(session: Session, wanted_id: int = wanted_id) -> Publication:
+            publication = Publisher(session, settings, priority).publish(
+                wanted_id, again=again, known=template == "known", new_template=new_template
+            )
+            if dry_run:
+                session.rollback()
+            return publication
+
+        try:
+            publication = database.transact(sessions, work)
+        except ConfigurationError as error:
+            if not everything:
+                raise
+            note(f"not published: {error}")
+            failed = True
+            continue
+        for line in publication.notes:
+            note(line)
+        out.print(_said(publication, dry_run), soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _said(publication: Publication, dry_run: bool) -> str:
+    """What was published: how many processes run, and how many results of earlier graphs stand for others."""
+    if publication.says:
+        return publication.says
+    counts, verb = publication.runs(), "would publish" if dry_run else "published"
+    text = (
+        f"observation {publication.observation_id}: {verb} graph {publication.graph_pid}, "
+        f"{counts.total()} processes ({listed(counts)})"
+    )
+    if publication.reused:
+        text += f"; {publication.reused.total()} results are reused ({listed(publication.reused)})"
+    return text
+
+
+def listed(counts: dict[str, int]) -> str:
+    """Counts by command in words."""
+    return ", ".join(f"{count} {command}" for command, count in counts.items())

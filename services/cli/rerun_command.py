@@ -1,0 +1,65 @@
+"""`tianyu rerun`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.console import friendly, note, out, start
+from services.cli.publish_command import Priority, listed
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from services.engine.publisher.rerun import Rerun
+
+
+@friendly
+def rerun(
+    observation_id: Annotated[int, typer.Argument(help="Observation to run again.")],
+    step: Annotated[str, typer.Option("--from", metavar="STEP", help="First step to run again.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be run again, and publish nothing.")
+    ] = False,
+    priority: Priority = 0,
+    graph: Annotated[
+        int | None,
+        typer.Option(metavar="PID", help="Graph to run again; default: the one that the views show, else the newest."),
+    ] = None,
+) -> None:
+    """Run one step of an observation and all that follow again, with the settings of now.
+
+    What comes before is taken over; the views show the old light curves until the new ones are committed. It takes
+    the frames of the old graph: for those that came since, `tianyu publish`.
+
+    Examples: `tianyu rerun --from extract 3`, `tianyu rerun --from select 3 --dry-run`
+    """
+    from schema import database
+    from services.engine.publisher.rerun import rerun as run_again
+    from services.setup import open_database, require_site
+
+    settings = start()
+
+    engine = open_database(settings)
+    require_site(settings, engine)
+
+    def work(session: Session) -> Rerun:
+        result = run_again(session, settings, observation_id, step, priority=priority, graph_pid=graph)
+        if dry_run:
+            session.rollback()
+        return result
+
+    result = database.transact(database.session_factory(engine), work)
+    for line in result.notes:
+        note(line)
+    counts: dict[str, int] = {}
+    for process in result.again():
+        counts[process.command] = counts.get(process.command, 0) + 1
+    place = "join" if result.graph_pid == result.source_pid else f"as graph {result.graph_pid}, after"
+    out.print(
+        f"observation {observation_id}: {'would run' if dry_run else 'runs'} again from {result.step}: "
+        f"{sum(counts.values())} processes ({listed(counts)}) {place} graph {result.source_pid}; "
+        f"{len(result.taken_over)} processes are taken over",
+        soft_wrap=True,
+    )

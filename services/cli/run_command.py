@@ -1,0 +1,84 @@
+"""`tianyu run`: a folder of frames in, light curves out, by one command and without a server."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services import log
+from services.cli.console import counting, friendly, note, out, show_error
+from services.cli.positions import parse_target, pointing
+from services.cli.star_options import TARGET_FORM, TARGET_HELP, PointingOption
+from services.errors import ConfigurationError
+
+
+@friendly
+def run(
+    raw_dir: Annotated[Path, typer.Argument(help="Folder of FITS frames; searched with its subfolders.")],
+    workdir: Annotated[Path, typer.Option(help="Where database, images and plots go.")] = Path("tianyu-work"),
+    consumers: Annotated[int | None, typer.Option(min=1, max=64, help="Default: one a core, at most 4.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar=TARGET_FORM, help=f"Star to plot: {TARGET_HELP}"),
+    ] = None,
+    radec: PointingOption = None,
+    catalog: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Stars of the field with Gaia's columns: no network is asked.")
+    ] = None,
+    new_template: Annotated[
+        bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
+    ] = False,
+    plots: Annotated[bool, typer.Option(help="Draw the field, its noise, its frames and one star.")] = True,
+) -> None:
+    """Make the light curves of a night: register, publish, process, summarise.
+
+    A run that was interrupted goes on where it was when it is started again, and
+    takes in frames that came since: these are measured on the template that there is, unless `--new-template`
+    makes one of all frames. Exit code 0 only if light curves were made.
+
+    Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target HAT-P-32`,
+    `tianyu run ~/night --radec 31.0428,46.6878 --catalog gaia.csv`
+    """
+    star = None if target is None else parse_target(target)  # what is no target is told before anything is made
+    sky = pointing(radec)
+    if catalog is not None:
+        if not catalog.is_file():
+            raise ConfigurationError(f"--catalog {str(catalog)!r} is no file: expected a table with Gaia's columns")
+        sky["catalog_file"] = catalog.absolute()
+    from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
+    from services.ingest.file_names import find_frames
+
+    start_faster()
+    log.configure(level="WARNING")  # until the settings say in which form
+    find_frames(raw_dir)  # a folder that cannot be read is told before anything is made
+    settings = embedded_settings(workdir, **sky)
+    log.configure(settings.log_format, "WARNING")
+    began = time.monotonic()
+    with process_tree(settings, consumers) as tree:
+        # While the consumers import what they need.
+        from services.cli.bars import follow
+        from services.cli.plot_command import draw
+        from services.cli.summary_lines import show
+        from services.ingest.register import read_folder
+        from services.operating.reduction import reduce
+
+        with counting("reading headers") as count:
+            folder = read_folder(raw_dir, count, settings.frame_bounds)
+        observations = reduce(tree, settings, folder, follow, note, show_error, new_template=new_template)
+        if not observations:
+            raise ConfigurationError(
+                f"no observation in {str(raw_dir)!r} could be published: see the messages above; "
+                "light frames are needed, calibration frames alone give no light curves"
+            )
+        made = []
+        for observation in observations:
+            made.append(show(tree.engine, observation))
+            if made[-1] and plots:
+                paths = draw(tree.engine, settings, observation, star, insist=False)
+                names = ", ".join(path.name for path in paths)
+                out.print(f"  plots            {names} in {paths[0].parent if paths else 'none'}", soft_wrap=True)
+    out.print(f"database {settings.root / DATABASE_FILE}", soft_wrap=True)
+    note(f"done in {time.monotonic() - began:.1f} s")
+    if not all(made):
+        raise typer.Exit(1)

@@ -1,0 +1,93 @@
+"""`tianyu target add`, `tianyu target list`, `tianyu target show`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.console import friendly, out, reading, start, table_of
+from services.cli.positions import parse_pair, parse_radec
+
+if TYPE_CHECKING:
+    from schema.skies import NamedObject
+
+target = typer.Typer(
+    name="target",
+    help="Names of stars and where they point.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+)
+
+# A declination such as -11:20:00 is no option.
+NEGATIVE = {"ignore_unknown_options": True}
+
+
+@target.command("add", context_settings=NEGATIVE)
+@friendly
+def add(
+    name: Annotated[str, typer.Argument(help="Any name; upper and lower case are alike.")],
+    ra: Annotated[str, typer.Argument(metavar="RA", help="Right ascension, ICRS: degrees, or hh:mm:ss.s.")],
+    dec: Annotated[str, typer.Argument(metavar="DEC", help="Declination: degrees, or +dd:mm:ss.")],
+    pm: Annotated[
+        str | None,
+        typer.Option(metavar="RA,DEC", help="Proper motion, mas a year, in right ascension times cos(declination)."),
+    ] = None,
+) -> None:
+    """Say where a name points, at epoch 2000; what was known of the name before is replaced.
+
+    Examples: `tianyu target add HAT-P-32 31.0428 46.6878`,
+    `tianyu target add "Barnard's star" 17:57:48.5 +04:41:36 --pm -801.6,10362.4`
+    """
+    from schema import database
+    from services.results.targets import named_object, remember
+    from services.setup import open_database
+
+    motion = None if pm is None else parse_pair(pm, "a proper motion in mas a year (-801.6,10362.4)")
+    found = named_object(name, parse_radec(f"{ra},{dec}"), motion)
+    settings = start()
+
+    engine = open_database(settings)
+    kept = database.transact(database.session_factory(engine), lambda session: remember(session, found))
+    _print([kept])
+
+
+@target.command("list")
+@friendly
+def list_names() -> None:
+    """List the names that are known here.
+
+    Example: `tianyu target list`
+    """
+    from services.results.targets import listed
+
+    settings = start()
+
+    with reading(settings) as session:
+        _print(listed(session))
+
+
+@target.command("show")
+@friendly
+def show(name: Annotated[str, typer.Argument(help="A name, as given or as SIMBAD knows it.")]) -> None:
+    """Show where a name points: as it was given here, else as SIMBAD says, which is kept.
+
+    Example: `tianyu target show HAT-P-32`
+    """
+    from services.results.targets import resolve
+    from services.setup import open_database
+
+    settings = start()
+
+    _print([resolve(open_database(settings), settings, name)])
+
+
+def _print(objects: Sequence[NamedObject]) -> None:
+    numbers = ("RA deg", "Dec deg", "pm RA mas/yr", "pm Dec mas/yr")
+    table = table_of("name", *numbers, "origin", right=numbers, wrapped=("name", "origin"))
+    for one in objects:
+        motions = ("" if pm is None else f"{pm:.2f}" for pm in (one.pm_ra_mas, one.pm_dec_mas))
+        table.add_row(one.shown_name, f"{one.ra_deg:.6f}", f"{one.dec_deg:+.6f}", *motions, one.origin)
+    out.print(table)

@@ -1,0 +1,119 @@
+"""A slot's claims in the database: take one, renew its lease, write down its failure."""
+
+import random
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from schema import database
+from schema.attempts import Claim
+from schema.processes import FAILED, KILLED
+from schema.queries import life
+from services.deployment import Deployment
+from services.engine.broker import Delivery, address_of
+from services.engine.consumer.retry import decide
+from services.engine.consumer.slot_actions import RecordFailure
+from services.engine.consumer.slot_events import Claimed, Duplicate, Leave, Misdirected
+from services.engine.presence import HOST, VERSION
+from services.errors import ConfigurationError, database_denies
+from services.log import get_logger
+
+Result = TypeVar("Result")
+log = get_logger("consumer")
+DATABASE_RETRY_S = 1.0
+
+
+class Claims:
+    """One connection, used by one thread. A database that is away is waited for until ``leaving`` is set."""
+
+    def __init__(self, worker: str, deployment: Deployment, leaving: threading.Event) -> None:
+        self._sessions = database.KeptConnection(database.connect(deployment.database_url.get_secret_value()))
+        self._worker = worker
+        self._deployment = deployment
+        self._leaving = leaving
+
+    def take(self, delivery: Delivery) -> Claimed | Duplicate | Misdirected | Leave:
+        """Claim the process of a message; nothing is claimed any more by who leaves."""
+        if self._leaving.is_set():
+            return Leave()
+        message = delivery.message
+        site, group = address_of(delivery.queue)
+        claim = self._persist(
+            life.claim(
+                message.pid,
+                message.attempt,
+                site=site,
+                group=group,
+                worker=self._worker,
+                host=HOST,
+                version=VERSION,
+                lease_s=self._deployment.lease_s,
+            ).commit
+        )
+        if claim is not None:
+            return Claimed(delivery, claim)
+        if self._leaving.is_set():
+            return Leave()
+        address = self._persist(lambda connection: life.address(connection, message.pid))
+        if address is None or address == (site, group):
+            return Duplicate(delivery)
+        log.warning(
+            "message in the wrong queue, not taken",
+            pid=message.pid,
+            queue=delivery.queue,
+            site_of_process=address[0],
+            group_of_process=address[1],
+        )
+        return Misdirected(delivery)
+
+    def renew(self, claim: Claim) -> bool:
+        """False when the lease was lost; a database that is away will tell later."""
+        try:
+            renewal = life.renew(claim.pid, claim.attempt, self._deployment.lease_s)
+            return database.transact(self._sessions, renewal.commit)
+        except DBAPIError as error:
+            log.warning("lease not renewed, database away", pid=claim.pid, reason=str(error.orig))
+            return True
+
+    def record_failure(self, failed: RecordFailure) -> None:
+        """Write down the end of the attempt, and what comes after it."""
+        claim = failed.claim
+
+        def record(connection: Connection) -> bool:
+            verdict = decide(
+                claim,
+                failed.failure,
+                killed=failed.killed,
+                earlier_deaths=life.worker_deaths(connection, claim.pid) if failed.killed else [],
+                rules=self._deployment,
+                chance=random.random(),  # noqa: S311 - no secret hangs on it
+            )
+            return life.fail(
+                claim.pid,
+                claim.attempt,
+                verdict.failure,
+                retry_in_s=verdict.retry_in_s,
+                usage=failed.usage,
+                outcome=KILLED if failed.killed else FAILED,
+            ).commit(connection)
+
+        self._persist(record)
+
+    def _persist(self, work: Callable[[Connection], Result]) -> Result | None:
+        """Try until the database answers; a slot without its database has nothing better to do.
+
+        Raises:
+            ConfigurationError: it answers that this user may not.
+        """
+        while True:
+            try:
+                return database.transact(self._sessions, work)
+            except DBAPIError as error:
+                if database.is_denied(error):
+                    raise ConfigurationError(database_denies(error)) from error
+                log.warning("database does not answer, trying again", reason=str(error.orig))
+                if self._leaving.wait(DATABASE_RETRY_S):
+                    return None

@@ -1,0 +1,118 @@
+"""The consumer's main loop: serve the broker, hand deliveries to free slots, leave on SIGTERM."""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+
+from schema import database
+from schema.queries import services
+from services.engine.broker import Broker, Delivery, open_broker, work_queue
+from services.engine.consumer.child import Child
+from services.engine.consumer.slot import Slot
+from services.engine.presence import HOST, Announcer, introduce
+from services.errors import ConfigurationError, TransientError
+from services.log import get_logger
+from services.settings import Settings
+
+log = get_logger("consumer")
+POLL_S = 0.1  # how long a stop may go unnoticed
+RECONNECT_S = 1.0
+RECONNECT_MOST_S = 5.0
+
+
+class Consumer:
+    """Receives the work of one or more groups of a site and runs it in slots, one for each of the worker processes."""
+
+    def __init__(
+        self, settings: Settings, groups: Sequence[str], workers: Sequence[Child], stop: threading.Event | None = None
+    ) -> None:
+        self._settings = settings
+        self._queues = [work_queue(settings.site, group) for group in groups]
+        name = f"{HOST}:{os.getpid()}"
+        self._slots = [
+            Slot(f"{name}/{number}", settings, lambda: self._broker, worker) for number, worker in enumerate(workers)
+        ]
+        self._giving = threading.Lock()
+        self._broker: Broker
+        self._connect()
+        self._announcer = Announcer(
+            database.session_factory(database.connect(settings.database_url.get_secret_value())),
+            introduce(services.CONSUMER, site=settings.site, groups=tuple(groups), slots=len(workers)),
+            services.ACTIVE,
+            settings.lease_s,
+        )
+        self._stop = stop or threading.Event()
+
+    def stop(self) -> None:
+        """Finish what runs, then leave; safe in a signal handler."""
+        self._stop.set()
+
+    def _connect(self) -> None:
+        broker = open_broker(self._settings)
+        for queue in self._queues:
+            broker.declare(queue)
+        self._broker = broker  # before its first message comes, which is settled with it
+        broker.subscribe(self._queues, len(self._slots), self._give)
+
+    def _give(self, delivery: Delivery) -> None:
+        # Prefetch equals the number of slots: one is free, or was busy when the connection to the broker was lost.
+        with self._giving:
+            min(self._slots, key=lambda slot: slot.load).give(delivery)
+
+    def run(self) -> None:
+        """Work until ``stop`` is called.
+
+        Raises:
+            ConfigurationError: the database or the broker does not let this user do what it must.
+        """
+        self._announcer.start()
+        try:
+            self._serve()
+        finally:
+            self._announcer.stop()
+
+    def _serve(self) -> None:
+        for slot in self._slots:
+            slot.start()
+        log.info("consumer ready", queues=self._queues, slots=len(self._slots))
+        while not self._stop.is_set() and self._failure is None:
+            try:
+                self._broker.serve(POLL_S)
+            except TransientError as error:
+                log.warning("broker lost, connecting again", reason=str(error))
+                self._reconnect()
+        failure = self._failure
+        self._leave()
+        if failure is not None:
+            raise failure
+
+    @property
+    def _failure(self) -> ConfigurationError | None:
+        """Why a slot has ended without being told to."""
+        return next((slot.failure for slot in self._slots if slot.failure is not None), None)
+
+    def _reconnect(self) -> None:
+        delay = RECONNECT_S
+        while not self._stop.wait(delay):
+            try:
+                self._connect()
+            except TransientError as error:
+                log.warning("broker still away", reason=str(error), next_try_s=delay)
+                delay = min(delay * 2, RECONNECT_MOST_S)
+            else:
+                log.info("connected again")
+                return
+
+    def _leave(self) -> None:
+        log.info("finishing running work")
+        for slot in self._slots:
+            slot.leave()
+        while any(slot.is_alive() for slot in self._slots):
+            # What is received now is not begun: it goes back with the connection.
+            try:
+                self._broker.serve(0.05)
+            except TransientError:
+                time.sleep(0.05)  # the event to wait on is set; without a pause this would spin
+        self._broker.close()
+        log.info("consumer stopped")

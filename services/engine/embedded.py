@@ -1,0 +1,238 @@
+"""The embedded mode: one process tree with a database file, a manager and consumers; no server.
+
+Everything is the real thing: the consumers are the same program that runs beside RabbitMQ. The state lies in the
+working folder, so that a run that was interrupted, or killed, goes on where it was when it is started again.
+
+Interpreters take most of a short run's start: consumers begin with their imports before the database is there, and
+what only this process needs is imported while they do. `python -m services.engine.embedded` is such a consumer.
+"""
+
+import atexit
+import fcntl
+import gc
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from services import log
+from services.engine.stopping import on_stop
+from services.errors import ConfigurationError, TianyuError
+from services.settings import Settings, as_environment, load
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+logger = log.get_logger("run")
+DATABASE_FILE = "tianyu.db"
+LOCK_FILE = "run.lock"
+LOG_FOLDER = "logs"
+RELEASE = b"w"  # one byte
+EMBEDDED_SWEEP_S = 1.0
+EMBEDDED_LEASE_S = 30.0
+STOP_TIMEOUT_S = 60.0
+# New objects between two looks for garbage. What imports make stays: Python's own 700 cost a fifth of the start.
+GARBAGE_OBJECTS = 50_000
+MOST_CONSUMERS = 4  # by default: more than this and a laptop's disk is the limit
+MOST_RESTARTS = 5  # of one consumer; a step that crashes takes only its worker, so this many mean something else
+
+
+def start_faster() -> None:
+    """Let this program start and end faster: it seldom looks for garbage, and not once more when it leaves."""
+    gc.set_threshold(GARBAGE_OBJECTS)
+    atexit.register(gc.freeze)
+
+
+if __name__ in ("__main__", "__mp_main__"):  # a consumer, or the worker that it starts, before most of their imports
+    start_faster()
+
+
+def embedded_settings(workdir: Path, **overrides: Any) -> Settings:
+    """Settings for a run in ``workdir``: database, broker and root are fixed, all else is as configured."""
+    workdir = workdir.absolute()
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"working folder {str(workdir)!r} cannot be made: {error}; choose another --workdir"
+        ) from error
+    return load(
+        # Quoted: a folder's name may hold what a URL takes for its own.
+        database_url=SecretStr(f"sqlite:///{quote(str(workdir / DATABASE_FILE))}"),
+        broker_url=SecretStr("local://"),
+        root=workdir,
+        sweep_s=EMBEDDED_SWEEP_S,
+        lease_s=EMBEDDED_LEASE_S,
+        **overrides,
+    )
+
+
+@contextmanager
+def exclusive(workdir: Path) -> Iterator[None]:
+    """Hold the working folder; two runs in one would take each other's workers for dead."""
+    try:
+        file = (workdir / LOCK_FILE).open("w")
+    except OSError as error:
+        raise ConfigurationError(
+            f"working folder {str(workdir)!r} is not writable: {error}; choose another --workdir"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"another `tianyu run` works in {str(workdir)!r}: wait for it, or choose another --workdir"
+            ) from None
+        yield
+
+
+class Consumers:
+    """Consumer processes of this machine, started again when they die. They wait for ``release`` before they work."""
+
+    def __init__(self, settings: Settings, count: int) -> None:
+        self._settings = settings
+        self._logs = settings.root / LOG_FOLDER
+        self._logs.mkdir(exist_ok=True)
+        self._restarts = 0
+        self._released = False
+        self._processes = [self._start(number) for number in range(count)]
+
+    def _start(self, number: int) -> subprocess.Popen[bytes]:
+        environment = os.environ | as_environment(self._settings)
+        with (self._logs / f"consumer-{number}.log").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "services.engine.embedded"],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+            )
+        if self._released:
+            _tell(process)
+        return process
+
+    def release(self) -> None:
+        """The database is set up: let them work."""
+        self._released = True
+        for process in self._processes:
+            _tell(process)
+
+    def watch(self) -> None:
+        """Start dead consumers again.
+
+        Raises:
+            TianyuError: they die too often.
+        """
+        for number, process in enumerate(self._processes):
+            if process.poll() is None:
+                continue
+            self._restarts += 1
+            logger.warning("consumer died, starting another", number=number, exit_code=process.returncode)
+            if self._restarts > MOST_RESTARTS:
+                raise TianyuError(f"consumers die again and again: {self._logs} has their last words")
+            self._processes[number] = self._start(number)
+
+    def dismiss(self) -> None:
+        """Tell them to finish what they do and to leave, without waiting for it."""
+        for process in self._processes:
+            assert process.stdin is not None
+            with suppress(OSError):
+                process.stdin.close()
+
+    def stop(self) -> None:
+        """Let them finish what they do, then leave."""
+        self.dismiss()
+        for process in self._processes:
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _tell(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    with suppress(OSError):  # it died: `watch` starts another
+        process.stdin.write(RELEASE)
+        process.stdin.flush()
+
+
+def consume(orders: int) -> None:
+    """Main of a consumer: get ready, wait for the word, work until ``orders`` end.
+
+    ``orders`` is the file descriptor of a pipe, which ends with the run at the latest, however that ended.
+
+    Raises:
+        TianyuError: the settings or the database cannot be used.
+    """
+    settings = load()
+    log.configure(settings.log_format, settings.log_level)
+    from services.engine.consumer.child import children
+
+    with children(settings.deployment, 1) as workers:
+        from services.engine.consumer.consumer import Consumer
+
+        consumer = Consumer(settings, settings.all_groups(), workers)
+
+        def wait_for_the_end() -> None:
+            os.read(orders, 1)
+            consumer.stop()
+
+        on_stop(consumer.stop)
+        if not os.read(orders, 1):
+            consumer.stop()  # the run has failed before it began
+        threading.Thread(target=wait_for_the_end, daemon=True).start()
+        consumer.run()
+
+
+@dataclass(frozen=True)
+class ProcessTree:
+    """What runs in a working folder: the database's engine, and the functions that look after the rest."""
+
+    engine: "Engine"
+    look_after: Callable[[], None]  # starts again what died
+    dismiss: Callable[[], None]  # nothing is left to do: lets consumers leave while the caller goes on
+
+
+@contextmanager
+def process_tree(settings: Settings, consumers: int | None) -> Iterator[ProcessTree]:
+    """Database, manager and consumers in ``settings.root``; without a number one consumer a core, but not too many."""
+    with ExitStack() as stack:
+        stack.enter_context(exclusive(settings.root))
+        count = min(os.cpu_count() or 1, MOST_CONSUMERS) if consumers is None else consumers
+        workers = Consumers(settings, count)
+        stack.callback(workers.stop)
+        from schema import database
+        from schema.queries import life
+        from services.engine.manager.manager import Manager
+        from services.setup import initialise, open_engine
+
+        engine = open_engine(settings)
+        initialise(settings, engine)
+        with database.session_factory(engine).begin() as session:
+            # We hold the folder: whoever held a lease is dead.
+            interrupted = life.expire_all_leases(session)
+        if interrupted:
+            logger.info("going on after an interruption", processes=interrupted)
+        workers.release()
+        manager = Manager(settings)
+        thread = threading.Thread(target=manager.run, name="manager", daemon=True)
+        thread.start()
+        stack.callback(thread.join, STOP_TIMEOUT_S)
+        stack.callback(manager.stop)
+        yield ProcessTree(engine, workers.watch, workers.dismiss)
+
+
+if __name__ == "__main__":
+    try:
+        consume(sys.stdin.fileno())
+    except TianyuError as error:
+        sys.exit(f"consumer: {error}")

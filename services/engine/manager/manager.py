@@ -1,0 +1,182 @@
+"""The manager's loop: woken by finish events, it counts what has ended and sends what is ready; sweeps find what
+events did not tell.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from functools import partial
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from schema import database
+from schema.attempts import Failure
+from schema.database import Sessions
+from schema.processes import LOST
+from schema.queries import life, scheduling, services
+from schema.queries.scheduling import Advance, Ready
+from services.engine.broker import Broker, Message, event_queue, open_broker, work_queue
+from services.engine.manager.leadership import leadership
+from services.engine.presence import Announcer, introduce
+from services.errors import ConfigurationError, TransientError, database_denies
+from services.log import get_logger
+from services.settings import Settings
+
+log = get_logger("manager")
+RECONNECT_S = 1.0
+STANDBY_POLL_S = 1.0
+POLL_S = 0.1  # how long a stop may go unnoticed
+# While consumers have work before them the manager need not answer each end by itself: it costs as much as ten.
+PLENTY = 16  # messages that are out
+PLENTY_PAUSE_S = 0.05
+
+
+class Manager:
+    """Counts, sends and sweeps until stopped. All it knows is in the database: any other may go on after it."""
+
+    def __init__(self, settings: Settings, stop: threading.Event | None = None) -> None:
+        self._settings = settings
+        engine = database.connect(settings.database_url.get_secret_value())
+        self._leadership = leadership(engine)
+        self._announcer = Announcer(
+            database.session_factory(engine), introduce(services.MANAGER), services.STANDBY, settings.lease_s
+        )
+        self._holder = ""  # of the leadership, as far as it was told of
+        self._broker: Broker | None = None
+        self._declared: set[str] = set()
+        self._queues: list[tuple[str, str]] = []  # site and group
+        self._short: set[tuple[str, str]] = set()  # queues that lacked messages in the last sweep
+        self._stop = stop or threading.Event()
+
+    def stop(self) -> None:
+        """Leave after the current cycle; safe in a signal handler and from other threads."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work until ``stop`` is called; a database or broker that goes away is waited for."""
+        self._announcer.start()
+        while not self._stop.is_set():
+            try:
+                sessions = self._leadership.acquire()
+                if sessions is None:
+                    self._stand_by(self._leadership.holder)
+                    self._stop.wait(STANDBY_POLL_S)
+                    continue
+                self._lead(sessions)
+            except (TransientError, DBAPIError) as error:
+                if isinstance(error, DBAPIError) and database.is_denied(error):
+                    self._announcer.stop()
+                    raise ConfigurationError(database_denies(error)) from error
+                reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+                log.warning("interrupted, going on in a moment", reason=reason)
+                self._disconnect()
+                self._stop.wait(RECONNECT_S)
+        self._disconnect()
+        self._announcer.stop()
+        log.info("manager stopped")
+
+    def _stand_by(self, holder: str) -> None:
+        """Say once who is active."""
+        if holder != self._holder:
+            log.info("standing by", active=holder)
+            self._holder = holder
+
+    def _disconnect(self) -> None:
+        self._announcer.set_state(services.STANDBY)
+        if self._broker is not None:
+            self._broker.close()
+            self._broker = None
+        try:
+            self._leadership.release()
+        except DBAPIError as error:
+            log.debug("lock was gone with its connection", reason=str(error.orig))
+
+    def _lead(self, sessions: Sessions) -> None:
+        self._broker = broker = open_broker(self._settings)
+        self._declared = set()
+        self._holder = ""
+        log.info("manager active")
+        self._announcer.set_state(services.ACTIVE)
+        next_sweep = 0.0
+        while not self._stop.is_set():
+            if time.monotonic() >= next_sweep:
+                if not self._leadership.held():
+                    raise TransientError("another manager is active")
+                self._declare(sessions, broker)
+                self._sweep(sessions, broker)
+                next_sweep = time.monotonic() + self._settings.sweep_s
+            state = self._advance(sessions, broker)
+            if state.queued > PLENTY:
+                self._stop.wait(PLENTY_PAUSE_S)
+            broker.wait_for_events(min(max(next_sweep - time.monotonic(), 0.0), POLL_S))
+
+    def _declare(self, sessions: Sessions, broker: Broker) -> None:
+        """Make the queues of all sites and groups, those registered since the last look included."""
+        with sessions.begin() as session:
+            queues = scheduling.queues(session)
+        self._queues = [(queue.site, queue.group) for queue in queues]
+        for queue in queues:
+            work, events = work_queue(queue.site, queue.group), event_queue(queue.site)
+            if events not in self._declared:
+                broker.declare_events(events)
+                broker.listen(events)
+                self._declared.add(events)
+            if work not in self._declared:
+                broker.declare(work)
+                self._declared.add(work)
+
+    def _advance(self, sessions: Sessions, broker: Broker) -> Advance:
+        """Count what has ended, then send what is ready."""
+        window = self._settings.queue_window
+        state = database.transact(sessions, lambda session: scheduling.advance(session, window).commit(session))
+        self._send(sessions, broker, state.ready)
+        return state
+
+    def _send(self, sessions: Sessions, broker: Broker, ready: list[Ready]) -> None:
+        by_queue: dict[str, list[Ready]] = defaultdict(list)
+        for item in ready:
+            by_queue[work_queue(item.site, item.group)].append(item)
+        for queue, items in by_queue.items():
+            broker.send(queue, [Message(item.pid, item.attempt) for item in items])
+            database.transact(sessions, scheduling.mark_sent([item.pid for item in items]).commit)
+
+    def _sweep(self, sessions: Sessions, broker: Broker) -> None:
+        """What events cannot tell: workers that died, messages that were never sent or were lost."""
+        database.transact(sessions, self._free_expired)
+        self._find_lost_messages(sessions, broker)
+        database.transact(sessions, services.forget_silent)
+        while unsent := database.transact(sessions, scheduling.unsent):
+            log.warning("sending again what was queued without a confirmed message", processes=len(unsent))
+            self._send(sessions, broker, unsent)
+
+    def _free_expired(self, session: Session) -> None:
+        for pid, attempt, worker, max_attempts in life.expired_leases(session):
+            message = f"process {pid}: worker {worker} stopped renewing its lease in attempt {attempt}; was it killed?"
+            again = attempt < max_attempts
+            if not again:
+                message += f" No attempt of {max_attempts} is left: look at its log, then `tianyu retry {pid}`"
+            freed = life.fail(
+                pid,
+                attempt,
+                Failure("transient", message),
+                retry_in_s=0.0 if again else None,
+                outcome=LOST,
+            ).run(session)
+            if freed:
+                log.warning("lease expired", pid=pid, attempt=attempt, worker=worker, again=again)
+
+    def _find_lost_messages(self, sessions: Sessions, broker: Broker) -> None:
+        """Compare what should be in the queues with what is; a shortage counts when the next sweep finds it too.
+
+        The broker is asked first: what consumers take meanwhile is then missing on the side of the database. What is
+        delivered and not yet claimed is missing at the broker, but not for long.
+        """
+        seconds = self._settings.resend_after_s
+        depths = {queue: broker.depth(work_queue(*queue)) for queue in self._queues}
+        unclaimed = database.transact(sessions, lambda session: scheduling.queued_since(session, seconds))
+        short = {queue for queue, count in unclaimed.items() if depths.get(queue, count) < count}
+        for site, group in sorted(short & self._short):
+            log.warning("messages lost by the broker", site=site, group=group, processes=unclaimed[site, group])
+            database.transact(sessions, partial(scheduling.forget_sent, site=site, group=group, seconds=seconds))
+        self._short = short - self._short

@@ -1,0 +1,356 @@
+"""Publish an observation: its graph, and those of the calibration observations that it needs, in one transaction."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from schema.image import Image
+from schema.observing import LIGHT, Observation, Target
+from schema.processes import CANCELLED, FAILED, SKIPPED, Process
+from schema.queries import adopting, choices, publishing
+from schema.queries.frames import ids_of_camera, registered
+from services.engine.presence import VERSION
+from services.engine.publisher.changed_choices import changes
+from services.engine.publisher.former import Former, LaidOut, formers
+from services.engine.publisher.graph import Graph, methods_of
+from services.engine.publisher.keys import frames_told, keys_of, needed
+from services.engine.publisher.publication import Masters, Publication
+from services.engine.publisher.serving_masters import nearest
+from services.engine.publisher.settling import Settled, settle
+from services.engine.publisher.taking_over import take_over
+from services.engine.publisher.templates import (
+    Template,
+    add_template,
+    of_another_night,
+    template_was_deleted,
+    templates,
+)
+from services.errors import ConfigurationError
+from services.settings import Settings
+from services.steps import masters_of, steps_of
+from services.steps.shared.step import AnyStep
+from services.steps.shared.told import digest
+
+UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
+
+
+class Publisher:
+    """Builds the graphs of one call; the caller owns the transaction and decides whether it is committed."""
+
+    def __init__(self, session: Session, settings: Settings, priority: int = 0) -> None:
+        self._session = session
+        self._settings = settings
+        self._priority = priority
+        self._last_pid = 0
+        self._settled: dict[int, tuple[Graph, Settled]] = {}  # by observation
+        self._adopted: dict[int, str] = {}  # keys of what stands for another night's processes
+
+    def publish(
+        self, observation_id: int, *, again: bool = False, known: bool = False, new_template: bool = False
+    ) -> Publication:
+        """Insert what is missing of the observation's processes and dependencies.
+
+        Frames that came after a template was made are measured on that. With ``known`` that of another night serves
+        where there is none yet; with ``new_template`` one is made of all frames; with ``again`` all is made anew.
+
+        Raises:
+            ConfigurationError: there is no such observation, it has no usable frames, or there is no known template, or
+                one of its own.
+        """
+        publication = Publication(observation_id, self._settings.choices)
+        observation = self.observation(observation_id)
+        if known:
+            self._require_known(observation, again)
+        former, said = observation.graph_pid, len(publication.notes)
+        graph, settled = self._settle(observation, publication, again=again, known=known, new_template=new_template)
+        publication.graph_pid = settled.graph_pid
+        publication.says = settled.says
+        if settled.processes:
+            self.say_changes(publication, former)
+            if settled.template is not None:
+                publication.notes.insert(said, settled.template.says(observation_id, len(graph.later_frames)))
+        self.insert(publication)
+        return publication
+
+    def _require_known(self, observation: Observation, again: bool) -> None:
+        number, kind = observation.observation_id, self.kind(observation)
+        if kind != LIGHT:
+            raise ConfigurationError(
+                f"observation {number} has {kind} frames, which need no template: publish it without --template known"
+            )
+        own = all(template.frames for template in templates(self._session, number))
+        if observation.graph_pid is not None and own and not again:
+            raise ConfigurationError(
+                f"observation {number} was published before on its own template, as graph {observation.graph_pid}: "
+                "`tianyu publish --again --template known` makes a new graph on purpose"
+            )
+
+    def _frames(self, observation: Observation, kind: str, *, former: bool = False) -> list[int]:
+        """Image ids of the frames that can be used; with ``former`` also of those that only processes refused."""
+        number = observation.observation_id
+        frames = ids_of_camera(self._session, number, kind, refused=former)
+        if not frames:
+            raise ConfigurationError(
+                f"observation {observation.observation_id} has no usable {kind} frame: "
+                "view frame has the reasons (reason); add frames and ingest again"
+            )
+        return frames
+
+    def insert(self, publication: Publication, taken_over: Mapping[int, int] | None = None) -> None:
+        """Insert the processes that were put together, and let them take over what was made before.
+
+        ``taken_over``: ``old: new`` of those whose images and rows the caller takes over.
+
+        Raises:
+            ConfigurationError: the site or a group is not registered, or another publisher took the same PIDs.
+        """
+        if not publication.processes:
+            return
+        choices_id = choices.keep(self._session, VERSION, publication.choices.text())
+        taken = [settled.taken_over for _, settled in self._settled.values() if settled.former is not None]
+        ended = {
+            pid: end
+            for pids in (*taken, taken_over or {})
+            for pid, end in adopting.ends_of(self._session, pids).items()
+        }
+        ended |= {pid: ended[pid]._replace(result_key=key) for pid, key in self._adopted.items() if pid in ended}
+        site = self._settings.site
+        try:
+            publishing.publish(self._session, publication.processes, site=site, choices_id=choices_id, ended=ended)
+        except LookupError as error:
+            raise ConfigurationError(str(error)) from error
+        except IntegrityError as error:
+            raise ConfigurationError(
+                f"observation {publication.observation_id}: its PIDs collide with those of another publisher; "
+                "publish it again"
+            ) from error
+        for graph, settled in self._settled.values():
+            if settled.former is not None and settled.taken_over:
+                take_over(self._session, graph, settled.former.graph_pid, settled.taken_over)
+                publication.taken_over |= settled.taken_over
+
+    def observation(self, observation_id: int) -> Observation:
+        """The observation, locked, so that two publishers of one come one after the other.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        observation = self._session.scalar(
+            select(Observation).where(Observation.observation_id == observation_id).with_for_update()
+        )
+        if observation is None:
+            raise ConfigurationError(
+                f"there is no observation {observation_id}: `tianyu ingest` prints the ids, `tianyu status` lists them"
+            )
+        return observation
+
+    def kind(self, observation: Observation) -> str:
+        """What its frames are: bias, dark, flat or light."""
+        return self._session.get_one(Target, observation.target_id).kind
+
+    def _settle(
+        self,
+        observation: Observation,
+        publication: Publication,
+        *,
+        again: bool = False,
+        known: bool = False,
+        new_template: bool = False,
+    ) -> tuple[Graph, Settled]:
+        """Add what is missing of one observation's graph, after its masters'; with ``again`` all is missing."""
+        number = observation.observation_id
+        if number in self._settled:
+            return self._settled[number]
+        kind = self.kind(observation)
+        frames = self._frames(observation, kind, former=not again)
+        masters = self.masters(observation, kind, publication)
+        anew = steps_of(kind) if again else ()
+
+        def lay_out(template: Template | None = None) -> tuple[Graph, dict[int, int]]:
+            graph = self.graph(observation, publication, masters, anew=anew)
+            return graph, self._lay_out(graph, kind, frames, template)
+
+        earlier = [] if again else formers(self._session, number)
+        keeps = kind == LIGHT and earlier and not new_template
+        kept = self._on_former_template(observation, publication, frames, earlier, lay_out, known) if keeps else None
+        if kept is not None:
+            graph, settled = kept
+        elif known:
+            template = of_another_night(self._session, observation)
+            self.say_changes(publication, template.graph_pid)
+            graph, adopted = lay_out(template)
+            former = Former(template.graph_pid, {})
+            settled = Settled(graph.graph_pid, graph.processes, {}, adopted, former, template=template)
+        else:
+            graph, _ = lay_out()
+            found = settle(self._session, observation, graph, kind, earlier)
+            assert found is not None  # no frame is later than its template
+            settled = found
+        self._settled[number] = graph, settled
+        if number == publication.observation_id:
+            stands = {*settled.stands, *settled.taken_over.values()}
+            publication.reused = Counter(process.command for process in graph.processes if process.pid in stands)
+        if settled.processes:
+            graph.processes = settled.processes
+            self.include(graph, observation, kind, publication)
+        elif kind != LIGHT:
+            observation.graph_pid = settled.graph_pid
+        return self._settled[number]
+
+    def _on_former_template(
+        self,
+        observation: Observation,
+        publication: Publication,
+        frames: Sequence[int],
+        earlier: Sequence[Former],
+        lay_out: Callable[[Template], tuple[Graph, dict[int, int]]],
+        known: bool,
+    ) -> tuple[Graph, Settled] | None:
+        """The newest template of an earlier graph that can be kept; ``known``: of another night's alone."""
+        name, seen = f"observation {observation.observation_id}", set()
+        for template in templates(self._session, observation.observation_id):
+            if template.key in seen or not set(template.frames) <= set(frames) or (known and template.frames):
+                continue
+            seen.add(template.key)
+            graph, _ = lay_out(template)
+            laid = LaidOut(graph.processes)
+            if any(former.has_template(laid) for former in earlier):
+                settled = settle(self._session, observation, graph, LIGHT, earlier)
+                if settled is not None:
+                    return graph, replace(settled, template=template if graph.later else None)
+            if graph.later and len(seen) == 1:
+                deleted = template_was_deleted(self._session, template.graph_pid)
+                why = "was deleted by `tianyu gc`" if deleted else "is not of these choices and frames"
+                publication.notes.append(f"{name}: the template of graph {template.graph_pid} {why}: a new one is made")
+        return None
+
+    def _lay_out(self, graph: Graph, kind: str, frames: Sequence[int], template: Template | None) -> dict[int, int]:
+        """A whole graph, with keys; returns PIDs of what made another night's template, and of what stands for it."""
+        adopted = {} if template is None or template.frames else add_template(graph, template)
+        stacked = set(frames if template is None else template.frames)
+        made_of = [frame for frame in frames if frame in stacked]
+        graph.lay_out_on(steps_of(kind), made_of, frames, methods_of(graph.choices))
+        keys = publishing.result_keys(self._session, adopted)
+        # Those of graphs of earlier versions have no key; their template is known by its process.
+        self._adopted = {new: keys.get(old) or digest({"process": old}) for old, new in adopted.items()}
+        self.give_keys(graph, self._adopted)
+        return adopted
+
+    def give_keys(self, graph: Graph, instead: Mapping[int, str | None] | None = None) -> None:
+        """Write into the processes of a graph the keys that are known.
+
+        ``instead``: keys of some of them, which others gave them.
+        """
+        own = {process.pid for process in graph.processes}
+        outside = {pid for process in graph.processes for pid in needed(process)} - own
+        # Masters that are published by the same call are no rows yet.
+        new = {p.pid: p.result_key for one, _ in self._settled.values() for p in one.processes if p.result_key}
+        known: dict[int, str | None] = {**publishing.result_keys(self._session, outside), **new}
+        known |= instead or {}
+        images = {image_id for process in graph.processes for image_id in frames_told(process)}
+        facts = registered(self._session, sorted(images))
+        digests = {image_id: digest({"frame": values}) for image_id, values in facts.items()}
+        keys = keys_of(graph.processes, graph.choices, digests, known)
+        graph.processes = [process._replace(result_key=keys.get(process.pid)) for process in graph.processes]
+
+    def graph(
+        self,
+        observation: Observation,
+        publication: Publication,
+        masters: Masters,
+        grown: int | None = None,
+        anew: Sequence[AnyStep] = (),
+    ) -> Graph:
+        """A graph without processes, by the publication's choices, whose PIDs follow those given out before.
+
+        ``anew``: steps whose results are wanted anew, whatever was made before.
+        """
+        pids, priority = publishing.new_pids(self._session, self._last_pid), self._priority
+        graph = Graph(observation.observation_id, self._settings, publication.choices, pids, priority, grown=grown)
+        graph.made.update({command: [pid] for command, pid in masters.items()})
+        generations = publishing.generations(self._session, observation.observation_id)
+        graph.generations = generations | {step.command: generations.get(step.command, -1) + 1 for step in anew}
+        return graph
+
+    def say_changes(self, publication: Publication, graph_pid: int | None, command: str | None = None) -> None:
+        """Note which choices differ from those of an earlier graph, or of its processes of one command."""
+        stored = None if graph_pid is None else choices.of_graph(self._session, graph_pid, command)
+        changed = changes(stored, publication.choices)
+        if changed:
+            publication.notes.append(
+                f"observation {publication.observation_id}: other choices than of graph {graph_pid}: {changed}"
+            )
+
+    def include(self, graph: Graph, observation: Observation, kind: str, publication: Publication) -> None:
+        """Take a graph that was put together into the publication; from now on it is the observation's newest."""
+        self._last_pid = graph.processes[-1].pid
+        publication.processes += graph.processes
+        if observation.graph_pid is None or kind != LIGHT:
+            # The views go on showing a light curve's first graph until the new one has been calibrated.
+            observation.graph_pid = graph.graph_pid
+
+    def masters(self, observation: Observation, kind: str, publication: Publication) -> Masters:
+        """Masters for frames of this kind; those that nobody has made are published with them."""
+        found = {step.command: self._master(observation, step, publication) for step in masters_of(kind)}
+        return {command: pid for command, pid in found.items() if pid is not None}
+
+    def _master(self, observation: Observation, step: AnyStep, publication: Publication) -> int | None:
+        """PID of the process that makes the master, publishing it when nobody has."""
+        assert step.kind is not None
+        source = nearest(self._session, observation, step.kind)
+        name = f"observation {observation.observation_id}"
+        if source is None:
+            publication.notes.append(f"{name}: no {step.kind} frames of the same camera, going on without")
+            return None
+        if source.night != observation.night:
+            night = f"{step.kind} of night {source.night} (observation {source.observation_id})"
+            publication.notes.append(f"{name}: {night}")
+        is_first, published = source.observation_id not in self._settled, source.graph_pid
+        said = len(publication.notes)
+        if is_first:  # two publishers who need the same masters come one after the other
+            self._session.refresh(source, with_for_update=True)
+        graph, settled = self._settle(source, publication)
+        if not settled.processes:
+            del publication.notes[said:]  # of what is not made
+        elif is_first and published is not None:
+            changed = changes(choices.of_graph(self._session, published), publication.choices, _reads(step))
+            because = f" by other choices ({changed})" if changed else ""
+            publication.notes.append(
+                f"{name}: master {step.kind} of observation {source.observation_id} is made anew{because}"
+            )
+        laid_out = graph.made[step.command][-1]
+        pid = settled.stands.get(laid_out, laid_out)
+        master = self._session.get(Process, pid)
+        if master is not None and master.status in UNSUCCESSFUL:
+            older = self._made_master(source, step)
+            if older is not None:
+                publication.notes.append(f"{name}: master {step.kind} of process {older}, for that of {pid} failed")
+                return older
+        return pid
+
+    def _made_master(self, source: Observation, step: AnyStep) -> int | None:
+        """PID that made the newest master there is, also in a graph that was replaced."""
+        query = select(func.max(Image.pid)).where(
+            Image.observation_id == source.observation_id, Image.kind.in_(step.makes), Image.deleted_at.is_(None)
+        )
+        return self._session.scalar(query)
+
+
+def _reads(master: AnyStep) -> set[str]:
+    """Choices by which a master is made."""
+    return {name for step in steps_of(master.kind) for name in step.reads}
+
+
+def unpublished(session: Session) -> list[int]:
+    """Observations of the sky that have no graph yet."""
+    query = (
+        select(Observation.observation_id)
+        .join(Target, Target.target_id == Observation.target_id)
+        .where(Target.kind == LIGHT, Observation.graph_pid.is_(None))
+        .order_by(Observation.observation_id)
+    )
+    return list(session.scalars(query))

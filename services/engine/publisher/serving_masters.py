@@ -1,0 +1,52 @@
+"""Which bias, dark and flat serve an observation: the same night's, else the nearest night's of the same instrument."""
+
+from datetime import date
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from schema.image import Image
+from schema.observing import DARK, FLAT, Observation, Target
+from schema.queries.frames import USABLE
+
+
+def nearest(session: Session, observation: Observation, kind: str) -> Observation | None:
+    """The observation of ``kind`` that suits best, or None.
+
+    It has the same instrument, binning and frame size (and filter, for flats) and at least one usable frame; the
+    nearest night counts first, for darks then the nearest exposure time, and of two as near the earlier.
+    """
+    frame = _any_frame(session, observation.observation_id)
+    if frame is None:
+        return None
+    usable = exists().where(
+        Image.observation_id == Observation.observation_id,
+        Image.kind == kind,
+        USABLE,
+        Image.ny == frame.ny,
+        Image.nx == frame.nx,
+    )
+    query = (
+        select(Observation)
+        .join(Target, Target.target_id == Observation.target_id)
+        .where(
+            Target.kind == kind,
+            Observation.instrument_id == observation.instrument_id,
+            Observation.binning == observation.binning,
+            usable,
+        )
+    )
+    if kind == FLAT:
+        query = query.where(Observation.filter_id == observation.filter_id)
+
+    def distance(candidate: Observation) -> tuple[int, float, date, int]:
+        exposure = abs(candidate.exposure_s - observation.exposure_s) if kind == DARK else 0.0
+        nights = abs((candidate.night - observation.night).days)
+        return nights, exposure, candidate.night, candidate.observation_id
+
+    return min(session.scalars(query), key=distance, default=None)
+
+
+def _any_frame(session: Session, observation_id: int) -> Image | None:
+    query = select(Image).where(Image.observation_id == observation_id, Image.pid.is_(None), USABLE)
+    return session.scalar(query.limit(1))

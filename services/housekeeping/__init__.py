@@ -1,5 +1,0 @@
-"""Housekeeping: images that nobody needs any more make room for the next night."""
-
-from services.housekeeping.collect import Collection, Removed, collect, policy_of
-
-__all__ = ["Collection", "Removed", "collect", "policy_of"]

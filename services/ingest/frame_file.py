@@ -1,0 +1,140 @@
+"""Open a frame's file as far as its header, and find out whether the pixels are all there without reading them."""
+
+import contextlib
+import errno
+import gzip
+import os
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from astropy.io import fits
+
+from services.errors import DataError, TransientError
+from services.frame_bounds import FrameBounds, require_bounded
+from services.ingest.cards import printable
+from services.ingest.file_names import quoted
+
+BUSY = (errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the machine's fault, not the file's
+GZIP_CHUNK_BYTES = 1 << 20
+GZIP_TRAILER_BYTES = 4  # the last of a gzip file: length of the plain text modulo 2^32
+
+# What astropy raises on damaged files, found by damaging files at random.
+DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError, MemoryError)
+DAMAGE_ALL = (*DAMAGE, fits.VerifyError, zlib.error)
+
+
+@dataclass(frozen=True)
+class OpenedFrame:
+    """The header of a frame's image, the primary header's keywords below it, and facts of the file."""
+
+    header: fits.Header
+    header_text: str
+    shape: tuple[int, int]  # (ny, nx)
+    size: int  # bytes
+    mtime: float  # s since 1970
+    notes: tuple[str, ...]
+
+
+def open_frame(path: Path, bounds: FrameBounds | None = None) -> OpenedFrame:
+    """Read the header of the first image: in the primary or an extension, plain, compressed (.fz) or in gzip.
+
+    Raises:
+        DataError: the file is missing, empty, not FITS, without a 2-D image, shorter than its header says, or larger
+            than the bounds.
+        TransientError: the machine is out of files or memory, or the network disk is away.
+    """
+    try:
+        status = path.stat()
+        if status.st_size == 0:
+            raise DataError(f"file {quoted(path)} is empty (0 bytes): copy it again, or remove it")
+        require_bounded(path, bounds or FrameBounds())
+        # No look at the data: a memory map costs nothing until a pixel is read.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            fits.open(path, memmap=True, lazy_load_hdus=True, disable_image_compression=True) as hdus,
+        ):
+            index, shape = _first_image(hdus, path)
+            _require_whole(hdus[index], path, status.st_size)
+            notes = () if _is_gzip(path) else _further_images(hdus, index)
+            header = hdus[index].header.copy()
+            if index > 0:
+                header.extend(hdus[0].header, unique=True)
+            text = header.tostring(sep="\n", endcard=False, padding=False)
+    except DAMAGE_ALL as error:
+        raise _explained(error, path) from error
+    return OpenedFrame(header, text, shape, status.st_size, status.st_mtime, notes)
+
+
+def _explained(error: Exception, path: Path) -> DataError | TransientError:
+    if isinstance(error, OSError) and error.errno in BUSY:
+        return TransientError(f"file {quoted(path)} cannot be read now: {error.strerror}")
+    if isinstance(error, OSError) and error.strerror:
+        return DataError(f"file {quoted(path)} cannot be read: {error.strerror}; check its name and its permissions")
+    reason = printable(str(error)) or type(error).__name__
+    return DataError(f"file {quoted(path)} cannot be read as FITS: {reason}; is it whole? copy it again, or remove it")
+
+
+def _first_image(hdus: fits.HDUList, path: Path) -> tuple[int, tuple[int, int]]:
+    """Index and shape (ny, nx) of the first HDU with an image; the same that steps read."""
+    for index, hdu in enumerate(hdus):
+        axes = _axes(hdu)
+        if len(axes) < 2:
+            continue
+        if min(axes) < 1 or any(length != 1 for length in axes[:-2]):
+            size = " x ".join(str(length) for length in reversed(axes))
+            raise DataError(f"file {quoted(path)} has an image of {size}: expected two dimensions; split cubes")
+        return index, (axes[-2], axes[-1])
+    raise DataError(f"file {quoted(path)} has no two-dimensional image: is it a table, or a header alone?")
+
+
+def _axes(hdu: Any) -> tuple[int, ...]:
+    """Lengths of the axes of an image, slowest first; of a compressed image those of the image inside."""
+    if hdu.header.get("ZIMAGE", False):
+        return tuple(int(hdu.header[f"ZNAXIS{i}"]) for i in range(hdu.header["ZNAXIS"], 0, -1))
+    return tuple(int(length) for length in hdu.shape) if hdu.is_image else ()
+
+
+def _require_whole(hdu: Any, path: Path, size: int) -> None:
+    """Compare the file's length with what its header promises; missing padding after the last pixel is forgiven."""
+    where = hdu.fileinfo()
+    needed = where["datLoc"] + hdu.size
+    found = _plain_length(path, where["datLoc"] + where["datSpan"]) if _is_gzip(path) else size
+    if found < needed:
+        raise DataError(
+            f"file {quoted(path)} is truncated: {found} bytes, its header promises {needed}; wait until it is written, "
+            "copy it again, or remove it"
+        )
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _plain_length(path: Path, expected: int) -> int:
+    """Length of a gzip file's plain text; it is unpacked only if its trailer differs from what is expected.
+
+    A cut gzip file astropy has refused before: it unpacks the whole image to pass it (34 ms for 2048 x 2048 pixels).
+    """
+    with path.open("rb") as file:
+        file.seek(-GZIP_TRAILER_BYTES, os.SEEK_END)
+        if int.from_bytes(file.read(), "little") == expected % (1 << 32):
+            return expected
+    length = 0
+    with contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile), gzip.open(path) as unpacked:
+        while length < expected and (chunk := unpacked.read(GZIP_CHUNK_BYTES)):
+            length += len(chunk)
+    return length
+
+
+def _further_images(hdus: fits.HDUList, index: int) -> tuple[str, ...]:
+    try:
+        further = hdus[index + 1]
+        is_image = len(_axes(further)) >= 2
+    except DAMAGE_ALL:  # what follows the image is not needed
+        return ()
+    name = printable(str(further.name))
+    return (f"only the first image of the file is used: there is another, {name!r}",) if is_image else ()

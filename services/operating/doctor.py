@@ -1,0 +1,251 @@
+"""`tianyu doctor`: look at settings, database, broker, disk and services; say what is wrong and what to do."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy.exc import DBAPIError
+
+from schema import database, models, partitions, versions, views
+from schema.processes import ProcessGroup, Site
+from schema.versions import SchemaVersionError
+from services.engine.broker import is_process_table, open_broker, work_queue
+from services.errors import TianyuError
+from services.operating.status import LiveService, QueueStatus, overview
+from services.operating.status.fleet import active_managers, standby_managers
+from services.operating.status.stuck import NO_ACTIVE_MANAGER, consumer_remedy, manager_remedy, resume_remedy
+from services.settings import Settings
+from services.setup import database_failure, open_engine
+from services.sky.catalogue.opening import catalogue_folder, open_cells
+from services.sky.solving.index_files import USUAL_FOLDERS, find_index_files
+from services.sky.solving.index_solver import PACKAGE, installed
+from services.sky.solving.solvers import INSTALL_FILES, INSTALL_PACKAGE
+
+FREE_BYTES_LEAST = 10_000_000_000  # half a night of a 2048 x 2048 camera with all its intermediate images
+PARTITIONS_LEAST = 2
+CELLS_COUNTED = 1000  # of the catalogue's cache: 0.3 s; the whole sky has 49152
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; ``remedy`` is empty when it is as it should be."""
+
+    subject: str
+    found: str
+    remedy: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Nothing to do."""
+        return not self.remedy
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; one failure does not hide the others."""
+    findings = [Finding("settings", f"site {settings.site!r}, groups {', '.join(settings.all_groups())}")]
+    findings += _root(settings.root.absolute())
+    try:
+        engine = open_engine(settings)
+    except TianyuError as error:
+        findings.append(Finding("database", str(error), "correct TIANYU_DATABASE_URL"))
+    else:
+        findings += _database(settings, engine)
+        engine.dispose()
+    findings += _broker(settings)
+    findings += _sky(settings)
+    return findings
+
+
+def _sky(settings: Settings) -> Iterator[Finding]:
+    """What fields are solved and stars are named with. Nothing is asked over the network, which may be slow to fail.
+
+    To have none of it is a choice: light curves stay in pixels. What was set or installed in vain is wrong.
+    """
+    files, library = find_index_files(settings.index_dir), installed()
+    if files:
+        folders = ", ".join(sorted({str(file.path.parent) for file in files}))
+        smallest, largest = files[0].smallest_deg, max(file.largest_deg for file in files)
+        found = f"{len(files)} index files in {folders}, patterns of {60 * smallest:.1f} to {60 * largest:.0f} arcmin"
+        remedy = "" if library else INSTALL_PACKAGE
+    else:
+        found = f"no index files in {settings.index_dir or ', '.join(USUAL_FOLDERS)}"
+        remedy = "" if settings.index_dir is None else "correct TIANYU_INDEX_DIR, or put index files there"
+    found += f"; package {PACKAGE} is {'' if library else 'not '}installed"
+    if not (files and library):
+        by_catalogue = settings.catalog != "none" or settings.catalog_file is not None
+        found += (
+            "; fields are solved by the catalogue, if it is known where they are"
+            if by_catalogue
+            else f"; without a catalogue no field is solved, and light curves stay in pixels: {INSTALL_FILES}"
+        )
+    yield Finding("plate solving", found, remedy)
+    yield _catalogue(settings)
+
+
+def _catalogue(settings: Settings) -> Finding:
+    if settings.catalog_file is not None:
+        readable = os.access(settings.catalog_file, os.R_OK) and settings.catalog_file.is_file()
+        remedy = "" if readable else "correct TIANYU_CATALOG_FILE"
+        words = "" if readable else ", which cannot be read"
+        return Finding("catalogue", f"file {settings.catalog_file}{words}; no archive is asked", remedy)
+    cells = list(islice(open_cells(settings).all(), CELLS_COUNTED))
+    stars, size = sum(cell.stars for cell in cells), sum(cell.size_bytes for cell in cells)
+    many = "at least " if len(cells) == CELLS_COUNTED else ""
+    kept = f"{many}{len(cells)} cells with {stars} stars ({size / 1e6:.1f} MB) in {catalogue_folder(settings)}"
+    if settings.catalog == "none":
+        return Finding("catalogue", f"none is asked, as the settings say; {kept}")
+    return Finding(
+        "catalogue", f"Gaia DR3 at {settings.catalog_url} to G = {settings.catalog_mag_limit:g}; kept: {kept}"
+    )
+
+
+def _root(root: Path) -> Iterator[Finding]:
+    if not root.is_dir():
+        yield Finding("root folder", f"{root} is no folder", "make it, run `tianyu init`, or correct TIANYU_ROOT")
+        return
+    if not os.access(root, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        yield Finding(
+            "root folder", f"{root} is not writable for this user", "change its owner or mode, or TIANYU_ROOT"
+        )
+        return
+    free = shutil.disk_usage(root).free
+    enough = free >= FREE_BYTES_LEAST
+    remedy = "" if enough else "free some space, or move the root to a larger disk (TIANYU_ROOT)"
+    yield Finding("disk", f"{free / 1e9:.1f} GB free at {root}", remedy)
+
+
+def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    name = engine.url.render_as_string(hide_password=True)
+    try:
+        versions.check_version(engine)
+    except SchemaVersionError as error:
+        yield Finding("database", str(error), "run `tianyu init`, or the Tianyu that made the schema")
+        return
+    except DBAPIError as error:
+        yield Finding("database", str(database_failure(engine, error)), "start it, or correct TIANYU_DATABASE_URL")
+        return
+    with engine.connect().execution_options(**database.READ_ONLY) as connection:
+        version = "SQLite" if engine.dialect.name == "sqlite" else connection.execute(text("SELECT VERSION()")).scalar()
+        yield Finding("database", f"{name}, {version}, schema up to date")
+        yield from _complete(connection)
+        yield from _registration(settings, engine)
+        yield from _services(settings, engine)
+        ahead = partitions.ranges_ahead(connection)
+        if ahead is not None:
+            few = ahead < PARTITIONS_LEAST
+            found = f"room for {max(ahead, 0) * partitions.IMAGES_PER_PARTITION} more images in partitions"
+            yield Finding("partitions", found, "run `tianyu init`: it adds partitions" if few else "")
+
+
+def _complete(connection: Connection) -> Iterator[Finding]:
+    """Whether all tables and views are there."""
+    inspector = inspect(connection)
+    tables = sorted(models.metadata.tables.keys() - set(inspector.get_table_names()))
+    if tables:
+        yield Finding("tables", f"missing: {', '.join(tables)}", "restore the database from a backup")
+        return
+    outdated = views.to_make(connection)
+    if outdated:
+        there = set(inspector.get_view_names())
+        states = (f"{name} ({'of another Tianyu, or changed' if name in there else 'missing'})" for name in outdated)
+        yield Finding("views", ", ".join(states), "run `tianyu init`: it makes them")
+        return
+    yield Finding("views", f"all {len(views.VIEWS)} views are there, and all {len(models.metadata.tables)} tables")
+
+
+def _registration(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    with database.reading_factory(engine)() as session:
+        site = session.scalar(select(Site).where(Site.name == settings.site))
+        groups = set(session.scalars(select(ProcessGroup.name)))
+    root = str(settings.root.absolute())
+    if site is None:
+        yield Finding("site", f"site {settings.site!r} is not registered", "run `tianyu init`")
+    elif site.root != root:
+        remedy = "set TIANYU_ROOT to the registered folder, or run `tianyu init` to register this one"
+        yield Finding("site", f"site {settings.site!r} is registered with root {site.root}, here it is {root}", remedy)
+    else:
+        yield Finding("site", f"site {settings.site!r} registered")
+    missing = [group for group in settings.all_groups() if group not in groups]
+    if missing:
+        yield Finding("groups", f"groups {', '.join(missing)} are not registered", "run `tianyu init`")
+
+
+def _services(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    """Whether somebody is there for the work that waits; without work nobody need be."""
+    with database.reading_factory(engine)() as session:
+        found = overview(session)
+    unfinished = any(not one.finished for one in found.observations) or any(one.unstarted for one in found.queues)
+    yield _managers(found.services, unfinished)
+    for queue in found.queues:
+        if queue.site == settings.site:
+            yield from _queue(queue)
+
+
+def _managers(services: Sequence[LiveService], unfinished: bool) -> Finding:
+    active, standby = active_managers(services), standby_managers(services)
+    if not active:
+        waits = "and work waits for it" if unfinished else "and no work waits for it"
+        return Finding("manager", f"{NO_ACTIVE_MANAGER}, {waits}", manager_remedy(services) if unfinished else "")
+    hosts = ", ".join(manager.host for manager in active)
+    if len(active) > 1:
+        longest = max(manager.alive_s for manager in active)
+        remedy = (
+            f"look again in {longest:.0f} s: one that was killed counts as alive until then; if both stay, stop one, "
+            "keep the logs of both and report it"
+        )
+        return Finding("manager", f"{len(active)} managers say that they are active, on {hosts}: one may be", remedy)
+    return Finding("manager", f"active on {hosts}; {len(standby)} stand by")
+
+
+def _queue(queue: QueueStatus) -> Iterator[Finding]:
+    subject = f"group {queue.group}"
+    if queue.paused_since is not None:
+        since = f"paused since {queue.paused_since:%Y-%m-%d %H:%M:%S} UTC"
+        yield Finding(subject, f"{since}; {_waiting(queue, 'it')}", resume_remedy(queue))
+    waiting = _waiting(queue, f"group {queue.group!r} of site {queue.site}")
+    if queue.consumers:
+        alive = f"consumers alive: {queue.consumers}, their slots: {queue.slots}, processes at work: {queue.running}"
+        yield Finding(subject, f"{waiting}; {alive}")
+    else:
+        remedy = consumer_remedy(queue) if queue.unstarted or queue.blocked else ""
+        yield Finding(subject, f"{waiting} and no consumer is alive", remedy)
+
+
+def _waiting(queue: QueueStatus, whom: str) -> str:
+    """How many processes wait for a group, and how many of it for other processes first."""
+    first = f"{_processes(queue.unstarted)} for {whom}"
+    if not queue.blocked:
+        return first
+    if queue.unstarted:
+        return f"{first}, {queue.blocked} more for other processes first"
+    return f"{_processes(queue.blocked)} for {whom}, and for other processes first"
+
+
+def _processes(count: int) -> str:
+    return f"{count or 'no'} process{'es wait' if count != 1 else ' waits'}"
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    try:
+        if is_process_table(settings.broker_url.get_secret_value()):
+            yield Finding("broker", "none is needed: the process table of the database is the queue")
+            return
+        broker = open_broker(settings)
+    except TianyuError as error:
+        yield Finding("broker", str(error), "start it, or correct TIANYU_BROKER_URL")
+        return
+    try:
+        depths = []
+        for group in settings.all_groups():
+            queue = work_queue(settings.site, group)
+            broker.declare(queue)
+            depths.append(f"{queue}: {broker.depth(queue)} waiting")
+        yield Finding("broker", "answers; " + ", ".join(depths))
+    except TianyuError as error:
+        yield Finding("broker", str(error), "see the message; the manager declares the queues when it starts")
+    finally:
+        broker.close()

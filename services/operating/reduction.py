@@ -1,0 +1,106 @@
+"""From the headers that were read to light curves, in a working folder: what `tianyu run` and `tianyu inject` do."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from schema import database
+from schema.observing import LIGHT, Observation, Target
+from services.engine.embedded import ProcessTree
+from services.engine.publisher.changed_choices import by_other_choices
+from services.engine.publisher.publish import Publisher, unpublished
+from services.engine.publisher.templates import outgrown
+from services.errors import ConfigurationError, TransientError
+from services.ingest.register import Folder, register
+from services.operating.status import ObservationStatus, finished, status
+from services.settings import Settings
+
+FREE_BYTES_LEAST = 50_000_000  # three calibrated images of a 2048 x 2048 camera; with less, database and queues stall
+
+Say = Callable[[str], None]
+Look = Callable[[], list[ObservationStatus]]
+Follow = Callable[[Look, Callable[[], bool]], None]  # shows progress until the second says that all is done
+
+
+def reduce(
+    tree: ProcessTree,
+    settings: Settings,
+    folder: Folder,
+    follow: Follow,
+    note: Say,
+    refuse: Say,
+    *,
+    new_template: bool = False,
+) -> list[int]:
+    """Register, publish and process what was read; returns the published observations of the sky.
+
+    ``note`` is told what is good to know, ``refuse`` why an observation cannot be published. The consumers leave when
+    nothing is left to do.
+    """
+    publish(tree.engine, settings, folder, note, refuse, new_template=new_template)
+    reading = database.reading_factory(tree.engine)
+
+    def done() -> bool:
+        tree.look_after()
+        _require_space(settings.root)
+        with reading() as session:
+            return finished(session)
+
+    def look() -> list[ObservationStatus]:
+        with reading() as session:
+            return status(session)
+
+    follow(look, done)
+    tree.dismiss()
+    with reading() as session:
+        return _published(session)
+
+
+def publish(
+    engine: Engine, settings: Settings, folder: Folder, note: Say, refuse: Say, *, new_template: bool = False
+) -> None:
+    """Register what was read, and publish what is new, what has new frames, and what other choices are made for.
+
+    ``new_template``: for all of the folder one is made of all frames.
+    """
+    sessions = database.session_factory(engine)
+    result = database.transact(
+        sessions, lambda session: register(session, folder, site=settings.site, root=settings.root)
+    )
+    with sessions() as session:
+        wanted, grown = unpublished(session), outgrown(session)
+        if new_template:
+            grown = [one.observation_id for one in result.observations if one.key.kind == LIGHT and one.published]
+        renewed, kept = by_other_choices(session, settings.choices, but=grown)
+    for line in [*(f"rejected {file!r}: {reason}" for file, reason in result.rejected), *result.notes, *kept]:
+        note(line)
+    for observation in wanted + grown + renewed:
+        try:
+            with sessions.begin() as session:
+                publication = Publisher(session, settings).publish(observation, new_template=new_template)
+        except ConfigurationError as error:
+            refuse(str(error))
+            continue
+        for line in publication.notes:
+            note(line)
+
+
+def _published(session: Session) -> list[int]:
+    query = (
+        select(Observation.observation_id)
+        .join(Target, Target.target_id == Observation.target_id)
+        .where(Target.kind == LIGHT, Observation.graph_pid.is_not(None))
+    )
+    return list(session.scalars(query.order_by(Observation.observation_id)))
+
+
+def _require_space(root: Path) -> None:
+    free = shutil.disk_usage(root).free
+    if free < FREE_BYTES_LEAST:
+        raise TransientError(
+            f"the disk of {str(root)!r} is full: {free / 1e6:.0f} MB free, at least {FREE_BYTES_LEAST / 1e6:.0f} MB "
+            "are needed; free some space and start the same command again, it goes on where it was"
+        )

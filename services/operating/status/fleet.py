@@ -1,0 +1,170 @@
+"""Who is there to work, and what lies before them: live services, and the queues by site and group."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from schema.base import utc_now
+from schema.processes import QUEUED, WAITING, PausedGroup, Process, Service, Site
+from schema.queries.scheduling import queues as all_queues
+from schema.queries.services import ACTIVE, CONSUMER, MANAGER
+from services.operating.status.observation_status import iso
+from services.operating.status.work import AtWork
+
+Key = tuple[int, int]  # site_id, group_id
+
+
+@dataclass(frozen=True)
+class LiveService:
+    """A manager or consumer that has said so lately; ``alive_s`` seconds are left until it must say so again."""
+
+    name: str
+    kind: str
+    state: str
+    host: str
+    version: str
+    site: str | None
+    groups: tuple[str, ...]
+    slots: int
+    since: datetime
+    alive_s: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; times are ISO 8601, UTC."""
+        return vars(self) | {"since": iso(self.since), "groups": list(self.groups)}
+
+
+@dataclass(frozen=True)
+class QueueStatus:
+    """One group of a site: ``ready`` waits for the manager, ``queued`` for a consumer, ``delayed`` for another try.
+
+    ``blocked`` waits for other processes, and no consumer could do it yet.
+    """
+
+    site: str
+    group: str
+    ready: int
+    queued: int
+    delayed: int
+    blocked: int
+    running: int
+    consumers: int
+    slots: int
+    paused_since: datetime | None
+
+    @property
+    def unstarted(self) -> int:
+        """Work that has all that it depends on."""
+        return self.ready + self.queued + self.delayed
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; times are ISO 8601, UTC."""
+        return vars(self) | {"paused_since": None if self.paused_since is None else iso(self.paused_since)}
+
+
+@dataclass(frozen=True)
+class Unstarted:
+    """Processes of one queue and observation that have not started; ``ready``: they wait for no other process."""
+
+    observation_id: int | None
+    site_id: int
+    group_id: int
+    status: str
+    ready: bool
+    delayed: bool
+    count: int
+    first_pid: int
+
+
+def live_services(session: Session) -> list[LiveService]:
+    """Managers first, then consumers; by host and name."""
+    rows = session.execute(
+        select(Service, Site.name, utc_now())
+        .outerjoin(Site, Site.site_id == Service.site_id)
+        .where(Service.alive_until > utc_now())
+        .order_by(Service.kind.desc(), Service.state, Service.host, Service.name)
+    )
+    return [
+        LiveService(
+            name=service.name,
+            kind=service.kind,
+            state=service.state,
+            host=service.host,
+            version=service.version,
+            site=site,
+            groups=tuple(json.loads(service.group_names)),
+            slots=service.slots,
+            since=service.started_at,
+            alive_s=(service.alive_until - now).total_seconds(),
+        )
+        for service, site, now in rows
+    ]
+
+
+def unstarted(session: Session) -> list[Unstarted]:
+    """All that waits or is queued, counted by observation, queue and what it waits for."""
+    ready = Process.pending == 0
+    delayed = and_(Process.not_before.is_not(None), Process.not_before > utc_now())
+    what = (Process.observation_id, Process.site_id, Process.group_id, Process.status, ready, delayed)
+    rows = session.execute(
+        select(*what, func.count(), func.min(Process.pid))
+        .where(Process.status.in_((WAITING, QUEUED)))
+        .group_by(Process.observation_id, Process.site_id, Process.group_id, Process.status, ready, delayed)
+    )
+    return [
+        Unstarted(observation, site, group, state, bool(is_ready), bool(is_delayed), count, first)
+        for observation, site, group, state, is_ready, is_delayed, count, first in rows
+    ]
+
+
+def pauses(session: Session) -> dict[Key, datetime]:
+    """Since when groups are paused."""
+    rows = session.execute(select(PausedGroup.site_id, PausedGroup.group_id, PausedGroup.paused_at))
+    return {(site_id, group_id): since for site_id, group_id, since in rows}
+
+
+def queues(
+    session: Session, services: Iterable[LiveService], work: Iterable[Unstarted], running: Iterable[AtWork]
+) -> dict[Key, QueueStatus]:
+    """All queues of registered sites and groups, by their ids."""
+    states = ("ready", "queued", "delayed", "blocked", "running")
+    counts: dict[Key, dict[str, int]] = defaultdict(lambda: dict.fromkeys(states, 0))
+    for item in work:
+        waits = "blocked" if not item.ready else "delayed" if item.delayed else "ready"
+        counts[item.site_id, item.group_id]["queued" if item.status == QUEUED else waits] += item.count
+    for one in running:
+        counts[one.site_id, one.group_id]["running"] += 1
+    serving: dict[tuple[str | None, str], list[LiveService]] = defaultdict(list)
+    for service in services:
+        if service.kind == CONSUMER:
+            for group in service.groups:
+                serving[service.site, group].append(service)
+    paused = pauses(session)
+    found = {}
+    for queue in all_queues(session):
+        key, consumers = (queue.site_id, queue.group_id), serving[queue.site, queue.group]
+        found[key] = QueueStatus(
+            site=queue.site,
+            group=queue.group,
+            consumers=len(consumers),
+            slots=sum(consumer.slots for consumer in consumers),
+            paused_since=paused.get(key),
+            **counts[key],
+        )
+    return found
+
+
+def active_managers(services: Iterable[LiveService]) -> list[LiveService]:
+    """Managers that send work; there should be one."""
+    return [service for service in services if service.kind == MANAGER and service.state == ACTIVE]
+
+
+def standby_managers(services: Iterable[LiveService]) -> list[LiveService]:
+    """Managers that would take over."""
+    return [service for service in services if service.kind == MANAGER and service.state != ACTIVE]

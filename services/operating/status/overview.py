@@ -1,0 +1,89 @@
+"""Everything at a glance: observations, what is stuck, what runs and is retried, and the services."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
+
+from schema.processes import Process, ProcessDependence
+from services.chosen import chosen_by
+from services.operating.status import fleet
+from services.operating.status.fleet import LiveService, QueueStatus
+from services.operating.status.observation_status import ObservationStatus, Retry
+from services.operating.status.observations import status
+from services.operating.status.stuck import Stuck, stuck
+from services.operating.status.work import AtWork, at_work, retries
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What `tianyu status` tells.
+
+    ``running``, ``retrying`` and ``stuck`` are of these observations, of those that make their masters, and, when all
+    observations were asked for, of work without one. ``services`` and ``queues`` are always all.
+    """
+
+    observations: tuple[ObservationStatus, ...]
+    running: tuple[AtWork, ...]
+    retrying: tuple[Retry, ...]
+    stuck: tuple[Stuck, ...]
+    services: tuple[LiveService, ...]
+    queues: tuple[QueueStatus, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers, texts, lists and dictionaries only; times are ISO 8601, UTC."""
+        return {
+            "observations": [one.to_json() for one in self.observations],
+            "running": [{"observation_id": one.observation_id, **one.running.to_json()} for one in self.running],
+            "retrying": [one.to_json() for one in self.retrying],
+            "stuck": [one.to_json() for one in self.stuck],
+            "services": [one.to_json() for one in self.services],
+            "queues": [one.to_json() for one in self.queues],
+        }
+
+
+def overview(session: Session, observation_id: int | None = None) -> Overview:
+    """The state of one observation or of all; a fixed number of queries, however much there is.
+
+    Raises:
+        ConfigurationError: there is no such observation.
+    """
+    running = at_work(session)
+    observations = _with_choices(session, status(session, observation_id, running))
+    services = fleet.live_services(session)
+    work = fleet.unstarted(session)
+    queues = fleet.queues(session, services, work, running)
+    found = stuck(session, services, queues, work, running)
+    asked = None if observation_id is None else {observation_id, *_makers_of_masters(session, observation_id)}
+    return Overview(
+        observations=tuple(observations),
+        running=tuple(one for one in running if _wanted(one.observation_id, asked)),
+        retrying=tuple(one for one in retries(session) if _wanted(one.observation_id, asked)),
+        stuck=tuple(one for one in found if _wanted(one.observation_id, asked)),
+        services=tuple(services),
+        queues=tuple(queues.values()),
+    )
+
+
+def _with_choices(session: Session, observations: list[ObservationStatus]) -> list[ObservationStatus]:
+    chosen = chosen_by(session, {one.graph_pid for one in observations if one.graph_pid is not None})
+    return [replace(one, published_by=chosen.get(one.graph_pid or 0, ())) for one in observations]
+
+
+def _wanted(observation_id: int | None, asked: Collection[int] | None) -> bool:
+    return asked is None or observation_id in asked
+
+
+def _makers_of_masters(session: Session, observation_id: int) -> set[int]:
+    """Observations whose processes this one's depend on."""
+    child = aliased(Process)
+    rows = session.scalars(
+        select(Process.observation_id)
+        .join(ProcessDependence, ProcessDependence.parent_pid == Process.pid)
+        .join(child, child.pid == ProcessDependence.child_pid)
+        .where(child.observation_id == observation_id, Process.observation_id != observation_id)
+        .distinct()
+    )
+    return {maker for maker in rows if maker is not None}

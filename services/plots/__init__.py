@@ -1,5 +1,0 @@
-"""Plots of an observation: its field, noise and frames, and a star's light curve, place and shape."""
-
-from services.plots.make import make_plots
-
-__all__ = ["make_plots"]

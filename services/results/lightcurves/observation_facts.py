@@ -1,0 +1,91 @@
+"""Which observation: by its id, or the only one that has light curves; and what titles say of it."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from schema.observing import LIGHT, Filter, Instrument, Observation, Target
+from services.errors import ConfigurationError, DataError
+
+IDS_IN_A_MESSAGE = 10
+
+
+@dataclass(frozen=True)
+class ObservationFacts:
+    """What titles and file headers say of an observation, and the processes whose results the views show."""
+
+    observation_id: int
+    target: str
+    filter: str
+    instrument: str
+    night: date
+    sky_id: int | None
+    graph_pid: int | None
+    calibration_pid: int | None
+    analysis_pid: int | None
+
+    @property
+    def title(self) -> str:
+        """Target, filter and night, as plots show them."""
+        return f"{self.target or 'no target'}, filter {self.filter or 'none'}, night {self.night.isoformat()}"
+
+
+def _observations() -> Any:
+    return (
+        select(
+            Observation.observation_id,
+            Target.name,
+            Filter.name,
+            Instrument.name,
+            Observation.night,
+            Observation.sky_id,
+            Observation.graph_pid,
+            Observation.calibration_pid,
+            Observation.analysis_pid,
+        )
+        .join(Target, Target.target_id == Observation.target_id)
+        .join(Filter, Filter.filter_id == Observation.filter_id)
+        .join(Instrument, Instrument.instrument_id == Observation.instrument_id)
+    )
+
+
+def observation_facts(session: Session, observation_id: int) -> ObservationFacts:
+    """The observation with this id.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    row = session.execute(_observations().where(Observation.observation_id == observation_id)).one_or_none()
+    if row is None:
+        raise ConfigurationError(
+            f"there is no observation {observation_id}: `tianyu status` lists the observations with their ids"
+        )
+    return ObservationFacts(*row)
+
+
+def find_observation(session: Session, observation_id: int | None = None) -> ObservationFacts:
+    """The observation with this id, or without an id the only one that has light curves.
+
+    Raises:
+        ConfigurationError: there is no such observation, or several could be meant.
+        DataError: no observation has light curves yet.
+    """
+    if observation_id is not None:
+        return observation_facts(session, observation_id)
+    found = with_light_curves(session)
+    if not found:
+        raise DataError("no observation has light curves yet: `tianyu status` shows what is still to be done")
+    if len(found) > 1:
+        named = "; ".join(f"{one.observation_id} ({one.title})" for one in found[:IDS_IN_A_MESSAGE])
+        more = f" and {len(found) - IDS_IN_A_MESSAGE} more" if len(found) > IDS_IN_A_MESSAGE else ""
+        raise ConfigurationError(f"several observations have light curves: {named}{more}; choose one (--observation)")
+    return found[0]
+
+
+def with_light_curves(session: Session) -> list[ObservationFacts]:
+    """All observations that have light curves, by id."""
+    calibrated = _observations().where(Target.kind == LIGHT, Observation.calibration_pid.is_not(None))
+    return [ObservationFacts(*row) for row in session.execute(calibrated.order_by(Observation.observation_id))]

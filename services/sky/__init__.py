@@ -1,0 +1,1 @@
+"""The sky: catalogues of stars, and where an image is among them."""

@@ -1,0 +1,49 @@
+"""The WCS that a night's own frames bring along in their headers: a claim about the template, to be verified."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pipeline.errors import UnusableDataError
+from pipeline.sky.astrometry.sky_wcs import SkyWcs
+from schema.image import Image, ImageParent
+from schema.observing import LIGHT
+from schema.queries import frames
+from services.errors import DataError, TransientError
+from services.log import get_logger
+from services.sky.solving.hints import Claim
+from services.steps.shared.step import Context
+
+log = get_logger("solve")
+
+
+def reference_frame(session: Session, graph_pid: int) -> str | None:
+    """Path of the frame that the others of a graph are aligned to: its pixels are the template's."""
+    calibrated = frames.reference_of(session, graph_pid)
+    if calibrated is None:
+        return None
+    return session.scalar(
+        select(Image.path)
+        .join(ImageParent, ImageParent.parent_id == Image.image_id)
+        .where(ImageParent.image_id == calibrated.image_id, Image.kind == LIGHT)
+        .limit(1)
+    )
+
+
+def claim_of(context: Context, path: str | None, shape: tuple[int, int]) -> Claim | None:
+    """What the frame's header claims; None without a WCS of a kind that is known here."""
+    if path is None:
+        return None
+    try:
+        cards = context.images.read_cards(path)
+        if "CTYPE1" not in cards or "CRVAL1" not in cards:
+            return None
+        wcs = SkyWcs.from_cards(cards)
+        if all(0.0 < number < float("inf") for number in (wcs.pixel_scale(shape), wcs.radius(shape))):
+            return Claim(wcs, shape, path.rsplit("/", 1)[-1])
+    except TransientError as error:
+        if not context.last_attempt:
+            raise
+        log.warning("the header's WCS is not used: its frame cannot be read", frame=path, reason=str(error))
+    except (DataError, UnusableDataError) as error:
+        log.info("the header's WCS is not used", frame=path, reason=str(error))
+    return None

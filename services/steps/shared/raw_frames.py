@@ -1,0 +1,100 @@
+"""Frames from the camera: reading them, naming them in errors, and what their headers do not tell.
+
+Errors name the frame's file, and a frame that is at fault is rejected with that reason in table rejection.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pipeline.detector.calibration import guess_saturation
+from pipeline.errors import UnusableDataError
+from schema.frame import Frame
+from schema.image import Image, ImageParent
+from schema.processes import FAILED, Process
+from services.choices import Choices
+from services.errors import ConfigurationError, DataError, MissingFrameError
+from services.steps.shared.image_files import path_of
+from services.steps.shared.step import AnyStep, Context
+
+
+@contextmanager
+def errors_name(path: str) -> Iterator[None]:
+    """What the pipeline finds wrong within is the fault of the file at ``path``, and its error says so."""
+    try:
+        yield
+    except UnusableDataError as error:
+        raise DataError(f"frame {path!r}: {error}") from error
+
+
+def read_frame(context: Context, frame: Image) -> NDArray[Any]:
+    """The frame's pixels in the file's own type.
+
+    Raises:
+        TransientError: its folder is away, or in all attempts but the last the file.
+        DataError: the file cannot be read, is not the one that was registered, or was missing in each attempt.
+    """
+    try:
+        raw = context.images.read(frame.path)
+    except MissingFrameError as error:
+        if not context.last_attempt:
+            raise
+        raise DataError(f"{error}; it was missing in each attempt") from error
+    if raw.shape != (frame.ny, frame.nx):
+        size = " x ".join(str(length) for length in reversed(raw.shape))
+        raise DataError(
+            f"frame {frame.path!r} is {size} pixels, it was {frame.nx} x {frame.ny} when it was registered: "
+            "put the first file back, or give this one a name of its own and ingest it"
+        )
+    return raw
+
+
+def read_master(context: Context, master: Image) -> NDArray[Any]:
+    """The pixels of a master, kept in memory.
+
+    Raises:
+        ConfigurationError: its file is damaged, or was deleted. No frame is to blame: all frames would be calibrated
+            unlike the others.
+    """
+    try:
+        return context.images.read_master(path_of(master))
+    except DataError as error:
+        raise ConfigurationError(
+            f"{master.kind} of process {master.pid} is lost: {error} "
+            f"`tianyu publish --again {master.observation_id}` makes it anew, then publish this observation again"
+        ) from error
+
+
+def failures(session: Session, graph_pid: int, step: AnyStep) -> list[tuple[Any, str]]:
+    """Parameters and error of the processes of one command that failed by their data's fault."""
+    query = select(Process.parameters, Process.error).where(
+        Process.graph_pid == graph_pid,
+        Process.command == step.command,
+        Process.status == FAILED,
+        Process.error_class == DataError.error_class,
+    )
+    return [
+        (step.parameters.model_validate_json(raw), error or f"{step.command} failed")
+        for raw, error in session.execute(query)
+    ]
+
+
+def saturation_of(frame: Image, raw: NDArray[Any], choices: Choices) -> float | None:
+    """Level (ADU) from which a raw pixel is saturated: the header's, the settings', else where pixels pile up."""
+    return frame.saturation or choices.saturation or guess_saturation(raw)
+
+
+def frame_path(session: Session, image: Image | Frame | None) -> str:
+    """Path of the frame that was calibrated to the image: what the operator knows it by."""
+    if image is None:
+        return ""
+    query = (
+        select(Image.path)
+        .join(ImageParent, ImageParent.parent_id == Image.image_id)
+        .where(ImageParent.image_id == image.image_id, Image.pid.is_(None))
+    )
+    return session.scalar(query) or image.path

@@ -1,0 +1,1 @@
+"""Trials with known truth: simulated nights, and signals put into real ones."""

@@ -1,0 +1,133 @@
+"""The light curve read from the view is the one that was written."""
+
+import numpy as np
+import pytest
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from pipeline.flags import SPOILING, Flag, usable
+from pipeline.registration.night_alignment import PROVEN_MATCHES
+from schema import views
+from schema.found import Verdict
+from schema.observing import Observation
+from schema.photometry import Flux, LightCurveStatistics, RelativeFlux
+from services.errors import ConfigurationError, DataError
+from services.results.lightcurves.observation_facts import find_observation
+from services.results.lightcurves.reading import COLUMNS, LightCurve, read_light_curve
+from services.results.lightcurves.selection import find_source
+from tests.unit.services import made_up
+from tests.unit.services.made_up import MadeUp
+
+FRAMES = 30
+
+
+def make(session: Session) -> MadeUp:
+    observation = made_up.add_observation(session)
+    return made_up.add_light_curves(session, observation, np.random.default_rng(1), n_stars=8, n_frames=FRAMES)
+
+
+def read(session: Session, source_id: int, aperture: object = "best") -> LightCurve:
+    facts = find_observation(session, 1)
+    return read_light_curve(session, facts, find_source(session, facts, source_id=source_id), aperture)  # type: ignore[arg-type]
+
+
+def test_rows_are_those_of_the_tables(any_session: Session) -> None:
+    made = make(any_session)
+    source_id = int(made.source_ids[5])
+    curve = read(any_session, source_id, 2)
+    stored = any_session.execute(
+        select(Flux.flux, Flux.flux_error, RelativeFlux.flux, RelativeFlux.flux_error)
+        .join(
+            RelativeFlux,
+            (RelativeFlux.source_id == Flux.source_id)
+            & (RelativeFlux.image_id == Flux.image_id)
+            & (RelativeFlux.aperture == Flux.aperture),
+        )
+        .where(Flux.source_id == source_id, Flux.aperture == 2)
+        .order_by(Flux.image_id)
+    ).all()
+    names = ("flux_raw", "flux_raw_error", "flux_relative", "flux_relative_error")
+    np.testing.assert_array_equal(np.column_stack([curve.values(name) for name in names]), np.array(stored))
+    assert curve.table.colnames == [column.name for column in COLUMNS]
+    np.testing.assert_allclose(curve.values("jd_utc"), made_up.JD0 + made_up.CADENCE_D * np.arange(FRAMES), rtol=1e-15)
+    np.testing.assert_array_equal(curve.values("image_good"), made.good)
+    assert curve.values("is_reference").all()
+    assert set(curve.table["method"]) == {"ensemble"}
+    assert curve.table["flux_raw"].unit == "adu"
+    assert curve.table.meta["aperture_radius_px"] == "6"
+
+
+def test_the_views_have_the_numbers_of_the_rules() -> None:
+    assert (views.BAD_FRAME, views.SPOILING) == (Flag.BAD_FRAME, SPOILING)
+    assert views.PROVEN_MATCHES == PROVEN_MATCHES
+
+
+def test_the_view_takes_the_points_that_the_rule_takes(any_session: Session) -> None:
+    """Each bit on a frame of its own, among rejected frames and unmeasured fluxes: SQL and numpy agree."""
+    made = make(any_session)
+    source_id = int(made.source_ids[5])
+    for number, flag in enumerate([*Flag, Flag.CROWDED | Flag.BLENDED, Flag.BLENDED | Flag.TRAIL]):
+        at = (Flux.source_id == source_id) & (Flux.image_id == int(made.image_ids[number]))
+        any_session.execute(update(Flux).where(at).values(flag=int(flag)))
+    any_session.execute(update(Flux).where(Flux.image_id == int(made.image_ids[15])).values(flux=None))
+    any_session.execute(delete(Verdict).where(Verdict.image_id == int(made.image_ids[16])))
+    curve = read(any_session, source_id, 1)
+    flag = curve.values("flag")
+    expected = usable(curve.values("flux_raw"), flag & ~Flag.BAD_FRAME, curve.values("image_good"))
+    expected &= flag != Flag.BAD_FRAME
+    np.testing.assert_array_equal(curve.usable, expected)
+    assert curve.usable[[0, 1, 11]].all()
+    assert not curve.usable[[*range(2, 11), 12, 15, 16]].any()
+
+
+def test_missing_values_are_masked(session: Session) -> None:
+    made = make(session)
+    session.execute(delete(RelativeFlux).where(RelativeFlux.image_id == int(made.image_ids[3])))
+    curve = read(session, int(made.source_ids[5]), 0)
+    assert np.flatnonzero(curve.table["flux_relative"].mask).tolist() == [3]
+    assert np.flatnonzero(np.isnan(curve.values("flux_relative"))).tolist() == [3]
+    assert not curve.table["flux_raw"].mask.any()
+
+
+def test_best_aperture_is_what_analyze_named(session: Session) -> None:
+    made = make(session)
+    source_id = int(made.source_ids[5])
+    of_source = LightCurveStatistics.source_id == source_id
+    for aperture in (2, 0):
+        session.execute(
+            update(LightCurveStatistics)
+            .where(of_source)
+            .values(best_aperture=LightCurveStatistics.aperture == aperture)
+        )
+        curve = read(session, source_id)
+        assert set(curve.values("aperture")) == {aperture}
+        assert curve.radii == {aperture: made_up.RADII[aperture]}
+
+
+def test_before_analyze_the_best_aperture_scatters_least(session: Session) -> None:
+    made = make(session)
+    source_id = int(made.source_ids[5])
+    session.execute(update(Observation).values(analysis_pid=None))
+    noisy = (RelativeFlux.source_id == source_id) & (RelativeFlux.aperture != 1)
+    session.execute(update(RelativeFlux).where(noisy).values(flux=1 + 5 * (RelativeFlux.flux - 1)))
+    assert read(session, source_id).radii == {1: made_up.RADII[1]}
+
+
+def test_all_apertures(session: Session) -> None:
+    made = make(session)
+    curve = read(session, int(made.source_ids[5]), "all")
+    assert len(curve.table) == 3 * FRAMES
+    assert list(curve.radii.values()) == list(made_up.RADII)
+
+
+def test_errors_say_what_is_missing(session: Session) -> None:
+    made = make(session)
+    source_id = int(made.source_ids[5])
+    with pytest.raises(ConfigurationError, match=r"has no aperture 9: it has 0 \(3 px\), 1 \(4.5 px\), 2 \(6 px\)"):
+        read(session, source_id, 9)
+    session.execute(delete(Flux).where(Flux.source_id == source_id))
+    with pytest.raises(DataError, match=f"source {source_id} at .* was measured on no image"):
+        read(session, source_id)
+    session.execute(update(Observation).values(calibration_pid=None))
+    with pytest.raises(DataError, match=r"observation 1 .* has no light curves yet"):
+        read(session, source_id)

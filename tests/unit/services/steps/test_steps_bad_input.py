@@ -1,0 +1,177 @@
+"""What steps do with files that are damaged and disks that are full."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from schema import database, models
+from schema.found import Rejection
+from schema.image import MASTER_BIAS, Image
+from schema.processes import Site
+from schema.queries import images
+from services.choices import Choices
+from services.deployment import Deployment
+from services.errors import ConfigurationError, DataError, TransientError
+from services.image_store import open_store
+from services.steps.calibrate import CALIBRATE, CalibrateParameters
+from services.steps.flats import CALIBRATE_FLAT, CalibrateFlatParameters
+from services.steps.shared.step import AnyStep, Context, Outputs, Parameters
+from services.steps.stack_master import STACK_BIAS, StackMasterParameters
+
+SHAPE = (100, 120)
+PID = 7
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def sessions(tmp_path: Path, root: Path) -> Iterator[sessionmaker[Session]]:
+    root.mkdir()
+    engine = database.connect(f"sqlite:///{tmp_path / 'test.db'}")
+    models.metadata.create_all(engine)
+    with database.session_factory(engine).begin() as session:
+        session.add(Site(name="local", root=str(root)))
+    yield database.session_factory(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def context(sessions: sessionmaker[Session], root: Path) -> Context:
+    return Context(PID, 1, None, sessions, open_store(root), Deployment(root=root), Choices())
+
+
+def sky(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(1000, 10, SHAPE).astype(np.uint16)
+
+
+def add(context: Context, name: str, pixels: np.ndarray, kind: str = "light", **more: Any) -> int:
+    """Write a frame and register it."""
+    root = context.deployment.root
+    fits.writeto(root / name, pixels)
+    with context.reading.begin() as session:
+        values: dict[str, Any] = {
+            "kind": kind,
+            "site_id": 1,
+            "path": name,
+            "ny": SHAPE[0],
+            "nx": SHAPE[1],
+            "exposure_s": 0.0,
+        } | more
+        return images.add_image(session, **values)
+
+
+def run(context: Context, step: AnyStep, parameters: Parameters) -> Outputs:
+    return step.start(context, parameters.model_dump_json())
+
+
+def image(context: Context, name: str) -> Image:
+    with context.reading() as session:
+        return session.scalars(select(Image).where(Image.path == name)).one()
+
+
+def rejections(context: Context, name: str) -> list[tuple[str | None, int | None]]:
+    """Reason and process of each."""
+    of_frame = select(Rejection.reason, Rejection.pid).where(Rejection.image_id == image(context, name).image_id)
+    with context.reading() as session:
+        return [(row.reason, row.pid) for row in session.execute(of_frame)]
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """As on a full disk, the kernel refuses to write on."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_transient_and_leaves_no_half_file(context: Context, root: Path) -> None:
+    frame = add(context, "a.fits", sky(1))
+    with (
+        files_no_larger_than(20_000),
+        pytest.raises(TransientError, match=r"calibrated/0/7\.fits' cannot be written.*is the disk full"),
+    ):
+        run(context, CALIBRATE, CalibrateParameters(frame=frame))
+    assert [path.name for path in root.rglob("*") if path.is_file()] == ["a.fits"]
+    run(context, CALIBRATE, CalibrateParameters(frame=frame))
+    assert (root / "calibrated" / "0" / "7.fits").is_file()
+
+
+@pytest.mark.parametrize("content", [b"", b"no master", "half"], ids=["empty", "text", "truncated"])
+def test_a_damaged_master_is_no_fault_of_the_frame(context: Context, root: Path, content: bytes | str) -> None:
+    frame = add(context, "a.fits", sky(1))
+    add(context, "bias.fits", sky(2), MASTER_BIAS, pid=5)
+    path = root / "bias.fits"
+    path.write_bytes(path.read_bytes()[:9000] if isinstance(content, str) else content)
+    with pytest.raises(
+        ConfigurationError, match=r"master_bias of process 5 is lost.*bias\.fits.*tianyu publish --again"
+    ):
+        run(context, CALIBRATE, CalibrateParameters(frame=frame, bias=5))
+
+
+@pytest.mark.parametrize("damage", [0, 2880, 10_000], ids=["all", "header alone", "half"])
+def test_a_frame_that_was_cut_is_named(context: Context, root: Path, damage: int) -> None:
+    frame = add(context, "a.fits", sky(1))
+    path = root / "a.fits"
+    path.write_bytes(path.read_bytes()[:damage])
+    with pytest.raises(DataError, match=r"a\.fits.*is it (there and )?whole"):
+        run(context, CALIBRATE, CalibrateParameters(frame=frame))
+
+
+def test_a_frame_that_is_no_image_of_the_sky_is_named(context: Context) -> None:
+    frame = add(context, "a.fits", np.full(SHAPE, np.nan, np.float32))
+    with pytest.raises(DataError, match=r"^frame 'a\.fits': no pixel of the frame is finite"):
+        run(context, CALIBRATE, CalibrateParameters(frame=frame))
+
+
+def test_one_bad_bias_frame_is_left_out_of_the_mean_and_rejected(context: Context, root: Path) -> None:
+    frames = [add(context, f"{seed}.fits", sky(seed), "bias") for seed in range(3)]
+    frames += [
+        add(context, "nan.fits", np.full(SHAPE, np.nan, np.float32), "bias"),
+        add(context, "shape.fits", sky(4)[:50], "bias"),
+        add(context, "gone.fits", sky(5), "bias"),
+    ]
+    (root / "gone.fits").unlink()
+    last = replace(context, last_attempt=True)  # before it, a file that is gone may come back
+    outputs = run(last, STACK_BIAS, StackMasterParameters(kind="bias", frames=tuple(frames), root=True))
+    with context.reading.begin() as session:
+        outputs(session)
+    master = image(context, f"{MASTER_BIAS}/0/{PID}.fits")
+    expected = np.mean([sky(seed) for seed in range(3)], axis=0)
+    np.testing.assert_allclose(fits.getdata(root / master.path), expected, rtol=1e-6)
+    assert master.weight == 3
+    for name, reason in (("nan", "no pixel"), ("shape", "120 x 50 pixels"), ("gone", "missing in each attempt")):
+        [(found, pid)] = rejections(context, f"{name}.fits")
+        assert pid == PID
+        assert reason in (found or "")
+    assert rejections(context, "0.fits") == []
+
+
+def test_a_branch_of_bad_bias_frames_alone_makes_no_image_but_rejects_them(context: Context) -> None:
+    frame = add(context, "zero.fits", np.zeros(SHAPE, np.uint16), "bias")
+    with context.reading.begin() as session:
+        run(context, STACK_BIAS, StackMasterParameters(kind="bias", frames=(frame,), root=False))(session)
+    assert len(rejections(context, "zero.fits")) == 1
+    with pytest.raises(DataError, match=r"no bias frame can be used; the first: frame 'zero\.fits': every pixel"):
+        run(context, STACK_BIAS, StackMasterParameters(kind="bias", frames=(frame,), root=True))
+
+
+def test_a_flat_darker_than_the_bias_is_named(context: Context) -> None:
+    add(context, "bias.fits", sky(1).astype(np.float32), MASTER_BIAS, pid=5)
+    frame = add(context, "flat.fits", sky(2) - np.uint16(500), "flat")
+    with pytest.raises(DataError, match=r"flat 'flat\.fits' has mean -499.8 ADU above the bias"):
+        run(context, CALIBRATE_FLAT, CalibrateFlatParameters(frame=frame, bias=5))
