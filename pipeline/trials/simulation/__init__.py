@@ -1,5 +1,5 @@
 """A simulated night with known truth: what the pipeline is measured against.
 
-``night`` says what is wanted, ``truth`` makes the stars and the conditions, ``detector`` the camera's fixed
+``night_spec`` says what is wanted, ``truth`` makes the stars and the conditions, ``camera`` the camera's fixed
 patterns, ``render`` the frames. Everything is decided by the specification and its seed.
 """

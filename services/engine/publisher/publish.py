@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from schema.image import Image
 from schema.observing import LIGHT, Observation, Target
 from schema.processes import CANCELLED, FAILED, SKIPPED, Process
 from schema.queries import adopting, choices, publishing
@@ -19,7 +18,7 @@ from services.engine.publisher.former import Former, LaidOut, formers
 from services.engine.publisher.graph import Graph, methods_of
 from services.engine.publisher.keys import frames_told, keys_of, needed
 from services.engine.publisher.publication import Masters, Publication
-from services.engine.publisher.serving_masters import nearest
+from services.engine.publisher.serving_masters import made_master, nearest
 from services.engine.publisher.settling import Settled, settle
 from services.engine.publisher.taking_over import take_over
 from services.engine.publisher.templates import (
@@ -326,18 +325,11 @@ class Publisher:
         pid = settled.stands.get(laid_out, laid_out)
         master = self._session.get(Process, pid)
         if master is not None and master.status in UNSUCCESSFUL:
-            older = self._made_master(source, step)
+            older = made_master(self._session, source, step)
             if older is not None:
                 publication.notes.append(f"{name}: master {step.kind} of process {older}, for that of {pid} failed")
                 return older
         return pid
-
-    def _made_master(self, source: Observation, step: AnyStep) -> int | None:
-        """PID that made the newest master there is, also in a graph that was replaced."""
-        query = select(func.max(Image.pid)).where(
-            Image.observation_id == source.observation_id, Image.kind.in_(step.makes), Image.deleted_at.is_(None)
-        )
-        return self._session.scalar(query)
 
 
 def _reads(master: AnyStep) -> set[str]:

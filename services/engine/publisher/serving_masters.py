@@ -2,12 +2,13 @@
 
 from datetime import date
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from schema.image import Image
 from schema.observing import DARK, FLAT, Observation, Target
 from schema.queries.frames import USABLE
+from services.steps.shared.step import AnyStep
 
 
 def nearest(session: Session, observation: Observation, kind: str) -> Observation | None:
@@ -50,3 +51,11 @@ def nearest(session: Session, observation: Observation, kind: str) -> Observatio
 def _any_frame(session: Session, observation_id: int) -> Image | None:
     query = select(Image).where(Image.observation_id == observation_id, Image.pid.is_(None), USABLE)
     return session.scalar(query.limit(1))
+
+
+def made_master(session: Session, source: Observation, step: AnyStep) -> int | None:
+    """PID that made the newest master there is, also in a graph that was replaced."""
+    query = select(func.max(Image.pid)).where(
+        Image.observation_id == source.observation_id, Image.kind.in_(step.makes), Image.deleted_at.is_(None)
+    )
+    return session.scalar(query)

@@ -1,4 +1,4 @@
-"""Which observation and which source: by id, by pixels of the first frame, by coordinates or by its name in Gaia."""
+"""Which source of an observation: by id, by pixels of the first frame, by coordinates or by its name in Gaia."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Catalogues of stars: Gaia DR3's archive through a cache on disk, or a table of one's own; and names of objects."""
+"""Catalogues of stars: Gaia DR3's archive through a cache on disk, or a table of one's own."""
 
 from services.sky.catalogue.catalogue_protocol import Catalogue, CatalogueOutage
 from services.sky.catalogue.catalogue_stars import CatalogueStars
