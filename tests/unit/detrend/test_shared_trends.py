@@ -33,7 +33,7 @@ METHODS = pytest.mark.parametrize("method", [sysrem, trends])
 @pytest.mark.parametrize("systematics", [0.002, 0.006])
 def test_shared_systematics_go_down_to_the_white_noise(method: Method, systematics: float) -> None:
     night = DetrendNight(1, systematics)
-    before = night.over_white(night.field().flux)
+    before = night.over_white(night.field().curves.flux)
     found = method(night)
     after = night.over_white(found.flux)
     assert np.median(before) > 1.05
@@ -64,7 +64,7 @@ def test_variables_keep_their_amplitude(method: Method) -> None:
 
 
 def night_before(night: DetrendNight) -> tuple[np.ndarray, np.ndarray]:
-    return night.amplitudes(night.field().flux)
+    return night.amplitudes(night.field().curves.flux)
 
 
 @METHODS
@@ -77,7 +77,7 @@ def test_a_clean_night_is_left_alone(method: Method) -> None:
         np.testing.assert_allclose(np.concatenate([transit, sine]), 1.0, atol=0.06)  # 2 to 3 mmag of noise a point
     if method is sysrem:
         assert len(found.trends) == 0
-        np.testing.assert_allclose(found.flux, night.field().flux)
+        np.testing.assert_allclose(found.flux, night.field().curves.flux)
 
 
 def test_the_number_of_trends_is_that_of_the_systematics() -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import structlog
@@ -27,6 +28,8 @@ def say_below() -> None:
 
 class Talk:
     """A step that logs, and ends badly, so that nothing is committed."""
+
+    read_of: ClassVar[dict[str, object]] = {}
 
     def start(self, _context: object, _parameters: str) -> None:
         log.get_logger("talk").info("at work")
