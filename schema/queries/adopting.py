@@ -86,13 +86,28 @@ def keyed(session: Session, observation_id: int, graph_pid: int | None = None) -
     return [one for one in rows if one.pid not in left_out]
 
 
-def outdated(session: Session, observation_id: int) -> set[int]:
+def outdated(session: Session, observation_id: int, asked: frozenset[int] = frozenset()) -> set[int]:
     """Processes of an observation that ran before something that they wait for ended, for good or anew.
 
     What failed and is tried again ends once more, behind those that went on without it. Of what was taken over only the
-    same graph's dependencies count: other graphs' were looked at when it was taken over.
+    same graph's dependencies count: other graphs' were looked at when it was taken over. What used a result of another
+    observation that is outdated (a master that lacks a frame) is so too. ``asked``: observations that ask already.
     """
-    return set(session.scalars(OUTDATED.where(Outdated.observation_id == observation_id)))
+    found = set(session.scalars(OUTDATED.where(Outdated.observation_id == observation_id)))
+    used = (
+        select(_parent.observation_id)
+        .join(ProcessDependence, ProcessDependence.parent_pid == _parent.pid)
+        .join(Outdated, Outdated.pid == ProcessDependence.child_pid)
+        .where(Outdated.observation_id == observation_id, _parent.observation_id != observation_id)
+        .distinct()
+    )
+    asked |= {observation_id}
+    for other in set(session.scalars(used)) - asked:
+        for part in chunks(sorted(outdated(session, other or 0, asked))):
+            users = select(Outdated.pid).join(ProcessDependence, ProcessDependence.child_pid == Outdated.pid)
+            of_these = (ProcessDependence.parent_pid.in_(part), Outdated.observation_id == observation_id)
+            found |= set(session.scalars(users.where(*of_these)))
+    return found
 
 
 def origin_of(session: Session, process: Process) -> Process:

@@ -1,5 +1,6 @@
 """Which results of an earlier graph stand for processes of a new one."""
 
+from collections import Counter
 from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
@@ -109,6 +110,20 @@ def test_what_went_on_before_something_ended_again_is_outdated(telescope: Telesc
     assert reused(published) == {"calibrate"}
     assert published.reused["calibrate"] == FRAMES
     assert_closed(telescope, published)
+
+
+def test_what_used_a_master_that_lacks_a_frame_is_outdated_too(tmp_path: Path) -> None:
+    telescope = Telescope(tmp_path)
+    telescope.observe("bias", frames=5)
+    lights = telescope.observe(frames=FRAMES)
+    telescope.publish(lights)
+    telescope.succeed()
+    assert telescope.publish(lights).processes == []
+    change(telescope, "stack_bias", 1, finished_at=BEGAN + timedelta(minutes=1))  # a branch that was tried again
+    published = telescope.publish(lights)
+    commands = Counter(process.command for process in published.processes)
+    assert commands["stack_bias"] - published.reused["stack_bias"] >= 1
+    assert (commands["calibrate"], published.reused["calibrate"]) == (FRAMES, 0)
 
 
 def test_of_several_graphs_the_one_that_saves_most_is_taken(telescope: Telescope) -> None:
