@@ -74,7 +74,7 @@ class Keyed(NamedTuple):
 def keyed(session: Session, observation_id: int, graph_pid: int | None = None) -> list[Keyed]:
     """Processes of an observation (or of one graph of it) whose keys are known, in order of PID.
 
-    Those that are outdated are left out.
+    Those whose results are not those of their keys are left out.
     """
     query = select(*(getattr(Process, name) for name in Keyed._fields)).where(
         Process.observation_id == observation_id, Process.result_key.is_not(None)
@@ -82,31 +82,45 @@ def keyed(session: Session, observation_id: int, graph_pid: int | None = None) -
     if graph_pid is not None:
         query = query.where(Process.graph_pid == graph_pid)
     rows = [Keyed(*row) for row in session.execute(query.order_by(Process.pid))]
-    left_out = outdated(session, observation_id) if rows else set()
+    left_out = unlike_their_keys(session, observation_id) if rows else set()
     return [one for one in rows if one.pid not in left_out]
 
 
-def outdated(session: Session, observation_id: int, asked: frozenset[int] = frozenset()) -> set[int]:
+def outdated(session: Session, observation_id: int) -> set[int]:
     """Processes of an observation that ran before something that they wait for ended, for good or anew.
 
     What failed and is tried again ends once more, behind those that went on without it. Of what was taken over only the
-    same graph's dependencies count: other graphs' were looked at when it was taken over. What used a result of another
-    observation that is outdated (a master that lacks a frame) is so too. ``asked``: observations that ask already.
+    same graph's dependencies count: other graphs' were looked at when it was taken over.
     """
-    found = set(session.scalars(OUTDATED.where(Outdated.observation_id == observation_id)))
-    used = (
-        select(_parent.observation_id)
-        .join(ProcessDependence, ProcessDependence.parent_pid == _parent.pid)
-        .join(Outdated, Outdated.pid == ProcessDependence.child_pid)
-        .where(Outdated.observation_id == observation_id, _parent.observation_id != observation_id)
-        .distinct()
+    return set(session.scalars(OUTDATED.where(Outdated.observation_id == observation_id)))
+
+
+def unlike_their_keys(session: Session, observation_id: int) -> set[int]:
+    """Processes whose results are not those of their keys: outdated ones, and all that follows from these.
+
+    Of an observation, and of those that it uses: a master that lacks a frame spoils what is calibrated with it.
+    """
+    used, asked = {observation_id}, {observation_id}
+    while asked:
+        of_parents = (
+            select(_parent.observation_id)
+            .join(ProcessDependence, ProcessDependence.parent_pid == _parent.pid)
+            .join(Outdated, Outdated.pid == ProcessDependence.child_pid)
+        )
+        query = of_parents.where(Outdated.observation_id.in_(asked), _parent.observation_id.is_not(None)).distinct()
+        asked = {number for number in session.scalars(query) if number is not None} - used
+        used |= asked
+    found = {pid for number in used for pid in outdated(session, number)}
+    follow = (
+        select(Process.pid)
+        .join(ProcessDependence, ProcessDependence.child_pid == Process.pid)
+        .where(Process.observation_id.in_(used), Process.status.in_((SUCCEEDED, FAILED)))
     )
-    asked |= {observation_id}
-    for other in set(session.scalars(used)) - asked:
-        for part in chunks(sorted(outdated(session, other or 0, asked))):
-            users = select(Outdated.pid).join(ProcessDependence, ProcessDependence.child_pid == Outdated.pid)
-            of_these = (ProcessDependence.parent_pid.in_(part), Outdated.observation_id == observation_id)
-            found |= set(session.scalars(users.where(*of_these)))
+    new = found
+    while new:
+        parts = (follow.where(ProcessDependence.parent_pid.in_(part)) for part in chunks(sorted(new)))
+        new = {pid for query in parts for pid in session.scalars(query)} - found
+        found |= new
     return found
 
 
@@ -126,7 +140,7 @@ def deleted_kinds(session: Session, graph_pid: int) -> set[str]:
 def ends_of(session: Session, pids: Mapping[int, int]) -> dict[int, Ended]:
     """What new processes begin with that take over the results of old ones (``old: new``).
 
-    What is outdated is taken over by who asks for it on purpose; nobody else takes it for the result of its key.
+    What is not the result of its key is taken over by who asks for it on purpose; nobody else takes it for that.
     """
     # Times as they are stored: the ORM's own reading and writing of dates costs four times as much.
     columns = [type_coerce(c, String) if c.name == "finished_at" else c for c in (_process.c[n] for n in _ENDS)]
@@ -136,7 +150,7 @@ def ends_of(session: Session, pids: Mapping[int, int]) -> dict[int, Ended]:
         found |= {pids[pid]: Ended(pid, *end) for pid, *end in session.execute(query)}
     observations = select(_process.c.observation_id).where(_process.c.pid.in_(sorted(pids)[:1]))
     number = session.execute(observations).scalar_one_or_none()
-    for pid in () if number is None else outdated(session, number) & pids.keys():
+    for pid in () if number is None else unlike_their_keys(session, number) & pids.keys():
         found[pids[pid]] = found[pids[pid]]._replace(result_key=None)
     return found
 

@@ -112,9 +112,10 @@ def test_what_went_on_before_something_ended_again_is_outdated(telescope: Telesc
     assert_closed(telescope, published)
 
 
-def test_what_used_a_master_that_lacks_a_frame_is_outdated_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bias_frames", [5, 10])  # trees of two levels, and of three
+def test_what_used_a_master_that_lacks_a_frame_is_outdated_too(tmp_path: Path, bias_frames: int) -> None:
     telescope = Telescope(tmp_path)
-    telescope.observe("bias", frames=5)
+    telescope.observe("bias", frames=bias_frames)
     lights = telescope.observe(frames=FRAMES)
     telescope.publish(lights)
     telescope.succeed()
