@@ -8,7 +8,8 @@ from schema.base import TABLE_OPTIONS, Base, Pid, Real, Small, Utc
 WAITING, QUEUED, RUNNING = "waiting", "queued", "running"
 SUCCEEDED, FAILED, SKIPPED, CANCELLED = "succeeded", "failed", "skipped", "cancelled"
 UNFINISHED = (WAITING, QUEUED, RUNNING)
-FINISHED = (SUCCEEDED, FAILED, SKIPPED, CANCELLED)
+UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
+FINISHED = (SUCCEEDED, *UNSUCCESSFUL)
 STATES = UNFINISHED + FINISHED
 # Outcomes of an attempt besides succeeded, failed and cancelled: it ended its worker; its worker fell silent.
 KILLED, LOST = "killed", "lost"

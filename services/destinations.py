@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,13 +12,13 @@ from schema.image import DERIVED, Image
 from schema.processes import Site
 from schema.queries.images import path_digest
 from services.errors import ConfigurationError
+from services.frame_bounds import BLOCK_BYTES, NO_FITS
 from services.settings import CONFIG_VARIABLE, Settings
 from services.whole_files import Place, is_text, place_of
 
 OWN_FOLDERS = (*DERIVED, "catalog", "logs")  # under a root; its plots may be drawn again
 SQLITE_COMPANIONS = ("", "-wal", "-shm", "-journal")
-FITS_BLOCK, FITS_CARD = 2880, 80  # bytes
-MOST_FITS_BLOCKS = 100  # of one header that is looked at
+MOST_FITS_BYTES = 100 * BLOCK_BYTES  # of headers that are looked at
 FITS_START = b"SIMPLE  ="
 # What files begin with that commands write, besides text and FITS.
 WRITTEN_STARTS = (b"\x89PNG\r\n\x1a\n", b"PAR1")
@@ -96,7 +96,7 @@ def _content_reason(path: Path) -> str | None:
     """Why a file that is there is not one that commands write; None for an empty one."""
     try:
         with path.open("rb") as file:
-            head = file.read(FITS_BLOCK)
+            head = file.read(BLOCK_BYTES)
         if head.startswith(FITS_START):
             return None if _is_fits_table(path) else "it is a FITS image, or was meant to be one"
         if not head or head.startswith(WRITTEN_STARTS) or is_text(path):
@@ -112,20 +112,12 @@ def _content_reason(path: Path) -> str | None:
 
 def _is_fits_table(path: Path) -> bool:
     """Whether a FITS file is a light curve as `tianyu lightcurve` writes it: no image, then a plain table."""
+    from astropy.io.fits import Header, VerifyError
+
     with path.open("rb") as file:
-        primary, second = _next_header(file), _next_header(file)
-    is_table = second.get("XTENSION", "").startswith("'BINTABLE") and "ZIMAGE" not in second
-    return primary.get("NAXIS") == "0" and is_table
-
-
-def _next_header(file: BinaryIO) -> dict[str, str]:
-    """Keywords and what follows them; empty where no header ends within reason."""
-    cards: dict[str, str] = {}
-    for _ in range(MOST_FITS_BLOCKS):
-        block = file.read(FITS_BLOCK).decode("latin-1")
-        for start in range(0, len(block), FITS_CARD):
-            card = block[start : start + FITS_CARD]
-            if card[:8].rstrip() == "END":
-                return cards
-            cards.setdefault(card[:8].rstrip(), card[10:].partition("/")[0].strip())
-    return {}
+        start = BytesIO(file.read(MOST_FITS_BYTES))
+    try:
+        primary, second = Header.fromfile(start), Header.fromfile(start)
+        return primary["NAXIS"] == 0 and second["XTENSION"] == "BINTABLE" and "ZIMAGE" not in second
+    except (*NO_FITS, VerifyError):
+        return False

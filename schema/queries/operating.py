@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 from schema.base import table_of, utc_now
 from schema.processes import (
     CANCELLED,
-    FAILED,
     QUEUED,
     RUNNING,
     SKIPPED,
     UNFINISHED,
+    UNSUCCESSFUL,
     WAITING,
     Lease,
     PausedGroup,
@@ -28,8 +28,6 @@ from schema.processes import (
     ProcessGroup,
 )
 from schema.queries.scheduling import PIDS, chunks, counted
-
-REVIVABLE = (FAILED, SKIPPED, CANCELLED)
 
 _process, _edge = table_of(Process), table_of(ProcessDependence)
 _lock = select(_process.c.pid, _process.c.status).where(_process.c.pid.in_(PIDS)).order_by(_process.c.pid)
@@ -47,7 +45,7 @@ _SKIPPED_BEHIND = (
 _REQUIRED_WITHOUT_SUCCESS = (
     select(_edge.c.child_pid, _edge.c.parent_pid)
     .join(_process, _process.c.pid == _edge.c.parent_pid)
-    .where(_edge.c.child_pid.in_(PIDS), _edge.c.required.is_(True), _process.c.status.in_(REVIVABLE))
+    .where(_edge.c.child_pid.in_(PIDS), _edge.c.required.is_(True), _process.c.status.in_(UNSUCCESSFUL))
 )
 _WAITING_BEHIND = (
     select(_edge.c.child_pid)
@@ -127,7 +125,7 @@ def _lock_downwards(session: Session, pids: Collection[int]) -> set[int]:
 
     Level by level: once a process is locked the manager has skipped all its children, or will find it waiting.
     """
-    found = {pid for pid, state in lock(session, pids).items() if state in REVIVABLE}
+    found = {pid for pid, state in lock(session, pids).items() if state in UNSUCCESSFUL}
     frontier = set(found)
     while frontier:
         behind: set[int] = set()

@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 
 from rich.progress import Progress, TaskID
 
-from schema.processes import CANCELLED, FAILED, SKIPPED, SUCCEEDED
+from schema.processes import SUCCEEDED, UNSUCCESSFUL
 from services.cli.console import progress
 from services.operating.status import ObservationStatus
 
 POLL_S = 0.1
-UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
 
 
 class StepBars:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, WAITING
+from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, WAITING
 from services.chosen import Chosen
 from services.cli.console import note, out, table_of
 from services.operating.status import LiveService, ObservationStatus, Overview, Retry, Stuck
@@ -81,7 +81,7 @@ def _state(one: ObservationStatus, stuck: bool) -> Text:
             return Text("light curves made", "green")
         ended = "cancelled" if one.end == CANCELLED else "failed" if one.light_curves else "no light curves"
         return Text(f"{ended}; light curves of before" if one.light_curves else ended, "bold red")
-    return Text("done", "green") if not one.count(FAILED, SKIPPED, CANCELLED) else Text("done, with failures", "red")
+    return Text("done", "green") if not one.count(*UNSUCCESSFUL) else Text("done, with failures", "red")
 
 
 def _commands(one: ObservationStatus) -> Table:

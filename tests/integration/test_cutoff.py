@@ -24,7 +24,6 @@ from services.engine.consumer.cutoff import key_of_read, read_by
 from services.engine.consumer.worker import Worker
 from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
-from services.setup import initialise, open_engine
 from services.steps import ORDER, STEPS, choose_reference
 from services.steps.align import ALIGN, AlignParameters
 from tests.integration.small_night import FRAMES, Night, simulate_night
@@ -149,10 +148,7 @@ def test_a_vote_with_the_same_winner_aligns_nothing_again(
     each_ready_url: str, raw: Path, tmp_path: Path, opened: list[str]
 ) -> None:
     join = without_one(raw, tmp_path / "night")
-    settings = Night.open(tmp_path / "work").settings.model_copy(update={"database_url": SecretStr(each_ready_url)})
-    engine = open_engine(settings)
-    initialise(settings, engine)
-    night = Night(settings, database.session_factory(engine))
+    night = Night.open(tmp_path / "work", database_url=SecretStr(each_ready_url))
     night.publish(tmp_path / "night")
     night.work()
     old = night.facts().graph_pid
@@ -169,7 +165,7 @@ def test_a_vote_with_the_same_winner_aligns_nothing_again(
     assert before.items() <= after.items()
     by_pid = {process.pid: process for process in aligns(night, old)}
     assert {one.origin_pid for one in aligns(night, made.graph_pid)} - {None} == set(by_pid)
-    engine.dispose()
+    night.sessions.kw["bind"].dispose()
 
 
 def test_another_winner_aligns_all_again(night: Night, monkeypatch: pytest.MonkeyPatch, opened: list[str]) -> None:
@@ -306,10 +302,7 @@ def test_two_workers_of_one_key_compute_once(
     each_ready_url: str, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two graphs of one observation have the same frame aligned with the same reference at once."""
-    settings = Night.open(tmp_path / "work").settings.model_copy(update={"database_url": SecretStr(each_ready_url)})
-    engine = open_engine(settings)
-    initialise(settings, engine)
-    night = Night(settings, database.session_factory(engine))
+    night = Night.open(tmp_path / "work", database_url=SecretStr(each_ready_url))
     night.publish(raw)
     one = night.facts().graph_pid
     changed = night.having(detection_threshold=8.0)
@@ -345,7 +338,7 @@ def test_two_workers_of_one_key_compute_once(
     assert computed(night, one) + computed(night, other) == FRAMES
     assert alignments(night, one) == alignments(night, other)
     assert len(alignments(night, one)) == FRAMES
-    engine.dispose()
+    night.sessions.kw["bind"].dispose()
 
 
 def test_who_reads_the_same_waits_for_one_at_work_and_makes_it_when_that_fails(

@@ -12,7 +12,6 @@ from sqlalchemy import select, update
 
 from pipeline.detector.sky_gain import Gain
 from pipeline.flags import SPOILING
-from schema import database
 from schema.base import utc_now
 from schema.image import TEMPLATE, Image
 from schema.processes import CANCELLED, FAILED, QUEUED, SUCCEEDED, Process
@@ -24,7 +23,7 @@ from services.ingest.register import read_folder, register
 from services.operating.graph import read_graph, to_text
 from services.operating.housekeeping import collect, policy_of
 from services.results.summary.numbers import summarize
-from services.setup import initialise, open_engine
+from services.setup import open_engine
 from services.steps import STEPS, steps_of
 from services.steps import select as select_step
 from services.trials.simulate import night_spec, simulate
@@ -428,10 +427,7 @@ def test_the_commands_measure_later_frames_on_the_template(processed: Night, raw
 
 
 def test_every_database_grows(each_ready_url: str, raw: Path, grown: Night, tmp_path: Path) -> None:
-    settings = Night.open(tmp_path / "fresh").settings.model_copy(update={"database_url": SecretStr(each_ready_url)})
-    engine = open_engine(settings)
-    initialise(settings, engine)
-    night = Night(settings, database.session_factory(engine))
+    night = Night.open(tmp_path / "fresh", database_url=SecretStr(each_ready_url))
     night.publish(raw / "0")
     night.work()
     ingest(night, raw)
@@ -442,4 +438,4 @@ def test_every_database_grows(each_ready_url: str, raw: Path, grown: Night, tmp_
     assert found.keys() == wanted.keys()
     one, other = (np.array([rows[point] for point in sorted(wanted)], dtype=np.float64) for rows in (found, wanted))
     np.testing.assert_allclose(one, other, rtol=1e-5)  # a server rounds single numbers to six digits
-    engine.dispose()
+    night.sessions.kw["bind"].dispose()

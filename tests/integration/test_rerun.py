@@ -9,14 +9,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
-from schema import database
 from schema.base import utc_now
 from schema.image import CALIBRATED, Image
 from schema.processes import CANCELLED, FAILED, SKIPPED, SUCCEEDED, Process
 from schema.queries import frames, operating
 from services.engine.publisher.publish import Publisher
 from services.errors import ConfigurationError
-from services.setup import initialise, open_engine
 from services.steps import STEPS, steps_of
 from tests.acceptance.programs import Programs
 from tests.integration.small_night import FRAMES, Night, simulate_night
@@ -421,11 +419,7 @@ def test_an_older_graph_can_be_chosen(night: Night) -> None:
 
 
 def test_every_database_runs_again(each_ready_url: str, raw: Path, tmp_path: Path) -> None:
-    opened = Night.open(tmp_path / "work")
-    settings = opened.settings.model_copy(update={"database_url": SecretStr(each_ready_url)})
-    engine = open_engine(settings)
-    initialise(settings, engine)
-    night = Night(settings, database.session_factory(engine))
+    night = Night.open(tmp_path / "work", database_url=SecretStr(each_ready_url))
     night.publish(raw)
     night.work()
     before = night.light_curves()
@@ -434,7 +428,7 @@ def test_every_database_runs_again(each_ready_url: str, raw: Path, tmp_path: Pat
         night.rerun(step)
         assert set(assert_old_until_calibrated(night)) == from_on(step)
         assert night.light_curves() == before, step
-    engine.dispose()
+    night.sessions.kw["bind"].dispose()
 
 
 def test_the_command_and_the_run_that_carries_it_out(processed: Night, raw: Path, tmp_path: Path) -> None:

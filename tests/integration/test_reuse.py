@@ -10,14 +10,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
 
-from schema import database
 from schema.base import utc_now
 from schema.image import Image
 from schema.processes import FAILED, SUCCEEDED, Process
 from schema.queries import operating
 from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
-from services.setup import initialise, open_engine
 from services.steps import steps_of
 from tests.acceptance.programs import Programs
 from tests.integration.small_night import FRAMES, Night, simulate_night
@@ -313,11 +311,7 @@ def test_the_commands_compute_what_changed(processed: Night, raw: Path, tmp_path
 
 
 def test_every_database_takes_over(each_ready_url: str, raw: Path, tmp_path: Path) -> None:
-    opened = Night.open(tmp_path / "work")
-    settings = opened.settings.model_copy(update={"database_url": SecretStr(each_ready_url)})
-    engine = open_engine(settings)
-    initialise(settings, engine)
-    night = Night(settings, database.session_factory(engine))
+    night = Night.open(tmp_path / "work", database_url=SecretStr(each_ready_url))
     night.publish(raw)
     night.work()
     assert publish(night).processes == []
@@ -328,4 +322,4 @@ def test_every_database_takes_over(each_ready_url: str, raw: Path, tmp_path: Pat
     publish(changed)
     assert set(changed.work()) == from_on("extract")
     assert_same(night, at_once)
-    engine.dispose()
+    night.sessions.kw["bind"].dispose()

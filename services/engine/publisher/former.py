@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from schema.photometry import Flux
-from schema.processes import CANCELLED, FAILED, SKIPPED, SUCCEEDED, UNFINISHED
+from schema.processes import FAILED, SKIPPED, SUCCEEDED, UNFINISHED, UNSUCCESSFUL
 from schema.queries import adopting
 from schema.queries.adopting import Keyed
 from schema.queries.publishing import NewProcess
@@ -150,7 +150,7 @@ def is_failure(one: Keyed) -> bool:
     """Whether somebody should look at it. A single frame that is no good is none: the others stand without it."""
     if STEPS[one.command].each is Each.FRAME and _is_result(one):
         return False
-    return one.status in (FAILED, SKIPPED, CANCELLED)
+    return one.status in UNSUCCESSFUL
 
 
 def formers(session: Session, observation_id: int, graph_pid: int | None = None) -> list[Former]:

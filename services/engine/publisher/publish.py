@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from schema.observing import LIGHT, Observation, Target
-from schema.processes import CANCELLED, FAILED, SKIPPED, Process
+from schema.processes import UNSUCCESSFUL, Process
 from schema.queries import adopting, choices, publishing
 from schema.queries.frames import ids_of_camera, registered
 from services.engine.presence import VERSION
@@ -33,8 +33,6 @@ from services.settings import Settings
 from services.steps import masters_of, steps_of
 from services.steps.shared.step import AnyStep
 from services.steps.shared.told import digest
-
-UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
 
 
 class Publisher:

@@ -14,7 +14,7 @@ from schema.image import TEMPLATE
 from schema.observing import LIGHT, Observation, Target
 from schema.processes import SUCCEEDED, UNFINISHED, Process
 from schema.queries import adopting
-from schema.queries.frames import of_camera, reference_of
+from schema.queries.frames import ids_of_camera, reference_of
 from schema.skies import Sky
 from services.engine.publisher.graph import Graph, Inputs
 from services.engine.publisher.old_graph import parameters_of
@@ -165,5 +165,5 @@ def outgrown(session: Session) -> list[int]:
     return [
         number
         for number, graph_pid in session.execute(newest).all()
-        if {image.image_id for image in of_camera(session, number, LIGHT)} - set(frames_of(session, graph_pid))
+        if set(ids_of_camera(session, number, LIGHT)).difference(frames_of(session, graph_pid))
     ]
