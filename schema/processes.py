@@ -56,6 +56,9 @@ class Service(Base):
     slots: Mapped[int]
     started_at: Mapped[Utc]
     alive_until: Mapped[Utc]
+    trouble: Mapped[str | None] = mapped_column(Text)  # what hinders it, or did last
+    trouble_since: Mapped[Utc | None]
+    trouble_until: Mapped[Utc | None]  # NULL: it lasts
 
 
 class Leader(Base):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import CursorResult
@@ -13,6 +14,7 @@ from schema.processes import Service, Site
 
 MANAGER, CONSUMER = "manager", "consumer"
 ACTIVE, STANDBY = "active", "standby"
+TROUBLE_CHARACTERS = 1000  # of a reason
 FORGOTTEN_AFTER_S = 86_400.0  # rows of services that ended without a word
 
 
@@ -29,10 +31,22 @@ class Presence:
     slots: int = 0
 
 
-def announce(session: Session, presence: Presence, state: str, alive_s: float) -> None:
+@dataclass(frozen=True)
+class Trouble:
+    """What hinders a service, or did last: since and until how many seconds ago; it lasts where ``until_s`` is None."""
+
+    reason: str
+    since_s: float
+    until_s: float | None = None
+
+
+def announce(session: Session, presence: Presence, state: str, alive_s: float, trouble: Trouble | None = None) -> None:
     """Say that the service is alive, and will say so again within ``alive_s`` seconds."""
+    hindered = _columns(trouble)
     renewed = session.execute(
-        update(Service).where(Service.name == presence.name).values(state=state, alive_until=utc_now(alive_s))
+        update(Service)
+        .where(Service.name == presence.name)
+        .values(state=state, alive_until=utc_now(alive_s), **hindered)
     )
     assert isinstance(renewed, CursorResult)
     if renewed.rowcount:
@@ -50,8 +64,19 @@ def announce(session: Session, presence: Presence, state: str, alive_s: float) -
             slots=presence.slots,
             started_at=utc_now(),
             alive_until=utc_now(alive_s),
+            **hindered,
         )
     )
+
+
+def _columns(trouble: Trouble | None) -> dict[str, Any]:
+    if trouble is None:
+        return {"trouble": None, "trouble_since": None, "trouble_until": None}
+    return {
+        "trouble": trouble.reason[:TROUBLE_CHARACTERS],
+        "trouble_since": utc_now(-trouble.since_s),
+        "trouble_until": None if trouble.until_s is None else utc_now(-trouble.until_s),
+    }
 
 
 def alive_on(session: Session, host: str, kind: str | None = None) -> list[str]:

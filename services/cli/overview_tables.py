@@ -185,6 +185,7 @@ def _services(found: Overview) -> None:
         table.add_row(*_service(service))
     if found.services:
         out.print(table)
+        _troubles(found.services)
     else:
         out.print(Text("services: none is alive", "bold red"))
     busy = [one for one in found.queues if one.unstarted or one.running or one.consumers or one.paused_since]
@@ -197,6 +198,18 @@ def _services(found: Overview) -> None:
         paused = "" if queue.paused_since is None else f"paused since {queue.paused_since:%Y-%m-%d %H:%M:%S}"
         table.add_row(f"{queue.site}.{queue.group}", *map(str, counts), Text(paused, "bold yellow"))
     out.print(table)
+
+
+def _troubles(services: Sequence[LiveService]) -> None:
+    """What hinders services, or did lately; consumers of one site mostly share it."""
+    troubled = [(one, one.trouble) for one in services if one.trouble is not None]
+    alike = gather(troubled, lambda item: (item[0].kind, item[1].until is None, item[1].reason))
+    for group in alike[:LINES]:
+        service, trouble = group[0]
+        whose = f"{service.kind} on {service.host}" + (f" and {len(group) - 1} more" if len(group) > 1 else "")
+        kind, style = ("trouble", "bold red") if trouble.until is None else ("trouble, over", "yellow")
+        _line(kind, style, f"{whose}, {trouble}")
+    _more(len(alike) - LINES, "troubles of services")
 
 
 def _service(service: LiveService) -> tuple[Text | str, ...]:

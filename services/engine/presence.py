@@ -14,12 +14,15 @@ from schema import database
 from schema.database import Sessions
 from schema.queries import services
 from schema.queries.services import Presence
+from services.engine.troubles import Troubles
 from services.log import get_logger
 
 log = get_logger("presence")
 HOST = socket.gethostname()
 VERSION = version("tianyu")
 WORDS_A_LEASE = 3
+AWAY_RETRY_S = 1.0
+DATABASE = "database"  # subject of a trouble, told when it is over
 
 
 def introduce(kind: str, **facts: object) -> Presence:
@@ -29,7 +32,7 @@ def introduce(kind: str, **facts: object) -> Presence:
 
 
 class Announcer(threading.Thread):
-    """Repeats that a service is alive until told to stop; a database that is away is tried again."""
+    """Says again and again that a service is alive, and what hinders it; asks again where the database is away."""
 
     def __init__(self, sessions: Sessions, presence: Presence, state: str, lease_s: float) -> None:
         super().__init__(name=f"{presence.kind}-presence", daemon=True)
@@ -39,6 +42,7 @@ class Announcer(threading.Thread):
         self._lease_s = lease_s
         self._changed = threading.Event()
         self._stopping = False
+        self.troubles = Troubles(self._changed.set)
 
     def set_state(self, state: str) -> None:
         """Tell of another state at once."""
@@ -56,12 +60,20 @@ class Announcer(threading.Thread):
         """Announce at once, then again in good time."""
         while not self._stopping:
             self._changed.clear()
-            self._say(lambda session: services.announce(session, self._presence, self._state, self._lease_s))
-            self._changed.wait(self._lease_s / WORDS_A_LEASE)
+            heard = self._say(self._announce)
+            if heard:
+                self.troubles.ended(DATABASE)  # if there was one this is a change, which is said at once
+            self._changed.wait(self._lease_s / WORDS_A_LEASE if heard else AWAY_RETRY_S)
         self._say(lambda session: services.withdraw(session, self._presence.name))
 
-    def _say(self, word: Callable[[Session], None]) -> None:
+    def _announce(self, session: Session) -> None:
+        services.announce(session, self._presence, self._state, self._lease_s, self.troubles.newest())
+
+    def _say(self, word: Callable[[Session], None]) -> bool:
         try:
             database.transact(self._sessions, word)
         except DBAPIError as error:
             log.debug("not announced, database away", reason=str(error.orig))
+            self.troubles.began(DATABASE, f"the database does not answer: {error.orig}")
+            return False
+        return True

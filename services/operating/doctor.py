@@ -180,6 +180,7 @@ def _services(settings: Settings, engine: Engine) -> Iterator[Finding]:
         found = overview(session)
     unfinished = any(not one.finished for one in found.observations) or any(one.unstarted for one in found.queues)
     yield _managers(found.services, unfinished)
+    yield from _troubles(settings.site, found.services)
     for queue in found.queues:
         if queue.site == settings.site:
             yield from _queue(queue)
@@ -199,6 +200,14 @@ def _managers(services: Sequence[LiveService], unfinished: bool) -> Finding:
         )
         return Finding("manager", f"{len(active)} managers say that they are active, on {hosts}: one may be", remedy)
     return Finding("manager", f"active on {hosts}; {len(standby)} stand by")
+
+
+def _troubles(site: str, services: Sequence[LiveService]) -> Iterator[Finding]:
+    """What hinders managers and this site's consumers, or did lately."""
+    for service in services:
+        if service.trouble is not None and service.site in (None, site):
+            remedy = "" if service.trouble.until is not None else "mend what it says; the service goes on by itself"
+            yield Finding(f"{service.kind} on {service.host}", f"trouble {service.trouble}", remedy)
 
 
 def _queue(queue: QueueStatus) -> Iterator[Finding]:

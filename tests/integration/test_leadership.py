@@ -6,14 +6,14 @@ import stat
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, func, select, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
 from schema.processes import Leader, ProcessGroup, Service
@@ -163,6 +163,39 @@ def test_a_service_is_announced_changed_and_withdrawn(engine: Engine) -> None:
     assert service.alive_until > service.started_at
     announcer.stop()
     assert rows() == []
+
+
+class Cut:
+    """Sessions of a database that does not answer for so many transactions."""
+
+    def __init__(self, sessions: sessionmaker[Session], times: int) -> None:
+        self._sessions, self._times = sessions, times
+
+    def begin(self) -> AbstractContextManager[Session]:
+        if self._times:
+            self._times -= 1
+            raise OperationalError("UPDATE", {}, Exception("server has gone away"))
+        return self._sessions.begin()
+
+
+def test_a_database_that_was_away_is_told_of_when_it_is_back(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.engine.presence.AWAY_RETRY_S", 0.001)
+    sessions = database.session_factory(engine)
+    announcer = Announcer(Cut(sessions, 3), introduce(services.CONSUMER), services.ACTIVE, lease_s=60.0)
+    announcer.start()
+
+    def found() -> list[Service]:
+        with sessions() as session:
+            return list(session.scalars(select(Service).where(Service.trouble_until.is_not(None))))
+
+    while not found():
+        time.sleep(0.01)
+    [service] = found()
+    announcer.stop()
+    assert service.trouble == "the database does not answer: server has gone away"
+    assert service.trouble_since is not None
+    assert service.trouble_until is not None
+    assert service.trouble_since <= service.trouble_until <= service.alive_until
 
 
 def test_services_that_fell_silent_long_ago_are_forgotten(engine: Engine) -> None:

@@ -19,6 +19,7 @@ log = get_logger("consumer")
 POLL_S = 0.1  # how long a stop may go unnoticed
 RECONNECT_S = 1.0
 RECONNECT_MOST_S = 5.0
+BROKER = "broker"  # subject of a trouble
 
 
 class Consumer:
@@ -81,6 +82,7 @@ class Consumer:
                 self._broker.serve(POLL_S)
             except TransientError as error:
                 log.warning("broker lost, connecting again", reason=str(error))
+                self._announcer.troubles.began(BROKER, str(error))
                 self._reconnect()
         failure = self._failure
         self._leave()
@@ -99,9 +101,11 @@ class Consumer:
                 self._connect()
             except TransientError as error:
                 log.warning("broker still away", reason=str(error), next_try_s=delay)
+                self._announcer.troubles.began(BROKER, str(error))
                 delay = min(delay * 2, RECONNECT_MOST_S)
             else:
                 log.info("connected again")
+                self._announcer.troubles.ended(BROKER)
                 return
 
     def _leave(self) -> None:

@@ -30,6 +30,7 @@ POLL_S = 0.1  # how long a stop may go unnoticed
 # While consumers have work before them the manager need not answer each end by itself: it costs as much as ten.
 PLENTY = 16  # messages that are out
 PLENTY_PAUSE_S = 0.05
+CYCLE = "cycle"  # subject of the trouble that interrupted one
 
 
 class Manager:
@@ -70,6 +71,7 @@ class Manager:
                     raise ConfigurationError(database_denies(error)) from error
                 reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
                 log.warning("interrupted, going on in a moment", reason=reason)
+                self._announcer.troubles.began(CYCLE, reason)
                 self._disconnect()
                 self._stop.wait(RECONNECT_S)
         self._disconnect()
@@ -78,6 +80,7 @@ class Manager:
 
     def _stand_by(self, holder: str) -> None:
         """Say once who is active."""
+        self._announcer.troubles.ended(CYCLE)
         if holder != self._holder:
             log.info("standing by", active=holder)
             self._holder = holder
@@ -107,6 +110,7 @@ class Manager:
                 self._sweep(sessions, broker)
                 next_sweep = time.monotonic() + self._settings.sweep_s
             state = self._advance(sessions, broker)
+            self._announcer.troubles.ended(CYCLE)
             if state.queued > PLENTY:
                 self._stop.wait(PLENTY_PAUSE_S)
             broker.wait_for_events(min(max(next_sweep - time.monotonic(), 0.0), POLL_S))

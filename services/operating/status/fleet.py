@@ -20,6 +20,30 @@ from services.operating.status.work import AtWork
 Key = tuple[int, int]  # site_id, group_id
 
 
+RECENT_S = 3600.0  # that a trouble is told of when it is over
+
+
+@dataclass(frozen=True)
+class ServiceTrouble:
+    """What hinders a service, or did within the last hour; ``until`` is None while it lasts. Times are UTC."""
+
+    reason: str
+    since: datetime
+    until: datetime | None
+
+    def __str__(self) -> str:
+        until = "" if self.until is None else f" until {self.until:%Y-%m-%d %H:%M:%S}"
+        return f"since {self.since:%Y-%m-%d %H:%M:%S}{until} UTC: {self.reason}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; times are ISO 8601, UTC."""
+        return {
+            "reason": self.reason,
+            "since": iso(self.since),
+            "until": None if self.until is None else iso(self.until),
+        }
+
+
 @dataclass(frozen=True)
 class LiveService:
     """A manager or consumer that has said so lately; ``alive_s`` seconds are left until it must say so again."""
@@ -34,10 +58,12 @@ class LiveService:
     slots: int
     since: datetime
     alive_s: float
+    trouble: ServiceTrouble | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; times are ISO 8601, UTC."""
-        return vars(self) | {"since": iso(self.since), "groups": list(self.groups)}
+        trouble = None if self.trouble is None else self.trouble.to_json()
+        return vars(self) | {"since": iso(self.since), "groups": list(self.groups), "trouble": trouble}
 
 
 @dataclass(frozen=True)
@@ -102,9 +128,19 @@ def live_services(session: Session) -> list[LiveService]:
             slots=service.slots,
             since=service.started_at,
             alive_s=(service.alive_until - now).total_seconds(),
+            trouble=_trouble(service, now),
         )
         for service, site, now in rows
     ]
+
+
+def _trouble(service: Service, now: datetime) -> ServiceTrouble | None:
+    since, until = service.trouble_since, service.trouble_until
+    if service.trouble is None or since is None:
+        return None
+    if until is not None and (now - until).total_seconds() > RECENT_S:
+        return None
+    return ServiceTrouble(service.trouble, since, until)
 
 
 def unstarted(session: Session) -> list[Unstarted]:

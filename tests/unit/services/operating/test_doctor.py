@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
 from schema import database
-from schema.processes import PausedGroup, ProcessGroup
-from schema.queries.services import ACTIVE, CONSUMER, MANAGER, STANDBY, Presence, announce
+from schema.processes import PausedGroup, ProcessGroup, Site
+from schema.queries.services import ACTIVE, CONSUMER, MANAGER, STANDBY, Presence, Trouble, announce
 from services.operating.doctor import Finding, examine
 from services.settings import Settings
 from services.setup import initialise, open_engine
@@ -121,6 +121,20 @@ def test_two_active_managers_are_a_fault(settings: Settings, session: Session) -
     [finding] = services(settings, session)["manager"]
     assert finding.found.startswith("2 managers say that they are active, on one-host, two-host")
     assert "stop one" in finding.remedy
+
+
+def test_what_hinders_services_of_this_site_is_a_fault_while_it_lasts(settings: Settings, session: Session) -> None:
+    session.add(Site(name="there", root="/there"))
+    session.flush()
+    lasts, over = Trouble("disk full", 60.0), Trouble("disk full", 60.0, until_s=30.0)
+    for name, site, trouble in (("here", "local", lasts), ("before", "local", over), ("away", "there", lasts)):
+        announce(session, Presence(name, CONSUMER, name, "0.1.0", site, ("cpu",), 2), ACTIVE, 60.0, trouble)
+    session.commit()
+    found = {one.subject: one for one in examine(settings) if one.subject.startswith("consumer")}
+    assert found.keys() == {"consumer on here", "consumer on before"}
+    assert not found["consumer on here"].ok
+    assert found["consumer on before"].ok
+    assert all(one.found.endswith("UTC: disk full") for one in found.values())
 
 
 def sky(settings: Settings, **changes: object) -> tuple[Finding, Finding]:

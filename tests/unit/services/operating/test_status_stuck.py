@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, event, insert, update
@@ -9,7 +10,9 @@ from sqlalchemy.orm import Session
 
 from schema.base import utc_now
 from schema.processes import Lease, PausedGroup, Process, ProcessDependence, ProcessGroup, Site
-from schema.queries.services import ACTIVE, CONSUMER, MANAGER, STANDBY, Presence, announce
+from schema.queries.services import ACTIVE, CONSUMER, MANAGER, STANDBY, Presence, Trouble, announce
+from services.cli.console import out
+from services.cli.overview_tables import show
 from services.errors import ConfigurationError
 from services.operating.status import Overview, Stuck, overview
 from services.operating.status.stuck import INCONSISTENT, LEASE_EXPIRED, NO_CONSUMER, NO_MANAGER, PAUSED
@@ -69,6 +72,30 @@ def test_nothing_is_stuck_where_manager_and_consumer_are_alive(any_session: Sess
         ("consumer", "active", "tel1", ("cpu",), 4),
     ]
     assert all(0 < one.alive_s <= ALIVE_S for one in found.services)
+
+
+def test_what_hinders_a_service_is_told_while_it_lasts_and_an_hour_longer(any_session: Session) -> None:
+    def start(name: str, trouble: Trouble | None) -> None:
+        announce(any_session, Presence(name, MANAGER, name, "0.1.0"), STANDBY, ALIVE_S, trouble)
+
+    start("1", Trouble("broker away", 90.0))
+    start("2", Trouble("broker away", 7300.0, until_s=3500.0))
+    start("3", Trouble("broker away", 7300.0, until_s=3700.0))
+    start("4", Trouble("broker away", 1.0))
+    start("4", None)
+    lasts, over, long_over, none = overview(any_session).services
+    assert (long_over.trouble, none.trouble) == (None, None)
+    assert lasts.trouble is not None
+    assert over.trouble is not None
+    assert over.trouble.until is not None
+    assert over.trouble.until - over.trouble.since == pytest.approx(timedelta(seconds=3800), abs=timedelta(seconds=5))
+    read = lasts.to_json()["trouble"]
+    assert (read["reason"], read["until"], read["since"][-1]) == ("broker away", None, "Z")
+    with out.capture() as captured:
+        show(overview(any_session), one=False)
+    lines = captured.get().splitlines()
+    assert any(line.startswith("trouble: manager on 1, since ") for line in lines)
+    assert any(line.startswith("trouble, over: manager on 2, since ") for line in lines)
 
 
 def test_without_a_manager_nothing_that_waits_is_sent(any_session: Session) -> None:
