@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from inspect import signature
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
@@ -160,6 +160,22 @@ def _begin_soon(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # once more, in SQLAlchemy's words if it cannot be had
     finally:
         driver.execute(f"PRAGMA busy_timeout={1000 * SQLITE_BUSY_TIMEOUT_S:.0f}")
+
+
+@contextmanager
+def changing(engine: Engine, lock_wait_s: int) -> Iterator[Connection]:
+    """A transaction that changes tables, on a connection of its own, which waits for nobody's locks for long.
+
+    It does wait for the server's answer, which comes when all is copied that must be.
+    """
+    with engine.connect() as connection, connection.begin():
+        if engine.dialect.name != "sqlite":
+            driver = connection.connection.driver_connection
+            connection.detach()
+            assert isinstance(driver, JoiningConnection)
+            driver.be_patient()
+            connection.execute(text(f"SET SESSION lock_wait_timeout = {lock_wait_s}"))
+        yield connection
 
 
 def session_factory(engine: Engine) -> sessionmaker[Session]:

@@ -105,3 +105,7 @@ class JoiningConnection(Connection):  # type: ignore[misc]
         if not self.idle:
             super().rollback()
             self.idle = True
+
+    def be_patient(self) -> None:
+        """Wait for each answer however long it takes."""
+        self._read_timeout = None

@@ -1,53 +1,186 @@
-"""RANGE partitions by image for the measurement tables on MySQL and MariaDB.
+"""RANGE partitions by image for the measurement tables on MySQL and MariaDB: each about as many rows as is wanted.
 
 A primary key that starts with the source makes one light curve one range read, but scatters each frame's
-inserts over the whole table: past the buffer pool they fall from 480 to 21 thousand rows a second. With a
-partition for each thousand images the working set stays small (330-450 thousand rows a second).
-SQLite has no partitions and needs none at its size.
+inserts over the whole table: past the buffer pool they fall from 480 to 21 thousand rows a second. With partitions
+the working set stays small (330-450 thousand rows a second). A read of one star looks into each of them, so that
+there must not be many. SQLite has no partitions and needs none at its size.
+
+Ranges are added where nothing is yet, and small ones that nobody writes to any more become one. Either is one
+``REORGANIZE PARTITION``, which loses no row whoever writes meanwhile; what it copies nobody can write to as long.
 """
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
 
 from sqlalchemy import Connection, text
 
 TABLES = ("flux", "relative_flux")
-IMAGES_PER_PARTITION = 1000
-PARTITIONS_AHEAD = 8
 OVERFLOW = "p_overflow"  # takes images beyond the last range: nothing is lost, only slower
+ROWS_PER_RANGE = 20_000_000  # 1.8 GB of fluxes
+IMAGES_AT_FIRST = 1000  # in a range, as long as no row tells how many an image has
+IMAGES_MOST = 100_000  # in a new range: a richer field may follow
+RICHEST_OF = 3  # of so many newest ranges with rows the richest tells how many rows an image has
+ADDED_MOST = 100  # ranges in one statement: where ids have gone far ahead, they get wider
+COPIED_MOST = 1_000_000  # rows that a statement may copy while others work: some seconds
+RANGES_MOST = 1000  # above which reads of single stars become slow
+ENGINE_MOST = 8192  # partitions of a table
+
+_RANGES = text(
+    "SELECT partition_name, partition_description, table_rows FROM information_schema.partitions "
+    "WHERE table_schema = DATABASE() AND table_name = :table AND partition_name IS NOT NULL "
+    "ORDER BY partition_ordinal_position"
+)
+_NEWEST = text("SELECT COALESCE(MAX(image_id), 0) FROM image")
+_FIRST_AT_WORK = text(
+    "SELECT MIN(image_id) FROM image WHERE graph_pid IN "
+    "(SELECT graph_pid FROM process WHERE status IN ('waiting', 'queued', 'running'))"
+)
 
 
-def _existing(connection: Connection, table: str) -> int:
-    """Number of ranges that ``table`` has, the overflow not counted."""
-    query = text(
-        "SELECT COUNT(*) FROM information_schema.partitions WHERE table_schema = DATABASE() "
-        "AND table_name = :table AND partition_name IS NOT NULL AND partition_name <> :overflow"
-    )
-    return int(connection.execute(query, {"table": table, "overflow": OVERFLOW}).scalar_one())
+@dataclass(frozen=True)
+class Range:
+    """A partition: images below ``below`` and not in the one before; rows as the server estimates them."""
+
+    name: str
+    below: int
+    rows: int
 
 
-def _ranges(first: int, last: int) -> str:
-    return ", ".join(
-        f"PARTITION p{number:06d} VALUES LESS THAN ({(number + 1) * IMAGES_PER_PARTITION})"
-        for number in range(first, last)
-    )
+@dataclass(frozen=True)
+class Partitions:
+    """How a table is partitioned. ``beyond``: rows behind the last range, at most COPIED_MOST + 1 are counted."""
+
+    table: str
+    ranges: tuple[Range, ...]
+    beyond: int
+    newest: int
+
+    @property
+    def end(self) -> int:
+        """The first image that no range is for."""
+        return self.ranges[-1].below if self.ranges else 0
+
+    @property
+    def room(self) -> int:
+        """How many images there are ranges for, behind the newest."""
+        return max(self.end - self.newest - 1, 0)
+
+    def images_per_range(self, rows_per_range: int) -> int:
+        """How many images make so many rows, as the newest ranges tell."""
+        starts = (0, *(one.below for one in self.ranges))
+        densities = [
+            one.rows / (min(one.below, self.newest + 1) - start)
+            for start, one in zip(starts, self.ranges, strict=False)
+            if one.rows and start <= self.newest
+        ]
+        if not densities:
+            return min(IMAGES_AT_FIRST, rows_per_range)
+        return max(1, min(IMAGES_MOST, int(rows_per_range / max(densities[-RICHEST_OF:]))))
+
+    def needed_at(self, rows_per_range: int) -> int:
+        """From which newest image on ranges are to be added: there is less than one whole behind it then."""
+        return self.end - self.images_per_range(rows_per_range)
+
+    def bounds_to_add(self, rows_per_range: int) -> list[int]:
+        """Where new ranges end, so that there is a whole one behind the newest image."""
+        width = self.images_per_range(rows_per_range)
+        missing = self.newest + 1 + width - self.end
+        if missing <= 0:
+            return []
+        number = min(ceil(missing / width), ADDED_MOST, ENGINE_MOST - 1 - len(self.ranges))
+        if number <= 0:
+            return []
+        width = max(width, ceil(missing / number))
+        return [self.end + width * (one + 1) for one in range(number)]
+
+    def having_merged(self, groups: Sequence[Sequence[Range]]) -> "Partitions":
+        """The same with one range in the place of each group."""
+        merged = {group[-1]: Range(_name(group[-1].below), group[-1].below, _rows(group)) for group in groups}
+        gone = {one for group in groups for one in group[:-1]}
+        return replace(self, ranges=tuple(merged.get(one, one) for one in self.ranges if one not in gone))
+
+    def to_merge(self, before: int, rows_per_range: int, copied_most: int) -> list[list[Range]]:
+        """Neighbours that shall become one range, of those that end before an image."""
+        most = min(rows_per_range, copied_most)
+        groups: list[list[Range]] = []
+        for one in self.ranges:
+            if one.below > before:
+                break
+            if groups and _rows(groups[-1]) + one.rows <= most:
+                groups[-1].append(one)
+            else:
+                groups.append([one])
+        return [group for group in groups if len(group) > 1]
 
 
-def ranges_ahead(connection: Connection) -> int | None:
-    """How many ranges lie beyond the newest image; None where the engine has no partitions (SQLite)."""
+def _rows(ranges: Sequence[Range]) -> int:
+    return sum(one.rows for one in ranges)
+
+
+def look(connection: Connection) -> list[Partitions]:
+    """How the tables are partitioned; none where the engine has no partitions (SQLite)."""
     if connection.dialect.name == "sqlite":
-        return None
-    newest = int(connection.execute(text("SELECT COALESCE(MAX(image_id), 0) FROM image")).scalar_one())
-    return min(_existing(connection, table) for table in TABLES) - newest // IMAGES_PER_PARTITION - 1
-
-
-def extend(connection: Connection) -> None:
-    """Add ranges until ``PARTITIONS_AHEAD`` lie beyond the newest image; safe to repeat."""
-    if connection.dialect.name == "sqlite":
-        return
-    newest = int(connection.execute(text("SELECT COALESCE(MAX(image_id), 0) FROM image")).scalar_one())
-    wanted = newest // IMAGES_PER_PARTITION + 1 + PARTITIONS_AHEAD
+        return []
+    connection.execute(text("/*!80000 SET SESSION information_schema_stats_expiry = 0 */"))
+    newest = int(connection.execute(_NEWEST).scalar_one())
+    found = []
     for table in TABLES:
-        have = _existing(connection, table)
-        if have >= wanted:
-            continue
-        overflow = f"PARTITION {OVERFLOW} VALUES LESS THAN MAXVALUE"
-        verb = f"REORGANIZE PARTITION {OVERFLOW} INTO" if have else "PARTITION BY RANGE (image_id)"
-        connection.execute(text(f"ALTER TABLE {table} {verb} ({_ranges(have, wanted)}, {overflow})"))
+        rows = connection.execute(_RANGES, {"table": table}).all()
+        ranges = tuple(Range(name, int(below), int(count or 0)) for name, below, count in rows if name != OVERFLOW)
+        found.append(Partitions(table, ranges, _beyond(connection, table) if rows else 0, newest))
+    return found
+
+
+def _beyond(connection: Connection, table: str) -> int:
+    counted = f"SELECT 1 FROM {table} PARTITION ({OVERFLOW}) LIMIT {COPIED_MOST + 1}"  # noqa: S608 - names of our own
+    return int(connection.execute(text(f"SELECT COUNT(*) FROM ({counted}) counted")).scalar_one())  # noqa: S608
+
+
+def newest_image(connection: Connection) -> int:
+    """The greatest image id."""
+    return int(connection.execute(_NEWEST).scalar_one())
+
+
+def arrange(connection: Connection, rows_per_range: int = ROWS_PER_RANGE, *, copies_all: bool = False) -> list[str]:
+    """Merge what has become small, and add ranges for images to come; safe to repeat. Returns what was done.
+
+    ``copies_all``: also where so much is copied that nobody can write for minutes.
+    """
+    done: list[str] = []
+    for found in look(connection):
+        copied_most = rows_per_range if copies_all and len(found.ranges) > RANGES_MOST else COPIED_MOST
+        at_work = connection.execute(_FIRST_AT_WORK).scalar_one_or_none()
+        settled = found.newest if at_work is None else min(found.newest, int(at_work))
+        merged = found.to_merge(settled, rows_per_range, copied_most)
+        for group in merged:
+            _reorganize(connection, found.table, [one.name for one in group], [group[-1].below])
+        if merged:
+            done.append(f"table {found.table}: {sum(map(len, merged))} ranges became {len(merged)}")
+        now = found.having_merged(merged)
+        bounds = now.bounds_to_add(rows_per_range)
+        if bounds and (copies_all or now.beyond <= COPIED_MOST):
+            _reorganize(connection, now.table, [OVERFLOW] if now.ranges else [], bounds, overflow=True)
+            done.append(f"table {now.table}: {len(bounds)} ranges added, for images to {bounds[-1] - 1}")
+    return done
+
+
+def _reorganize(
+    connection: Connection, table: str, old: Sequence[str], bounds: Sequence[int], *, overflow: bool = False
+) -> None:
+    """Make partitions with these bounds of old ones; of the table itself where it has none."""
+    verb = f"REORGANIZE PARTITION {', '.join(old)} INTO" if old else "PARTITION BY RANGE (image_id)"
+    connection.execute(text(f"ALTER TABLE {table} {verb} ({', '.join(_definitions(bounds, overflow))})"))
+    # Until then a server tells 0 of all that was copied.
+    connection.execute(text(f"ALTER TABLE {table} ANALYZE PARTITION {_name(bounds[0])}")).all()
+
+
+def _name(bound: int) -> str:
+    return f"below_{bound}"
+
+
+def _definitions(bounds: Sequence[int], overflow: bool) -> Iterator[str]:
+    for bound in bounds:
+        yield f"PARTITION {_name(bound)} VALUES LESS THAN ({bound})"
+    if overflow:
+        yield f"PARTITION {OVERFLOW} VALUES LESS THAN MAXVALUE"

@@ -3,8 +3,6 @@
 Apart from `schema.database`, since workers need no Alembic, and its import takes a tenth of a second.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -13,7 +11,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
-from schema import partitions, views
+from schema import database, partitions, views
 from schema.database import READ_ONLY
 
 # Whoever reads while a change of a table or view waits for an older reader waits as well: the change gives up soon, and
@@ -37,10 +35,10 @@ def _head(config: Config) -> str | None:
     return ScriptDirectory.from_config(config).get_current_head()
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the schema to the newest version, and add partitions for images to come."""
+def migrate(engine: Engine, rows_per_range: int = partitions.ROWS_PER_RANGE) -> list[str]:
+    """Bring the schema to the newest version, and arrange the partitions; returns what was done to these."""
     config = alembic_config()
-    with _changing(engine) as connection:
+    with database.changing(engine, LOCK_WAIT_S) as connection:
         config.attributes["connection"] = connection
         if MigrationContext.configure(connection).get_current_revision() != _head(config):
             if engine.dialect.name == "sqlite":  # it alters no table that a view reads; all is one transaction there
@@ -49,8 +47,8 @@ def migrate(engine: Engine) -> None:
                 _find_who_is_in_the_way(connection)
             command.upgrade(config, "head")
         views.make(connection)
-    with _changing(engine) as connection:
-        partitions.extend(connection)
+    with database.changing(engine, LOCK_WAIT_S) as connection:
+        return partitions.arrange(connection, rows_per_range, copies_all=True)
 
 
 def _find_who_is_in_the_way(connection: Connection) -> None:
@@ -58,16 +56,6 @@ def _find_who_is_in_the_way(connection: Connection) -> None:
     for name in inspect(connection).get_table_names():
         connection.execute(text(f"ALTER TABLE `{name}` COMMENT = ''"))
     connection.execute(text(f"SET SESSION lock_wait_timeout = {UPGRADE_LOCK_WAIT_S}"))
-
-
-@contextmanager
-def _changing(engine: Engine) -> Iterator[Connection]:
-    """A transaction on a connection of its own, which waits for nobody's locks for long."""
-    with engine.connect() as connection, connection.begin():
-        if engine.dialect.name != "sqlite":
-            connection.detach()
-            connection.execute(text(f"SET SESSION lock_wait_timeout = {LOCK_WAIT_S}"))
-        yield connection
 
 
 def check_version(engine: Engine) -> None:

@@ -46,6 +46,9 @@ class Deployment(BaseModel):
     # A process that ended its worker so often is not tried again.
     poison_attempts: Annotated[int, Field(ge=1, le=1000)] = 2
 
+    # Of fluxes in a partition, on MySQL and MariaDB.
+    rows_per_range: Annotated[int, Field(ge=1, le=10**9)] = 20_000_000
+
     # The largest frames that are opened: no file may ask for more.
     max_header_bytes: Annotated[int, Field(ge=2880, le=10**9)] = FrameBounds.header_bytes
     max_frame_pixels: Annotated[int, Field(ge=1, le=10**11)] = FrameBounds.pixels

@@ -61,9 +61,9 @@ def initialise(settings: Settings, engine: Engine) -> list[str]:
     except OSError as error:
         raise ConfigurationError(f"root folder {str(root)!r} cannot be made: {error}; set TIANYU_ROOT") from error
     try:
-        versions.migrate(engine)
+        arranged = versions.migrate(engine, settings.rows_per_range)
         with database.session_factory(engine).begin() as session:
-            return ["schema is up to date", *_register(session, settings, str(root))]
+            return ["schema is up to date", *arranged, *_register(session, settings, str(root))]
     except CommandError as error:  # it does not know the schema's version
         raise ConfigurationError(
             f"database {engine.url.render_as_string(hide_password=True)} has a schema of another Tianyu: {error}; "

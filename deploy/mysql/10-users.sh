@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs once, when MySQL's data folder is new: database users with no more rights than they need.
 #   tianyu_owner   makes and upgrades the schema (`tianyu init`)
-#   tianyu_engine  reads and writes rows (manager, consumers, operators)
+#   tianyu_engine  reads and writes rows (manager, consumers, operators), and arranges the partitions of two tables
 #   tianyu_reader  reads (scientists)
 set -euo pipefail
 
@@ -29,5 +29,10 @@ GRANT CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, SHOW VIEW, SELECT, IN
 -- To say whose open transaction holds up an upgrade.
 GRANT PROCESS ON *.* TO tianyu_owner;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tianyu.* TO tianyu_engine;
+-- The manager's partitions; a right on a table that is not there yet can be given together with CREATE alone.
+GRANT CREATE, ALTER ON tianyu.flux TO tianyu_engine;
+GRANT CREATE, ALTER ON tianyu.relative_flux TO tianyu_engine;
+REVOKE CREATE ON tianyu.flux FROM tianyu_engine;
+REVOKE CREATE ON tianyu.relative_flux FROM tianyu_engine;
 GRANT SELECT, SHOW VIEW ON tianyu.* TO tianyu_reader;
 SQL

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 from schema import database, models, partitions, versions, views
+from schema.partitions import Partitions
 from schema.processes import ProcessGroup, Site
 from schema.versions import SchemaVersionError
 from services.engine.broker import is_process_table, open_broker, work_queue
@@ -26,7 +27,6 @@ from services.sky.solving.index_solver import PACKAGE, installed
 from services.sky.solving.solvers import INSTALL_FILES, INSTALL_PACKAGE
 
 FREE_BYTES_LEAST = 10_000_000_000  # half a night of a 2048 x 2048 camera with all its intermediate images
-PARTITIONS_LEAST = 2
 CELLS_COUNTED = 1000  # of the catalogue's cache: 0.3 s; the whole sky has 49152
 
 
@@ -134,11 +134,34 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
         yield from _complete(connection)
         yield from _registration(settings, engine)
         yield from _services(settings, engine)
-        ahead = partitions.ranges_ahead(connection)
-        if ahead is not None:
-            few = ahead < PARTITIONS_LEAST
-            found = f"room for {max(ahead, 0) * partitions.IMAGES_PER_PARTITION} more images in partitions"
-            yield Finding("partitions", found, "run `tianyu init`: it adds partitions" if few else "")
+        for found in partitions.look(connection):
+            yield partitions_of(connection, found, settings.rows_per_range)
+
+
+def partitions_of(connection: Connection, found: Partitions, rows_per_range: int) -> Finding:
+    """Whether a table has ranges for what comes, and not so many that a read of one star takes long."""
+    number = len(found.ranges)
+    words = f"{found.table}: {number} ranges, room for {found.room} more images"
+    if number > partitions.RANGES_MOST:
+        remedy = (
+            f"more than {partitions.RANGES_MOST} make reads slow (a server takes {partitions.ENGINE_MOST - 1}): run "
+            "`tianyu init` as the owner of the schema when nobody is at work, it merges them; set rows_per_range "
+            "higher where they are full"
+        )
+    elif found.beyond or found.room < found.images_per_range(rows_per_range) // 2:
+        who = connection.execute(text("SELECT CURRENT_USER()")).scalar_one().partition("@")
+        user = "@".join(f"'{part}'" for part in who[::2])
+        name = connection.execute(text("SELECT DATABASE()")).scalar_one()
+        if found.beyond:
+            many = "more than " if found.beyond > partitions.COPIED_MOST else ""
+            words += f"; {many}{min(found.beyond, partitions.COPIED_MOST)} rows lie behind them, slower to write"
+        remedy = (
+            "an active manager adds ranges, where its user may; if its log says that it may not, as an administrator: "
+            f"GRANT ALTER ON `{name}`.`{found.table}` TO {user}; or run `tianyu init` as the owner of the schema"
+        )
+    else:
+        remedy = ""
+    return Finding("partitions", words, remedy)
 
 
 def _complete(connection: Connection) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ def engine(each_database_url: str) -> Iterator[Engine]:
         config.attributes["connection"] = connection
         command.upgrade(config, BEFORE)
     with engine.begin() as connection:
-        partitions.extend(connection)
+        partitions.arrange(connection)
     with engine.begin() as connection:
         for statement in ROWS.replace(":", r"\:").split(";\n"):
             connection.execute(text(statement))

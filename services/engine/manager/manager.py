@@ -18,6 +18,7 @@ from schema.queries import life, scheduling, services
 from schema.queries.scheduling import Advance, Ready
 from services.engine.broker import Broker, Message, event_queue, open_broker, work_queue
 from services.engine.manager.leadership import leadership
+from services.engine.manager.range_keeper import RangeKeeper
 from services.engine.presence import Announcer, introduce
 from services.errors import ConfigurationError, TransientError, database_denies
 from services.log import get_logger
@@ -39,7 +40,9 @@ class Manager:
     def __init__(self, settings: Settings, stop: threading.Event | None = None) -> None:
         self._settings = settings
         engine = database.connect(settings.database_url.get_secret_value())
+        self._engine = engine
         self._leadership = leadership(engine)
+        self._ranges: RangeKeeper | None = None
         self._announcer = Announcer(
             database.session_factory(engine), introduce(services.MANAGER), services.STANDBY, settings.lease_s
         )
@@ -87,6 +90,9 @@ class Manager:
 
     def _disconnect(self) -> None:
         self._announcer.set_state(services.STANDBY)
+        if self._ranges is not None:
+            self._ranges.stop()
+            self._ranges = None
         if self._broker is not None:
             self._broker.close()
             self._broker = None
@@ -101,6 +107,8 @@ class Manager:
         self._holder = ""
         log.info("manager active")
         self._announcer.set_state(services.ACTIVE)
+        self._ranges = RangeKeeper(self._engine, self._settings.rows_per_range, self._announcer.troubles)
+        self._ranges.start()
         next_sweep = 0.0
         while not self._stop.is_set():
             if time.monotonic() >= next_sweep:
