@@ -30,7 +30,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt ended without success; ``error_class`` is transient, data, configuration, bug or poison."""
+    """Why an attempt ended without success, by class: transient, surroundings, data, configuration, bug or poison."""
 
     error_class: str
     message: str

@@ -29,6 +29,17 @@ DEADLOCK_CODES = (LOCK_WAIT_CODE, 1213)  # or a deadlock: the whole transaction 
 # Access to a database or the server, from this host, to a table, column, routine or an administrator's command; an
 # account that is locked or whose password has expired.
 DENIED_CODES = (1044, 1045, 1130, 1142, 1143, 1227, 1370, 1698, 1820, 1862, 3118, 4151)
+# Files, memory or threads of the server are used up, or its connections; it shuts down or was made read-only; a lock
+# was not to be had. From 2000 on are the driver's own: no connection, or it was lost.
+AWAY_CODES = (
+    *(1020, 1021, 1026, 1030, 1037, 1038, 1040, 1041, 1053, 1077, 1114, 1135, 1152, 1158, 1159, 1160, 1161, 1184, 1203),
+    *(1206, 1226, 1290, 1317, 1836, 1927, 3024, 3168, 3572, 4031, *DEADLOCK_CODES),
+)
+OF_DRIVER = range(2000, 3000)
+AWAY_SQLITE = (
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL),
+    *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL),
+)
 DEADLOCK_TRIES = 10
 DEADLOCK_PAUSE_S = 0.01  # at most, a try: those who ran into each other go on at different times
 IDLE_S = 1.0  # after which a kept connection may have died unnoticed
@@ -243,6 +254,14 @@ def code_of(error: DBAPIError) -> object:
 def is_denied(error: DBAPIError) -> bool:
     """Whether a user, a password or a right was refused: trying again does not help."""
     return code_of(error) in DENIED_CODES
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether server, connection, disk or lock is at fault: the same statement may succeed later."""
+    if isinstance(error.orig, sqlite3.Error):
+        return (getattr(error.orig, "sqlite_errorcode", None) or 0) & 0xFF in AWAY_SQLITE  # its lowest byte is the kind
+    code = code_of(error)
+    return error.connection_invalidated or code in AWAY_CODES or code in OF_DRIVER
 
 
 def transact(transactions: Transactions[Opened_co], work: Callable[[Opened_co], Result]) -> Result:

@@ -2,12 +2,25 @@
 
     TianyuError
     ├── TransientError      tried again with backoff, up to max_attempts
-    │   └── MissingFrameError   a frame's file is gone from its folder: in the last attempt the data are at fault
+    │   ├── SurroundingsError   waited for with backoff, for as long as it takes: no attempt is used up
+    │   └── LostFrameError      a frame's file alone cannot be read: in the last attempt the data are at fault
     ├── DataError           the frame or the data are at fault: never retried, the rest of the night goes on
     └── ConfigurationError  the operator must change a setting, a file or the graph: never retried
 
 A message names the file or PID, what was found, what was expected, and what to do.
 """
+
+import errno
+
+# The disk is full, read-only, damaged or away, or the network to it. Not what one program lacks (files, memory), and
+# not what it may not do: that passes seldom by itself, and elsewhere than in the image store work can do without.
+OF_SURROUNDINGS = frozenset(
+    (
+        *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EREMOTEIO, errno.ENODEV, errno.ENXIO, errno.ENFILE),
+        *(errno.ESTALE, errno.ENOTCONN, errno.ECONNABORTED, errno.ETIMEDOUT),
+        *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+    )
+)
 
 
 class TianyuError(Exception):
@@ -17,13 +30,19 @@ class TianyuError(Exception):
 
 
 class TransientError(TianyuError):
-    """Database, broker, disk or network failed: the same work may succeed later."""
+    """The same work may succeed in another attempt."""
 
     error_class = "transient"
 
 
-class MissingFrameError(TransientError):
-    """The file of a registered frame is gone, while others lie in its folder."""
+class SurroundingsError(TransientError):
+    """Database, broker, disk or network failed: whatever is tried now would, and the process is not at fault."""
+
+    error_class = "surroundings"
+
+
+class LostFrameError(TransientError):
+    """The file of a registered frame is gone or gives errors, while others in its folder can be read."""
 
 
 class DataError(TianyuError):

@@ -6,7 +6,6 @@ whole, so that no reader and no crash ever sees half of one.
 """
 
 import contextlib
-import errno
 import os
 import secrets
 import shutil
@@ -21,7 +20,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from schema.image import DERIVED
-from services.errors import DataError, MissingFrameError, TianyuError, TransientError
+from services import disk
+from services.errors import DataError, LostFrameError, SurroundingsError, TianyuError, TransientError
 from services.fits_writer import first_header, with_cards, write_fits
 from services.frame_bounds import FrameBounds, require_bounded
 
@@ -30,8 +30,7 @@ TEMPORARY_SUFFIX = ".part"
 # thousands of whole ones, and it is on the same disk, so that renaming moves no bytes.
 TEMPORARY_FOLDER = "unfinished"
 MASTERS_KEPT_BYTES = 100_000_000  # bias, dark and flat of a 2048 x 2048 camera twice over; a big camera's flat alone
-MISSING = (errno.ENOENT, errno.ENOTDIR)
-NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)  # errors of a name; all others may pass
+NO_IMAGE = (ValueError, TypeError, KeyError, IndexError)  # from astropy, of a file that is not what it should be
 
 Result = TypeVar("Result")
 
@@ -55,7 +54,8 @@ class ImageStore(Protocol):
 
         Raises:
             DataError: the file is not the FITS image that it should be.
-            TransientError: the disk failed.
+            SurroundingsError: the disk failed, or is away.
+            LostFrameError, TransientError: the file alone gives errors; a frame's may also be gone.
         """
 
     def read_master(self, path: str) -> NDArray[Any]:
@@ -72,7 +72,8 @@ class ImageStore(Protocol):
 
         Raises:
             DataError: the file is not the FITS image that it should be.
-            TransientError: the disk failed.
+            SurroundingsError: the disk failed, or is away.
+            LostFrameError, TransientError: the file alone gives errors; a frame's may also be gone.
         """
 
     def write(
@@ -81,15 +82,16 @@ class ImageStore(Protocol):
         """Write atomically; returns the size in bytes.
 
         Raises:
-            TransientError: the disk is full or failed; nothing is left behind.
+            SurroundingsError: the disk is full, failed or is away; nothing is left behind.
+            TransientError: another attempt of the same process writes it too.
         """
 
     def add_cards(self, path: str, cards: Mapping[str, str | float | int]) -> None:
         """Put cards into the first header of a derived image, in place of those that an earlier call added.
 
         Raises:
-            DataError: the file is no FITS file.
-            TransientError: the disk is full or failed; the file is as it was.
+            DataError: the file is no FITS file, or is not there.
+            SurroundingsError: the disk is full, failed or is away; the file is as it was.
         """
 
 
@@ -155,38 +157,51 @@ class LocalImageStore:
     def _open(self, path: str, use: Callable[[fits.HDUList], Result]) -> Result:
         full = self._root / path
         try:
-            if _is_frame(path):  # made elsewhere: it may ask for more than there is
-                require_bounded(full, self._bounds)
-            # No memory map: the file is read once, in order; a map costs page faults and keeps the file open.
-            with fits.open(full, memmap=False, lazy_load_hdus=True) as hdus:
-                return use(hdus)
+            try:
+                return self._look(path, use)
+            except NO_IMAGE:
+                # Numpy takes an error of the disk for the end of the file, and astropy misses pixels then. So the whole
+                # file is read, which tells, and looked at once more.
+                disk.read_through(full)
+                return self._look(path, use)
         except OSError as error:
             raise self._unreadable(error, path) from error
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except NO_IMAGE as error:
             raise DataError(
                 f"file {str(full)!r} is not the FITS file that was expected: {error}; is it whole?"
             ) from error
 
+    def _look(self, path: str, use: Callable[[fits.HDUList], Result]) -> Result:
+        full = self._root / path
+        if _is_frame(path):  # made elsewhere: it may ask for more than there is
+            require_bounded(full, self._bounds)
+        # No memory map: the file is read once, in order; a map costs page faults and keeps the file open.
+        with fits.open(full, memmap=False, lazy_load_hdus=True) as hdus:
+            return use(hdus)
+
     def _unreadable(self, error: OSError, path: str) -> TianyuError:
         """What an error of the system, or of astropy that finds no FITS, means for the file at ``path``."""
         full = self._root / path
-        if error.errno is None or error.errno in NO_FILE:  # astropy's own have no number
+        if error.errno is None or error.errno in disk.NO_FILE:  # astropy's own have no number
             return DataError(f"file {str(full)!r} cannot be read as FITS: {error}; is it there and whole?")
-        if error.errno not in MISSING:
-            return TransientError(f"file {str(full)!r} cannot be read now: {error}")
         is_frame = _is_frame(path)
-        folder = full.parent if is_frame else self._root
-        if _is_away(folder):
-            return TransientError(
-                f"file {str(full)!r} is not there, and its folder {str(folder)!r} is away or empty: is the disk "
-                "mounted on this machine?"
-            )
-        if is_frame:
-            return MissingFrameError(
-                f"file {str(full)!r} is gone: its folder is there, with other files; put it back, or let the night do "
-                "without it"
-            )
-        return DataError(f"file {str(full)!r} cannot be read as FITS: {error}; is it there and whole?")
+        if error.errno in disk.MISSING:
+            folder = full.parent if is_frame else self._root
+            if disk.is_away(folder):
+                return SurroundingsError(
+                    f"file {str(full)!r} is not there, and its folder {str(folder)!r} is away or empty: is the disk "
+                    "mounted on this machine?"
+                )
+            if is_frame:
+                return LostFrameError(
+                    f"file {str(full)!r} is gone: its folder is there, with other files; put it back, or let the night "
+                    "do without it"
+                )
+            return DataError(f"file {str(full)!r} cannot be read as FITS: {error}; is it there and whole?")
+        if disk.others_can_be_read(full):
+            kind = LostFrameError if is_frame else TransientError
+            return kind(f"file {str(full)!r} cannot be read: {error}; others in its folder can: copy it there again")
+        return disk.error_of(error, f"file {str(full)!r} cannot be read now: {error}")
 
     def write(
         self, path: str, image: NDArray[Any], extras: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
@@ -198,6 +213,11 @@ class LocalImageStore:
         """
         full = self._root / path
         temporary = _temporary(full)
+        if not self._root.is_dir():  # making it would hide what is written below a disk that is mounted later
+            raise SurroundingsError(
+                f"file {str(full)!r} cannot be written: root folder {str(self._root)!r} is away; is the disk mounted "
+                "on this machine?"
+            )
         try:
             temporary.parent.mkdir(parents=True, exist_ok=True)
             for left in temporary.parent.glob(f"{full.name}.*{TEMPORARY_SUFFIX}"):
@@ -211,8 +231,9 @@ class LocalImageStore:
                 "process has taken over, or somebody removed the folder"
             ) from error
         except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise TransientError(
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise SurroundingsError(
                 f"file {str(full)!r} cannot be written: {error}; is the disk full or the folder not writable?"
             ) from error
         return size
@@ -229,9 +250,9 @@ class LocalImageStore:
                 else:
                     _replace_header(file, full, new)
         except FileNotFoundError as error:
-            raise DataError(f"file {str(full)!r} is not there: it cannot be given its coordinates") from error
+            raise self._unreadable(error, path) from error
         except OSError as error:
-            raise TransientError(
+            raise SurroundingsError(
                 f"header of file {str(full)!r} cannot be written: {error}; is the disk full or the file not writable?"
             ) from error
 
@@ -239,15 +260,6 @@ class LocalImageStore:
 def _is_frame(path: str) -> bool:
     """Whether a file is the camera's, and none that a process made."""
     return Path(path).parts[0] not in DERIVED
-
-
-def _is_away(folder: Path) -> bool:
-    """Whether a folder holds no file or folder that is not hidden, as where a disk should be mounted and is not."""
-    try:
-        with os.scandir(folder) as entries:
-            return all(entry.name.startswith(".") for entry in entries)
-    except OSError:
-        return True
 
 
 def _replace_header(file: BinaryIO, full: Path, header: bytes) -> None:

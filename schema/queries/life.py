@@ -7,7 +7,20 @@ longer holds it changes no row and answers False: somebody else was faster. Each
 
 from typing import Any
 
-from sqlalchemy import Double, and_, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Integer,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from schema.attempts import Claim, Failure, Usage
@@ -102,7 +115,13 @@ _FAIL = Prepared(update(_process).where(_held).values(status=FAILED, finished_at
 _SEND_BACK = Prepared(
     update(_process)
     .where(_held)
-    .values(status=WAITING, not_before=utc_now(bindparam("retry_in_s", type_=Double)), sent_at=None, **_why)
+    .values(
+        status=WAITING,
+        not_before=utc_now(bindparam("retry_in_s", type_=Double)),
+        max_attempts=_process.c.max_attempts + bindparam("more_attempts", type_=Integer),
+        sent_at=None,
+        **_why,
+    )
 )
 _END_ATTEMPT = Prepared(
     update(_attempt)
@@ -190,16 +209,22 @@ def fail(
     failure: Failure,
     *,
     retry_in_s: float | None,
+    spared: bool = False,
     usage: Usage | None = None,
     outcome: str = FAILED,
 ) -> Batch[bool]:
     """End an attempt without success: wait ``retry_in_s`` and try again, or fail for good when it is None.
 
-    False when this attempt no longer holds the process.
+    An attempt that is ``spared`` does not count: there may be one more. The number of the attempt goes on, for it is
+    what tells a worker that it lost its lease. False when this attempt no longer holds the process.
     """
     why = {"error_class": failure.error_class, "error": failure.message[:ERROR_CHARACTERS]}
     held = {"held_pid": pid, "held_attempt": attempt}
-    change = _FAIL(**held, **why) if retry_in_s is None else _SEND_BACK(**held, **why, retry_in_s=retry_in_s)
+    change = (
+        _FAIL(**held, **why)
+        if retry_in_s is None
+        else _SEND_BACK(**held, **why, retry_in_s=retry_in_s, more_attempts=int(spared))
+    )
     return _end(change, outcome, usage, failure)
 
 
@@ -224,6 +249,21 @@ def worker_deaths(opened: Opened, pid: int) -> list[str]:
         .order_by(_attempt.c.attempt)
     )
     return [f"attempt {attempt}: {error}" for attempt, error in opened.execute(query)]
+
+
+def alike_in_a_row(opened: Opened, pid: int, error_class: str) -> int:
+    """How many of the last attempts that ended did so by an error of this class."""
+    last_other = (
+        select(func.coalesce(func.max(_attempt.c.attempt), 0))
+        .where(_attempt.c.pid == pid, _attempt.c.outcome.is_not(None), _other_than(error_class))
+        .scalar_subquery()
+    )
+    ended = (_attempt.c.pid == pid, _attempt.c.error_class == error_class, _attempt.c.attempt > last_other)
+    return opened.execute(select(func.count()).select_from(_attempt).where(*ended)).scalar_one()
+
+
+def _other_than(error_class: str) -> ColumnElement[bool]:
+    return or_(_attempt.c.error_class.is_(None), _attempt.c.error_class != error_class)
 
 
 EXPIRED = (

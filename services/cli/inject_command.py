@@ -43,7 +43,7 @@ def inject(
     from schema import database
     from schema.queries.choices import of_graph
     from services.choices import read_choices
-    from services.cli.bars import follow
+    from services.cli.patience import follow
     from services.setup import open_database
     from services.trials import injection
     from services.trials.injection.plan import write_truth

@@ -8,7 +8,7 @@ from rich.text import Text
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, WAITING
 from services.chosen import Chosen
 from services.cli.console import note, out, table_of
-from services.operating.status import LiveService, ObservationStatus, Overview, Retry, Stuck
+from services.operating.status import Hindered, LiveService, ObservationStatus, Overview, Retry, Stuck
 from services.operating.status.alike import gather
 from services.operating.status.work import AtWork
 
@@ -34,6 +34,7 @@ def show(found: Overview, *, one: bool) -> None:
         _more(len(found.running) - LINES, "at work")
     _failures(found.observations)
     _retries(found.retrying)
+    _hindered(found.hindered)
     _stuck(found.stuck)
     if found.services or any(queue.unstarted for queue in found.queues):
         _services(found)
@@ -167,6 +168,19 @@ def _retries(retrying: Sequence[Retry]) -> None:
             f"{first.attempt} of {first.max_attempts}: {first.error} [{_pids(first.pids, count)}]",
         )
     _more(len(alike) - LINES, "kinds of retries")
+
+
+def _hindered(found: Sequence[Hindered]) -> None:
+    for one in found[:LINES]:
+        text = f"{hindrance(one)} [{_pids(one.pids, one.count)}]"
+        _line("waits for its surroundings", "bold yellow", text)
+    _more(len(found) - LINES, "observations whose surroundings are waited for")
+
+
+def hindrance(one: Hindered) -> str:
+    """What is waited for, in a line."""
+    whose = _of(one.count, "", [one.observation_id])
+    return f"{whose}, since {one.since:%Y-%m-%d %H:%M:%S} UTC, next try in {one.next_in_s:.0f} s: {one.reason}"
 
 
 def _stuck(found: Sequence[Stuck]) -> None:

@@ -57,7 +57,7 @@ def run(
     began = time.monotonic()
     with process_tree(settings, consumers) as tree:
         # While the consumers import what they need.
-        from services.cli.bars import follow
+        from services.cli.patience import follow
         from services.cli.plot_command import draw
         from services.cli.summary_lines import show
         from services.ingest.register import read_folder

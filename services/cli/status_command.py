@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -15,13 +14,12 @@ from services.errors import TransientError
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
-    from services.operating.status import Overview, Stuck
+    from services.operating.status import Overview
 
 Result = TypeVar("Result")
 EXIT_CANCELLED, EXIT_UNREACHABLE, EXIT_TIMEOUT = 3, 4, 5
 AWAY_MOST_S = 300.0  # that a database may not answer while somebody waits
 POLL_S = 0.5
-STUCK_LOOK_S = 10.0  # between looks for what is stuck, while waiting
 
 
 @friendly
@@ -45,6 +43,7 @@ def status(
     from schema import database
     from services.cli.bars import follow
     from services.cli.overview_tables import show
+    from services.cli.patience import Patience, TooLateError
     from services.operating.status import finished, overview
     from services.operating.status import status as look_up
     from services.setup import open_database
@@ -54,7 +53,7 @@ def status(
     try:
         reading = database.reading_factory(open_database(settings))
         ask = _Asking(reading, None if not waits else AWAY_MOST_S, timeout_s)
-        pause = _Patience(lambda: ask(lambda session: overview(session, observation_id)), timeout_s)
+        pause = Patience(lambda: ask(lambda session: overview(session, observation_id)), timeout_s)
 
         def done() -> bool:
             return ask(lambda session: finished(session, observation_id))
@@ -90,10 +89,6 @@ def _exit_code(found: Overview, *, in_time: bool) -> int:
     return EXIT_CANCELLED if ends and ends <= {SUCCEEDED, CANCELLED} else EXIT_FAILED
 
 
-class TooLateError(Exception):
-    """What was waited for has not come."""
-
-
 class _Asking:
     """Asks the database; one that is away is asked again for a while, where somebody waits."""
 
@@ -122,30 +117,3 @@ class _Asking:
                         "`tianyu doctor` looks closer"
                     ) from error
                 time.sleep(POLL_S)
-
-
-class _Patience:
-    """Waits a moment at each call; says once what is stuck, lest somebody wait for what cannot come."""
-
-    def __init__(self, look: Callable[[], Overview], timeout_s: float | None = None) -> None:
-        self._look = look
-        self._end = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        self._next_look = time.monotonic()
-        self._before: set[tuple[str, str]] = set()
-        self._said: set[tuple[str, str]] = set()
-
-    def __call__(self) -> None:
-        if time.monotonic() >= self._end:
-            raise TooLateError
-        time.sleep(POLL_S)
-        if time.monotonic() >= self._next_look:
-            self.tell(self._look().stuck)
-            self._next_look = time.monotonic() + STUCK_LOOK_S
-
-    def tell(self, found: tuple[Stuck, ...]) -> None:
-        """Say what was stuck at the last look too: much that is stuck for a moment is freed by the manager."""
-        now = {(one.why, one.remedy) for one in found}
-        for why, remedy in sorted((now & self._before) - self._said):
-            note(f"stuck: {why}; {remedy}")
-            self._said.add((why, remedy))
-        self._before = now

@@ -1,8 +1,6 @@
 """From the headers that were read to light curves, in a working folder: what `tianyu run` and `tianyu inject` do."""
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -13,16 +11,15 @@ from services.engine.embedded import ProcessTree
 from services.engine.publisher.changed_choices import by_other_choices
 from services.engine.publisher.publish import Publisher, unpublished
 from services.engine.publisher.templates import outgrown
-from services.errors import ConfigurationError, TransientError
+from services.errors import ConfigurationError
 from services.ingest.register import Folder, register
-from services.operating.status import ObservationStatus, finished, status
+from services.operating.status import ObservationStatus, Overview, finished, overview, status
 from services.settings import Settings
-
-FREE_BYTES_LEAST = 50_000_000  # three calibrated images of a 2048 x 2048 camera; with less, database and queues stall
 
 Say = Callable[[str], None]
 Look = Callable[[], list[ObservationStatus]]
-Follow = Callable[[Look, Callable[[], bool]], None]  # shows progress until the second says that all is done
+# Shows progress until the second says that all is done; the third tells what hinders.
+Follow = Callable[[Look, Callable[[], bool], Callable[[], Overview]], None]
 
 
 def reduce(
@@ -45,7 +42,6 @@ def reduce(
 
     def done() -> bool:
         tree.look_after()
-        _require_space(settings.root)
         with reading() as session:
             return finished(session)
 
@@ -53,7 +49,11 @@ def reduce(
         with reading() as session:
             return status(session)
 
-    follow(look, done)
+    def whole() -> Overview:
+        with reading() as session:
+            return overview(session)
+
+    follow(look, done, whole)
     tree.dismiss()
     with reading() as session:
         return _published(session)
@@ -95,12 +95,3 @@ def _published(session: Session) -> list[int]:
         .where(Target.kind == LIGHT, Observation.graph_pid.is_not(None))
     )
     return list(session.scalars(query.order_by(Observation.observation_id)))
-
-
-def _require_space(root: Path) -> None:
-    free = shutil.disk_usage(root).free
-    if free < FREE_BYTES_LEAST:
-        raise TransientError(
-            f"the disk of {str(root)!r} is full: {free / 1e6:.0f} MB free, at least {FREE_BYTES_LEAST / 1e6:.0f} MB "
-            "are needed; free some space and start the same command again, it goes on where it was"
-        )

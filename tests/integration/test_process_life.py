@@ -34,6 +34,7 @@ from schema.queries.publishing import NewProcess
 LEASE_S = 60.0
 USAGE = Usage(seconds=1.0, cpu_seconds=0.5, max_rss_bytes=1, read_bytes=2, write_bytes=3)
 TRANSIENT = Failure("transient", "disk away", "Traceback …")
+AWAY = Failure("surroundings", "disk away")
 
 
 @pytest.fixture
@@ -188,6 +189,32 @@ def test_a_transient_failure_waits_and_is_tried_again(sessions: sessionmaker[Ses
     with sessions.begin() as session:
         outcomes = session.execute(select(ProcessAttempt.attempt, ProcessAttempt.outcome, ProcessAttempt.traceback))
         assert outcomes.all() == [(1, FAILED, "Traceback …"), (2, SUCCEEDED, None)]
+
+
+def test_an_attempt_that_is_spared_leaves_as_many_as_before(sessions: sessionmaker[Session]) -> None:
+    publish(sessions, process(1))
+
+    def attempt(number: int, failure: Failure, *, spared: bool) -> tuple[int, int]:
+        """Fails; how many attempts are left, and how many of the last were the surroundings' fault."""
+        assert take(sessions) == [1]
+        assert claim(sessions, 1, attempt=number) is not None
+        with sessions.begin() as session:
+            before = life.alike_in_a_row(session, 1, AWAY.error_class)  # as a consumer asks, of those that have ended
+            assert life.fail(1, number, failure, retry_in_s=0.0, spared=spared).run(session)
+            assert not life.fail(1, number, failure, retry_in_s=0.0, spared=spared).run(session)
+        with sessions.begin() as session:
+            row = session.get_one(Process, 1)
+            assert row.error_class == failure.error_class
+            return row.max_attempts - row.attempt, before
+
+    assert attempt(1, AWAY, spared=True) == (3, 0)
+    assert attempt(2, AWAY, spared=True) == (3, 1)
+    assert attempt(3, TRANSIENT, spared=False) == (2, 2)
+    assert attempt(4, AWAY, spared=True) == (2, 0)
+    assert attempt(5, AWAY, spared=True) == (2, 1)
+    assert take(sessions) == [1]
+    run(sessions, 1, attempt=6)
+    assert status(sessions) == {1: SUCCEEDED}
 
 
 def test_a_worker_that_lost_its_lease_commits_nothing(sessions: sessionmaker[Session]) -> None:

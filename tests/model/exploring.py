@@ -74,7 +74,7 @@ def _usual(state: State) -> Iterator[Action]:
         for worker in world.idle[:1]:
             yield lambda s, m=message, w=worker: s.world.deliver(m, w)  # type: ignore[misc]
     for worker in world.busy:
-        for how in (SUCCESS, HIT, TRANSIENT, FINAL):
+        for how in (SUCCESS, HIT, TRANSIENT, FINAL):  # not SPARED: it never ends
             yield lambda s, w=worker, h=how: s.world.end(w, h)  # type: ignore[misc]
 
 

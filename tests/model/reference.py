@@ -235,11 +235,20 @@ class Model:
     def die_before_commit(self, pid: int, attempt: int) -> None:
         """The worker did all of `succeed` but commit it."""
 
-    def fail(self, pid: int, attempt: int, again: bool, delayed: bool = False, outcome: str = FAILED) -> bool:
+    def fail(
+        self,
+        pid: int,
+        attempt: int,
+        again: bool,
+        delayed: bool = False,
+        outcome: str = FAILED,
+        spared: bool = False,
+    ) -> bool:
         if not self._holds(pid, attempt):
             return False
         row = self.rows[pid]
         row.status = WAITING if again else FAILED
+        row.max_attempts += spared
         row.delayed, row.sent = again and delayed, False
         self._end(pid, attempt, outcome)
         return True

@@ -260,9 +260,17 @@ class Sql:
         except DiedError:
             return
 
-    def fail(self, pid: int, attempt: int, again: bool, delayed: bool = False, outcome: str = FAILED) -> bool:
+    def fail(
+        self,
+        pid: int,
+        attempt: int,
+        again: bool,
+        delayed: bool = False,
+        outcome: str = FAILED,
+        spared: bool = False,
+    ) -> bool:
         retry_in_s = (DELAY_S if delayed else 0.0) if again else None
-        return self._do(life.fail(pid, attempt, TRANSIENT, retry_in_s=retry_in_s, outcome=outcome).run)
+        return self._do(life.fail(pid, attempt, TRANSIENT, retry_in_s=retry_in_s, spared=spared, outcome=outcome).run)
 
     # Clock, which is the database's
 

@@ -8,16 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schema.processes import FINISHED, KILLED
+from schema.processes import FAILED, FINISHED, KILLED
 from tests.model.reference import Message, Node, Queue
 
 Perform = Callable[..., Any]  # the name of an operation, and its arguments
 WORKERS = ("w0", "w1")
-SUCCESS, HIT, TRANSIENT, TRANSIENT_LATER, FINAL, DEAD, DEAD_BEFORE_COMMIT, DEAD_AFTER_COMMIT = ENDS = (
+SUCCESS, HIT, TRANSIENT, TRANSIENT_LATER, SPARED, FINAL, DEAD, DEAD_BEFORE_COMMIT, DEAD_AFTER_COMMIT = ENDS = (
     "success",
     "success by another's result",
     "transient failure, again at once",
     "transient failure, again later",
+    "failure of the surroundings, which costs no attempt",
     "final failure",
     "died",
     "died before its commit",
@@ -140,6 +141,8 @@ class World:
             self.perform("succeed_by", held.pid, held.attempt)
         elif how in (TRANSIENT, TRANSIENT_LATER):
             self.perform("fail", held.pid, held.attempt, again, how == TRANSIENT_LATER)
+        elif how == SPARED:
+            self.perform("fail", held.pid, held.attempt, True, True, FAILED, True)
         elif how == FINAL:
             self.perform("fail", held.pid, held.attempt, False, False, KILLED)
         elif how == DEAD_BEFORE_COMMIT:

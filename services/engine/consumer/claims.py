@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from schema import database
-from schema.attempts import Claim
+from schema.attempts import Claim, Failure
 from schema.processes import FAILED, KILLED
 from schema.queries import life
 from services.deployment import Deployment
@@ -18,7 +18,7 @@ from services.engine.consumer.retry import decide
 from services.engine.consumer.slot_actions import RecordFailure
 from services.engine.consumer.slot_events import Claimed, Duplicate, Leave, Misdirected
 from services.engine.presence import HOST, VERSION
-from services.errors import ConfigurationError, database_denies
+from services.errors import ConfigurationError, SurroundingsError, database_denies
 from services.log import get_logger
 
 Result = TypeVar("Result")
@@ -87,7 +87,8 @@ class Claims:
                 claim,
                 failed.failure,
                 killed=failed.killed,
-                earlier_deaths=life.worker_deaths(connection, claim.pid) if failed.killed else [],
+                earlier_deaths=life.worker_deaths(connection, claim.pid) if failed.killed else (),
+                waited=_waited(connection, claim, failed.failure),
                 rules=self._deployment,
                 chance=random.random(),  # noqa: S311 - no secret hangs on it
             )
@@ -96,6 +97,7 @@ class Claims:
                 claim.attempt,
                 verdict.failure,
                 retry_in_s=verdict.retry_in_s,
+                spared=verdict.spared,
                 usage=failed.usage,
                 outcome=KILLED if failed.killed else FAILED,
             ).commit(connection)
@@ -117,3 +119,9 @@ class Claims:
                 log.warning("database does not answer, trying again", reason=str(error.orig))
                 if self._leaving.wait(DATABASE_RETRY_S):
                     return None
+
+
+def _waited(connection: Connection, claim: Claim, failure: Failure) -> int:
+    if failure.error_class != SurroundingsError.error_class:
+        return 0
+    return life.alike_in_a_row(connection, claim.pid, failure.error_class)

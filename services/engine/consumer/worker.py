@@ -24,7 +24,7 @@ from services.engine.consumer.cutoff import Cutoff
 from services.engine.consumer.messages import Ready, Report, Saving
 from services.engine.consumer.usage import Meter
 from services.engine.presence import VERSION
-from services.errors import ConfigurationError, TianyuError, TransientError
+from services.errors import OF_SURROUNDINGS, ConfigurationError, SurroundingsError, TianyuError, TransientError
 from services.image_store import open_store
 from services.steps import STEPS, preload
 from services.steps.shared.step import Context, Kept
@@ -131,6 +131,10 @@ def _error_class(error: Exception) -> str:
         return error.error_class
     if isinstance(error, DBAPIError) and database.is_denied(error):
         return ConfigurationError.error_class
+    if isinstance(error, DBAPIError) and database.is_away(error):
+        return SurroundingsError.error_class
+    if isinstance(error, OSError) and error.errno in OF_SURROUNDINGS:
+        return SurroundingsError.error_class
     if isinstance(error, DBAPIError | OSError | MemoryError):
         return TransientError.error_class
     return "bug"

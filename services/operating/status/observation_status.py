@@ -100,6 +100,25 @@ class Retry:
 
 
 @dataclass(frozen=True)
+class Hindered:
+    """Processes of one observation that wait for their surroundings (disk, database), however long it takes.
+
+    ``reason`` is the newest, ``since`` when the first of them met it; the next is tried in ``next_in_s`` seconds.
+    """
+
+    observation_id: int | None
+    count: int
+    pids: tuple[int, ...]
+    reason: str
+    since: datetime
+    next_in_s: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As `ObservationStatus.to_json`."""
+        return vars(self) | {"since": iso(self.since)}
+
+
+@dataclass(frozen=True)
 class ObservationStatus:
     """How far one observation is.
 

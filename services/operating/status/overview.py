@@ -11,23 +11,24 @@ from schema.processes import Process, ProcessDependence
 from services.chosen import chosen_by
 from services.operating.status import fleet
 from services.operating.status.fleet import LiveService, QueueStatus
-from services.operating.status.observation_status import ObservationStatus, Retry
+from services.operating.status.observation_status import Hindered, ObservationStatus, Retry
 from services.operating.status.observations import status
 from services.operating.status.stuck import Stuck, stuck
-from services.operating.status.work import AtWork, at_work, retries
+from services.operating.status.work import AtWork, at_work, hindered, retries
 
 
 @dataclass(frozen=True)
 class Overview:
     """What `tianyu status` tells.
 
-    ``running``, ``retrying`` and ``stuck`` are of these observations, of those that make their masters, and, when all
-    observations were asked for, of work without one. ``services`` and ``queues`` are always all.
+    ``running``, ``retrying``, ``hindered`` and ``stuck`` are of these observations, of those that make their masters,
+    and, when all observations were asked for, of work without one. ``services`` and ``queues`` are always all.
     """
 
     observations: tuple[ObservationStatus, ...]
     running: tuple[AtWork, ...]
     retrying: tuple[Retry, ...]
+    hindered: tuple[Hindered, ...]
     stuck: tuple[Stuck, ...]
     services: tuple[LiveService, ...]
     queues: tuple[QueueStatus, ...]
@@ -38,6 +39,7 @@ class Overview:
             "observations": [one.to_json() for one in self.observations],
             "running": [{"observation_id": one.observation_id, **one.running.to_json()} for one in self.running],
             "retrying": [one.to_json() for one in self.retrying],
+            "hindered": [one.to_json() for one in self.hindered],
             "stuck": [one.to_json() for one in self.stuck],
             "services": [one.to_json() for one in self.services],
             "queues": [one.to_json() for one in self.queues],
@@ -61,6 +63,7 @@ def overview(session: Session, observation_id: int | None = None) -> Overview:
         observations=tuple(observations),
         running=tuple(one for one in running if _wanted(one.observation_id, asked)),
         retrying=tuple(one for one in retries(session) if _wanted(one.observation_id, asked)),
+        hindered=tuple(one for one in hindered(session) if _wanted(one.observation_id, asked)),
         stuck=tuple(one for one in found if _wanted(one.observation_id, asked)),
         services=tuple(services),
         queues=tuple(queues.values()),

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, func, not_, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from schema.base import utc_now
-from schema.processes import RUNNING, WAITING, Lease, Process, ProcessAttempt
+from schema.processes import QUEUED, RUNNING, WAITING, Lease, Process, ProcessAttempt
+from services.errors import SurroundingsError
 from services.operating.status.alike import examples, gather, gist
-from services.operating.status.observation_status import Retry, Running
+from services.operating.status.observation_status import Hindered, Retry, Running
+
+_SURROUNDINGS = SurroundingsError.error_class
+_OF_SURROUNDINGS = func.coalesce(Process.error_class, "") == _SURROUNDINGS
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,45 @@ def retries(session: Session) -> list[Retry]:
             Process.pid,
             Process.not_before,
             utc_now().label("now"),
-        ).where(Process.status == WAITING, Process.pending == 0, Process.not_before > utc_now())
+        ).where(Process.status == WAITING, Process.pending == 0, Process.not_before > utc_now(), not_(_OF_SURROUNDINGS))
     ).all()
     groups = gather(rows, lambda row: (*row[:5], gist(row.error or "")))
     return sorted((_retry(group) for group in groups), key=lambda retry: (retry.next_in_s, retry.pids))
+
+
+def hindered(session: Session) -> list[Hindered]:
+    """All that waits for its surroundings, by observation, or is on its way to be tried again."""
+    # Since an attempt that ended otherwise, the surroundings were at fault in each.
+    other = aliased(ProcessAttempt)
+    last_other = (
+        select(func.coalesce(func.max(other.attempt), 0))
+        .where(other.pid == Process.pid, or_(other.error_class.is_(None), other.error_class != _SURROUNDINGS))
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(
+            Process.observation_id,
+            Process.pid,
+            Process.error,
+            Process.not_before,
+            func.min(ProcessAttempt.finished_at).label("since"),
+            func.max(ProcessAttempt.finished_at).label("last"),
+            utc_now().label("now"),
+        )
+        .join(ProcessAttempt, and_(ProcessAttempt.pid == Process.pid, ProcessAttempt.attempt > last_other))
+        .where(Process.status.in_((WAITING, QUEUED)), Process.pending == 0, _OF_SURROUNDINGS)
+        .group_by(Process.observation_id, Process.pid, Process.error, Process.not_before)
+    ).all()
+    groups = gather(rows, lambda row: row.observation_id)
+    return sorted((_hindered(group) for group in groups), key=lambda one: (one.since, one.pids))
+
+
+def _hindered(group: Sequence[Any]) -> Hindered:
+    newest = max(group, key=lambda row: (row.last, row.pid))
+    next_in_s = min((row.not_before - row.now).total_seconds() for row in group)
+    pids = examples([row.pid for row in group])
+    since = min(row.since for row in group)
+    return Hindered(newest.observation_id, len(group), pids, newest.error, since, max(next_in_s, 0.0))
 
 
 def _retry(group: Sequence[Any]) -> Retry:

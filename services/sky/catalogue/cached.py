@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.sky import healpix
+from services.errors import TransientError
 from services.log import get_logger
 from services.sky.catalogue.catalogue_stars import CatalogueStars
 from services.sky.catalogue.cells import ORDER, CellStore
@@ -34,13 +35,12 @@ class CachedCatalogue:
         self._store = store
 
     def cone(self, ra_deg: float, dec_deg: float, radius_deg: float, mag_limit: float) -> CatalogueStars:
-        """Stars of a cone.
+        """Stars of a cone; those that the disk does not take are asked for again next time.
 
         Raises:
             CatalogueOutage: a cell is missing and the source is away.
-            TransientError: the disk failed.
         """
-        parts = [stars for _, stars in self._parts(ra_deg, dec_deg, radius_deg, mag_limit)]
+        parts = [stars for _, stars in self._parts(ra_deg, dec_deg, radius_deg, mag_limit, must_keep=False)]
         inside = [part.within(ra_deg, dec_deg, radius_deg, mag_limit) for part in parts]
         return CatalogueStars.joined(inside)
 
@@ -53,13 +53,13 @@ class CachedCatalogue:
         """
         total = healpix.cells_of_cone(ra_deg, dec_deg, radius_deg + ID_OFFSET_DEG, ORDER).size
         done = fetched = count = 0
-        for is_new, stars in self._parts(ra_deg, dec_deg, radius_deg, mag_limit):
+        for is_new, stars in self._parts(ra_deg, dec_deg, radius_deg, mag_limit, must_keep=True):
             done, fetched, count = done + 1, fetched + is_new, count + len(stars)
             progress(done, total)
         return Fetched(total, fetched, count)
 
     def _parts(
-        self, ra_deg: float, dec_deg: float, radius_deg: float, mag_limit: float
+        self, ra_deg: float, dec_deg: float, radius_deg: float, mag_limit: float, *, must_keep: bool
     ) -> Iterator[tuple[bool, CatalogueStars]]:
         """The cells of a cone one by one, and whether each was fetched just now."""
         wanted: list[int] = healpix.cells_of_cone(ra_deg, dec_deg, radius_deg + ID_OFFSET_DEG, ORDER).tolist()
@@ -77,5 +77,10 @@ class CachedCatalogue:
             own = self._source.cell_of(found, ORDER)
             for cell in few:
                 stars = found.take(own == cell)
-                self._store.write(cell, stars, depth)
+                try:
+                    self._store.write(cell, stars, depth)
+                except TransientError as error:
+                    if must_keep:
+                        raise
+                    log.warning("stars of the catalogue are not kept", reason=str(error))
                 yield True, stars

@@ -8,7 +8,7 @@ from pipeline.sky.astrometry.sky_wcs import SkyWcs
 from schema.image import Image, ImageParent
 from schema.observing import LIGHT
 from schema.queries import frames
-from services.errors import DataError, TransientError
+from services.errors import DataError, LostFrameError
 from services.log import get_logger
 from services.sky.solving.hints import Claim
 from services.steps.shared.step import Context
@@ -40,7 +40,7 @@ def claim_of(context: Context, path: str | None, shape: tuple[int, int]) -> Clai
         wcs = SkyWcs.from_cards(cards)
         if all(0.0 < number < float("inf") for number in (wcs.pixel_scale(shape), wcs.radius(shape))):
             return Claim(wcs, shape, path.rsplit("/", 1)[-1])
-    except TransientError as error:
+    except LostFrameError as error:
         if not context.last_attempt:
             raise
         log.warning("the header's WCS is not used: its frame cannot be read", frame=path, reason=str(error))

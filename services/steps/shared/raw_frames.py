@@ -17,7 +17,7 @@ from schema.frame import Frame
 from schema.image import Image, ImageParent
 from schema.processes import FAILED, Process
 from services.choices import Choices
-from services.errors import ConfigurationError, DataError, MissingFrameError
+from services.errors import ConfigurationError, DataError, LostFrameError
 from services.steps.shared.image_files import path_of
 from services.steps.shared.step import AnyStep, Context
 
@@ -35,15 +35,16 @@ def read_frame(context: Context, frame: Image) -> NDArray[Any]:
     """The frame's pixels in the file's own type.
 
     Raises:
-        TransientError: its folder is away, or in all attempts but the last the file.
-        DataError: the file cannot be read, is not the one that was registered, or was missing in each attempt.
+        SurroundingsError: its disk or folder is away.
+        LostFrameError: in all attempts but the last, it alone is gone or gives errors.
+        DataError: the file is no FITS file, is not the one that was registered, or was lost in each attempt.
     """
     try:
         raw = context.images.read(frame.path)
-    except MissingFrameError as error:
+    except LostFrameError as error:
         if not context.last_attempt:
             raise
-        raise DataError(f"{error}; it was missing in each attempt") from error
+        raise DataError(f"{error}; so it was in each attempt") from error
     if raw.shape != (frame.ny, frame.nx):
         size = " x ".join(str(length) for length in reversed(raw.shape))
         raise DataError(

@@ -1,13 +1,18 @@
 """Frames that are missing: a disk that is away is waited for, one file that is gone is in the end bad data."""
 
 import errno
+import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from astropy.io import fits
+from numpy.typing import NDArray
 
-from services.errors import DataError, MissingFrameError, TransientError
+from services import disk
+from services.errors import DataError, LostFrameError, SurroundingsError
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.flats import CALIBRATE_FLAT, CalibrateFlatParameters
 from services.steps.shared.header_claim import claim_of
@@ -45,9 +50,8 @@ def test_a_folder_that_is_away_is_never_the_frames_fault(context: Context, root:
         (CALIBRATE_FLAT, CalibrateFlatParameters(frame=frames[0])),
         (STACK_BIAS, StackMasterParameters(kind="bias", frames=tuple(frames), root=True)),
     ):
-        with pytest.raises(TransientError, match=r"raw/night' is away or empty: is the disk mounted") as raised:
+        with pytest.raises(SurroundingsError, match=r"raw/night' is away or empty: is the disk mounted"):
             run(context, step, parameters)
-        assert not isinstance(raised.value, MissingFrameError)
     (root / "raw" / "night").rename(root / "mount point") if go is emptied else None
     (root / "elsewhere").rename(root / "raw" / "night")
     run(context, CALIBRATE, CalibrateParameters(frame=frames[0]))
@@ -56,9 +60,9 @@ def test_a_folder_that_is_away_is_never_the_frames_fault(context: Context, root:
 def test_a_file_that_is_gone_is_bad_data_in_the_last_attempt(context: Context, root: Path) -> None:
     frames = add_night(context, root)
     (root / "raw" / "night" / "1.fits").unlink()
-    with pytest.raises(TransientError, match=r"1\.fits' is gone: its folder is there, with other files"):
+    with pytest.raises(LostFrameError, match=r"1\.fits' is gone: its folder is there, with other files"):
         run(context, CALIBRATE, CalibrateParameters(frame=frames[1]))
-    with pytest.raises(DataError, match=r"1\.fits' is gone.*it was missing in each attempt"):
+    with pytest.raises(DataError, match=r"1\.fits' is gone.*so it was in each attempt"):
         run(replace(context, last_attempt=True), CALIBRATE, CalibrateParameters(frame=frames[1]))
 
 
@@ -66,38 +70,119 @@ def test_the_others_make_the_master_when_one_is_gone_for_good(context: Context, 
     frames = add_night(context, root, "bias")
     (root / "raw" / "night" / "1.fits").unlink()
     parameters = StackMasterParameters(kind="bias", frames=tuple(frames), root=True)
-    with pytest.raises(MissingFrameError):
+    with pytest.raises(LostFrameError):
         run(context, STACK_BIAS, parameters)
     write = run(replace(context, last_attempt=True), STACK_BIAS, parameters)
     with context.reading.begin() as session:
         write(session)
     [(reason, _)] = rejections(context, "raw/night/1.fits")
-    assert "missing in each attempt" in (reason or "")
+    assert "so it was in each attempt" in (reason or "")
+
+
+@pytest.fixture
+def unreadable(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Path], None]:
+    """Lets what lies in a folder give an error of the system when it is opened; of a file, that alone."""
+
+    def break_down(number: int, place: Path) -> None:
+        opened = io.open
+
+        def fail(file: Any, *more: Any, **options: Any) -> Any:
+            if isinstance(file, str | Path) and (Path(file) == place or place in Path(file).parents):
+                raise OSError(number, "the system says no")
+            return opened(file, *more, **options)
+
+        monkeypatch.setattr(io, "open", fail)
+        monkeypatch.setattr("builtins.open", fail)
+
+    return break_down
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.ENOTCONN, errno.EHOSTDOWN])
-def test_errors_of_the_system_pass(context: Context, root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_disk_that_gives_errors_is_waited_for(
+    context: Context, root: Path, unreadable: Callable[[int, Path], None], number: int
+) -> None:
     frames = add_night(context, root)
-
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(number, "the system says no")
-
-    monkeypatch.setattr(fits, "open", fail)
-    with pytest.raises(TransientError, match=r"cannot be read now: .*the system says no"):
+    unreadable(number, root / "raw" / "night")
+    with pytest.raises(SurroundingsError, match=r"0\.fits' cannot be read now: .*the system says no"):
         run(replace(context, last_attempt=True), CALIBRATE, CalibrateParameters(frame=frames[0]))
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_a_frame_that_alone_gives_errors_is_bad_data_in_the_last_attempt(
+    context: Context, root: Path, unreadable: Callable[[int, Path], None], number: int
+) -> None:
+    frames = add_night(context, root)
+    unreadable(number, root / "raw" / "night" / "1.fits")
+    with pytest.raises(LostFrameError, match=r"1\.fits' cannot be read: .*others in its folder can"):
+        run(context, CALIBRATE, CalibrateParameters(frame=frames[1]))
+    with pytest.raises(DataError, match=r"1\.fits' cannot be read.*so it was in each attempt"):
+        run(replace(context, last_attempt=True), CALIBRATE, CalibrateParameters(frame=frames[1]))
+
+
+def test_a_bad_sector_is_of_one_frame(context: Context, root: Path) -> None:
+    """What Linux gives for its own memory's first page: a file that opens, and an error where it is read."""
+    frames = add_night(context, root)
+    (root / "raw" / "night" / "1.fits").unlink()
+    (root / "raw" / "night" / "1.fits").symlink_to("/proc/self/mem")
+    with pytest.raises(LostFrameError, match=r"1\.fits' cannot be read: .*others in its folder can"):
+        run(context, CALIBRATE, CalibrateParameters(frame=frames[1]))
+
+
+def test_an_error_in_the_midst_of_the_pixels_is_the_disks(
+    context: Context, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numpy's `fromfile` gives what came before it, and says nothing."""
+    frames = add_night(context, root)
+    path = "raw/night/0.fits"
+    pixels = context.images.read(path)
+    left = 1
+    whole = np.fromfile
+
+    def short(*arguments: Any, **options: Any) -> NDArray[Any]:
+        nonlocal left
+        left -= 1
+        found = whole(*arguments, **options)
+        return found if left < 0 else found[:-7]
+
+    monkeypatch.setattr(np, "fromfile", short)
+    np.testing.assert_array_equal(context.images.read(path), pixels)  # the disk is well again
+    left = 2
+
+    def fail(_: Path) -> None:
+        raise OSError(errno.EIO, "the system says no")
+
+    monkeypatch.setattr(disk, "read_through", fail)
+    monkeypatch.setattr(disk, "others_can_be_read", lambda _: False)
+    with pytest.raises(SurroundingsError, match=r"0\.fits' cannot be read now: .*the system says no"):
+        run(context, CALIBRATE, CalibrateParameters(frame=frames[0]))
+
+
 def test_a_derived_image_is_missed_only_with_its_root(context: Context, root: Path) -> None:
-    with pytest.raises(TransientError, match="is away or empty"):
+    with pytest.raises(SurroundingsError, match="is away or empty"):
         context.images.read("master_bias/1/7.fits")
+    with pytest.raises(SurroundingsError, match="is away or empty"):
+        context.images.add_cards("master_bias/1/7.fits", {})
     (root / "master_bias").mkdir()
-    with pytest.raises(DataError, match="is it there and whole"):
-        context.images.read("master_bias/1/7.fits")
+    for use in (context.images.read, lambda path: context.images.add_cards(path, {})):
+        with pytest.raises(DataError, match="is it there and whole"):
+            use("master_bias/1/7.fits")  # type: ignore[operator]
+
+
+def test_nothing_is_written_where_the_root_is_away(context: Context, root: Path) -> None:
+    """A disk that is mounted later would hide it."""
+    root.rmdir()
+    with pytest.raises(SurroundingsError, match=r"cannot be written: root folder .* is away"):
+        context.images.write("calibrated/1/7.fits", np.zeros((5, 5), np.float32), {}, {})
+    assert not root.exists()
 
 
 def test_a_header_is_waited_for_and_in_the_end_done_without(context: Context, root: Path) -> None:
     add_night(context, root)
-    away(root)
-    with pytest.raises(TransientError):
+    last = replace(context, last_attempt=True)
+    (root / "raw" / "night" / "0.fits").rename(root / "elsewhere.fits")
+    with pytest.raises(LostFrameError):
         claim_of(context, "raw/night/0.fits", SHAPE)
-    assert claim_of(replace(context, last_attempt=True), "raw/night/0.fits", SHAPE) is None
+    assert claim_of(last, "raw/night/0.fits", SHAPE) is None
+    away(root)
+    with pytest.raises(SurroundingsError):
+        claim_of(last, "raw/night/0.fits", SHAPE)

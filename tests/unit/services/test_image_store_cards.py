@@ -9,7 +9,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from services import image_store
-from services.errors import DataError, TransientError
+from services.errors import DataError, LostFrameError, TransientError
 from services.image_store import open_store
 
 PATH = "template/4/1700000000000000001.fits"
@@ -124,5 +124,6 @@ def test_what_is_no_fits_file_is_refused_and_left_alone(tmp_path: Path, content:
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone\.fits.* is not there"):
+    (tmp_path / "of another.fits").touch()
+    with pytest.raises(LostFrameError, match=r"gone\.fits' is gone"):
         open_store(tmp_path).add_cards("gone.fits", TAN)

@@ -6,10 +6,10 @@ import pytest
 
 from schema.attempts import Claim, Failure
 from services.deployment import Deployment
-from services.engine.consumer.retry import Verdict, decide
+from services.engine.consumer.retry import MOST_ATTEMPTS, Verdict, decide
 
-CLASSES = ("transient", "data", "configuration", "bug", "poison")
-RULES = Deployment(backoff_s=2.0, backoff_max_s=10.0, poison_attempts=2)
+CLASSES = ("transient", "surroundings", "data", "configuration", "bug", "poison")
+RULES = Deployment(backoff_s=2.0, backoff_max_s=10.0, surroundings_backoff_max_s=300.0, poison_attempts=2)
 
 
 def claim(attempt: int, max_attempts: int = 3) -> Claim:
@@ -43,9 +43,27 @@ def test_every_failure(error_class: str, attempt: int, killed: bool, earlier: in
     verdict = after(error_class, attempt, killed=killed, earlier=earlier)
     put_aside = killed and earlier >= 1
     assert verdict.failure.error_class == ("poison" if put_aside else error_class)
-    assert (verdict.retry_in_s is not None) == (error_class == "transient" and attempt < 3 and not put_aside)
+    again = error_class == "surroundings" or (error_class == "transient" and attempt < 3)
+    assert (verdict.retry_in_s is not None) == (again and not put_aside)
+    assert verdict.spared == (error_class == "surroundings" and not put_aside)
     if not put_aside:
         assert verdict.failure == Failure(error_class, "why", "where")
+
+
+@pytest.mark.parametrize(
+    ("waited", "longest_s"), [(0, 2.0), (1, 4.0), (6, 128.0), (7, 256.0), (8, 300.0), (20_000, 300.0)]
+)
+def test_the_surroundings_are_waited_for_longer_each_time_and_for_ever(waited: int, longest_s: float) -> None:
+    failure = Failure("surroundings", "disk full", "where")
+    for chance, share in ((0.0, 0.5), (1.0, 1.0)):
+        verdict = decide(claim(9, max_attempts=9), failure, waited=waited, rules=RULES, chance=chance)
+        assert verdict == Verdict(verdict.failure, longest_s * share, spared=True)
+        assert verdict.failure == Failure("surroundings", "disk full", None if waited else "where")
+
+
+def test_attempts_end_before_the_database_cannot_count_them() -> None:
+    failure = Failure("surroundings", "disk full")
+    assert decide(claim(MOST_ATTEMPTS, MOST_ATTEMPTS), failure, rules=RULES, chance=0.0) == Verdict(failure, None)
 
 
 def test_what_is_put_aside_says_what_each_time_was() -> None:

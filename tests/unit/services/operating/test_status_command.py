@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from schema.base import utc_now
 from schema.observing import Observation
 from schema.processes import Lease, Process
-from services.cli.status_command import _Patience
+from services.cli.patience import Patience
 from services.cli.status_command import status as command
-from services.operating.status import Overview, Stuck
+from services.operating.status import Hindered, Overview, Stuck
 from tests.unit.services import made_up
-from tests.unit.services.made_up import GRAPH_PID
+from tests.unit.services.made_up import BEGAN, GRAPH_PID
 
 status_module = sys.modules[command.__module__]  # where the command has taken its name
 app = typer.Typer()
@@ -196,18 +196,35 @@ def test_pids_are_texts_for_machines(session: Session) -> None:
     assert observation["observation_id"] == 1
 
 
+def seen(stuck: tuple[Stuck, ...] = (), hindered: tuple[Hindered, ...] = ()) -> Overview:
+    return Overview((), (), (), hindered, stuck, (), ())
+
+
+def told(capsys: pytest.CaptureFixture[str], *looks: Overview) -> str:
+    patience = Patience(seen)
+    for found in looks:
+        patience.tell(found)
+    return capsys.readouterr().err
+
+
 def test_who_waits_is_told_once_of_what_stays_stuck(capsys: pytest.CaptureFixture[str]) -> None:
     paused = Stuck("paused", 1, "local", "cpu", 3, (1,), "group cpu is paused", "resume it")
     passing = Stuck("lease_expired", 1, None, None, 1, (2,), "lease expired", "nothing to do")
-    patience = _Patience(lambda: Overview((), (), (), (), (), ()))
-    for found in ((paused, passing), (paused,), (paused,)):
-        patience.tell(found)
-    assert capsys.readouterr().err.count("stuck: group cpu is paused; resume it") == 1
+    lines = told(capsys, seen((paused, passing)), seen((paused,)), seen((paused,)))
+    assert lines.count("stuck: group cpu is paused; resume it") == 1
 
 
 def test_what_is_stuck_for_a_moment_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
     passing = Stuck("lease_expired", 1, None, None, 1, (2,), "lease expired", "nothing to do")
-    patience = _Patience(lambda: Overview((), (), (), (), (), ()))
-    patience.tell((passing,))
-    patience.tell(())
-    assert capsys.readouterr().err == ""
+    assert told(capsys, seen((passing,)), seen()) == ""
+
+
+def test_who_waits_is_told_once_of_the_surroundings_whichever_file_was_the_last(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(name: str, count: int) -> Overview:
+        return seen((), (Hindered(4, count, (1, 2), f"file '{name}' cannot be written: disk full", BEGAN, 12.0),))
+
+    lines = told(capsys, full("a.fits", 2), full("b.fits", 3), full("c.fits", 4))
+    assert lines.count("waits, and goes on by itself") == 1
+    assert "3 processes of observation 4, since 2024-03-04 20:00:00 UTC, next try in 12 s: file 'b.fits'" in lines

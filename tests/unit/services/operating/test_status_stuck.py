@@ -5,11 +5,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, event, insert, update
+from sqlalchemy import Engine, event, insert, select, update
 from sqlalchemy.orm import Session
 
 from schema.base import utc_now
-from schema.processes import Lease, PausedGroup, Process, ProcessDependence, ProcessGroup, Site
+from schema.processes import Lease, PausedGroup, Process, ProcessAttempt, ProcessDependence, ProcessGroup, Site
 from schema.queries.services import ACTIVE, CONSUMER, MANAGER, STANDBY, Presence, Trouble, announce
 from services.cli.console import out
 from services.cli.overview_tables import show
@@ -275,6 +275,51 @@ def test_of_many_failures_a_part_is_read_of_each_observation(session: Session, m
         assert one.failures[0].error == "bad 0"
 
 
+def test_what_waits_for_its_surroundings_is_told_by_observation(any_session: Session) -> None:
+    """Since when: an attempt that ended otherwise came between for the first process, none for the second."""
+
+    def attempt(pid: int, number: int, error_class: str, ago_s: float) -> None:
+        any_session.execute(
+            insert(ProcessAttempt).values(
+                pid=pid,
+                attempt=number,
+                worker="w",
+                host="h",
+                version="0.1.0",
+                started_at=utc_now(-ago_s - 1.0),
+                finished_at=utc_now(-ago_s),
+                outcome="failed",
+                error_class=error_class,
+            )
+        )
+
+    observation, other = made_up.add_observation(any_session), made_up.add_observation(any_session, name="other")
+    waits: dict[str, object] = {"error_class": "surroundings", "error": "disk full", "attempt": 3}
+    first = add(any_session, 0, "calibrate", "waiting", observation, not_before=utc_now(60.0), **waits)
+    second = add(
+        any_session, 1, "calibrate", "queued", observation, not_before=utc_now(-1.0), **waits | {"error": "disk away"}
+    )
+    add(any_session, 2, "calibrate", "failed", other, **waits)
+    for number, (error_class, ago_s) in enumerate(
+        [("surroundings", 900.0), ("transient", 800.0), ("surroundings", 9.0)]
+    ):
+        attempt(first, number + 10, error_class, ago_s)
+    for number, ago_s in enumerate((300.0, 200.0, 5.0)):
+        attempt(second, number + 10, "surroundings", ago_s)
+    found = overview(any_session)
+    [one] = found.hindered
+    assert (one.observation_id, one.count, one.pids) == (observation, 2, (first, second))
+    assert (one.reason, one.next_in_s) == ("disk away", 0.0)  # the newest
+    [now] = any_session.execute(select(utc_now())).one()
+    assert now - one.since == pytest.approx(timedelta(seconds=300), abs=timedelta(seconds=5))
+    assert found.retrying == ()
+    with out.capture() as captured:
+        show(found, one=False)
+    [line] = [line for line in captured.get().splitlines() if line.startswith("waits for its surroundings")]
+    assert f"2 processes of observation {observation}, since" in line
+    assert f"disk away [PID {first}, {second}]" in line
+
+
 def test_json_holds_everything(session: Session) -> None:
     observation = made_up.add_observation(session)
     add(session, 0, "calibrate", "running", observation)
@@ -284,7 +329,7 @@ def test_json_holds_everything(session: Session) -> None:
     start_manager(session)
     start_consumer(session)
     read = json.loads(json.dumps(overview(session).to_json()))
-    assert set(read) == {"observations", "running", "retrying", "stuck", "services", "queues"}
+    assert set(read) == {"observations", "running", "retrying", "hindered", "stuck", "services", "queues"}
     assert (read["observations"][0]["expected"], read["observations"][0]["failure_groups"]) == (2, [])
     assert (read["running"][0]["observation_id"], read["running"][0]["worker"]) == (observation, "host-1")
     assert read["running"][0]["since"] == "2024-03-04T20:00:00Z"

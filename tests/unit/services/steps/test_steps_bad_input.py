@@ -154,7 +154,7 @@ def test_one_bad_bias_frame_is_left_out_of_the_mean_and_rejected(context: Contex
     expected = np.mean([sky(seed) for seed in range(3)], axis=0)
     np.testing.assert_allclose(fits.getdata(root / master.path), expected, rtol=1e-6)
     assert master.weight == 3
-    for name, reason in (("nan", "no pixel"), ("shape", "120 x 50 pixels"), ("gone", "missing in each attempt")):
+    for name, reason in (("nan", "no pixel"), ("shape", "120 x 50 pixels"), ("gone", "so it was in each attempt")):
         [(found, pid)] = rejections(context, f"{name}.fits")
         assert pid == PID
         assert reason in (found or "")
