@@ -48,7 +48,7 @@ class Service(Base):
     __tablename__ = "service"
     name: Mapped[str] = mapped_column(String(128), primary_key=True)  # kind:host:process id:random
     kind: Mapped[str] = mapped_column(String(16))  # manager, consumer
-    state: Mapped[str] = mapped_column(String(16))  # active, standby
+    state: Mapped[str] = mapped_column(String(16))  # active, standby, holding
     host: Mapped[str] = mapped_column(String(128))
     version: Mapped[str] = mapped_column(String(32))
     site_id: Mapped[int | None] = mapped_column(ForeignKey("site.site_id"))  # of a consumer

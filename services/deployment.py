@@ -23,6 +23,8 @@ class Deployment(BaseModel):
     broker_url: SecretStr = SecretStr("local://")
     site: Name = "local"
     root: Path = Path("tianyu-data")
+    # Consumers take no work while the root's disk has less: the images in hand still find room.
+    min_free_bytes: Annotated[int, Field(ge=0, le=2**60)] = 500_000_000
     index_dir: Path | None = None
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -50,6 +50,23 @@ def _can_be_read(file: Path) -> bool:
         return False
 
 
+def hindrance(root: Path, min_free_bytes: int) -> str:
+    """Why nothing can be written below the root, or should not be begun; empty where all is well."""
+    try:
+        disk = os.statvfs(root)
+    except OSError as error:
+        return f"root folder {str(root)!r} is away: {error.strerror}; is the disk mounted on this machine?"
+    if disk.f_flag & os.ST_RDONLY:
+        return f"root folder {str(root)!r} is on a disk that is read-only: mount it to be written"
+    free = disk.f_bavail * disk.f_frsize
+    if free >= min_free_bytes:
+        return ""
+    return (
+        f"the disk of root folder {str(root)!r} is full: {free / 1e6:.0f} MB free, {min_free_bytes / 1e6:.0f} MB are "
+        "needed (min_free_bytes); free some space"
+    )
+
+
 def read_through(file: Path) -> None:
     """Read the whole file, for the errors that this may give.
 

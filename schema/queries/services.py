@@ -13,7 +13,7 @@ from schema.base import utc_now
 from schema.processes import Service, Site
 
 MANAGER, CONSUMER = "manager", "consumer"
-ACTIVE, STANDBY = "active", "standby"
+ACTIVE, STANDBY, HOLDING = "active", "standby", "holding"
 TROUBLE_CHARACTERS = 1000  # of a reason
 FORGOTTEN_AFTER_S = 86_400.0  # rows of services that ended without a word
 

@@ -209,8 +209,9 @@ def _services(found: Overview) -> None:
     table = table_of("queue", *numbers, "", right=numbers, wrapped=("queue", ""))
     for queue in busy:
         counts = (queue.ready, queue.queued, queue.delayed, queue.running, queue.consumers, queue.slots)
-        paused = "" if queue.paused_since is None else f"paused since {queue.paused_since:%Y-%m-%d %H:%M:%S}"
-        table.add_row(f"{queue.site}.{queue.group}", *map(str, counts), Text(paused, "bold yellow"))
+        marks = [f"paused since {queue.paused_since:%Y-%m-%d %H:%M:%S}"] if queue.paused_since is not None else []
+        marks += [f"{queue.holding} of the consumers hold"] if queue.holding else []
+        table.add_row(f"{queue.site}.{queue.group}", *map(str, counts), Text(", ".join(marks), "bold yellow"))
     out.print(table)
 
 

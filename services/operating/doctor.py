@@ -14,6 +14,7 @@ from schema import database, models, partitions, versions, views
 from schema.partitions import Partitions
 from schema.processes import ProcessGroup, Site
 from schema.versions import SchemaVersionError
+from services import disk
 from services.engine.broker import is_process_table, open_broker, work_queue
 from services.errors import TianyuError
 from services.operating.status import LiveService, QueueStatus, overview
@@ -47,7 +48,7 @@ class Finding:
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; one failure does not hide the others."""
     findings = [Finding("settings", f"site {settings.site!r}, groups {', '.join(settings.all_groups())}")]
-    findings += _root(settings.root.absolute())
+    findings += _root(settings.root.absolute(), settings.min_free_bytes)
     try:
         engine = open_engine(settings)
     except TianyuError as error:
@@ -103,9 +104,12 @@ def _catalogue(settings: Settings) -> Finding:
     )
 
 
-def _root(root: Path) -> Iterator[Finding]:
+def _root(root: Path, min_free_bytes: int) -> Iterator[Finding]:
     if not root.is_dir():
         yield Finding("root folder", f"{root} is no folder", "make it, run `tianyu init`, or correct TIANYU_ROOT")
+        return
+    if found := disk.hindrance(root, min_free_bytes):
+        yield Finding("disk", found, "until then consumers take no work")
         return
     if not os.access(root, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         yield Finding(

@@ -18,6 +18,7 @@ from services.engine.embedded import embedded_settings
 from services.engine.publisher.publish import Publisher, unpublished
 from services.engine.publisher.rerun import Rerun
 from services.engine.publisher.rerun import rerun as publish_rerun
+from services.errors import SurroundingsError
 from services.ingest.register import read_folder, register
 from services.settings import Settings
 from services.setup import initialise, open_engine
@@ -116,7 +117,10 @@ class Night:
                 assert claim is not None
                 report = worker.run(claim)
                 if report.failure is not None:
-                    failing = life.fail(item.pid, item.attempt, report.failure, retry_in_s=None)
+                    # The surroundings are waited for, but not for long; all else fails at once.
+                    spared = report.failure.error_class == SurroundingsError.error_class
+                    again_s = 0.0 if spared else None
+                    failing = life.fail(item.pid, item.attempt, report.failure, retry_in_s=again_s, spared=spared)
                     assert database.transact(self.sessions, failing.run)
                 done.append(claim.command)
                 after(claim.command)

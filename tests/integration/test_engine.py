@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
 from schema.base import utc_now
-from schema.processes import FINISHED, SUCCEEDED, Lease, Process, ProcessAttempt, Service
+from schema.processes import FINISHED, QUEUED, SUCCEEDED, Lease, Process, ProcessAttempt, Service
 from schema.queries import choices, publishing
 from schema.queries.publishing import NewProcess, new_pids
 from services.settings import Settings, load
@@ -295,6 +295,35 @@ def test_services_are_known_while_they_live(engine: Engine) -> None:
     engine.wait(lambda session: "consumer" in alive(session))
     killed.kill()
     engine.wait(lambda session: alive(session) == {"manager": []})
+
+
+def test_a_consumer_takes_no_work_while_its_root_is_away(engine: Engine) -> None:
+    root, elsewhere = engine.settings.root, engine.settings.root.with_name("elsewhere")
+
+    def service(session: Session) -> Service:
+        return session.scalars(select(Service).where(Service.kind == "consumer")).one()
+
+    engine.start("manager")
+    consumer = engine.start("consumer", "--concurrency", "2")
+    engine.wait(lambda session: session.scalar(select(Service.state).where(Service.kind == "consumer")) == "active")
+    root.rename(elsewhere)
+    engine.wait(lambda session: service(session).state == "holding")
+    pids = engine.publish(lambda pids: [check(pid, pids[0]) for pid in pids], 5)
+    engine.wait(lambda session: session.scalar(select(func.count()).where(Process.status == QUEUED)) == len(pids))
+    with engine.sessions() as session:
+        assert session.scalar(select(func.count()).select_from(ProcessAttempt)) == 0
+        assert "root' is away" in (service(session).trouble or "")
+        assert service(session).trouble_until is None
+    elsewhere.rename(root)
+    engine.wait(all_finished)
+    assert_each_succeeded_once(engine, pids)
+    engine.wait(lambda session: service(session).state == "active" and service(session).trouble_until is not None)
+    root.rename(elsewhere)
+    engine.wait(lambda session: service(session).state == "holding")
+    consumer.terminate()
+    assert consumer.wait() == 0
+    log = "".join(path.read_text() for path in engine.logs.iterdir())
+    assert log.count("holding, no work is taken") == 2  # once each time
 
 
 def test_sigterm_finishes_the_current_process_and_leaves(engine: Engine) -> None:

@@ -9,6 +9,7 @@ from schema import database
 from schema.queries import services
 from services.engine.broker import Broker, Delivery, open_broker, work_queue
 from services.engine.consumer.child import Child
+from services.engine.consumer.root_watch import RootWatch
 from services.engine.consumer.slot import Slot
 from services.engine.presence import HOST, Announcer, introduce
 from services.errors import ConfigurationError, TransientError
@@ -19,7 +20,7 @@ log = get_logger("consumer")
 POLL_S = 0.1  # how long a stop may go unnoticed
 RECONNECT_S = 1.0
 RECONNECT_MOST_S = 5.0
-BROKER = "broker"  # subject of a trouble
+BROKER, ROOT = "broker", "root"  # subjects of troubles
 
 
 class Consumer:
@@ -34,6 +35,8 @@ class Consumer:
         self._slots = [
             Slot(f"{name}/{number}", settings, lambda: self._broker, worker) for number, worker in enumerate(workers)
         ]
+        self._root = RootWatch(settings.root, settings.min_free_bytes)
+        self._gave_back = False  # messages, which go with the connection
         self._giving = threading.Lock()
         self._broker: Broker
         self._connect()
@@ -57,6 +60,9 @@ class Consumer:
         broker.subscribe(self._queues, len(self._slots), self._give)
 
     def _give(self, delivery: Delivery) -> None:
+        if self._root.hindrance:
+            self._gave_back = True
+            return
         # Prefetch equals the number of slots: one is free, or was busy when the connection to the broker was lost.
         with self._giving:
             min(self._slots, key=lambda slot: slot.load).give(delivery)
@@ -68,9 +74,11 @@ class Consumer:
             ConfigurationError: the database or the broker does not let this user do what it must.
         """
         self._announcer.start()
+        self._root.start()
         try:
             self._serve()
         finally:
+            self._root.stop()
             self._announcer.stop()
 
     def _serve(self) -> None:
@@ -78,6 +86,9 @@ class Consumer:
             slot.start()
         log.info("consumer ready", queues=self._queues, slots=len(self._slots))
         while not self._stop.is_set() and self._failure is None:
+            if self._gave_back or self._root.hindrance:
+                self._hold()
+                continue
             try:
                 self._broker.serve(POLL_S)
             except TransientError as error:
@@ -94,15 +105,35 @@ class Consumer:
         """Why a slot has ended without being told to."""
         return next((slot.failure for slot in self._slots if slot.failure is not None), None)
 
-    def _reconnect(self) -> None:
-        delay = RECONNECT_S
+    def _hold(self) -> None:
+        """Take no work while the root cannot take what is made; what is not begun goes back to the queue."""
+        self._broker.close()
+        self._gave_back = False
+        for slot in self._slots:
+            slot.recall()
+        told = ""
+        while reason := self._root.hindrance:
+            if not told:
+                log.warning("holding, no work is taken", reason=reason)
+            told = reason
+            self._announcer.troubles.began(ROOT, reason)
+            self._announcer.set_state(services.HOLDING)
+            if self._stop.wait(POLL_S) or self._failure is not None:
+                return
+        if told:
+            log.info("going on, the root is well")
+        self._announcer.troubles.ended(ROOT)
+        self._announcer.set_state(services.ACTIVE)
+        self._reconnect(0.0)
+
+    def _reconnect(self, delay: float = RECONNECT_S) -> None:
         while not self._stop.wait(delay):
             try:
                 self._connect()
             except TransientError as error:
                 log.warning("broker still away", reason=str(error), next_try_s=delay)
                 self._announcer.troubles.began(BROKER, str(error))
-                delay = min(delay * 2, RECONNECT_MOST_S)
+                delay = min(max(delay * 2, RECONNECT_S), RECONNECT_MOST_S)
             else:
                 log.info("connected again")
                 self._announcer.troubles.ended(BROKER)

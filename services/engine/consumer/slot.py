@@ -21,6 +21,7 @@ from services.engine.consumer.slot_actions import (
     Action,
     AwaitLastWord,
     Drop,
+    Forget,
     NoteSuccess,
     RecordFailure,
     Reject,
@@ -32,7 +33,7 @@ from services.engine.consumer.slot_actions import (
     Tell,
     TryClaim,
 )
-from services.engine.consumer.slot_events import Event, Given, LeaseLost, Leave, Looked, Refused, Silent
+from services.engine.consumer.slot_events import Event, Given, LeaseLost, Leave, Looked, Recalled, Refused, Silent
 from services.engine.consumer.slot_state import SlotState
 from services.errors import ConfigurationError, TransientError
 from services.log import facts_of, get_logger
@@ -48,7 +49,7 @@ class Slot(threading.Thread):
 
     def __init__(self, name: str, settings: Settings, broker: Callable[[], Broker], child: Child) -> None:
         super().__init__(name=name, daemon=True)
-        self._inbox: deque[Delivery] = deque()
+        self._inbox: deque[Given | Recalled] = deque()
         self._given = self._settled = 0  # deliveries; each is counted by one thread
         self._events = event_queue(settings.site)
         self._broker = broker  # asked each time: the main thread may have connected anew
@@ -69,7 +70,12 @@ class Slot(threading.Thread):
     def give(self, delivery: Delivery) -> None:
         """Take on a delivery; called by one thread at a time."""
         self._given += 1
-        self._inbox.append(delivery)
+        self._inbox.append(Given(delivery))
+        self._wake()
+
+    def recall(self) -> None:
+        """What was given and has not begun is back in the queue; called by the thread that gives, or when none does."""
+        self._inbox.append(Recalled())
         self._wake()
 
     def leave(self) -> None:
@@ -91,7 +97,7 @@ class Slot(threading.Thread):
     def _work(self) -> None:
         while self._state.held or not self._leaving.is_set():
             while self._inbox:
-                self._handle(Given(self._inbox.popleft()))
+                self._handle(self._inbox.popleft())
             if self._leaving.is_set():
                 self._handle(Leave())
             worker_speaks = self._wait()
@@ -138,6 +144,8 @@ class Slot(threading.Thread):
             case Settle(delivery):
                 self._settled += 1  # first: what the broker sends for it should find this slot free
                 self._ask_broker(lambda broker: broker.settle(delivery), delivery)
+            case Forget():
+                self._settled += 1
             case Reject(delivery):
                 self._settled += 1
                 self._ask_broker(lambda broker: broker.settle(delivery, accepted=False), delivery)

@@ -37,6 +37,13 @@ class Settle:
 
 
 @dataclass(frozen=True)
+class Forget:
+    """Count the message no more: it is back in the queue."""
+
+    delivery: Delivery
+
+
+@dataclass(frozen=True)
 class Reject:
     """Have the broker put the message aside: it is not for this queue."""
 
@@ -99,6 +106,7 @@ Action = (
     | Submit
     | SubmitNext
     | Settle
+    | Forget
     | Reject
     | Tell
     | Renew

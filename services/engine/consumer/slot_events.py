@@ -66,6 +66,11 @@ class Silent:
 
 
 @dataclass(frozen=True)
+class Recalled:
+    """The connection was closed by which messages came: those that nobody has claimed went back to the queue."""
+
+
+@dataclass(frozen=True)
 class Leave:
     """Finish what is held and begin nothing."""
 
@@ -83,5 +88,6 @@ Event = (
     | Died
     | LeaseLost
     | Silent
+    | Recalled
     | Leave
 )

@@ -20,6 +20,7 @@ from services.engine.consumer.slot_actions import (
     Action,
     AwaitLastWord,
     Drop,
+    Forget,
     NoteSuccess,
     RecordFailure,
     Reject,
@@ -40,6 +41,7 @@ from services.engine.consumer.slot_events import (
     Leave,
     Looked,
     Misdirected,
+    Recalled,
     Refused,
     Silent,
 )
@@ -132,6 +134,10 @@ class SlotState:
             case Silent(claim):
                 self._forget_pipe()
                 return self._end(Drop(claim), now)
+            case Recalled():
+                forgotten: list[Action] = [Forget(delivery) for delivery in self._waiting]
+                self._waiting.clear()
+                return forgotten
             case Leave():
                 self._leaving = True
                 self._waiting.clear()  # these go back to the queue with the connection

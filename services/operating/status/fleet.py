@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from schema.base import utc_now
 from schema.processes import QUEUED, WAITING, PausedGroup, Process, Service, Site
+from schema.queries.scheduling import Queue
 from schema.queries.scheduling import queues as all_queues
-from schema.queries.services import ACTIVE, CONSUMER, MANAGER
+from schema.queries.services import ACTIVE, CONSUMER, HOLDING, MANAGER
 from services.operating.status.observation_status import iso
 from services.operating.status.work import AtWork
 
@@ -81,6 +82,7 @@ class QueueStatus:
     blocked: int
     running: int
     consumers: int
+    holding: int  # of the consumers: they take no work
     slots: int
     paused_since: datetime | None
 
@@ -166,7 +168,7 @@ def pauses(session: Session) -> dict[Key, datetime]:
 
 
 def queues(
-    session: Session, services: Iterable[LiveService], work: Iterable[Unstarted], running: Iterable[AtWork]
+    session: Session, services: Sequence[LiveService], work: Iterable[Unstarted], running: Iterable[AtWork]
 ) -> dict[Key, QueueStatus]:
     """All queues of registered sites and groups, by their ids."""
     states = ("ready", "queued", "delayed", "blocked", "running")
@@ -176,24 +178,25 @@ def queues(
         counts[item.site_id, item.group_id]["queued" if item.status == QUEUED else waits] += item.count
     for one in running:
         counts[one.site_id, one.group_id]["running"] += 1
-    serving: dict[tuple[str | None, str], list[LiveService]] = defaultdict(list)
-    for service in services:
-        if service.kind == CONSUMER:
-            for group in service.groups:
-                serving[service.site, group].append(service)
     paused = pauses(session)
     found = {}
     for queue in all_queues(session):
-        key, consumers = (queue.site_id, queue.group_id), serving[queue.site, queue.group]
+        key, consumers = (queue.site_id, queue.group_id), serving(services, queue)
         found[key] = QueueStatus(
             site=queue.site,
             group=queue.group,
             consumers=len(consumers),
+            holding=sum(consumer.state == HOLDING for consumer in consumers),
             slots=sum(consumer.slots for consumer in consumers),
             paused_since=paused.get(key),
             **counts[key],
         )
     return found
+
+
+def serving(services: Iterable[LiveService], queue: QueueStatus | Queue) -> list[LiveService]:
+    """Consumers that are alive and work for a queue."""
+    return [one for one in services if one.kind == CONSUMER and one.site == queue.site and queue.group in one.groups]
 
 
 def active_managers(services: Iterable[LiveService]) -> list[LiveService]:

@@ -11,10 +11,18 @@ from sqlalchemy.orm import Session, aliased
 from schema.processes import WAITING, Process, ProcessDependence
 from schema.queries.scheduling import counted
 from services.operating.status.alike import examples
-from services.operating.status.fleet import Key, LiveService, QueueStatus, Unstarted, active_managers, standby_managers
+from services.operating.status.fleet import (
+    Key,
+    LiveService,
+    QueueStatus,
+    Unstarted,
+    active_managers,
+    serving,
+    standby_managers,
+)
 from services.operating.status.work import AtWork
 
-NO_MANAGER, NO_CONSUMER, PAUSED = "no_manager", "no_consumer", "paused"
+NO_MANAGER, NO_CONSUMER, PAUSED, HELD = "no_manager", "no_consumer", "paused", "held"
 LEASE_EXPIRED, INCONSISTENT = "lease_expired", "inconsistent"
 NO_ACTIVE_MANAGER = "no manager is active: nothing is sent"
 
@@ -48,7 +56,7 @@ def stuck(
     led = bool(active_managers(services))
     return [
         *([] if led else _unled(services, work)),
-        *_unserved(queues, work),
+        *_unserved(services, queues, work),
         *_expired(running, led),
         *_inconsistent(session, work, running),
     ]
@@ -91,8 +99,10 @@ def _unled(services: Sequence[LiveService], work: Iterable[Unstarted]) -> Iterat
         )
 
 
-def _unserved(queues: Mapping[Key, QueueStatus], work: Iterable[Unstarted]) -> Iterator[Stuck]:
-    """Work whose group is paused, or has no consumer."""
+def _unserved(
+    services: Sequence[LiveService], queues: Mapping[Key, QueueStatus], work: Iterable[Unstarted]
+) -> Iterator[Stuck]:
+    """Work whose group is paused, or has no consumer, or none that takes work."""
     unstarted: dict[tuple[Key, int | None], list[Unstarted]] = defaultdict(list)
     for item in work:
         if item.ready or item.status != WAITING:
@@ -108,6 +118,10 @@ def _unserved(queues: Mapping[Key, QueueStatus], work: Iterable[Unstarted]) -> I
         if not queue.consumers:
             why = f"no consumer of group {queue.group!r} of site {queue.site} is alive"
             yield _of_queue(NO_CONSUMER, observation, queue, items, why, consumer_remedy(queue))
+        elif queue.holding == queue.consumers:
+            held = [one.trouble.reason for one in serving(services, queue) if one.trouble is not None]
+            why = f"no consumer of group {queue.group!r} of site {queue.site} takes work: {held[0] if held else 'why?'}"
+            yield _of_queue(HELD, observation, queue, items, why, "they go on by themselves when that is mended")
 
 
 def _of_queue(

@@ -287,6 +287,29 @@ def test_leases_of_both_are_renewed(slot: Slot, sessions: sessionmaker[Session])
     eventually(lambda: all(until()[pid] > before[pid] for pid in before))
 
 
+def test_what_was_recalled_is_not_claimed(slot: Slot, sessions: sessionmaker[Session], broker: Broker) -> None:
+    give(slot, 1)
+    eventually(lambda: bool(worker_of(slot).claims))
+    give(slot, 2)
+    slot.recall()
+    eventually(lambda: slot.load == 1)
+    succeed(sessions, slot, 1)
+    eventually(lambda: broker.told == [1])
+    assert (status(sessions, 2), slot.load) == (QUEUED, 0)
+    give(slot, 2)  # by another connection
+    eventually(lambda: [claim.pid for claim in worker_of(slot).claims] == [2])
+
+
+def test_an_attempt_that_met_sick_surroundings_does_not_count(slot: Slot, sessions: sessionmaker[Session]) -> None:
+    give(slot, 1)
+    eventually(lambda: bool(worker_of(slot).claims))
+    worker_of(slot).say(Report(USAGE, Failure("surroundings", "disk full")))
+    eventually(lambda: status(sessions, 1) == WAITING)
+    with sessions.begin() as session:
+        process = session.get_one(Process, 1)
+        assert (process.attempt, process.max_attempts, process.error_class) == (1, 4, "surroundings")
+
+
 def test_a_duplicate_is_settled_and_nothing_else(slot: Slot, sessions: sessionmaker[Session], broker: Broker) -> None:
     give(slot, 1)
     eventually(lambda: status(sessions, 1) == RUNNING)

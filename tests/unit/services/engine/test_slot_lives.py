@@ -14,6 +14,7 @@ from services.engine.consumer.slot_actions import (
     Action,
     AwaitLastWord,
     Drop,
+    Forget,
     NoteSuccess,
     RecordFailure,
     Renew,
@@ -32,6 +33,7 @@ from services.engine.consumer.slot_events import (
     LeaseLost,
     Leave,
     Looked,
+    Recalled,
     Refused,
     Silent,
 )
@@ -57,6 +59,8 @@ class SlotLives(RuleBasedStateMachine):
         self.tags = 0
         self.pipe: list[Claim] = []  # what the worker has and has not reported
         self.saving = False
+        self.recalled: set[int] = set()  # tags of a connection that was closed
+        self.load = 0  # messages given, and not settled or forgotten
         self.claimed: Counter[int] = Counter()
         self.told: Counter[int] = Counter()
         self.starts = self.takes = self.reports_late = True  # whether the next of these goes well
@@ -88,7 +92,13 @@ class SlotLives(RuleBasedStateMachine):
                     return Refused(claim)
                 self.pipe.append(claim)
             case Settle(delivery):
-                del self.unsettled[delivery.tag]  # settled twice: not there
+                self.load -= 1
+                if delivery.tag not in self.recalled:
+                    del self.unsettled[delivery.tag]  # settled twice: not there
+            case Forget(delivery):
+                self.load -= 1
+                assert delivery.tag in self.recalled
+                assert delivery.tag not in self.taken
             case Tell(delivery):
                 self.told[delivery.message.pid] += 1
             case Renew(claim):
@@ -131,6 +141,7 @@ class SlotLives(RuleBasedStateMachine):
         delivery = Delivery("queue", Message(pid, 1), self.tags)
         if not self.leaving:
             self.unsettled[self.tags] = delivery
+            self.load += 1
             self.handle(Given(delivery))
 
     # What happens
@@ -192,6 +203,12 @@ class SlotLives(RuleBasedStateMachine):
     def the_manager_frees_a_process(self, data: st.DataObject) -> None:
         self.states[data.draw(st.sampled_from(self.slot.held)).pid] = LOST
 
+    @rule()
+    def the_connection_is_closed(self) -> None:
+        self.recalled |= set(range(1, self.tags + 1))
+        self.unsettled.clear()
+        self.handle(Recalled())
+
     @precondition(lambda self: not self.leaving and self.tags > 5)
     @rule()
     def it_is_told_to_leave(self) -> None:
@@ -215,6 +232,8 @@ class SlotLives(RuleBasedStateMachine):
     def teardown(self) -> None:
         """All goes well from here on: nothing may be left over."""
         self.starts = True
+        for pid in [pid for pid, state in self.states.items() if state == QUEUED]:
+            self.deliver(pid)  # what went back comes again
         while self.slot.held:
             if not self.saving:
                 self.the_step_is_done()
@@ -222,6 +241,7 @@ class SlotLives(RuleBasedStateMachine):
         assert RUNNING not in self.states.values()
         if not self.leaving:
             assert self.unsettled == {}
+            assert self.load == 0
             assert QUEUED not in self.states.values()
         assert not self.taken & self.unsettled.keys()
 

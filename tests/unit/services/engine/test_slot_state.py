@@ -13,6 +13,7 @@ from services.engine.consumer.slot_actions import (
     Action,
     AwaitLastWord,
     Drop,
+    Forget,
     NoteSuccess,
     RecordFailure,
     Reject,
@@ -33,6 +34,7 @@ from services.engine.consumer.slot_events import (
     Leave,
     Looked,
     Misdirected,
+    Recalled,
     Refused,
     Silent,
 )
@@ -67,6 +69,14 @@ def play(slot: SlotState, events: Iterable[Event], now: float = 0.0) -> list[Act
 
 def begin(pid: int, command: str = "free") -> list[Event]:
     return [Given(MESSAGES[pid]), Claimed(MESSAGES[pid], claim_of(pid, command))]
+
+
+def test_what_has_not_begun_is_forgotten_with_its_connection_and_what_has_goes_on(slot: SlotState) -> None:
+    play(slot, [*begin(1), Given(MESSAGES[2]), Given(MESSAGES[3])])
+    assert slot.on(Recalled(), 1.0) == [Forget(MESSAGES[2]), Forget(MESSAGES[3])]
+    assert slot.held == [CLAIMS[1]]
+    assert slot.on(Saving(), 1.0) == [Settle(MESSAGES[1])]  # and no other is claimed
+    assert slot.on(Given(MESSAGES[2]), 1.0) == [TryClaim(MESSAGES[2])]
 
 
 def hold_two(slot: SlotState) -> None:

@@ -137,6 +137,12 @@ def test_what_hinders_services_of_this_site_is_a_fault_while_it_lasts(settings: 
     assert all(one.found.endswith("UTC: disk full") for one in found.values())
 
 
+def test_a_disk_that_is_too_full_for_work_is_a_fault(settings: Settings) -> None:
+    [disk] = [one for one in examine(settings.model_copy(update={"min_free_bytes": 10**18})) if one.subject == "disk"]
+    assert "(min_free_bytes)" in disk.found
+    assert disk.remedy == "until then consumers take no work"
+
+
 def sky(settings: Settings, **changes: object) -> tuple[Finding, Finding]:
     found = {finding.subject: finding for finding in examine(settings.model_copy(update=changes))}
     return found["plate solving"], found["catalogue"]

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from schema.base import utc_now
 from schema.processes import Lease, PausedGroup, Process, ProcessAttempt, ProcessDependence, ProcessGroup, Site
-from schema.queries.services import ACTIVE, CONSUMER, MANAGER, STANDBY, Presence, Trouble, announce
+from schema.queries.services import ACTIVE, CONSUMER, HOLDING, MANAGER, STANDBY, Presence, Trouble, announce
 from services.cli.console import out
 from services.cli.overview_tables import show
 from services.errors import ConfigurationError
 from services.operating.status import Overview, Stuck, overview
-from services.operating.status.stuck import INCONSISTENT, LEASE_EXPIRED, NO_CONSUMER, NO_MANAGER, PAUSED
+from services.operating.status.stuck import HELD, INCONSISTENT, LEASE_EXPIRED, NO_CONSUMER, NO_MANAGER, PAUSED
 from tests.unit.services import made_up
 from tests.unit.services.made_up import GRAPH_PID
 
@@ -318,6 +318,21 @@ def test_what_waits_for_its_surroundings_is_told_by_observation(any_session: Ses
     [line] = [line for line in captured.get().splitlines() if line.startswith("waits for its surroundings")]
     assert f"2 processes of observation {observation}, since" in line
     assert f"disk away [PID {first}, {second}]" in line
+
+
+def test_work_whose_consumers_all_hold_is_stuck(any_session: Session) -> None:
+    observation = made_up.add_observation(any_session)
+    add(any_session, 0, "calibrate", "queued", observation)
+    start_manager(any_session)
+    full = Trouble("the disk is full", 30.0)
+    announce(any_session, Presence("1", CONSUMER, "a", "0.1.0", "local", ("cpu",), 4), HOLDING, ALIVE_S, full)
+    stuck = reasons(overview(any_session))[HELD]
+    assert stuck.why == "no consumer of group 'cpu' of site local takes work: the disk is full"
+    assert (stuck.observation_id, stuck.count) == (observation, 1)
+    start_consumer(any_session)
+    found = overview(any_session)
+    assert found.stuck == ()
+    assert (found.queues[0].consumers, found.queues[0].holding) == (2, 1)
 
 
 def test_json_holds_everything(session: Session) -> None:
