@@ -42,6 +42,17 @@ class PausedGroup(Base):
     paused_at: Mapped[Utc]
 
 
+class QueueState(Base):
+    """What the active manager saw of a queue at the broker, where it takes no messages or has put some aside."""
+
+    __tablename__ = "queue_state"
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.site_id"), primary_key=True, autoincrement=False)
+    group_id: Mapped[int] = mapped_column(ForeignKey("process_group.group_id"), primary_key=True, autoincrement=False)
+    silent_since: Mapped[Utc | None]  # it has confirmed no message
+    reason: Mapped[str | None] = mapped_column(Text)
+    dead_letters: Mapped[int]
+
+
 class Service(Base):
     """A manager or consumer that runs, as far as the database knows: it says so again before ``alive_until``."""
 

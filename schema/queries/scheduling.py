@@ -5,7 +5,7 @@ Rows are locked in the order of their primary key.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
     update,
 )
 from sqlalchemy.orm import Session
@@ -275,14 +276,13 @@ def mark_sent(pids: Sequence[int]) -> Batch[None]:
     return Batch([_SET_SENT(pids=part) for part in chunks(sorted(pids))], lambda _: None)
 
 
-def unsent(session: Session, limit: int = CHUNK) -> list[Ready]:
+def unsent(session: Session, limit: int = CHUNK, but_of: Collection[Queue] = ()) -> list[Ready]:
     """Processes that are queued without a confirmed message: a manager died, or the broker was away."""
-    pids = session.scalars(
-        select(Process.pid)
-        .where(Process.status == QUEUED, Process.sent_at.is_(None))
-        .order_by(Process.pid)
-        .limit(limit)
-    ).all()
+    query = select(Process.pid).where(Process.status == QUEUED, Process.sent_at.is_(None))
+    if but_of:
+        others = [(queue.site_id, queue.group_id) for queue in but_of]
+        query = query.where(tuple_(Process.site_id, Process.group_id).not_in(others))
+    pids = session.scalars(query.order_by(Process.pid).limit(limit)).all()
     return _addressed(session, pids) if pids else []
 
 

@@ -20,7 +20,6 @@ def consumer(
 
     Examples: `tianyu consumer`, `tianyu consumer --group cpu --group memory --concurrency 4`
     """
-    from services.engine.broker import await_broker
     from services.engine.consumer.child import children
     from services.engine.consumer.consumer import Consumer
     from services.setup import open_database, require_site
@@ -32,8 +31,5 @@ def consumer(
     engine.dispose()
     stop = threading.Event()
     on_stop(stop.set)
-    await_broker(settings, stop)
-    if stop.is_set():
-        return
     with children(settings.deployment, concurrency) as workers:
         Consumer(settings, group or [settings.default_group], workers, stop).run()

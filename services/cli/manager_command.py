@@ -14,7 +14,6 @@ def manager() -> None:
 
     Example: `tianyu manager`
     """
-    from services.engine.broker import await_broker
     from services.engine.manager.manager import Manager
     from services.setup import open_database
 
@@ -23,5 +22,4 @@ def manager() -> None:
     open_database(settings).dispose()
     stop = threading.Event()
     on_stop(stop.set)
-    await_broker(settings, stop)
     Manager(settings, stop).run()

@@ -8,8 +8,10 @@ from rich.text import Text
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, WAITING
 from services.chosen import Chosen
 from services.cli.console import note, out, table_of
+from services.engine.broker import work_queue
 from services.operating.status import Hindered, LiveService, ObservationStatus, Overview, Retry, Stuck
 from services.operating.status.alike import gather
+from services.operating.status.stuck import dead_letters, dead_letters_remedy
 from services.operating.status.work import AtWork
 
 LINES = 20  # of one kind; --json has all
@@ -36,7 +38,7 @@ def show(found: Overview, *, one: bool) -> None:
     _retries(found.retrying)
     _hindered(found.hindered)
     _stuck(found.stuck)
-    if found.services or any(queue.unstarted for queue in found.queues):
+    if found.services or any(queue.unstarted or queue.dead_letters for queue in found.queues):
         _services(found)
 
 
@@ -202,6 +204,10 @@ def _services(found: Overview) -> None:
         _troubles(found.services)
     else:
         out.print(Text("services: none is alive", "bold red"))
+    for queue in found.queues:
+        if queue.dead_letters:
+            name = work_queue(queue.site, queue.group)
+            _line("dead letters", "yellow", f"{dead_letters(name, queue.dead_letters)}; {dead_letters_remedy(name)}")
     busy = [one for one in found.queues if one.unstarted or one.running or one.consumers or one.paused_since]
     if not busy:
         return

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,11 +16,27 @@ from schema.partitions import Partitions
 from schema.processes import ProcessGroup, Site
 from schema.versions import SchemaVersionError
 from services import disk
-from services.engine.broker import is_process_table, open_broker, work_queue
+from services.engine.broker import (
+    PROBE,
+    Broker,
+    dead_letter_queue,
+    event_queue,
+    is_process_table,
+    open_broker,
+    work_queue,
+)
 from services.errors import TianyuError
 from services.operating.status import LiveService, QueueStatus, overview
 from services.operating.status.fleet import active_managers, standby_managers
-from services.operating.status.stuck import NO_ACTIVE_MANAGER, consumer_remedy, manager_remedy, resume_remedy
+from services.operating.status.stuck import (
+    NO_ACTIVE_MANAGER,
+    SILENCE_REMEDY,
+    consumer_remedy,
+    dead_letters,
+    dead_letters_remedy,
+    manager_remedy,
+    resume_remedy,
+)
 from services.settings import Settings
 from services.setup import database_failure, open_engine
 from services.sky.catalogue.opening import catalogue_folder, open_cells
@@ -28,6 +45,7 @@ from services.sky.solving.index_solver import PACKAGE, installed
 from services.sky.solving.solvers import INSTALL_FILES, INSTALL_PACKAGE
 
 FREE_BYTES_LEAST = 10_000_000_000  # half a night of a 2048 x 2048 camera with all its intermediate images
+CONFIRM_S = 5.0  # that the broker may take to take a message
 CELLS_COUNTED = 1000  # of the catalogue's cache: 0.3 s; the whole sky has 49152
 
 
@@ -275,13 +293,35 @@ def _broker(settings: Settings) -> Iterator[Finding]:
         yield Finding("broker", str(error), "start it, or correct TIANYU_BROKER_URL")
         return
     try:
-        depths = []
-        for group in settings.all_groups():
-            queue = work_queue(settings.site, group)
-            broker.declare(queue)
-            depths.append(f"{queue}: {broker.depth(queue)} waiting")
-        yield Finding("broker", "answers; " + ", ".join(depths))
+        yield from _queues_of(broker, settings)
     except TianyuError as error:
         yield Finding("broker", str(error), "see the message; the manager declares the queues when it starts")
     finally:
         broker.close()
+
+
+def _queues_of(broker: Broker, settings: Settings) -> Iterator[Finding]:
+    """Send each queue a message that means nothing, and see whether it is taken."""
+    queues = [work_queue(settings.site, group) for group in settings.all_groups()]
+    for queue in queues:
+        broker.declare(queue)
+    found = {queue: f"{broker.depth(queue)} waiting" for queue in queues}
+    aside = {queue: broker.depth(dead_letter_queue(queue)) for queue in queues}
+    events = event_queue(settings.site)
+    broker.declare_events(events)
+    probes = {queue: broker.send(queue, [PROBE]) for queue in (*queues, events)}
+    wait(probes.values(), CONFIRM_S)
+    if broker.blocked:
+        yield Finding("broker", f"answers, but takes no messages: {broker.blocked}", SILENCE_REMEDY)
+        return
+    yield Finding("broker", "answers")
+    for queue, probe in probes.items():
+        subject = f"queue {queue}"
+        if not probe.done():
+            yield Finding(subject, f"confirms no message within {CONFIRM_S:g} s", SILENCE_REMEDY)
+        elif (error := probe.exception()) is not None:
+            yield Finding(subject, str(error), SILENCE_REMEDY)
+        else:
+            yield Finding(subject, ", ".join(["takes messages", *filter(None, [found.get(queue)])]))
+        if aside.get(queue):
+            yield Finding(f"dead letters of {queue}", dead_letters(queue, aside[queue]), dead_letters_remedy(queue))

@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ for name in (
     importlib.import_module(f"services.{name}")
 
 PASSWORD = "hunter2"
+PATIENCE_S = 30.0
 CLOSED_PORT = 9  # `discard`, which nobody runs
 RAW = "raw"
 COMMANDS: dict[str, list[str]] = {
@@ -88,6 +90,11 @@ BROKERS = {
     "no host": (f"amqp://tianyu:{PASSWORD}@a..b/", "cannot be read"),
     "unknown host": (f"amqp://tianyu:{PASSWORD}@nowhere.invalid/", "nowhere.invalid"),
     "wrong port": (f"amqp://tianyu:{PASSWORD}@127.0.0.1:{CLOSED_PORT}/", f"127.0.0.1:{CLOSED_PORT} cannot be used"),
+    "unknown parameter": (f"amqp://tianyu:{PASSWORD}@127.0.0.1/?foo=1", "look at 'foo' behind its ?"),
+    "no such certificate": (
+        f"amqps://tianyu:{PASSWORD}@127.0.0.1/?ssl_options=%7B%27ca_certs%27:%27/nowhere%27%7D",
+        "look at 'ssl_options' behind its ?",
+    ),
     "a path": ("local:///proc/nowhere/broker.db", "takes no path"),
 }
 AWAY = ("unknown host", "wrong port")  # manager and consumer wait for these
@@ -191,11 +198,16 @@ def test_a_broker_that_is_away_is_waited_for(tianyu: Tianyu, command: str) -> No
         text=True,
     )
     assert program.stderr is not None
-    told = program.stderr.readline()
+    told = next((line for line in program.stderr if word in line), "")
+    with create_engine("sqlite:///tianyu.db").connect() as connection:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (trouble := connection.scalar(text("SELECT trouble FROM service"))) and time.monotonic() < deadline:
+            connection.rollback()
+            time.sleep(0.05)
     program.terminate()
     rest = program.communicate()[1]
-    assert "broker away at the start, waiting for it" in told
     assert word in told
+    assert word in (trouble or "")
     assert "Traceback" not in rest
     assert program.returncode == 0
 

@@ -58,6 +58,10 @@ class Receiver:
         return delivery.message
 
 
+def send(broker: Broker, queue: str, messages: list[Message]) -> None:
+    broker.send(queue, messages).result(PATIENCE_S)
+
+
 def depth_becomes(broker: Broker, queue: str, expected: int) -> bool:
     deadline = time.monotonic() + PATIENCE_S
     while broker.depth(queue) != expected and time.monotonic() < deadline:
@@ -70,7 +74,7 @@ def test_messages_arrive_in_order_and_once(open_broker: Connect, queue: str) -> 
     sender.declare(queue)
     sender.declare(queue)  # harmless
     messages = [Message(1_795_238_400_000_123_456 + n, 1) for n in range(50)]
-    sender.send(queue, messages)
+    send(sender, queue, messages)
     assert sender.depth(queue) == 50
     inbox = Receiver(receiver, queue)
     assert [inbox.take() for _ in messages] == messages
@@ -80,7 +84,7 @@ def test_messages_arrive_in_order_and_once(open_broker: Connect, queue: str) -> 
 def test_prefetch_bounds_what_is_out(open_broker: Connect, queue: str) -> None:
     broker = open_broker()
     broker.declare(queue)
-    broker.send(queue, [Message(n, 1) for n in range(3)])
+    send(broker, queue, [Message(n, 1) for n in range(3)])
     inbox = Receiver(broker, queue, prefetch=2)
     first, second = inbox.receive(), inbox.receive()
     assert first is not None
@@ -95,7 +99,7 @@ def test_prefetch_bounds_what_is_out(open_broker: Connect, queue: str) -> None:
 def test_unsettled_messages_come_back_when_a_receiver_closes(open_broker: Connect, queue: str) -> None:
     first, second = open_broker(), open_broker()
     first.declare(queue)
-    first.send(queue, [Message(7, 1)])
+    send(first, queue, [Message(7, 1)])
     assert Receiver(first, queue).receive() is not None
     first.close()
     assert Receiver(second, queue).take() == Message(7, 1)
@@ -113,7 +117,7 @@ def test_unsettled_messages_come_back_when_a_receiver_is_killed(
 ) -> None:
     broker = open_broker()
     broker.declare(queue)
-    broker.send(queue, [Message(7, 1)])
+    send(broker, queue, [Message(7, 1)])
     context = multiprocessing.get_context("spawn")
     taken = context.Event()
     victim = context.Process(target=_take_and_hang, args=(broker_url, queue, taken))
@@ -130,7 +134,7 @@ def test_a_message_that_nobody_can_read_goes_there_at_once(open_broker: Connect,
     connection = pika.BlockingConnection(pika.URLParameters(broker_url))
     connection.channel().basic_publish("", queue, b"[" * 100_000)
     connection.close()
-    broker.send(queue, [Message(7, 1)])
+    send(broker, queue, [Message(7, 1)])
     assert Receiver(broker, queue).take() == Message(7, 1)  # by the same connection
     assert depth_becomes(broker, dead_letter_queue(queue), 1)
 
@@ -138,12 +142,24 @@ def test_a_message_that_nobody_can_read_goes_there_at_once(open_broker: Connect,
 def test_refused_messages_go_to_the_dead_letter_queue(open_broker: Connect, queue: str) -> None:
     broker = open_broker()
     broker.declare(queue)
-    broker.send(queue, [Message(7, 1)])
+    send(broker, queue, [Message(7, 1)])
     delivery = Receiver(broker, queue).receive()
     assert delivery is not None
     broker.settle(delivery, accepted=False)
     assert depth_becomes(broker, dead_letter_queue(queue), 1)
     assert broker.depth(queue) == 0
+
+
+def test_dead_letters_are_counted_and_the_oldest_dropped(open_broker: Connect, queue: str) -> None:
+    broker, dead = open_broker(), dead_letter_queue(queue)
+    broker.declare(queue)
+    assert broker.dead_letters(queue, 3) == 0
+    send(broker, dead, [Message(n, 1) for n in range(5)])
+    assert broker.dead_letters(queue, 5) == 5
+    assert broker.dead_letters(queue, 3) == 5
+    assert depth_becomes(broker, dead, 3)
+    assert broker.dead_letters(queue, 3) == 3
+    assert Receiver(open_broker(), dead).take() == Message(2, 1)
 
 
 def test_settling_and_telling_from_another_thread(open_broker: Connect, queue: str, unique_site: str) -> None:
@@ -153,7 +169,7 @@ def test_settling_and_telling_from_another_thread(open_broker: Connect, queue: s
     broker.declare_events(events)
     listener.listen(events)
     assert listener.wait_for_events(0.0) == 0
-    broker.send(queue, [Message(1, 1), Message(2, 1)])
+    send(broker, queue, [Message(1, 1), Message(2, 1)])
     inbox = Receiver(broker, queue)
     delivery = inbox.receive()
     assert delivery is not None
@@ -176,22 +192,22 @@ def test_many_messages_are_confirmed_together(open_broker: Connect, queue: str) 
     sender = open_broker()
     sender.declare(queue)
     for batch in range(3):
-        sender.send(queue, [Message(batch * 1000 + n, 1) for n in range(1000)])
+        send(sender, queue, [Message(batch * 1000 + n, 1) for n in range(1000)])
     assert sender.depth(queue) == 3000
-    sender.send(queue, [])
+    send(sender, queue, [])
     assert sender.depth(queue) == 3000
 
 
 def test_sending_to_a_queue_that_is_not_there_is_an_error(open_broker: Connect, queue: str) -> None:
     sender = open_broker()
     with pytest.raises(TransientError, match=queue):
-        sender.send(queue, [Message(1, 1)])
+        send(sender, queue, [Message(1, 1)])
 
 
 def test_a_delivery_of_another_connection_is_left_alone(open_broker: Connect, queue: str) -> None:
     first, second = open_broker(), open_broker()
     first.declare(queue)
-    first.send(queue, [Message(7, 1), Message(8, 1)])
+    send(first, queue, [Message(7, 1), Message(8, 1)])
     held = Receiver(first, queue).receive()
     inbox = Receiver(second, queue)
     following = inbox.receive()
@@ -228,7 +244,7 @@ def test_two_receivers_share_the_work(open_broker: Connect, queue: str) -> None:
     sender, one, two = open_broker(), open_broker(), open_broker()
     sender.declare(queue)
     inboxes = [Receiver(broker, queue) for broker in (one, two)]
-    sender.send(queue, [Message(n, 1) for n in range(2)])
+    send(sender, queue, [Message(n, 1) for n in range(2)])
     held = {inbox.receive().message.pid for inbox in inboxes}  # type: ignore[union-attr]
     assert held == {0, 1}
 

@@ -14,6 +14,8 @@ DISK_FREE_LIMIT = "64MB"
 EPMD_TIMEOUT_S = 20.0
 EPMD_POLL_S = 0.1
 EPMD_REFUSES = "not allowed"
+NODE = "tianyu-test@localhost"
+CONTROL_TIMEOUT_S = 60.0
 
 
 def start(folder: Path) -> str:
@@ -40,7 +42,7 @@ def start(folder: Path) -> str:
         "HOME": str(folder / "home"),
         "ERL_EPMD_PORT": str(mapper_port),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODENAME": "tianyu-test@localhost",
+        "RABBITMQ_NODENAME": NODE,
         "RABBITMQ_DIST_PORT": str(node_port),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
@@ -82,3 +84,22 @@ def _end_port_mapper(folder: Path) -> None:
                     continue
             break  # ended, or gone already
     port.unlink(missing_ok=True)
+
+
+def control(folder: Path, *arguments: str) -> str:
+    """What `rabbitmqctl` says to the server of ``folder``.
+
+    Raises:
+        CannotStart: it failed.
+    """
+    environ = dict(
+        os.environ,
+        HOME=str(folder / "home"),
+        ERL_EPMD_PORT=(folder / "mapper_port").read_text(encoding="utf-8"),
+        ERL_EPMD_ADDRESS="127.0.0.1",
+        RABBITMQ_NODENAME=NODE,
+        RABBITMQ_CONF_ENV_FILE=str(folder / "none"),
+    )
+    program = programs.find("rabbitmqctl", first=UNWRAPPED)
+    assert program is not None
+    return programs.run([program, "--quiet", *arguments], CONTROL_TIMEOUT_S, environ=environ)

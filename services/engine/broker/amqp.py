@@ -3,6 +3,8 @@
 pika's blocking connection takes a third of a millisecond each time that it looks for something to do, and waits for the
 confirm of each message; its asynchronous one calls back as things come. Work is handed to the thread, answers come as
 futures. A channel that the broker closes takes the connection with it: a user of it would otherwise wait for ever.
+
+A broker that is short of memory or disk stops reading from a connection that publishes, also what else comes by it.
 """
 
 import threading
@@ -14,7 +16,7 @@ from typing import Any
 import pika
 from pika.exceptions import AMQPError, ConnectionClosed, ConnectionWrongStateError
 
-ANSWER_TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 20.0
 PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent, content_type="application/json")
 
 Answer = Callable[[Any], None]
@@ -23,8 +25,10 @@ Answer = Callable[[Any], None]
 class ServedConnection:
     """Open from the start until ``close`` or a failure, of which ``on_end`` is told."""
 
-    def __init__(self, parameters: pika.URLParameters, on_end: Callable[[], None]) -> None:
+    def __init__(self, parameters: pika.URLParameters, on_end: Callable[[BaseException], None]) -> None:
         self.end: BaseException | None = None
+        self.blocked = ""
+        """Why the broker does not read what comes; empty while it does."""
         self._on_end = on_end
         self._reason: BaseException | None = None
         self._waiting: set[Future[Any]] = set()
@@ -36,9 +40,14 @@ class ServedConnection:
             on_open_error_callback=lambda _connection, error: self._finish(_cause(error)),
             on_close_callback=lambda _connection, error: self._finish(error),
         )
+        self._connection.add_on_connection_blocked_callback(lambda _, frame: self._set_blocked(frame.method.reason))
+        self._connection.add_on_connection_unblocked_callback(lambda _, _frame: self._set_blocked(""))
         self._thread = threading.Thread(target=self._serve, name="amqp", daemon=True)
         self._thread.start()
         self._result(opened)
+
+    def _set_blocked(self, reason: str) -> None:
+        self.blocked = reason
 
     def _serve(self) -> None:
         try:
@@ -55,7 +64,7 @@ class ServedConnection:
         for future in list(self._waiting):
             fail(future, error)
         self._connection.ioloop.stop()
-        self._on_end()
+        self._on_end(error)
 
     def give_up(self, reason: BaseException) -> None:
         """Close for a reason; called by the thread itself."""
@@ -68,6 +77,21 @@ class ServedConnection:
         with suppress(AMQPError, OSError):
             self._connection.ioloop.add_callback_threadsafe(work)
 
+    def begin(self, work: Callable[[Any], None], answer: "Future[Any]") -> None:
+        """Let the thread call ``work(connection)``; ``answer`` fails if that fails, or the connection ends first."""
+        self._waiting.add(answer)
+        answer.add_done_callback(self._waiting.discard)
+
+        def start() -> None:
+            try:
+                work(self._connection)
+            except (AMQPError, OSError) as error:
+                fail(answer, error)
+
+        self.post(start)
+        if self.end is not None:
+            fail(answer, self.end)
+
     def ask(self, work: Callable[[Any, Answer], None], future: "Future[Any] | None" = None) -> Any:
         """Let the thread call ``work(connection, answer)``; returns what ``answer`` is called with.
 
@@ -75,17 +99,7 @@ class ServedConnection:
             AMQPError, OSError: it fails, or the connection or channel ends first.
         """
         answer: Future[Any] = future or Future()
-        self._waiting.add(answer)
-
-        def start() -> None:
-            try:
-                work(self._connection, lambda found: succeed(answer, found))
-            except (AMQPError, OSError) as error:
-                fail(answer, error)
-
-        self.post(start)
-        if self.end is not None:
-            fail(answer, self.end)
+        self.begin(lambda raw: work(raw, lambda found: succeed(answer, found)), answer)
         return self._result(answer)
 
     def _result(self, future: "Future[Any]") -> Any:
@@ -98,6 +112,11 @@ class ServedConnection:
 
     def close(self) -> None:
         """End the connection and its thread, after what was posted before."""
+        self.leave()
+        self._thread.join(timeout=5.0)
+
+    def leave(self) -> None:
+        """Have the connection end, and do not wait for it."""
 
         def leave() -> None:
             if self._connection.is_open:
@@ -106,7 +125,6 @@ class ServedConnection:
                 self._connection.ioloop.stop()
 
         self.post(leave)
-        self._thread.join(timeout=5.0)
 
 
 class ServedChannel:
@@ -137,47 +155,64 @@ class ServedChannel:
             self._asked.discard(future)
 
 
-class ConfirmingChannel(ServedChannel):
-    """A channel for sending: many messages under way at a time, and none unconfirmed at the end."""
+class Sender:
+    """A channel that sends to one queue, a batch at a time; nothing here waits, as a queue may never answer.
 
-    def __init__(self, connection: ServedConnection) -> None:
-        super().__init__(connection)
+    One channel for several queues would not do: the broker stops reading from one that sent too much to a queue that
+    does not answer.
+    """
+
+    def __init__(self, connection: ServedConnection, queue: str) -> None:
+        self._connection = connection
+        self._queue = queue
+        self._channel: Any = None
+        self._bodies: Sequence[bytes] = ()
         self._last_tag = 0
         self._unconfirmed: set[int] = set()
         self._batch: Future[Any] = Future()
-        self.raw.add_on_return_callback(self._on_return)
-        self.ask(lambda channel, answer: channel.confirm_delivery(self._on_confirm, callback=answer))
 
-    def send(self, queue: str, bodies: Sequence[bytes]) -> None:
-        """Send to ``queue``; returns when every message is confirmed.
+    def send(self, bodies: Sequence[bytes]) -> "Future[Any]":
+        """Send; done when every message is confirmed, failed when one is refused or cannot be routed.
 
-        Raises:
-            AMQPError, OSError: one is refused or cannot be routed, or the connection ends.
+        What of an earlier batch is not confirmed is not waited for any more.
         """
+        batch: Future[Any] = Future()
         if not bodies:
-            return
-        self._batch = Future()
+            batch.set_result(None)
+            return batch
 
-        def publish(channel: Any, _answer: Answer) -> None:
-            for body in bodies:
-                self._last_tag += 1
-                self._unconfirmed.add(self._last_tag)
-                channel.basic_publish("", queue, body, PERSISTENT, mandatory=True)
+        def start(raw: Any) -> None:
+            self._batch, self._bodies = batch, bodies
+            self._unconfirmed = set()
+            if self._channel is None:
+                raw.channel(on_open_callback=self._on_open)
+            else:
+                self._publish()
 
-        self._asked.add(self._batch)
-        try:
-            self._connection.ask(lambda _raw, answer: publish(self.raw, answer), self._batch)
-        finally:
-            self._asked.discard(self._batch)
+        self._connection.begin(start, batch)
+        return batch
+
+    def _on_open(self, channel: Any) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(lambda _channel, error: self._connection.give_up(error))
+        channel.add_on_return_callback(self._on_return)
+        channel.confirm_delivery(self._on_confirm, callback=lambda _frame: self._publish())
+
+    def _publish(self) -> None:
+        for body in self._bodies:
+            self._last_tag += 1
+            self._unconfirmed.add(self._last_tag)
+            self._channel.basic_publish("", self._queue, body, PERSISTENT, mandatory=True)
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
+        tag = method.delivery_tag
+        told = {one for one in self._unconfirmed if one <= tag} if method.multiple else self._unconfirmed & {tag}
+        if not told:
+            return
         if isinstance(method, pika.spec.Basic.Nack):
-            fail(self._batch, AMQPError("a message was refused: is the disk or memory of the broker full?"))
-        if method.multiple:
-            self._unconfirmed = {tag for tag in self._unconfirmed if tag > method.delivery_tag}
-        else:
-            self._unconfirmed.discard(method.delivery_tag)
+            fail(self._batch, AMQPError("it refused a message: has the queue lost its leader, is a disk full?"))
+        self._unconfirmed -= told
         if not self._unconfirmed:
             succeed(self._batch, None)
 

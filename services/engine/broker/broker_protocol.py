@@ -1,6 +1,7 @@
 """What manager and consumers need of a broker."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,8 +38,22 @@ class Broker(Protocol):
     def declare_events(self, queue: str) -> None:
         """Make a queue of events: bounded, and cheap to lose."""
 
-    def send(self, queue: str, messages: Sequence[Message]) -> None:
-        """Send; returns when the broker has taken responsibility for every message."""
+    def replace(self, queue: str) -> None:
+        """Delete a work queue with all that is in it, and make it anew.
+
+        Who was connected must connect again, sender and receivers: the broker does not tell all of them.
+        """
+
+    def send(self, queue: str, messages: Sequence[Message]) -> "Future[None]":
+        """Send; done when the broker has taken responsibility for every message, else failed by a TransientError.
+
+        A queue may never answer, while others do. What is sent to it meanwhile takes the place of the earlier, of which
+        nothing is told any more.
+        """
+
+    @property
+    def blocked(self) -> str:
+        """Why the broker takes no messages from anybody (its memory, its disk); empty while it does."""
 
     def subscribe(self, queues: Sequence[str], prefetch: int, deliver: Deliver) -> None:
         """Receive from these queues, at most ``prefetch`` unsettled messages at a time.
@@ -74,6 +89,9 @@ class Broker(Protocol):
 
     def depth(self, queue: str) -> int:
         """Messages in the queue that nobody has received."""
+
+    def dead_letters(self, queue: str, most: int) -> int:
+        """How many messages of a work queue were put aside; of more than ``most`` the oldest are dropped."""
 
     def close(self) -> None:
         """Leave; unsettled messages go back to their queues."""

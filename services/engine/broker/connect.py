@@ -1,17 +1,12 @@
 """Choose the broker by its URL."""
 
-import threading
 from urllib.parse import urlsplit
 
 from services.deployment import Deployment
-from services.engine.broker.broker_protocol import Broker, RefusedError
-from services.engine.broker.rabbitmq import RabbitBroker
+from services.engine.broker.broker_protocol import Broker
 from services.engine.broker.table_queue import TableBroker
-from services.errors import ConfigurationError, TransientError
-from services.log import get_logger
+from services.errors import ConfigurationError
 
-log = get_logger("broker")
-AWAIT_S = 5.0
 FORMS = "amqp://USER:PASSWORD@HOST:5672/VHOST (special characters quoted, @ as %40) or local://"
 
 
@@ -43,29 +38,12 @@ def connect(url: str, database_url: str) -> Broker:
     """
     if is_process_table(url):
         return TableBroker(database_url)
+    from services.engine.broker.rabbitmq import RabbitBroker  # pika, which who asks for a queue's name need not load
+
     try:
         return RabbitBroker(url)
     except ValueError:  # its text may hold a part of the password
         raise ConfigurationError(f"TIANYU_BROKER_URL: host or port cannot be read: expected {FORMS}") from None
-
-
-def await_broker(settings: Deployment, stop: threading.Event) -> None:
-    """Wait until the broker is there, or ``stop`` is set.
-
-    Raises:
-        ConfigurationError: the URL names no broker that Tianyu knows.
-        RefusedError: the broker is there, and does not let this user in.
-    """
-    while not stop.is_set():
-        try:
-            open_broker(settings).close()
-        except RefusedError:
-            raise
-        except TransientError as error:
-            log.warning("broker away at the start, waiting for it", reason=str(error))
-            stop.wait(AWAIT_S)
-        else:
-            return
 
 
 def open_broker(settings: Deployment) -> Broker:

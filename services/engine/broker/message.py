@@ -39,6 +39,9 @@ class Message:
         return cls(content["pid"], content["attempt"])
 
 
+PROBE = Message(0, 0)  # of no process: whoever receives it settles it and does nothing
+
+
 def work_queue(site: str, group: str) -> str:
     """Queue of the work of one group at one site."""
     return f"tianyu.{site}.{group}"

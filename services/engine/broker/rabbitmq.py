@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pika
 from pika.exceptions import (
@@ -15,17 +16,17 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
-from services.engine.broker.amqp import Answer, ConfirmingChannel, ServedChannel, ServedConnection
+from services.engine.broker.amqp import Answer, Sender, ServedChannel, ServedConnection, fail, succeed
 from services.engine.broker.broker_protocol import Deliver, Delivery, RefusedError
 from services.engine.broker.message import Message, dead_letter_queue
 from services.errors import ConfigurationError, DataError, TransientError
 from services.log import get_logger
 
 HEARTBEAT_S = 60
-BLOCKED_TIMEOUT_S = 60
 CONNECT_TIMEOUT_S = 5
 DELIVERY_LIMIT = 20  # a message that came back so often is a poison message
 REFUSALS = (403, 530)  # access refused, not allowed
+DROPPED_AT_ONCE = 10_000  # dead letters: a count that AMQP's prefetch can hold
 EVENTS_KEPT = 10_000  # a manager that was away needs no more: its first sweep finds the rest
 
 Result = TypeVar("Result")
@@ -40,7 +41,10 @@ def _refuses(error: BaseException) -> bool:
 
 
 class RabbitBroker:
-    """One AMQP connection with a channel for receiving, one for events and questions, and one for sending."""
+    """Two AMQP connections, which end together.
+
+    What is received and asked goes on while the broker reads nothing from the one that publishes.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -48,22 +52,34 @@ class RabbitBroker:
         try:
             parameters = pika.URLParameters(url)
             (parts.hostname or "").encode("idna")  # as connecting will
-        except (ValueError, TypeError):  # their text may hold a part of the password
+        except (ValueError, TypeError, OSError):  # their text may hold a part of the password
+            names = [] if "@" in parts.query else sorted(parse_qs(parts.query))
+            behind = f"; look at {', '.join(map(repr, names))} behind its ?" if names else ""
             raise ConfigurationError(
-                "the broker URL cannot be read: expected amqp://USER:PASSWORD@HOST:PORT/VHOST"
+                f"TIANYU_BROKER_URL cannot be read: expected amqp://USER:PASSWORD@HOST:PORT/VHOST{behind}"
             ) from None
         parameters.heartbeat = HEARTBEAT_S
-        parameters.blocked_connection_timeout = BLOCKED_TIMEOUT_S
         parameters.socket_timeout = CONNECT_TIMEOUT_S
         self._told = 0
         self._ended = threading.Event()
         self._news = threading.Condition()
-        self._connection = self._guard(lambda: ServedConnection(parameters, self._on_end))
+        self._end: BaseException | None = None  # of the connection that ended first
+        self._connections: list[ServedConnection] = []
+        self._connection, self._publishing = self._open(parameters), self._open(parameters)
         self._receiver = self._guard(lambda: ServedChannel(self._connection))
         self._events = self._guard(lambda: ServedChannel(self._connection))
-        self._sender: ConfirmingChannel | None = None
+        self._teller = self._guard(lambda: ServedChannel(self._publishing))
+        self._senders: dict[str, Sender] = {}
 
-    def _on_end(self) -> None:
+    def _open(self, parameters: pika.URLParameters) -> ServedConnection:
+        connection = self._guard(lambda: ServedConnection(parameters, self._on_end))
+        self._connections.append(connection)
+        return connection
+
+    def _on_end(self, error: BaseException) -> None:
+        self._end = self._end or error
+        for connection in self._connections:
+            connection.leave()
         self._ended.set()
         with self._news:
             self._news.notify_all()
@@ -81,8 +97,8 @@ class RabbitBroker:
         return kind(f"{self._where} cannot be used: {reason}; is it running, are user and vhost right?")
 
     def _require(self) -> None:
-        if self._connection.end is not None:
-            raise self._lost(self._connection.end)
+        if self._end is not None:
+            raise self._lost(self._end)
 
     def declare(self, queue: str) -> None:
         """Make the quorum queue and its dead-letter queue."""
@@ -114,26 +130,46 @@ class RabbitBroker:
         except (AMQPError, OSError) as error:
             raise self._lost(error) from error
 
-    def send(self, queue: str, messages: Sequence[Message]) -> None:
-        """Publish persistent messages and wait for their confirms."""
-        bodies = [message.encode() for message in messages]
-        try:
-            if self._sender is None:
-                self._sender = ConfirmingChannel(self._connection)
-            self._sender.send(queue, bodies)
-        except (AMQPError, OSError) as error:
-            self._connection.close()  # what is still unconfirmed must not count for the next batch
-            raise TransientError(f"{self._where} did not take the messages for {queue!r}: {error}") from error
+    def replace(self, queue: str) -> None:
+        """Delete it by force, if it has no leader, and make it anew."""
+
+        def delete(channel: Any, answer: Answer) -> None:
+            channel.queue_delete(queue, callback=answer)
+
+        self._guard(lambda: self._events.ask(delete))
+        self.declare(queue)
+
+    def send(self, queue: str, messages: Sequence[Message]) -> "Future[None]":
+        """Publish persistent messages; done with their confirms."""
+        sent: Future[None] = Future()
+
+        def settle(batch: "Future[None]") -> None:
+            error = batch.exception()
+            if error is None:
+                succeed(sent, None)
+            else:
+                fail(sent, TransientError(f"{self._where} did not take the messages for {queue!r}: {error}"))
+
+        sender = self._senders.setdefault(queue, Sender(self._publishing, queue))
+        sender.send([message.encode() for message in messages]).add_done_callback(settle)
+        return sent
+
+    @property
+    def blocked(self) -> str:
+        """Its own reason."""
+        return self._publishing.blocked
 
     def subscribe(self, queues: Sequence[str], prefetch: int, deliver: Deliver) -> None:
         """Start consuming; messages are handed over by the thread that serves the connection."""
-
-        def set_prefetch(channel: Any, answer: Answer) -> None:
-            channel.basic_qos(prefetch_count=prefetch, global_qos=False, callback=answer)
-
-        self._guard(lambda: self._receiver.ask(set_prefetch))
+        self._set_prefetch(prefetch)
         for queue in queues:
             self._consume(self._receiver, queue, self._on_message(queue, deliver))
+
+    def _set_prefetch(self, count: int) -> None:
+        def set_prefetch(channel: Any, answer: Answer) -> None:
+            channel.basic_qos(prefetch_count=count, global_qos=False, callback=answer)
+
+        self._guard(lambda: self._receiver.ask(set_prefetch))
 
     def _consume(self, channel: ServedChannel, queue: str, receive: Callable[..., None], **options: Any) -> None:
         def consume(raw: Any, answer: Answer) -> None:
@@ -171,7 +207,7 @@ class RabbitBroker:
     def wait_for_events(self, timeout_s: float) -> int:
         """Wait until something was told."""
         with self._news:
-            self._news.wait_for(lambda: self._told or self._connection.end is not None, timeout_s)
+            self._news.wait_for(lambda: self._told or self._end is not None, timeout_s)
             told, self._told = self._told, 0
         if not told:
             self._require()
@@ -192,14 +228,14 @@ class RabbitBroker:
         self._connection.post(reply)
 
     def tell(self, events: str, message: Message) -> None:
-        """Publish, by the thread that serves the connection."""
-        channel = self._events.raw
+        """Publish, by the thread that serves the connection; not while that would only pile up."""
+        channel = self._teller.raw
 
         def publish() -> None:
-            if channel.is_open:
+            if channel.is_open and not self._publishing.blocked:
                 channel.basic_publish("", events, message.encode())
 
-        self._connection.post(publish)
+        self._publishing.post(publish)
 
     def depth(self, queue: str) -> int:
         """Ready messages, as the broker counts them."""
@@ -209,6 +245,25 @@ class RabbitBroker:
 
         return int(self._guard(lambda: self._events.ask(look)).method.message_count)
 
+    def dead_letters(self, queue: str, most: int) -> int:
+        """Counted by the broker; the excess is received and settled, which is not waited for."""
+        dead = dead_letter_queue(queue)
+        count = self.depth(dead)
+        excess = left = min(count - most, DROPPED_AT_ONCE)
+
+        def drop(channel: Any, method: Any, *_message: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:  # nothing more comes before the acknowledgement, nor after the cancellation
+                channel.basic_cancel(method.consumer_tag)
+                channel.basic_ack(method.delivery_tag, multiple=True)
+
+        if excess > 0:
+            self._set_prefetch(excess)
+            self._consume(self._receiver, dead, drop)
+        return count
+
     def close(self) -> None:
         """Serve what is still to be sent, then close."""
-        self._connection.close()
+        for connection in self._connections:
+            connection.close()

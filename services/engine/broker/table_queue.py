@@ -8,6 +8,7 @@ claim, which every consumer has to win anyway, decides.
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 
 from sqlalchemy.exc import DBAPIError
 
@@ -18,6 +19,8 @@ from services.engine.broker.broker_protocol import Deliver, Delivery
 from services.engine.broker.message import Message, address_of, work_queue
 from services.errors import ConfigurationError, TransientError, database_denies
 
+TAKEN: "Future[None]" = Future()
+TAKEN.set_result(None)
 POLL_FIRST_S = 0.001
 POLL_MOST_S = 0.02  # an idle process looks 50 times a second, for less than 1 % of a core
 
@@ -50,8 +53,17 @@ class TableBroker:
     def declare_events(self, queue: str) -> None:
         """Nothing to do."""
 
-    def send(self, queue: str, messages: Sequence[Message]) -> None:
+    def replace(self, queue: str) -> None:
+        """Nothing to do."""
+
+    def send(self, queue: str, messages: Sequence[Message]) -> "Future[None]":  # noqa: ARG002
         """Nothing to do: these processes are queued already."""
+        return TAKEN
+
+    @property
+    def blocked(self) -> str:
+        """Never."""
+        return ""
 
     def subscribe(self, queues: Sequence[str], prefetch: int, deliver: Deliver) -> None:
         """Receive from these queues, which are of one site."""
@@ -102,6 +114,10 @@ class TableBroker:
         """Processes that are queued and not yet claimed."""
         site, group = address_of(queue)
         return self._ask(queueing.count_queued(site, group))
+
+    def dead_letters(self, queue: str, most: int) -> int:  # noqa: ARG002
+        """None: nothing is put aside."""
+        return 0
 
     def close(self) -> None:
         """Leave; what was handed over and not claimed is still queued."""

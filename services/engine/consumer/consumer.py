@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from schema import database
 from schema.queries import services
-from services.engine.broker import Broker, Delivery, open_broker, work_queue
+from services.engine.broker import Broker, Delivery, RefusedError, open_broker, work_queue
 from services.engine.consumer.child import Child
 from services.engine.consumer.root_watch import RootWatch
 from services.engine.consumer.slot import Slot
@@ -20,6 +20,8 @@ log = get_logger("consumer")
 POLL_S = 0.1  # how long a stop may go unnoticed
 RECONNECT_S = 1.0
 RECONNECT_MOST_S = 5.0
+# A queue that was deleted and made anew knows nothing of those who had subscribed to it, and does not tell all of them.
+QUIET_S = 60.0
 BROKER, ROOT = "broker", "root"  # subjects of troubles
 
 
@@ -39,7 +41,7 @@ class Consumer:
         self._gave_back = False  # messages, which go with the connection
         self._giving = threading.Lock()
         self._broker: Broker
-        self._connect()
+        self._heard = 0.0  # when something came last
         self._announcer = Announcer(
             database.session_factory(database.connect(settings.database_url.get_secret_value())),
             introduce(services.CONSUMER, site=settings.site, groups=tuple(groups), slots=len(workers)),
@@ -54,16 +56,22 @@ class Consumer:
 
     def _connect(self) -> None:
         broker = open_broker(self._settings)
-        for queue in self._queues:
-            broker.declare(queue)
-        self._broker = broker  # before its first message comes, which is settled with it
-        broker.subscribe(self._queues, len(self._slots), self._give)
+        try:
+            for queue in self._queues:
+                broker.declare(queue)
+            self._broker = broker  # before its first message comes, which is settled with it
+            broker.subscribe(self._queues, len(self._slots), self._give)
+        except TransientError:
+            broker.close()  # it may still deliver
+            raise
+        self._heard = time.monotonic()
 
     def _give(self, delivery: Delivery) -> None:
         if self._root.hindrance:
             self._gave_back = True
             return
         # Prefetch equals the number of slots: one is free, or was busy when the connection to the broker was lost.
+        self._heard = time.monotonic()
         with self._giving:
             min(self._slots, key=lambda slot: slot.load).give(delivery)
 
@@ -72,11 +80,14 @@ class Consumer:
 
         Raises:
             ConfigurationError: the database or the broker does not let this user do what it must.
+            RefusedError: the broker is there at the start, and does not let this user in.
         """
         self._announcer.start()
         self._root.start()
         try:
-            self._serve()
+            self._reach_broker(at_start=True)
+            if not self._stop.is_set():
+                self._serve()
         finally:
             self._root.stop()
             self._announcer.stop()
@@ -94,7 +105,12 @@ class Consumer:
             except TransientError as error:
                 log.warning("broker lost, connecting again", reason=str(error))
                 self._announcer.troubles.began(BROKER, str(error))
-                self._reconnect()
+                self._stop.wait(RECONNECT_S)
+                self._reach_broker()
+            if self._is_idle() and time.monotonic() - self._heard > QUIET_S:
+                log.debug("nothing has come for long, subscribing anew")
+                self._broker.close()
+                self._reach_broker()
         failure = self._failure
         self._leave()
         if failure is not None:
@@ -124,18 +140,25 @@ class Consumer:
             log.info("going on, the root is well")
         self._announcer.troubles.ended(ROOT)
         self._announcer.set_state(services.ACTIVE)
-        self._reconnect(0.0)
+        self._reach_broker()
 
-    def _reconnect(self, delay: float = RECONNECT_S) -> None:
-        while not self._stop.wait(delay):
+    def _is_idle(self) -> bool:
+        return not any(slot.load for slot in self._slots)
+
+    def _reach_broker(self, *, at_start: bool = False) -> None:
+        """Connect; a broker that is away is waited for."""
+        delay = RECONNECT_S
+        while not self._stop.is_set():
             try:
                 self._connect()
             except TransientError as error:
-                log.warning("broker still away", reason=str(error), next_try_s=delay)
+                if at_start and isinstance(error, RefusedError):
+                    raise
+                log.warning("broker away, waiting for it", reason=str(error), next_try_s=delay)
                 self._announcer.troubles.began(BROKER, str(error))
-                delay = min(max(delay * 2, RECONNECT_S), RECONNECT_MOST_S)
+                self._stop.wait(delay)
+                delay = min(delay * 2, RECONNECT_MOST_S)
             else:
-                log.info("connected again")
                 self._announcer.troubles.ended(BROKER)
                 return
 

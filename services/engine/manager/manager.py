@@ -4,7 +4,7 @@ events did not tell.
 
 import threading
 import time
-from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 
 from sqlalchemy.exc import DBAPIError
@@ -15,9 +15,11 @@ from schema.attempts import Failure
 from schema.database import Sessions
 from schema.processes import LOST
 from schema.queries import life, scheduling, services
-from schema.queries.scheduling import Advance, Ready
-from services.engine.broker import Broker, Message, event_queue, open_broker, work_queue
+from schema.queries.scheduling import Advance, Queue
+from services.engine.broker import Broker, RefusedError, event_queue, open_broker, work_queue
 from services.engine.manager.leadership import leadership
+from services.engine.manager.outbox import Outbox
+from services.engine.manager.queue_care import QueueCare
 from services.engine.manager.range_keeper import RangeKeeper
 from services.engine.presence import Announcer, introduce
 from services.errors import ConfigurationError, TransientError, database_denies
@@ -48,8 +50,9 @@ class Manager:
         )
         self._holder = ""  # of the leadership, as far as it was told of
         self._broker: Broker | None = None
+        self._reached = False
         self._declared: set[str] = set()
-        self._queues: list[tuple[str, str]] = []  # site and group
+        self._queues: list[Queue] = []
         self._short: set[tuple[str, str]] = set()  # queues that lacked messages in the last sweep
         self._stop = stop or threading.Event()
 
@@ -58,28 +61,39 @@ class Manager:
         self._stop.set()
 
     def run(self) -> None:
-        """Work until ``stop`` is called; a database or broker that goes away is waited for."""
+        """Work until ``stop`` is called; a database or broker that is away is waited for.
+
+        Raises:
+            ConfigurationError: the database does not let this user do what it must.
+            RefusedError: the broker is there at the start, and does not let this user in.
+        """
         self._announcer.start()
-        while not self._stop.is_set():
-            try:
-                sessions = self._leadership.acquire()
-                if sessions is None:
-                    self._stand_by(self._leadership.holder)
-                    self._stop.wait(STANDBY_POLL_S)
-                    continue
-                self._lead(sessions)
-            except (TransientError, DBAPIError) as error:
-                if isinstance(error, DBAPIError) and database.is_denied(error):
-                    self._announcer.stop()
-                    raise ConfigurationError(database_denies(error)) from error
-                reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-                log.warning("interrupted, going on in a moment", reason=reason)
-                self._announcer.troubles.began(CYCLE, reason)
-                self._disconnect()
-                self._stop.wait(RECONNECT_S)
-        self._disconnect()
-        self._announcer.stop()
+        try:
+            while not self._stop.is_set():
+                self._lead_or_stand_by()
+        finally:
+            self._disconnect()
+            self._announcer.stop()
         log.info("manager stopped")
+
+    def _lead_or_stand_by(self) -> None:
+        try:
+            sessions = self._leadership.acquire()
+            if sessions is None:
+                self._stand_by(self._leadership.holder)
+                self._stop.wait(STANDBY_POLL_S)
+            else:
+                self._lead(sessions)
+        except (TransientError, DBAPIError) as error:
+            if isinstance(error, DBAPIError) and database.is_denied(error):
+                raise ConfigurationError(database_denies(error)) from error
+            if isinstance(error, RefusedError) and not self._reached:
+                raise
+            reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+            log.warning("interrupted, going on in a moment", reason=reason)
+            self._announcer.troubles.began(CYCLE, reason)
+            self._disconnect()
+            self._stop.wait(RECONNECT_S)
 
     def _stand_by(self, holder: str) -> None:
         """Say once who is active."""
@@ -103,6 +117,9 @@ class Manager:
 
     def _lead(self, sessions: Sessions) -> None:
         self._broker = broker = open_broker(self._settings)
+        self._reached = True
+        outbox = Outbox(broker, partial(self._note_sent, sessions))
+        care = QueueCare(broker, outbox, sessions, self._announcer.troubles)
         self._declared = set()
         self._holder = ""
         log.info("manager active")
@@ -114,10 +131,12 @@ class Manager:
             if time.monotonic() >= next_sweep:
                 if not self._leadership.held():
                     raise TransientError("another manager is active")
+                self._declared -= outbox.refused  # is one of them gone?
                 self._declare(sessions, broker)
-                self._sweep(sessions, broker)
+                self._sweep(sessions, broker, outbox)
+                care.look(self._queues)
                 next_sweep = time.monotonic() + self._settings.sweep_s
-            state = self._advance(sessions, broker)
+            state = self._advance(sessions, outbox)
             self._announcer.troubles.ended(CYCLE)
             if state.queued > PLENTY:
                 self._stop.wait(PLENTY_PAUSE_S)
@@ -127,7 +146,7 @@ class Manager:
         """Make the queues of all sites and groups, those registered since the last look included."""
         with sessions.begin() as session:
             queues = scheduling.queues(session)
-        self._queues = [(queue.site, queue.group) for queue in queues]
+        self._queues = queues
         for queue in queues:
             work, events = work_queue(queue.site, queue.group), event_queue(queue.site)
             if events not in self._declared:
@@ -138,29 +157,32 @@ class Manager:
                 broker.declare(work)
                 self._declared.add(work)
 
-    def _advance(self, sessions: Sessions, broker: Broker) -> Advance:
+    def _advance(self, sessions: Sessions, outbox: Outbox) -> Advance:
         """Count what has ended, then send what is ready."""
         window = self._settings.queue_window
         state = database.transact(sessions, lambda session: scheduling.advance(session, window).commit(session))
-        self._send(sessions, broker, state.ready)
+        outbox.send(state.ready)
+        outbox.collect()
         return state
 
-    def _send(self, sessions: Sessions, broker: Broker, ready: list[Ready]) -> None:
-        by_queue: dict[str, list[Ready]] = defaultdict(list)
-        for item in ready:
-            by_queue[work_queue(item.site, item.group)].append(item)
-        for queue, items in by_queue.items():
-            broker.send(queue, [Message(item.pid, item.attempt) for item in items])
-            database.transact(sessions, scheduling.mark_sent([item.pid for item in items]).commit)
+    @staticmethod
+    def _note_sent(sessions: Sessions, pids: Sequence[int]) -> None:
+        if pids:
+            database.transact(sessions, scheduling.mark_sent(pids).commit)
 
-    def _sweep(self, sessions: Sessions, broker: Broker) -> None:
+    def _sweep(self, sessions: Sessions, broker: Broker, outbox: Outbox) -> None:
         """What events cannot tell: workers that died, messages that were never sent or were lost."""
         database.transact(sessions, self._free_expired)
         self._find_lost_messages(sessions, broker)
         database.transact(sessions, services.forget_silent)
-        while unsent := database.transact(sessions, scheduling.unsent):
+        outbox.try_again()
+        while unsent := database.transact(sessions, partial(scheduling.unsent, but_of=self._closed(outbox))):
             log.warning("sending again what was queued without a confirmed message", processes=len(unsent))
-            self._send(sessions, broker, unsent)
+            outbox.send(unsent)
+
+    def _closed(self, outbox: Outbox) -> list[Queue]:
+        """Queues that take nothing now."""
+        return [queue for queue in self._queues if not outbox.takes(work_queue(queue.site, queue.group))]
 
     def _free_expired(self, session: Session) -> None:
         for pid, attempt, worker, max_attempts in life.expired_leases(session):
@@ -185,7 +207,9 @@ class Manager:
         delivered and not yet claimed is missing at the broker, but not for long.
         """
         seconds = self._settings.resend_after_s
-        depths = {queue: broker.depth(work_queue(*queue)) for queue in self._queues}
+        depths = {
+            (queue.site, queue.group): broker.depth(work_queue(queue.site, queue.group)) for queue in self._queues
+        }
         unclaimed = database.transact(sessions, lambda session: scheduling.queued_since(session, seconds))
         short = {queue for queue, count in unclaimed.items() if depths.get(queue, count) < count}
         for site, group in sorted(short & self._short):

@@ -11,7 +11,7 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from schema.base import utc_now
-from schema.processes import QUEUED, WAITING, PausedGroup, Process, Service, Site
+from schema.processes import QUEUED, WAITING, PausedGroup, Process, QueueState, Service, Site
 from schema.queries.scheduling import Queue
 from schema.queries.scheduling import queues as all_queues
 from schema.queries.services import ACTIVE, CONSUMER, HOLDING, MANAGER
@@ -85,6 +85,10 @@ class QueueStatus:
     holding: int  # of the consumers: they take no work
     slots: int
     paused_since: datetime | None
+    silent_since: datetime | None = None
+    """The broker takes no messages for it, as the active manager says, and ``silent_because`` of this."""
+    silent_because: str | None = None
+    dead_letters: int = 0
 
     @property
     def unstarted(self) -> int:
@@ -93,12 +97,16 @@ class QueueStatus:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; times are ISO 8601, UTC."""
-        return vars(self) | {"paused_since": None if self.paused_since is None else iso(self.paused_since)}
+        times = {"paused_since": self.paused_since, "silent_since": self.silent_since}
+        return vars(self) | {name: None if time is None else iso(time) for name, time in times.items()}
 
 
 @dataclass(frozen=True)
 class Unstarted:
-    """Processes of one queue and observation that have not started; ``ready``: they wait for no other process."""
+    """Processes of one queue and observation that have not started.
+
+    ``ready``: they wait for no other process; ``sent``: the broker has their messages.
+    """
 
     observation_id: int | None
     site_id: int
@@ -106,6 +114,7 @@ class Unstarted:
     status: str
     ready: bool
     delayed: bool
+    sent: bool
     count: int
     first_pid: int
 
@@ -149,15 +158,14 @@ def unstarted(session: Session) -> list[Unstarted]:
     """All that waits or is queued, counted by observation, queue and what it waits for."""
     ready = Process.pending == 0
     delayed = and_(Process.not_before.is_not(None), Process.not_before > utc_now())
-    what = (Process.observation_id, Process.site_id, Process.group_id, Process.status, ready, delayed)
+    sent = and_(Process.status == QUEUED, Process.sent_at.is_not(None))
+    what = (Process.observation_id, Process.site_id, Process.group_id, Process.status, ready, delayed, sent)
     rows = session.execute(
-        select(*what, func.count(), func.min(Process.pid))
-        .where(Process.status.in_((WAITING, QUEUED)))
-        .group_by(Process.observation_id, Process.site_id, Process.group_id, Process.status, ready, delayed)
+        select(*what, func.count(), func.min(Process.pid)).where(Process.status.in_((WAITING, QUEUED))).group_by(*what)
     )
     return [
-        Unstarted(observation, site, group, state, bool(is_ready), bool(is_delayed), count, first)
-        for observation, site, group, state, is_ready, is_delayed, count, first in rows
+        Unstarted(observation, site, group, state, bool(is_ready), bool(is_delayed), bool(is_sent), count, first)
+        for observation, site, group, state, is_ready, is_delayed, is_sent, count, first in rows
     ]
 
 
@@ -167,21 +175,27 @@ def pauses(session: Session) -> dict[Key, datetime]:
     return {(site_id, group_id): since for site_id, group_id, since in rows}
 
 
+def queue_states(session: Session) -> dict[Key, QueueState]:
+    """Queues that take no messages or have put some aside."""
+    return {(state.site_id, state.group_id): state for state in session.scalars(select(QueueState))}
+
+
 def queues(
     session: Session, services: Sequence[LiveService], work: Iterable[Unstarted], running: Iterable[AtWork]
 ) -> dict[Key, QueueStatus]:
     """All queues of registered sites and groups, by their ids."""
-    states = ("ready", "queued", "delayed", "blocked", "running")
-    counts: dict[Key, dict[str, int]] = defaultdict(lambda: dict.fromkeys(states, 0))
+    waits_for = ("ready", "queued", "delayed", "blocked", "running")
+    counts: dict[Key, dict[str, int]] = defaultdict(lambda: dict.fromkeys(waits_for, 0))
     for item in work:
         waits = "blocked" if not item.ready else "delayed" if item.delayed else "ready"
         counts[item.site_id, item.group_id]["queued" if item.status == QUEUED else waits] += item.count
     for one in running:
         counts[one.site_id, one.group_id]["running"] += 1
-    paused = pauses(session)
+    paused, states = pauses(session), queue_states(session)
     found = {}
     for queue in all_queues(session):
         key, consumers = (queue.site_id, queue.group_id), serving(services, queue)
+        state = states.get(key)
         found[key] = QueueStatus(
             site=queue.site,
             group=queue.group,
@@ -189,6 +203,9 @@ def queues(
             holding=sum(consumer.state == HOLDING for consumer in consumers),
             slots=sum(consumer.slots for consumer in consumers),
             paused_since=paused.get(key),
+            silent_since=state.silent_since if state else None,
+            silent_because=state.reason if state else None,
+            dead_letters=state.dead_letters if state else 0,
             **counts[key],
         )
     return found

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from schema.processes import WAITING, Process, ProcessDependence
 from schema.queries.scheduling import counted
+from services.engine.broker import dead_letter_queue, work_queue
 from services.operating.status.alike import examples
 from services.operating.status.fleet import (
     Key,
@@ -22,9 +23,14 @@ from services.operating.status.fleet import (
 )
 from services.operating.status.work import AtWork
 
-NO_MANAGER, NO_CONSUMER, PAUSED, HELD = "no_manager", "no_consumer", "paused", "held"
+NO_MANAGER, NO_CONSUMER, PAUSED, HELD, SILENT = "no_manager", "no_consumer", "paused", "held", "broker_takes_nothing"
 LEASE_EXPIRED, INCONSISTENT = "lease_expired", "inconsistent"
 NO_ACTIVE_MANAGER = "no manager is active: nothing is sent"
+SILENCE_REMEDY = (
+    "on the broker's machines `rabbitmq-diagnostics alarms` says whether memory or disk is short, and `rabbitmqctl "
+    "cluster_status` which node is down: free or start that; a queue that alone takes nothing is made anew by the "
+    "manager within a minute, and its work sent again"
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,13 @@ def stuck(
 
 def manager_remedy(services: Iterable[LiveService]) -> str:
     """What to do where no manager is active."""
-    if standby := standby_managers(services):
+    standby = standby_managers(services)
+    hindered = [one for one in standby if one.trouble is not None and one.trouble.until is None]
+    if hindered:
+        return (
+            f"the manager on {hindered[0].host} is hindered {hindered[0].trouble}; mend that, and it goes on by itself"
+        )
+    if standby:
         hosts = ", ".join(sorted({manager.host for manager in standby}))
         return f"a manager on {hosts} stands by and takes over in a moment; if it does not, look at its log"
     return "start `tianyu manager` (or the same `tianyu run` again, where that began the work)"
@@ -78,6 +90,20 @@ def consumer_remedy(queue: QueueStatus) -> str:
 def resume_remedy(queue: QueueStatus) -> str:
     """What to do where a queue is paused."""
     return f"`tianyu resume {queue.group}` at site {queue.site}, when the reason is gone"
+
+
+def dead_letters(queue: str, count: int) -> str:
+    """What the broker has put aside of a queue."""
+    return f"{count} message{'s' if count != 1 else ''} put aside in {dead_letter_queue(queue)}"
+
+
+def dead_letters_remedy(queue: str) -> str:
+    """What to do with it."""
+    return (
+        "nobody could read them, they were for another queue, or came back too often: consumers' logs say which, look "
+        "who sends them; processes do not need them, so that they may go: "
+        f"`rabbitmqctl purge_queue {dead_letter_queue(queue)}`"
+    )
 
 
 def _unled(services: Sequence[LiveService], work: Iterable[Unstarted]) -> Iterator[Stuck]:
@@ -115,6 +141,13 @@ def _unserved(
                 f"group {queue.group!r} of site {queue.site} is paused since {queue.paused_since:%Y-%m-%d %H:%M:%S} UTC"
             )
             yield _of_queue(PAUSED, observation, queue, waiting, why, resume_remedy(queue))
+        unsent = [item for item in items if not item.sent]
+        if queue.silent_since is not None and unsent and queue.paused_since is None:
+            why = (
+                f"queue {work_queue(queue.site, queue.group)} takes no messages since "
+                f"{queue.silent_since:%Y-%m-%d %H:%M:%S} UTC: {queue.silent_because}"
+            )
+            yield _of_queue(SILENT, observation, queue, unsent, why, SILENCE_REMEDY)
         if not queue.consumers:
             why = f"no consumer of group {queue.group!r} of site {queue.site} is alive"
             yield _of_queue(NO_CONSUMER, observation, queue, items, why, consumer_remedy(queue))

@@ -10,12 +10,14 @@ from sqlalchemy.orm import Session
 
 from schema.base import utc_now
 from schema.processes import Lease, PausedGroup, Process, ProcessAttempt, ProcessDependence, ProcessGroup, Site
+from schema.queries import queue_states
+from schema.queries.queue_states import Seen
 from schema.queries.services import ACTIVE, CONSUMER, HOLDING, MANAGER, STANDBY, Presence, Trouble, announce
 from services.cli.console import out
 from services.cli.overview_tables import show
 from services.errors import ConfigurationError
 from services.operating.status import Overview, Stuck, overview
-from services.operating.status.stuck import HELD, INCONSISTENT, LEASE_EXPIRED, NO_CONSUMER, NO_MANAGER, PAUSED
+from services.operating.status.stuck import HELD, INCONSISTENT, LEASE_EXPIRED, NO_CONSUMER, NO_MANAGER, PAUSED, SILENT
 from tests.unit.services import made_up
 from tests.unit.services.made_up import GRAPH_PID
 
@@ -157,6 +159,44 @@ def test_a_paused_group(any_session: Session) -> None:
     assert "paused since 2024-03-04 20:00:00 UTC" in stuck[PAUSED].why
     assert "tianyu resume cpu" in stuck[PAUSED].remedy
     assert (found.queues[0].paused_since, found.queues[0].running) == (made_up.BEGAN, 1)
+
+
+def test_a_queue_that_takes_no_messages(any_session: Session) -> None:
+    observation = made_up.add_observation(any_session)
+    unsent = add(any_session, 0, "calibrate", "queued", observation)
+    add(any_session, 1, "calibrate", "queued", observation, sent_at=utc_now())  # a consumer may get it
+    add(any_session, 2, "calibrate", "waiting", observation)
+    start_manager(any_session)
+    start_consumer(any_session)
+    queue_states.note(any_session, [Seen(1, 1, 90.0, "low on memory", 0)])
+    stuck = reasons(overview(any_session))
+    assert stuck.keys() == {SILENT}
+    assert (stuck[SILENT].count, stuck[SILENT].pids[0]) == (2, unsent)
+    assert stuck[SILENT].why.startswith("queue tianyu.local.cpu takes no messages since ")
+    assert stuck[SILENT].why.endswith(" UTC: low on memory")
+    queue_states.note(any_session, [])
+    assert overview(any_session).stuck == ()
+
+
+def test_a_manager_that_cannot_lead_says_why(session: Session) -> None:
+    add(session, 0, "calibrate", "waiting", made_up.add_observation(session))
+    presence = Presence("manager:1", MANAGER, "head", "0.1.0")
+    announce(session, presence, STANDBY, ALIVE_S, Trouble("RabbitMQ does not answer", 60.0))
+    start_consumer(session)
+    remedy = reasons(overview(session))[NO_MANAGER].remedy
+    assert remedy.startswith("the manager on head is hindered since ")
+    assert "RabbitMQ does not answer; mend that" in remedy
+
+
+def test_what_the_broker_has_put_aside(session: Session) -> None:
+    start_consumer(session)
+    queue_states.note(session, [Seen(1, 1, None, None, 3)])
+    found = overview(session)
+    assert [queue.dead_letters for queue in found.queues] == [3]
+    with out.capture() as captured:
+        show(found, one=False)
+    assert "dead letters: 3 messages put aside in tianyu.local.cpu.dead; " in captured.get()
+    assert "`rabbitmqctl purge_queue tianyu.local.cpu.dead`" in captured.get()
 
 
 def test_an_expired_lease(any_session: Session) -> None:
