@@ -120,6 +120,21 @@ def retry(session: Session, pids: Collection[int], *, more_attempts: int = 3) ->
     return revived
 
 
+def hurry(session: Session, pids: Collection[int]) -> list[int]:
+    """Let those of the processes that wait for the time of their next attempt wait no longer. Returns the PIDs changed.
+
+    One that is queued or runs by now is left as it is.
+    """
+    changed: list[int] = []
+    for part in chunks(sorted(set(pids))):
+        waiting = [pid for pid, state in lock(session, part).items() if state == WAITING]
+        delayed = (Process.pid.in_(waiting), Process.not_before > utc_now())
+        early = list(session.scalars(select(Process.pid).where(*delayed)))
+        session.execute(update(Process).where(Process.pid.in_(early)).values(not_before=None))
+        changed += early
+    return changed
+
+
 def _lock_downwards(session: Session, pids: Collection[int]) -> set[int]:
     """Those of ``pids`` that can be revived and all that was skipped behind them, locked.
 

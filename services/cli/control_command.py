@@ -38,6 +38,7 @@ def retry(
     """Send failed or cancelled processes, and all that was skipped behind them, back to waiting.
 
     Safe while consumers run. What requires a process without success that is not sent back itself is left as it is.
+    A process that waits for its next attempt, named by its PID, is tried at once.
 
     Examples: `tianyu retry 1795238400000123456`, `tianyu retry --failed --observation 3`
     """
@@ -58,6 +59,7 @@ def retry(
             where = "any observation" if observation is None else f"observation {observation}"
             return [], [f"nothing in the newest graph of {where} is {' or '.join(states)}"]
         changed = operating.retry(session, asked, more_attempts=settings.max_attempts)
+        changed += operating.hurry(session, pids or ())
         left = _left(session, asked, changed)
         return changed, [reason + _because(session, pid) for pid, reason in left]
 

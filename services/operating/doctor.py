@@ -226,6 +226,9 @@ def _services(settings: Settings, engine: Engine) -> Iterator[Finding]:
     unfinished = any(not one.finished for one in found.observations) or any(one.unstarted for one in found.queues)
     yield _managers(found.services, unfinished)
     yield from _troubles(settings.site, found.services)
+    for one in found.hindered:
+        text = f"{_processes(one.count)} for them since {one.since:%Y-%m-%d %H:%M:%S} UTC: {one.reason}"
+        yield Finding("surroundings", text, "mend that; all goes on by itself, at once after `tianyu retry PID`")
     for queue in found.queues:
         if queue.site == settings.site:
             yield from _queue(queue)

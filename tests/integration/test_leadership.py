@@ -3,6 +3,7 @@
 import hashlib
 import json
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,16 +12,20 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
-from schema.processes import Leader, ProcessGroup, Service
-from schema.queries import services
+from schema.processes import RUNNING, WAITING, Leader, Process, ProcessGroup, Service, Site
+from schema.queries import life, publishing, scheduling, services
+from schema.queries.publishing import NewProcess
 from services.engine.manager.leadership import leadership
+from services.engine.manager.manager import Manager
 from services.engine.presence import Announcer, introduce
 from services.errors import TransientError
+from services.settings import load
 
 
 @pytest.fixture
@@ -196,6 +201,39 @@ def test_a_database_that_was_away_is_told_of_when_it_is_back(engine: Engine, mon
     assert service.trouble_since is not None
     assert service.trouble_until is not None
     assert service.trouble_since <= service.trouble_until <= service.alive_until
+
+
+def test_leases_stand_a_while_after_the_database_was_away(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody could renew them: whoever is alive does so now, and the work of the dead is free a lease later."""
+    sessions = database.session_factory(engine)
+    with sessions.begin() as session:
+        session.add_all([Site(name="local", root="/nowhere"), ProcessGroup(name="cpu")])
+    with sessions.begin() as session:
+        one = NewProcess(pid=1, graph_pid=1, command="check", parameters="{}", group="cpu", observation_id=None)
+        publishing.publish(session, [one], site="local", choices_id=None)
+        scheduling.take_ready(session)
+        who = {"site": "local", "group": "cpu", "worker": "w", "host": "h", "version": "v"}
+        assert life.claim(1, 1, **who, lease_s=-1.0).run(session)
+    url = engine.url.render_as_string(hide_password=False)
+    stop = threading.Event()
+    manager = Manager(load(database_url=SecretStr(url), root=tmp_path, lease_s=60.0), stop)
+
+    def status() -> str:
+        manager._look_at_leases(sessions)
+        with sessions() as session:
+            return session.get_one(Process, 1).status
+
+    def away() -> None:
+        stop.set()
+        raise OperationalError("SELECT", {}, Exception("server has gone away"))
+
+    monkeypatch.setattr(manager._leadership, "acquire", away)
+    manager.run()
+    assert status() == RUNNING
+    manager._leases_stand_until = time.monotonic()  # a lease later
+    assert status() == WAITING
 
 
 def test_services_that_fell_silent_long_ago_are_forgotten(engine: Engine) -> None:

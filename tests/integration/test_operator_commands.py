@@ -186,6 +186,18 @@ def test_only_the_newest_graph_of_an_observation_is_retried(sessions: Sessions) 
     assert "1 processes cancelled" in said(tianyu("cancel", "--observation", str(number)))
 
 
+def test_what_waits_for_its_next_attempt_is_tried_at_once_when_it_is_named(sessions: Sessions) -> None:
+    advance(sessions)
+    fail(sessions, 1, Failure("surroundings", "disk away"), retry_in_s=600.0)
+    advance(sessions)
+    assert states(sessions)[1] == WAITING
+    assert "nothing in the newest graph of any observation is failed" in said(tianyu("retry", "--failed"))
+    assert said(tianyu("retry", "1")) == "1 processes sent back to waiting"
+    assert "process 1 is waiting 0 processes" in said(tianyu("retry", "1"))  # for nothing but the manager
+    advance(sessions)
+    assert states(sessions)[1] == QUEUED
+
+
 def test_logs_tell_each_attempt(sessions: Sessions) -> None:
     advance(sessions)
     fail(sessions, 1, Failure("transient", "disk away", "Traceback (most recent call last):\n  boom"), retry_in_s=0.0)

@@ -48,6 +48,8 @@ class Manager:
         self._announcer = Announcer(
             database.session_factory(engine), introduce(services.MANAGER), services.STANDBY, settings.lease_s
         )
+        # While the database was away nobody could renew a lease: whoever is alive does so first.
+        self._leases_stand_until = 0.0
         self._holder = ""  # of the leadership, as far as it was told of
         self._broker: Broker | None = None
         self._reached = False
@@ -89,6 +91,8 @@ class Manager:
                 raise ConfigurationError(database_denies(error)) from error
             if isinstance(error, RefusedError) and not self._reached:
                 raise
+            if isinstance(error, DBAPIError):
+                self._leases_stand_until = time.monotonic() + self._settings.lease_s
             reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
             log.warning("interrupted, going on in a moment", reason=reason)
             self._announcer.troubles.began(CYCLE, reason)
@@ -172,7 +176,7 @@ class Manager:
 
     def _sweep(self, sessions: Sessions, broker: Broker, outbox: Outbox) -> None:
         """What events cannot tell: workers that died, messages that were never sent or were lost."""
-        database.transact(sessions, self._free_expired)
+        self._look_at_leases(sessions)
         self._find_lost_messages(sessions, broker)
         database.transact(sessions, services.forget_silent)
         outbox.try_again()
@@ -183,6 +187,10 @@ class Manager:
     def _closed(self, outbox: Outbox) -> list[Queue]:
         """Queues that take nothing now."""
         return [queue for queue in self._queues if not outbox.takes(work_queue(queue.site, queue.group))]
+
+    def _look_at_leases(self, sessions: Sessions) -> None:
+        if time.monotonic() >= self._leases_stand_until:
+            database.transact(sessions, self._free_expired)
 
     def _free_expired(self, session: Session) -> None:
         for pid, attempt, worker, max_attempts in life.expired_leases(session):

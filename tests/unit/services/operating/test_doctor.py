@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
 from schema import database
-from schema.processes import PausedGroup, ProcessGroup, Site
+from schema.processes import PausedGroup, ProcessAttempt, ProcessGroup, Site
 from schema.queries.services import ACTIVE, CONSUMER, MANAGER, STANDBY, Presence, Trouble, announce
 from services.operating.doctor import Finding, examine
 from services.settings import Settings
@@ -135,6 +135,23 @@ def test_what_hinders_services_of_this_site_is_a_fault_while_it_lasts(settings: 
     assert not found["consumer on here"].ok
     assert found["consumer on before"].ok
     assert all(one.found.endswith("UTC: disk full") for one in found.values())
+
+
+def test_what_waits_for_its_surroundings_is_a_fault(settings: Settings, session: Session) -> None:
+    made_up.add_process(session, GRAPH_PID, "stack", "waiting", made_up.add_observation(session))
+    session.query(made_up.Process).update(
+        {"error_class": "surroundings", "error": "disk away", "not_before": made_up.BEGAN}
+    )
+    session.add(
+        ProcessAttempt(
+            pid=GRAPH_PID, attempt=1, worker="w", host="h", version="v", started_at=made_up.BEGAN,
+            finished_at=made_up.BEGAN, outcome="failed", error_class="surroundings",
+        )
+    )  # fmt: skip
+    session.commit()
+    [found] = [one for one in examine(settings) if one.subject == "surroundings"]
+    assert found.found == "1 process waits for them since 2024-03-04 20:00:00 UTC: disk away"
+    assert not found.ok
 
 
 def test_a_disk_that_is_too_full_for_work_is_a_fault(settings: Settings) -> None:
