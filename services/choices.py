@@ -19,6 +19,7 @@ class Choices(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # Photometry.
+    without: tuple[Literal["bias", "dark", "flat"], ...] = ()  # masters to do without, though there are such frames
     fan_out: Annotated[int, Field(ge=3, le=10_000)] = 5
     flat_method: Literal["mode", "clipped_mean"] = "clipped_mean"
     relative_methods: tuple[Literal["ensemble", "paper", "manual"], ...] = ("ensemble", "paper")
@@ -73,6 +74,11 @@ class Choices(BaseModel):
         if not value or len(set(value)) != len(value):
             raise ValueError("name each method once, and at least one; the first is the one that the views show")
         return value
+
+    @field_validator("without")
+    @classmethod
+    def _in_order(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(value)))
 
     def values(self) -> dict[str, Any]:
         """All choices by their names, as JSON knows them."""

@@ -12,6 +12,11 @@ DELETE = "\x7f"  # the one control character that JSON leaves as it is
 _PERHAPS = re.compile(r"[^\x20-\x7e\n\t]")
 
 
+def processes(count: int) -> str:
+    """So many processes, in words."""
+    return f"{count} process{'' if count == 1 else 'es'}"
+
+
 def shown(text: str) -> str:
     r"""The text with what must not reach a terminal written as in JSON (``\u001b``); line ends and tabs stay."""
     return text if text.isprintable() else _PERHAPS.sub(lambda found: _shown(found[0]), text)

@@ -27,7 +27,7 @@ from schema.base import table_of
 from schema.found import OF_CALIBRATED
 from schema.image import Image, ImageParent
 from schema.observing import Observation
-from schema.processes import FAILED, SUCCEEDED, Process, ProcessAttempt, ProcessDependence
+from schema.processes import FAILED, SUCCEEDED, UNSUCCESSFUL, Process, ProcessAttempt, ProcessDependence
 from schema.queries.images import path_digest
 from schema.queries.measurements import insert_rows
 from schema.queries.operating import lock
@@ -53,6 +53,12 @@ OUTDATED = (
         or_(
             _parent.finished_at.is_(None),
             _parent.finished_at > func.coalesce(_ran.started_at, Outdated.finished_at),
+            # Of another observation are masters: once, what is calibrated went on without one that failed.
+            and_(
+                Outdated.status == SUCCEEDED,
+                _parent.observation_id != Outdated.observation_id,
+                _parent.status.in_(UNSUCCESSFUL),
+            ),
         ),
     )
     .distinct()
@@ -87,7 +93,7 @@ def keyed(session: Session, observation_id: int, graph_pid: int | None = None) -
 
 
 def outdated(session: Session, observation_id: int) -> set[int]:
-    """Processes of an observation that ran before something that they wait for ended, for good or anew.
+    """Processes of an observation that ran before something that they wait for ended, for good or anew, or without it.
 
     What failed and is tried again ends once more, behind those that went on without it. Of what was taken over only the
     same graph's dependencies count: other graphs' were looked at when it was taken over.

@@ -95,6 +95,12 @@ def registered(session: Session, image_ids: Sequence[int]) -> dict[int, list[Any
     return found
 
 
+def reasons(session: Session, observation_id: int | None) -> list[str]:
+    """Why frames of an observation cannot be used, of each that cannot."""
+    query = select(REJECT_REASON).where(Image.observation_id == observation_id, Image.pid.is_(None), REJECTED)
+    return [reason or "no reason was kept" for reason in session.scalars(query.order_by(Image.image_id))]
+
+
 def tried_before(session: Session, image_id: int) -> tuple[Image, bool]:
     """A frame of the camera, and whether a process could not use it."""
     frame, reason = session.execute(select(Image, _REASON).where(Image.image_id == image_id)).one()

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from schema.base import table_of, utc_now
 from schema.processes import (
     CANCELLED,
+    FAILED,
     QUEUED,
     RUNNING,
     SKIPPED,
@@ -27,6 +28,7 @@ from schema.processes import (
     ProcessDependence,
     ProcessGroup,
 )
+from schema.queries.dependencies import graphs_used
 from schema.queries.scheduling import PIDS, chunks, counted
 
 _process, _edge = table_of(Process), table_of(ProcessDependence)
@@ -37,10 +39,11 @@ for _dialect in ("mysql", "mariadb"):
 _LOCK = _lock.with_for_update()
 _CANCEL = update(_process).where(_process.c.pid.in_(PIDS)).values(status=CANCELLED, finished_at=utc_now())
 _SEND_BACK = update(_process).where(_process.c.pid.in_(PIDS)).values(status=WAITING, sent_at=None)
-_SKIPPED_BEHIND = (
+_REVIVED_BEHIND = (SKIPPED, FAILED)  # what failed may have failed for what is tried again
+_BEHIND = (
     select(_edge.c.child_pid)
     .join(_process, _process.c.pid == _edge.c.child_pid)
-    .where(_edge.c.parent_pid.in_(PIDS), _process.c.status == SKIPPED)
+    .where(_edge.c.parent_pid.in_(PIDS), _process.c.status.in_(_REVIVED_BEHIND))
 )
 _REQUIRED_WITHOUT_SUCCESS = (
     select(_edge.c.child_pid, _edge.c.parent_pid)
@@ -92,7 +95,7 @@ def cancel(session: Session, pids: Collection[int]) -> list[int]:
 
 
 def retry(session: Session, pids: Collection[int], *, more_attempts: int = 3) -> list[int]:
-    """Send failed, skipped or cancelled processes back to waiting, with all that was skipped behind them.
+    """Send failed, skipped or cancelled processes back to waiting, with all that was skipped or failed behind them.
 
     Their count of attempts goes on; each gets ``more_attempts``. What requires a process that did not succeed and
     is not sent back itself is left as it is. Returns the PIDs changed.
@@ -136,7 +139,7 @@ def hurry(session: Session, pids: Collection[int]) -> list[int]:
 
 
 def _lock_downwards(session: Session, pids: Collection[int]) -> set[int]:
-    """Those of ``pids`` that can be revived and all that was skipped behind them, locked.
+    """Those of ``pids`` that can be revived and all that was skipped or failed behind them, locked.
 
     Level by level: once a process is locked the manager has skipped all its children, or will find it waiting.
     """
@@ -145,8 +148,8 @@ def _lock_downwards(session: Session, pids: Collection[int]) -> set[int]:
     while frontier:
         behind: set[int] = set()
         for part in chunks(sorted(frontier)):
-            behind |= set(session.scalars(_SKIPPED_BEHIND, {"pids": part}))
-        frontier = {pid for pid, state in lock(session, behind - found).items() if state == SKIPPED}
+            behind |= set(session.scalars(_BEHIND, {"pids": part}))
+        frontier = {pid for pid, state in lock(session, behind - found).items() if state in _REVIVED_BEHIND}
         found |= frontier
     return found
 
@@ -205,8 +208,14 @@ def _recount(session: Session, pids: Sequence[int]) -> None:
 def pids_in(session: Session, states: Sequence[str], observation_id: int | None = None) -> list[int]:
     """Processes in one of these states, of one observation or of all; of each observation only its newest graph's.
 
-    What an older graph left undone the newer one does.
+    What an older graph left undone the newer one does. Of one observation, masters that its graphs use count too.
     """
+    if observation_id is not None:
+        own = select(Process.graph_pid).where(Process.observation_id == observation_id).distinct()
+        graphs = set(session.scalars(own))
+        used = graphs_used(session, graphs) - graphs | set(sorted(graphs)[-1:])
+        chosen = select(Process.pid).where(Process.graph_pid.in_(used), Process.status.in_(states))
+        return list(session.scalars(chosen.order_by(Process.pid)))
     newest = (
         select(Process.observation_id, func.max(Process.graph_pid).label("graph_pid"))
         .where(Process.observation_id.is_not(None))
@@ -221,8 +230,6 @@ def pids_in(session: Session, states: Sequence[str], observation_id: int | None 
         )
         .order_by(Process.pid)
     )
-    if observation_id is not None:
-        query = query.where(Process.observation_id == observation_id)
     return list(session.scalars(query))
 
 

@@ -30,7 +30,8 @@ COMMANDS = {
         "logs", "One process: its state, what it waits for, and each attempt with worker, cost, error and traceback."
     ),
     "retry": Entry(
-        "control", "Send failed or cancelled processes, and all that was skipped behind them, back to waiting."
+        "control",
+        "Send failed or cancelled processes, and all that failed or was skipped behind them, back to waiting.",
     ),
     "rerun": Entry("rerun", "Run one step of an observation and all that follow again, with the settings of now."),
     "cancel": Entry(

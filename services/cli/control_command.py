@@ -9,12 +9,14 @@ from sqlalchemy.orm import Session
 
 from schema import database
 from schema.observing import Observation
-from schema.processes import CANCELLED, FAILED, ProcessGroup, Site
-from schema.queries import operating
+from schema.processes import CANCELLED, FAILED, Process, ProcessGroup, Site
+from schema.queries import dependencies, operating
+from schema.queries.scheduling import PIDS, chunks
 from services.cli.console import friendly, note, out, start
 from services.errors import ConfigurationError
 from services.settings import Settings
 from services.setup import open_database
+from services.shown import processes
 
 Pids = Annotated[list[int] | None, typer.Argument(help="PIDs.", metavar="PID...")]
 Group = Annotated[str, typer.Argument(help="Group of consumers, as cpu or memory.")]
@@ -22,6 +24,7 @@ SiteName = Annotated[str | None, typer.Option("--site", help="Another site than 
 Result = TypeVar("Result")
 
 REASONS_SHOWN = 20
+_GRAPHS = select(Process.graph_pid).where(Process.pid.in_(PIDS)).distinct()
 
 
 @friendly
@@ -32,13 +35,14 @@ def retry(
         bool, typer.Option("--cancelled", help="All that was cancelled, of each newest graph.")
     ] = False,
     observation: Annotated[
-        int | None, typer.Option(help="With --failed or --cancelled: of this observation alone.")
+        int | None, typer.Option(help="With --failed or --cancelled: of this observation and its masters alone.")
     ] = None,
 ) -> None:
-    """Send failed or cancelled processes, and all that was skipped behind them, back to waiting.
+    """Send failed or cancelled processes, and all that failed or was skipped behind them, back to waiting.
 
     Safe while consumers run. What requires a process without success that is not sent back itself is left as it is.
     A process that waits for its next attempt, named by its PID, is tried at once.
+    What went on without them keeps its result: the command that makes it again is printed.
 
     Examples: `tianyu retry 1795238400000123456`, `tianyu retry --failed --observation 3`
     """
@@ -54,14 +58,15 @@ def retry(
 
     def work(session: Session) -> tuple[list[int], list[str]]:
         _require_observation(session, observation)
-        asked = pids or operating.pids_in(session, states, observation)
+        asked = pids or _standing(session, operating.pids_in(session, states, observation))
         if not asked:
             where = "any observation" if observation is None else f"observation {observation}"
             return [], [f"nothing in the newest graph of {where} is {' or '.join(states)}"]
         changed = operating.retry(session, asked, more_attempts=settings.max_attempts)
         changed += operating.hurry(session, pids or ())
         left = _left(session, asked, changed)
-        return changed, [reason + _because(session, pid) for pid, reason in left]
+        lines = [reason + _because(session, pid) for pid, reason in left]
+        return changed, [*lines, *_made_without(session, changed)]
 
     _report(*_transact(settings, work), "sent back to waiting")
 
@@ -166,9 +171,27 @@ def _because(session: Session, pid: int) -> str:
     return "" if required is None else f" and requires {required}, which did not succeed: retry that"
 
 
+def _standing(session: Session, pids: list[int]) -> list[int]:
+    """Those of these processes in whose place no later one stands."""
+    from services.engine.publisher.replaced import replaced
+
+    graphs = {graph for part in chunks(pids) for graph in session.scalars(_GRAPHS, {"pids": part})}
+    gone = {process.pid for process in replaced(session, graphs)}
+    return [pid for pid in pids if pid not in gone]
+
+
+def _made_without(session: Session, revived: Sequence[int]) -> list[str]:
+    """What keeps its result though it went on without what is tried again, and the command that makes it."""
+    return [
+        f"observation {number}: {count} results were made without these, and stay as they are: when `tianyu status "
+        f"{number} --wait` says that these have ended, `tianyu publish {number}` makes those again"
+        for number, count in dependencies.made_without(session, revived).items()
+    ]
+
+
 def _report(changed: Sequence[int], left: Sequence[str], verb: str) -> None:
     for line in left:
         note(line)
-    out.print(f"{len(changed)} processes {verb}")
+    out.print(f"{processes(len(changed))} {verb}")
     if not changed:
         raise typer.Exit(1)

@@ -6,11 +6,11 @@ from rich.table import Table
 from rich.text import Text
 
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, WAITING
+from services.alike import gather
 from services.chosen import Chosen
 from services.cli.console import note, out, table_of
 from services.engine.broker import work_queue
 from services.operating.status import Hindered, LiveService, ObservationStatus, Overview, Retry, Stuck
-from services.operating.status.alike import gather
 from services.operating.status.stuck import dead_letters, dead_letters_remedy
 from services.operating.status.work import AtWork
 
@@ -34,6 +34,9 @@ def show(found: Overview, *, one: bool) -> None:
     if found.running:
         out.print(_running(found.running[:LINES]))
         _more(len(found.running) - LINES, "at work")
+    for observation in found.observations:
+        for master in observation.failed_masters:
+            _line(f"observation {observation.observation_id}", "bold red", master.says(observation.observation_id))
     _failures(found.observations)
     _retries(found.retrying)
     _hindered(found.hindered)

@@ -50,8 +50,8 @@ class Patience:
 
 def _hindrances(found: Overview) -> dict[str, str]:
     """What is to be said, by what makes it the same as before."""
+    from services.alike import gist
     from services.cli.overview_tables import hindrance
-    from services.operating.status.alike import gist
 
     stuck = (f"stuck: {one.why}; {one.remedy}" for one in found.stuck)
     return {line: line for line in stuck} | {

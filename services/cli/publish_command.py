@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -10,11 +11,15 @@ from services.cli.console import friendly, note, out, start
 from services.cli.positions import pointing
 from services.cli.star_options import PointingOption
 from services.errors import ConfigurationError
+from services.shown import processes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy.orm import Session
 
     from services.engine.publisher.publication import Publication
+    from services.settings import Settings
 
 PRIORITIES = 1000  # on either side of 0
 
@@ -22,6 +27,20 @@ Priority = Annotated[
     int, typer.Option(min=-PRIORITIES, max=PRIORITIES, help="Smaller runs first, as with nice; 10 for a backfill.")
 ]
 Template = Literal["own", "known"]
+
+
+class Master(StrEnum):
+    """What frames can be calibrated without."""
+
+    BIAS = "bias"
+    DARK = "dark"
+    FLAT = "flat"
+
+
+Without = Annotated[
+    list[Master] | None,
+    typer.Option("--without", help="Calibrate without this master, though there are such frames; repeatable."),
+]
 
 
 @friendly
@@ -40,6 +59,7 @@ def publish(
         bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
     ] = False,
     radec: PointingOption = None,
+    without: Without = None,
 ) -> None:
     """Write an observation's whole process graph in one transaction, with the masters that it needs.
 
@@ -52,7 +72,7 @@ def publish(
     With `--template known` nothing is stacked or detected: each frame is measured as soon as it is calibrated.
 
     Examples: `tianyu publish 3`, `tianyu publish --all --priority 10`, `tianyu publish 3 --again`,
-    `tianyu publish 3 --new-template`, `tianyu publish 4 --template known`
+    `tianyu publish 3 --new-template`, `tianyu publish 4 --template known`, `tianyu publish 3 --without flat`
     """
     if new_template and template == "known":
         raise ConfigurationError("--template known takes another night's template, --new-template makes one: give one")
@@ -62,7 +82,7 @@ def publish(
 
     if (observation_id is None) != everything:
         raise ConfigurationError("give either an observation or --all: `tianyu publish 3`, `tianyu publish --all`")
-    settings = start().model_copy(update=pointing(radec))
+    settings = leaving_out(start().model_copy(update=pointing(radec)), without)
 
     engine = open_database(settings)
     require_site(settings, engine)
@@ -97,6 +117,13 @@ def publish(
         raise typer.Exit(1)
 
 
+def leaving_out(settings: Settings, without: Iterable[Master] | None) -> Settings:
+    """Settings with masters left out besides those that they leave out already."""
+    if not without:
+        return settings
+    return settings.model_copy(update={"without": tuple(sorted({*settings.without, *map(str, without)}))})
+
+
 def _said(publication: Publication, dry_run: bool) -> str:
     """What was published: how many processes run, and how many results of earlier graphs stand for others."""
     if publication.says:
@@ -104,7 +131,7 @@ def _said(publication: Publication, dry_run: bool) -> str:
     counts, verb = publication.runs(), "would publish" if dry_run else "published"
     text = (
         f"observation {publication.observation_id}: {verb} graph {publication.graph_pid}, "
-        f"{counts.total()} processes ({listed(counts)})"
+        f"{processes(counts.total())} ({listed(counts)})"
     )
     if publication.reused:
         text += f"; {publication.reused.total()} results are reused ({listed(publication.reused)})"

@@ -9,6 +9,7 @@ import typer
 from services import log
 from services.cli.console import counting, friendly, note, out, show_error
 from services.cli.positions import parse_target, pointing
+from services.cli.publish_command import Without, leaving_out
 from services.cli.star_options import TARGET_FORM, TARGET_HELP, PointingOption
 from services.errors import ConfigurationError
 
@@ -29,13 +30,15 @@ def run(
     new_template: Annotated[
         bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
     ] = False,
+    without: Without = None,
     plots: Annotated[bool, typer.Option(help="Draw the field, its noise, its frames and one star.")] = True,
 ) -> None:
     """Make the light curves of a night: register, publish, process, summarise.
 
     A run that was interrupted goes on where it was when it is started again, and
     takes in frames that came since: these are measured on the template that there is, unless `--new-template`
-    makes one of all frames. Exit code 0 only if light curves were made.
+    makes one of all frames. Exit code 0 only if light curves were made. A master that failed
+    stops its nights: mend it and `tianyu retry`, or go on `--without` it.
 
     Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target HAT-P-32`,
     `tianyu run ~/night --radec 31.0428,46.6878 --catalog gaia.csv`
@@ -52,7 +55,7 @@ def run(
     start_faster()
     log.configure(level="WARNING")  # until the settings say in which form
     find_frames(raw_dir)  # a folder that cannot be read is told before anything is made
-    settings = embedded_settings(workdir, **sky)
+    settings = leaving_out(embedded_settings(workdir, **sky), without)
     log.configure(settings.log_format, "WARNING")
     began = time.monotonic()
     with process_tree(settings, consumers) as tree:

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from pipeline.statistics import FEWEST_POINTS
 from schema import database
+from schema.processes import SUCCEEDED
 from services.cli.console import out, show_error
 from services.operating.status import status
 from services.results.summary.numbers import SkySummary, Summary, summarize
@@ -15,7 +16,7 @@ REASONS_SHOWN = 8
 
 
 def show(engine: Engine, observation: int) -> bool:
-    """Print the summary of one observation; returns whether it has light curves."""
+    """Print the summary of one observation; returns whether its newest graph gave light curves."""
     with database.reading_factory(engine)() as session:
         summary = summarize(session, observation)
         [state] = status(session, observation)
@@ -27,11 +28,15 @@ def show(engine: Engine, observation: int) -> bool:
         out.print(f"  candidates       {summary.candidates} stars vary: `tianyu analyze {observation}` lists them")
     for line in summary.notes:
         out.print(Text(f"  note: {line}", "yellow"))
+    for master in state.failed_masters:
+        out.print(Text(f"  failed: {master.says(observation)}", "red"), soft_wrap=True)
     for failure in state.failures[:REASONS_SHOWN]:
         out.print(Text(f"  failed: {failure.command} {failure.pid}: {failure.error}", "red"))
     if not state.light_curves:
         show_error(f"observation {observation} has no light curves: the reasons are above")
-    return state.light_curves
+    elif state.end != SUCCEEDED:
+        show_error(f"observation {observation} has light curves of before, graph {state.graph_pid} gave none")
+    return state.end == SUCCEEDED
 
 
 def _frames_and_stars(summary: Summary) -> Iterator[tuple[str, str]]:

@@ -14,14 +14,14 @@ from schema.image import CALIBRATED
 from schema.queries import frames, images
 from services.steps.shared.detector_pixels import defects_of
 from services.steps.shared.image_files import PIXELS, STARS, save_image
-from services.steps.shared.needs import Each, optional
+from services.steps.shared.needs import Each, required_where_there
 from services.steps.shared.noise_facts import noise_facts, telescope_of
 from services.steps.shared.raw_frames import errors_name, read_frame, read_master, saturation_of
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 
 class CalibrateParameters(Parameters):
-    """One light frame (image id) and the PIDs of its masters; a master that does not exist is left out."""
+    """One light frame (image id) and the PIDs of its masters: None where there is none, or by choice."""
 
     frame: int
     bias: int | None = None
@@ -102,11 +102,10 @@ CALIBRATE = Step(
     run,
     gives="calibrated image without sky, star list, sky noise, FWHM",
     each=Each.FRAME,
-    # A night whose flats are all unusable still gives light curves, and says so.
     needs=(
-        optional("stack_bias", into="bias"),
-        optional("stack_dark", into="dark"),
-        optional("combine_flat", into="flat"),
+        required_where_there("stack_bias", "bias"),
+        required_where_there("stack_dark", "dark"),
+        required_where_there("combine_flat", "flat"),
     ),
     reads=("gain", "linearity", "read_noise", "saturation", "telescope_diameter_m"),
     makes=(CALIBRATED,),

@@ -39,7 +39,7 @@ from services.errors import DataError
 from services.log import get_logger
 from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, raw_fluxes
 from services.steps.shared.named_stars import NamedStars, named_roles, stars_of
-from services.steps.shared.needs import KNOWN, Each, optional, required
+from services.steps.shared.needs import KNOWN, Each, optional, required, some_of
 from services.steps.shared.shown_results import show
 from services.steps.shared.step import Context, Method, Outputs, Parameters, Step
 
@@ -231,7 +231,7 @@ CALIBRATE_RELATIVE = Step(
     needs=(
         required("detect"),
         required("select", template=KNOWN),  # which is behind `extract` elsewhere
-        optional("extract"),
+        some_of("extract"),
         optional("crossmatch"),  # known variables are no reference stars
         optional("place_frames"),  # what follows sees the same airmass and times whenever they came
     ),

@@ -8,9 +8,8 @@ from schema.base import table_of
 from schema.found import ReferenceFrame
 from schema.image import CALIBRATED
 from schema.queries import images
-from services.errors import DataError
 from services.steps.shared.image_columns import column
-from services.steps.shared.needs import OWN, optional
+from services.steps.shared.needs import OWN, some_of
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 
@@ -23,11 +22,6 @@ def run(context: Context, _: ChooseReferenceParameters) -> Outputs:
     with context.reading() as session:
         everything = images.of_graph(session, context.graph_pid, CALIBRATED)
         rows = [row for row in everything if (row.pid or 0) < context.pid]  # without frames that came later
-    if not rows:
-        raise DataError(
-            f"process {context.pid}: no frame of observation {context.observation_id} could be calibrated; "
-            "`tianyu status` has the reasons"
-        )
     index = choose_reference(
         column(rows, "star_count"), column(rows, "fwhm"), column(rows, "background_rms"), column(rows, "ellipticity")
     )
@@ -45,6 +39,6 @@ CHOOSE_REFERENCE = Step(
     run,
     gives="the frame that the others are aligned to",
     template=OWN,
-    needs=(optional("calibrate"),),
+    needs=(some_of("calibrate"),),
     tables=(ReferenceFrame,),
 )

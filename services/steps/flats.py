@@ -15,7 +15,7 @@ from schema.observing import FLAT
 from schema.queries import frames, images
 from services.errors import DataError
 from services.steps.shared.image_files import path_of, save_image
-from services.steps.shared.needs import Each, optional
+from services.steps.shared.needs import Each, required_where_there, some_of
 from services.steps.shared.noise_facts import MEASURED, compare_with_header
 from services.steps.shared.raw_frames import errors_name, failures, read_frame, read_master, saturation_of
 from services.steps.shared.step import Context, Outputs, Parameters, Step
@@ -79,10 +79,6 @@ def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Out
     with context.reading() as session:
         flats = images.by_pids(session, parameters.flats)
         failed = failures(session, context.graph_pid, CALIBRATE_FLAT)
-    if not flats:
-        raise DataError(
-            f"process {context.pid}: none of {len(parameters.flats)} flats could be used; see `tianyu status`"
-        )
     shape = (flats[0].ny or 0, flats[0].nx or 0)
     master = combine_flat(
         lambda index, rows: context.images.read(path_of(flats[index]), rows=rows),
@@ -122,7 +118,7 @@ CALIBRATE_FLAT = Step(
     gives="debiased flat",
     kind=FLAT,
     each=Each.FRAME,
-    needs=(optional("stack_bias", into="bias"), optional("stack_dark", into="dark")),
+    needs=(required_where_there("stack_bias", "bias"), required_where_there("stack_dark", "dark")),
     reads=("saturation",),
     partial=(DEBIASED_FLAT,),
 )
@@ -132,7 +128,7 @@ COMBINE_FLAT = Step(
     run_combine_flat,
     gives="master flat, the gain that pairs of flats show",
     kind=FLAT,
-    needs=(optional("calibrate_flat", all_into="flats"),),
+    needs=(some_of("calibrate_flat", "flats"),),
     reads=("flat_method",),
     opens=(DEBIASED_FLAT,),
     makes=(MASTER_FLAT,),

@@ -11,7 +11,7 @@ from schema.queries import frames
 from services.steps.shared.frame_alignment import alignment_of
 from services.steps.shared.graph_field import field_of
 from services.steps.shared.image_files import path_of
-from services.steps.shared.needs import OWN, named, optional, required
+from services.steps.shared.needs import OWN, named, optional, required, some_of
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 from services.steps.solve_later import solution_among
 
@@ -61,7 +61,7 @@ PLACE_FRAMES = Step(
         required("detect"),
         named("solve", "solved"),
         optional("solve_index", "solve_archive", all_into="later"),
-        optional("extract"),
+        some_of("extract"),
     ),
     tables=(FrameSight,),
     joins=True,

@@ -29,7 +29,7 @@ from services.steps.calibrate import CALIBRATE
 from services.steps.shared.frame_alignment import alignment_of, alignment_row
 from services.steps.shared.image_columns import column
 from services.steps.shared.image_files import STARS, path_of
-from services.steps.shared.needs import KNOWN, named, optional
+from services.steps.shared.needs import KNOWN, named, some_of
 from services.steps.shared.noise_facts import gain_is_told
 from services.steps.shared.raw_frames import failures, frame_path
 from services.steps.shared.step import Context, Outputs, Parameters, Step
@@ -186,7 +186,7 @@ SELECT = Step(
     SelectParameters,
     run,
     gives="good or not, with the reason; alignments that the neighbours tell; the gain where nobody tells it",
-    needs=(optional("align"), named("detect", "detected", template=KNOWN)),
+    needs=(some_of("align", or_no_good=True), named("detect", "detected", template=KNOWN)),
     opens=(CALIBRATED,),
     tables=(Verdict, FoundAlignment, Rejection),
 )

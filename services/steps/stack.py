@@ -17,7 +17,8 @@ from services.steps.shared.detector_pixels import find_hot_pixels
 from services.steps.shared.frame_alignment import alignment_of
 from services.steps.shared.image_columns import column
 from services.steps.shared.image_files import PIXELS, WEIGHT, path_of, save_image
-from services.steps.shared.needs import OWN, Each, optional, required
+from services.steps.shared.needs import OWN, Each, required, some_of
+from services.steps.shared.some_inputs import most_frequent
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 
@@ -61,11 +62,12 @@ def run(context: Context, parameters: StackParameters) -> Outputs | None:
     with context.reading() as session:
         good = [frame for frame in frames.by_pids(session, leaves, context.pid) if frame.weight]
         stacks = [] if parameters.leaf else images.by_pids(session, parameters.parents)
+        judged = [] if good or stacks else _reasons(session, context)
     inputs: Sequence[Frame] | Sequence[Image] = good if parameters.leaf else stacks
     if not inputs and parameters.root:
         raise DataError(
-            f"process {context.pid}: no frame of observation {context.observation_id} is good enough to be stacked; "
-            "`tianyu status` and view frame (reason) have the reasons"
+            f"process {context.pid}: none of {len(judged)} frames of observation {context.observation_id} is good "
+            f"enough to be stacked; {most_frequent(judged)}; view frame has all reasons (reason)"
         )
     if not inputs:
         return None  # a branch without good frames makes no image
@@ -90,6 +92,11 @@ def run(context: Context, parameters: StackParameters) -> Outputs | None:
     return write
 
 
+def _reasons(session: Session, context: Context) -> list[str]:
+    """Why frames are not good."""
+    return [frame.reject_reason or "not judged" for frame in frames.of_graph(session, context.graph_pid, context.pid)]
+
+
 def _mean(values: Any) -> float | None:
     finite = values[values == values]
     return float(finite.mean()) if finite.size else None
@@ -102,7 +109,7 @@ STACK = Step(
     gives="mean of good frames; the root is the template",
     each=Each.TREE,
     template=OWN,
-    needs=(required("select"), optional("calibrate", all_into="parents")),
+    needs=(required("select"), some_of("calibrate", "parents")),
     reads=("fan_out",),
     opens=(CALIBRATED, STACKED),
     makes=(TEMPLATE,),

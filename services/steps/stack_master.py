@@ -15,9 +15,10 @@ from schema.observing import BIAS, DARK
 from schema.queries import frames, images
 from services.errors import DataError
 from services.steps.shared.image_files import path_of, save_image
-from services.steps.shared.needs import Each, optional
+from services.steps.shared.needs import Each, required_where_there
 from services.steps.shared.noise_facts import MEASURED, compare_with_header, read_noise_electrons
 from services.steps.shared.raw_frames import errors_name, read_frame, read_master, saturation_of
+from services.steps.shared.some_inputs import most_frequent
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 SAMPLE_STEP = 4  # each fourth row and column tell the level of a master
@@ -82,6 +83,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
         else:
             inputs = images.by_pids(session, parameters.parents)
         bias = images.by_pid(session, parameters.bias) if parameters.root else None
+        refused = [] if inputs else frames.reasons(session, context.observation_id)
     unusable: list[tuple[Image, DataError]] = []
     if parameters.frames:
         inputs, arrays, unusable = _read(context, inputs)
@@ -92,8 +94,10 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
         frames.reject(session, {frame.image_id: str(error) for frame, error in unusable}, context.pid)
 
     if not inputs and parameters.root:
-        first = f"; the first: {unusable[0][1]}" if unusable else "; retry those that failed"
-        raise DataError(f"process {context.pid}: no {kind} frame can be used{first}")
+        reasons = [str(error) for _, error in unusable] or refused
+        raise DataError(
+            f"process {context.pid}: none of {len(reasons)} {kind} frames can be used; {most_frequent(reasons)}"
+        )
     if not inputs:
         return reject  # a branch without good frames makes no image
     weights = [image.weight or 1.0 for image in inputs]
@@ -155,7 +159,7 @@ STACK_DARK = Step(
     gives="master dark, ADU a second",
     kind=DARK,
     each=Each.TREE,
-    needs=(optional("stack_bias", into="bias", at_root=True),),
+    needs=(required_where_there("stack_bias", "bias", at_root=True),),
     chosen=lambda *_: {"kind": DARK},
     reads=READS,
     opens=(PARTIAL_DARK,),

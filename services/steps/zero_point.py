@@ -30,7 +30,7 @@ from services.errors import DataError
 from services.log import get_logger
 from services.steps.shared.apertures import CIRCLE
 from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, raw_fluxes
-from services.steps.shared.needs import KNOWN, optional, required
+from services.steps.shared.needs import KNOWN, optional, required, some_of
 from services.steps.shared.shown_results import show
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
@@ -205,7 +205,7 @@ ZERO_POINT = Step(
     needs=(
         required("crossmatch", "crossmatch"),
         optional("select", template=KNOWN),  # which is behind `extract` elsewhere
-        optional("extract"),
+        some_of("extract"),
         optional("place_frames"),
     ),
     tables=(ZeroPoint, ZeroPointStar),

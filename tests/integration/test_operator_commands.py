@@ -116,7 +116,7 @@ def test_retry_and_cancel_say_what_they_left(sessions: Sessions) -> None:
     assert "process 9 is" not in said(tianyu("cancel", "2"))
     assert states(sessions)[2] == CANCELLED
     assert "process 2 is cancelled 0 processes cancelled" in said(tianyu("cancel", "2"))
-    assert "1 processes sent back" in said(tianyu("retry", "--cancelled"))
+    assert "1 process sent back" in said(tianyu("retry", "--cancelled"))
 
 
 def test_pids_that_there_are_not_change_nothing(sessions: Sessions) -> None:
@@ -177,13 +177,13 @@ def test_only_the_newest_graph_of_an_observation_is_retried(sessions: Sessions) 
         for pid, graph in ((11, 10), (12, 10), (21, 20)):
             made_up.add_process(session, pid, "check", "failed", number, graph_pid=graph)
         assert session.get(Observation, number) is not None
-    assert "1 processes sent back" in said(tianyu("retry", "--failed"))
+    assert "1 process sent back" in said(tianyu("retry", "--failed"))
     assert {pid: state for pid, state in states(sessions).items() if pid > 10} == {
         11: "failed",
         12: "failed",
         21: WAITING,
     }
-    assert "1 processes cancelled" in said(tianyu("cancel", "--observation", str(number)))
+    assert "1 process cancelled" in said(tianyu("cancel", "--observation", str(number)))
 
 
 def test_what_waits_for_its_next_attempt_is_tried_at_once_when_it_is_named(sessions: Sessions) -> None:
@@ -192,7 +192,7 @@ def test_what_waits_for_its_next_attempt_is_tried_at_once_when_it_is_named(sessi
     advance(sessions)
     assert states(sessions)[1] == WAITING
     assert "nothing in the newest graph of any observation is failed" in said(tianyu("retry", "--failed"))
-    assert said(tianyu("retry", "1")) == "1 processes sent back to waiting"
+    assert said(tianyu("retry", "1")) == "1 process sent back to waiting"
     assert "process 1 is waiting 0 processes" in said(tianyu("retry", "1"))  # for nothing but the manager
     advance(sessions)
     assert states(sessions)[1] == QUEUED

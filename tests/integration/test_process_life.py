@@ -317,6 +317,33 @@ def test_retry_revives_what_was_skipped_and_counts_anew(sessions: sessionmaker[S
     assert take(sessions) == [4]
 
 
+def test_retry_revives_what_failed_or_was_skipped_behind_in_other_graphs_too(sessions: sessionmaker[Session]) -> None:
+    """A master's frames, and what found nothing to work on, of two nights; what went on without it stays."""
+    publish(sessions, process(1))
+    for graph in (10, 20):
+        first, second, third = graph, graph + 1, graph + 2
+        night = (process(first, required=(1,)), process(second, optional=(first,)), process(third, optional=(1,)))
+        publish(sessions, *(one._replace(graph_pid=graph) for one in night))
+    take(sessions)
+    run(sessions, 1, succeed=False)
+    count(sessions)
+    count(sessions)
+    assert take(sessions) == [11, 12, 21, 22]
+    for pid, good in ((11, False), (12, True), (21, False), (22, True)):
+        run(sessions, pid, succeed=good)
+    count(sessions)
+    with sessions.begin() as session:
+        assert operating.retry(session, [1]) == [1, 10, 11, 20, 21]
+    count(sessions)
+    assert take(sessions) == [1]
+    run(sessions, 1, attempt=2)
+    count(sessions)
+    assert take(sessions) == [10, 20]
+    run(sessions, 10)
+    count(sessions)
+    assert take(sessions) == [11]
+
+
 def test_a_parent_published_before_counts_until_its_end_is_counted(sessions: sessionmaker[Session]) -> None:
     publish(sessions, process(1), process(2))
     take(sessions)

@@ -100,7 +100,7 @@ def test_masters_that_two_observations_need_are_made_once(observatory: Observato
     makers = [MASTERS & set(publication.counts()) for publication in published]
     assert sorted(makers, key=len) == [set(), MASTERS]
     needs = [
-        {pid for process in publication.processes for pid in process.optional if process.command == "calibrate"}
+        {pid for process in publication.processes for pid in process.required if process.command == "calibrate"}
         for publication in published
     ]
     assert needs[0] == needs[1]

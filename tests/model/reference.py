@@ -274,13 +274,13 @@ class Model:
         return changed
 
     def behind(self, pids: Sequence[int]) -> set[int]:
-        """What a retry of ``pids`` is about: those that ended without success, and all that was skipped behind them."""
+        """What a retry of ``pids`` is about: what ended without success, and what failed or was skipped behind."""
         found = {pid for pid in pids if self.rows[pid].status in UNSUCCESSFUL}
         while True:
             more = {
                 pid
                 for pid, row in self.rows.items()
-                if pid not in found and row.status == SKIPPED and found.intersection(row.parents)
+                if pid not in found and row.status in (SKIPPED, FAILED) and found.intersection(row.parents)
             }
             if not more:
                 return found

@@ -21,7 +21,8 @@ def changes(stored: Stored | None, choices: Choices, among: Collection[str] = ()
     """
     if stored is None:
         return ""
-    old = {"version": stored.version} | json.loads(stored.choices)
+    # A choice that a later version added has its default.
+    old = {"version": stored.version} | Choices().values() | json.loads(stored.choices)
     new = {"version": VERSION} | choices.values()
     names = set(among) or old.keys() | new.keys()
     return ", ".join(

@@ -15,7 +15,7 @@ from services.steps.shared.step import AnyStep, Method, Parameters
 from services.steps.shared.told import pids_told
 
 Item = int | Method  # a frame (image id), or a method
-BRANCHES = Need((), Wait.OPTIONAL, all_into="parents")  # of a tree over frames
+BRANCHES = Need((), Wait.SOME, all_into="parents")  # of a tree over frames
 
 
 @dataclass
@@ -32,9 +32,9 @@ class Inputs:
             self.parameters[need.into] = pids[-1]
         elif need.all_into:
             self.parameters[need.all_into] = tuple(pids)
-        if need.wait is Wait.REQUIRED:
+        if need.must_succeed:
             self.required = (*self.required, *pids)
-        elif need.wait is Wait.OPTIONAL:
+        elif need.wait is not Wait.NOT:
             self.optional = (*self.optional, *pids)
 
     def copy(self, **parameters: Any) -> "Inputs":

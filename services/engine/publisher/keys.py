@@ -10,6 +10,8 @@ from typing import Any
 from schema.queries.publishing import NewProcess
 from services.choices import Choices
 from services.steps import STEPS
+from services.steps.shared.needs import Wait
+from services.steps.shared.step import AnyStep
 from services.steps.shared.told import FRAMES, key, pids_told, replaced, told
 
 Keys = dict[int, str]  # by PID
@@ -40,10 +42,21 @@ def _key(process: NewProcess, choices: Mapping[str, Any], frames: Mapping[int, s
     step = STEPS[process.command]
     try:
         parameters = replaced(step, told_of(process), keys.__getitem__, frames.__getitem__)
-        required, optional = (sorted(keys[pid] for pid in pids) for pids in (process.required, process.optional))
+        required, optional = (sorted(keys[pid] for pid in pids) for pids in _waits(step, process))
     except KeyError:
         return None
     return key(step, parameters, process.generation, choices, required=required, optional=optional)
+
+
+def _waits(step: AnyStep, process: NewProcess) -> tuple[list[int], list[int]]:
+    """What it requires and what it waits for besides.
+
+    Masters stand among the latter, as before they were required: what was made with them is the same.
+    """
+    told = told_of(process)
+    masters = {told.get(need.into) for need in step.needs if need.into and need.wait is Wait.WHERE_THERE}
+    required = [pid for pid in process.required if pid not in masters]
+    return required, [*process.optional, *(pid for pid in process.required if pid in masters)]
 
 
 def told_of(process: NewProcess) -> Mapping[str, Any]:

@@ -9,7 +9,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from schema.observing import LIGHT, Observation, Target
-from schema.processes import UNSUCCESSFUL, Process
 from schema.queries import adopting, choices, publishing
 from schema.queries.frames import ids_of_camera, registered
 from services.engine.presence import VERSION
@@ -18,7 +17,7 @@ from services.engine.publisher.former import Former, LaidOut, formers
 from services.engine.publisher.graph import Graph, methods_of
 from services.engine.publisher.keys import frames_told, keys_of, needed
 from services.engine.publisher.publication import Masters, Publication
-from services.engine.publisher.serving_masters import made_master, nearest
+from services.engine.publisher.serving_masters import nearest, serving
 from services.engine.publisher.settling import Settled, settle
 from services.engine.publisher.taking_over import take_over
 from services.engine.publisher.templates import (
@@ -298,8 +297,11 @@ class Publisher:
     def _master(self, observation: Observation, step: AnyStep, publication: Publication) -> int | None:
         """PID of the process that makes the master, publishing it when nobody has."""
         assert step.kind is not None
-        source = nearest(self._session, observation, step.kind)
         name = f"observation {observation.observation_id}"
+        if step.kind in publication.choices.without:
+            publication.notes.append(f"{name}: going on without {step.kind}, by choice")
+            return None
+        source = nearest(self._session, observation, step.kind)
         if source is None:
             publication.notes.append(f"{name}: no {step.kind} frames of the same camera, going on without")
             return None
@@ -321,12 +323,9 @@ class Publisher:
             )
         laid_out = graph.made[step.command][-1]
         pid = settled.stands.get(laid_out, laid_out)
-        master = self._session.get(Process, pid)
-        if master is not None and master.status in UNSUCCESSFUL:
-            older = made_master(self._session, source, step)
-            if older is not None:
-                publication.notes.append(f"{name}: master {step.kind} of process {older}, for that of {pid} failed")
-                return older
+        pid, said_of_it = serving(self._session, pid, source, step, publication.observation_id)
+        if said_of_it:
+            publication.notes.append(f"{name}: {said_of_it}")
         return pid
 
 

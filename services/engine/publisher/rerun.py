@@ -166,7 +166,7 @@ def _require_inputs(observation: Observation, again: Sequence[AnyStep], old: Old
         for step in again
         for need in step.needs_on(old.template)
         for command in need.commands
-        if need.wait is Wait.REQUIRED or (need.wait is Wait.OPTIONAL and STEPS[command].each is Each.FRAME)
+        if need.wait in (Wait.REQUIRED, Wait.SOME)
     }
     for step in reversed(steps_of(again[0].kind)):
         ends = old.ends(step.command)

@@ -7,14 +7,17 @@ from sqlalchemy.orm import Session
 
 from schema.image import Image
 from schema.observing import DARK, FLAT, Observation, Target
+from schema.processes import UNSUCCESSFUL, Process
 from schema.queries.frames import USABLE
+from services.masters import FailedMaster
 from services.steps.shared.step import AnyStep
 
 
 def nearest(session: Session, observation: Observation, kind: str) -> Observation | None:
     """The observation of ``kind`` that suits best, or None.
 
-    It has the same instrument, binning and frame size (and filter, for flats) and at least one usable frame; the
+    It has the same instrument, binning and frame size (and filter, for flats) and at least one frame that ingest took:
+    that a process refused all of them is a failure of the master, and no lack of frames. The
     nearest night counts first, for darks then the nearest exposure time, and of two as near the earlier.
     """
     frame = _any_frame(session, observation.observation_id)
@@ -23,7 +26,7 @@ def nearest(session: Session, observation: Observation, kind: str) -> Observatio
     usable = exists().where(
         Image.observation_id == Observation.observation_id,
         Image.kind == kind,
-        USABLE,
+        Image.good.is_not(False),
         Image.ny == frame.ny,
         Image.nx == frame.nx,
     )
@@ -53,7 +56,19 @@ def _any_frame(session: Session, observation_id: int) -> Image | None:
     return session.scalar(query.limit(1))
 
 
-def made_master(session: Session, source: Observation, step: AnyStep) -> int | None:
+def serving(session: Session, pid: int, source: Observation, step: AnyStep, observation_id: int) -> tuple[int, str]:
+    """PID of what makes the master that serves, and what there is to say: for one that failed, one made before."""
+    master = session.get(Process, pid)
+    if master is None or master.status not in UNSUCCESSFUL:
+        return pid, ""
+    older = _made_master(session, source, step)
+    if older is not None:
+        return older, f"master {step.kind} of process {older}, for that of {pid} failed"
+    failed = FailedMaster(str(step.kind), pid, source.observation_id, master.status, master.error)
+    return pid, failed.says(observation_id)
+
+
+def _made_master(session: Session, source: Observation, step: AnyStep) -> int | None:
     """PID that made the newest master there is, also in a graph that was replaced."""
     query = select(func.max(Image.pid)).where(
         Image.observation_id == source.observation_id, Image.kind.in_(step.makes), Image.deleted_at.is_(None)

@@ -14,6 +14,7 @@ from services.engine.publisher.former import Former, LaidOut, formers, is_failur
 from services.engine.publisher.graph import Graph
 from services.engine.publisher.keys import told_of
 from services.engine.publisher.templates import Template, frames_of, template_was_deleted
+from services.shown import processes
 from services.steps import ORDER, STEPS
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 from services.steps.detect import DETECT
@@ -113,12 +114,12 @@ def _state(observation_id: int, former: Former, found: Collection[Keyed]) -> str
     unfinished, failed = sum(map(is_unfinished, found)), sum(map(is_failure, found))
     if unfinished:
         return (
-            f"{name} of the same frames and choices is at work, {unfinished} processes are not finished: "
+            f"{name} of the same frames and choices is at work, {processes(unfinished)} not finished: "
             f"`tianyu status {observation_id} --wait`"
         )
     if failed:
         return (
-            f"{name} of the same frames and choices has {failed} processes without success: `tianyu status "
+            f"{name} of the same frames and choices has {processes(failed)} without success: `tianyu status "
             f"{observation_id}` has the reasons, `tianyu retry --failed --observation {observation_id}` tries them "
             "again, --again makes everything anew"
         )

@@ -5,8 +5,9 @@ from datetime import date, datetime
 from typing import Any
 
 from schema.processes import CANCELLED, FAILED, SUCCEEDED, UNFINISHED
+from services.alike import gist
 from services.chosen import Chosen
-from services.operating.status.alike import gist
+from services.masters import FailedMaster
 
 
 def iso(time: datetime) -> str:
@@ -143,6 +144,7 @@ class ObservationStatus:
     light_curves: bool
     calibration: str | None = None  # state of the newest calibration of the newest graph that the views shall show
     failure_groups: tuple[FailureGroup, ...] = ()
+    failed_masters: tuple[FailedMaster, ...] = ()  # for which frames of the newest graph are skipped
     published_by: tuple[Chosen, ...] = ()  # told by `overview` alone
 
     @property
@@ -190,6 +192,7 @@ class ObservationStatus:
             "commands": [{"command": c.command, **c.counts} for c in self.commands],
             "failures": [vars(failure) for failure in self.failures],
             "failure_groups": [vars(group) for group in self.failure_groups],
+            "failed_masters": [vars(master) for master in self.failed_masters],
             "running": [run.to_json() for run in self.running],
             "older_unfinished": self.older_unfinished,
             "light_curves": self.light_curves,

@@ -11,10 +11,13 @@ from sqlalchemy.orm import Session, aliased
 from schema.frame import Frame
 from schema.image import Image
 from schema.observing import LIGHT, Filter, Instrument, Observation, Target
-from schema.processes import FAILED, STATES, SUCCEEDED, UNFINISHED, Process, ProcessDependence
+from schema.processes import FAILED, SKIPPED, STATES, SUCCEEDED, UNFINISHED, UNSUCCESSFUL, Process, ProcessDependence
+from schema.queries.dependencies import failed_masters
 from schema.queries.frames import REJECTED
+from services.alike import examples, gather, gist
+from services.engine.publisher.replaced import REPEATED, replaced
 from services.errors import ConfigurationError
-from services.operating.status.alike import examples, gather, gist
+from services.masters import FailedMaster
 from services.operating.status.observation_status import (
     CommandStatus,
     Failure,
@@ -23,7 +26,7 @@ from services.operating.status.observation_status import (
     Running,
 )
 from services.operating.status.work import AtWork, at_work
-from services.steps import COMMANDS
+from services.steps import COMMANDS, STEPS
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 
 MAX_FAILURES = 1000  # listed of one observation; the counts tell of the rest
@@ -42,6 +45,7 @@ class _Found:
     failures: list[Failure] = field(default_factory=list)
     running: list[Running] = field(default_factory=list)
     calibration: str | None = None
+    failed_masters: list[FailedMaster] = field(default_factory=list)
 
 
 def status(
@@ -63,7 +67,9 @@ def status(
     _count_processes(session, observation_id, found)
     _count_frames(session, observation_id, found)
     _list_failures(session, found)
+    _leave_out_replaced(session, found)
     _find_calibrations(session, found)
+    _find_failed_masters(session, found)
     for item in at_work(session) if work is None else work:
         if item.observation_id in found and item.graph_pid == found[item.observation_id].graph_pid:
             found[item.observation_id].running.append(item.running)
@@ -193,6 +199,20 @@ def _list_failures(session: Session, found: dict[int, _Found]) -> None:
             found[observation].failures.append(Failure(pid, command, attempt, error_class, error or "no reason given"))
 
 
+def _leave_out_replaced(session: Session, found: dict[int, _Found]) -> None:
+    """What ended without success and was run again in its place since does not count."""
+    graphs = {
+        entry.graph_pid: entry
+        for entry in found.values()
+        if entry.graph_pid is not None
+        and any(entry.counts.get(command, {}).get(state) for command in REPEATED for state in UNSUCCESSFUL)
+    }
+    for process in replaced(session, graphs) if graphs else ():
+        entry = graphs[process.graph_pid]
+        entry.counts[process.command][process.status] -= 1
+        entry.failures = [failure for failure in entry.failures if failure.pid != process.pid]
+
+
 def _find_calibrations(session: Session, found: dict[int, _Found]) -> None:
     """Of each newest graph the newest calibration whose light curves the views shall show."""
     graphs = [entry.graph_pid for entry in found.values() if entry.graph_pid is not None]
@@ -208,6 +228,20 @@ def _find_calibrations(session: Session, found: dict[int, _Found]) -> None:
     for observation, state in rows:
         if observation is not None:
             found[observation].calibration = state
+
+
+def _find_failed_masters(session: Session, found: dict[int, _Found]) -> None:
+    """Masters without success for which something of the newest graphs was skipped."""
+    skipped = {
+        entry.graph_pid: entry
+        for entry in found.values()
+        if entry.graph_pid is not None and any(counts[SKIPPED] for counts in entry.counts.values())
+    }
+    for graph_pid, master in failed_masters(session, skipped) if skipped else ():
+        kind = STEPS[master.command].kind if master.command in STEPS else None
+        skipped[graph_pid].failed_masters.append(
+            FailedMaster(kind or master.command, master.pid, master.observation_id, master.status, master.error)
+        )
 
 
 def _group(failures: Sequence[Failure]) -> tuple[FailureGroup, ...]:
@@ -240,4 +274,5 @@ def _assemble(row: Any, found: _Found) -> ObservationStatus:
         light_curves=row.kind == LIGHT and row.calibration_status == SUCCEEDED,
         calibration=found.calibration,
         failure_groups=_group(found.failures),
+        failed_masters=tuple(found.failed_masters),
     )

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session, aliased
 
 from schema.processes import WAITING, Process, ProcessDependence
 from schema.queries.scheduling import counted
+from services.alike import examples
 from services.engine.broker import dead_letter_queue, work_queue
-from services.operating.status.alike import examples
 from services.operating.status.fleet import (
     Key,
     LiveService,

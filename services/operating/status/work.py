@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session, aliased
 
 from schema.base import utc_now
 from schema.processes import QUEUED, RUNNING, WAITING, Lease, Process, ProcessAttempt
+from services.alike import examples, gather, gist
 from services.errors import SurroundingsError
-from services.operating.status.alike import examples, gather, gist
 from services.operating.status.observation_status import Hindered, Retry, Running
 
 _SURROUNDINGS = SurroundingsError.error_class

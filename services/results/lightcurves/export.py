@@ -35,6 +35,7 @@ FITS_KEYWORDS = {
     "calibration_method": "CALMETH",
     "tianyu_version": "TIANYUVE",
     "choices": "CHOICES",
+    "masters": "MASTERS",
 }
 VOTABLE_TYPES = {int: {"datatype": "long"}, float: {"datatype": "double"}}
 VOTABLE_TEXT = {"datatype": "unicodeChar", "arraysize": "*"}

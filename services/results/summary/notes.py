@@ -8,11 +8,14 @@ from sqlalchemy.orm import Session, aliased
 from pipeline.relative import Relaxation
 from pipeline.relative.grouped import POSITION_BINS
 from schema.frame import SKY, Frame
-from schema.image import CALIBRATED, MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image, ImageParent
+from schema.image import CALIBRATED, Image, ImageParent
 from schema.observing import Observation
 from schema.photometry import RelativeCalibration
 from schema.processes import FAILED, Process
 from schema.queries.frames import REJECTED
+from services.engine.publisher.replaced import replaced
+from services.masters import masters_used
+from services.shown import processes
 
 RELAXED = {  # what was let in for lack of better reference stars
     Relaxation.RARE_FLAGS: "stars with rare flags",
@@ -35,15 +38,11 @@ def notes_on(session: Session, observation: Observation, unjudged: int) -> list[
         .join(Image, Image.image_id == ImageParent.image_id)
         .where(*calibrated)
     ).all()
-    kinds = {kind for kind, _ in parents}
     images = session.scalar(select(func.count()).where(*calibrated)) or 0
-    missing = [
-        name
-        for name, kind in (("bias", MASTER_BIAS), ("dark", MASTER_DARK), ("flat", MASTER_FLAT))
-        if kind not in kinds
-    ]
-    if images and missing:
-        notes.append(f"calibrated without {', '.join(missing)}")
+    missing = [one for one in masters_used(session, observation.graph_pid) if one.lacking]
+    if missing:
+        named = (f"{one.kind} ({one.why}{_of(one.lacking, images)})" for one in missing)
+        notes.append(f"calibrated without {', '.join(named)}")
     rejected = session.execute(
         select(Image.kind, func.count())
         .where(
@@ -66,14 +65,19 @@ def notes_on(session: Session, observation: Observation, unjudged: int) -> list[
             notes.append(f"{lacking} of {images} calibrated frames {note}")
     notes += _gain_notes(session, observation)
     notes += _calibration_notes(session, observation)
-    failed = session.scalar(
-        select(func.count()).where(Process.graph_pid == observation.graph_pid, Process.status == FAILED)
-    )
+    failures = (Process.graph_pid == observation.graph_pid, Process.status == FAILED)
+    failed = session.scalar(select(func.count()).where(*failures)) or 0
+    if failed:
+        failed -= sum(one.status == FAILED for one in replaced(session, [observation.graph_pid or 0]))
     if unjudged > 0:
         notes.append(f"{unjudged} frames are neither used nor rejected: their processes did not get that far")
     if failed:
-        notes.append(f"{failed} processes failed: `tianyu status {observation.observation_id}` has the reasons")
+        notes.append(f"{processes(failed)} failed: `tianyu status {observation.observation_id}` has the reasons")
     return notes
+
+
+def _of(lacking: int, images: int) -> str:
+    return "" if lacking == images else f", {lacking} of {images} frames"
 
 
 def _gain_notes(session: Session, observation: Observation) -> list[str]:

@@ -1,7 +1,5 @@
 """What `tianyu run` says at its end: frames used and rejected, stars, precision, and what to know about them."""
 
-import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +16,7 @@ from schema.photometry import ReferenceStar, RelativeFlux, ZeroPoint
 from schema.processes import FAILED, SUCCEEDED, Process
 from schema.queries.frames import REJECT_REASON, REJECTED
 from schema.skies import SourceCrossmatch, SourcePosition
+from services.alike import gather, gist
 from services.chosen import Chosen, chosen_by
 from services.errors import ConfigurationError
 from services.results.lightcurves.sky_field import solution_of, unsolved_reasons
@@ -34,7 +33,6 @@ from services.steps.zero_point import ZERO_POINT
 BRIGHT_SHARE = 0.1  # of the unsaturated stars, the brightest
 MIN_BRIGHT_STARS = 5
 MMAG_PER_UNIT = 1000.0 * MAG_PER_LN  # small relative flux to millimagnitudes
-VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")  # names and numbers within a reason
 
 
 @dataclass(frozen=True)
@@ -138,11 +136,7 @@ def _frames(session: Session, observation: Observation) -> tuple[int, int, tuple
 
 def group_reasons(reasons: Sequence[str]) -> tuple[Rejection, ...]:
     """Reasons that differ in names and numbers alone are one kind; the most frequent comes first."""
-    kinds: dict[str, list[str]] = defaultdict(list)
-    for reason in reasons:
-        kinds[VARYING.sub("…", reason)].append(reason)
-    grouped = [Rejection(members[0], len(members)) for members in kinds.values()]
-    return tuple(sorted(grouped, key=lambda rejection: -rejection.frames))
+    return tuple(Rejection(members[0], len(members)) for members in gather(reasons, gist))
 
 
 def _detect(observation: Observation) -> Any:

@@ -31,6 +31,8 @@ class Wait(Enum):
     """What a process waits for before it runs."""
 
     REQUIRED = "required"  # the other must succeed
+    WHERE_THERE = "required where there is one"  # a graph without it goes on without; one that failed is no lack
+    SOME = "some"  # all must be finished, and one of them must have succeeded
     OPTIONAL = "optional"  # the other must only be finished: what it made is used where it is there
     NOT = "not"  # it is named in the parameters; something else that is waited for comes behind it
 
@@ -49,6 +51,12 @@ class Need:
     all_into: str | None = None  # parameter that takes all PIDs
     template: Template | None = None  # only in graphs with this template
     at_root: bool = False  # of a tree: only its root needs it
+    or_no_good: bool = False  # of some: it begins too where all are no good by the data's fault, for it says so
+
+    @property
+    def must_succeed(self) -> bool:
+        """Whether a process without success costs the one that needs it."""
+        return self.wait in (Wait.REQUIRED, Wait.WHERE_THERE)
 
     @property
     def is_told(self) -> bool:
@@ -59,6 +67,16 @@ class Need:
 def required(command: str, into: str | None = None, *, template: Template | None = None, at_root: bool = False) -> Need:
     """What must succeed first."""
     return Need((command,), Wait.REQUIRED, into, template=template, at_root=at_root)
+
+
+def required_where_there(command: str, into: str, *, at_root: bool = False) -> Need:
+    """What must succeed first where the graph has it: a master, of an observation that has such frames."""
+    return Need((command,), Wait.WHERE_THERE, into, at_root=at_root)
+
+
+def some_of(command: str, all_into: str | None = None, *, or_no_good: bool = False) -> Need:
+    """What must be finished first, and one of it successfully: of nothing nothing can be made."""
+    return Need((command,), Wait.SOME, all_into=all_into, or_no_good=or_no_good)
 
 
 def optional(

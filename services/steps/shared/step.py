@@ -15,7 +15,8 @@ from services.choices import Choices
 from services.deployment import Deployment
 from services.errors import ConfigurationError, DataError
 from services.image_store import ImageStore
-from services.steps.shared.needs import Each, Need, Template
+from services.steps.shared.needs import Each, Need, Template, Wait, some_of
+from services.steps.shared.some_inputs import require_some
 
 GRAPHS_KEPT = 2  # of which a worker keeps what their processes share, unless it is large
 
@@ -137,6 +138,12 @@ class Step(Generic[AnyParameters]):
         """Whether, run again, it is told of its processes that ran before."""
         return any(self.command in need.commands for need in self.needs)
 
+    @property
+    def needs_some(self) -> tuple[Need, ...]:
+        """What it needs some of; a node of a tree of its branches."""
+        some = tuple(need for need in self.needs if need.wait is Wait.SOME)
+        return (*some, some_of(self.command)) if self.each is Each.TREE else some
+
     def is_wanted(self, choices: Choices) -> bool:
         """Whether the choices ask for it."""
         return self.wanted is None or self.wanted(choices)
@@ -150,7 +157,7 @@ class Step(Generic[AnyParameters]):
 
         Raises:
             ConfigurationError: the parameters are not those of this command.
-            DataError: the images or measurements cannot give a result.
+            DataError: the images or measurements cannot give a result, or there are none.
         """
         try:
             parameters = self.parameters.model_validate_json(raw)
@@ -159,6 +166,7 @@ class Step(Generic[AnyParameters]):
             raise ConfigurationError(
                 f"process {context.pid} ({self.command}) has parameters that do not fit: {problems}; publish it again"
             ) from error
+        require_some(context.reading, context.pid, self.command, self.needs_some)
         try:
             return self.run(context, parameters)
         except UnusableDataError as error:

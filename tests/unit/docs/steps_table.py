@@ -55,9 +55,15 @@ def _needs(step: AnyStep) -> str:
     parts = [_frame(step)] if step.takes_frame else []
     parts += [f"{step.kind} frames"] if step.each is Each.TREE and step.kind != LIGHT else []
     parts += [_named(step, need) for need in needs if need.wait is Wait.REQUIRED]
-    optional = [_named(step, need) for need in needs if need.wait is Wait.OPTIONAL]
-    both = [", ".join(parts), f"{', '.join(optional)} (optional)" if optional else ""]
-    return "; ".join(part for part in both if part)
+    groups = [", ".join(parts)]
+    for wait, how in (
+        (Wait.WHERE_THERE, "where there are any"),
+        (Wait.SOME, "one or more"),
+        (Wait.OPTIONAL, "optional"),
+    ):
+        named = ", ".join(_named(step, need) for need in needs if need.wait is wait)
+        groups.append(f"{named} ({how})" if named else "")
+    return "; ".join(group for group in groups if group)
 
 
 def _named(step: AnyStep, need: Need) -> str:

@@ -166,7 +166,7 @@ def test_a_branch_of_bad_bias_frames_alone_makes_no_image_but_rejects_them(conte
     with context.reading.begin() as session:
         run(context, STACK_BIAS, StackMasterParameters(kind="bias", frames=(frame,), root=False))(session)
     assert len(rejections(context, "zero.fits")) == 1
-    with pytest.raises(DataError, match=r"no bias frame can be used; the first: frame 'zero\.fits': every pixel"):
+    with pytest.raises(DataError, match=r"none of 1 bias frames can be used; frame 'zero\.fits': every pixel"):
         run(context, STACK_BIAS, StackMasterParameters(kind="bias", frames=(frame,), root=True))
 
 

@@ -8,7 +8,7 @@ Item = TypeVar("Item")
 EXAMPLES = 3  # PIDs that stand for a group
 
 # What differs between frames that fail for one reason: quoted names, paths, and numbers (PIDs, counts, times).
-_PARTICULARS = re.compile(r"""'[^']*'|"[^"]*"|\S*/\S*|\d+(?:\.\d+)?(?:e[-+]?\d+)?""")
+_PARTICULARS = re.compile(r"""'[^']*'|"[^"]*"|\S*/\S*|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?""")
 
 
 def gist(message: str) -> str:

@@ -1,0 +1,88 @@
+"""Which masters frames were calibrated with, and why without others: none to be had, left out by choice, or failed."""
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from schema.image import CALIBRATED, MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image, ImageParent
+from schema.observing import BIAS, DARK, FLAT
+from schema.processes import CANCELLED, SKIPPED, SUCCEEDED, Process, PublishedChoices
+
+MASTERS = {BIAS: MASTER_BIAS, DARK: MASTER_DARK, FLAT: MASTER_FLAT}
+
+
+@dataclass(frozen=True)
+class Master:
+    """A kind of master, and how many of a graph's calibrated frames lack it; ``why``: they do."""
+
+    kind: str
+    lacking: int = 0
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} none: {self.why}" if self.lacking else f"{self.kind} used"
+
+
+def masters_used(session: Session, graph_pid: int | None) -> tuple[Master, ...]:
+    """All kinds of masters, by what was used for the calibrated frames of a graph; none where there are no frames."""
+    of_graph = (Image.graph_pid == graph_pid, Image.kind == CALIBRATED)
+    frames = session.scalar(select(func.count()).where(*of_graph)) or 0
+    if not frames:
+        return ()
+    parent = aliased(Image)
+    used = dict(
+        session.execute(
+            select(parent.kind, func.count())
+            .join(ImageParent, ImageParent.parent_id == parent.image_id)
+            .join(Image, Image.image_id == ImageParent.image_id)
+            .where(*of_graph, parent.kind.in_(MASTERS.values()))
+            .group_by(parent.kind)
+        ).all()
+    )
+    newest = session.execute(
+        select(Process.parameters, PublishedChoices.choices)
+        .outerjoin(PublishedChoices, PublishedChoices.choices_id == Process.choices_id)
+        .where(Process.graph_pid == graph_pid, Process.command == "calibrate")
+        .order_by(Process.pid.desc())
+        .limit(1)
+    ).one_or_none()
+    told, chosen = (json.loads(text or "{}") for text in newest or (None, None))
+    found = []
+    for kind, image in MASTERS.items():
+        lacking = frames - used.get(image, 0)
+        why = "" if not lacking else _why(session, kind, told.get(kind), chosen.get("without", ()))
+        found.append(Master(kind, lacking, why))
+    return tuple(found)
+
+
+def _why(session: Session, kind: str, pid: int | None, left_out: tuple[str, ...]) -> str:
+    if pid is None:
+        return "left out by choice" if kind in left_out else "no such frames"
+    status = session.scalar(select(Process.status).where(Process.pid == pid))
+    if status == SUCCEEDED:
+        return f"process {pid} made it later"
+    return f"process {pid} {'is ' if status != 'failed' else ''}{status or 'gone'}"
+
+
+@dataclass(frozen=True)
+class FailedMaster:
+    """A master's process without success, for which frames are skipped."""
+
+    kind: str
+    pid: int
+    observation_id: int | None
+    status: str
+    error: str | None
+
+    def says(self, observation_id: int) -> str:
+        """What it means for an observation, and what to do."""
+        ended = {CANCELLED: "was cancelled", SKIPPED: "was skipped"}.get(self.status, "failed")
+        states = "--cancelled" if self.status == CANCELLED else "--failed"
+        return (
+            f"master {self.kind} of observation {self.observation_id} {ended} (process {self.pid}): "
+            f"{self.error or 'no reason was kept'}; what needs it is skipped. Mend it and `tianyu retry {states} "
+            f"--observation {observation_id}`, or go on without it: `tianyu publish {observation_id} --without "
+            f"{self.kind}`"
+        )
