@@ -145,6 +145,17 @@ class ReadKey(Base):
     pid: Mapped[Pid] = mapped_column(BigInteger)
 
 
+class UnwantedRows(Base):
+    """Measurements that are still to be removed: the processes that made them are gone (`schema.queries.pruning`).
+
+    Those of one process, or where ``pid`` is 0 all fluxes of the graph's images.
+    """
+
+    __tablename__ = "unwanted_rows"
+    graph_pid: Mapped[Pid] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    pid: Mapped[Pid] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+
+
 class ProcessDependence(Base):
     """``child_pid`` needs ``parent_pid``: required (it must succeed) or optional (it must only be finished)."""
 

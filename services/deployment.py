@@ -60,6 +60,9 @@ class Deployment(BaseModel):
     # What `tianyu gc` leaves.
     keep_calibrated: bool = True
     keep_partial: bool = False
+    # What `tianyu gc --rows` leaves of what was replaced.
+    keep_graphs: Annotated[int, Field(ge=0, le=1000)] = 1
+    keep_rows_days: Annotated[float, Field(ge=0, le=36_525)] = 30.0
 
     # The catalogue of stars.
     catalog_dir: Path | None = None  # the cache; None: `catalog` under the root

@@ -10,6 +10,7 @@ from services.cli.console import JsonOption, friendly, note, out, show_error, st
 
 if TYPE_CHECKING:
     from services.operating.housekeeping import Collection
+    from services.settings import Settings
 
 MB = 1e6
 
@@ -26,24 +27,46 @@ def gc(
     keep_partial: Annotated[
         bool | None, typer.Option("--keep-partial/--no-keep-partial", help="Default: as in the settings.")
     ] = None,
-    older_than: Annotated[float, typer.Option(min=0, metavar="DAYS", help="Only what was made longer ago.")] = 0.0,
+    older_than: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="DAYS", help="Only what was made longer ago; of rows the default is the setting."),
+    ] = None,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Replaced rows instead of images; only said without --yes.")
+    ] = False,
+    keep_graphs: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="With --rows: replaced graphs to keep; default: the setting.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --rows: delete them.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete intermediate images that nothing needs any more. Safe while consumers run.
+    """Delete intermediate images, or rows, that nothing needs any more. Safe while consumers run.
 
     Partial stacks, and all images of graphs that a later one has replaced; with --no-keep-calibrated also calibrated
     images. Never frames, masters or templates, and nothing that a process needs which may still run or be retried.
 
-    Examples: `tianyu gc --dry-run`, `tianyu gc 4 --no-keep-calibrated`, `tianyu gc --older-than 30`
+    With --rows: fluxes, light curves and what was made of them, of graphs and calibrations that later ones have
+    replaced, with their processes. What the views show stays as it is.
+
+    Examples: `tianyu gc --dry-run`, `tianyu gc 4 --no-keep-calibrated`, `tianyu gc --older-than 30`,
+    `tianyu gc --rows --keep-graphs 0 --yes`
     """
     from services.operating.housekeeping import collect, policy_of
     from services.setup import open_database
 
-    given = {"keep_calibrated": keep_calibrated, "keep_partial": keep_partial}
+    given: dict[str, bool | float | None] = {
+        "keep_calibrated": keep_calibrated,
+        "keep_partial": keep_partial,
+        "keep_graphs": keep_graphs,
+    }
+    if rows:
+        given["keep_rows_days"] = older_than
     settings = start(**{name: value for name, value in given.items() if value is not None})
-
+    if rows:
+        _prune(settings, observation_id, dry_run or not yes, as_json)
+        return
     collection = collect(
-        open_database(settings), settings, policy_of(settings, older_than), observation_id, dry_run=dry_run
+        open_database(settings), settings, policy_of(settings, older_than or 0.0), observation_id, dry_run=dry_run
     )
     if as_json:
         _print_json(collection, dry_run)
@@ -55,6 +78,37 @@ def gc(
         show_error(line)
     if collection.failures:
         raise typer.Exit(1)
+
+
+def _prune(settings: Settings, observation_id: int | None, dry_run: bool, as_json: bool) -> None:
+    from services.operating.housekeeping import prune
+    from services.operating.housekeeping.prune import Policy
+    from services.setup import open_database
+
+    deleted = 0
+
+    def count(number: int) -> None:
+        nonlocal deleted
+        deleted += number
+
+    policy = Policy(settings.keep_graphs, settings.keep_rows_days)
+    pruned = prune(open_database(settings), policy, observation_id, dry_run=dry_run, on_rows=count)
+    if as_json:
+        told = [vars(one) | {"graph_pid": str(one.graph_pid)} for one in pruned]
+        out.print_json(data={"dry_run": dry_run, "pruned": told, "rows": deleted})
+        return
+    table = table_of("observation", "graph", "what", "processes", "rows, at most", right=("processes", "rows, at most"))
+    for one in pruned:
+        observation = "" if one.observation_id is None else str(one.observation_id)
+        table.add_row(observation, str(one.graph_pid), one.what, str(one.processes or "interrupted"), str(one.rows))
+    if pruned:
+        out.print(table)
+    if dry_run:
+        out.print(
+            f"{sum(one.rows for one in pruned)} rows at most would be deleted; --yes deletes them", soft_wrap=True
+        )
+    else:
+        out.print(f"{deleted} rows were deleted", soft_wrap=True)
 
 
 def _print_json(collection: Collection, dry_run: bool) -> None:

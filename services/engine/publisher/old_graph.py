@@ -1,6 +1,6 @@
 """A graph that was published before, by the structure that it shares with all graphs of its observation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -104,11 +104,15 @@ def parameters_of(process: Process | NewProcess) -> Any:
 
 
 def by_place(processes: Iterable[AnyProcess]) -> dict[Place, AnyProcess]:
-    """Processes by their place, which is the same in each graph of an observation; the newest where there are several.
+    """Processes by their place; the newest where there are several."""
+    return dict(places(processes))
+
+
+def places(processes: Iterable[AnyProcess]) -> Iterator[tuple[Place, AnyProcess]]:
+    """Processes in order of PID with their place, which is the same in each graph of an observation.
 
     Those below the root of a tree have none: another fan-out gives another tree.
     """
-    places: dict[Place, AnyProcess] = {}
     items: dict[int, int | str] = {}  # frame or method, by PID
     for process in sorted(processes, key=lambda one: one.pid):
         step, parameters = STEPS[process.command], parameters_of(process)
@@ -118,8 +122,7 @@ def by_place(processes: Iterable[AnyProcess]) -> dict[Place, AnyProcess]:
             items[process.pid] = _item(step, parameters, items)
         elif any(need.template == KNOWN and need.into and getattr(parameters, need.into) for need in step.needs):
             items[process.pid] = KNOWN  # beside the one of the frames that made the template
-        places[process.command, items.get(process.pid)] = process
-    return places
+        yield (process.command, items.get(process.pid)), process
 
 
 def _item(step: AnyStep, parameters: Any, items: dict[int, int | str]) -> int | str:

@@ -1,0 +1,191 @@
+"""`tianyu gc --rows`: remove measurements that nobody is shown any more, and the processes that made them.
+
+What was replaced: of a graph all from its fluxes on, when another one is shown and nothing of it is younger than the
+shown calibration; and in a graph that stays, calibrations and what follows them, where newer ones of the same kind
+succeeded. Of both the newest ``keep_graphs`` stay, and what is younger than ``keep_rows_days``. Images, alignments,
+templates, sources and their names are nobody's measurement: all of them stay.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Literal
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from schema import database
+from schema.observing import Observation
+from schema.photometry import Flux, RelativeFlux
+from schema.processes import FINISHED, SUCCEEDED, Process
+from schema.queries import pruning
+from schema.queries.pruning import OF_GRAPH, Left
+from services.engine.publisher.old_graph import Place, places
+from services.errors import ConfigurationError
+from services.steps import ORDER, STEPS
+
+What = Literal["graph", "calibrations"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What stays of what was replaced: so many graphs and calibrations, and all that is younger."""
+
+    keep: int
+    days: float
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """Of one graph: all measurements (``graph``), or replaced calibrations; ``rows`` are at most so many.
+
+    ``processes`` is 0 where an earlier call was interrupted, and this one goes on.
+    """
+
+    observation_id: int | None
+    graph_pid: int
+    what: What
+    processes: int
+    rows: int
+
+
+def _measuring() -> frozenset[str]:
+    """Commands that make fluxes, and those that join a graph behind them: no other graph takes over what they made."""
+    found = {step.command for step in ORDER if Flux in step.tables}
+    for step in ORDER:  # behind what it needs
+        if step.joins and any(found.intersection(need.commands) for need in step.needs):
+            found.add(step.command)
+    return frozenset(found)
+
+
+MEASURING = _measuring()
+
+
+def prune(
+    engine: Engine,
+    policy: Policy,
+    observation_id: int | None = None,
+    *,
+    dry_run: bool = True,
+    on_rows: Callable[[int], None] | None = None,
+) -> list[Pruned]:
+    """Remove what was replaced, of one observation or of all; ``on_rows`` is told how many rows went.
+
+    Raises:
+        ConfigurationError: there is no such observation.
+    """
+    reading, sessions = database.reading_factory(engine), database.session_factory(engine)
+    with reading() as session:
+        if observation_id is None:
+            wanted = pruning.observations(session)
+        elif session.get(Observation, observation_id) is not None:
+            wanted = [observation_id]
+        else:
+            raise ConfigurationError(f"there is no observation {observation_id}: `tianyu status` lists them")
+        done = [_interrupted(session, one) for one in pruning.left_over(session, observation_id)]
+    for number in wanted:
+        if dry_run:
+            with reading() as session:
+                done += [found.told for found in _replaced(session, number, policy)]
+        else:
+            done += database.transact(sessions, partial(_disown, observation_id=number, policy=policy))
+    if dry_run:
+        return done
+    with reading() as session:
+        left = pruning.left_over(session, observation_id)
+    for one in left:
+        with reading() as session:
+            statements = pruning.batches(session, one)
+        for statement in statements:
+            deleted = database.transact(sessions, partial(pruning.run, statement=statement))
+            if on_rows is not None:
+                on_rows(deleted)
+        database.transact(sessions, partial(pruning.forget, left=one))
+    return done
+
+
+@dataclass(frozen=True)
+class _Replaced:
+    told: Pruned
+    pids: list[int]
+    left: list[Left]
+
+
+def _disown(session: Session, observation_id: int, policy: Policy) -> list[Pruned]:
+    """Decide while nobody publishes, and take the processes away."""
+    pruning.hold(session, observation_id)
+    found = _replaced(session, observation_id, policy)
+    return [one.told for one in found if pruning.disown(session, one.pids, one.left)]
+
+
+def _interrupted(session: Session, left: Left) -> Pruned:
+    images, sources, apertures = pruning.size_of(session, left.graph_pid)
+    what: What = "graph" if left.pid == OF_GRAPH else "calibrations"
+    return Pruned(None, left.graph_pid, what, 0, images * sources * apertures)
+
+
+def _replaced(session: Session, observation_id: int, policy: Policy) -> list[_Replaced]:
+    observation = session.get_one(Observation, observation_id)
+    if observation.calibration_pid is None:
+        return []
+    graphs: dict[int, list[Process]] = defaultdict(list)
+    for process in pruning.processes(session, observation_id):
+        graphs[process.graph_pid].append(process)
+    at_rest = [pid for pid, graph in graphs.items() if all(one.status in FINISHED and one.propagated for one in graph)]
+    latest = {pid: max(process.pid for process in graphs[pid]) for pid in at_rest}
+    superseded = [
+        pid
+        for pid in at_rest
+        if pid not in (observation.graph_pid, max(graphs)) and latest[pid] < observation.calibration_pid
+    ]
+    superseded.sort(key=lambda pid: latest[pid], reverse=True)
+    before = pruning.now(session) - timedelta(days=policy.days)
+    found: list[_Replaced] = []
+    for pid in at_rest:
+        if pid in superseded:
+            whole = pid in superseded[policy.keep :]
+            pids = [process.pid for process in graphs[pid] if process.command in MEASURING] if whole else []
+        else:
+            pids = _older_calibrations(session, observation, graphs[pid], policy.keep)
+            whole = False
+        chosen = [process for process in graphs[pid] if process.pid in set(pids)]
+        young = any(process.finished_at is None or process.finished_at > before for process in chosen)
+        if chosen and not young:
+            found.append(_told(session, observation_id, pid, chosen, whole))
+    return found
+
+
+def _told(session: Session, observation_id: int, graph_pid: int, chosen: Sequence[Process], whole: bool) -> _Replaced:
+    images, sources, apertures = pruning.size_of(session, graph_pid)
+    made = [process for process in chosen if process.status == SUCCEEDED]
+    relative = sum(RelativeFlux in STEPS[process.command].tables for process in made)
+    fluxes = sum(Flux in STEPS[process.command].tables for process in made)
+    rows = (fluxes + relative * images) * sources * apertures
+    left = [Left(graph_pid, OF_GRAPH)] if whole else []
+    left += [Left(graph_pid, process.pid) for process in made if Flux not in STEPS[process.command].tables]
+    what: What = "graph" if whole else "calibrations"
+    told = Pruned(observation_id, graph_pid, what, len(chosen), rows)
+    return _Replaced(told, [process.pid for process in chosen], left)
+
+
+def _older_calibrations(session: Session, observation: Observation, graph: Sequence[Process], keep: int) -> list[int]:
+    """What joined a graph and is older than the newest that succeeded of its kind, and the ``keep`` before it."""
+    by_place: dict[Place, list[Process]] = defaultdict(list)
+    for place, process in places(graph):
+        if process.command in MEASURING and Flux not in STEPS[process.command].tables:
+            by_place[place].append(process)
+    joined = {process.pid for of_place in by_place.values() for process in of_place}
+    shown = {
+        observation.calibration_pid, observation.analysis_pid, observation.detrend_pid, observation.zero_point_pid
+    }  # fmt: skip
+    kept = joined & {pid for pid in shown if pid is not None}
+    for of_place in by_place.values():
+        succeeded = sorted(process.pid for process in of_place if process.status == SUCCEEDED)
+        oldest = succeeded[-1 - keep :][:1]
+        kept |= {process.pid for process in of_place if not oldest or process.pid >= oldest[0]}
+    while new := (pruning.parents(session, sorted(kept)) & joined) - kept:  # they stand on these
+        kept |= new
+    going = sorted(joined - kept)
+    return sorted(set(going) - pruning.depended_on(session, going))

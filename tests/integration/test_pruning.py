@@ -1,0 +1,159 @@
+"""`tianyu gc --rows`: what was replaced goes, what is shown stays, and nothing that went is taken for a result."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from schema.processes import WAITING
+from schema.queries import pruning
+from services.engine.publisher.publication import Publication
+from services.engine.publisher.publish import Publisher
+from services.errors import ConfigurationError
+from services.operating.housekeeping.prune import MEASURING, Policy, Pruned, prune
+from services.steps import steps_of
+from tests.integration.small_night import Night, simulate_night
+
+APERTURES = {"aperture_radii": (2.5, 6.0)}
+ALL = Policy(keep=0, days=0.0)
+LIGHT = [step.command for step in steps_of("light")]
+UNCHOSEN = {"solve_archive", "detrend", "crossmatch", "zero_point"}  # without a catalogue and detrending
+ROWS_OF = "SELECT COUNT(*) FROM {table} f JOIN image i ON i.image_id = f.image_id WHERE i.graph_pid = :graph"
+LOST_ORIGINS = "SELECT COUNT(*) FROM process p WHERE p.origin_pid NOT IN (SELECT pid FROM process)"
+OF_PROCESSES = ("relative_flux", "reference_star", "relative_calibration", "light_curve_statistics", "variability")
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulate_night(tmp_path_factory.mktemp("raw") / "night")
+
+
+@pytest.fixture(scope="module")
+def processed(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
+    night = Night.open(tmp_path_factory.mktemp("processed"))
+    night.publish(raw)
+    night.work()
+    night.sessions.kw["bind"].dispose()
+    return night
+
+
+@pytest.fixture
+def night(processed: Night, tmp_path: Path) -> Night:
+    return processed.copy(tmp_path / "work")
+
+
+def publish(night: Night, **more: Any) -> Publication:
+    number = night.observation()
+    with night.sessions.begin() as session:
+        return Publisher(session, night.settings).publish(number, **more)
+
+
+def rows_of(night: Night, graph: int | None) -> list[int]:
+    """Fluxes and relative fluxes of a graph."""
+    tables = ("flux", "relative_flux")
+    return [night.rows(ROWS_OF.format(table=table), graph=graph)[0][0] for table in tables]
+
+
+def pruned(night: Night, policy: Policy = ALL, **more: Any) -> list[Pruned]:
+    return prune(night.sessions.kw["bind"], policy, **more)
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_replaced_graph_goes_also_where_it_is_interrupted(
+    each_ready_url: str, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "ROWS_PER_DELETE", 50)
+    night = Night.open(tmp_path / "work", database_url=SecretStr(each_ready_url))
+    night.publish(raw)
+    night.work()
+    old, old_curves = night.facts().graph_pid, night.light_curves()
+    changed = night.having(**APERTURES)
+    publish(changed)
+    changed.work()
+    shown, new = night.light_curves(), night.facts().graph_pid
+    fluxes, relative = rows_of(night, old)
+
+    [told] = pruned(night)
+    assert (told.graph_pid, told.what) == (old, "graph")
+    assert told.rows >= fluxes + relative > 0
+    assert rows_of(night, old) == [fluxes, relative]  # nothing was deleted yet
+
+    def killed(_rows: int) -> None:
+        if rows_of(night, old)[0] < fluxes:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pruned(night, dry_run=False, on_rows=killed)
+    assert 0 < rows_of(night, old)[0] < fluxes
+    assert not {command for command, _ in night.states(old)} & MEASURING  # nobody takes the rest for a result
+    assert night.light_curves() == shown
+    with pytest.raises(ConfigurationError, match="no extract of graph"):
+        night.rerun("calibrate_relative", graph_pid=old)
+
+    [left, *_] = pruned(night)
+    assert (left.graph_pid, left.processes) == (old, 0)
+    deleted: list[int] = []
+    pruned(night, dry_run=False, on_rows=deleted.append)
+    assert max(deleted) <= 2 * 50  # of two methods
+    assert rows_of(night, old) == [0, 0]
+    for table in OF_PROCESSES:
+        assert night.rows(f"SELECT COUNT(*) FROM {table} WHERE pid NOT IN (SELECT pid FROM process)") == [(0,)]
+    assert pruned(night) == []
+    assert night.rows(LOST_ORIGINS) == [(0,)]
+    assert night.light_curves() == shown
+
+    assert publish(changed).processes == []
+    publish(night)
+    assert set(night.work()) == set(LIGHT[LIGHT.index("extract") :]) - UNCHOSEN
+    assert night.facts().graph_pid not in (old, new)
+    assert [row[:8] for row in night.light_curves()] == [row[:8] for row in old_curves]
+
+
+def test_of_calibrations_the_shown_one_stays_and_the_newest_of_each_method(night: Night) -> None:
+    graph = night.facts().graph_pid
+    for _ in range(2):
+        night.rerun("calibrate_relative")
+        night.work()
+    shown, count = night.light_curves(), rows_of(night, graph)
+    assert night.facts().graph_pid == graph
+    assert pruned(night, Policy(keep=2, days=0.0)) == []
+    [told] = pruned(night, Policy(keep=1, days=0.0), dry_run=False)
+    assert (told.graph_pid, told.what) == (graph, "calibrations")
+    assert rows_of(night, graph) == [count[0], count[1] * 2 // 3]
+    pruned(night, dry_run=False)
+    assert rows_of(night, graph) == [count[0], count[1] // 3]
+    methods = night.rows("SELECT DISTINCT method FROM relative_calibration")
+    assert len(methods) == 2
+    assert len(night.rows("SELECT DISTINCT pid FROM light_curve_statistics")) == len(methods)
+    assert night.light_curves() == shown
+    assert publish(night).processes == []
+
+
+def test_what_is_young_newest_or_at_work_stays(night: Night) -> None:
+    old = night.facts().graph_pid
+    publish(night, again=True)
+    assert pruned(night) == []  # the new graph is still to be made, and the old one is shown
+    night.work()
+    assert pruned(night, Policy(keep=0, days=1.0)) == []
+    assert pruned(night, Policy(keep=1, days=0.0)) == []
+    assert [one.graph_pid for one in pruned(night)] == [old]
+    with night.sessions.begin() as session:
+        last = [one for one in pruning.processes(session, night.observation()) if one.graph_pid == old][-1]
+        last.status = WAITING
+    assert pruned(night) == []
+    with pytest.raises(ConfigurationError, match="no observation 4711"):
+        pruned(night, observation_id=4711)
+
+
+def test_a_graph_that_began_to_work_meanwhile_is_left(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = night.facts().graph_pid
+    publish(night, again=True)
+    night.work()
+    count = rows_of(night, old)
+    monkeypatch.setattr(pruning, "lock", lambda _session, pids: dict.fromkeys(pids, WAITING))
+    assert pruned(night, dry_run=False) == []
+    assert rows_of(night, old) == count
