@@ -18,14 +18,14 @@ import schema.models  # noqa: F401 - all tables
 from schema import database
 from schema.base import Base
 from schema.image import Image
-from schema.processes import Leader, Lease, Process, ProcessAttempt, Service
+from schema.processes import Leader, Lease, Process, ProcessAttempt, QueueState, Service
 from schema.skies import Source
 from schema.views import MadeView
 
 SINGLE = 24  # bits of precision of what is stored as float32
 
 # Not what a run made but how it came to it; `checks` looks at attempts and leases by rules of their own.
-HISTORY = {table.__tablename__ for table in (ProcessAttempt, Lease, Service, Leader, MadeView)}
+HISTORY = {table.__tablename__ for table in (ProcessAttempt, Lease, Service, Leader, MadeView, QueueState)}
 # Columns that hold how often and where, besides all times: attempts, the machine's folders and what is derived of them.
 CIRCUMSTANCES = {
     ("process", "attempt"),
