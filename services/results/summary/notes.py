@@ -13,8 +13,9 @@ from schema.observing import Observation
 from schema.photometry import RelativeCalibration
 from schema.processes import FAILED, Process
 from schema.queries.frames import REJECTED
+from services.alike import gather
 from services.engine.publisher.replaced import replaced
-from services.masters import masters_used
+from services.masters import Master, masters_used
 from services.shown import processes
 
 RELAXED = {  # what was let in for lack of better reference stars
@@ -41,8 +42,9 @@ def notes_on(session: Session, observation: Observation, unjudged: int) -> list[
     images = session.scalar(select(func.count()).where(*calibrated)) or 0
     missing = [one for one in masters_used(session, observation.graph_pid) if one.lacking]
     if missing:
-        named = (f"{one.kind} ({one.why}{_of(one.lacking, images)})" for one in missing)
-        notes.append(f"calibrated without {', '.join(named)}")
+        alike = gather(missing, lambda one: (one.why, one.lacking))
+        named = (f"{', '.join(one.kind for one in group)} ({_why(group[0], images)})" for group in alike)
+        notes.append(f"calibrated without {'; '.join(named)}")
     rejected = session.execute(
         select(Image.kind, func.count())
         .where(
@@ -76,8 +78,8 @@ def notes_on(session: Session, observation: Observation, unjudged: int) -> list[
     return notes
 
 
-def _of(lacking: int, images: int) -> str:
-    return "" if lacking == images else f", {lacking} of {images} frames"
+def _why(master: Master, images: int) -> str:
+    return master.why if master.lacking == images else f"{master.why}, {master.lacking} of {images} frames"
 
 
 def _gain_notes(session: Session, observation: Observation) -> list[str]:
