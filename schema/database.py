@@ -179,7 +179,7 @@ def changing(engine: Engine, lock_wait_s: int) -> Iterator[Connection]:
 
     It does wait for the server's answer, which comes when all is copied that must be.
     """
-    with engine.connect() as connection, connection.begin():
+    with engine.connect() as connection, _free_of_references(connection), connection.begin():
         if engine.dialect.name != "sqlite":
             driver = connection.connection.driver_connection
             connection.detach()
@@ -187,6 +187,20 @@ def changing(engine: Engine, lock_wait_s: int) -> Iterator[Connection]:
             driver.be_patient()
             connection.execute(text(f"SET SESSION lock_wait_timeout = {lock_wait_s}"))
         yield connection
+
+
+@contextmanager
+def _free_of_references(connection: Connection) -> Iterator[None]:
+    """SQLite changes a constraint by a new table in the place of the old, to whose rows others refer meanwhile."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA foreign_keys=OFF")  # in a transaction it would do nothing
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")
 
 
 def session_factory(engine: Engine) -> sessionmaker[Session]:

@@ -53,14 +53,18 @@ class Target(Base):
 
 
 class Observation(Base):
-    """Frames that are processed together: one target, filter, instrument, exposure time and night."""
+    """Frames that are processed together: one target, filter, instrument, exposure time and night, at one site.
+
+    Copies of the same frames at two sites are two observations: each site works on files that lie under its own root.
+    """
 
     __tablename__ = "observation"
     __table_args__ = (
-        UniqueConstraint("target_id", "filter_id", "instrument_id", "exposure_s", "binning", "night"),
+        UniqueConstraint("target_id", "filter_id", "instrument_id", "exposure_s", "binning", "night", "site_id"),
         TABLE_OPTIONS,
     )
     observation_id: Mapped[int] = mapped_column(primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.site_id"))
     target_id: Mapped[int] = mapped_column(ForeignKey("target.target_id"))
     filter_id: Mapped[int] = mapped_column(ForeignKey("filter.filter_id"))
     instrument_id: Mapped[int] = mapped_column(ForeignKey("instrument.instrument_id"))

@@ -177,8 +177,10 @@ SELECT r.observation_id AS observation_id,
        CASE WHEN v.pid IS NOT NULL THEN v.good WHEN r.good = 0 OR n.reason IS NOT NULL THEN 0 END AS good,
        CASE WHEN v.pid IS NOT NULL THEN v.reason ELSE COALESCE(r.reject_reason, n.reason) END AS reason,
        v.weight AS weight,
-       COALESCE(i.gain, v.gain, r.gain) AS gain
+       COALESCE(i.gain, v.gain, r.gain) AS gain,
+       w.name AS site
 FROM image r
+JOIN site w ON w.site_id = r.site_id
 LEFT JOIN observation o ON o.observation_id = r.observation_id
 LEFT JOIN target t ON t.target_id = o.target_id
 LEFT JOIN filter b ON b.filter_id = o.filter_id

@@ -59,8 +59,8 @@ def lightcurve(
         require_replaceable(session, settings, written, force=force)
         seen = star_on_nights(session, observation, place)
         nights = read_nights(session, seen, choice)
-    if len(seen) > 1 and (output is not None or plot is None) and format_name not in SEVERAL_NIGHTS:
-        numbers = ", ".join(str(one.observation_id) for one, _ in seen)
+    if len(nights.curves) > 1 and (output is not None or plot is None) and format_name not in SEVERAL_NIGHTS:
+        numbers = ", ".join(str(one.observation_id) for one in (curve.observation for curve in nights.curves))
         raise ConfigurationError(
             f"format {format_name} holds one observation and the star was seen in {numbers}: choose one (--observation)"
         )
@@ -79,6 +79,8 @@ def _aperture(text: str) -> ApertureChoice:
 
 
 def _tell(nights: Nights) -> None:
+    for line in nights.notes:
+        note(line)
     for curve in nights.curves:
         star = curve.source
         where = f"x = {star.x:.2f}, y = {star.y:.2f} on the first frame"

@@ -52,13 +52,15 @@ def published_by(chosen: Sequence[Chosen]) -> str:
 
 def _observations(found: Overview) -> Table:
     numbers = ("frames", "rejected", "done", "failed")
-    headings = ("id", "kind", "target", "filter", "night", *numbers, "state")
+    at_sites = len({one.site for one in found.observations}) > 1
+    headings = ("id", *("site",) * at_sites, "kind", "target", "filter", "night", *numbers, "state")
     table = table_of(*headings, right=numbers, wrapped=("kind", "target", "filter"))
     stuck = {item.observation_id for item in found.stuck}
     for one in found.observations:
         failed = one.count(FAILED)
         table.add_row(
             str(one.observation_id),
+            *(one.site,) * at_sites,
             one.kind,
             one.target,
             one.filter,

@@ -37,6 +37,8 @@ def show_periods(observation: int | None, star: Star, folder: Path, force: bool,
         nights = read_nights(session, seen)
         files = [_plot_of(curve, folder) for curve in nights.curves]
         require_replaceable(session, settings, files, force=force)
+    for line in nights.notes:
+        note(line)
     with err.status(f"searching {len(nights.curves)} nights"):
         found = find_periods(nights)
     make_folder(folder)

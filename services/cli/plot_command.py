@@ -64,6 +64,7 @@ def draw(
     from services.cli.star_choice import star_to_show
     from services.destinations import require_replaceable
     from services.image_store import open_store
+    from services.results.lightcurves.observation_facts import observation_facts
     from services.results.plots import make_plots
 
     try:
@@ -79,4 +80,6 @@ def draw(
         def allow(files: list[Path]) -> None:
             require_replaceable(session, settings, files, force=force)
 
-        return make_plots(session, open_store(settings.root), observation, folder, shown, allow)
+        is_here = observation_facts(session, observation).site == settings.site
+        images = open_store(settings.root) if is_here else None
+        return make_plots(session, images, observation, folder, shown, allow)

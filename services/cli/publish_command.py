@@ -88,7 +88,7 @@ def publish(
     require_site(settings, engine)
     sessions = database.session_factory(engine)
     with sessions() as session:
-        wanted = unpublished(session) if observation_id is None else [observation_id]
+        wanted = unpublished(session, settings.site) if observation_id is None else [observation_id]
     if not wanted:
         note("everything is published")
     failed = False

@@ -236,6 +236,7 @@ class _Registrar:
             dec_deg=located.dec_deg if key.kind == "light" else None,
         )
         unique = {
+            "site_id": self._site_id,
             "target_id": target.target_id,
             "filter_id": filter_row.filter_id,
             "instrument_id": instrument.instrument_id,

@@ -14,6 +14,7 @@ from services.engine.publisher.templates import outgrown
 from services.errors import ConfigurationError
 from services.ingest.register import Folder, register
 from services.operating.status import ObservationStatus, Overview, finished, overview, status
+from services.own_site import is_of
 from services.settings import Settings
 
 Say = Callable[[str], None]
@@ -56,7 +57,7 @@ def reduce(
     follow(look, done, whole)
     tree.dismiss()
     with reading() as session:
-        return _published(session)
+        return _published(session, settings.site)
 
 
 def publish(
@@ -71,10 +72,10 @@ def publish(
         sessions, lambda session: register(session, folder, site=settings.site, root=settings.root)
     )
     with sessions() as session:
-        wanted, grown = unpublished(session), outgrown(session)
+        wanted, grown = unpublished(session, settings.site), outgrown(session, settings.site)
         if new_template:
             grown = [one.observation_id for one in result.observations if one.key.kind == LIGHT and one.published]
-        renewed, kept = by_other_choices(session, settings.choices, but=grown)
+        renewed, kept = by_other_choices(session, settings.site, settings.choices, but=grown)
     for line in [*(f"rejected {file!r}: {reason}" for file, reason in result.rejected), *result.notes, *kept]:
         note(line)
     for observation in wanted + grown + renewed:
@@ -88,10 +89,10 @@ def publish(
             note(line)
 
 
-def _published(session: Session) -> list[int]:
+def _published(session: Session, site: str) -> list[int]:
     query = (
         select(Observation.observation_id)
         .join(Target, Target.target_id == Observation.target_id)
-        .where(Target.kind == LIGHT, Observation.graph_pid.is_not(None))
+        .where(is_of(site), Target.kind == LIGHT, Observation.graph_pid.is_not(None))
     )
     return list(session.scalars(query.order_by(Observation.observation_id)))

@@ -1,7 +1,7 @@
 """A small simulated night, processed within the test's own process: what a graph leaves, one step after the other."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class Night:
         site, root = self.settings.site, self.settings.root
         database.transact(self.sessions, lambda session: register(session, folder, site=site, root=root))
         with self.sessions() as session:
-            wanted = unpublished(session)
+            wanted = unpublished(session, self.settings.site)
         for observation in wanted:
             with self.sessions.begin() as session:
                 Publisher(session, self.settings).publish(observation)
@@ -103,9 +103,12 @@ class Night:
         with self.sessions.begin() as session:
             return publish_rerun(session, self.settings, number, step, **more)
 
-    def work(self, after: Callable[[str], None] = lambda command: None) -> list[str]:
-        """Be manager and consumer until nothing is ready; returns the commands in the order in which they ran."""
-        worker = Worker(self.settings.deployment)
+    def work(self, after: Callable[[str], None] = lambda command: None, *, beside: Sequence["Night"] = ()) -> list[str]:
+        """Be manager and consumer until nothing is ready; returns the commands in the order in which they ran.
+
+        ``beside``: nights of other sites in the same database, whose consumers work too.
+        """
+        workers = {night.settings.site: Worker(night.settings.deployment) for night in (self, *beside)}
         done: list[str] = []
         while ready := self._take():
             for item in ready:
@@ -115,7 +118,7 @@ class Night:
                         site=item.site, group=item.group, worker="w", host="h", version="v", lease_s=60.0,
                     ).run(session)  # fmt: skip
                 assert claim is not None
-                report = worker.run(claim)
+                report = workers[item.site].run(claim)
                 if report.failure is not None:
                     # The surroundings are waited for, but not for long; all else fails at once.
                     spared = report.failure.error_class == SurroundingsError.error_class

@@ -118,7 +118,7 @@ def test_later_frames_cost_their_own_processes_and_those_of_all(night: Night, ra
     fluxes = night.rows(MEASURED, graph=old.graph_pid)
     ingest(night, raw)
     with night.sessions() as session:
-        assert outgrown(session) == [number]
+        assert outgrown(session, night.settings.site) == [number]
     published = publish(night)
     assert published.graph_pid == old.graph_pid
     assert published.runs() == costs(LATER)
@@ -141,7 +141,7 @@ def test_later_frames_cost_their_own_processes_and_those_of_all(night: Night, ra
     assert again.processes == []
     assert f"nothing to compute, graph {old.graph_pid} has the results" in again.says
     with night.sessions() as session:
-        assert outgrown(session) == []
+        assert outgrown(session, night.settings.site) == []
 
 
 def by_point(night: Night) -> dict[tuple[Any, ...], tuple[Any, ...]]:

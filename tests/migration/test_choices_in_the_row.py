@@ -95,7 +95,7 @@ def test_its_processes_are_refused_with_the_command_that_helps(engine: Engine, t
 def test_downgrading_drops_the_choices(engine: Engine) -> None:
     versions.migrate(engine)
     config = versions.alembic_config()
-    with engine.begin() as connection:
+    with database.changing(engine, versions.LOCK_WAIT_S) as connection:
         views.drop(connection)
         config.attributes["connection"] = connection
         command.downgrade(config, BEFORE)

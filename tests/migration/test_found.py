@@ -89,7 +89,7 @@ def test_a_database_of_earlier_versions(engine: Engine) -> None:
     assert_each_fact_has_the_pid_of_its_finder(engine)
     assert_frames_keep_their_reasons(engine)
     config = versions.alembic_config()
-    with engine.begin() as connection:
+    with database.changing(engine, versions.LOCK_WAIT_S) as connection:
         views.drop(connection)
         config.attributes["connection"] = connection
         command.downgrade(config, "0005")

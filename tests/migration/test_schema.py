@@ -74,7 +74,7 @@ def test_migrating_twice_changes_nothing(engine: Engine) -> None:
 def test_downgrade_leaves_nothing_behind(engine: Engine) -> None:
     versions.migrate(engine)
     config = versions.alembic_config()
-    with engine.begin() as connection:
+    with database.changing(engine, versions.LOCK_WAIT_S) as connection:
         from schema import views
 
         views.drop(connection)

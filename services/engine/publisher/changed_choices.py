@@ -12,6 +12,7 @@ from schema.queries.choices import Stored, of_graph
 from schema.queries.operating import unfinished_pids
 from services.choices import Choices, differences
 from services.engine.presence import VERSION
+from services.own_site import is_of
 
 
 def changes(stored: Stored | None, choices: Choices, among: Collection[str] = ()) -> str:
@@ -42,15 +43,18 @@ def kept_choices(session: Session, observation_id: int, choices: Choices) -> str
     )
 
 
-def by_other_choices(session: Session, choices: Choices, but: Collection[int]) -> tuple[list[int], list[str]]:
-    """Observations of the sky to publish again since other choices are made now; and in words which others keep theirs.
+def by_other_choices(
+    session: Session, site: str, choices: Choices, but: Collection[int]
+) -> tuple[list[int], list[str]]:
+    """Observations of this site to publish again since other choices are made now; in words, which others keep theirs.
 
     What is still at work keeps them.
     """
     query = (
         select(Observation)
         .join(Target, Target.target_id == Observation.target_id)
-        .where(Target.kind == LIGHT, Observation.graph_pid.is_not(None), Observation.observation_id.not_in(but))
+        .where(is_of(site), Target.kind == LIGHT, Observation.graph_pid.is_not(None))
+        .where(Observation.observation_id.not_in(but))
     )
     renewed: list[int] = []
     kept: list[str] = []

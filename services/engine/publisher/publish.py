@@ -28,6 +28,7 @@ from services.engine.publisher.templates import (
     templates,
 )
 from services.errors import ConfigurationError
+from services.own_site import is_of, of_another_site, require_own
 from services.settings import Settings
 from services.steps import masters_of, steps_of
 from services.steps.shared.step import AnyStep
@@ -133,7 +134,7 @@ class Publisher:
         """The observation, locked, so that two publishers of one come one after the other.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: there is none, or it is another site's.
         """
         observation = self._session.scalar(
             select(Observation).where(Observation.observation_id == observation_id).with_for_update()
@@ -142,6 +143,7 @@ class Publisher:
             raise ConfigurationError(
                 f"there is no observation {observation_id}: `tianyu ingest` prints the ids, `tianyu status` lists them"
             )
+        require_own(self._session, self._settings.site, observation)
         return observation
 
     def kind(self, observation: Observation) -> str:
@@ -303,7 +305,9 @@ class Publisher:
             return None
         source = nearest(self._session, observation, step.kind)
         if source is None:
-            publication.notes.append(f"{name}: no {step.kind} frames of the same camera, going on without")
+            elsewhere = nearest(self._session, observation, step.kind, elsewhere=True)
+            there = "" if elsewhere is None else f" at this site ({of_another_site(self._session, elsewhere)})"
+            publication.notes.append(f"{name}: no {step.kind} frames of the same camera{there}, going on without")
             return None
         if source.night != observation.night:
             night = f"{step.kind} of night {source.night} (observation {source.observation_id})"
@@ -334,12 +338,12 @@ def _reads(master: AnyStep) -> set[str]:
     return {name for step in steps_of(master.kind) for name in step.reads}
 
 
-def unpublished(session: Session) -> list[int]:
-    """Observations of the sky that have no graph yet."""
+def unpublished(session: Session, site: str) -> list[int]:
+    """Observations of the sky of this site that have no graph yet."""
     query = (
         select(Observation.observation_id)
         .join(Target, Target.target_id == Observation.target_id)
-        .where(Target.kind == LIGHT, Observation.graph_pid.is_(None))
+        .where(is_of(site), Target.kind == LIGHT, Observation.graph_pid.is_(None))
         .order_by(Observation.observation_id)
     )
     return list(session.scalars(query))

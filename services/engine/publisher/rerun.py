@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from schema.observing import LIGHT, Observation
-from schema.processes import SUCCEEDED, UNFINISHED, Process, Site
+from schema.processes import SUCCEEDED, UNFINISHED, Process
 from schema.queries import adopting, frames
 from schema.queries.publishing import NewProcess
 from services.choices import Choices
@@ -62,7 +62,7 @@ def rerun(
     kind = publisher.kind(observation)
     _require_command(observation, kind, step)
     result = Rerun(observation_id, settings.choices)
-    old = _old_graph(session, settings, observation, graph_pid, result)
+    old = _old_graph(session, observation, graph_pid, result)
     _refuse_unfinished(session, observation_id)
     result.source_pid = old.graph_pid
     first = _first_with_files(session, old, STEPS[step], result)
@@ -89,9 +89,7 @@ def _require_command(observation: Observation, kind: str, command: str) -> None:
         )
 
 
-def _old_graph(
-    session: Session, settings: Settings, observation: Observation, graph_pid: int | None, result: Rerun
-) -> OldGraph:
+def _old_graph(session: Session, observation: Observation, graph_pid: int | None, result: Rerun) -> OldGraph:
     number = observation.observation_id
     known = list(session.scalars(select(Process.graph_pid).where(Process.observation_id == number).distinct()))
     if not known:
@@ -109,12 +107,6 @@ def _old_graph(
             f"observation {number} has no graph {graph_pid}: its graphs are {', '.join(map(str, sorted(known)))}"
         )
     processes = adopting.of_graph(session, graph_pid)
-    site = session.get_one(Site, processes[0].site_id).name
-    if site != settings.site:
-        raise ConfigurationError(
-            f"graph {graph_pid} was processed at site {site!r}, where its images are; this is {settings.site!r}: "
-            f"set TIANYU_SITE={site}"
-        )
     return OldGraph(graph_pid, processes, by_place(processes))
 
 

@@ -1,4 +1,4 @@
-"""Which bias, dark and flat serve an observation: the same night's, else the nearest night's of the same instrument."""
+"""Which bias, dark and flat serve an observation: the same night's, else the nearest of its instrument and site."""
 
 from datetime import date
 
@@ -13,8 +13,8 @@ from services.masters import FailedMaster
 from services.steps.shared.step import AnyStep
 
 
-def nearest(session: Session, observation: Observation, kind: str) -> Observation | None:
-    """The observation of ``kind`` that suits best, or None.
+def nearest(session: Session, observation: Observation, kind: str, *, elsewhere: bool = False) -> Observation | None:
+    """The observation of ``kind`` that suits best, or None; with ``elsewhere`` one whose frames are at another site.
 
     It has the same instrument, binning and frame size (and filter, for flats) and at least one frame that ingest took:
     that a process refused all of them is a failure of the master, and no lack of frames. The
@@ -35,6 +35,7 @@ def nearest(session: Session, observation: Observation, kind: str) -> Observatio
         .join(Target, Target.target_id == Observation.target_id)
         .where(
             Target.kind == kind,
+            (Observation.site_id == observation.site_id).is_(not elsewhere),
             Observation.instrument_id == observation.instrument_id,
             Observation.binning == observation.binning,
             usable,

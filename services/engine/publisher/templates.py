@@ -19,6 +19,7 @@ from schema.skies import Sky
 from services.engine.publisher.graph import Graph, Inputs
 from services.engine.publisher.old_graph import parameters_of
 from services.errors import ConfigurationError
+from services.own_site import is_of, of_another_site
 from services.steps.calibrate import CALIBRATE
 from services.steps.detect import DETECT
 from services.steps.shared.step import AnyStep
@@ -101,7 +102,7 @@ def of_another_night(session: Session, observation: Observation) -> Template:
     """The template that suits an observation: of the same camera and field, the same filter first, then the newest.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is none, or only at another site, where its pixels are.
     """
     query = select(Observation).where(
         Observation.instrument_id == observation.instrument_id,
@@ -111,7 +112,7 @@ def of_another_night(session: Session, observation: Observation) -> Template:
     )
     earlier = [one for one in session.scalars(query) if _same_field(session, observation, one)]
     earlier.sort(key=lambda one: (one.filter_id == observation.filter_id, one.night, one.observation_id), reverse=True)
-    for candidate in earlier:
+    for candidate in (one for one in earlier if one.site_id == observation.site_id):
         detect = session.scalar(
             select(Process).where(
                 Process.graph_pid == candidate.graph_pid, Process.command == DETECT.command, Process.status == SUCCEEDED
@@ -119,9 +120,11 @@ def of_another_night(session: Session, observation: Observation) -> Template:
         )
         if detect is not None and not template_was_deleted(session, detect.graph_pid):
             return replace(_template(session, detect), frames=())
+    there = [of_another_site(session, one) for one in earlier if one.site_id != observation.site_id]
+    known = f" at this site ({there[0]}, where the pixels of its template are)" if there else ""
     raise ConfigurationError(
         f"observation {observation.observation_id} has no known template: no other night of this field, camera and "
-        "binning has got as far as `detect`; publish this one without --template known"
+        f"binning{known} has got as far as `detect`; publish this one without --template known"
     )
 
 
@@ -152,13 +155,13 @@ def add_template(graph: Graph, template: Template) -> dict[int, int]:
     return pids
 
 
-def outgrown(session: Session) -> list[int]:
-    """Observations of the sky that have usable frames which their newest graph does not have."""
+def outgrown(session: Session, site: str) -> list[int]:
+    """Observations of the sky of this site that have usable frames which their newest graph does not have."""
     newest = (
         select(Observation.observation_id, func.max(Process.graph_pid))
         .join(Process, Process.observation_id == Observation.observation_id)
         .join(Target, Target.target_id == Observation.target_id)
-        .where(Target.kind == LIGHT)
+        .where(is_of(site), Target.kind == LIGHT)
         .group_by(Observation.observation_id)
         .order_by(Observation.observation_id)
     )

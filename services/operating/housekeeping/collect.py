@@ -24,6 +24,7 @@ from schema.queries.housekeeping import Policy
 from services.errors import ConfigurationError
 from services.operating.housekeeping.folders import File, files, observation_folders, remove
 from services.operating.housekeeping.image_kinds import MADE, PARTIAL
+from services.own_site import require_own
 from services.settings import Settings
 
 ORPHAN_AGE_S = 3600.0  # before that, somebody may be at work on a file of which the database does not know yet
@@ -68,14 +69,16 @@ def collect(
     """Remove what nobody needs, of one observation or of all, at the site of the settings.
 
     Raises:
-        ConfigurationError: there is no such observation, or the root is not the one that is registered for the site.
+        ConfigurationError: there is no such observation, it is another site's, or the root is not the one that is
+            registered for the site.
     """
     root = settings.root.absolute()
     with database.reading_factory(engine)() as session:
         site_id = _site_id(session, settings, root)
         if observation_id is None:
             wanted = sorted({*housekeeping.observations_with_images(session, site_id), *observation_folders(root)})
-        elif session.get(Observation, observation_id) is not None:
+        elif (observation := session.get(Observation, observation_id)) is not None:
+            require_own(session, settings.site, observation)
             wanted = [observation_id]
         else:
             raise ConfigurationError(f"there is no observation {observation_id}: `tianyu status` lists them")

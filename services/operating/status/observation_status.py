@@ -146,6 +146,7 @@ class ObservationStatus:
     failure_groups: tuple[FailureGroup, ...] = ()
     failed_masters: tuple[FailedMaster, ...] = ()  # for which frames of the newest graph are skipped
     published_by: tuple[Chosen, ...] = ()  # told by `overview` alone
+    site: str = ""  # where its frames and images are
 
     @property
     def expected(self) -> int:
@@ -179,6 +180,7 @@ class ObservationStatus:
         """Numbers, texts, lists and dictionaries only; times are ISO 8601, UTC."""
         return {
             "observation_id": self.observation_id,
+            "site": self.site,
             "target": self.target,
             "filter": self.filter,
             "instrument": self.instrument,

@@ -11,7 +11,17 @@ from sqlalchemy.orm import Session, aliased
 from schema.frame import Frame
 from schema.image import Image
 from schema.observing import LIGHT, Filter, Instrument, Observation, Target
-from schema.processes import FAILED, SKIPPED, STATES, SUCCEEDED, UNFINISHED, UNSUCCESSFUL, Process, ProcessDependence
+from schema.processes import (
+    FAILED,
+    SKIPPED,
+    STATES,
+    SUCCEEDED,
+    UNFINISHED,
+    UNSUCCESSFUL,
+    Process,
+    ProcessDependence,
+    Site,
+)
 from schema.queries.dependencies import failed_masters
 from schema.queries.frames import REJECTED
 from services.alike import examples, gather, gist
@@ -116,6 +126,7 @@ def _observations(session: Session, observation_id: int | None) -> Sequence[Any]
     return session.execute(
         select(
             Observation.observation_id,
+            Site.name.label("site"),
             Target.name.label("target"),
             Filter.name.label("filter"),
             Instrument.name.label("instrument"),
@@ -123,6 +134,7 @@ def _observations(session: Session, observation_id: int | None) -> Sequence[Any]
             Target.kind,
             calibration.status.label("calibration_status"),
         )
+        .join(Site, Site.site_id == Observation.site_id)
         .join(Target, Target.target_id == Observation.target_id)
         .join(Filter, Filter.filter_id == Observation.filter_id)
         .join(Instrument, Instrument.instrument_id == Observation.instrument_id)
@@ -275,4 +287,5 @@ def _assemble(row: Any, found: _Found) -> ObservationStatus:
         calibration=found.calibration,
         failure_groups=_group(found.failures),
         failed_masters=tuple(found.failed_masters),
+        site=row.site,
     )

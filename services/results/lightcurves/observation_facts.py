@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from schema.observing import LIGHT, Filter, Instrument, Observation, Target
+from schema.processes import Site
 from services.errors import ConfigurationError, DataError
 
 IDS_IN_A_MESSAGE = 10
@@ -26,6 +27,7 @@ class ObservationFacts:
     graph_pid: int | None
     calibration_pid: int | None
     analysis_pid: int | None
+    site: str
 
     @property
     def title(self) -> str:
@@ -45,7 +47,9 @@ def _observations() -> Any:
             Observation.graph_pid,
             Observation.calibration_pid,
             Observation.analysis_pid,
+            Site.name,
         )
+        .join(Site, Site.site_id == Observation.site_id)
         .join(Target, Target.target_id == Observation.target_id)
         .join(Filter, Filter.filter_id == Observation.filter_id)
         .join(Instrument, Instrument.instrument_id == Observation.instrument_id)
@@ -79,7 +83,10 @@ def find_observation(session: Session, observation_id: int | None = None) -> Obs
     if not found:
         raise DataError("no observation has light curves yet: `tianyu status` shows what is still to be done")
     if len(found) > 1:
-        named = "; ".join(f"{one.observation_id} ({one.title})" for one in found[:IDS_IN_A_MESSAGE])
+        several = len({one.site for one in found}) > 1
+        named = "; ".join(
+            f"{one.observation_id} ({one.title}{f', site {one.site}' * several})" for one in found[:IDS_IN_A_MESSAGE]
+        )
         more = f" and {len(found) - IDS_IN_A_MESSAGE} more" if len(found) > IDS_IN_A_MESSAGE else ""
         raise ConfigurationError(f"several observations have light curves: {named}{more}; choose one (--observation)")
     return found[0]

@@ -39,10 +39,23 @@ SAME_PLACE_ARCSEC = 0.01  # of a star that does not move from night to night
 
 @dataclass(frozen=True)
 class Nights:
-    """Light curves of one star, one an observation; ``table`` has the rows of all, by time, and their filters."""
+    """Light curves of one star, one an observation; ``table`` has the rows of all, by time, and their filters.
+
+    ``copies`` are left out: of the same frames at another site.
+    """
 
     curves: tuple[LightCurve, ...]
     table: "Table"
+    copies: tuple[ObservationFacts, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out, and how to have it."""
+        return [
+            f"observation {one.observation_id} of site {one.site} has the same frames: left out, --observation "
+            f"{one.observation_id} takes it"
+            for one in self.copies
+        ]
 
     @property
     def in_magnitudes(self) -> bool:
@@ -96,7 +109,7 @@ def _observations_with(session: Session, source_ids: Sequence[int]) -> set[int]:
 
 
 def read_nights(session: Session, seen: Sequence[Seen], aperture: ApertureChoice = "best") -> Nights:
-    """Read the light curves, each in its own best aperture or in the given one.
+    """Read the light curves, each in its own best aperture or in the given one; a frame counts once.
 
     Raises:
         ConfigurationError: there is no such aperture, or ``seen`` is empty.
@@ -106,7 +119,7 @@ def read_nights(session: Session, seen: Sequence[Seen], aperture: ApertureChoice
 
     if not seen:
         raise ConfigurationError("no observation with light curves has this star")
-    curves = tuple(read_light_curve(session, observation, star, aperture) for observation, star in seen)
+    curves, copies = _without_copies([read_light_curve(session, *one, aperture) for one in seen])
     parts = []
     for curve in curves:
         part = curve.table.copy()
@@ -120,7 +133,21 @@ def read_nights(session: Session, seen: Sequence[Seen], aperture: ApertureChoice
         name: value if all(curve.table.meta.get(name) == value for curve in curves) else _all(curves, name)
         for name, value in first.items()
     }
-    return Nights(curves, table)
+    return Nights(curves, table, copies)
+
+
+def _without_copies(curves: Sequence[LightCurve]) -> tuple[tuple[LightCurve, ...], tuple[ObservationFacts, ...]]:
+    """Those whose frames another site has not too, in an earlier one; and the observations of the others."""
+    kept: list[tuple[LightCurve, tuple[object, ...]]] = []
+    copies = []
+    for curve in curves:
+        facts, times = curve.observation, frozenset(curve.values("jd_utc").tolist())  # a time not known is like none
+        frames = (facts.instrument, facts.filter, times)
+        if any(frames == others and facts.site != one.observation.site for one, others in kept):
+            copies.append(facts)
+        else:
+            kept.append((curve, frames))
+    return tuple(curve for curve, _ in kept), tuple(copies)
 
 
 def _all(curves: Sequence[LightCurve], name: str) -> str:

@@ -30,7 +30,7 @@ log = get_logger("plots")
 
 def make_plots(
     session: Session,
-    images: ImageStore,
+    images: ImageStore | None,
     observation_id: int,
     folder: Path,
     target_source_id: int | None = None,
@@ -39,6 +39,7 @@ def make_plots(
     """Draw what there is; a plot whose data are missing is left out, and the log says why. Returns the files written.
 
     Without a target the light curve is that of `shown_star`. ``allow`` refuses names that may not be replaced.
+    Without ``images``, which are those of the observation's site, what shows pixels is left out.
 
     Raises:
         ConfigurationError: there is no such observation or target, or the folder cannot be written.

@@ -47,7 +47,7 @@ ZOOM_PX = 40.0  # half its side where no aperture is known
 
 
 def finding_chart(
-    session: Session, images: ImageStore, observation: ObservationFacts, target: SourceFacts, path: Path
+    session: Session, images: ImageStore | None, observation: ObservationFacts, target: SourceFacts, path: Path
 ) -> Path:
     """Draw the chart.
 

@@ -27,7 +27,7 @@ FLOOR = 1e-6  # share of the flux in a pixel: lowest of the logarithmic scale
 SOFTENING = 0.002  # of the peak; below it the picture's stretch is linear
 
 
-def point_spread(session: Session, images: ImageStore, observation: ObservationFacts, path: Path) -> Path:
+def point_spread(session: Session, images: ImageStore | None, observation: ObservationFacts, path: Path) -> Path:
     """Draw it.
 
     Raises:

@@ -21,7 +21,7 @@ WORDS_IN = 1.3  # height of title, labels and legend
 
 def stack_with_sources(
     session: Session,
-    images: ImageStore,
+    images: ImageStore | None,
     observation: ObservationFacts,
     path: Path,
     target: SourceFacts | None = None,

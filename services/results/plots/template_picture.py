@@ -27,13 +27,18 @@ ASINH_SOFTENING = 0.05  # of the range; below it the stretch is linear
 
 
 def read_template(
-    session: Session, images: ImageStore, observation: ObservationFacts
+    session: Session, images: ImageStore | None, observation: ObservationFacts
 ) -> tuple[NDArray[Any], float | None]:
     """Pixels of the template and the number of frames in it.
 
     Raises:
-        DataError: there is no template yet, or its file cannot be read.
+        DataError: there is no template yet, it lies at another site (no ``images``), or its file cannot be read.
     """
+    if images is None:
+        raise DataError(
+            f"observation {observation.observation_id} is of site {observation.site!r}, where its images are: draw it "
+            f"on a machine of that site (TIANYU_SITE={observation.site})"
+        )
     template = session.scalar(
         select(Image).where(Image.graph_pid == observation.graph_pid, Image.kind == TEMPLATE).limit(1)
     )

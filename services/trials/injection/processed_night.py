@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session, aliased
 from pipeline.registration.alignment import Alignment
 from schema.frame import Frame
 from schema.image import CALIBRATED, Image, ImageParent
-from schema.observing import LIGHT
+from schema.observing import LIGHT, Observation
 from services.errors import DataError
+from services.own_site import require_own
 from services.results.lightcurves.observation_facts import ObservationFacts, find_observation
 from services.results.lightcurves.star_statistics import Stars, read_stars
 from services.settings import Settings
@@ -67,10 +68,11 @@ def read_night(session: Session, settings: Settings, observation_id: int | None 
     """Read a processed observation.
 
     Raises:
-        ConfigurationError: there is no such observation.
+        ConfigurationError: there is no such observation, or its frames lie at another site.
         DataError: it has no analysed light curves.
     """
     facts = find_observation(session, observation_id)
+    require_own(session, settings.site, session.get_one(Observation, facts.observation_id))
     stars = read_stars(session, facts.analysis_pid)
     if facts.graph_pid is None or not stars.source_id.size:
         raise DataError(

@@ -64,6 +64,7 @@ class House:
             session.add(target)
             session.flush()
             observation = Observation(
+                site_id=HERE,
                 target_id=target.target_id, filter_id=1, instrument_id=1, exposure_s=60.0, binning="1x1",
                 night=date(2024, 3, 4), created_at=BEGAN, graph_pid=graph_pid,
             )  # fmt: skip

@@ -67,6 +67,7 @@ def add_observation(
         return found
 
     observation = Observation(
+        site_id=1,
         target_id=row(Target, kind=kind, name=name).target_id,  # type: ignore[attr-defined]
         filter_id=row(Filter, name=filter_name).filter_id,  # type: ignore[attr-defined]
         instrument_id=row(Instrument, name="camera", telescope="").instrument_id,  # type: ignore[attr-defined]

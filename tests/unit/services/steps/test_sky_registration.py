@@ -85,6 +85,7 @@ class Nights:
         if observation_id is None:
             night = date(2024, 1, 1 + self.pid // 10 % 28)
             observation = Observation(
+                site_id=1,
                 target_id=1,
                 filter_id=1,
                 instrument_id=1,

@@ -50,7 +50,7 @@ def night_of(path: Path, kind: str = "light") -> ProcessedNight:
         alignment=Alignment.identity(SHAPE),
         good=True,
     )
-    facts = ObservationFacts(1, "T", "R", "C", date(2024, 1, 1), 1, 1, 1, 1)
+    facts = ObservationFacts(1, "T", "R", "C", date(2024, 1, 1), 1, 1, 1, 1, "local")
     none = np.empty(0)
     stars = Stars(none.astype(np.int64), none, none, none, *2 * [none.astype(np.int64)])
     return ProcessedNight(facts, (aligned,), stars, np.empty((0, 2)), np.empty((0, 2)))

@@ -1,0 +1,33 @@
+"""Whose site an observation is of: its frames and images lie under that site's root, and nowhere else."""
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from schema.observing import Observation
+from schema.processes import Site
+from services.errors import ConfigurationError
+
+
+def is_of(site: str) -> ColumnElement[bool]:
+    """Whether an observation is of the site of this name, in SQL."""
+    return Observation.site_id == select(Site.site_id).where(Site.name == site).scalar_subquery()
+
+
+def of_another_site(session: Session, observation: Observation) -> str:
+    """Which observation it is, and whose."""
+    return f"observation {observation.observation_id} is of site {session.get_one(Site, observation.site_id).name!r}"
+
+
+def require_own(session: Session, site: str, observation: Observation) -> None:
+    """Refuse the observation of another site than this one.
+
+    Raises:
+        ConfigurationError: it is.
+    """
+    name = session.get_one(Site, observation.site_id).name
+    if name != site:
+        raise ConfigurationError(
+            f"{of_another_site(session, observation)}, where its frames and images are; this is "
+            f"{site!r}: give the command on a machine of that site (TIANYU_SITE={name}), or ingest a copy of its "
+            "frames here"
+        )
