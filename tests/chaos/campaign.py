@@ -25,6 +25,7 @@ SETTINGS = {
     "TIANYU_RESEND_AFTER_S": "3",
     "TIANYU_BACKOFF_S": "0.1",
     "TIANYU_BACKOFF_MAX_S": "1",
+    "TIANYU_SURROUNDINGS_BACKOFF_MAX_S": "1",
     # Workers are killed on purpose, and the same process may be hit again and again: it is not to blame.
     "TIANYU_MAX_ATTEMPTS": "25",
     "TIANYU_POISON_ATTEMPTS": "25",
