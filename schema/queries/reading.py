@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 from schema.base import table_of
 from schema.image import Image
 from schema.prepared import Batch, Prepared, run
-from schema.processes import RUNNING, SUCCEEDED, Process, ReadKey
+from schema.processes import RUNNING, SUCCEEDED, Process, ProcessDependence, ReadKey
 from schema.queries.adopting import OUTDATED, Outdated, take_over_found
 from schema.queries.scheduling import PIDS
 
 _key, _process, _image = table_of(ReadKey), table_of(Process), table_of(Image)
+_dependence = table_of(ProcessDependence)
 _of_key = _key.c.read_key == bindparam("key")
 _TOLD = Prepared(select(_process.c.pid, _process.c.result_key, _process.c.generation).where(_process.c.pid.in_(PIDS)))
 _MAKER = Prepared(
@@ -25,7 +26,11 @@ _BEGIN = Prepared(insert(_key).values(read_key=bindparam("key"), pid=bindparam("
 _REPLACE = Prepared(
     update(_key).where(_of_key, _key.c.pid == bindparam("former")).values(pid=bindparam("maker", type_=_key.c.pid.type))
 )
-_OUTDATED = Prepared(OUTDATED.where(Outdated.pid.in_(PIDS)).limit(1))
+_before = select(_process.c.pid).where(_process.c.pid.in_(PIDS)).cte("before", recursive=True)
+_before = _before.union(
+    select(_dependence.c.parent_pid).join(_before, _before.c.pid == _dependence.c.child_pid),
+)
+_OUTDATED = Prepared(OUTDATED.join(_before, _before.c.pid == Outdated.pid).limit(1))
 _TAKEN_OVER = Prepared(
     update(_process).where(_process.c.pid == bindparam("held_pid")).values(origin_pid=bindparam("origin"))
 )
@@ -79,7 +84,10 @@ def maker_of(connection: Connection, read_key: str) -> Maker | None:
 
 
 def is_outdated(connection: Connection, pids: Collection[int]) -> bool:
-    """Whether one of these processes ran before something that it waits for ended (`adopting.outdated`)."""
+    """Whether one of these, or a process that they came from, ran before something that it waits for ended.
+
+    Results of theirs are not those of their keys then (`adopting.unlike_their_keys`).
+    """
     [(_, rows)] = run(connection, _OUTDATED(pids=sorted(pids)))
     return bool(rows)
 

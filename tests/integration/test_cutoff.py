@@ -227,12 +227,13 @@ def test_what_ran_before_what_it_reads_ended_anew_is_made(night: Night, command:
     assert computed(night, made.graph_pid) == len(opened) == FRAMES
 
 
-def test_what_read_a_result_that_is_outdated_is_made(night: Night, opened: list[str]) -> None:
-    """A master came right after frames had been calibrated without it."""
+@pytest.mark.parametrize("late", ["combine_flat", "calibrate_flat"])
+def test_what_read_a_result_that_is_outdated_is_made(night: Night, late: str, opened: list[str]) -> None:
+    """A master came right after frames had been calibrated without it, or a frame of the master after that."""
     with night.sessions.begin() as session:
         made = night.facts("flat").graph_pid
-        late = update(Process).where(Process.graph_pid == made).values(finished_at=utc_now(3600.0))
-        session.execute(late.where(Process.command == "combine_flat"))
+        ended = update(Process).where(Process.graph_pid == made).values(finished_at=utc_now(3600.0))
+        session.execute(ended.where(Process.command == late))
     made = publish_to_align(night).graph_pid
     night.work()
     assert computed(night, made) == len(opened) == FRAMES
