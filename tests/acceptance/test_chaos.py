@@ -15,12 +15,12 @@ import pytest
 from tests.chaos import campaign, checks, embedded
 from tests.chaos.campaign import Outcome
 from tests.chaos.nights import make_night
-from tests.chaos.plan import KILLS, MESSAGES, OTHERS, Kind, make_embedded_plan, make_plan
+from tests.chaos.plan import HARMLESS, KILLS, OTHERS, Kind, make_embedded_plan, make_plan
 from tests.chaos.servers import Servers
 from tests.chaos.snapshot import Snapshot
 
 SEED = int(os.environ.get("CHAOS_SEED", "20260728"))
-PROCESSES = 400  # at least
+PROCESSES = 250  # that run, at least
 DISTRIBUTED_KILLS, EMBEDDED_KILLS = 32, 7  # a victim may be gone before its signal
 SLOTS = 3
 CALM_DATABASE = "tianyu_calm"
@@ -81,7 +81,7 @@ def test_each_process_succeeded_once_and_nothing_is_left_over(disturbed: Outcome
 
 def test_no_attempt_is_lost_without_a_cause(disturbed: Outcome) -> None:
     """Messages alone start nothing; whatever else was done took at most what every slot had in hand."""
-    causes = sum(count for kind, count in disturbed.events.items() if kind not in MESSAGES)
+    causes = sum(count for kind, count in disturbed.events.items() if kind not in HARMLESS)
     assert disturbed.lost <= causes * SLOTS
 
 

@@ -32,6 +32,9 @@ SETTINGS = {
 }
 
 
+# The night is published a second time by other choices: what the first graph has of it is taken over.
+CHANGED = {"TIANYU_APERTURE_RADII": "[2.5, 4.0]"}
+
 SIGKILLS = KILLS.keys() | EMBEDDED.keys()
 # SQLAlchemy's own words with a traceback, when a connection that it gets back is dead; it goes on with another.
 POOL_COMPLAINT = "Exception during reset or similar"
@@ -42,7 +45,7 @@ CHAINED = ("another exception occurred:", "direct cause of the following excepti
 class Outcome:
     """What was done to a system, and what came of it."""
 
-    processes: int
+    processes: int  # that ran
     snapshot: Snapshot
     wrong: list[str]  # with the system's own books, queues and programs
     seconds: float
@@ -74,20 +77,26 @@ def prepare(servers: Servers, night: Path, folder: Path, name: str) -> System:
 def run(system: System, plan: Sequence[Event] = ()) -> Outcome:
     """Let the system work, disturbed by ``plan``, until everything has succeeded; then stop it and look.
 
+    When the first graph is done the night is published with other choices, and the plan goes on.
+
     Raises:
         AssertionError: nothing more happened, or the programs did not leave.
     """
-    [(processes,)] = system.sql("SELECT COUNT(*) FROM process")
+    processes = _published(system)
     events: Counter[Kind] = Counter()
     hits: Counter[Kind] = Counter()
     began = time.monotonic()
     try:
         for event in plan:
+            if event.succeeded >= processes and not system.choices:
+                processes = _publish_changed(system, processes)
             _wait(system, min(event.succeeded, processes - 1))
             time.sleep(event.jitter_s)
             done = disturb(system, event, LEASE_S)
             events.update({kind: 1 for kind, hit in done.items() if hit or kind not in KILLS})
             hits.update(done)
+        if not system.choices:
+            processes = _publish_changed(system, processes)
         _wait(system, processes)
         seconds = time.monotonic() - began
         wrong = _ended(system, garbage=events[Kind.GARBAGE] > 0)
@@ -106,10 +115,24 @@ def run(system: System, plan: Sequence[Event] = ()) -> Outcome:
     )
 
 
+def _published(system: System) -> int:
+    """Processes that were published to run; those that were taken over are not among them."""
+    [(processes,)] = system.sql("SELECT COUNT(*) FROM process WHERE status <> 'succeeded' OR attempt > 0")
+    return int(processes)
+
+
+def _publish_changed(system: System, processes: int) -> int:
+    """Publish by other choices what is done; how many processes there are then."""
+    _wait(system, processes)
+    system.choices = CHANGED
+    system.run("publish", "--all", **CHANGED)
+    return _published(system)
+
+
 def _wait(system: System, succeeded: int) -> None:
     """Until so many processes have succeeded; what died is started again meanwhile."""
     last, since = -1, time.monotonic()
-    while (count := system.count("succeeded")) < succeeded:
+    while (count := system.succeeded()) < succeeded:
         system.tend()
         if count != last:
             last, since = count, time.monotonic()

@@ -23,6 +23,7 @@ BOOKS = {
     "succeeded {} times": """
         SELECT p.pid, COUNT(a.pid) FROM process p
         LEFT JOIN process_attempt a ON a.pid = p.pid AND a.outcome = 'succeeded'
+        WHERE p.origin_pid IS NULL OR p.attempt > 0
         GROUP BY p.pid HAVING COUNT(a.pid) <> 1""",
     "succeeded in another than its last attempt, {}": """
         SELECT p.pid, p.attempt FROM process p JOIN process_attempt a ON a.pid = p.pid AND a.outcome = 'succeeded'

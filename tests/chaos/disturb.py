@@ -182,6 +182,22 @@ def _garbage(system: System, _generator: random.Random, _lease_s: float) -> Mapp
     return {Kind.GARBAGE: len(messages.UNREADABLE)}
 
 
+def _publish_again(system: System, generator: random.Random, _lease_s: float) -> Mapping[Kind, int]:
+    """What is published needs nothing more, however far it is; one publisher is killed, the other ends."""
+    before = system.sql("SELECT COUNT(*) FROM process")
+    first = system.start("publish", "--all", **system.choices)
+    end = time.monotonic() + generator.uniform(0.3, 2.0)
+    while first.poll() is None and time.monotonic() < end:
+        system.tend()
+        time.sleep(POLL_S)
+    first.kill()
+    first.wait()
+    system.run("publish", "--all", **system.choices)
+    if (after := system.sql("SELECT COUNT(*) FROM process")) != before:
+        raise AssertionError(f"a second publication of the same added processes: {before} and then {after}")
+    return {Kind.PUBLISHER: 1}
+
+
 DISTURBANCES: Mapping[Kind, Disturbance] = {
     Kind.WORKER: _kill_worker,
     Kind.CONSUMER: _kill_consumer,
@@ -203,6 +219,7 @@ DISTURBANCES: Mapping[Kind, Disturbance] = {
     Kind.REVERSED: _reversed,
     Kind.LOST: _lost,
     Kind.GARBAGE: _garbage,
+    Kind.PUBLISHER: _publish_again,
 }
 
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.chaos import checks, snapshot
-from tests.chaos.campaign import POLL_S, SETTINGS, STUCK_AFTER_S, Outcome
+from tests.chaos.campaign import CHANGED, POLL_S, SETTINGS, STUCK_AFTER_S, Outcome
 from tests.chaos.plan import Event, Kind
 from tests.chaos.system import COMMAND, children_of, signal_all, workers_of
 
@@ -19,6 +19,8 @@ CONSUMERS = 2
 CONSUMER_MARK = b"services."  # in the command line of a child that is a program of ours
 # What a run keeps in its working folder beside the images.
 APART = frozenset({"tianyu.db", "tianyu.db-wal", "tianyu.db-shm", "tianyu.db.manager.lock", "run.lock", "logs"})
+SUCCEEDED = "SELECT COUNT(*) FROM process WHERE status = 'succeeded' AND attempt > 0"  # not taken over
+HALF_WAY = 20  # processes of the second run
 # Leases and sweeps are the run's own; how often a process may be tried is not.
 OWN = {name: value for name, value in SETTINGS.items() if name.endswith("_ATTEMPTS") or "BACKOFF" in name}
 
@@ -39,6 +41,7 @@ class Run:
             "--no-plots",
         ]
         self._groups: list[int] = []
+        self._choices: dict[str, str] = {}
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -46,7 +49,7 @@ class Run:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [*COMMAND, *self._arguments],
-                env=os.environ | OWN,
+                env=os.environ | OWN | self._choices,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -54,6 +57,11 @@ class Run:
             )
         self._groups.append(self.process.pid)
         return self.process
+
+    def start_changed(self) -> subprocess.Popen[bytes]:
+        """Start it with other choices when it has ended."""
+        self._choices = CHANGED
+        return self.start()
 
     def consumers(self) -> list[int]:
         """PIDs of its consumers."""
@@ -91,7 +99,10 @@ class Run:
 
 
 def run(night: Path, folder: Path, plan: Sequence[Event]) -> Outcome:
-    """Run, kill, start again, as the plan says; then let it finish."""
+    """Run, kill, start again, as the plan says; then let it finish, and run once more with other choices.
+
+    That second run is killed as a whole, too, when there is a plan.
+    """
     folder.mkdir(parents=True)
     events: Counter[Kind] = Counter()
     began = time.monotonic()
@@ -102,12 +113,19 @@ def run(night: Path, folder: Path, plan: Sequence[Event]) -> Outcome:
             time.sleep(event.jitter_s)
             events[event.kind] += _disturb(work, event)
         code = work.process.wait()
+        work.start_changed()
+        if plan:
+            _wait(work, Event(Kind.TREE, work.count(SUCCEEDED) + HALF_WAY, 0.0, 0))
+            work.kill_tree()
+            work.start()
+            events[Kind.TREE] += 1
+        code = code or work.process.wait()
     finally:
         work.end()
     url = f"sqlite:///{work.workdir / 'tianyu.db'}"
     wrong = [] if code == 0 else [f"the last run left with exit code {code}: {work.log.read_text()[-1500:]}"]
     return Outcome(
-        processes=work.count("SELECT COUNT(*) FROM process"),
+        processes=work.count(SUCCEEDED),
         snapshot=snapshot.take(url, work.workdir, APART),
         wrong=wrong + checks.books(url),
         seconds=time.monotonic() - began,
@@ -120,7 +138,7 @@ def run(night: Path, folder: Path, plan: Sequence[Event]) -> Outcome:
 def _wait(work: Run, event: Event) -> None:
     """Until so many processes have succeeded, and the victim is there."""
     last, since = -1, time.monotonic()
-    while (count := work.count("SELECT COUNT(*) FROM process WHERE status = 'succeeded'")) < event.succeeded or not (
+    while (count := work.count(SUCCEEDED)) < event.succeeded or not (
         event.kind in (Kind.TREE, Kind.MAIN) or any(map(workers_of, work.consumers()))
     ):
         if work.process.poll() is not None:

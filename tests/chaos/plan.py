@@ -31,6 +31,7 @@ class Kind(Enum):
     REVERSED = "queue put into the opposite order"
     LOST = "queue emptied"
     GARBAGE = "messages that nobody can read"
+    PUBLISHER = "published again, and the publisher killed or not"
     TREE = "whole `tianyu run` killed"
     MAIN = "`tianyu run` killed, its consumers left alone"
 
@@ -58,9 +59,10 @@ OTHERS: Mapping[Kind, int] = {  # for as many kills as the shares above add up t
     Kind.REVERSED: 2,
     Kind.LOST: 1,
     Kind.GARBAGE: 1,
+    Kind.PUBLISHER: 2,
 }
 # These start no attempt and end none; an emptied queue only delays.
-MESSAGES = frozenset({Kind.DUPLICATES, Kind.LATE, Kind.EARLY, Kind.REVERSED, Kind.LOST, Kind.GARBAGE})
+HARMLESS = frozenset({Kind.DUPLICATES, Kind.LATE, Kind.EARLY, Kind.REVERSED, Kind.LOST, Kind.GARBAGE, Kind.PUBLISHER})
 EMBEDDED: Mapping[Kind, int] = {Kind.TREE: 4, Kind.MAIN: 1, Kind.WORKER: 1, Kind.CONSUMER: 1}
 
 

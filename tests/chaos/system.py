@@ -129,6 +129,7 @@ class System:
     root: Path
     logs: Path
     settings: dict[str, str]
+    choices: dict[str, str] = field(default_factory=dict)  # by which the night was published last
     managers: list[Program] = field(default_factory=list)
     consumers: list[Program] = field(default_factory=list)
     later: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
@@ -164,13 +165,28 @@ class System:
             "TIANYU_ROOT": str(self.root),
         }
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, past all routes."""
-        environment = os.environ | self.environment(self.servers.database.port, self.servers.broker.port)
+        environment = self._direct | settings
         done = subprocess.run([*COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise AssertionError(f"tianyu {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
         return done
+
+    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start a command, past all routes, and leave it alone."""
+        with (self.logs / f"{arguments[0]}.log").open("ab") as output:
+            return subprocess.Popen(
+                [*COMMAND, *arguments],
+                env=self._direct | settings,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    @property
+    def _direct(self) -> dict[str, str]:
+        return os.environ | self.environment(self.servers.database.port, self.servers.broker.port)
 
     def tend(self) -> None:
         """Start what is gone, do what is due."""
@@ -186,9 +202,9 @@ class System:
         """Let ``tend`` do something after so many seconds."""
         self.later.append((time.monotonic() + seconds, action))
 
-    def count(self, status: str) -> int:
-        """Processes of a status."""
-        [(count,)] = self.sql("SELECT COUNT(*) FROM process WHERE status = %s", status)
+    def succeeded(self) -> int:
+        """Processes that ran and succeeded."""
+        [(count,)] = self.sql("SELECT COUNT(*) FROM process WHERE status = 'succeeded' AND attempt > 0")
         return int(count)
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
