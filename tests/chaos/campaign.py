@@ -117,7 +117,7 @@ def run(system: System, plan: Sequence[Event] = ()) -> Outcome:
 
 def _published(system: System) -> int:
     """Processes that were published to run; those that were taken over are not among them."""
-    [(processes,)] = system.sql("SELECT COUNT(*) FROM process WHERE status <> 'succeeded' OR attempt > 0")
+    [(processes,)] = system.sql(f"SELECT COUNT(*) FROM process p WHERE {checks.OWN}")
     return int(processes)
 
 
@@ -125,7 +125,7 @@ def _publish_changed(system: System, processes: int) -> int:
     """Publish by other choices what is done; how many processes there are then."""
     _wait(system, processes)
     system.choices = CHANGED
-    system.run("publish", "--all", **CHANGED)
+    system.run("publish", system.light(), **CHANGED)
     return _published(system)
 
 

@@ -185,14 +185,14 @@ def _garbage(system: System, _generator: random.Random, _lease_s: float) -> Mapp
 def _publish_again(system: System, generator: random.Random, _lease_s: float) -> Mapping[Kind, int]:
     """What is published needs nothing more, however far it is; one publisher is killed, the other ends."""
     before = system.sql("SELECT COUNT(*) FROM process")
-    first = system.start("publish", "--all", **system.choices)
+    first = system.start("publish", system.light(), **system.choices)
     end = time.monotonic() + generator.uniform(0.3, 2.0)
     while first.poll() is None and time.monotonic() < end:
         system.tend()
         time.sleep(POLL_S)
     first.kill()
     first.wait()
-    system.run("publish", "--all", **system.choices)
+    system.run("publish", system.light(), **system.choices)
     if (after := system.sql("SELECT COUNT(*) FROM process")) != before:
         raise AssertionError(f"a second publication of the same added processes: {before} and then {after}")
     return {Kind.PUBLISHER: 1}

@@ -19,7 +19,7 @@ CONSUMERS = 2
 CONSUMER_MARK = b"services."  # in the command line of a child that is a program of ours
 # What a run keeps in its working folder beside the images.
 APART = frozenset({"tianyu.db", "tianyu.db-wal", "tianyu.db-shm", "tianyu.db.manager.lock", "run.lock", "logs"})
-SUCCEEDED = "SELECT COUNT(*) FROM process WHERE status = 'succeeded' AND attempt > 0"  # not taken over
+SUCCEEDED = f"SELECT COUNT(*) FROM process p WHERE status = 'succeeded' AND {checks.OWN}"
 HALF_WAY = 20  # processes of the second run
 # Leases and sweeps are the run's own; how often a process may be tried is not.
 OWN = {name: value for name, value in SETTINGS.items() if name.endswith("_ATTEMPTS") or "BACKOFF" in name}

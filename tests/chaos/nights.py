@@ -4,7 +4,7 @@ from pathlib import Path
 
 from services.trials.simulate import night_spec, simulate
 
-FRAMES = 72  # two graphs, in which together more than 250 processes run
+FRAMES = 60  # two graphs, in which together more than 250 processes run
 SIDE = 144  # px
 STARS = 40
 CALIBRATION_FRAMES = 6  # of each kind: more than the fan-out of five, so that masters are trees

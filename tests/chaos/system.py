@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.checks import OWN
 from tests.chaos.proxy import Route
 from tests.chaos.servers import Servers
 
@@ -202,9 +203,16 @@ class System:
         """Let ``tend`` do something after so many seconds."""
         self.later.append((time.monotonic() + seconds, action))
 
+    def light(self) -> str:
+        """Number of the observation of the sky."""
+        [(number,)] = self.sql(
+            "SELECT observation_id FROM observation JOIN target USING (target_id) WHERE kind = 'light'"
+        )
+        return str(number)
+
     def succeeded(self) -> int:
         """Processes that ran and succeeded."""
-        [(count,)] = self.sql("SELECT COUNT(*) FROM process WHERE status = 'succeeded' AND attempt > 0")
+        [(count,)] = self.sql(f"SELECT COUNT(*) FROM process p WHERE status = 'succeeded' AND {OWN}")
         return int(count)
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -14,6 +14,7 @@ from schema.base import utc_now
 from schema.image import Image
 from schema.processes import FAILED, SUCCEEDED, Process
 from schema.queries import operating
+from services.engine.publisher.changed_choices import by_other_choices
 from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
 from services.steps import steps_of
@@ -166,6 +167,16 @@ def test_a_rerun_counts_from_then_on(night: Night, step: str) -> None:
         for old, new in published.taken_over.items():
             assert session.get_one(Process, old).graph_pid == rerun.graph_pid
             assert session.get_one(Process, new).origin_pid == old
+
+
+def test_choices_by_which_it_is_published_already_are_not_called_other_ones(night: Night) -> None:
+    changed = night.having(**APERTURES)
+    number = night.observation()
+    with night.sessions() as session:
+        assert by_other_choices(session, changed.settings.site, changed.settings.choices, but=()) == ([number], [])
+    publish(changed)
+    with night.sessions() as session:
+        assert by_other_choices(session, changed.settings.site, changed.settings.choices, but=()) == ([], [])
 
 
 def test_a_master_by_other_choices_is_made_anew_and_what_follows(night: Night) -> None:

@@ -67,6 +67,6 @@ def by_other_choices(
         differ = changes(None if newest is None else of_graph(session, newest), choices, Choices.model_fields)
         if differ and not unfinished_pids(session, number):
             renewed.append(number)
-        else:
+        elif differ or newest == observation.graph_pid:  # else its light curves by these choices are on their way
             kept.append(said)
     return renewed, kept
