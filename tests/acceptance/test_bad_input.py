@@ -178,7 +178,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
         ("saturated.fits", "every pixel of the frame is 65535"),
         ("copy.fits", "has the same content as"),
         (UNDECODABLE.decode(errors="surrogateescape").encode(errors="backslashreplace").decode(), "is not UTF-8"),
-        ("gone.fits", "it was missing in each attempt"),
+        ("gone.fits", "so it was in each attempt"),
         ("cut.fits", "is it whole?"),
         ("replaced.fits", "is 128 x 128 pixels, it was 256 x 256 when it was registered"),
         ("bias_002.fits", "is it whole?"),
