@@ -21,6 +21,7 @@ from tests.unit.publisher.made_up import Telescope
 ALL = {"catalog": "gaia", "detrend_method": "sysrem", "relative_methods": ("manual", "ensemble")}
 # Values that are not the defaults; numbers are 7.
 OTHER: dict[str, Any] = {
+    "without": ("flat",),
     "flat_method": "mode",
     "aperture_radii": (2.0,),
     "aperture_sky": "global",
