@@ -49,7 +49,7 @@ COMMANDS = {
         "transit", "Fit one transit in a star's light curve, and say how much more likely it is than a trend alone."
     ),
     "report": Entry("report", "Time, CPU, memory and bytes by command, and the throughput."),
-    "gc": Entry("gc", "Delete intermediate images that nothing needs any more. Safe while consumers run."),
+    "gc": Entry("gc", "Delete intermediate images, or rows, that nothing needs any more. Safe while consumers run."),
     "simulate": Entry(
         "simulate",
         "Simulate a night with known truth: stars, seeing, drift, clouds, trails, hot pixels, a transit and more.",

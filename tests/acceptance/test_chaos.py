@@ -89,7 +89,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
     night: Path, undisturbed: Outcome, tmp_path: Path
 ) -> None:
     sys.stderr.write(f"CHAOS_SEED={SEED}\n")
-    plan = make_embedded_plan(SEED, undisturbed.processes, EMBEDDED_KILLS)
+    plan = make_embedded_plan(SEED, undisturbed.first, EMBEDDED_KILLS)
     outcome = embedded.run(night, tmp_path / "embedded", plan)
     assert outcome.events[Kind.TREE] >= 3
     assert outcome.kills >= EMBEDDED_KILLS - 1

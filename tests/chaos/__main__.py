@@ -99,7 +99,7 @@ def main() -> int:
                 good &= table.add(f"seed {seed}", campaign.run(system, plan), calm)
             good &= table.add("`tianyu run`, undisturbed", calm_run, calm_run)
             for seed in seeds:
-                plan = make_embedded_plan(seed, calm.processes, embedded_kills)
+                plan = make_embedded_plan(seed, calm.first, embedded_kills)
                 outcome = embedded.run(night, folder / f"embedded-{seed}", plan)
                 good &= table.add(f"`tianyu run`, seed {seed}", outcome, calm_run)
         finally:

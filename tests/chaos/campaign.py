@@ -46,6 +46,7 @@ class Outcome:
     """What was done to a system, and what came of it."""
 
     processes: int  # that ran
+    first: int  # of these, of the first publication
     snapshot: Snapshot
     wrong: list[str]  # with the system's own books, queues and programs
     seconds: float
@@ -82,7 +83,7 @@ def run(system: System, plan: Sequence[Event] = ()) -> Outcome:
     Raises:
         AssertionError: nothing more happened, or the programs did not leave.
     """
-    processes = _published(system)
+    first = processes = _published(system)
     events: Counter[Kind] = Counter()
     hits: Counter[Kind] = Counter()
     began = time.monotonic()
@@ -105,6 +106,7 @@ def run(system: System, plan: Sequence[Event] = ()) -> Outcome:
     url = system.servers.direct_url(system.database)
     return Outcome(
         processes=processes,
+        first=first,
         snapshot=snapshot.take(url, system.root),
         wrong=wrong + checks.books(url),
         seconds=seconds,

@@ -113,9 +113,10 @@ def run(night: Path, folder: Path, plan: Sequence[Event]) -> Outcome:
             time.sleep(event.jitter_s)
             events[event.kind] += _disturb(work, event)
         code = work.process.wait()
+        first = work.count(SUCCEEDED)
         work.start_changed()
         if plan:
-            _wait(work, Event(Kind.TREE, work.count(SUCCEEDED) + HALF_WAY, 0.0, 0))
+            _wait(work, Event(Kind.TREE, first + HALF_WAY, 0.0, 0))
             work.kill_tree()
             work.start()
             events[Kind.TREE] += 1
@@ -126,6 +127,7 @@ def run(night: Path, folder: Path, plan: Sequence[Event]) -> Outcome:
     wrong = [] if code == 0 else [f"the last run left with exit code {code}: {work.log.read_text()[-1500:]}"]
     return Outcome(
         processes=work.count(SUCCEEDED),
+        first=first,
         snapshot=snapshot.take(url, work.workdir, APART),
         wrong=wrong + checks.books(url),
         seconds=time.monotonic() - began,

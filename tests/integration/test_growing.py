@@ -298,6 +298,7 @@ def test_a_choice_behind_extract_joins_with_the_frames(night: Night, raw: Path) 
 def test_a_later_frame_that_fails_makes_nothing_anew(night: Night, raw: Path, tmp_path: Path) -> None:
     ingest(night, raw, 1)
     [path] = (raw / "1").glob("*.fits")
+    (path.parent / "notes.txt").write_text("the folder is there, this frame is not")
     away = path.rename(tmp_path / path.name)
     publish(night)
     night.work()

@@ -91,6 +91,7 @@ class Consumer:
         finally:
             self._root.stop()
             self._announcer.stop()
+            log.info("consumer stopped")
 
     def _serve(self) -> None:
         for slot in self._slots:
@@ -173,4 +174,3 @@ class Consumer:
             except TransientError:
                 time.sleep(0.05)  # the event to wait on is set; without a pause this would spin
         self._broker.close()
-        log.info("consumer stopped")
