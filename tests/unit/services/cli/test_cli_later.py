@@ -61,4 +61,5 @@ def test_no_help_computes_or_draws() -> None:
 
 
 def test_what_computes_is_told_from_what_does_not() -> None:
-    assert "numpy" in imported_by("simulate .")["simulate ."]
+    refused = "simulate . --preset none-such"  # writes nothing
+    assert "numpy" in imported_by(refused)[refused]
