@@ -123,7 +123,7 @@ def look(connection: Connection) -> list[Partitions]:
     if connection.dialect.name == "sqlite":
         return []
     connection.execute(text("/*!80000 SET SESSION information_schema_stats_expiry = 0 */"))
-    newest = int(connection.execute(_NEWEST).scalar_one())
+    newest = newest_image(connection)
     found = []
     for table in TABLES:
         rows = connection.execute(_RANGES, {"table": table}).all()

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Double,
     Integer,
+    ScalarSelect,
     and_,
     bindparam,
     delete,
@@ -253,17 +254,17 @@ def worker_deaths(opened: Opened, pid: int) -> list[str]:
 
 def alike_in_a_row(opened: Opened, pid: int, error_class: str) -> int:
     """How many of the last attempts that ended did so by an error of this class."""
-    last_other = (
-        select(func.coalesce(func.max(_attempt.c.attempt), 0))
-        .where(_attempt.c.pid == pid, _attempt.c.outcome.is_not(None), _other_than(error_class))
-        .scalar_subquery()
-    )
+    last_other = last_that_ended_otherwise(literal(pid), error_class)
     ended = (_attempt.c.pid == pid, _attempt.c.error_class == error_class, _attempt.c.attempt > last_other)
     return opened.execute(select(func.count()).select_from(_attempt).where(*ended)).scalar_one()
 
 
-def _other_than(error_class: str) -> ColumnElement[bool]:
-    return or_(_attempt.c.error_class.is_(None), _attempt.c.error_class != error_class)
+def last_that_ended_otherwise(pid: ColumnElement[int], error_class: str) -> ScalarSelect[int]:
+    """In SQL, the number of the last attempt at a process that ended in another way than by this class; 0: none did."""
+    ended = _attempt.alias()
+    otherwise = or_(ended.c.error_class.is_(None), ended.c.error_class != error_class)
+    query = select(func.coalesce(func.max(ended.c.attempt), 0))
+    return query.where(ended.c.pid == pid, ended.c.outcome.is_not(None), otherwise).scalar_subquery()
 
 
 EXPIRED = (

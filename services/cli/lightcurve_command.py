@@ -60,7 +60,7 @@ def lightcurve(
         seen = star_on_nights(session, observation, place)
         nights = read_nights(session, seen, choice)
     if len(nights.curves) > 1 and (output is not None or plot is None) and format_name not in SEVERAL_NIGHTS:
-        numbers = ", ".join(str(one.observation_id) for one in (curve.observation for curve in nights.curves))
+        numbers = ", ".join(str(curve.observation.observation_id) for curve in nights.curves)
         raise ConfigurationError(
             f"format {format_name} holds one observation and the star was seen in {numbers}: choose one (--observation)"
         )

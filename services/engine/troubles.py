@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from schema.queries.services import Trouble
 
+BROKER = "broker"  # subject of managers and consumers alike
+
 
 @dataclass
 class _Kept:

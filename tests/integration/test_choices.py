@@ -28,7 +28,7 @@ from services.settings import Settings, as_environment, load
 from services.setup import initialise, open_engine
 from services.steps.shared.step import Context
 from tests.integration.command_line import tianyu
-from tests.integration.small_night import Night, simulate_night
+from tests.integration.small_night import Night
 
 PATIENCE_S = 300.0
 OTHER: dict[str, Any] = {
@@ -41,20 +41,6 @@ OTHER: dict[str, Any] = {
     "detection_threshold": 50.0,
     "aperture_radii": (2.0,),
 }
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulate_night(tmp_path_factory.mktemp("choices") / "raw")
-
-
-@pytest.fixture(scope="module")
-def alone(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """The night by one worker, by the defaults."""
-    night = Night.open(tmp_path_factory.mktemp("alone"))
-    night.publish(raw)
-    night.work()
-    return night
 
 
 @pytest.fixture
@@ -126,7 +112,7 @@ def test_a_step_can_ask_for_no_settings() -> None:
     assert Deployment.model_fields.keys() | Choices.model_fields.keys() == Settings.model_fields.keys()
 
 
-def test_consumers_with_other_settings_give_one_truth(programs: Programs, raw: Path, alone: Night) -> None:
+def test_consumers_with_other_settings_give_one_truth(programs: Programs, raw: Path, processed: Night) -> None:
     engine = open_engine(programs.settings)
     initialise(programs.settings, engine)
     night = Night(programs.settings, database.session_factory(engine))
@@ -140,20 +126,22 @@ def test_consumers_with_other_settings_give_one_truth(programs: Programs, raw: P
     assert night.rows("SELECT COUNT(DISTINCT worker) FROM process_attempt") == [(2,)]
     assert night.rows("SELECT DISTINCT linearity FROM image WHERE kind = 'calibrated'") == [(None,)]
     assert night.rows("SELECT version, COUNT(*) FROM published_choices GROUP BY version") == [(VERSION, 1)]
-    assert_same_light_curves(night, alone)
+    assert_same_light_curves(night, processed)
     engine.dispose()
 
 
-def test_other_choices_do_give_other_numbers(night: Night, alone: Night) -> None:
+def test_other_choices_do_give_other_numbers(night: Night, processed: Night) -> None:
     """Or the test above would show nothing."""
     with night.sessions.begin() as session:
         session.execute(update(Process).values(choices_id=choices.keep(session, VERSION, Choices(**OTHER).text())))
     night.work()
     assert night.rows("SELECT DISTINCT linearity FROM image WHERE kind = 'calibrated'") == [(3000.0,)]
-    assert len(night.light_curves()) != len(alone.light_curves())
+    assert len(night.light_curves()) != len(processed.light_curves())
 
 
-def test_a_retry_keeps_the_choices(night: Night, alone: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_keeps_the_choices(
+    night: Night, processed: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with night.sessions.begin() as session:
         operating.cancel(session, operating.unfinished_pids(session, night.observation()))
     night.work()  # the masters
@@ -164,7 +152,7 @@ def test_a_retry_keeps_the_choices(night: Night, alone: Night, tmp_path: Path, m
     assert load().choices.linearity == 3000.0
     assert tianyu("retry", "--cancelled").exit_code == 0
     Night(load(), night.sessions).work()
-    assert_same_light_curves(night, alone)
+    assert_same_light_curves(night, processed)
 
 
 @pytest.mark.parametrize(

@@ -26,16 +26,11 @@ from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
 from services.steps import ORDER, STEPS, choose_reference
 from services.steps.align import ALIGN, AlignParameters
-from tests.integration.small_night import FRAMES, Night, simulate_night
+from tests.integration.small_night import FRAMES, Night
 
 JOINS = 3  # place of the frame that comes later
 FOUND = tuple(column.name for column in table_of(FoundAlignment).c if column.name not in ("image_id", "pid"))
 Alignments = dict[str, tuple[Any, ...]]  # by path of the frame
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulate_night(tmp_path_factory.mktemp("raw") / "night")
 
 
 def without_one(raw: Path, folder: Path) -> Callable[[], Path]:

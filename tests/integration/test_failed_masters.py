@@ -25,23 +25,8 @@ from services.operating.status import ObservationStatus, status
 from services.results.summary.notes import notes_on
 from services.settings import as_environment
 from tests.integration.command_line import tianyu
-from tests.integration.small_night import FRAMES, Night, simulate_night
+from tests.integration.small_night import FRAMES, Night
 from tests.integration.test_reuse import assert_same, publish
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulate_night(tmp_path_factory.mktemp("raw") / "night")
-
-
-@pytest.fixture(scope="module")
-def whole(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """The night without a fault."""
-    night = Night.open(tmp_path_factory.mktemp("whole"))
-    night.publish(raw)
-    night.work()
-    night.sessions.kw["bind"].dispose()
-    return night
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +49,11 @@ def saturated(raw: Path) -> Iterator[None]:
     for path in kept:
         with fits.open(path) as hdus:
             fits.writeto(path, np.full_like(hdus[0].data, 65535), hdus[0].header, overwrite=True)
-    yield
-    for path, content in kept.items():
-        path.write_bytes(content)
+    try:
+        yield
+    finally:
+        for path, content in kept.items():
+            path.write_bytes(content)
 
 
 def blocked_night(raw: Path, workdir: Path, **settings: Any) -> Night:
@@ -108,7 +95,12 @@ def assert_same_but_ids(night: Night, expected: Night) -> None:
 
 
 def test_a_master_that_failed_stops_the_night_until_it_is_mended_or_left_out(
-    each_ready_url: str, raw: Path, whole: Night, flatless: Night, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    each_ready_url: str,
+    raw: Path,
+    processed: Night,
+    flatless: Night,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     night = blocked_night(raw, tmp_path / "work", database_url=SecretStr(each_ready_url))
     number, flats = night.observation(), night.observation("flat")
@@ -153,7 +145,7 @@ def test_a_master_that_failed_stops_the_night_until_it_is_mended_or_left_out(
     assert_same(night, flatless)  # what was accepted stays until somebody publishes
     publish(night)
     night.work()
-    assert_same_but_ids(night, whole)
+    assert_same_but_ids(night, processed)
     facts = night.facts()
     with night.sessions() as session:
         assert not [note for note in notes_on(session, facts, 0) if "calibrated without" in note]
@@ -161,7 +153,7 @@ def test_a_master_that_failed_stops_the_night_until_it_is_mended_or_left_out(
 
 
 def test_a_mended_master_gives_the_night_without_a_fault(
-    raw: Path, whole: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    raw: Path, processed: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     night = blocked_night(raw, tmp_path / "work")
     [found] = state(night).failed_masters
@@ -170,7 +162,7 @@ def test_a_mended_master_gives_the_night_without_a_fault(
     said = command(night, monkeypatch, *words[1].split())
     assert "publish" not in said  # nothing went on without it
     night.work()
-    assert_same(night, whole)
+    assert_same(night, processed)
 
 
 def test_the_commands_leave_masters_out_by_name(
@@ -191,14 +183,16 @@ def test_the_commands_leave_masters_out_by_name(
     assert "flat none: left out by choice" in exported
 
 
-def test_a_night_made_before_masters_were_required_is_not_made_again(whole: Night, tmp_path: Path) -> None:
-    night = whole.copy(tmp_path / "work")
+def test_a_night_made_before_masters_were_required_is_not_made_again(processed: Night, tmp_path: Path) -> None:
+    night = processed.copy(tmp_path / "work")
     _loosen_masters(night)
     assert publish(night).processes == []
 
 
-def test_a_night_made_before_that_went_on_without_a_failed_master_is_no_result(whole: Night, tmp_path: Path) -> None:
-    night = whole.copy(tmp_path / "work")
+def test_a_night_made_before_that_went_on_without_a_failed_master_is_no_result(
+    processed: Night, tmp_path: Path
+) -> None:
+    night = processed.copy(tmp_path / "work")
     _loosen_masters(night)
     with night.sessions.begin() as session:
         flat = select(Image.image_id).where(Image.kind == "master_flat")
@@ -242,7 +236,7 @@ def sick_disk(monkeypatch: pytest.MonkeyPatch, calls: range) -> Iterator[None]:
 
 
 def test_what_has_no_input_fails_and_comes_back_with_it(
-    raw: Path, whole: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    raw: Path, processed: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     night = Night.open(tmp_path / "work")
     night.publish(raw)
@@ -255,11 +249,11 @@ def test_what_has_no_input_fails_and_comes_back_with_it(
     assert "the disk gives errors" in failures["select"]
     assert "publish" not in command(night, monkeypatch, "retry", "--failed")
     night.work()
-    assert_same(night, whole)
+    assert_same(night, processed)
 
 
 def test_retry_prints_what_makes_again_that_went_on_without(
-    raw: Path, whole: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    raw: Path, processed: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     night = Night.open(tmp_path / "work")
     night.publish(raw)
@@ -275,13 +269,13 @@ def test_retry_prints_what_makes_again_that_went_on_without(
     assert len({row[1] for row in night.light_curves() if row[5] is not None}) == FRAMES - 1
     command(night, monkeypatch, *shlex.split(printed[0]))
     night.work()
-    assert_same_but_ids(night, whole)
+    assert_same_but_ids(night, processed)
 
 
 def test_a_failure_that_was_run_again_counts_no_more(
-    whole: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    processed: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    night = whole.copy(tmp_path / "work")
+    night = processed.copy(tmp_path / "work")
     with night.sessions.begin() as session:
         session.execute(
             update(Process)

@@ -13,7 +13,7 @@ from services.engine.publisher.publish import Publisher
 from services.errors import ConfigurationError
 from services.operating.housekeeping.prune import MEASURING, Policy, Pruned, prune
 from services.steps import steps_of
-from tests.integration.small_night import Night, simulate_night
+from tests.integration.small_night import Night
 
 APERTURES = {"aperture_radii": (2.5, 6.0)}
 ALL = Policy(keep=0, days=0.0)
@@ -22,25 +22,6 @@ UNCHOSEN = {"solve_archive", "detrend", "crossmatch", "zero_point"}  # without a
 ROWS_OF = "SELECT COUNT(*) FROM {table} f JOIN image i ON i.image_id = f.image_id WHERE i.graph_pid = :graph"
 LOST_ORIGINS = "SELECT COUNT(*) FROM process p WHERE p.origin_pid NOT IN (SELECT pid FROM process)"
 OF_PROCESSES = ("relative_flux", "reference_star", "relative_calibration", "light_curve_statistics", "variability")
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulate_night(tmp_path_factory.mktemp("raw") / "night")
-
-
-@pytest.fixture(scope="module")
-def processed(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    night = Night.open(tmp_path_factory.mktemp("processed"))
-    night.publish(raw)
-    night.work()
-    night.sessions.kw["bind"].dispose()
-    return night
-
-
-@pytest.fixture
-def night(processed: Night, tmp_path: Path) -> Night:
-    return processed.copy(tmp_path / "work")
 
 
 def publish(night: Night, **more: Any) -> Publication:

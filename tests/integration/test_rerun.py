@@ -17,7 +17,7 @@ from services.engine.publisher.publish import Publisher
 from services.errors import ConfigurationError
 from services.steps import STEPS, steps_of
 from tests.acceptance.programs import Programs
-from tests.integration.small_night import FRAMES, Night, simulate_night
+from tests.integration.small_night import FRAMES, Night
 
 # By default there is no detrending; without a catalogue no names and no zero points.
 LIGHT_COMMANDS = tuple(
@@ -28,26 +28,6 @@ LIGHT_COMMANDS = tuple(
 FOUND = ("dx", "dy", "rotation_deg", "scale", "alignment_rms", "transparency", "good", "weight", "gain")
 UNUSABLE = "SELECT path, reason FROM frame WHERE kind = 'light' AND image_id IS NULL AND good = 0"
 FILES = "SELECT path FROM image WHERE kind = 'calibrated'"
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulate_night(tmp_path_factory.mktemp("raw") / "night")
-
-
-@pytest.fixture(scope="module")
-def processed(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    night = Night.open(tmp_path_factory.mktemp("processed"))
-    night.publish(raw)
-    night.work()
-    night.sessions.kw["bind"].dispose()
-    assert len(night.light_curves()) > 200
-    return night
-
-
-@pytest.fixture
-def night(processed: Night, tmp_path: Path) -> Night:
-    return processed.copy(tmp_path / "work")
 
 
 def from_on(step: str) -> set[str]:

@@ -19,7 +19,7 @@ from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
 from services.steps import steps_of
 from tests.acceptance.programs import Programs
-from tests.integration.small_night import FRAMES, Night, simulate_night
+from tests.integration.small_night import FRAMES, Night
 
 LIGHT = [step.command for step in steps_of("light")]
 UNCHOSEN = {"solve_archive", "detrend", "crossmatch", "zero_point"}  # without a catalogue and detrending
@@ -31,25 +31,6 @@ CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "linearity": ({"linearity": 3000.0}, "calibrate"),
     "method": ({"relative_methods": ("paper", "ensemble")}, "calibrate_relative"),
 }
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulate_night(tmp_path_factory.mktemp("raw") / "night")
-
-
-@pytest.fixture(scope="module")
-def processed(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    night = Night.open(tmp_path_factory.mktemp("processed"))
-    night.publish(raw)
-    night.work()
-    night.sessions.kw["bind"].dispose()
-    return night
-
-
-@pytest.fixture
-def night(processed: Night, tmp_path: Path) -> Night:
-    return processed.copy(tmp_path / "work")
 
 
 def publish(night: Night, kind: str = "light", **more: Any) -> Publication:
@@ -238,8 +219,10 @@ def damaged(raw: Path, tmp_path: Path) -> Night:
     whole = (night.settings.root / path).read_bytes()
     (tmp_path / "whole").write_bytes(whole)
     (night.settings.root / path).write_bytes(whole[: len(whole) // 2])
-    night.work()
-    (night.settings.root / path).write_bytes(whole)  # the night is shared
+    try:
+        night.work()
+    finally:
+        (night.settings.root / path).write_bytes(whole)  # the night is shared
     return night
 
 

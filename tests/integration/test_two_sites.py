@@ -27,17 +27,10 @@ from services.results.plots.template_picture import read_template
 from services.setup import initialise, open_engine
 from services.trials.injection import read_night
 from tests.conftest import fresh_database
-from tests.integration.small_night import LIGHT_CURVES, Night, simulate_night
+from tests.integration.small_night import LIGHT_CURVES, Night
 
 EAST, WEST = "east", "west"
 CURVES = LIGHT_CURVES.replace("ORDER BY", "WHERE l.observation_id = :o ORDER BY")
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("raw")
-    simulate_night(folder)
-    return folder
 
 
 def open_site(name: str, url: str, raw: Path, root: Path, *without: str) -> Night:

@@ -12,6 +12,7 @@ from services.engine.consumer.child import Child
 from services.engine.consumer.root_watch import RootWatch
 from services.engine.consumer.slot import Slot
 from services.engine.presence import HOST, Announcer, introduce
+from services.engine.troubles import BROKER
 from services.errors import ConfigurationError, TransientError
 from services.log import get_logger
 from services.settings import Settings
@@ -22,7 +23,7 @@ RECONNECT_S = 1.0
 RECONNECT_MOST_S = 5.0
 # A queue that was deleted and made anew knows nothing of those who had subscribed to it, and does not tell all of them.
 QUIET_S = 60.0
-BROKER, ROOT = "broker", "root"  # subjects of troubles
+ROOT = "root"  # subject of a trouble
 
 
 class Consumer:

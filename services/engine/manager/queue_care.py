@@ -15,7 +15,7 @@ from schema.queries.queue_states import Seen
 from schema.queries.scheduling import Queue
 from services.engine.broker import Broker, event_queue, work_queue
 from services.engine.manager.outbox import Outbox
-from services.engine.troubles import Troubles
+from services.engine.troubles import BROKER, Troubles
 from services.errors import TransientError
 from services.log import get_logger
 
@@ -23,7 +23,6 @@ log = get_logger("manager")
 SILENT_S = 10.0  # from then on people are told
 REPLACED_S = 30.0  # a queue that has taken nothing for so long, while others do
 DEAD_LETTERS_KEPT = 1000  # of a queue, the newest
-BROKER = "broker"  # subject of a trouble
 
 
 class QueueCare:

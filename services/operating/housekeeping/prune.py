@@ -146,11 +146,11 @@ def _replaced(session: Session, observation_id: int, policy: Policy) -> list[_Re
     for pid in at_rest:
         if pid in superseded:
             whole = pid in superseded[policy.keep :]
-            pids = [process.pid for process in graphs[pid] if process.command in MEASURING] if whole else []
+            chosen = [process for process in graphs[pid] if process.command in MEASURING] if whole else []
         else:
-            pids = _older_calibrations(session, observation, graphs[pid], policy.keep)
             whole = False
-        chosen = [process for process in graphs[pid] if process.pid in set(pids)]
+            older = _older_calibrations(session, observation, graphs[pid], policy.keep)
+            chosen = [process for process in graphs[pid] if process.pid in older]
         young = any(process.finished_at is None or process.finished_at > before for process in chosen)
         if chosen and not young:
             found.append(_told(session, observation_id, pid, chosen, whole))
@@ -170,7 +170,7 @@ def _told(session: Session, observation_id: int, graph_pid: int, chosen: Sequenc
     return _Replaced(told, [process.pid for process in chosen], left)
 
 
-def _older_calibrations(session: Session, observation: Observation, graph: Sequence[Process], keep: int) -> list[int]:
+def _older_calibrations(session: Session, observation: Observation, graph: Sequence[Process], keep: int) -> set[int]:
     """What joined a graph and is older than the newest that succeeded of its kind, and the ``keep`` before it."""
     by_place: dict[Place, list[Process]] = defaultdict(list)
     for place, process in places(graph):
@@ -188,4 +188,4 @@ def _older_calibrations(session: Session, observation: Observation, graph: Seque
     while new := (pruning.parents(session, sorted(kept)) & joined) - kept:  # they stand on these
         kept |= new
     going = sorted(joined - kept)
-    return sorted(set(going) - pruning.depended_on(session, going))
+    return set(going) - pruning.depended_on(session, going)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, func, not_, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import and_, func, not_, select
+from sqlalchemy.orm import Session
 
-from schema.base import utc_now
+from schema.base import table_of, utc_now
 from schema.processes import QUEUED, RUNNING, WAITING, Lease, Process, ProcessAttempt
+from schema.queries import life
 from services.alike import examples, gather, gist
 from services.errors import SurroundingsError
 from services.operating.status.observation_status import Hindered, Retry, Running
@@ -79,13 +80,8 @@ def retries(session: Session) -> list[Retry]:
 
 def hindered(session: Session) -> list[Hindered]:
     """All that waits for its surroundings, by observation, or is on its way to be tried again."""
-    # Since an attempt that ended otherwise, the surroundings were at fault in each.
-    other = aliased(ProcessAttempt)
-    last_other = (
-        select(func.coalesce(func.max(other.attempt), 0))
-        .where(other.pid == Process.pid, or_(other.error_class.is_(None), other.error_class != _SURROUNDINGS))
-        .scalar_subquery()
-    )
+    # Since then, the surroundings were at fault in each attempt.
+    last_other = life.last_that_ended_otherwise(table_of(Process).c.pid, _SURROUNDINGS)
     rows = session.execute(
         select(
             Process.observation_id,

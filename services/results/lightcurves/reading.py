@@ -17,7 +17,6 @@ from schema.queries.choices import of_process
 from services.choices import canonical
 from services.chosen import Chosen
 from services.errors import ConfigurationError, DataError
-from services.masters import masters_used
 from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.selection import SourceFacts
 
@@ -136,7 +135,6 @@ def read_light_curve(
     used = {int(number) for number in np.unique(np.asarray(result["aperture"]))}
     radii = {number: radius for number, radius in radii.items() if number in used}
     result.meta = _meta(observation, source, radii, result) | _published_by(session, observation.calibration_pid)
-    result.meta["masters"] = "; ".join(map(str, masters_used(session, observation.graph_pid)))
     return LightCurve(
         observation, source, radii, result, {number: aperture_name(apertures[number]) for number in radii}
     )

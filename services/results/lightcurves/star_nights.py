@@ -14,6 +14,7 @@ from schema.observing import Observation
 from schema.processes import Process
 from schema.skies import PlateSolution, SourcePosition
 from services.errors import ConfigurationError
+from services.masters import masters_used
 from services.results.lightcurves.observation_facts import ObservationFacts, with_light_curves
 from services.results.lightcurves.reading import ApertureChoice, LightCurve, read_light_curve
 from services.results.lightcurves.selection import (
@@ -122,6 +123,7 @@ def read_nights(session: Session, seen: Sequence[Seen], aperture: ApertureChoice
     curves, copies = _without_copies([read_light_curve(session, *one, aperture) for one in seen])
     parts = []
     for curve in curves:
+        curve.table.meta["masters"] = "; ".join(map(str, masters_used(session, curve.observation.graph_pid)))
         part = curve.table.copy()
         part["filter"] = MaskedColumn([curve.observation.filter] * len(part), description="of the observation")
         parts.append(part)
