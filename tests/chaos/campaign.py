@@ -16,7 +16,6 @@ from tests.chaos.system import System
 
 LEASE_S = 3.0
 STUCK_AFTER_S = 90.0  # without another success
-START_S = 5.0  # a program that was started a moment ago does not take SIGTERM yet, it is ended by it
 POLL_S = 0.03
 LINES_SHOWN = 25  # of a traceback
 SETTINGS = {
@@ -161,10 +160,12 @@ def _ended(system: System, *, garbage: bool) -> list[str]:
         time.sleep(POLL_S)
     if left:
         wrong.append(f"queue {queue} still holds {left} messages that no consumer takes")
-    while system.later or not all(program.pid for program in system.programs):
+    since = time.monotonic()
+    while system.later or not system.is_ready():  # SIGTERM would end a program that was started a moment ago
+        if time.monotonic() - since > STUCK_AFTER_S:
+            raise AssertionError(f"not all programs are at work again:\n{system.last_words()}")
         system.tend()
         time.sleep(POLL_S)
-    time.sleep(START_S)
     wrong += [f"{name} left with exit code {code} on SIGTERM" for name, code in system.stop().items() if code]
     if left := messages.waiting(system, queue):
         wrong.append(f"queue {queue} holds {left} messages after the consumers left")

@@ -203,6 +203,11 @@ class System:
         """Let ``tend`` do something after so many seconds."""
         self.later.append((time.monotonic() + seconds, action))
 
+    def is_ready(self) -> bool:
+        """Whether all programs live and have said so to the database, by when they take SIGTERM."""
+        said = {int(name.split(":")[2]) for (name,) in self.sql("SELECT name FROM service")}
+        return all(program.pid in said for program in self.programs)
+
     def light(self) -> str:
         """Number of the observation of the sky."""
         [(number,)] = self.sql(
