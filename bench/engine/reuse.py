@@ -57,7 +57,9 @@ class Night:
             target, camera, band = Target(kind=kind, name=kind), Instrument(name="c", telescope=""), Filter(name="R")
             session.add_all([target, camera, band])
             session.flush()
+            site_id = images.site_id_of(session, settings.site)
             observation = Observation(
+                site_id=site_id,
                 target_id=target.target_id,
                 filter_id=band.filter_id,
                 instrument_id=camera.instrument_id,
@@ -69,7 +71,6 @@ class Night:
             session.add(observation)
             session.flush()
             self.number = observation.observation_id
-            site_id = images.site_id_of(session, settings.site)
             self._insert(session, (self._image(site_id, f"raw/{n:06d}.fits", kind) for n in range(frames)))
 
     def _image(self, site_id: int, path: str, kind: str, **more: Any) -> dict[str, Any]:
