@@ -85,3 +85,13 @@ class ImageParent(Base):
     __table_args__ = (Index(None, "parent_id"), TABLE_OPTIONS)
     image_id: Mapped[int] = mapped_column(ForeignKey("image.image_id"), primary_key=True, autoincrement=False)
     parent_id: Mapped[int] = mapped_column(ForeignKey("image.image_id"), primary_key=True, autoincrement=False)
+
+
+class FrameNote(Base):
+    """What ingest found doubtful of a frame, and how it was decided; the notes of its newest reading."""
+
+    __tablename__ = "frame_note"
+    __table_args__ = TABLE_OPTIONS
+    image_id: Mapped[int] = mapped_column(ForeignKey("image.image_id"), primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # from 0, in the order of finding
+    note: Mapped[str] = mapped_column(Text)

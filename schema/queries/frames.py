@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, insert, or_, select
+from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from schema.base import table_of
 from schema.found import ReferenceFrame, Rejection
 from schema.frame import ANY_PID, Frame
-from schema.image import Image
+from schema.image import FrameNote, Image
 from schema.observing import Instrument, Observation, ObsSite
 from schema.queries.scheduling import chunks
 
@@ -99,6 +99,36 @@ def reasons(session: Session, observation_id: int | None) -> list[str]:
     """Why frames of an observation cannot be used, of each that cannot."""
     query = select(REJECT_REASON).where(Image.observation_id == observation_id, Image.pid.is_(None), REJECTED)
     return [reason or "no reason was kept" for reason in session.scalars(query.order_by(Image.image_id))]
+
+
+def note_down(session: Session, notes: Mapping[int, Sequence[str]]) -> None:
+    """Write down what ingest found of these frames, in place of what it found before; notes by image id."""
+    for part in chunks(sorted(notes)):
+        session.execute(delete(FrameNote).where(FrameNote.image_id.in_(part)))
+    rows = [
+        {"image_id": image_id, "number": number, "note": note}
+        for image_id, found in notes.items()
+        for number, note in enumerate(found)
+    ]
+    if rows:
+        session.execute(insert(table_of(FrameNote)), rows)
+
+
+def notes_by_observation(session: Session, observation_id: int | None = None) -> dict[int, list[tuple[str, int]]]:
+    """What ingest noted, with the number of frames that it holds for, by observation; of one or of all."""
+    query = (
+        select(Image.observation_id, FrameNote.note, func.count())
+        .join(FrameNote, FrameNote.image_id == Image.image_id)
+        .where(Image.observation_id.is_not(None))
+        .group_by(Image.observation_id, FrameNote.note)
+        .order_by(Image.observation_id, func.min(Image.image_id), FrameNote.note)
+    )
+    if observation_id is not None:
+        query = query.where(Image.observation_id == observation_id)
+    found: dict[int, list[tuple[str, int]]] = {}
+    for observation, note, count in session.execute(query):
+        found.setdefault(int(observation or 0), []).append((note, count))
+    return found
 
 
 def tried_before(session: Session, image_id: int) -> tuple[Image, bool]:

@@ -37,6 +37,7 @@ def show(found: Overview, *, one: bool) -> None:
     for observation in found.observations:
         for master in observation.failed_masters:
             _line(f"observation {observation.observation_id}", "bold red", master.says(observation.observation_id))
+    _notes(found.observations)
     _failures(found.observations)
     _retries(found.retrying)
     _hindered(found.hindered)
@@ -125,9 +126,14 @@ def _running(work: Sequence[AtWork]) -> Table:
 def _of(count: int, what: str, observations: Iterable[int | None]) -> str:
     """``count`` processes of which observations."""
     known = sorted({one for one in observations if one is not None})
-    named = ", ".join(map(str, known[:NAMED])) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
-    whose = f" of observation{'s' if len(known) > 1 else ''} {named}" if known else ""
+    whose = f" of {_named(known)}" if known else ""
     return f"{count} {what} process{'es' if count != 1 else ''}{whose}".replace("  ", " ")
+
+
+def _named(observations: Sequence[int]) -> str:
+    first = ", ".join(map(str, observations[:NAMED]))
+    more = f" and {len(observations) - NAMED} more" if len(observations) > NAMED else ""
+    return f"observation{'s' if len(observations) > 1 else ''} {first}{more}"
 
 
 def _pids(pids: Sequence[int], count: int) -> str:
@@ -141,6 +147,13 @@ def _more(left: int, what: str) -> None:
 
 def _line(kind: str, style: str, text: str) -> None:
     out.print(Text(f"{kind}: ", style).append(text, "default not bold"), soft_wrap=True)
+
+
+def _notes(observations: Sequence[ObservationStatus]) -> None:
+    noted = gather([(one.observation_id, line) for one in observations for line in one.notes], lambda item: item[1])
+    for group in noted[:LINES]:
+        _line(_named([one for one, _ in group]), "yellow", group[0][1])
+    _more(len(noted) - LINES, "notes on frames")
 
 
 def _failures(observations: Sequence[ObservationStatus]) -> None:

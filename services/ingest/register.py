@@ -1,7 +1,7 @@
 """Register frames: files become rows of table image, grouped into observations; what cannot be used has a reason."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from schema.base import utc_now
 from schema.image import Image
 from schema.observing import Filter, Instrument, Observation, ObsSite, Target
 from schema.queries import images
-from schema.queries.frames import REJECTED, accept
+from schema.queries.frames import REJECTED, accept, note_down
 from schema.queries.measurements import none_for_nan
 from services.errors import ConfigurationError, DataError
 from services.frame_bounds import FrameBounds
@@ -134,17 +134,18 @@ class _Registrar:
         self._site_id = site_id
         self._stored = {path: stored_path(path, root) for path in paths}
         self._digests = {path: images.path_digest(site_id, stored) for path, stored in self._stored.items()}
-        self._known = self._registered()
+        self._known = self._rows_of(self._digests.values())
         self._inserts: list[dict[str, Any]] = []
         self._updates: list[dict[str, Any]] = []
         self.result = Ingest()
         self._notes: Counter[str] = Counter()
+        self._noted: dict[str, tuple[str, ...]] = {}  # notes by digest, of what is registered now
 
-    def _registered(self) -> dict[str, Any]:
-        """Rows (image_id, kind, size_bytes, rejected, reject_reason) by digest of what was registered before."""
+    def _rows_of(self, wanted: Iterable[str]) -> dict[str, Any]:
+        """Rows (image_id, kind, size_bytes, rejected, reject_reason) by digest of what is registered of these."""
         rejected, reason = REJECTED.label("rejected"), Image.reject_reason
         columns = (Image.path_digest, Image.image_id, Image.kind, Image.size_bytes, rejected, reason)
-        digests = sorted(set(self._digests.values()))
+        digests = sorted(set(wanted))
         rows: dict[str, Any] = {}
         for start in range(0, len(digests), DIGESTS_A_QUERY):
             query = select(*columns).where(Image.path_digest.in_(digests[start : start + DIGESTS_A_QUERY]))
@@ -183,6 +184,9 @@ class _Registrar:
         if self._updates:
             self._session.execute(update(Image), self._updates)
             accept(self._session, [row["image_id"] for row in self._updates], pid=None)
+        note_down(
+            self._session, {row.image_id: self._noted[digest] for digest, row in self._rows_of(self._noted).items()}
+        )
         self.result.observations.sort(key=lambda observation: observation.observation_id)
         self.result.notes = [f"{count} frames: {note}" for note, count in self._notes.items()]
         return self.result
@@ -210,6 +214,8 @@ class _Registrar:
                 rejected += 1
                 self._tell(frame.path, reason)
             self._notes.update(frame.notes)
+            if frame.notes or self._digests[frame.path] in self._known:
+                self._noted[self._digests[frame.path]] = frame.notes
         published = observation.graph_pid is not None
         self.result.observations.append(
             IngestedObservation(observation.observation_id, key, len(new), rejected, published)

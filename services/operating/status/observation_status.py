@@ -147,6 +147,7 @@ class ObservationStatus:
     failed_masters: tuple[FailedMaster, ...] = ()  # for which frames of the newest graph are skipped
     published_by: tuple[Chosen, ...] = ()  # told by `overview` alone
     site: str = ""  # where its frames and images are
+    notes: tuple[str, ...] = ()  # what contradicts itself in its frames
 
     @property
     def expected(self) -> int:
@@ -194,6 +195,7 @@ class ObservationStatus:
             "commands": [{"command": c.command, **c.counts} for c in self.commands],
             "failures": [vars(failure) for failure in self.failures],
             "failure_groups": [vars(group) for group in self.failure_groups],
+            "notes": list(self.notes),
             "failed_masters": [vars(master) for master in self.failed_masters],
             "running": [run.to_json() for run in self.running],
             "older_unfinished": self.older_unfinished,

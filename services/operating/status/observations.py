@@ -27,6 +27,7 @@ from schema.queries.frames import REJECTED
 from services.alike import examples, gather, gist
 from services.engine.publisher.replaced import REPEATED, replaced
 from services.errors import ConfigurationError
+from services.frame_notes import frame_notes
 from services.masters import FailedMaster
 from services.operating.status.observation_status import (
     CommandStatus,
@@ -80,10 +81,11 @@ def status(
     _leave_out_replaced(session, found)
     _find_calibrations(session, found)
     _find_failed_masters(session, found)
+    notes = frame_notes(session, {row.observation_id: found[row.observation_id].graph_pid for row in rows})
     for item in at_work(session) if work is None else work:
         if item.observation_id in found and item.graph_pid == found[item.observation_id].graph_pid:
             found[item.observation_id].running.append(item.running)
-    return [_assemble(row, found[row.observation_id]) for row in rows]
+    return [_assemble(row, found[row.observation_id], notes[row.observation_id]) for row in rows]
 
 
 def finished(session: Session, observation_id: int | None = None) -> bool:
@@ -266,7 +268,7 @@ def _group(failures: Sequence[Failure]) -> tuple[FailureGroup, ...]:
     )
 
 
-def _assemble(row: Any, found: _Found) -> ObservationStatus:
+def _assemble(row: Any, found: _Found, notes: Sequence[str]) -> ObservationStatus:
     place = {command: number for number, command in enumerate(COMMANDS)}
     in_order = sorted(found.counts, key=lambda command: (place.get(command, len(place)), command))
     return ObservationStatus(
@@ -288,4 +290,5 @@ def _assemble(row: Any, found: _Found) -> ObservationStatus:
         failure_groups=_group(found.failures),
         failed_masters=tuple(found.failed_masters),
         site=row.site,
+        notes=tuple(notes),
     )

@@ -15,6 +15,7 @@ from schema.processes import FAILED, Process
 from schema.queries.frames import REJECTED
 from services.alike import gather
 from services.engine.publisher.replaced import replaced
+from services.frame_notes import frame_notes
 from services.masters import Master, masters_used
 from services.shown import processes
 
@@ -65,6 +66,7 @@ def notes_on(session: Session, observation: Observation, unjudged: int) -> list[
         lacking = session.scalar(select(func.count()).where(of_graph, column.is_(None))) or 0
         if lacking:
             notes.append(f"{lacking} of {images} calibrated frames {note}")
+    notes += frame_notes(session, {observation.observation_id: observation.graph_pid})[observation.observation_id]
     notes += _gain_notes(session, observation)
     notes += _calibration_notes(session, observation)
     failures = (Process.graph_pid == observation.graph_pid, Process.status == FAILED)

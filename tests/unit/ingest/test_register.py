@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from pipeline.sky.horizontal import airmass, altitude_azimuth
 from pipeline.sky.times import bjd_tdb
 from schema import database, models
-from schema.image import Image
+from schema.image import CALIBRATED, Image
 from schema.observing import Instrument
 from schema.processes import Site
 from schema.queries import frames
 from services.errors import ConfigurationError
+from services.frame_notes import frame_notes
 from services.ingest.register import UNKNOWN, Folder, Ingest, read_folder, register
 from tests.unit.ingest.made_frames import facts, pixels, write
 
@@ -220,3 +221,37 @@ def test_a_field_below_the_horizon_has_no_airmass(sessions: sessionmaker[Session
     found = rows(sessions)["a.fits"]
     assert found.altitude_deg < 0
     assert found.airmass is None
+
+
+def test_what_is_doubtful_of_frames_is_kept_in_a_line_for_all_of_them(
+    sessions: sessionmaker[Session], raw: Path
+) -> None:
+    for seed in (1, 2, 3):
+        write(
+            raw / f"a_{seed}.fits",
+            pixels(seed),
+            IMAGETYP="strange",
+            OBJECT="M1",
+            EXPTIME=30.0,
+            DATE_OBS=f"2024-03-04T20:0{seed}:00",
+        )
+    (number,) = (one.observation_id for one in ingest(sessions, raw).observations)
+    ingest(sessions, raw)  # a second look adds nothing
+    with sessions() as session:
+        assert frame_notes(session, {number: None}) == {number: ["3 frames: type 'strange' is not known"]}
+
+
+def test_what_cannot_be_of_calibrated_frames_is_noted(sessions: sessionmaker[Session], raw: Path) -> None:
+    """A sky below zero and half a frame of bad pixels; a sky of little light and the pixels of an old camera can be."""
+    honest, impossible = {"background": -2.0, "hot_pixels": 900}, {"background": -191.0, "hot_pixels": 4500}
+    with sessions.begin() as session:
+        for graph, found in ((7, honest), (8, impossible), (8, impossible)):
+            count = len(session.scalars(select(Image)).all())
+            made = {"kind": CALIBRATED, "site_id": 1, "path": str(count), "path_digest": str(count), "graph_pid": graph}
+            session.add(Image(**made, nx=100, ny=90, background_rms=4.0, **found))
+        session.flush()
+        notes = frame_notes(session, {1: 7, 2: 8})
+    assert notes[1] == []
+    below, bad = notes[2]
+    assert below.startswith("2 calibrated frames have a sky below zero (-191 ADU in the mean)")
+    assert bad.startswith("2 calibrated frames have 50 % bad pixels")

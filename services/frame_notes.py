@@ -1,0 +1,51 @@
+"""What contradicts itself in an observation, a line for all frames that it holds for: told by ingest, or by results."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from schema.image import CALIBRATED, Image
+from schema.queries.frames import notes_by_observation
+
+SKY_BELOW_ZERO = 1.0  # sky noises: a sky so far below zero is no noise of its mean, and no sky
+MOST_BAD_PIXELS = 0.3  # of a frame; no detector that is used has as many
+
+
+def frame_notes(session: Session, graphs: Mapping[int, int | None]) -> dict[int, list[str]]:
+    """Notes by observation; ``graphs`` are the graphs by observation whose images are looked at.
+
+    A few queries, however many observations there are.
+    """
+    noted = notes_by_observation(session, next(iter(graphs)) if len(graphs) == 1 else None)
+    found = {one: [f"{count} frame{'s' * (count > 1)}: {note}" for note, count in noted.get(one, ())] for one in graphs}
+    of_graph = {graph: one for one, graph in graphs.items() if graph is not None}
+    for graph, note in _impossible(session, list(of_graph)):
+        found[of_graph[graph]].append(note)
+    return found
+
+
+def _impossible(session: Session, graphs: list[int]) -> list[tuple[int, str]]:
+    """What cannot be of calibrated frames, by graph."""
+    of_graphs = (Image.graph_pid.in_(graphs), Image.kind == CALIBRATED)
+    below = select(Image.graph_pid, func.count(), func.avg(Image.background)).where(
+        *of_graphs, Image.background < -SKY_BELOW_ZERO * Image.background_rms
+    )
+    bad = select(Image.graph_pid, func.count(), func.avg(100.0 * Image.hot_pixels / (Image.nx * Image.ny))).where(
+        *of_graphs, Image.hot_pixels > MOST_BAD_PIXELS * Image.nx * Image.ny
+    )
+    return [
+        (
+            graph,
+            f"{count} calibrated frames have a sky below zero ({sky:.0f} ADU in the mean): are they reduced already, "
+            "and are bias, dark and flat frames of the same camera, gain and temperature?",
+        )
+        for graph, count, sky in session.execute(below.group_by(Image.graph_pid))
+    ] + [
+        (
+            graph,
+            f"{count} calibrated frames have {share:.0f} % bad pixels in the mean: is it a colour camera, or do bias, "
+            "dark and flat frames not fit?",
+        )
+        for graph, count, share in session.execute(bad.group_by(Image.graph_pid))
+    ]
