@@ -3,7 +3,18 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from sqlalchemy import BigInteger, BindParameter, DateTime, Double, Float, MetaData, SmallInteger, Table, literal
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    DateTime,
+    Double,
+    Float,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    literal,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, mapped_column
@@ -24,6 +35,9 @@ MEASUREMENT_OPTIONS: dict[str, Any] = TABLE_OPTIONS | {"sqlite_with_rowid": Fals
 
 # Microseconds on MySQL; SQLite keeps text with six decimals anyway.
 UtcDateTime = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+
+# 16 MB: parameters name each frame of a night by a PID of 19 digits, and a text of MySQL ends at 65,535 bytes.
+LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 
 Pid = Annotated[int, mapped_column(BigInteger)]
 Real = Annotated[float, mapped_column(Double)]  # what must survive to float64

@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from schema.base import TABLE_OPTIONS, Base, Pid, Real, Small, Utc
+from schema.base import TABLE_OPTIONS, Base, LongText, Pid, Real, Small, Utc
 
 WAITING, QUEUED, RUNNING = "waiting", "queued", "running"
 SUCCEEDED, FAILED, SKIPPED, CANCELLED = "succeeded", "failed", "skipped", "cancelled"
@@ -115,7 +115,7 @@ class Process(Base):
     graph_pid: Mapped[Pid] = mapped_column(BigInteger)
     origin_pid: Mapped[Pid | None] = mapped_column(BigInteger)  # whose outputs it took over, when a graph was made anew
     command: Mapped[str] = mapped_column(String(32))
-    parameters: Mapped[str] = mapped_column(Text)
+    parameters: Mapped[str] = mapped_column(LongText)
     # NULL: published before choices were stored. No foreign key, whose index each new process would pay for.
     choices_id: Mapped[int | None]
     generation: Mapped[Small] = mapped_column(default=0, server_default="0")  # raised where people want it anew

@@ -126,6 +126,16 @@ def test_a_graph_is_published_whole_or_not_at_all(sessions: sessionmaker[Session
     assert status(sessions) == {2: WAITING}
 
 
+def test_a_process_may_name_each_frame_of_a_long_night(sessions: sessionmaker[Session]) -> None:
+    """100,000 frames; a text of MySQL would end after 3,276 PIDs."""
+    named = f'{{"frames":{list(range(10**18, 10**18 + 100_000))}}}'
+    publish(sessions, process(1)._replace(parameters=named))
+    take(sessions)
+    found = claim(sessions, 1)
+    assert found is not None
+    assert found.parameters == named
+
+
 def test_priority_goes_before_pid(sessions: sessionmaker[Session]) -> None:
     publish(sessions, process(1), process(2, priority=-5), process(3))
     assert take(sessions) == [2, 1, 3]
