@@ -15,6 +15,12 @@ class Claim:
     graph_pid: int
     observation_id: int | None
     choices_id: int | None  # None: published by a version that stored none
+    slow_attempt: int | None = None  # an earlier one that was still at work when this began
+
+    @property
+    def beside(self) -> bool:
+        """Whether the process may end without this attempt."""
+        return self.slow_attempt not in (None, self.attempt)
 
 
 @dataclass(frozen=True)

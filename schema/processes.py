@@ -11,8 +11,9 @@ UNFINISHED = (WAITING, QUEUED, RUNNING)
 UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
 FINISHED = (SUCCEEDED, *UNSUCCESSFUL)
 STATES = UNFINISHED + FINISHED
-# Outcomes of an attempt besides succeeded, failed and cancelled: it ended its worker; its worker fell silent.
-KILLED, LOST = "killed", "lost"
+# Outcomes of an attempt besides succeeded, failed and cancelled: it ended its worker; its worker fell silent; another
+# attempt at the same process ended it first.
+KILLED, LOST, OUTRUN = "killed", "lost", "outrun"
 
 
 class Site(Base):
@@ -127,8 +128,10 @@ class Process(Base):
     priority: Mapped[int] = mapped_column(default=0)  # smaller runs first, as Unix's nice
     pending: Mapped[int] = mapped_column(default=0)  # dependencies that are not finished
     propagated: Mapped[bool] = mapped_column(default=False)  # its end has been counted by its children
-    attempt: Mapped[Small] = mapped_column(default=0)
+    attempt: Mapped[Small] = mapped_column(default=0)  # the newest; of what succeeded the one that did
     max_attempts: Mapped[Small] = mapped_column(default=3)
+    slow_attempt: Mapped[Small | None]  # an earlier one that may still succeed: another was offered beside it
+    slow_consumer: Mapped[str | None] = mapped_column(String(128))  # which has the slow one, and is not given the other
     not_before: Mapped[Utc | None]
     sent_at: Mapped[Utc | None]  # when its message was confirmed by the broker
     created_at: Mapped[Utc]
@@ -177,7 +180,7 @@ class ProcessAttempt(Base):
     version: Mapped[str] = mapped_column(String(32))
     started_at: Mapped[Utc]
     finished_at: Mapped[Utc | None]
-    outcome: Mapped[str | None] = mapped_column(String(16))  # succeeded, failed, killed, lost, cancelled
+    outcome: Mapped[str | None] = mapped_column(String(16))  # succeeded, failed, killed, lost, outrun, cancelled
     seconds: Mapped[Real | None]
     cpu_seconds: Mapped[Real | None]
     max_rss_bytes: Mapped[int | None] = mapped_column(BigInteger)
@@ -194,6 +197,6 @@ class Lease(Base):
     __tablename__ = "lease"
     __table_args__ = (Index(None, "lease_until"), TABLE_OPTIONS)
     pid: Mapped[Pid] = mapped_column(ForeignKey("process.pid"), primary_key=True, autoincrement=False)
-    attempt: Mapped[Small]
+    attempt: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)
     worker: Mapped[str] = mapped_column(String(128))
     lease_until: Mapped[Utc]

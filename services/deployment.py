@@ -42,6 +42,9 @@ class Deployment(BaseModel):
     backoff_max_s: Annotated[float, Field(ge=0, le=30 * DAY_S)] = 300.0
     # The surroundings (disk, database) are waited for: so long at most from one attempt to the next.
     surroundings_backoff_max_s: Annotated[float, Field(ge=0, le=DAY_S)] = 300.0
+    # A second attempt is offered beside one that takes so many times what is usual, and so long at least; 0: none is.
+    straggler_factor: Annotated[float, Field(ge=0, le=10_000)] = 4.0
+    straggler_after_s: Annotated[float, Field(ge=0, le=DAY_S)] = 2.0
     # Messages of one queue at a time; the rest waits by priority.
     queue_window: Annotated[int, Field(ge=1, le=1_000_000)] = 200
     # Limits of one attempt, by command; `default` holds for all that are not named.

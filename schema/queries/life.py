@@ -3,15 +3,17 @@
 ``waiting → queued → running → succeeded | failed | skipped | cancelled``; a failed attempt goes back to
 ``waiting`` with a ``not_before``. Every change is guarded by the state that it expects; where the guard no
 longer holds it changes no row and answers False: somebody else was faster. Each is a batch for the caller to run.
+
+Beside an attempt that is slow another may be offered (`stragglers`). The process then goes its usual way by the newer
+one, and the slow one may still succeed: the first that does ends the process.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ColumnElement,
+    BindParameter,
     Double,
     Integer,
-    ScalarSelect,
     and_,
     bindparam,
     delete,
@@ -29,10 +31,11 @@ from schema.base import table_of, utc_now
 from schema.prepared import Batch, Call, Found, Opened, Prepared, RowsChanged
 from schema.processes import (
     FAILED,
-    KILLED,
+    OUTRUN,
     QUEUED,
     RUNNING,
     SUCCEEDED,
+    UNFINISHED,
     WAITING,
     Lease,
     Process,
@@ -46,11 +49,11 @@ TRACEBACK_CHARACTERS = 16000
 
 
 _process, _attempt, _lease = table_of(Process), table_of(ProcessAttempt), table_of(Lease)
-_held = and_(
-    _process.c.pid == bindparam("held_pid"),
-    _process.c.attempt == bindparam("held_attempt"),
-    _process.c.status == RUNNING,
-)
+_pid = _process.c.pid == bindparam("held_pid")
+_by_attempt: BindParameter[int] = bindparam("held_attempt")
+_held = and_(_pid, _process.c.attempt == _by_attempt, _process.c.status == RUNNING)
+_held_slow = and_(_pid, _process.c.slow_attempt == _by_attempt)
+_NONE_SLOW: dict[str, Any] = {"slow_attempt": None, "slow_consumer": None}
 _CLAIM = Prepared(
     update(_process)
     .where(
@@ -61,6 +64,7 @@ _CLAIM = Prepared(
         _process.c.site_id == select(Site.site_id).where(Site.name == bindparam("site")).scalar_subquery(),
         _process.c.group_id
         == select(ProcessGroup.group_id).where(ProcessGroup.name == bindparam("group")).scalar_subquery(),
+        or_(_process.c.slow_consumer.is_(None), _process.c.slow_consumer != bindparam("consumer")),
     )
     .values(status=RUNNING, attempt=bindparam("next_attempt"))
 )
@@ -88,13 +92,14 @@ _TAKE_LEASE = Prepared(
 _READ_CLAIM = Prepared(
     select(
         _process.c.pid,
-        _process.c.attempt,
+        _lease.c.attempt,
         _process.c.max_attempts,
         _process.c.command,
         _process.c.parameters,
         _process.c.graph_pid,
         _process.c.observation_id,
         _process.c.choices_id,
+        _process.c.slow_attempt,
     )
     .join(_lease, _lease.c.pid == _process.c.pid)
     .where(
@@ -109,10 +114,13 @@ _RENEW = Prepared(
     .values(lease_until=utc_now(bindparam("lease_s", type_=Double)))
 )
 _SUCCEED = Prepared(
-    update(_process).where(_held).values(status=SUCCEEDED, finished_at=utc_now(), error_class=None, error=None)
+    update(_process)
+    .where(or_(_held, _held_slow), _process.c.status.in_(UNFINISHED))
+    .values(status=SUCCEEDED, attempt=_by_attempt, finished_at=utc_now(), error_class=None, error=None, **_NONE_SLOW)
 )
 _why: dict[str, Any] = {"error_class": bindparam("error_class"), "error": bindparam("error")}
-_FAIL = Prepared(update(_process).where(_held).values(status=FAILED, finished_at=utc_now(), **_why))
+_FAIL = Prepared(update(_process).where(_held).values(status=FAILED, finished_at=utc_now(), **_why, **_NONE_SLOW))
+_LET_GO = Prepared(update(_process).where(_held_slow).values(**_NONE_SLOW))
 _SEND_BACK = Prepared(
     update(_process)
     .where(_held)
@@ -150,6 +158,13 @@ _DROP_LEASE = Prepared(
         _lease.c.pid == bindparam("held_pid"), _lease.c.attempt == bindparam("held_attempt"), _if_changed
     )
 )
+# Where the process itself has ended.
+_DROP_ALL_LEASES = Prepared(delete(_lease).where(_lease.c.pid == bindparam("held_pid"), _if_changed))
+_END_OTHERS = Prepared(
+    update(_attempt)
+    .where(_attempt.c.pid == bindparam("held_pid"), _attempt.c.finished_at.is_(None), RowsChanged() >= 1)
+    .values(finished_at=utc_now(), outcome=OUTRUN)
+)
 _NO_USAGE = dict.fromkeys(("seconds", "cpu_seconds", "max_rss_bytes", "read_bytes", "write_bytes"))
 
 
@@ -166,16 +181,22 @@ def claim(
 ) -> Batch[Claim | None]:
     """Take the process for ``worker``; None when the message is a duplicate, late, or not of this site and group.
 
+    None also where the worker's own consumer has the slow attempt beside which this one was offered: `hand_on`.
     May be repeated by the same worker when it cannot know whether its commit reached the database.
     """
-    held, who = {"held_pid": pid}, {"worker": worker}
+    held, who, consumer = {"held_pid": pid}, {"worker": worker}, consumer_of(worker)
     calls = (
-        _CLAIM(**held, last_attempt=attempt - 1, next_attempt=attempt, site=site, group=group),
+        _CLAIM(**held, last_attempt=attempt - 1, next_attempt=attempt, site=site, group=group, consumer=consumer),
         _BEGIN_ATTEMPT(**held, **who, host=host, version=version),
         _TAKE_LEASE(**held, **who, lease_s=lease_s),
         _READ_CLAIM(**held, **who, next_attempt=attempt),
     )
     return Batch(calls, lambda found: Claim(*found[-1].rows[0]) if found[-1].rows else None)
+
+
+def consumer_of(worker: str) -> str:
+    """The consumer of a worker, whose name is the consumer's with a number behind it."""
+    return worker.partition("/")[0]
 
 
 def renew(pid: int, attempt: int, lease_s: float) -> Batch[bool]:
@@ -187,8 +208,13 @@ def _changed(found: list[Found]) -> bool:
     return found[0].changed == 1
 
 
-def _end(change: Call, outcome: str, usage: Usage | None, failure: Failure | None = None) -> Batch[bool]:
-    """Change the process, then close its attempt and drop its lease; False when it is not held any more."""
+def _end(
+    change: Call, outcome: str, usage: Usage | None, failure: Failure | None = None, *, whole: bool = True
+) -> Batch[bool]:
+    """Change the process, then close its attempt and drop its lease; False when it is not held any more.
+
+    ``whole``: the process has ended, and with it the attempt that there may be beside this one.
+    """
     held = {name: change.values[name] for name in ("held_pid", "held_attempt")}
     values: dict[str, object] = {"outcome": outcome, "error_class": None, "error": None, "traceback": None}
     if failure is not None:
@@ -196,7 +222,9 @@ def _end(change: Call, outcome: str, usage: Usage | None, failure: Failure | Non
         values["error"] = failure.message[:ERROR_CHARACTERS]
         values["traceback"] = failure.traceback[-TRACEBACK_CHARACTERS:] if failure.traceback else None
     close = _END_ATTEMPT(**held, **values, **(_NO_USAGE if usage is None else vars(usage)))
-    return Batch((change, close, _DROP_LEASE(**held)), _changed)
+    pid = {"held_pid": held["held_pid"]}
+    rest = (_DROP_ALL_LEASES(**pid), _END_OTHERS(**pid)) if whole else (_DROP_LEASE(**held),)
+    return Batch((change, close, *rest), _changed)
 
 
 def succeed(pid: int, attempt: int, usage: Usage) -> Batch[bool]:
@@ -217,7 +245,8 @@ def fail(
     """End an attempt without success: wait ``retry_in_s`` and try again, or fail for good when it is None.
 
     An attempt that is ``spared`` does not count: there may be one more. The number of the attempt goes on, for it is
-    what tells a worker that it lost its lease. False when this attempt no longer holds the process.
+    what tells a worker that it lost its lease. A slow attempt beside it goes on too, unless the process fails for good.
+    False when this attempt no longer holds the process, or is itself the slow one: `let_go`.
     """
     why = {"error_class": failure.error_class, "error": failure.message[:ERROR_CHARACTERS]}
     held = {"held_pid": pid, "held_attempt": attempt}
@@ -226,7 +255,14 @@ def fail(
         if retry_in_s is None
         else _SEND_BACK(**held, **why, retry_in_s=retry_in_s, more_attempts=int(spared))
     )
-    return _end(change, outcome, usage, failure)
+    return _end(change, outcome, usage, failure, whole=retry_in_s is None)
+
+
+def let_go(
+    pid: int, attempt: int, failure: Failure, *, usage: Usage | None = None, outcome: str = FAILED
+) -> Batch[bool]:
+    """End a slow attempt without success: what becomes of the process is up to the one that was offered beside it."""
+    return _end(_LET_GO(held_pid=pid, held_attempt=attempt), outcome, usage, failure, whole=False)
 
 
 def address(opened: Opened, pid: int) -> tuple[str, str] | None:
@@ -242,41 +278,31 @@ def address(opened: Opened, pid: int) -> tuple[str, str] | None:
     return None if row is None else (row[0], row[1])
 
 
-def worker_deaths(opened: Opened, pid: int) -> list[str]:
-    """What the attempts said that ended their worker, in order."""
-    query = (
-        select(_attempt.c.attempt, _attempt.c.error)
-        .where(_attempt.c.pid == pid, _attempt.c.outcome == KILLED)
-        .order_by(_attempt.c.attempt)
-    )
-    return [f"attempt {attempt}: {error}" for attempt, error in opened.execute(query)]
+class Expired(NamedTuple):
+    """A lease that was not renewed, of the newest attempt or of a slow one."""
 
+    pid: int
+    attempt: int
+    worker: str
+    max_attempts: int
+    slow_attempt: int | None
 
-def alike_in_a_row(opened: Opened, pid: int, error_class: str) -> int:
-    """How many of the last attempts that ended did so by an error of this class."""
-    last_other = last_that_ended_otherwise(literal(pid), error_class)
-    ended = (_attempt.c.pid == pid, _attempt.c.error_class == error_class, _attempt.c.attempt > last_other)
-    return opened.execute(select(func.count()).select_from(_attempt).where(*ended)).scalar_one()
-
-
-def last_that_ended_otherwise(pid: ColumnElement[int], error_class: str) -> ScalarSelect[int]:
-    """In SQL, the number of the last attempt at a process that ended in another way than by this class; 0: none did."""
-    ended = _attempt.alias()
-    otherwise = or_(ended.c.error_class.is_(None), ended.c.error_class != error_class)
-    query = select(func.coalesce(func.max(ended.c.attempt), 0))
-    return query.where(ended.c.pid == pid, ended.c.outcome.is_not(None), otherwise).scalar_subquery()
+    @property
+    def beside(self) -> bool:
+        """Whether a slow attempt is at work besides."""
+        return self.slow_attempt not in (None, self.attempt)
 
 
 EXPIRED = (
-    select(_lease.c.pid, _lease.c.attempt, _lease.c.worker, _process.c.max_attempts)
+    select(_lease.c.pid, _lease.c.attempt, _lease.c.worker, _process.c.max_attempts, _process.c.slow_attempt)
     .join(_process, _process.c.pid == _lease.c.pid)
     .where(_lease.c.lease_until < utc_now())
 )
 
 
-def expired_leases(session: Session) -> list[tuple[int, int, str, int]]:
-    """(pid, attempt, worker, max_attempts) of running processes whose worker stopped renewing its lease."""
-    return sorted((row.pid, row.attempt, row.worker, row.max_attempts) for row in session.execute(EXPIRED))
+def expired_leases(session: Session) -> list[Expired]:
+    """Leases of workers that stopped renewing them."""
+    return sorted((Expired(*row) for row in session.execute(EXPIRED)), key=lambda one: (one.pid, one.attempt))
 
 
 def expire_all_leases(session: Session) -> int:

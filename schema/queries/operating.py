@@ -16,7 +16,6 @@ from schema.processes import (
     CANCELLED,
     FAILED,
     QUEUED,
-    RUNNING,
     SKIPPED,
     UNFINISHED,
     UNSUCCESSFUL,
@@ -37,7 +36,11 @@ for _dialect in ("mysql", "mariadb"):
     # Another index holds all that is asked for, and would be locked in its own order.
     _lock = _lock.with_hint(_process, "FORCE INDEX (PRIMARY)", _dialect)
 _LOCK = _lock.with_for_update()
-_CANCEL = update(_process).where(_process.c.pid.in_(PIDS)).values(status=CANCELLED, finished_at=utc_now())
+_CANCEL = (
+    update(_process)
+    .where(_process.c.pid.in_(PIDS))
+    .values(status=CANCELLED, finished_at=utc_now(), slow_attempt=None, slow_consumer=None)
+)
 _SEND_BACK = update(_process).where(_process.c.pid.in_(PIDS)).values(status=WAITING, sent_at=None)
 _REVIVED_BEHIND = (SKIPPED, FAILED)  # what failed may have failed for what is tried again
 _BEHIND = (
@@ -82,14 +85,13 @@ def cancel(session: Session, pids: Collection[int]) -> list[int]:
         states = lock(session, part)
         live = [pid for pid, state in states.items() if state in UNFINISHED]
         session.execute(_CANCEL, {"pids": live})
-        running = [pid for pid in live if states[pid] == RUNNING]
-        if running:
-            session.execute(
-                update(ProcessAttempt)
-                .where(ProcessAttempt.pid.in_(running), ProcessAttempt.finished_at.is_(None))
-                .values(outcome=CANCELLED, finished_at=utc_now())
-            )
-            session.execute(delete(Lease).where(Lease.pid.in_(running)))
+        # What is queued or waits may have a slow attempt at work.
+        session.execute(
+            update(ProcessAttempt)
+            .where(ProcessAttempt.pid.in_(live), ProcessAttempt.finished_at.is_(None))
+            .values(outcome=CANCELLED, finished_at=utc_now())
+        )
+        session.execute(delete(Lease).where(Lease.pid.in_(live)))
         changed += live
     return changed
 

@@ -5,7 +5,7 @@ Nothing is taken here. Who claims a process first has it, as with a message.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Integer, bindparam, false, func, select
+from sqlalchemy import Integer, bindparam, false, func, or_, select
 
 from schema.base import table_of
 from schema.prepared import Batch, Prepared
@@ -27,7 +27,7 @@ QUEUED_FOR = (
         _process.c.attempt,
         select(ProcessGroup.name).where(ProcessGroup.group_id == _process.c.group_id).scalar_subquery(),
     )
-    .where(*_ADDRESSED)
+    .where(*_ADDRESSED, or_(_process.c.slow_consumer.is_(None), _process.c.slow_consumer != bindparam("consumer")))
     .order_by(_process.c.priority, _process.c.pid)
     .limit(bindparam("most", type_=Integer))
     .with_hint(_process, f"FORCE INDEX ({READY_INDEX})", "mysql")
@@ -39,9 +39,12 @@ HAS_ENDED = select(_process.c.pid).where(_process.c.propagated == false(), _proc
 _HAS_ENDED = Prepared(HAS_ENDED)
 
 
-def queued(site: str, groups: Sequence[str], most: int) -> Batch[list[tuple[int, int, str]]]:
-    """(pid, next attempt, group) of up to ``most`` queued processes, in the order in which they should run."""
-    look = _QUEUED_FOR(site=site, groups=list(groups), most=most)
+def queued(site: str, groups: Sequence[str], consumer: str, most: int) -> Batch[list[tuple[int, int, str]]]:
+    """(pid, next attempt, group) of up to ``most`` queued processes, in the order in which they should run.
+
+    None that ``consumer`` may not claim, because it has the slow attempt beside which another was offered.
+    """
+    look = _QUEUED_FOR(site=site, groups=list(groups), consumer=consumer, most=most)
     return Batch([look], lambda found: [(pid, attempt + 1, group) for pid, attempt, group in found[0].rows])
 
 

@@ -18,7 +18,7 @@ _dependence = table_of(ProcessDependence)
 _of_key = _key.c.read_key == bindparam("key")
 _TOLD = Prepared(select(_process.c.pid, _process.c.result_key, _process.c.generation).where(_process.c.pid.in_(PIDS)))
 _MAKER = Prepared(
-    select(_process.c.pid, _process.c.status, _process.c.parameters)
+    select(_process.c.pid, _process.c.status, _process.c.parameters, _process.c.slow_attempt)
     .join(_key, _key.c.pid == _process.c.pid)
     .where(_of_key)
 )
@@ -43,11 +43,12 @@ class Maker(NamedTuple):
     pid: int
     status: str
     parameters: str
+    slow_attempt: int | None = None
 
     @property
     def is_at_work(self) -> bool:
         """Whether its result may be there soon."""
-        return self.status == RUNNING
+        return self.status == RUNNING or self.slow_attempt is not None
 
     @property
     def has_succeeded(self) -> bool:

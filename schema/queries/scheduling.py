@@ -196,6 +196,13 @@ def queues(session: Session) -> list[Queue]:
     return [Queue(*row) for row in session.execute(_QUEUES)]
 
 
+def empty_queues(session: Session) -> list[Queue]:
+    """Queues that are not paused and have no message out; none is paused before the caller commits."""
+    _, queues, queued = run(session, _LOCK_GROUPS(), _OPEN_QUEUES(), _QUEUED_BY_QUEUE())
+    out = _Out.of(queues, queued)
+    return [queue for queue in out.queues if (queue.site_id, queue.group_id) not in out.queued]
+
+
 @dataclass(frozen=True)
 class _Out:
     """Queues that are not paused, and messages that are out, by site and group."""

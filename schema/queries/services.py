@@ -85,6 +85,11 @@ def alive_on(session: Session, host: str, kind: str | None = None) -> list[str]:
     return sorted(session.scalars(query if kind is None else query.where(Service.kind == kind)))
 
 
+def consumer_name(service: str) -> str:
+    """As its workers' names begin: that of its service, without the kind and what makes it one of its own."""
+    return service.partition(":")[2].rpartition(":")[0]
+
+
 def withdraw(session: Session, name: str) -> None:
     """Take leave."""
     session.execute(delete(Service).where(Service.name == name))

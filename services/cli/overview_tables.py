@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, WAITING
+from schema.queries.stragglers import Straggler
 from services.alike import gather
 from services.chosen import Chosen
 from services.cli.console import note, out, table_of
@@ -34,6 +35,7 @@ def show(found: Overview, *, one: bool) -> None:
     if found.running:
         out.print(_running(found.running[:LINES]))
         _more(len(found.running) - LINES, "at work")
+    _stragglers(found.stragglers)
     for observation in found.observations:
         for master in observation.failed_masters:
             _line(f"observation {observation.observation_id}", "bold red", master.says(observation.observation_id))
@@ -121,6 +123,18 @@ def _running(work: Sequence[AtWork]) -> Table:
             Text(lease, "bold red" if run.lease_s is None or run.lease_s <= 0 else ""),
         )
     return table
+
+
+def _stragglers(found: Sequence[Straggler]) -> None:
+    for one in found[:LINES]:
+        besides = "another attempt is offered or at work beside it" if one.doubled else "nobody else is at work on it"
+        _line(
+            "straggler",
+            "bold yellow",
+            f"{one.command} of observation {one.observation_id} by {one.worker} on {one.host}, "
+            f"for {one.seconds:.0f} s, such take {one.usual_s:.2g} s; {besides} [PID {one.pid}]",
+        )
+    _more(len(found) - LINES, "stragglers")
 
 
 def _of(count: int, what: str, observations: Iterable[int | None]) -> str:

@@ -53,7 +53,7 @@ def status(
     try:
         reading = database.reading_factory(open_database(settings))
         ask = _Asking(reading, None if not waits else AWAY_MOST_S, timeout_s)
-        pause = Patience(lambda: ask(lambda session: overview(session, observation_id)), timeout_s)
+        pause = Patience(lambda: ask(lambda session: overview(session, observation_id, settings)), timeout_s)
 
         def done() -> bool:
             return ask(lambda session: finished(session, observation_id))
@@ -66,7 +66,7 @@ def status(
                 pause()
         except TooLateError:
             in_time = False
-        found = ask(lambda session: overview(session, observation_id))
+        found = ask(lambda session: overview(session, observation_id, settings))
     except TransientError as error:
         show_error(str(error))
         raise typer.Exit(EXIT_UNREACHABLE if waits else EXIT_FAILED) from error

@@ -149,6 +149,11 @@ ALTERATIONS = {  # what is done to the last process, what undoes it, and what is
     "count": (
         "UPDATE process SET attempt = attempt + 1 WHERE pid = %s",
         "UPDATE process SET attempt = attempt - 1 WHERE pid = %s",
+        "succeeded in another attempt than",
+    ),
+    "gap": (
+        "UPDATE process_attempt SET attempt = attempt + 1 WHERE pid = %s",
+        "UPDATE process_attempt SET attempt = attempt - 1 WHERE pid = %s",
         "has gaps in its",
     ),
     "propagation": (

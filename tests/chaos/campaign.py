@@ -22,6 +22,7 @@ SETTINGS = {
     "TIANYU_LEASE_S": str(LEASE_S),
     "TIANYU_SWEEP_S": "0.5",
     "TIANYU_RESEND_AFTER_S": "3",
+    "TIANYU_STRAGGLER_AFTER_S": "0.5",
     "TIANYU_BACKOFF_S": "0.1",
     "TIANYU_BACKOFF_MAX_S": "1",
     "TIANYU_SURROUNDINGS_BACKOFF_MAX_S": "1",
@@ -61,8 +62,8 @@ class Outcome:
 
     @property
     def lost(self) -> int:
-        """Attempts that did not succeed."""
-        return sum(count for outcome, count in self.attempts.items() if outcome != "succeeded")
+        """Attempts that did not succeed, and were not second ones or outrun by these."""
+        return sum(count for outcome, count in self.attempts.items() if outcome not in ("succeeded", "outrun"))
 
 
 def prepare(servers: Servers, night: Path, folder: Path, name: str) -> System:

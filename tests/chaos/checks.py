@@ -28,14 +28,15 @@ BOOKS = {
         LEFT JOIN process_attempt a ON a.pid = p.pid AND a.outcome = 'succeeded'
         WHERE {OWN}
         GROUP BY p.pid HAVING COUNT(a.pid) <> 1""",
-    "succeeded in another than its last attempt, {}": """
+    "succeeded in another attempt than {}": """
         SELECT p.pid, p.attempt FROM process p JOIN process_attempt a ON a.pid = p.pid AND a.outcome = 'succeeded'
         WHERE a.attempt <> p.attempt""",
     "has attempt {} without an outcome": "SELECT pid, attempt FROM process_attempt WHERE outcome IS NULL",
     "has attempt {} without an end": "SELECT pid, attempt FROM process_attempt WHERE finished_at IS NULL",
     "has gaps in its {} attempts": """
         SELECT p.pid, p.attempt FROM process p JOIN process_attempt a ON a.pid = p.pid
-        GROUP BY p.pid, p.attempt HAVING COUNT(*) <> p.attempt OR MIN(a.attempt) <> 1""",
+        GROUP BY p.pid, p.attempt HAVING COUNT(*) <> MAX(a.attempt) OR MIN(a.attempt) <> 1""",
+    "still has slow attempt {}": "SELECT pid, slow_attempt FROM process WHERE slow_attempt IS NOT NULL",
     "still has a lease of attempt {}": "SELECT pid, attempt FROM lease",
 }
 ATTEMPTS = "SELECT outcome, COUNT(*) AS attempts FROM process_attempt GROUP BY outcome"

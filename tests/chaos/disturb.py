@@ -13,6 +13,7 @@ from tests.chaos.servers import Server
 from tests.chaos.system import Program, System, signal_all
 
 BEYOND_LEASE = 1.5  # leases that something frozen stays so
+STOPPED_S, AT_WORK_S = 0.6, 0.02  # of a slow worker, in turn
 OUTAGE_S = (0.2, 1.5)
 PATIENCE_S = 30.0  # for a victim to be there
 POLL_S = 0.02
@@ -141,6 +142,23 @@ def _freeze_worker(system: System, generator: random.Random, lease_s: float) -> 
     return {Kind.FROZEN_WORKER: _freeze(system, pids, BEYOND_LEASE * lease_s)}
 
 
+def _slow_worker(system: System, generator: random.Random, lease_s: float) -> Mapping[Kind, int]:
+    """It is stopped nearly all the time, for longer than others need for its work."""
+    pids = _one_worker(system, generator)
+    end = time.monotonic() + BEYOND_LEASE * lease_s
+
+    def stop() -> None:
+        if time.monotonic() < end and signal_all(pids, signal.SIGSTOP):
+            system.in_a_while(STOPPED_S, go_on)
+
+    def go_on() -> None:
+        if signal_all(pids, signal.SIGCONT):
+            system.in_a_while(AT_WORK_S, stop)
+
+    stop()
+    return {Kind.SLOW_WORKER: len(pids)}
+
+
 def _freeze_manager(system: System, generator: random.Random, lease_s: float) -> Mapping[Kind, int]:
     """It believes that it leads when it wakes; its lock went with its connection, and the other leads."""
     manager = _manager(system, generator, active=True)
@@ -211,6 +229,7 @@ DISTURBANCES: Mapping[Kind, Disturbance] = {
     Kind.CUT_PROGRAM: _cut_program,
     Kind.FROZEN_CONSUMER: _freeze_consumer,
     Kind.FROZEN_WORKER: _freeze_worker,
+    Kind.SLOW_WORKER: _slow_worker,
     Kind.FROZEN_MANAGER: _freeze_manager,
     Kind.FROZEN_NETWORK: _freeze_network,
     Kind.DUPLICATES: _duplicates,

@@ -23,6 +23,7 @@ class Kind(Enum):
     CUT_PROGRAM = "one program cut off from both servers"
     FROZEN_CONSUMER = "consumer and workers frozen beyond their lease"
     FROZEN_WORKER = "worker frozen, its consumer not"
+    SLOW_WORKER = "worker slowed to a few percent, its consumer not"
     FROZEN_MANAGER = "active manager frozen, its lock taken over"
     FROZEN_NETWORK = "consumer's database connections held up beyond a lease"
     DUPLICATES = "messages sent twice"
@@ -51,6 +52,7 @@ OTHERS: Mapping[Kind, int] = {  # for as many kills as the shares above add up t
     Kind.CUT_PROGRAM: 2,
     Kind.FROZEN_CONSUMER: 2,
     Kind.FROZEN_WORKER: 1,
+    Kind.SLOW_WORKER: 2,
     Kind.FROZEN_MANAGER: 1,
     Kind.FROZEN_NETWORK: 1,
     Kind.DUPLICATES: 3,

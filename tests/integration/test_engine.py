@@ -18,12 +18,13 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
 from schema.base import utc_now
-from schema.processes import FINISHED, QUEUED, SUCCEEDED, Lease, Process, ProcessAttempt, Service
-from schema.queries import choices, publishing
+from schema.processes import FINISHED, OUTRUN, QUEUED, RUNNING, SUCCEEDED, Lease, Process, ProcessAttempt, Service
+from schema.queries import choices, publishing, stragglers
 from schema.queries.publishing import NewProcess, new_pids
 from services.settings import Settings, load
 from services.setup import initialise, open_engine
 from tests.conftest import MAIN, broker_of, fresh_database, new_site
+from tests.unit.services import made_up
 
 PATIENCE_S = 120.0
 LEASE_S = 3.0
@@ -216,12 +217,10 @@ def test_killed_worker_costs_one_attempt_and_not_the_consumer(running: Running) 
     )
     engine.wait(lambda session: session.get_one(Process, pids[1]).status == "running")
     time.sleep(0.5)  # from the claim to the step it is a matter of milliseconds
-    threads = Path(f"/proc/{consumer.pid}/task").iterdir()
-    children = [pid for thread in threads for pid in (thread / "children").read_text().split()]
-    workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    workers = workers_of(consumer.pid)
     assert workers
     for pid in workers:
-        os.kill(int(pid), signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
     engine.wait(all_finished)
     assert_each_succeeded_once(engine, pids)
     assert consumer.poll() is None
@@ -229,6 +228,47 @@ def test_killed_worker_costs_one_attempt_and_not_the_consumer(running: Running) 
         first = session.get_one(ProcessAttempt, (pids[1], 1))
         assert (first.outcome, first.error_class) == ("killed", "transient")
         assert "SIGKILL" in (first.error or "")
+
+
+def workers_of(consumer: int) -> list[int]:
+    """Worker processes of a consumer."""
+    threads = Path(f"/proc/{consumer}/task").iterdir()
+    children = [pid for thread in threads for pid in (thread / "children").read_text().split()]
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_a_night_does_not_wait_for_a_worker_that_is_frozen(engine: Engine) -> None:
+    """Its consumer lives and renews its lease; another does its work, and it takes work again."""
+    engine.environment["TIANYU_STRAGGLER_AFTER_S"] = "0.5"
+    engine.start("manager")
+    consumers = {consumer.pid: consumer for consumer in (engine.start("consumer"), engine.start("consumer"))}
+    with engine.sessions.begin() as session:
+        observation = made_up.add_observation(session)
+
+    def of_observation(pids: list[int]) -> list[NewProcess]:
+        quick = [check(pid, pids[0]) for pid in pids[:-1]]
+        long = check(pids[-1], pids[0], seconds=1.0, required=tuple(pids[:-1]))
+        return [one._replace(observation_id=observation) for one in (*quick, long)]
+
+    pids = engine.publish(of_observation, stragglers.FEWEST_SAMPLES + 1)
+    engine.wait(lambda session: session.get_one(Process, pids[-1]).status == RUNNING)
+    with engine.sessions() as session:
+        slow = int(session.get_one(ProcessAttempt, (pids[-1], 1)).worker.split(":")[1].split("/")[0])
+    [frozen] = workers_of(slow)
+    os.kill(frozen, signal.SIGSTOP)
+    engine.wait(all_finished)
+    assert_each_succeeded_once(engine, pids)
+    with engine.sessions() as session:
+        attempts = select(ProcessAttempt.attempt, ProcessAttempt.outcome).where(ProcessAttempt.pid == pids[-1])
+        assert dict(session.execute(attempts).all()) == {1: OUTRUN, 2: SUCCEEDED}
+    for pid, consumer in consumers.items():
+        if pid != slow:
+            consumer.kill()
+            consumer.wait()
+    more = engine.publish(lambda pids: [check(pids[0], pids[0])], 1)
+    engine.wait(all_finished)
+    assert_each_succeeded_once(engine, more)
+    assert frozen not in workers_of(slow)
 
 
 @pytest.mark.parametrize(

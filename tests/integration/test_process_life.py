@@ -28,7 +28,7 @@ from schema.processes import (
     ProcessGroup,
     Site,
 )
-from schema.queries import life, operating, publishing, scheduling
+from schema.queries import attempt_history, life, operating, publishing, scheduling
 from schema.queries.publishing import NewProcess
 
 LEASE_S = 60.0
@@ -209,7 +209,8 @@ def test_an_attempt_that_is_spared_leaves_as_many_as_before(sessions: sessionmak
         assert take(sessions) == [1]
         assert claim(sessions, 1, attempt=number) is not None
         with sessions.begin() as session:
-            before = life.alike_in_a_row(session, 1, AWAY.error_class)  # as a consumer asks, of those that have ended
+            # As a consumer asks, of those that have ended.
+            before = attempt_history.alike_in_a_row(session, 1, AWAY.error_class)
             assert life.fail(1, number, failure, retry_in_s=0.0, spared=spared).run(session)
             assert not life.fail(1, number, failure, retry_in_s=0.0, spared=spared).run(session)
         with sessions.begin() as session:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from schema import database
 from schema.attempts import Failure, Usage
 from schema.processes import ProcessGroup, Site
-from schema.queries import life, operating, publishing, queueing, scheduling
+from schema.queries import life, operating, publishing, queueing, scheduling, stragglers
 from schema.queries.publishing import NewProcess
 from services.engine.broker import Broker, Delivery, Message, connect, event_queue, work_queue
 from services.errors import ConfigurationError
@@ -54,10 +54,10 @@ def open_broker(each_ready_url: str, engine: Engine) -> Iterator[Callable[[], Br
 class Inbox:
     """Keeps what a broker hands over until it is asked for."""
 
-    def __init__(self, broker: Broker, *queues: str, prefetch: int = 1) -> None:
+    def __init__(self, broker: Broker, *queues: str, prefetch: int = 1, consumer: str = "") -> None:
         self.broker = broker
         self._got: deque[Delivery] = deque()
-        broker.subscribe(queues or (CPU,), prefetch, self._got.append)
+        broker.subscribe(queues or (CPU,), prefetch, self._got.append, consumer)
 
     def receive(self, timeout_s: float = PATIENCE_S) -> Delivery | None:
         deadline = time.monotonic() + timeout_s
@@ -180,6 +180,19 @@ def test_another_attempt_comes_as_such(sessions: sessionmaker[Session], open_bro
     assert delivery.message == Message(1, 2)
 
 
+def test_a_second_attempt_does_not_come_to_the_consumer_that_is_slow(
+    sessions: sessionmaker[Session], open_broker: Callable[[], Broker]
+) -> None:
+    queue_up(sessions, 1)
+    assert claim(sessions, Message(1, 1))
+    with sessions.begin() as session:
+        assert stragglers.offer_second(1, 1, "tel1:10/0").run(session)
+    assert Inbox(open_broker(), consumer="tel1:10").pid() is None
+    delivery = Inbox(open_broker(), consumer="tel1:11").receive()
+    assert delivery is not None
+    assert delivery.message == Message(1, 2)
+
+
 def test_settling_in_another_thread_brings_the_next(
     sessions: sessionmaker[Session], open_broker: Callable[[], Broker]
 ) -> None:
@@ -228,7 +241,11 @@ def test_looking_walks_an_index(engine: Engine, sessions: sessionmaker[Session])
         with sessions.begin() as session:  # statistics as a server has them after a while
             session.execute(text("ANALYZE TABLE process, process_group, site"))
     for query, parameters, index in (
-        (queueing.QUEUED_FOR, {"site": "here", "groups": ["cpu"], "most": 2}, scheduling.READY_INDEX),
+        (
+            queueing.QUEUED_FOR,
+            {"site": "here", "groups": ["cpu"], "consumer": "host:1", "most": 2},
+            scheduling.READY_INDEX,
+        ),
         (queueing.HAS_ENDED, {}, scheduling.ENDED_INDEX),
     ):
         plan = plan_of(engine, query, parameters)

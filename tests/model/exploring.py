@@ -30,10 +30,10 @@ class State:
     def database_key(self) -> Hashable:
         """States of the database with the same key allow the same; history that nothing reads is left out."""
         rows = tuple(
-            (r.status, r.pending, r.propagated, r.attempt, r.max_attempts, r.sent, r.released)
+            (r.status, r.pending, r.propagated, r.attempt, r.max_attempts, r.sent, r.released, r.slow, r.slow_consumer)
             for r in self.model.rows.values()
         )
-        leases = tuple((pid, x.attempt, x.worker, x.expired) for pid, x in sorted(self.model.leases.items()))
+        leases = tuple((held, x.worker, x.expired) for held, x in sorted(self.model.leases.items()))
         return rows, leases, bool(self.model.paused)
 
     def key(self) -> Hashable:
@@ -90,8 +90,9 @@ def _faulty(state: State) -> Iterator[Action]:
         yield lambda s, w=worker: s.world.disconnect(w)  # type: ignore[misc]
         for how in (DEAD_BEFORE_COMMIT, DEAD_AFTER_COMMIT):
             yield lambda s, w=worker, h=how: s.world.end(w, h)  # type: ignore[misc]
-    for pid in model.leases:
-        yield lambda s, p=pid: s.world.perform("expire", p)  # type: ignore[misc]
+    for held in model.leases:
+        for verb in ("expire_one", "offer_second"):
+            yield lambda s, v=verb, h=held: s.world.perform(v, *h)  # type: ignore[misc]
     for pid in model.rows:
         for verb in ("cancel", "retry"):
             yield lambda s, v=verb, p=pid: s.world.perform(v, (p,))  # type: ignore[misc]

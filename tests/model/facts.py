@@ -17,6 +17,7 @@ class Seen:
     propagated: bool | None
     sent: bool | None
     delayed: bool | None
+    slow: int | None
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Facts:
     """All that is in the database."""
 
     processes: dict[int, Seen]
-    leases: dict[int, tuple[int, str, bool]]  # attempt, worker, expired
+    leases: dict[Message, tuple[str, bool]]  # worker, expired
     attempts: dict[Message, str | None]
     outputs: list[Message]
     origins: dict[int, int]
@@ -32,7 +33,15 @@ class Facts:
 
 
 def seen(
-    status: str, attempt: int, max_attempts: int, *, pending: int, propagated: bool, sent: bool, delayed: bool
+    status: str,
+    attempt: int,
+    max_attempts: int,
+    *,
+    pending: int,
+    propagated: bool,
+    sent: bool,
+    delayed: bool,
+    slow: int | None,
 ) -> Seen:
     """A process with what its state makes meaningful."""
     return Seen(
@@ -43,6 +52,7 @@ def seen(
         propagated if status in FINISHED else None,
         sent if status == QUEUED else None,
         delayed if status == WAITING else None,
+        slow,
     )
 
 
@@ -57,10 +67,11 @@ def facts_of(model: Model) -> Facts:
             propagated=row.propagated,
             sent=row.sent,
             delayed=row.delayed,
+            slow=row.slow,
         )
         for pid, row in sorted(model.rows.items())
     }
-    leases = {pid: (lease.attempt, lease.worker, lease.expired) for pid, lease in sorted(model.leases.items())}
+    leases = {held: (lease.worker, lease.expired) for held, lease in sorted(model.leases.items())}
     attempts, origins = dict(sorted(model.attempts.items())), dict(sorted(model.origins.items()))
     return Facts(processes, leases, attempts, sorted(model.outputs), origins, set(model.paused))
 
@@ -91,11 +102,14 @@ def check(facts: Facts, dependences: Dependences) -> None:
             assert all(parents[p].status == SUCCEEDED for p in required), where
             assert process.pending in (0, None), where
         mine = sorted(attempt for owner, attempt in facts.attempts if owner == pid)
-        assert mine == list(range(1, process.attempt + 1)), where
-        running = [attempt for attempt in mine if facts.attempts[pid, attempt] is None]
-        lease = facts.leases.get(pid)
-        assert running == ([process.attempt] if process.status == RUNNING else []), where
-        assert (lease[0] if lease else None) == (process.attempt if process.status == RUNNING else None), where
+        assert mine == list(range(1, len(mine) + 1)), where
         successes = [(pid, attempt) for attempt in mine if facts.attempts[pid, attempt] == SUCCEEDED]
         assert successes == ([(pid, process.attempt)] if process.status == SUCCEEDED else []), where
         assert [output for output in facts.outputs if output[0] == pid] == successes, where
+        # Of what succeeded the attempt that did, else the newest.
+        assert process.status == SUCCEEDED or process.attempt == len(mine), where
+        assert process.slow is None or process.status not in FINISHED, where
+        at_work = {process.attempt} if process.status == RUNNING else set()
+        at_work |= set() if process.slow is None else {process.slow}
+        assert {attempt for attempt in mine if facts.attempts[pid, attempt] is None} == at_work, where
+        assert {attempt for owner, attempt in facts.leases if owner == pid} == at_work, where

@@ -145,6 +145,40 @@ class LifeMachine(RuleBasedStateMachine):
             self.both.compare()
             self.world.end(first, how)
 
+    @precondition(lambda self: self.world.busy and self.world.idle)
+    @rule(data=st.data(), first_how=HOW, how=HOW, slow_first=st.booleans())
+    def race(self, data: st.DataObject, first_how: str, how: str, slow_first: bool) -> None:
+        """Another works on it beside a slow one; both renew, one ends, then the other."""
+        slow = data.draw(st.sampled_from(self.world.busy))
+        held = self.world.workers[slow]
+        assert held is not None
+        if not self.both.perform("offer_second", held.pid, held.attempt):
+            return
+        self._cycle()
+        second = (held.pid, held.attempt + 1)
+        if second not in self.world.broker:
+            return
+        fast = data.draw(st.sampled_from(self.world.idle))
+        beside = slow.split("/")[0] + "/1"  # of the same consumer
+        assert self.both.perform("claim", *second, beside) is None
+        assert self.both.perform("hand_on", *second)
+        self.world.deliver(second, fast)
+        self.both.compare()
+        if self.world.workers[fast] is None:
+            return
+        assert not self.both.perform("offer_second", *second)
+        self.both.perform("claim", held.pid, held.attempt, slow)  # as who did not get the answer
+        self.world.renew(slow)
+        self.world.renew(fast)
+        for worker, end in zip((slow, fast) if slow_first else (fast, slow), (first_how, how), strict=True):
+            self.world.end(worker, end)
+            self.both.compare()
+
+    @precondition(lambda self: self.both.model.leases)
+    @rule(data=st.data())
+    def offer_second(self, data: st.DataObject) -> None:
+        self.both.perform("offer_second", *data.draw(st.sampled_from(sorted(self.both.model.leases))))
+
     # Broker and workers
 
     def _deliver(self, data: st.DataObject, answer_lost: bool) -> str:
@@ -191,7 +225,7 @@ class LifeMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.both.model.leases)
     @rule(data=st.data())
     def expire(self, data: st.DataObject) -> None:
-        self.both.perform("expire", data.draw(st.sampled_from(sorted(self.both.model.leases))))
+        self.both.perform("expire_one", *data.draw(st.sampled_from(sorted(self.both.model.leases))))
 
     @precondition(lambda self: any(row.delayed for row in self.both.model.rows.values()))
     @rule()

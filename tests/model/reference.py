@@ -13,6 +13,7 @@ from schema.processes import (
     FAILED,
     FINISHED,
     LOST,
+    OUTRUN,
     QUEUED,
     RUNNING,
     SKIPPED,
@@ -20,6 +21,12 @@ from schema.processes import (
     UNFINISHED,
     WAITING,
 )
+
+
+def consumer_of(worker: str) -> str:
+    """Workers of one consumer have its name before the stroke."""
+    return worker.split("/")[0]
+
 
 MORE_ATTEMPTS = 3  # what an operator's retry adds
 UNSUCCESSFUL = (FAILED, SKIPPED, CANCELLED)
@@ -53,6 +60,8 @@ class Row:
     attempt: int = 0
     delayed: bool = False  # not before a time that is still to come
     sent: bool = False
+    slow: int | None = None  # an attempt that may still succeed, though another was offered beside it
+    slow_consumer: str = ""
     # Not in the database: it has been taken since `pending` was counted last. Only then may an optional parent, sent
     # back by an operator, be under way while its child waits with nothing pending.
     released: bool = False
@@ -66,7 +75,6 @@ class Row:
 class Lease:
     """A worker's claim."""
 
-    attempt: int
     worker: str
     expired: bool = False
 
@@ -81,7 +89,7 @@ class Model:
 
     queues: tuple[Queue, ...]  # in the order of their ids
     rows: dict[int, Row] = field(default_factory=dict)
-    leases: dict[int, Lease] = field(default_factory=dict)
+    leases: dict[Message, Lease] = field(default_factory=dict)
     attempts: dict[Message, str | None] = field(default_factory=dict)  # outcome; None while it runs
     outputs: list[Message] = field(default_factory=list)
     origins: dict[int, int] = field(default_factory=dict)  # whose result a process took over
@@ -92,7 +100,7 @@ class Model:
         return Model(
             self.queues,
             {pid: copy.copy(row) for pid, row in self.rows.items()},
-            {pid: copy.copy(lease) for pid, lease in self.leases.items()},
+            {held: copy.copy(lease) for held, lease in self.leases.items()},
             dict(self.attempts),
             list(self.outputs),
             dict(self.origins),
@@ -184,43 +192,75 @@ class Model:
                 row.sent = False
 
     def free_expired(self) -> list[Message]:
-        freed = [(pid, lease.attempt) for pid, lease in sorted(self.leases.items()) if lease.expired]
+        freed = [held for held, lease in sorted(self.leases.items()) if lease.expired]
         for pid, attempt in freed:
-            self.fail(pid, attempt, again=attempt < self.rows[pid].max_attempts, outcome=LOST)
+            row = self.rows[pid]
+            beside = row.slow is not None and row.slow != attempt
+            again = attempt < row.max_attempts or beside
+            self.fail(pid, attempt, again=again, outcome=LOST, spared=beside)
         return freed
+
+    def offer_second(self, pid: int, attempt: int) -> bool:
+        """Let another work on it beside this attempt."""
+        row = self.rows[pid]
+        if row.slow is not None or not self._holds_newest(pid, attempt):
+            return False
+        row.status, row.sent = QUEUED, False
+        row.slow, row.slow_consumer = attempt, consumer_of(self.leases[pid, attempt].worker)
+        row.max_attempts += 1
+        return True
 
     # Worker
 
     def claim(self, pid: int, attempt: int, worker: str) -> Claimed | None:
         row = self.rows[pid]
-        if row.status == QUEUED and row.attempt == attempt - 1:
+        its_own = row.slow is not None and row.slow_consumer == consumer_of(worker)
+        if row.status == QUEUED and row.attempt == attempt - 1 and not its_own:
             row.status, row.attempt = RUNNING, attempt
             self.attempts[pid, attempt] = None
-            self.leases[pid] = Lease(attempt, worker)
+            self.leases[pid, attempt] = Lease(worker)
         else:
-            lease = self.leases.get(pid)
-            if lease is None or (lease.attempt, lease.worker) != (attempt, worker):
+            lease = self.leases.get((pid, attempt))
+            if lease is None or lease.worker != worker:
                 return None
         return pid, attempt, row.max_attempts
 
-    def _holds(self, pid: int, attempt: int) -> bool:
+    def hand_on(self, pid: int, attempt: int) -> bool:
+        """Have its message sent again."""
+        row = self.rows[pid]
+        if row.status != QUEUED or row.attempt != attempt - 1:
+            return False
+        row.sent = False
+        return True
+
+    def _holds_newest(self, pid: int, attempt: int) -> bool:
         return self.rows[pid].status == RUNNING and self.rows[pid].attempt == attempt
+
+    def _holds(self, pid: int, attempt: int) -> bool:
+        return self._holds_newest(pid, attempt) or self.rows[pid].slow == attempt
 
     def renew(self, pid: int, attempt: int) -> bool:
         if self._holds(pid, attempt):
-            self.leases[pid].expired = False
+            self.leases[pid, attempt].expired = False
         return self._holds(pid, attempt)
 
     def _end(self, pid: int, attempt: int, outcome: str) -> None:
         self.attempts[pid, attempt] = outcome
-        del self.leases[pid]
+        del self.leases[pid, attempt]
+
+    def _end_others(self, pid: int, outcome: str) -> None:
+        """With the process all that is at work on it ends."""
+        for _, attempt in [held for held in self.leases if held[0] == pid]:
+            self._end(pid, attempt, outcome)
+        self.rows[pid].slow = None
 
     def succeed(self, pid: int, attempt: int) -> bool:
         if not self._holds(pid, attempt):
             return False
-        self.rows[pid].status = SUCCEEDED
+        self.rows[pid].status, self.rows[pid].attempt = SUCCEEDED, attempt
         self.outputs.append((pid, attempt))
         self._end(pid, attempt, SUCCEEDED)
+        self._end_others(pid, OUTRUN)
         return True
 
     def succeed_by(self, pid: int, attempt: int) -> bool:
@@ -244,20 +284,30 @@ class Model:
         outcome: str = FAILED,
         spared: bool = False,
     ) -> bool:
+        """A slow attempt that fails ends alone; another takes with it, where it is the last, a slow one."""
         if not self._holds(pid, attempt):
             return False
         row = self.rows[pid]
+        self._end(pid, attempt, outcome)
+        if row.slow == attempt:
+            row.slow = None
+            return True
         row.status = WAITING if again else FAILED
         row.max_attempts += spared
         row.delayed, row.sent = again and delayed, False
-        self._end(pid, attempt, outcome)
+        if not again:
+            self._end_others(pid, OUTRUN)
         return True
 
     # Clock
 
     def expire(self, pid: int) -> None:
-        if pid in self.leases:
-            self.leases[pid].expired = True
+        for held, lease in self.leases.items():
+            lease.expired |= held[0] == pid
+
+    def expire_one(self, pid: int, attempt: int) -> None:
+        if (pid, attempt) in self.leases:
+            self.leases[pid, attempt].expired = True
 
     def let_delays_end(self) -> None:
         for row in self.rows.values():
@@ -268,8 +318,7 @@ class Model:
     def cancel(self, pids: Sequence[int]) -> list[int]:
         changed = sorted(pid for pid in set(pids) if self.rows[pid].status in UNFINISHED)
         for pid in changed:
-            if self.rows[pid].status == RUNNING:
-                self._end(pid, self.rows[pid].attempt, CANCELLED)
+            self._end_others(pid, CANCELLED)
             self.rows[pid].status, self.rows[pid].propagated = CANCELLED, False
         return changed
 

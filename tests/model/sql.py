@@ -23,7 +23,7 @@ from schema.processes import (
     ProcessGroup,
     Site,
 )
-from schema.queries import life, operating, publishing, reading, scheduling
+from schema.queries import life, operating, publishing, reading, scheduling, stragglers
 from schema.queries.publishing import NewProcess
 from schema.queries.scheduling import Ready
 from tests.model.facts import Facts, facts_of, seen
@@ -97,6 +97,8 @@ class Sql:
                         max_attempts=row.max_attempts,
                         not_before=utc_now(DELAY_S) if row.delayed else None,
                         sent_at=utc_now() if row.sent else None,
+                        slow_attempt=row.slow,
+                        slow_consumer=row.slow_consumer if row.slow is not None else None,
                         created_at=utc_now(),
                         finished_at=utc_now() if row.status in FINISHED else None,
                     )
@@ -118,7 +120,7 @@ class Sql:
                         finished_at=utc_now() if outcome else None,
                     )
                 )
-            for pid, (attempt, worker, expired) in facts.leases.items():
+            for (pid, attempt), (worker, expired) in facts.leases.items():
                 until = utc_now(-1.0 if expired else LEASE_S)
                 session.execute(insert(_lease).values(pid=pid, attempt=attempt, worker=worker, lease_until=until))
             for pid, origin in model.origins.items():
@@ -200,10 +202,12 @@ class Sql:
 
         def free(session: Session) -> list[Message]:
             freed = []
-            for pid, attempt, _, most in life.expired_leases(session):
-                end = life.fail(pid, attempt, TRANSIENT, retry_in_s=0.0 if attempt < most else None, outcome=LOST)
-                if end.run(session):
-                    freed.append((pid, attempt))
+            for lease in life.expired_leases(session):
+                again = lease.attempt < lease.max_attempts or lease.beside
+                held = (lease.pid, lease.attempt, TRANSIENT)
+                end = life.fail(*held, retry_in_s=0.0 if again else None, spared=lease.beside, outcome=LOST)
+                if end.run(session) or life.let_go(*held, outcome=LOST).run(session):
+                    freed.append((lease.pid, lease.attempt))
             return freed
 
         return self._do(free)
@@ -219,6 +223,17 @@ class Sql:
 
         claim = self._do(by_its_own_queue)
         return None if claim is None else (claim.pid, claim.attempt, claim.max_attempts)
+
+    def offer_second(self, pid: int, attempt: int) -> bool:
+        def offer(session: Session) -> bool:
+            held = (_lease.c.pid == pid, _lease.c.attempt == attempt)
+            worker = session.execute(select(_lease.c.worker).where(*held)).scalar_one_or_none()
+            return worker is not None and stragglers.offer_second(pid, attempt, worker).run(session)
+
+        return self._do(offer)
+
+    def hand_on(self, pid: int, attempt: int) -> bool:
+        return self._do(stragglers.hand_on(pid, attempt).run)
 
     def renew(self, pid: int, attempt: int) -> bool:
         return self._do(life.renew(pid, attempt, LEASE_S).run)
@@ -270,12 +285,22 @@ class Sql:
         spared: bool = False,
     ) -> bool:
         retry_in_s = (DELAY_S if delayed else 0.0) if again else None
-        return self._do(life.fail(pid, attempt, TRANSIENT, retry_in_s=retry_in_s, spared=spared, outcome=outcome).run)
+        held = (pid, attempt, TRANSIENT)
+
+        def end(session: Session) -> bool:
+            failed = life.fail(*held, retry_in_s=retry_in_s, spared=spared, outcome=outcome).run(session)
+            return failed or life.let_go(*held, outcome=outcome).run(session)
+
+        return self._do(end)
 
     # Clock, which is the database's
 
     def expire(self, pid: int) -> None:
         self._do(lambda s: s.execute(update(_lease).where(_lease.c.pid == pid).values(lease_until=utc_now(-1.0))))
+
+    def expire_one(self, pid: int, attempt: int) -> None:
+        held = (_lease.c.pid == pid, _lease.c.attempt == attempt)
+        self._do(lambda s: s.execute(update(_lease).where(*held).values(lease_until=utc_now(-1.0))))
 
     def let_delays_end(self) -> None:
         late = _process.c.not_before > utc_now()
@@ -300,12 +325,12 @@ class Sql:
     def facts(self) -> Facts:
         """Everything that the tables hold; finished_at must agree with the state."""
         p = _process.c
-        columns = (p.pid, p.status, p.attempt, p.max_attempts, p.pending, p.propagated, p.sent_at, p.finished_at)
+        columns = (p.pid, p.status, p.attempt, p.max_attempts, p.pending, p.propagated, p.sent_at, p.slow_attempt)
         with self.sessions.begin() as connection:
-            rows = connection.execute(select(*columns, p.not_before > utc_now()).order_by(p.pid)).all()
+            rows = connection.execute(select(*columns, p.finished_at, p.not_before > utc_now()).order_by(p.pid)).all()
             leases = connection.execute(
                 select(_lease.c.pid, _lease.c.attempt, _lease.c.worker, _lease.c.lease_until < utc_now()).order_by(
-                    _lease.c.pid
+                    _lease.c.pid, _lease.c.attempt
                 )
             ).all()
             attempts = connection.execute(
@@ -330,13 +355,14 @@ class Sql:
                 propagated=propagated,
                 sent=sent_at is not None,
                 delayed=bool(delayed),
+                slow=slow,
             )
-            for pid, status, attempt, most, pending, propagated, sent_at, _, delayed in rows
+            for pid, status, attempt, most, pending, propagated, sent_at, slow, _, delayed in rows
         }
         names = {key: queue for queue, key in self._key.items()}
         return Facts(
             processes,
-            {pid: (attempt, worker, bool(expired)) for pid, attempt, worker, expired in leases},
+            {(pid, attempt): (worker, bool(expired)) for pid, attempt, worker, expired in leases},
             {(pid, attempt): outcome for pid, attempt, outcome, _ in attempts},
             sorted((pid, attempt) for pid, attempt in outputs),
             origins,

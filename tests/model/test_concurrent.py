@@ -60,6 +60,7 @@ class Actor(threading.Thread):
             (self._count, 5),
             (self._sweep, 2),
             (lambda: self._sql.expire(self._any()), 2),
+            (self._offer, 2),
             (self._sql.let_delays_end, 1),
             (lambda: self._sql.cancel([self._any()]), 1),
             (self._retry, 2),
@@ -83,6 +84,10 @@ class Actor(threading.Thread):
     def _sweep(self) -> None:
         self._sql.free_expired()
         self._broker.extend(self._sql.unsent(20))
+
+    def _offer(self) -> None:
+        for pid, attempt in list(self._sql.facts().leases)[:3]:
+            self._sql.offer_second(pid, attempt)
 
     def _guarded(self, work: Callable[[], object]) -> None:
         if defects.RETRY_LOOKS_TOO_EARLY in defects.OPEN:

@@ -12,7 +12,7 @@ from schema.processes import FAILED, FINISHED, KILLED
 from tests.model.reference import Message, Node, Queue
 
 Perform = Callable[..., Any]  # the name of an operation, and its arguments
-WORKERS = ("w0", "w1")
+WORKERS = ("w0/0", "w1/0")
 SUCCESS, HIT, TRANSIENT, TRANSIENT_LATER, SPARED, FINAL, DEAD, DEAD_BEFORE_COMMIT, DEAD_AFTER_COMMIT = ENDS = (
     "success",
     "success by another's result",
@@ -112,7 +112,9 @@ class World:
         if answer_lost:
             again = self.perform("claim", *message, worker)
             assert again == claim, f"{worker} claimed {message}: {claim}, then {again}"
-        if claim is not None:
+        if claim is None:
+            self.perform("hand_on", *message)
+        else:
             self.workers[worker] = Held(*claim)
 
     def _held(self, worker: str) -> Held:
@@ -151,7 +153,7 @@ class World:
             self.disconnect(worker)
             del self.workers[worker]
             # The next one has another name: it is no claim of its own that it finds.
-            number, _, life = worker.partition(".")
+            number, _, life = worker.partition(".")  # though of the same consumer
             self.workers[f"{number}.{int(life or 0) + 1}"] = None
         else:
             self.workers[worker] = None

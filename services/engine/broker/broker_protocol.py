@@ -55,11 +55,11 @@ class Broker(Protocol):
     def blocked(self) -> str:
         """Why the broker takes no messages from anybody (its memory, its disk); empty while it does."""
 
-    def subscribe(self, queues: Sequence[str], prefetch: int, deliver: Deliver) -> None:
+    def subscribe(self, queues: Sequence[str], prefetch: int, deliver: Deliver, consumer: str = "") -> None:
         """Receive from these queues, at most ``prefetch`` unsettled messages at a time.
 
         ``deliver`` is called with each, by whatever thread has it first: a hand-over to another would cost as much as
-        the message.
+        the message. A queue that can tell hands over nothing that ``consumer`` may not claim.
         """
 
     def serve(self, timeout_s: float) -> None:

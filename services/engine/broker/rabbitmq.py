@@ -159,7 +159,7 @@ class RabbitBroker:
         """Its own reason."""
         return self._publishing.blocked
 
-    def subscribe(self, queues: Sequence[str], prefetch: int, deliver: Deliver) -> None:
+    def subscribe(self, queues: Sequence[str], prefetch: int, deliver: Deliver, consumer: str = "") -> None:  # noqa: ARG002
         """Start consuming; messages are handed over by the thread that serves the connection."""
         self._set_prefetch(prefetch)
         for queue in queues:

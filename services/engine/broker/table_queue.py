@@ -34,6 +34,7 @@ class TableBroker:
         self._lock = threading.RLock()  # one connection for the thread that serves and those that settle
         self._site = ""
         self._groups: tuple[str, ...] = ()
+        self._consumer = ""
         self._prefetch = 1
         self._deliver: Deliver | None = None
         self._out: set[Message] = set()  # handed over and not settled
@@ -65,12 +66,12 @@ class TableBroker:
         """Never."""
         return ""
 
-    def subscribe(self, queues: Sequence[str], prefetch: int, deliver: Deliver) -> None:
+    def subscribe(self, queues: Sequence[str], prefetch: int, deliver: Deliver, consumer: str = "") -> None:
         """Receive from these queues, which are of one site."""
         addresses = [address_of(queue) for queue in queues]
         [self._site] = {site for site, _ in addresses}
         self._groups = tuple(group for _, group in addresses)
-        self._prefetch, self._deliver = prefetch, deliver
+        self._prefetch, self._deliver, self._consumer = prefetch, deliver, consumer
 
     def serve(self, timeout_s: float) -> None:
         """Look for queued processes."""
@@ -84,7 +85,7 @@ class TableBroker:
             if self._deliver is None or len(self._out) >= self._prefetch:
                 return False
             most = len(self._out) + 1
-            found = self._ask(queueing.queued(self._site, self._groups, most))
+            found = self._ask(queueing.queued(self._site, self._groups, self._consumer, most))
             for pid, attempt, group in found:
                 message = Message(pid, attempt)
                 if message not in self._out:

@@ -3,7 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -11,9 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from schema import database
 from schema.attempts import Claim, Failure
 from schema.processes import FAILED, KILLED
-from schema.queries import life
+from schema.queries import attempt_history, life, stragglers
 from services.deployment import Deployment
-from services.engine.broker import Delivery, address_of
+from services.engine.broker import Delivery, Message, address_of
 from services.engine.consumer.retry import decide
 from services.engine.consumer.slot_actions import RecordFailure
 from services.engine.consumer.slot_events import Claimed, Duplicate, Leave, Misdirected
@@ -59,6 +59,7 @@ class Claims:
             return Leave()
         address = self._persist(lambda connection: life.address(connection, message.pid))
         if address is None or address == (site, group):
+            self.hand_on(message)  # where it is for another consumer than this, which is slow
             return Duplicate(delivery)
         log.warning(
             "message in the wrong queue, not taken",
@@ -68,6 +69,13 @@ class Claims:
             group_of_process=address[1],
         )
         return Misdirected(delivery)
+
+    def hand_on(self, message: Message) -> None:
+        """Have it sent again, for others; without the database it is found missing later."""
+        try:
+            database.transact(self._sessions, stragglers.hand_on(message.pid, message.attempt).commit)
+        except DBAPIError as error:
+            log.debug("message not handed on, database away", pid=message.pid, reason=str(error.orig))
 
     def renew(self, claim: Claim) -> bool:
         """False when the lease was lost; a database that is away will tell later."""
@@ -87,20 +95,15 @@ class Claims:
                 claim,
                 failed.failure,
                 killed=failed.killed,
-                earlier_deaths=life.worker_deaths(connection, claim.pid) if failed.killed else (),
+                earlier_deaths=attempt_history.worker_deaths(connection, claim.pid) if failed.killed else (),
                 waited=_waited(connection, claim, failed.failure),
                 rules=self._deployment,
                 chance=random.random(),  # noqa: S311 - no secret hangs on it
             )
-            return life.fail(
-                claim.pid,
-                claim.attempt,
-                verdict.failure,
-                retry_in_s=verdict.retry_in_s,
-                spared=verdict.spared,
-                usage=failed.usage,
-                outcome=KILLED if failed.killed else FAILED,
-            ).commit(connection)
+            held = (claim.pid, claim.attempt, verdict.failure)
+            how: dict[str, Any] = {"usage": failed.usage, "outcome": KILLED if failed.killed else FAILED}
+            ended = life.fail(*held, retry_in_s=verdict.retry_in_s, spared=verdict.spared, **how)
+            return ended.commit(connection) or life.let_go(*held, **how).commit(connection)
 
         self._persist(record)
 
@@ -124,4 +127,4 @@ class Claims:
 def _waited(connection: Connection, claim: Claim, failure: Failure) -> int:
     if failure.error_class != SurroundingsError.error_class:
         return 0
-    return life.alike_in_a_row(connection, claim.pid, failure.error_class)
+    return attempt_history.alike_in_a_row(connection, claim.pid, failure.error_class)

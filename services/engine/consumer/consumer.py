@@ -34,9 +34,10 @@ class Consumer:
     ) -> None:
         self._settings = settings
         self._queues = [work_queue(settings.site, group) for group in groups]
-        name = f"{HOST}:{os.getpid()}"
+        self._name = f"{HOST}:{os.getpid()}"
         self._slots = [
-            Slot(f"{name}/{number}", settings, lambda: self._broker, worker) for number, worker in enumerate(workers)
+            Slot(f"{self._name}/{number}", settings, lambda: self._broker, worker)
+            for number, worker in enumerate(workers)
         ]
         self._root = RootWatch(settings.root, settings.min_free_bytes)
         self._gave_back = False  # messages, which go with the connection
@@ -61,7 +62,7 @@ class Consumer:
             for queue in self._queues:
                 broker.declare(queue)
             self._broker = broker  # before its first message comes, which is settled with it
-            broker.subscribe(self._queues, len(self._slots), self._give)
+            broker.subscribe(self._queues, len(self._slots), self._give, self._name)
         except TransientError:
             broker.close()  # it may still deliver
             raise

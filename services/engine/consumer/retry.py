@@ -37,11 +37,15 @@ def decide(
 
     ``killed``: this attempt ended its worker. ``earlier_deaths``: what the attempts before it said that did so too.
     ``waited``: the surroundings were at fault in so many attempts just before this one.
+    Beside a slow attempt that is still at work a passing failure counts for nothing: the process can end without it.
     ``chance``: between 0 and 1, shortens the pause by up to half, so that a herd does not come back at once.
     """
+    shortened = 0.5 + 0.5 * chance
+    usual_s = _pause(rules.backoff_s, claim.attempt - 1, rules.backoff_max_s) * shortened
+    if claim.beside and failure.error_class == TransientError.error_class and claim.attempt < MOST_ATTEMPTS:
+        return Verdict(failure, usual_s, spared=True)
     if killed and len(earlier_deaths) + 1 >= rules.poison_attempts:
         failure = _poison(claim, [*earlier_deaths, f"attempt {claim.attempt}: {failure.message}"])
-    shortened = 0.5 + 0.5 * chance
     if failure.error_class == SurroundingsError.error_class and claim.attempt < MOST_ATTEMPTS:
         if waited:  # all those tracebacks would be the same
             failure = replace(failure, traceback=None)
@@ -49,7 +53,7 @@ def decide(
         return Verdict(failure, pause_s * shortened, spared=True)
     if failure.error_class != TransientError.error_class or claim.attempt >= claim.max_attempts:
         return Verdict(failure, None)
-    return Verdict(failure, _pause(rules.backoff_s, claim.attempt - 1, rules.backoff_max_s) * shortened)
+    return Verdict(failure, usual_s)
 
 
 def _pause(first_s: float, doublings: int, longest_s: float) -> float:

@@ -22,6 +22,7 @@ from services.engine.consumer.slot_actions import (
     AwaitLastWord,
     Drop,
     Forget,
+    HandOn,
     NoteSuccess,
     RecordFailure,
     Reject,
@@ -144,6 +145,9 @@ class Slot(threading.Thread):
             case Settle(delivery):
                 self._settled += 1  # first: what the broker sends for it should find this slot free
                 self._ask_broker(lambda broker: broker.settle(delivery), delivery)
+            case HandOn(delivery):
+                log.debug("handed on, what runs takes long", pid=delivery.message.pid)
+                self._claims.hand_on(delivery.message)
             case Forget():
                 self._settled += 1
             case Reject(delivery):

@@ -37,6 +37,13 @@ class Settle:
 
 
 @dataclass(frozen=True)
+class HandOn:
+    """Have the message sent once more, for who is free; this one still waits, so that the broker sends no more."""
+
+    delivery: Delivery
+
+
+@dataclass(frozen=True)
 class Forget:
     """Count the message no more: it is back in the queue."""
 
@@ -106,6 +113,7 @@ Action = (
     | Submit
     | SubmitNext
     | Settle
+    | HandOn
     | Forget
     | Reject
     | Tell

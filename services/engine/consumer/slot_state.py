@@ -4,7 +4,7 @@ Of a process the slot holds the claim and the message that told of it. While the
 the next is claimed and waits in the pipe: two processes are held then, and never while a step still works, for
 another consumer may be free. From the claim on a process is the lease's affair, and its message can go; but the broker
 then sends another. So it is settled when the step is done, or at once where steps of its kind are done before the
-broker could answer.
+broker could answer. What then waits behind a step that takes long all the same is handed on.
 """
 
 from collections import deque
@@ -21,6 +21,7 @@ from services.engine.consumer.slot_actions import (
     AwaitLastWord,
     Drop,
     Forget,
+    HandOn,
     NoteSuccess,
     RecordFailure,
     Reject,
@@ -47,6 +48,7 @@ from services.engine.consumer.slot_events import (
 )
 
 SHORT_S = 0.01  # of a step; a quorum queue needs 2 ms and more from a settled message to the next one
+PATIENCE_S = 1.0  # that a message waits behind what runs before it is sent to others too
 NOTHING_USED = Usage(seconds=0.0)  # as far as anybody knows
 PIPE_CHARACTERS = 16_000  # of parameters; more may not fit beside another claim in a pipe that nobody reads
 
@@ -71,6 +73,7 @@ class SlotState:
         self._limits_of = limits_of
         self._renewal_s = renewal_s
         self._waiting: deque[Delivery] = deque()
+        self._handed_on = 0  # so many of those that wait, the first ones, are for others too
         self._claiming: Delivery | None = None  # the database was asked and has not yet answered
         self._held: deque[Held] = deque()  # the first is in work, a second waits for it to be committed
         self._leaving = False
@@ -93,8 +96,10 @@ class SlotState:
         """Seconds until ``Looked`` is due; None: nothing is held, so that there is nothing to look at."""
         if not self._held:
             return None
-        renewal_s = min(held.renew_at for held in self._held) - now
-        return max(min(renewal_s, self._limits.next_look_s(now - self._timed_from)), 0.0)
+        due_s = min(held.renew_at for held in self._held) - now
+        if len(self._waiting) > self._handed_on:
+            due_s = min(due_s, self._began + PATIENCE_S - now)
+        return max(min(due_s, self._limits.next_look_s(now - self._timed_from)), 0.0)
 
     def on(self, event: Event, now: float) -> list[Action]:
         """What to do about an event, in this order."""
@@ -137,10 +142,12 @@ class SlotState:
             case Recalled():
                 forgotten: list[Action] = [Forget(delivery) for delivery in self._waiting]
                 self._waiting.clear()
+                self._handed_on = 0
                 return forgotten
             case Leave():
                 self._leaving = True
                 self._waiting.clear()  # these go back to the queue with the connection
+                self._handed_on = 0
                 self._claiming = None
             case _:
                 assert_never(event)
@@ -151,6 +158,7 @@ class SlotState:
         actions: list[Action] = []
         while self._waiting and self._claiming is None and self._may_hold_another():
             delivery = self._waiting.popleft()
+            self._handed_on = max(self._handed_on - 1, 0)
             message = delivery.message
             if any((message.pid, message.attempt) == (held.pid, held.attempt) for held in self.held):
                 actions.append(Settle(delivery))  # its own claim again would be given to the slot
@@ -202,7 +210,14 @@ class SlotState:
         due = [held for held in self._held if now >= held.renew_at]
         for held in due:
             held.renew_at = now + self._renewal_s
-        return [Renew(held.claim) for held in due]
+        return [*self._hand_on(now), *(Renew(held.claim) for held in due)]
+
+    def _hand_on(self, now: float) -> list[Action]:
+        """What waits behind a step that takes long: its message was settled early, for steps of its kind are short."""
+        if now < self._began + PATIENCE_S:
+            return []
+        first, self._handed_on = self._handed_on, len(self._waiting)
+        return [HandOn(delivery) for delivery in list(self._waiting)[first:]]
 
     def _fail(self, failure: Failure, now: float, usage: Usage = NOTHING_USED, *, killed: bool = False) -> list[Action]:
         return self._end(RecordFailure(self._held[0].claim, failure, usage, killed), now)

@@ -80,7 +80,7 @@ class Worker:
             self._deployment,
             self._choices_of(claim),
             self._kept,
-            last_attempt=claim.attempt >= claim.max_attempts,
+            last_attempt=claim.attempt >= claim.max_attempts and not claim.beside,
         )
         outputs = self._cutoff.made_before(step, claim, context.choices) or step.start(context, claim.parameters)
         self._tell(Saving())

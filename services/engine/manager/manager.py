@@ -14,7 +14,7 @@ from schema import database
 from schema.attempts import Failure
 from schema.database import Sessions
 from schema.processes import LOST
-from schema.queries import life, scheduling, services
+from schema.queries import life, scheduling, services, stragglers
 from schema.queries.scheduling import Advance, Queue
 from services.engine.broker import Broker, RefusedError, event_queue, open_broker, work_queue
 from services.engine.manager.leadership import leadership
@@ -132,7 +132,8 @@ class Manager:
         self._ranges.start()
         next_sweep = 0.0
         while not self._stop.is_set():
-            if time.monotonic() >= next_sweep:
+            sweeps = time.monotonic() >= next_sweep
+            if sweeps:
                 if not self._leadership.held():
                     raise TransientError("another manager is active")
                 self._declared -= outbox.refused  # is one of them gone?
@@ -141,6 +142,8 @@ class Manager:
                 care.look(self._queues)
                 next_sweep = time.monotonic() + self._settings.sweep_s
             state = self._advance(sessions, outbox)
+            if sweeps:
+                self._offer_seconds(sessions, outbox)
             self._announcer.troubles.ended(CYCLE)
             if state.queued > PLENTY:
                 self._stop.wait(PLENTY_PAUSE_S)
@@ -169,6 +172,25 @@ class Manager:
         outbox.collect()
         return state
 
+    def _offer_seconds(self, sessions: Sessions, outbox: Outbox) -> None:
+        """Give what is slow to others as well, now that all else that is ready has been queued."""
+        factor, least_s = self._settings.straggler_factor, self._settings.straggler_after_s
+        if not factor or time.monotonic() < self._leases_stand_until:
+            return
+        offered = database.transact(sessions, partial(stragglers.offer_seconds, factor=factor, least_s=least_s))
+        for one, _ in offered:
+            log.warning(
+                "straggler, offered to others too",
+                pid=one.pid,
+                command=one.command,
+                attempt=one.attempt,
+                worker=one.worker,
+                seconds=round(one.seconds, 1),
+                usual_s=round(one.usual_s, 3),
+            )
+        outbox.send([ready for _, ready in offered])
+        outbox.collect()
+
     @staticmethod
     def _note_sent(sessions: Sessions, pids: Sequence[int]) -> None:
         if pids:
@@ -193,19 +215,15 @@ class Manager:
             database.transact(sessions, self._free_expired)
 
     def _free_expired(self, session: Session) -> None:
-        for pid, attempt, worker, max_attempts in life.expired_leases(session):
+        for lease in life.expired_leases(session):
+            pid, attempt, worker = lease.pid, lease.attempt, lease.worker
             message = f"process {pid}: worker {worker} stopped renewing its lease in attempt {attempt}; was it killed?"
-            again = attempt < max_attempts
+            again = attempt < lease.max_attempts or lease.beside
             if not again:
-                message += f" No attempt of {max_attempts} is left: look at its log, then `tianyu retry {pid}`"
-            freed = life.fail(
-                pid,
-                attempt,
-                Failure("transient", message),
-                retry_in_s=0.0 if again else None,
-                outcome=LOST,
-            ).run(session)
-            if freed:
+                message += f" No attempt of {lease.max_attempts} is left: look at its log, then `tianyu retry {pid}`"
+            held = (pid, attempt, Failure("transient", message))
+            freed = life.fail(*held, retry_in_s=0.0 if again else None, spared=lease.beside, outcome=LOST)
+            if freed.run(session) or life.let_go(*held, outcome=LOST).run(session):
                 log.warning("lease expired", pid=pid, attempt=attempt, worker=worker, again=again)
 
     def _find_lost_messages(self, sessions: Sessions, broker: Broker) -> None:

@@ -8,25 +8,32 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from schema.processes import Process, ProcessDependence
+from schema.queries import stragglers
+from schema.queries.stragglers import Straggler
 from services.chosen import chosen_by
+from services.deployment import Deployment
 from services.operating.status import fleet
 from services.operating.status.fleet import LiveService, QueueStatus
-from services.operating.status.observation_status import Hindered, ObservationStatus, Retry
+from services.operating.status.observation_status import Hindered, ObservationStatus, Retry, iso
 from services.operating.status.observations import status
 from services.operating.status.stuck import Stuck, stuck
 from services.operating.status.work import AtWork, at_work, hindered, retries
+
+SHOWN_FACTOR = 4.0  # times what is usual, from which stragglers are shown where none gets a second attempt
 
 
 @dataclass(frozen=True)
 class Overview:
     """What `tianyu status` tells.
 
-    ``running``, ``retrying``, ``hindered`` and ``stuck`` are of these observations, of those that make their masters,
-    and, when all observations were asked for, of work without one. ``services`` and ``queues`` are always all.
+    ``running``, ``stragglers``, ``retrying``, ``hindered`` and ``stuck`` are of these observations, of those that make
+    their masters, and, when all observations were asked for, of work without one. ``services`` and ``queues`` are
+    always all.
     """
 
     observations: tuple[ObservationStatus, ...]
     running: tuple[AtWork, ...]
+    stragglers: tuple[Straggler, ...]
     retrying: tuple[Retry, ...]
     hindered: tuple[Hindered, ...]
     stuck: tuple[Stuck, ...]
@@ -38,6 +45,7 @@ class Overview:
         return {
             "observations": [one.to_json() for one in self.observations],
             "running": [{"observation_id": one.observation_id, **one.running.to_json()} for one in self.running],
+            "stragglers": [vars(one) | {"since": iso(one.since)} for one in self.stragglers],
             "retrying": [one.to_json() for one in self.retrying],
             "hindered": [one.to_json() for one in self.hindered],
             "stuck": [one.to_json() for one in self.stuck],
@@ -46,13 +54,17 @@ class Overview:
         }
 
 
-def overview(session: Session, observation_id: int | None = None) -> Overview:
+def overview(session: Session, observation_id: int | None = None, rules: Deployment | None = None) -> Overview:
     """The state of one observation or of all; a fixed number of queries, however much there is.
+
+    And one for each kind of work that has lasted for long. What a straggler is, ``rules`` say.
 
     Raises:
         ConfigurationError: there is no such observation.
     """
     running = at_work(session)
+    rules = rules or Deployment()
+    slow = stragglers.find(session, rules.straggler_factor or SHOWN_FACTOR, rules.straggler_after_s)
     observations = _with_choices(session, status(session, observation_id, running))
     services = fleet.live_services(session)
     work = fleet.unstarted(session)
@@ -62,6 +74,7 @@ def overview(session: Session, observation_id: int | None = None) -> Overview:
     return Overview(
         observations=tuple(observations),
         running=tuple(one for one in running if _wanted(one.observation_id, asked)),
+        stragglers=tuple(one for one in slow if _wanted(one.observation_id, asked)),
         retrying=tuple(one for one in retries(session) if _wanted(one.observation_id, asked)),
         hindered=tuple(one for one in hindered(session) if _wanted(one.observation_id, asked)),
         stuck=tuple(one for one in found if _wanted(one.observation_id, asked)),

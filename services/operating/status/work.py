@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from schema.base import table_of, utc_now
 from schema.processes import QUEUED, RUNNING, WAITING, Lease, Process, ProcessAttempt
-from schema.queries import life
+from schema.queries import attempt_history
 from services.alike import examples, gather, gist
 from services.errors import SurroundingsError
 from services.operating.status.observation_status import Hindered, Retry, Running
@@ -30,29 +30,38 @@ class AtWork:
 
 
 def at_work(session: Session) -> list[AtWork]:
-    """All that runs, the oldest first, with what is left of its lease by the database's clock."""
-    rows = session.execute(
-        select(
-            Process.observation_id,
-            Process.graph_pid,
-            Process.site_id,
-            Process.group_id,
-            Process.pid,
-            Process.command,
-            Process.attempt,
-            ProcessAttempt.worker,
-            ProcessAttempt.host,
-            ProcessAttempt.started_at,
-            Lease.lease_until,
-            utc_now(),
-        )
-        .join(ProcessAttempt, and_(ProcessAttempt.pid == Process.pid, ProcessAttempt.attempt == Process.attempt))
-        .outerjoin(Lease, and_(Lease.pid == Process.pid, Lease.attempt == Process.attempt))
-        .where(Process.status == RUNNING)
-        .order_by(ProcessAttempt.started_at, Process.pid)
+    """All that runs, the oldest first, with what is left of its lease by the database's clock.
+
+    A process is there twice where a second attempt is at work beside a slow one.
+    """
+    asked = select(
+        Process.observation_id,
+        Process.graph_pid,
+        Process.site_id,
+        Process.group_id,
+        Process.pid,
+        Process.command,
+        ProcessAttempt.attempt,
+        ProcessAttempt.worker,
+        ProcessAttempt.host,
+        ProcessAttempt.started_at,
+        Lease.lease_until,
+        utc_now(),
     )
+    tried = (ProcessAttempt.pid == Process.pid, Lease.pid == Process.pid)
+    newest = (
+        asked.join(ProcessAttempt, and_(tried[0], ProcessAttempt.attempt == Process.attempt))
+        .outerjoin(Lease, and_(tried[1], Lease.attempt == Process.attempt))
+        .where(Process.status == RUNNING)
+    )
+    slow = asked.join(Lease, and_(tried[1], Lease.attempt == Process.slow_attempt)).join(
+        ProcessAttempt, and_(tried[0], ProcessAttempt.attempt == Process.slow_attempt)
+    )
+    rows = [*session.execute(newest), *session.execute(slow)]
     found = []
-    for observation, graph_pid, site_id, group_id, pid, command, attempt, worker, host, since, until, now in rows:
+    for observation, graph_pid, site_id, group_id, pid, command, attempt, worker, host, since, until, now in sorted(
+        rows, key=lambda row: (row.started_at, row.pid, row.attempt)
+    ):
         left = None if until is None else (until - now).total_seconds()
         running = Running(pid, command, attempt, worker, host, since, left)
         found.append(AtWork(observation, graph_pid, site_id, group_id, running))
@@ -81,7 +90,7 @@ def retries(session: Session) -> list[Retry]:
 def hindered(session: Session) -> list[Hindered]:
     """All that waits for its surroundings, by observation, or is on its way to be tried again."""
     # Since then, the surroundings were at fault in each attempt.
-    last_other = life.last_that_ended_otherwise(table_of(Process).c.pid, _SURROUNDINGS)
+    last_other = attempt_history.last_that_ended_otherwise(table_of(Process).c.pid, _SURROUNDINGS)
     rows = session.execute(
         select(
             Process.observation_id,

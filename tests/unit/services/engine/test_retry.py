@@ -1,5 +1,6 @@
 """What becomes of a process whose attempt failed: every case, without a database."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -79,3 +80,17 @@ def test_a_site_may_put_aside_at_once() -> None:
     failure = Failure("transient", "why")
     verdict = decide(claim(1), failure, killed=True, earlier_deaths=[], rules=rules, chance=0.0)
     assert (verdict.failure.error_class, verdict.retry_in_s) == ("poison", None)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_beside_a_slow_attempt_a_passing_failure_costs_nothing(killed: bool) -> None:
+    beside = replace(claim(3), slow_attempt=2)
+    failure = Failure("transient", "why")
+    verdict = decide(
+        beside, failure, killed=killed, earlier_deaths=["attempt 1: it was ended"], rules=RULES, chance=1.0
+    )
+    assert verdict == Verdict(failure, 8.0, spared=True)
+    for final in ("data", "configuration", "bug"):
+        assert decide(beside, Failure(final, "why"), rules=RULES, chance=1.0).retry_in_s is None
+    slow = replace(claim(3), slow_attempt=3)  # which claimed again, for want of an answer
+    assert decide(slow, failure, rules=RULES, chance=1.0).retry_in_s is None

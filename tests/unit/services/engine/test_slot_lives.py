@@ -15,6 +15,7 @@ from services.engine.consumer.slot_actions import (
     AwaitLastWord,
     Drop,
     Forget,
+    HandOn,
     NoteSuccess,
     RecordFailure,
     Renew,
@@ -59,6 +60,7 @@ class SlotLives(RuleBasedStateMachine):
         self.tags = 0
         self.pipe: list[Claim] = []  # what the worker has and has not reported
         self.saving = False
+        self.handed_on: set[int] = set()  # tags
         self.recalled: set[int] = set()  # tags of a connection that was closed
         self.load = 0  # messages given, and not settled or forgotten
         self.claimed: Counter[int] = Counter()
@@ -95,6 +97,9 @@ class SlotLives(RuleBasedStateMachine):
                 self.load -= 1
                 if delivery.tag not in self.recalled:
                     del self.unsettled[delivery.tag]  # settled twice: not there
+            case HandOn(delivery):
+                assert delivery.tag not in self.handed_on | self.taken
+                self.handed_on.add(delivery.tag)
             case Forget(delivery):
                 self.load -= 1
                 assert delivery.tag in self.recalled

@@ -14,6 +14,7 @@ from services.engine.consumer.slot_actions import (
     AwaitLastWord,
     Drop,
     Forget,
+    HandOn,
     NoteSuccess,
     RecordFailure,
     Reject,
@@ -38,7 +39,7 @@ from services.engine.consumer.slot_events import (
     Refused,
     Silent,
 )
-from services.engine.consumer.slot_state import NOTHING_USED, PIPE_CHARACTERS, SHORT_S, SlotState
+from services.engine.consumer.slot_state import NOTHING_USED, PATIENCE_S, PIPE_CHARACTERS, SHORT_S, SlotState
 
 RENEWAL_S = 20.0
 USAGE = Usage(seconds=1.0)
@@ -134,6 +135,19 @@ def test_a_step_that_ends_within_a_round_trip_lets_its_message_go_at_once(slot: 
     assert slot.on(Saving(), 1.0 + 2 * SHORT_S) == []
     slot.on(Report(USAGE), 2.0)
     assert play(slot, begin(3), 2.0) == [Submit(CLAIMS[3])], "the one before it was long"
+
+
+def test_what_waits_behind_a_step_that_takes_long_is_handed_on_once_and_still_waits(slot: SlotState) -> None:
+    play(slot, [*begin(1), Given(MESSAGES[2])], 10.0)
+    assert slot.next_look_s(10.0) == PATIENCE_S
+    assert slot.on(Looked(ready=True), 10.0 + PATIENCE_S / 2) == []
+    assert slot.on(Looked(ready=True), 10.0 + PATIENCE_S) == [HandOn(MESSAGES[2])]
+    assert slot.next_look_s(11.0) == RENEWAL_S - PATIENCE_S
+    slot.on(Given(MESSAGES[3]), 12.0)
+    assert slot.next_look_s(12.0) == 0.0
+    assert slot.on(Looked(ready=True), 12.0) == [HandOn(MESSAGES[3])]
+    assert slot.on(Saving(), 13.0) == [Settle(MESSAGES[1]), TryClaim(MESSAGES[2])]
+    assert slot.on(Duplicate(MESSAGES[2]), 13.0) == [Settle(MESSAGES[2]), TryClaim(MESSAGES[3])]
 
 
 def test_what_failed_is_recorded_settled_and_told_in_this_order(slot: SlotState) -> None:

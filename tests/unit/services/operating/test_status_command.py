@@ -51,6 +51,34 @@ def fill(session: Session) -> int:
     return observation
 
 
+def add_straggler(session: Session, *, doubled: bool) -> None:
+    observation = made_up.add_observation(session, name="slow")
+    pids = range(GRAPH_PID + 100, GRAPH_PID + 106)
+    for pid in pids[:-1]:
+        made_up.add_process(session, pid, "extract", "succeeded", observation, seconds=0.25)
+    made_up.add_process(session, pids[-1], "extract", "running", observation, worker="tel2:7/0")
+    session.add(Lease(pid=pids[-1], attempt=1, worker="tel2:7/0", lease_until=utc_now(9.0)))
+    if doubled:
+        slow = session.get_one(Process, pids[-1])
+        slow.status, slow.slow_attempt, slow.slow_consumer = "queued", 1, "tel2:7"
+    session.commit()
+
+
+@pytest.mark.parametrize(
+    ("doubled", "besides"),
+    [(False, "nobody else is at work on it"), (True, "another attempt is offered or at work beside it")],
+)
+def test_a_straggler_is_told(session: Session, doubled: bool, besides: str) -> None:
+    add_straggler(session, doubled=doubled)
+    text = " ".join(shown().split())
+    assert "straggler: extract of observation 1 by tel2:7/0 on host, for " in text
+    assert f"s, such take 0.25 s; {besides} [PID {GRAPH_PID + 105}]" in text
+    [one] = json.loads(shown("--json"))["stragglers"]
+    assert (one["usual_s"], one["doubled"], one["worker"]) == (0.25, doubled, "tel2:7/0")
+    [at_work] = json.loads(shown("--json"))["running"]
+    assert (at_work["worker"], at_work["attempt"]) == ("tel2:7/0", 1)
+
+
 def test_everything_that_wants_attention_at_a_glance(session: Session) -> None:
     observation = fill(session)
     lines = [" ".join(line.split()) for line in shown().splitlines()]
@@ -197,7 +225,7 @@ def test_pids_are_texts_for_machines(session: Session) -> None:
 
 
 def seen(stuck: tuple[Stuck, ...] = (), hindered: tuple[Hindered, ...] = ()) -> Overview:
-    return Overview((), (), (), hindered, stuck, (), ())
+    return Overview((), (), (), (), hindered, stuck, (), ())
 
 
 def told(capsys: pytest.CaptureFixture[str], *looks: Overview) -> str:
