@@ -1,4 +1,4 @@
-"""Stragglers: attempts that take much longer than others of the same command did in the same observation.
+"""Stragglers: attempts that take much longer than others of the same command did.
 
 Beside one a second attempt may be offered: `schema.queries.life` says how two of them end.
 """
@@ -10,9 +10,10 @@ from datetime import datetime
 from statistics import median
 
 from sqlalchemy import Double, Integer, and_, bindparam, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from schema.base import table_of, utc_now
+from schema.observing import Observation
 from schema.prepared import Batch, Prepared
 from schema.processes import QUEUED, RUNNING, SUCCEEDED, Lease, Process, ProcessAttempt, Service
 from schema.queries import scheduling, services
@@ -20,8 +21,9 @@ from schema.queries.life import consumer_of
 from schema.queries.scheduling import PIDS, Ready
 from schema.queries.services import ACTIVE, CONSUMER
 
-SAMPLES = 25  # the newest that succeeded; their median is how long such work takes
+SAMPLES = 25  # that succeeded; their median is how long such work takes
 FEWEST_SAMPLES = 5
+MOST_OTHERS = 100  # observations that are looked through where one has too few
 LEASE_INDEX = "ix_lease_lease_until"
 ALIKE_INDEX = "ix_process_observation_id_command_status"
 
@@ -53,21 +55,37 @@ LONG_AT_WORK = (
     .with_hint(_lease, f"FORCE INDEX ({LEASE_INDEX})", "mariadb")
 )
 # What took over the result of another took no time.
-ALIKE = (
+_alike = (
     select(_attempt.c.seconds)
     .select_from(_process)
     .join(_attempt, and_(_attempt.c.pid == _process.c.pid, _attempt.c.attempt == _process.c.attempt))
     .where(
-        _process.c.observation_id == bindparam("observation_id"),
+        _process.c.observation_id.in_(bindparam("observations", expanding=True)),
         _process.c.command == bindparam("command"),
         _process.c.status == SUCCEEDED,
         _process.c.origin_pid.is_(None),
         _attempt.c.seconds.is_not(None),
     )
-    .order_by(_process.c.pid.desc())
     .limit(bindparam("most", type_=Integer))
     .with_hint(_process, f"FORCE INDEX ({ALIKE_INDEX})", "mysql")
     .with_hint(_process, f"FORCE INDEX ({ALIKE_INDEX})", "mariadb")
+)
+ALIKE = _alike.order_by(_process.c.pid.desc())  # the newest, in the order of the index
+ALIKE_ELSEWHERE = _alike  # any: those of so many observations are not put in order
+_own = aliased(Observation)
+_SAME_CAMERA = (
+    select(Observation.observation_id)
+    .join(
+        _own,
+        and_(
+            _own.site_id == Observation.site_id,
+            _own.instrument_id == Observation.instrument_id,
+            _own.binning == Observation.binning,
+        ),
+    )
+    .where(_own.observation_id == bindparam("observation"), Observation.observation_id != _own.observation_id)
+    .order_by(Observation.observation_id.desc())
+    .limit(MOST_OTHERS)
 )
 _FREE = select(_process.c.pid).where(_process.c.pid.in_(PIDS)).with_for_update(skip_locked=True)
 _OFFER_SECOND = Prepared(
@@ -121,8 +139,9 @@ class Straggler:
 def find(session: Session, factor: float, least_s: float) -> list[Straggler]:
     """Attempts that have been at work for ``factor`` times what is usual and ``least_s`` seconds, the oldest first.
 
-    Where fewer than ``FEWEST_SAMPLES`` have succeeded nobody knows what is usual. One query, and one more for each
-    command of an observation that has something so long at work.
+    Usual is what such work took in its observation; of which there is little in one, in others of the same camera.
+    Where fewer than ``FEWEST_SAMPLES`` have succeeded nobody knows. One query, and up to three more for each command of
+    an observation that has something so long at work.
     """
     usual: dict[tuple[int, str], float | None] = {}
     found = []
@@ -139,8 +158,11 @@ def find(session: Session, factor: float, least_s: float) -> list[Straggler]:
 
 
 def _usual_s(session: Session, observation_id: int, command: str) -> float | None:
-    asked = {"observation_id": observation_id, "command": command, "most": SAMPLES}
-    took = session.scalars(ALIKE, asked).all()
+    asked = {"command": command, "most": SAMPLES}
+    took = session.scalars(ALIKE, {"observations": [observation_id], **asked}).all()
+    if len(took) < FEWEST_SAMPLES:
+        others = session.scalars(_SAME_CAMERA, {"observation": observation_id}).all()
+        took = session.scalars(ALIKE_ELSEWHERE, {"observations": others, **asked}).all()
     return median(took) if len(took) >= FEWEST_SAMPLES else None
 
 

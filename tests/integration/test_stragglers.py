@@ -1,6 +1,7 @@
 """A second attempt beside one that is slow, on every engine: the first to finish wins, and neither costs anything."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from schema import database
 from schema.attempts import Failure, Usage
 from schema.base import utc_now
+from schema.observing import Observation
 from schema.processes import (
     CANCELLED,
     FAILED,
@@ -234,6 +236,36 @@ def test_none_is_offered_before_its_time_or_where_nobody_knows_what_is_usual(eng
     assert site.offer() == [Ready(PID, 2, "here", "cpu")]
 
 
+@pytest.mark.parametrize(
+    ("others", "binning", "offered"),
+    [
+        (stragglers.FEWEST_SAMPLES, "1x1", 1),
+        (stragglers.FEWEST_SAMPLES, "2x2", 0),
+        (stragglers.FEWEST_SAMPLES - 1, "1x1", 0),
+    ],
+)
+def test_what_is_done_once_a_night_is_compared_with_other_nights_of_its_camera(
+    engine: Engine, others: int, binning: str, offered: int
+) -> None:
+    site = Straggling(engine, samples=0)
+    with site.sessions.begin() as session:
+        consumer(session, FAST)
+        for pid in range(1, others + 1):
+            observation = made_up.add_observation(session, night=made_up.NIGHT + timedelta(days=pid))
+            made_up.add_process(session, pid, "check", SUCCEEDED, observation, seconds=USUAL_S)
+            session.get_one(Observation, observation).binning = binning
+    assert len(site.offer()) == offered
+
+
+def test_no_more_are_offered_than_slots_are_idle(site: Straggling) -> None:
+    site.publish(PID + 1)
+    site.take()
+    assert site.claim(PID + 1, 1, "tel3:30/0")
+    with site.sessions.begin() as session:
+        session.execute(update(ProcessAttempt).values(started_at=utc_now(-AT_WORK_S)))
+    assert [ready.pid for ready in site.offer()] == [PID]
+
+
 @pytest.mark.parametrize(("winner", "loser"), [(1, 2), (2, 1)])
 def test_the_first_to_finish_wins_and_the_other_commits_nothing(race: Straggling, winner: int, loser: int) -> None:
     assert race.renew(1)
@@ -355,10 +387,11 @@ def test_looking_for_stragglers_walks_indexes(engine: Engine, site: Straggling) 
         assert session.scalar(select(func.count()).select_from(Lease)) == 41
         if engine.dialect.name != "sqlite":  # statistics as a server has them after a while
             session.execute(text("ANALYZE TABLE process, process_attempt, lease"))
-    alike: dict[str, object] = {"observation_id": site.observation, "command": "check", "most": stragglers.SAMPLES}
+    alike: dict[str, object] = {"observations": [site.observation], "command": "check", "most": stragglers.SAMPLES}
     queries: tuple[tuple[Select[Any], dict[str, object], str], ...] = (
         (stragglers.LONG_AT_WORK, {"before_s": -LEAST_S}, stragglers.LEASE_INDEX),
         (stragglers.ALIKE, alike, stragglers.ALIKE_INDEX),
+        (stragglers.ALIKE_ELSEWHERE, alike | {"observations": list(range(50))}, stragglers.ALIKE_INDEX),
     )
     for query, parameters, index in queries:
         plan = plan_of(engine, query, parameters)
@@ -366,4 +399,4 @@ def test_looking_for_stragglers_walks_indexes(engine: Engine, site: Straggling) 
         assert "'type': 'ALL'" not in plan, plan
         assert "SCAN" not in plan, plan
     # In the order of the index: the newest are read and no more. (SQLite's has no PID in it; its sites are small.)
-    assert "filesort" not in plan
+    assert "filesort" not in plan_of(engine, stragglers.ALIKE, alike)
