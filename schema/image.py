@@ -38,6 +38,8 @@ class Image(Base):
     nx: Mapped[int | None]
     ny: Mapped[int | None]
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    header_digest: Mapped[str | None] = mapped_column(String(32))  # of a frame: another one is read again
+    temperature_c: Mapped[Real | None]  # of the detector
     deleted_at: Mapped[Utc | None]  # when its file was removed to free space; the row stays
     # Facts of a frame, carried on to its calibrated image.
     exposure_s: Mapped[Real | None]

@@ -60,7 +60,11 @@ class Observation(Base):
 
     __tablename__ = "observation"
     __table_args__ = (
-        UniqueConstraint("target_id", "filter_id", "instrument_id", "exposure_s", "binning", "night", "site_id"),
+        UniqueConstraint(
+            *("target_id", "filter_id", "instrument_id", "exposure_s", "binning", "night", "site_id"),
+            *("setting", "reduced"),
+            name="uq_observation_same",
+        ),
         TABLE_OPTIONS,
     )
     observation_id: Mapped[int] = mapped_column(primary_key=True)
@@ -72,6 +76,8 @@ class Observation(Base):
     exposure_s: Mapped[Real]  # 0 where frames of several exposure times belong together (bias, flats)
     binning: Mapped[str] = mapped_column(String(8))
     night: Mapped[date]
+    setting: Mapped[str] = mapped_column(String(64), default="")  # of the detector, as headers tell
+    reduced: Mapped[str] = mapped_column(String(3), default="")  # taken off before: B, D, F
     created_at: Mapped[Utc]
     sky_id: Mapped[int | None] = mapped_column(ForeignKey("sky.sky_id"))
     # Where headers say the telescope pointed, and the size of a pixel: hints for `solve`.

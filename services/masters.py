@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from schema.image import CALIBRATED, MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image, ImageParent
-from schema.observing import BIAS, DARK, FLAT
+from schema.observing import BIAS, DARK, FLAT, Observation
 from schema.processes import CANCELLED, SKIPPED, SUCCEEDED, Process, PublishedChoices
 
 MASTERS = {BIAS: MASTER_BIAS, DARK: MASTER_DARK, FLAT: MASTER_FLAT}
@@ -49,10 +49,18 @@ def masters_used(session: Session, graph_pid: int | None) -> tuple[Master, ...]:
         .limit(1)
     ).one_or_none()
     told, chosen = (json.loads(text or "{}") for text in newest or (None, None))
+    reduced = session.scalar(
+        select(Observation.reduced)
+        .join(Process, Process.observation_id == Observation.observation_id)
+        .where(Process.graph_pid == graph_pid)
+        .limit(1)
+    )
     found = []
     for kind, image in MASTERS.items():
         lacking = frames - used.get(image, 0)
         why = "" if not lacking else _why(session, kind, told.get(kind), chosen.get("without", ()))
+        if lacking and kind[0].upper() in (reduced or ""):
+            why = "taken off before, by the headers"
         found.append(Master(kind, lacking, why))
     return tuple(found)
 

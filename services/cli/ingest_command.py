@@ -42,7 +42,9 @@ def ingest(
     for line in result.notes:
         note(line)
     for item in result.observations:
-        if item.published and item.new > item.rejected:
+        if item.corrected:
+            note(f"observation {item.observation_id}: {item.corrected} frames read again: their headers have changed")
+        if item.published and item.new + item.corrected > item.rejected:
             note(
                 f"observation {item.observation_id} was published before these frames: "
                 f"`tianyu publish {item.observation_id}` takes them in"

@@ -9,6 +9,7 @@ from astropy.io import fits
 
 NAME_LENGTH = 64  # characters of a name that are kept, as wide as the tables' columns
 
+_DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+)", re.ASCII)
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d{1,3})?)\s*([A-Za-z]*)", re.ASCII)
 
 
@@ -39,7 +40,7 @@ def text(header: fits.Header, keys: Iterable[str], length: int = NAME_LENGTH) ->
 
 
 def as_number(value: Any, units: Iterable[str] = ()) -> float | None:
-    """A finite number, also out of text (``'60.0'``, ``'60 s'`` when ``s`` is among the lower-case ``units``)."""
+    """A finite number, also out of text: ``'60.0'``, ``'60,0'``, ``'60 s'`` when ``s`` is among ``units``."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, (int, float)):
@@ -48,7 +49,7 @@ def as_number(value: Any, units: Iterable[str] = ()) -> float | None:
         except OverflowError:
             return None
         return number if math.isfinite(number) else None
-    found = _NUMBER.fullmatch(str(value).strip())
+    found = _NUMBER.fullmatch(_DECIMAL_COMMA.sub(r"\1.\2", str(value).strip().strip("'\"").strip()))
     if found is None or found[2].lower() not in ("", *units):
         return None
     number = float(found[1].replace("d", "e").replace("D", "e"))

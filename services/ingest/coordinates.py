@@ -1,12 +1,17 @@
 """Where the telescope points and where it stands, in degrees, from the many ways headers write it."""
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
+import numpy as np
 from astropy.io import fits
 
-from pipeline.units import HOUR_DEG
+from pipeline.sky.astrometry.sphere import separation_arcsec
+from pipeline.units import ARCSEC, HOUR_DEG
 from services.ingest import cards
+from services.ingest.pixel_scale import pixel_scale
 
 POINTING_KEYS = (
     ("RA", "DEC"),
@@ -16,6 +21,10 @@ POINTING_KEYS = (
     ("RA_TARG", "DEC_TARG"),
     ("TELRA", "TELDEC"),
 )
+SAME_POINTING_DEG = 1.0  # the worst mounts, and places of date beside places of 2000
+SOLVED = 3  # votes of a WCS with a scale
+MOST_HOURS = 24.0
+SCALED = ("CD1_1", "CD1_2", "CDELT1")
 LATITUDE_KEYS = ("SITELAT", "LATITUDE", "LAT-OBS", "OBSGEO-B", "GEOLAT", "OBSLAT")
 LONGITUDE_KEYS = ("SITELONG", "LONGITUD", "LONG-OBS", "OBSGEO-L", "GEOLON", "OBSLONG")
 ELEVATION_KEYS = ("SITEELEV", "ELEVATIO", "ALT-OBS", "OBSGEO-H", "GEOELEV", "OBSALT")
@@ -47,27 +56,88 @@ def sexagesimal(text: str) -> float | None:
     return -value if found["sign"] == "-" else value
 
 
-def pointing(header: fits.Header) -> tuple[float | None, float | None]:
-    """(ra, dec) in degrees of the first pair of keywords that can be read, then of the WCS; else (None, None).
+class Pointing(NamedTuple):
+    """A place on the sky that a header tells, degrees, and by which cards."""
 
-    A number, or text of one number, is in degrees unless its comment says hours; sexagesimal right ascensions are
-    hours unless their comment says degrees. A pair of exact zeros is a mount that was not connected.
+    keys: str
+    ra: float
+    dec: float
+    counts: int = 1  # whether it is believed against another: a WCS with a scale was most likely solved
+
+    def __str__(self) -> str:
+        return f"{self.keys} ({self.ra:.0f}, {self.dec:+.0f})"
+
+
+def pointing(header: fits.Header) -> tuple[float | None, float | None]:
+    """(ra, dec) in degrees, (None, None) where no pair of cards can be read.
+
+    A number, or text of one number, is in degrees unless its comment says hours, or another pair agrees with it in
+    hours; sexagesimal right ascensions are hours unless their comment says degrees. A pair of exact zeros is a mount
+    that was not connected. Of pairs that disagree those count on which most agree; a WCS with a scale goes before two
+    others, which mounts and programs write from one wrong source.
     """
+    told = _told(header)
+    if not told:
+        return None, None
+    chosen = _chosen(told, _tolerance_deg(header))
+    return chosen.ra % 360.0, chosen.dec
+
+
+def _told(header: fits.Header) -> list[Pointing]:
+    """All places that the header tells; the first is that of the mount, in the order of `POINTING_KEYS`."""
+    found = []
     for ra_key, dec_key in POINTING_KEYS:
         ra, dec = _angle(header, ra_key, is_hours=True), _angle(header, dec_key, is_hours=False)
         if ra is not None and dec is not None and _is_direction(ra, dec):
-            return ra % 360.0, dec
+            found.append(Pointing(f"{ra_key}, {dec_key}", ra, dec))
     if str(cards.raw(header, "CTYPE1")).startswith("RA--") and str(cards.raw(header, "CTYPE2")).startswith("DEC-"):
         ra, dec = (cards.as_number(cards.raw(header, key)) for key in ("CRVAL1", "CRVAL2"))
         if ra is not None and dec is not None and _is_direction(ra, dec):
-            return ra % 360.0, dec
-    return None, None
+            has_scale = any(cards.as_number(cards.raw(header, key)) for key in SCALED)
+            found.append(Pointing("CRVAL1, CRVAL2", ra, dec, SOLVED if has_scale else 1))
+    tolerance = _tolerance_deg(header)
+    return [_in_degrees(one, [other for other in found if other is not one], header, tolerance) for one in found]
+
+
+def _in_degrees(one: Pointing, others: Sequence[Pointing], header: fits.Header, tolerance: float) -> Pointing:
+    """Hours where the number agrees with another place in hours and not in degrees."""
+    key = one.keys.partition(",")[0]
+    if one.ra > MOST_HOURS or cards.as_number(cards.raw(header, key)) is None:
+        return one
+    as_hours = one._replace(ra=one.ra * HOUR_DEG)
+    in_degrees, in_hours = (any(_apart(place, other) <= tolerance for other in others) for place in (one, as_hours))
+    return as_hours if in_hours and not in_degrees else one
+
+
+def _chosen(told: Sequence[Pointing], tolerance: float) -> Pointing:
+    """The place on which most agree; of as many the first."""
+    votes = [sum(other.counts for other in told if _apart(one, other) <= tolerance) for one in told]
+    return told[votes.index(max(votes))]
+
+
+def _apart(one: Pointing, other: Pointing) -> float:
+    """Degrees on the sphere."""
+    places = np.array([[one.ra, one.dec]]), np.array([[other.ra, other.dec]])
+    return float(separation_arcsec(*places)[0]) / ARCSEC
+
+
+def _tolerance_deg(header: fits.Header) -> float:
+    """How far places of one pointing may be apart: CRVAL may lie in a corner of the field."""
+    scale, _ = pixel_scale(header, "1x1")
+    sides = [cards.as_number(cards.raw(header, key)) or 0.0 for key in ("NAXIS1", "NAXIS2")]
+    return max(SAME_POINTING_DEG, math.hypot(*sides) * (scale or 0.0) / ARCSEC)
 
 
 def pointing_notes(header: fits.Header) -> tuple[str, ...]:
-    """Which pairs of numbers are no place on the sky, where no other pair is one."""
-    if pointing(header) != (None, None):
-        return ()
+    """Which pairs of numbers are no place on the sky, where no other pair is one; else which disagree."""
+    if told := _told(header):
+        tolerance = _tolerance_deg(header)
+        chosen = _chosen(told, tolerance)
+        return tuple(
+            f"{other} and {chosen} are different places: the latter is used, unless solve_radec is set"
+            for other in told
+            if _apart(other, chosen) > tolerance
+        )
     notes = []
     for ra_key, dec_key in POINTING_KEYS:
         ra, dec = _angle(header, ra_key, is_hours=True), _angle(header, dec_key, is_hours=False)

@@ -13,6 +13,7 @@ from astropy.io import fits
 from services.ingest.file_names import quoted
 from services.ingest.frame_file import DAMAGE_ALL
 from services.ingest.headers import FrameFacts
+from services.ingest.reduced_frames import in_reduced_folder
 from services.log import get_logger
 
 DIGEST_BYTES = 16
@@ -24,7 +25,8 @@ def find_duplicates(frames: Sequence[FrameFacts]) -> list[tuple[FrameFacts, Fram
     """Pairs (kept, duplicate, reason); the older file is kept, of two as old the first by name.
 
     Files are read only where something cheap agrees: whole files with the same size, shape and start; pixels with
-    the same instrument, shape and start, when that is known. Two frames of one time with other pixels are two frames
+    the same instrument, shape and start, when that is known. What another program made of a raw frame is its
+    duplicate. Two other frames of one time with other pixels are two frames
     (clocks that count whole seconds, two readout modes): both are kept and the log says so.
     """
     ordered = sorted(frames, key=lambda frame: (frame.mtime, os.fsencode(frame.path)))
@@ -33,8 +35,25 @@ def find_duplicates(frames: Sequence[FrameFacts]) -> list[tuple[FrameFacts, Fram
     timed = [frame for frame in ordered if frame.start_utc is not None and frame.path not in gone]
     same_pixels = _pairs(timed, _moment, _pixel_digest, "has the same time and pixels as")
     gone |= {duplicate.path for _, duplicate, _ in same_pixels}
+    reduced = _reduced_versions([frame for frame in timed if frame.path not in gone])
+    gone |= {duplicate.path for _, duplicate, _ in reduced}
     _report_same_times([frame for frame in timed if frame.path not in gone])
-    return copies + same_pixels
+    return copies + same_pixels + reduced
+
+
+def _reduced_versions(frames: Sequence[FrameFacts]) -> list[tuple[FrameFacts, FrameFacts, str]]:
+    """Of a raw frame and what another program made of it the raw one is kept: how it is calibrated is then known."""
+    alike: dict[Hashable, list[FrameFacts]] = defaultdict(list)
+    for frame in frames:
+        alike[_moment(frame)].append(frame)
+    pairs = []
+    for members in alike.values():
+        made = [frame for frame in members if frame.reduced or in_reduced_folder(frame.path)]
+        raw = [frame for frame in members if frame not in made]
+        for frame in made if raw else ():
+            said = f"file {quoted(frame.path)} is a reduced version of {quoted(raw[0].path)}, which is used"
+            pairs.append((raw[0], frame, said))
+    return pairs
 
 
 def _pairs(

@@ -14,6 +14,7 @@ TYPE_KEYS = (
     *("IMAGETYP", "OBSTYPE", "IMGTYPE", "IMAGETYPE", "FRAMETYP", "FRAME", "OBS_TYPE", "EXPTYPE", "DATA-TYP"),
     "ESO DPR TYPE",
 )
+OBJECT_KEYS = ("OBJECT", "OBJNAME", "TARGET")
 FILTER_KEYS = ("FILTER", "FILTER1", "FILTER2", "FILTER3", "FILTNAM", "FILTERID", "INSFLNM")
 OPEN_FILTERS = frozenset({"open", "air", "empty", "none", "clear", "n/a"})
 TARGET_LENGTH = 128
@@ -64,7 +65,7 @@ def target_of(header: fits.Header, path: Path, kind: Kind) -> str | None:
     """Name of what a light frame shows: OBJECT, else the file's name without number, exposure time and filter."""
     if kind != "light":
         return None
-    return cards.text(header, ("OBJECT", "OBJNAME", "TARGET"), TARGET_LENGTH) or _target_in_name(_stem(path))
+    return cards.text(header, OBJECT_KEYS, TARGET_LENGTH) or _target_in_name(_stem(path))
 
 
 def filter_of(header: fits.Header, path: Path, kind: Kind) -> str | None:

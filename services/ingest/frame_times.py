@@ -15,7 +15,14 @@ DATE_KEYS = ("DATE-OBS", "DATE-BEG", "DATE_OBS", "DATEOBS", "UT-DATE", "UTDATE",
 TIME_KEYS = ("TIME-OBS", "UT-OBS", "UTC-OBS", "UTSTART", "TIME-BEG", "TIME_OBS", "UT-TIME", "UT", "UTC")
 JD_KEYS = ("JD_UTC", "JD-OBS", "JD", "MJD-OBS", "MJD-BEG", "MJD")
 EXPOSURE_KEYS = ("EXPTIME", "EXPOSURE", "EXP_TIME", "EXP-TIME", "ITIME", "ONTIME")
-SECONDS, MILLISECONDS = ("s", "sec", "secs", "second", "seconds"), ("ms", "msec", "millisec")
+SECONDS_IN = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millisec", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("us", "usec", "microsec", "microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), SECONDS_PER_DAY),
+}
 LONGEST_EXPOSURE_S = 7 * SECONDS_PER_DAY
 AGREEMENT_S = 1.0
 MJD_ZERO = 2400000.5
@@ -59,11 +66,11 @@ def exposure_time(header: fits.Header) -> tuple[float | None, tuple[str, ...]]:
     found = {key: value for key in EXPOSURE_KEYS if (value := cards.raw(header, key)) not in (None, "")}
     seconds: dict[str, float] = {}
     for key, value in found.items():
-        written_ms = isinstance(value, str) and value.strip().lower().endswith(MILLISECONDS)
-        number = cards.as_number(value, SECONDS + MILLISECONDS)
-        if number is not None and (written_ms or re.search(r"\[ms\]|millisec", cards.comment(header, key))):
-            number /= 1000.0
-        if number is not None and 0.0 <= number <= LONGEST_EXPOSURE_S:
+        number = cards.as_number(value, SECONDS_IN)
+        if number is None:
+            continue
+        number *= SECONDS_IN[_unit(value, cards.comment(header, key))]
+        if 0.0 <= number <= LONGEST_EXPOSURE_S:
             seconds[key] = number
     if not seconds:
         if found:
@@ -73,6 +80,18 @@ def exposure_time(header: fits.Header) -> tuple[float | None, tuple[str, ...]]:
     first, exposure = next(iter(seconds.items()))
     others = [key for key, value in seconds.items() if abs(value - exposure) > 0.01 * exposure + 0.001]
     return exposure, tuple(f"{key} differs from {first}, which is used" for key in others)
+
+
+def _unit(value: object, comment: str) -> str:
+    """Of an exposure time: behind its value, else in brackets in its comment, else a word that is no second's."""
+    behind = re.search(r"[A-Za-z]+$", str(value).strip(), re.ASCII)
+    if behind is not None and behind[0].lower() in SECONDS_IN:
+        return behind[0].lower()
+    bracketed = re.search(r"[\[(]\s*([a-z]+)\s*[\])]", comment, re.ASCII)
+    if bracketed is not None and bracketed[1] in SECONDS_IN:
+        return bracketed[1]
+    word = re.search(r"\b(millisec|microsec|in minutes|in hours|in days)", comment, re.ASCII)
+    return "s" if word is None else word[1].removeprefix("in ")
 
 
 def frame_times(header: fits.Header, exposure_s: float | None) -> Times:

@@ -11,8 +11,10 @@ from services.ingest.duplicates import find_duplicates
 from services.ingest.frame_kinds import Kind
 from services.ingest.headers import FrameFacts
 from services.ingest.nights import night_of, nights_of
+from services.ingest.target_names import one_target
 
 SAME_EXPOSURE = 0.005  # relative; cameras that report the measured time jitter by less, settings differ by more
+TEMPERATURE_GAP_C = 3.0  # coolers hold a tenth of a degree; drifts leave no gap between neighbours
 EXPOSURE_DIGITS = 3  # significant, in the key: the commonest jitter must not name a new observation
 
 __all__ = ["ObservationKey", "find_duplicates", "group", "night_of"]
@@ -30,6 +32,8 @@ class ObservationKey:
     exposure: float | None  # s; None for bias frames and flats, whose exposure times may vary
     binning: str
     night: date
+    setting: str = ""  # of the detector
+    reduced: str = ""  # letters of what was taken off before
 
 
 def group(frames: Sequence[FrameFacts]) -> dict[ObservationKey, list[FrameFacts]]:
@@ -38,19 +42,21 @@ def group(frames: Sequence[FrameFacts]) -> dict[ObservationKey, list[FrameFacts]
     Nights are told apart from all frames together (see ``nights_of``): give all frames of a folder at once.
     """
     nights = nights_of(frames)
-    alike: dict[tuple[Kind, str, str, str, str, str, date], list[FrameFacts]] = defaultdict(list)
-    for frame in frames:
+    alike: dict[tuple[Kind, str, str, str, str, str, str, str, date], list[FrameFacts]] = defaultdict(list)
+    for frame in one_target(frames, nights):
         camera = (frame.instrument, frame.telescope or "", frame.binning)
-        alike[frame.kind, frame.target or "", frame.filter or "", *camera, nights[frame.path]].append(frame)
+        state = (frame.setting, frame.reduced, nights[frame.path])
+        alike[frame.kind, frame.target or "", frame.filter or "", *camera, *state].append(frame)
     observations: dict[ObservationKey, list[FrameFacts]] = defaultdict(list)
-    for (kind, target, filter_name, instrument, telescope, binning, night), members in sorted(
+    for (kind, target, filter_name, instrument, telescope, binning, setting, reduced, night), members in sorted(
         alike.items(), key=lambda item: (item[0][-1], item[0])
     ):
         for exposure, same in _by_exposure(kind, members):
-            observation = ObservationKey(
-                kind, target or None, filter_name or None, instrument, telescope, exposure, binning, night
-            )
-            observations[observation] += same
+            shared = (instrument, telescope, exposure, binning, night)
+            for warmth, alike_warm in _by_temperature(kind, same):
+                parts = (", ".join(part for part in (setting, warmth) if part), reduced)
+                key = ObservationKey(kind, target or None, filter_name or None, *shared, *parts)
+                observations[key] += alike_warm
     return {key: sorted(members, key=_by_time) for key, members in observations.items()}
 
 
@@ -65,6 +71,22 @@ def _by_exposure(kind: Kind, frames: Sequence[FrameFacts]) -> list[tuple[float |
         else:
             runs.append([frame])
     return [(float(f"{median_low(f.exposure for f in run):.{EXPOSURE_DIGITS}g}"), run) for run in runs]
+
+
+def _by_temperature(kind: Kind, frames: Sequence[FrameFacts]) -> list[tuple[str, list[FrameFacts]]]:
+    """Darks apart where the detector's temperatures leave a gap, each with its temperature for the key.
+
+    Where all are of one temperature, or headers do not tell, it is not named.
+    """
+    runs: list[list[FrameFacts]] = []
+    for frame in sorted(frames, key=lambda frame: frame.temperature or 0.0) if kind == "dark" else ():
+        if runs and (frame.temperature or 0.0) - (runs[-1][-1].temperature or 0.0) <= TEMPERATURE_GAP_C:
+            runs[-1].append(frame)
+        else:
+            runs.append([frame])
+    if len(runs) < 2 or any(frame.temperature is None for frame in frames):
+        return [("", list(frames))]
+    return [(f"temperature {median_low(f.temperature or 0.0 for f in run):.0f}", run) for run in runs]
 
 
 def _by_time(frame: FrameFacts) -> tuple[bool, float, bytes]:

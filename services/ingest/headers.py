@@ -12,10 +12,11 @@ from services.ingest import cards
 from services.ingest.coordinates import latitude_and_elevation, pointing, pointing_notes
 from services.ingest.file_names import quoted
 from services.ingest.frame_file import open_frame
-from services.ingest.frame_kinds import Kind, filter_of, kind_of, target_of
+from services.ingest.frame_kinds import OBJECT_KEYS, Kind, filter_of, kind_of, target_of
 from services.ingest.frame_times import Times, exposure_time, frame_times
 from services.ingest.pixel_scale import pixel_scale
 from services.ingest.place_evidence import PlaceEvidence, place_evidence
+from services.ingest.reduced_frames import notes_on, taken_off
 
 GAIN_RANGE = (0.01, 99.9)  # e-/ADU
 LARGEST_INTEGER_GAIN = 9  # a larger whole number in GAIN is a CMOS camera's gain setting unless its comment says e-/ADU
@@ -37,6 +38,10 @@ DIAMETER_RANGE_M = (0.01, LARGEST_DIAMETER_M)
 LINEARITY_KEYS = ("MAXLIN", "LINLIMIT")  # the level up to which counts are proportional to light
 TEMPERATURE_KEYS = ("CCD-TEMP", "CCDTEMP", "CAMTEMP", "DET-TEMP", "CCDATEMP")
 BINNING_KEYS = (("XBINNING", "YBINNING"), ("CCDXBIN", "CCDYBIN"), ("BINX", "BINY"))
+COLOUR_KEYS = ("BAYERPAT", "COLORTYP", "CFAPAT")
+BAYER_PATTERNS = frozenset({"RGGB", "BGGR", "GRBG", "GBRG"})
+OFFSET_KEYS = ("OFFSET", "BLKLEVEL", "BLACKLVL")
+READ_MODE_KEYS, READ_MODE_LENGTH = ("READOUTM", "READMODE"), 24
 PRODUCT_KEY = "TIANYUPI"  # in every image that Tianyu makes
 UNKNOWN_INSTRUMENT = "unknown"
 
@@ -76,6 +81,9 @@ class FrameFacts:
     diameter_m: float | None = None  # of the telescope
     linearity: float | None = None  # ADU
     pixel_scale_arcsec: float | None = None
+    has_object: bool = True  # its header names the target, and not its file alone
+    setting: str = ""  # of the detector, which frames that are combined or calibrated share: gain, offset, read mode
+    reduced: str = ""  # letters of what another program took off: B, D, F
     place: PlaceEvidence | None = None  # what tells whether its longitude is east or west
 
 
@@ -100,10 +108,12 @@ def read_frame(path: Path, bounds: FrameBounds | None = None) -> FrameFacts:
     read_noise, read_noise_source = cards.number(header, READ_NOISE_KEYS, *READ_NOISE_RANGE_E)
     latitude, elevation = latitude_and_elevation(header)
     place = place_evidence(header, times.start, exposure or 0.0, times.utc_offset_s)
+    reduced = taken_off(header)
     return FrameFacts(
         path=path,
         kind=kind,
         target=target_of(header, path, kind),
+        has_object=cards.text(header, OBJECT_KEYS) is not None,
         filter=filter_of(header, path, kind),
         instrument=cards.text(header, INSTRUMENT_KEYS) or UNKNOWN_INSTRUMENT,
         telescope=cards.text(header, TELESCOPE_KEYS),
@@ -123,6 +133,8 @@ def read_frame(path: Path, bounds: FrameBounds | None = None) -> FrameFacts:
         dec_deg=dec,
         pixel_scale_arcsec=scale,
         place=place,
+        setting=_setting(header, gain),
+        reduced=reduced,
         site_latitude=latitude,
         site_longitude=None if place is None else place.told_east,
         site_elevation=elevation,
@@ -132,7 +144,14 @@ def read_frame(path: Path, bounds: FrameBounds | None = None) -> FrameFacts:
         header=opened.header_text,
         size=opened.size,
         mtime=opened.mtime,
-        notes=(*opened.notes, *kind_notes, *time_notes, *_sky_notes(header, kind, scale_notes)),
+        notes=(
+            *opened.notes,
+            *kind_notes,
+            *time_notes,
+            *_sky_notes(header, kind, scale_notes),
+            *notes_on(reduced),
+            *_colour_notes(header),
+        ),
     )
 
 
@@ -159,6 +178,28 @@ def _exposure_and_times(header: fits.Header, path: Path, kind: Kind) -> tuple[fl
 def _sky_notes(header: fits.Header, kind: Kind, scale_notes: tuple[str, ...]) -> tuple[str, ...]:
     """Where a telescope points and how it images matters in frames of the sky alone."""
     return (*pointing_notes(header), *scale_notes) if kind == "light" else ()
+
+
+def _setting(header: fits.Header, gain: float | None) -> str:
+    """What is set at the detector, such as ``gain 1.5, offset 50``; what the header does not tell is left out."""
+    told = {
+        "gain": gain if gain is not None else cards.as_number(cards.raw(header, "GAIN")),
+        "offset": next((value for key in OFFSET_KEYS if (value := cards.as_number(cards.raw(header, key)))), None),
+    }
+    parts = [f"{name} {value:.3g}" for name, value in told.items() if value is not None]
+    if (mode := cards.text(header, READ_MODE_KEYS, READ_MODE_LENGTH)) is not None:
+        parts.append(f"mode {mode.replace(',', ' ')}")
+    return ", ".join(parts)
+
+
+def _colour_notes(header: fits.Header) -> tuple[str, ...]:
+    pattern = cards.text(header, COLOUR_KEYS)
+    if pattern is None or pattern.upper() not in BAYER_PATTERNS:
+        return ()
+    return (
+        f"colour camera (pattern {pattern}): its pixels of three colours are measured as one band, and fluxes "
+        "depend on where on the pattern a star lies; take its planes apart for photometry",
+    )
 
 
 def _gain(header: fits.Header) -> tuple[float | None, str | None]:

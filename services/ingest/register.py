@@ -20,6 +20,7 @@ from schema.queries.frames import REJECTED, accept, note_down
 from schema.queries.measurements import none_for_nan
 from services.errors import ConfigurationError, DataError
 from services.frame_bounds import FrameBounds
+from services.ingest.common_facts import add_hints, header_digest, mean_direction, pointings
 from services.ingest.east_or_west import judged
 from services.ingest.file_names import find_frames
 from services.ingest.grouping import ObservationKey, find_duplicates, group
@@ -38,6 +39,7 @@ class IngestedObservation:
     observation_id: int
     key: ObservationKey
     new: int  # frames registered by this ingest
+    corrected: int  # frames read again, for their headers have changed
     rejected: int
     published: bool  # before this ingest: its graph knows nothing of the new frames
 
@@ -144,7 +146,8 @@ class _Registrar:
     def _rows_of(self, wanted: Iterable[str]) -> dict[str, Any]:
         """Rows (image_id, kind, size_bytes, rejected, reject_reason) by digest of what is registered of these."""
         rejected, reason = REJECTED.label("rejected"), Image.reject_reason
-        columns = (Image.path_digest, Image.image_id, Image.kind, Image.size_bytes, rejected, reason)
+        known = (Image.path_digest, Image.image_id, Image.kind, Image.size_bytes, Image.observation_id)
+        columns = (*known, Image.header_digest, rejected, reason)
         digests = sorted(set(wanted))
         rows: dict[str, Any] = {}
         for start in range(0, len(digests), DIGESTS_A_QUERY):
@@ -193,13 +196,26 @@ class _Registrar:
 
     def _is_new(self, frame: FrameFacts) -> bool:
         known = self._known.get(self._digests[frame.path])
-        return known is None or known.kind == UNKNOWN or (known.rejected and known.size_bytes != frame.size)
+        if known is None or known.kind == UNKNOWN or (known.rejected and known.size_bytes != frame.size):
+            return True
+        return self._is_corrected(frame)
+
+    def _is_corrected(self, frame: FrameFacts) -> bool:
+        known = self._known.get(self._digests[frame.path])
+        if known is None or known.kind == UNKNOWN or known.header_digest is None:
+            return False
+        return bool(known.header_digest != header_digest(frame))
 
     def observation(self, key: ObservationKey, frames: Sequence[FrameFacts], duplicates: dict[Path, str]) -> None:
         """Register the frames of one observation."""
         new = [frame for frame in frames if self._is_new(frame)]
         self.result.known += len(frames) - len(new)
-        observation = self._observation_row(key, frames)
+        corrected = sum(self._is_corrected(frame) for frame in new)
+        observation = self._observation_of([frame for frame in frames if not self._is_new(frame)])
+        if observation is None:
+            observation = self._observation_row(key, frames)
+        if key.kind == "light":
+            add_hints(observation, frames, anew=corrected > 0)
         rejected = 0
         shape, _ = Counter(frame.shape for frame in frames).most_common(1)[0]
         for frame, seen in zip(new, self._as_seen(new), strict=True):
@@ -218,7 +234,7 @@ class _Registrar:
                 self._noted[self._digests[frame.path]] = frame.notes
         published = observation.graph_pid is not None
         self.result.observations.append(
-            IngestedObservation(observation.observation_id, key, len(new), rejected, published)
+            IngestedObservation(observation.observation_id, key, len(new) - corrected, corrected, rejected, published)
         )
 
     def _take(self, frame: FrameFacts, row: dict[str, Any]) -> None:
@@ -227,6 +243,12 @@ class _Registrar:
             self._inserts.append(row)
         else:
             self._updates.append(row | {"image_id": known.image_id})
+
+    def _observation_of(self, known: Sequence[FrameFacts]) -> Observation | None:
+        """The one that most of these frames belong to: those that join them belong to it, however names are written."""
+        rows = (self._known[self._digests[frame.path]] for frame in known)
+        numbers = Counter(row.observation_id for row in rows if row.observation_id is not None)
+        return self._session.get(Observation, numbers.most_common(1)[0][0]) if numbers else None
 
     def _observation_row(self, key: ObservationKey, frames: Sequence[FrameFacts]) -> Observation:
         first = frames[0]
@@ -249,12 +271,12 @@ class _Registrar:
             "exposure_s": key.exposure or 0.0,
             "binning": key.binning,
             "night": key.night,
+            "setting": key.setting,
+            "reduced": key.reduced,
         }
         observation: Observation = self._get_or_add(
             Observation, unique, obs_site_id=self._obs_site_id(first), created_at=utc_now()
         )
-        if key.kind == "light":
-            _add_hints(observation, frames)
         return observation
 
     def _obs_site_id(self, frame: FrameFacts) -> int | None:
@@ -285,8 +307,8 @@ class _Registrar:
         location = None
         if site is not None:
             location = (site.site_longitude or 0.0, site.site_latitude or 0.0, site.site_elevation or 0.0)
-        pointings = _pointings(frames)
-        columns = as_seen(jd, *_mean_direction(pointings), location) if pointings else unpointed(jd, location)
+        directions = pointings(frames)
+        columns = as_seen(jd, *mean_direction(directions), location) if directions else unpointed(jd, location)
         listed = {name: none_for_nan(values) for name, values in columns.items()}
         for place, index in enumerate(timed):
             result[index] = {name: values[place] for name, values in listed.items()}
@@ -302,6 +324,8 @@ class _Registrar:
             ny=frame.shape[0],
             nx=frame.shape[1],
             size_bytes=frame.size,
+            header_digest=header_digest(frame),
+            temperature_c=frame.temperature,
             exposure_s=frame.exposure,
             start_jd_utc=frame.start_utc,
             jd_utc=frame.jd_utc,
@@ -318,25 +342,3 @@ class _Registrar:
 
     def _row(self, path: Path, **values: Any) -> dict[str, Any]:
         return {"site_id": self._site_id, "path": self._stored[path], "path_digest": self._digests[path], **values}
-
-
-def _pointings(frames: Sequence[FrameFacts]) -> list[tuple[float, float]]:
-    """(ra, dec) in degrees of the frames that tell."""
-    return [(f.ra_deg, f.dec_deg) for f in frames if f.ra_deg is not None and f.dec_deg is not None]
-
-
-def _add_hints(observation: Observation, frames: Sequence[FrameFacts]) -> None:
-    """Mean pointing and median pixel scale, for `solve`; what the observation knows already stays."""
-    pointings = _pointings(frames)
-    if observation.ra_deg is None and pointings:
-        observation.ra_deg, observation.dec_deg = _mean_direction(pointings)
-    scales = [frame.pixel_scale_arcsec for frame in frames if frame.pixel_scale_arcsec is not None]
-    if observation.pixel_scale_arcsec is None and scales:
-        observation.pixel_scale_arcsec = float(np.median(scales))
-
-
-def _mean_direction(directions: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Mean of (ra, dec) in degrees, on the sphere: right ascensions on both sides of 0 h average to 0 h."""
-    ra, dec = np.radians(np.array(directions, dtype=np.float64)).T
-    x, y, z = (np.cos(dec) * np.cos(ra)).mean(), (np.cos(dec) * np.sin(ra)).mean(), np.sin(dec).mean()
-    return float(np.degrees(np.arctan2(y, x)) % 360.0), float(np.degrees(np.arctan2(z, np.hypot(x, y))))

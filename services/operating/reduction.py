@@ -75,6 +75,8 @@ def publish(
         wanted, grown = unpublished(session, settings.site), outgrown(session, settings.site)
         if new_template:
             grown = [one.observation_id for one in result.observations if one.key.kind == LIGHT and one.published]
+        again = [one for one in result.observations if one.key.kind == LIGHT and one.published and one.corrected]
+        grown += [one.observation_id for one in again if one.observation_id not in grown]
         renewed, kept = by_other_choices(session, settings.site, settings.choices, but=grown)
     for line in [*(f"rejected {file!r}: {reason}" for file, reason in result.rejected), *result.notes, *kept]:
         note(line)

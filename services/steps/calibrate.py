@@ -16,7 +16,7 @@ from services.steps.shared.detector_pixels import defects_of
 from services.steps.shared.image_files import PIXELS, STARS, save_image
 from services.steps.shared.needs import Each, required_where_there
 from services.steps.shared.noise_facts import noise_facts, telescope_of
-from services.steps.shared.raw_frames import errors_name, read_frame, read_master, saturation_of
+from services.steps.shared.raw_frames import dark_seconds, errors_name, read_frame, read_master, saturation_of
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 
@@ -44,7 +44,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
     with errors_name(frame.path):
         image, saturated = calibration.calibrate(
             raw,
-            exposure=frame.exposure_s or 0.0,
+            exposure=dark_seconds(frame, masters["dark"]),
             saturation=saturation_of(frame, raw, context.choices),
             **pixels,
         )
@@ -100,6 +100,7 @@ CALIBRATE = Step(
     "calibrate",
     CalibrateParameters,
     run,
+    version=2,
     gives="calibrated image without sky, star list, sky noise, FWHM",
     each=Each.FRAME,
     needs=(

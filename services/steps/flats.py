@@ -17,7 +17,7 @@ from services.errors import DataError
 from services.steps.shared.image_files import path_of, save_image
 from services.steps.shared.needs import Each, required_where_there, some_of
 from services.steps.shared.noise_facts import MEASURED, compare_with_header
-from services.steps.shared.raw_frames import errors_name, failures, read_frame, read_master, saturation_of
+from services.steps.shared.raw_frames import dark_seconds, errors_name, failures, read_frame, read_master, saturation_of
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 PAIRED_FLATS = 3  # of which noise is measured: two pairs give the gain to 0.3 %
@@ -43,7 +43,7 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
             raw,
             bias=read_master(context, bias) if bias else None,
             dark=read_master(context, dark) if dark else None,
-            exposure=frame.exposure_s or 0.0,
+            exposure=dark_seconds(frame, dark),
             saturation=saturation_of(frame, raw, context.choices),
         )
     mean = float(np.nanmean(image))
@@ -115,6 +115,7 @@ CALIBRATE_FLAT = Step(
     "calibrate_flat",
     CalibrateFlatParameters,
     run_calibrate_flat,
+    version=2,
     gives="debiased flat",
     kind=FLAT,
     each=Each.FRAME,

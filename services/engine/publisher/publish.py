@@ -17,7 +17,7 @@ from services.engine.publisher.former import Former, LaidOut, formers
 from services.engine.publisher.graph import Graph, methods_of
 from services.engine.publisher.keys import frames_told, keys_of, needed
 from services.engine.publisher.publication import Masters, Publication
-from services.engine.publisher.serving_masters import nearest, serving
+from services.engine.publisher.serving_masters import nearest, says_of, serving, why_none
 from services.engine.publisher.settling import Settled, settle
 from services.engine.publisher.taking_over import take_over
 from services.engine.publisher.templates import (
@@ -28,7 +28,7 @@ from services.engine.publisher.templates import (
     templates,
 )
 from services.errors import ConfigurationError
-from services.own_site import is_of, of_another_site, require_own
+from services.own_site import is_of, require_own
 from services.settings import Settings
 from services.steps import masters_of, steps_of
 from services.steps.shared.step import AnyStep
@@ -305,13 +305,10 @@ class Publisher:
             return None
         source = nearest(self._session, observation, step.kind)
         if source is None:
-            elsewhere = nearest(self._session, observation, step.kind, elsewhere=True)
-            there = "" if elsewhere is None else f" at this site ({of_another_site(self._session, elsewhere)})"
-            publication.notes.append(f"{name}: no {step.kind} frames of the same camera{there}, going on without")
+            if reason := why_none(self._session, observation, step.kind):
+                publication.notes.append(f"{name}: {reason}, going on without")
             return None
-        if source.night != observation.night:
-            night = f"{step.kind} of night {source.night} (observation {source.observation_id})"
-            publication.notes.append(f"{name}: {night}")
+        publication.notes += [f"{name}: {line}" for line in says_of(self._session, observation, source, step.kind)]
         is_first, published = source.observation_id not in self._settled, source.graph_pid
         said = len(publication.notes)
         if is_first:  # two publishers who need the same masters come one after the other

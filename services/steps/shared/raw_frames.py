@@ -70,6 +70,17 @@ def read_master(context: Context, master: Image) -> NDArray[Any]:
         ) from error
 
 
+def dark_seconds(frame: Image, dark: Image | None) -> float:
+    """By how many seconds a master dark (ADU a second) is multiplied to be taken off a frame.
+
+    Those of the frame; of a dark that still holds the bias, which no second adds to, its own. A master dark whose bias
+    was taken off has a level.
+    """
+    if dark is not None and dark.background is None and dark.exposure_s:
+        return dark.exposure_s
+    return frame.exposure_s or 0.0
+
+
 def failures(session: Session, graph_pid: int, step: AnyStep) -> list[tuple[Any, str]]:
     """Parameters and error of the processes of one command that failed by their data's fault."""
     query = select(Process.parameters, Process.error).where(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.coordinates import latitude_and_elevation, pointing, sexagesimal
+from services.ingest.coordinates import latitude_and_elevation, pointing, pointing_notes, sexagesimal
 from tests.unit.ingest.made_frames import header
 
 
@@ -49,6 +49,53 @@ def test_pointings(cards: dict[str, object], ra: float | None, dec: float | None
     found_ra, found_dec = pointing(header(**cards))
     assert found_ra == pytest.approx(ra, abs=1e-4)
     assert found_dec == pytest.approx(dec, abs=1e-4)
+
+
+SOLVED = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CD1_1": -2e-4, "CD2_2": 2e-4, "NAXIS1": 1024, "NAXIS2": 1024}
+MOUNT = {"RA": 185.0, "DEC": -20.0}
+
+
+@pytest.mark.parametrize(
+    ("cards", "place", "named"),
+    [
+        # A mount beside a WCS with a scale, which was solved; beside one without, whose frame nobody solved.
+        (
+            MOUNT | SOLVED | {"CRVAL1": 5.0, "CRVAL2": 35.0},
+            (5.0, 35.0),
+            "RA, DEC (185, -20) and CRVAL1, CRVAL2 (5, +35)",
+        ),
+        (
+            MOUNT | {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 5.0, "CRVAL2": 35.0},
+            (185.0, -20.0),
+            "CRVAL1, CRVAL2 (5, +35) and RA, DEC (185, -20)",
+        ),
+        # Two programs that took one wrong place over.
+        (
+            MOUNT | {"OBJCTRA": "12 20 00", "OBJCTDEC": "-20 00 00"} | SOLVED | {"CRVAL1": 5.0, "CRVAL2": 35.0},
+            (5.0, 35.0),
+            "OBJCTRA, OBJCTDEC (185, -20) and CRVAL1, CRVAL2 (5, +35)",
+        ),
+        # A mount that is a quarter of a degree off, and a WCS whose reference pixel is a corner of a wide field.
+        ({"RA": 5.2, "DEC": 35.1} | SOLVED | {"CRVAL1": 5.0, "CRVAL2": 35.0}, (5.2, 35.1), None),
+        (
+            {"RA": 5.0, "DEC": 35.0} | SOLVED | {"CD1_1": -2e-2, "CD2_2": 2e-2, "CRVAL1": 12.0, "CRVAL2": 27.0},
+            (5.0, 35.0),
+            None,
+        ),
+        # Hours without a word, told by another pair; and degrees below 24.
+        ({"RA": 2.0694, "DEC": 46.69, "OBJCTRA": "02 04 10", "OBJCTDEC": "46 41 16"}, (31.041, 46.69), None),
+        ({"RA": 12.5, "DEC": 46.69, "OBJCTRA": "00 50 00", "OBJCTDEC": "46 41 16"}, (12.5, 46.69), None),
+    ],
+)
+def test_places_that_disagree_are_said_and_judged(
+    cards: dict[str, object], place: tuple[float, float], named: str | None
+) -> None:
+    made = header(**{key: value for key, value in cards.items() if "_" not in key})
+    for key, value in cards.items():
+        made[key] = value
+    assert pointing(made) == (pytest.approx(place[0], abs=1e-3), pytest.approx(place[1], abs=1e-3))
+    notes = pointing_notes(made)
+    assert any(named in note for note in notes) if named else not notes
 
 
 @pytest.mark.parametrize(

@@ -87,3 +87,17 @@ def test_a_file_that_is_gone_is_no_duplicate(tmp_path: Path) -> None:
     frames = aged(original, copy)
     copy.unlink()
     assert find_duplicates(frames) == []
+
+
+@pytest.mark.parametrize(("folder", "more"), [("elsewhere", {"CALSTAT": "BDF"}), ("reduced", {})])
+def test_of_a_raw_frame_and_what_was_made_of_it_the_raw_one_is_used(
+    tmp_path: Path, folder: str, more: dict[str, str]
+) -> None:
+    """Also where the reduced one is older by its clock, and not where there is no raw one."""
+    (tmp_path / folder).mkdir()
+    made = write(tmp_path / folder / "a_cal.fits", pixels(2).astype("f4"), **CARDS, **more)
+    alone = write(tmp_path / folder / "b_cal.fits", pixels(3), **CARDS | {"DATE_OBS": "2017-12-20T01:35:00"}, **more)
+    raw = write(tmp_path / "a.fits", **CARDS)
+    [(kept, duplicate, reason)] = find_duplicates(aged(made, alone, raw))
+    assert (kept.path, duplicate.path) == (raw, made)
+    assert "is a reduced version of" in reason

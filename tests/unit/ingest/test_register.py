@@ -1,5 +1,6 @@
 """Registering frames: what is new, what was there, what has become whole, and at what cost in statements."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -255,3 +256,58 @@ def test_what_cannot_be_of_calibrated_frames_is_noted(sessions: sessionmaker[Ses
     below, bad = notes[2]
     assert below.startswith("2 calibrated frames have a sky below zero (-191 ADU in the mean)")
     assert bad.startswith("2 calibrated frames have 50 % bad pixels")
+
+
+def test_a_corrected_header_is_read_again_and_a_copied_file_is_not(sessions: sessionmaker[Session], raw: Path) -> None:
+    """The size of the file stays: headers are padded."""
+    first, second = light(raw / "a.fits", 1), light(raw / "b.fits", 2)
+    ingest(sessions, raw)
+    size = first.stat().st_size
+    os.utime(second, (1e9, 1e9))
+    first.unlink()
+    write(first, pixels(1), IMAGETYP="light", OBJECT="M1", EXPTIME=30.0, DATE_OBS="2024-03-04T21:01:00")
+    assert first.stat().st_size == size
+    (found,) = ingest(sessions, raw).observations
+    assert (found.new, found.corrected) == (0, 1)
+    start = {name: row.start_jd_utc or 0.0 for name, row in rows(sessions).items()}
+    assert (start["a.fits"] - start["b.fits"]) * 1440.0 == pytest.approx(59.0)
+    (found,) = ingest(sessions, raw).observations
+    assert (found.new, found.corrected) == (0, 0)
+
+
+def test_frames_that_come_later_join_those_they_belong_to(sessions: sessionmaker[Session], raw: Path) -> None:
+    """By another name, when most of the night has that one: the observation stays."""
+
+    def spelt(name: str, object_name: str, minute: int) -> None:
+        time = f"2024-03-04T20:{minute:02d}:00"
+        write(raw / name, pixels(minute), IMAGETYP="light", OBJECT=object_name, EXPTIME=30.0, DATE_OBS=time)
+
+    spelt("a.fits", "M 1", 1)
+    (before,) = ingest(sessions, raw).observations
+    for minute in (2, 3):
+        spelt(f"{minute}.fits", "M1", minute)
+    (after,) = ingest(sessions, raw).observations
+    assert (after.observation_id, after.new) == (before.observation_id, 2)
+
+
+def test_frames_of_other_settings_are_apart(sessions: sessionmaker[Session], raw: Path) -> None:
+    """Gain, offset and mode of any frame; temperatures of darks, but not those that drift."""
+    seed = iter(range(1, 60))
+
+    def frame(kind: str, **cards: Any) -> None:
+        number = next(seed)
+        time = f"2024-03-04T20:{number:02d}:00"
+        write(raw / f"{number}.fits", pixels(number), IMAGETYP=kind, EXPTIME=30.0, DATE_OBS=time, **cards)
+
+    for gain, offset in ((1.5, 10), (1.5, 10), (4.0, 10), (4.0, 50)):
+        frame("bias", GAIN=gain, OFFSET=offset)
+    for temperature in (-20.1, -19.9, -18.0, -16.0, 10.0):
+        frame("dark", CCD_TEMP=temperature)
+    found = ingest(sessions, raw).observations
+    assert sorted((one.key.kind, one.key.setting, one.new) for one in found) == [
+        ("bias", "gain 1.5, offset 10", 2),
+        ("bias", "gain 4, offset 10", 1),
+        ("bias", "gain 4, offset 50", 1),
+        ("dark", "temperature -20", 4),
+        ("dark", "temperature 10", 1),
+    ]

@@ -1,0 +1,53 @@
+"""What another program has taken off a frame before: bias, dark, flat; it must not be taken off again."""
+
+import re
+from pathlib import Path
+
+from astropy.io import fits
+
+from services.ingest import cards
+
+LETTERS = {"B": "bias", "D": "dark", "F": "flat"}
+# IRAF writes a sentence into each when it has done it; BANZAI and others a flag.
+DONE_KEYS = {
+    "B": ("ZEROCOR", "BIASCOR", "BIASCORR", "L1STATBI"),
+    "D": ("DARKCOR", "DARKCORR", "L1STATDA"),
+    "F": ("FLATCOR", "FLATCORR", "L1STATFL"),
+}
+REDUCED_LEVEL_KEY, REDUCED_LEVEL = "RLEVEL", 10  # LCO: 0 is raw, 11 was reduced within minutes, 91 in the morning
+FOLDERS = frozenset({"reduced", "calibrated", "processed", "reduction", "calib_lights", "corrected"})
+_NOT_DONE = re.compile(r"\s*(f|false|no|n|0|omit.*|not .*|)\s*", re.IGNORECASE | re.ASCII)
+
+
+def taken_off(header: fits.Header) -> str:
+    """Letters of what the header says was taken off, in the order ``BDF``; empty for a raw frame.
+
+    By CALSTAT (MaxIm DL, AstroImageJ), by the cards of IRAF's ccdproc, and by LCO's (BANZAI's) flags.
+    """
+    told = (cards.text(header, ("CALSTAT",)) or "").upper()
+    found = {letter for letter in LETTERS if letter in told and set(told) <= set("BDFMSOTPNC ")}
+    found |= {letter for letter, keys in DONE_KEYS.items() if any(_is_done(header, key) for key in keys)}
+    level = cards.as_number(cards.raw(header, REDUCED_LEVEL_KEY))
+    if level is not None and level > REDUCED_LEVEL:
+        found |= set(LETTERS)
+    return "".join(letter for letter in LETTERS if letter in found)
+
+
+def _is_done(header: fits.Header, key: str) -> bool:
+    value = cards.raw(header, key)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    return _NOT_DONE.fullmatch(str(value)) is None
+
+
+def notes_on(reduced: str) -> tuple[str, ...]:
+    """What is said of frames of which something was taken off."""
+    if not reduced:
+        return ()
+    named = ", ".join(LETTERS[letter] for letter in reduced)
+    return (f"reduced elsewhere, by the header: {named} not applied again",)
+
+
+def in_reduced_folder(path: Path) -> bool:
+    """Whether the file lies in a folder that reduced frames are put into."""
+    return path.parent.name.lower() in FOLDERS

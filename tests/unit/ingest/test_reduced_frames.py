@@ -1,0 +1,26 @@
+"""What headers say was taken off a frame already, as programs write it."""
+
+import pytest
+
+from services.ingest.reduced_frames import taken_off
+from tests.unit.ingest.made_frames import header
+
+
+@pytest.mark.parametrize(
+    ("cards", "letters"),
+    [
+        ({"CALSTAT": "BDF"}, "BDF"),  # MaxIm DL, AstroImageJ
+        ({"CALSTAT": "BD"}, "BD"),
+        ({"CALSTAT": "DFM"}, "DF"),  # M: a master
+        ({"CALSTAT": ""}, ""),
+        ({"CALSTAT": "not calibrated"}, ""),
+        ({"ZEROCOR": "Oct 13 10:45 Zero level correction image is Zero", "FLATCOR": "Oct 13 Flat field image"}, "BF"),
+        ({"DARKCOR": "no"}, ""),
+        ({"FLATCOR": False, "ZEROCOR": True}, "B"),
+        ({"RLEVEL": 91, "L1STATBI": 1}, "BDF"),  # LCO
+        ({"RLEVEL": 0, "L1STATBI": 0, "L1STATFL": "F"}, ""),
+        ({"OBJECT": "BDF"}, ""),
+    ],
+)
+def test_what_was_taken_off(cards: dict[str, object], letters: str) -> None:
+    assert taken_off(header(**cards)) == letters
