@@ -10,7 +10,7 @@ from astropy.io import fits
 NAME_LENGTH = 64  # characters of a name that are kept, as wide as the tables' columns
 
 _DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+)", re.ASCII)
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d{1,3})?)\s*([A-Za-z]*)", re.ASCII)
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d{1,3})?)\s*((?:[A-Za-z][A-Za-z/-]*)?)", re.ASCII)
 
 
 def printable(text: str) -> str:

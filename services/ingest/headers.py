@@ -1,5 +1,6 @@
 """A frame's facts, read from its header once: everything downstream works with these, never with headers."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,7 +20,9 @@ from services.ingest.place_evidence import PlaceEvidence, place_evidence
 from services.ingest.reduced_frames import notes_on, taken_off
 
 GAIN_RANGE = (0.01, 99.9)  # e-/ADU
-LARGEST_INTEGER_GAIN = 9  # a larger whole number in GAIN is a CMOS camera's gain setting unless its comment says e-/ADU
+LARGEST_INTEGER_GAIN = 9  # a larger whole number in GAIN is a CMOS camera's gain setting unless it says e-/ADU
+CMOS_NAMES = re.compile(r"\b(?:ZWO|QHY|ASI ?\d{3,4})", re.IGNORECASE)  # GAIN is the setting, also 0 to 9
+GAIN_UNITS, READ_NOISE_UNITS = ("e-/adu", "e/adu", "e-/dn", "electrons/adu"), ("e-", "e", "electrons")
 READ_NOISE_RANGE_E = (0.01, 1000.0)
 SATURATION_RANGE_ADU = (100.0, 1e9)
 TEMPERATURE_RANGE_C = (-200.0, 60.0)
@@ -105,7 +108,7 @@ def read_frame(path: Path, bounds: FrameBounds | None = None) -> FrameFacts:
     ra, dec = pointing(header)
     binning = _binning(header)
     scale, scale_notes = pixel_scale(header, binning)
-    read_noise, read_noise_source = cards.number(header, READ_NOISE_KEYS, *READ_NOISE_RANGE_E)
+    read_noise, read_noise_source = cards.number(header, READ_NOISE_KEYS, *READ_NOISE_RANGE_E, READ_NOISE_UNITS)
     latitude, elevation = latitude_and_elevation(header)
     place = place_evidence(header, times.start, exposure or 0.0, times.utc_offset_s)
     reduced = taken_off(header)
@@ -204,15 +207,16 @@ def _colour_notes(header: fits.Header) -> tuple[str, ...]:
 
 def _gain(header: fits.Header) -> tuple[float | None, str | None]:
     """Electrons per ADU: EGAIN first, as GAIN is the gain setting in many CMOS cameras' headers."""
-    gain, key = cards.number(header, ELECTRON_GAIN_KEYS, *GAIN_RANGE)
+    gain, key = cards.number(header, ELECTRON_GAIN_KEYS, *GAIN_RANGE, GAIN_UNITS)
     if gain is not None:
         return gain, key
-    gain, key = cards.number(header, ("GAIN",), *GAIN_RANGE)
+    gain, key = cards.number(header, ("GAIN",), *GAIN_RANGE, GAIN_UNITS)
     if gain is None or key is None:
         return None, None
-    comment = cards.comment(header, key)
-    is_in_electrons = "e-" in comment or "electron" in comment or "e/" in comment
-    is_setting = gain > LARGEST_INTEGER_GAIN and gain.is_integer() and not is_in_electrons
+    told = f"{cards.raw(header, key)} {cards.comment(header, key)}".lower()
+    is_in_electrons = any(unit in told for unit in ("e-", "electron", "e/"))
+    is_cmos = CMOS_NAMES.search(cards.text(header, INSTRUMENT_KEYS) or "") is not None
+    is_setting = gain.is_integer() and (is_cmos or gain > LARGEST_INTEGER_GAIN) and not is_in_electrons
     return (None, None) if is_setting else (gain, key)
 
 

@@ -87,6 +87,15 @@ def test_products_are_no_frames(tmp_path: Path) -> None:
         ({"GAIN": -1.0}, None, None),
         ({"GAIN": "1.5"}, 1.5, "GAIN"),
         ({"GAIN": "high"}, None, None),
+        ({"GAIN": "1.5 e-/ADU"}, 1.5, "GAIN"),
+        ({"GAIN": "12 e-/ADU"}, 12.0, "GAIN"),
+        ({"GAIN": "1,5 e-/ADU"}, 1.5, "GAIN"),
+        ({"GAIN": "1.5 ADU/e-"}, None, None),
+        ({"GAIN": 5, "INSTRUME": "ZWO ASI294MM Pro"}, None, None),
+        ({"GAIN": 1, "INSTRUME": "QHY600M"}, None, None),
+        ({"GAIN": 5, "EGAIN": 0.9, "INSTRUME": "QHY600M"}, 0.9, "EGAIN"),
+        ({"GAIN": (1, "[e-/ADU]"), "INSTRUME": "QHY600M"}, 1.0, "GAIN"),
+        ({"GAIN": 0.8, "INSTRUME": "QHY600M"}, 0.8, "GAIN"),
         ({}, None, None),
     ],
 )
@@ -110,6 +119,11 @@ def test_gain_is_electrons_per_adu_or_nothing(
 )
 def test_binning(tmp_path: Path, cards: dict[str, object], binning: str) -> None:
     assert read_frame(write(tmp_path / "a.fits", **cards)).binning == binning
+
+
+@pytest.mark.parametrize(("written", "electrons"), [("7.5 e-", 7.5), ("7,5 electrons", 7.5), ("7.5 ADU", None)])
+def test_read_noise_is_in_electrons(tmp_path: Path, written: str, electrons: float | None) -> None:
+    assert read_frame(write(tmp_path / "a.fits", RDNOISE=written)).read_noise == electrons
 
 
 def test_detector_facts(tmp_path: Path) -> None:
