@@ -187,7 +187,9 @@ def _setting(header: fits.Header, gain: float | None) -> str:
     """What is set at the detector, such as ``gain 1.5, offset 50``; what the header does not tell is left out."""
     told = {
         "gain": gain if gain is not None else cards.as_number(cards.raw(header, "GAIN")),
-        "offset": next((value for key in OFFSET_KEYS if (value := cards.as_number(cards.raw(header, key)))), None),
+        "offset": next(
+            (value for key in OFFSET_KEYS if (value := cards.as_number(cards.raw(header, key))) is not None), None
+        ),
     }
     parts = [f"{name} {value:.3g}" for name, value in told.items() if value is not None]
     if (mode := cards.text(header, READ_MODE_KEYS, READ_MODE_LENGTH)) is not None:

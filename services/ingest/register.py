@@ -25,6 +25,7 @@ from services.ingest.east_or_west import judged
 from services.ingest.file_names import find_frames
 from services.ingest.grouping import ObservationKey, find_duplicates, group
 from services.ingest.headers import FrameFacts, read_frame
+from services.ingest.midnights import over_midnight
 from services.log import get_logger
 
 log = get_logger("ingest")
@@ -85,7 +86,7 @@ def read_folder(
             unreadable.append((path, str(error)))
         if progress is not None:
             progress(number, len(paths))
-    frames = judged(frames)
+    frames = judged(over_midnight(frames))
     return Folder(frames, unreadable, {copy.path: reason for _, copy, reason in find_duplicates(frames)})
 
 
