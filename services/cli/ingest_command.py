@@ -6,26 +6,36 @@ from typing import Annotated
 import typer
 
 from services.cli.console import counting, friendly, note, out, start, table_of
+from services.cli.given_names import FilterOption, InstrumentOption, ObjectOption
 
 
 @friendly
 def ingest(
     raw_dir: Annotated[Path, typer.Argument(help="Folder of FITS frames; searched with its subfolders.")],
+    object_name: ObjectOption = None,
+    filter_name: FilterOption = None,
+    instrument: InstrumentOption = None,
 ) -> None:
     """Register frames and group them into observations; frames registered before are left alone.
 
-    Example: `tianyu ingest /data/2026-11-20`
+    A frame whose header has changed is read again. Names that are given here hold for
+    all of the folder, and only for this call: give them again when frames come.
+
+    Examples: `tianyu ingest /data/2026-11-20`, `tianyu ingest /data/M67 --object M67 --filter V`
     """
     from schema import database
-    from services.ingest.register import read_folder, register
+    from services.ingest.given import Given
+    from services.ingest.raw_folder import read_folder
+    from services.ingest.register import register
     from services.setup import open_database, require_site
 
     settings = start()
+    given = Given(object_name, filter_name, instrument)
 
     engine = open_database(settings)
     require_site(settings, engine)
     with counting("reading headers") as count:
-        folder = read_folder(raw_dir, count, settings.frame_bounds)
+        folder = read_folder(raw_dir, count, settings.frame_bounds, given)
     result = database.transact(
         database.session_factory(engine),
         lambda session: register(session, folder, site=settings.site, root=settings.root),

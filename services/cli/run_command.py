@@ -8,6 +8,7 @@ import typer
 
 from services import log
 from services.cli.console import counting, friendly, note, out, show_error
+from services.cli.given_names import FilterOption, InstrumentOption, ObjectOption
 from services.cli.positions import parse_target, pointing
 from services.cli.publish_command import Without, leaving_out
 from services.cli.star_options import TARGET_FORM, TARGET_HELP, PointingOption
@@ -31,6 +32,9 @@ def run(
         bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
     ] = False,
     without: Without = None,
+    object_name: ObjectOption = None,
+    filter_name: FilterOption = None,
+    instrument: InstrumentOption = None,
     plots: Annotated[bool, typer.Option(help="Draw the field, its noise, its frames and one star.")] = True,
 ) -> None:
     """Make the light curves of a night: register, publish, process, summarise.
@@ -51,7 +55,9 @@ def run(
         sky["catalog_file"] = catalog.absolute()
     from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
     from services.ingest.file_names import find_frames
+    from services.ingest.given import Given
 
+    given = Given(object_name, filter_name, instrument)
     start_faster()
     log.configure(level="WARNING")  # until the settings say in which form
     find_frames(raw_dir)  # a folder that cannot be read is told before anything is made
@@ -63,11 +69,11 @@ def run(
         from services.cli.patience import follow
         from services.cli.plot_command import draw
         from services.cli.summary_lines import show
-        from services.ingest.register import read_folder
+        from services.ingest.raw_folder import read_folder
         from services.operating.reduction import reduce
 
         with counting("reading headers") as count:
-            folder = read_folder(raw_dir, count, settings.frame_bounds)
+            folder = read_folder(raw_dir, count, settings.frame_bounds, given)
         observations = reduce(tree, settings, folder, follow, note, show_error, new_template=new_template)
         if not observations:
             raise ConfigurationError(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date
 from statistics import median_low
 
-from services.ingest.duplicates import find_duplicates
 from services.ingest.frame_kinds import Kind
 from services.ingest.headers import FrameFacts
 from services.ingest.nights import night_of, nights_of
@@ -17,7 +16,7 @@ SAME_EXPOSURE = 0.005  # relative; cameras that report the measured time jitter 
 TEMPERATURE_GAP_C = 3.0  # coolers hold a tenth of a degree; drifts leave no gap between neighbours
 EXPOSURE_DIGITS = 3  # significant, in the key: the commonest jitter must not name a new observation
 
-__all__ = ["ObservationKey", "find_duplicates", "group", "night_of"]
+__all__ = ["ObservationKey", "group", "night_of"]
 
 
 @dataclass(frozen=True)

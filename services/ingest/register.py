@@ -1,7 +1,7 @@
 """Register frames: files become rows of table image, grouped into observations; what cannot be used has a reason."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,11 @@ from schema.observing import Filter, Instrument, Observation, ObsSite, Target
 from schema.queries import images
 from schema.queries.frames import REJECTED, accept, note_down
 from schema.queries.measurements import none_for_nan
-from services.errors import ConfigurationError, DataError
-from services.frame_bounds import FrameBounds
+from services.errors import ConfigurationError
 from services.ingest.common_facts import add_hints, header_digest, mean_direction, pointings
-from services.ingest.east_or_west import judged
-from services.ingest.file_names import find_frames
-from services.ingest.grouping import ObservationKey, find_duplicates, group
-from services.ingest.headers import FrameFacts, read_frame
-from services.ingest.midnights import over_midnight
+from services.ingest.grouping import ObservationKey, group
+from services.ingest.headers import FrameFacts
+from services.ingest.raw_folder import Folder
 from services.log import get_logger
 
 log = get_logger("ingest")
@@ -53,49 +50,6 @@ class Ingest:
     rejected: list[tuple[str, str]] = field(default_factory=list)  # (file, reason)
     known: int = 0  # files that were registered before
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Folder:
-    """The frames of one folder as read, before they are registered."""
-
-    frames: list[FrameFacts]
-    unreadable: list[tuple[Path, str]]
-    duplicates: dict[Path, str] = field(default_factory=dict)  # reason by file
-
-
-def read_folder(
-    folder: Path, progress: Callable[[int, int], None] | None = None, bounds: FrameBounds | None = None
-) -> Folder:
-    """Read the headers of all FITS files under ``folder``; one bad file never stops the rest.
-
-    Raises:
-        ConfigurationError: the folder cannot be read.
-        DataError: there is no FITS file in it.
-    """
-    paths, unreadable = find_frames(folder)
-    if not paths and not unreadable:
-        raise DataError(
-            f"folder {str(folder)!r} has no FITS files: expected names ending in .fits, .fit, .fts or .fz (also .gz)"
-        )
-    frames = []
-    for number, path in enumerate(paths, start=1):
-        try:
-            frames.append(_read(path, bounds))
-        except DataError as error:
-            unreadable.append((path, str(error)))
-        if progress is not None:
-            progress(number, len(paths))
-    frames = judged(over_midnight(frames))
-    return Folder(frames, unreadable, {copy.path: reason for _, copy, reason in find_duplicates(frames)})
-
-
-def _read(path: Path, bounds: FrameBounds | None) -> FrameFacts:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"file name {str(path)!r} is not UTF-8: rename the file") from error
-    return read_frame(path, bounds)
 
 
 def stored_path(path: Path, root: Path) -> str:

@@ -12,7 +12,8 @@ from services.engine.publisher.changed_choices import by_other_choices
 from services.engine.publisher.publish import Publisher, unpublished
 from services.engine.publisher.templates import outgrown
 from services.errors import ConfigurationError
-from services.ingest.register import Folder, register
+from services.ingest.raw_folder import Folder
+from services.ingest.register import register
 from services.operating.status import ObservationStatus, Overview, finished, overview, status
 from services.own_site import is_of
 from services.settings import Settings

@@ -19,7 +19,8 @@ from services.engine.publisher.publish import Publisher, unpublished
 from services.engine.publisher.rerun import Rerun
 from services.engine.publisher.rerun import rerun as publish_rerun
 from services.errors import SurroundingsError
-from services.ingest.register import read_folder, register
+from services.ingest.raw_folder import read_folder
+from services.ingest.register import register
 from services.settings import Settings
 from services.setup import initialise, open_engine
 from services.trials.simulate import night_spec, simulate

@@ -19,7 +19,8 @@ from schema.queries import frames, operating
 from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
 from services.engine.publisher.templates import outgrown
-from services.ingest.register import read_folder, register
+from services.ingest.raw_folder import read_folder
+from services.ingest.register import register
 from services.operating.graph import read_graph, to_text
 from services.operating.housekeeping import collect, policy_of
 from services.results.summary.numbers import summarize

@@ -18,7 +18,8 @@ from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
 from services.engine.publisher.rerun import rerun
 from services.errors import ConfigurationError
-from services.ingest.register import read_folder, register
+from services.ingest.raw_folder import read_folder
+from services.ingest.register import register
 from services.trials.simulate import night_spec, simulate
 from tests.integration.small_night import FRAMES, SPEC, Night, simulate_night
 

@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from services.ingest.register import read_folder
+from services.ingest.raw_folder import read_folder
 from services.masters import masters_used
 from services.operating.reduction import publish
 from services.setup import open_engine

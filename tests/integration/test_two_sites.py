@@ -18,7 +18,8 @@ from services.engine.publisher.publish import Publisher
 from services.engine.publisher.rerun import rerun
 from services.errors import ConfigurationError, DataError
 from services.image_store import open_store
-from services.ingest.register import read_folder, register
+from services.ingest.raw_folder import read_folder
+from services.ingest.register import register
 from services.operating.housekeeping import collect, policy_of
 from services.operating.status import status
 from services.results.lightcurves.observation_facts import observation_facts

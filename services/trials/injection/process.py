@@ -6,7 +6,7 @@ from schema import database
 from services.choices import Choices
 from services.engine.embedded import embedded_settings, process_tree
 from services.errors import ConfigurationError, DataError
-from services.ingest.register import read_folder
+from services.ingest.raw_folder import read_folder
 from services.log import get_logger
 from services.operating.reduction import Follow, reduce
 from services.operating.status import light_curves_made

@@ -9,7 +9,7 @@ from astropy.coordinates import AltAz, EarthLocation, SkyCoord, get_sun
 from astropy.time import Time, TimeDelta
 
 from pipeline.sky import place_check
-from services.ingest.register import read_folder
+from services.ingest.raw_folder import read_folder
 from tests.unit.ingest.made_frames import write
 
 # East longitude, latitude, first exposure (UTC), hours observed, target: each is night there, and the target is up.

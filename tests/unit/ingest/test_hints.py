@@ -12,7 +12,8 @@ from schema.observing import Observation
 from schema.processes import Site
 from services.ingest.coordinates import pointing_notes
 from services.ingest.headers import FrameFacts, read_frame
-from services.ingest.register import Folder, register
+from services.ingest.raw_folder import Folder
+from services.ingest.register import register
 from tests.unit.ingest.made_frames import facts, header, write
 
 JD = 2460374.3

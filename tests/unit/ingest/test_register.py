@@ -19,7 +19,9 @@ from schema.processes import Site
 from schema.queries import frames
 from services.errors import ConfigurationError
 from services.frame_notes import frame_notes
-from services.ingest.register import UNKNOWN, Folder, Ingest, read_folder, register
+from services.ingest.given import Given
+from services.ingest.raw_folder import Folder, read_folder
+from services.ingest.register import UNKNOWN, Ingest, register
 from tests.unit.ingest.made_frames import facts, pixels, write
 
 MOST_STATEMENTS = 20  # for any number of frames of one observation; one a frame would be a thousand
@@ -311,3 +313,26 @@ def test_frames_of_other_settings_are_apart(sessions: sessionmaker[Session], raw
         ("dark", "temperature -20", 4),
         ("dark", "temperature 10", 1),
     ]
+
+
+def test_names_that_are_given_hold_for_the_folder_and_move_what_was_registered(
+    sessions: sessionmaker[Session], raw: Path
+) -> None:
+    light(raw / "a.fits", 1)
+    write(raw / "bias.fits", pixels(9), IMAGETYP="bias")
+    ingest(sessions, raw)
+    given = Given(object="M67", filter="V", instrument="QHY 600")
+    found = {one.key.kind: one for one in ingest(sessions, read_folder(raw, given=given)).observations}
+    assert [found["light"].key.target, found["light"].key.filter, found["bias"].key.filter] == ["M67", "V", None]
+    assert {one.key.instrument for one in found.values()} == {"QHY 600"}
+    assert found["light"].corrected == 1
+    with sessions() as session:
+        assert session.scalars(select(Image.observation_id).where(Image.kind == "light")).one() == (
+            found["light"].observation_id
+        )
+
+
+@pytest.mark.parametrize("name", ["", " M67", "M\n67", "x" * 65])
+def test_what_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"--object .* is no name: expected 1 to 64 printable"):
+        Given(object=name)

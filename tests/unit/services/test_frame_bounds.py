@@ -18,7 +18,7 @@ from services.errors import DataError
 from services.frame_bounds import FrameBounds
 from services.image_store import open_store
 from services.ingest.frame_file import open_frame
-from services.ingest.register import read_folder
+from services.ingest.raw_folder import read_folder
 
 MEMORY_BYTES = 600_000_000  # of a program with numpy, astropy and SQLAlchemy, which hold 150 MB
 SMALL = FrameBounds(header_bytes=28_800, pixels=2_000)
@@ -106,7 +106,7 @@ def test_a_header_that_never_ends_takes_no_memory(tmp_path: Path) -> None:
     program = f"""
 import re
 from pathlib import Path
-from services.ingest.register import read_folder
+from services.ingest.raw_folder import read_folder
 [(path, reason)] = read_folder(Path({str(tmp_path)!r})).unreadable
 print(reason)
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])

@@ -1,0 +1,63 @@
+"""A folder of frames as its headers tell, before anything is registered."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.errors import DataError
+from services.frame_bounds import FrameBounds
+from services.ingest.duplicates import find_duplicates
+from services.ingest.east_or_west import judged
+from services.ingest.file_names import find_frames
+from services.ingest.given import Given
+from services.ingest.headers import FrameFacts, read_frame
+from services.ingest.midnights import over_midnight
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The frames of one folder as read, before they are registered."""
+
+    frames: list[FrameFacts]
+    unreadable: list[tuple[Path, str]]
+    duplicates: dict[Path, str] = field(default_factory=dict)  # reason by file
+
+
+def read_folder(
+    folder: Path,
+    progress: Callable[[int, int], None] | None = None,
+    bounds: FrameBounds | None = None,
+    given: Given | None = None,
+) -> Folder:
+    """Read the headers of all FITS files under ``folder``; one bad file never stops the rest.
+
+    Names that are ``given`` hold for all.
+
+    Raises:
+        ConfigurationError: the folder cannot be read.
+        DataError: there is no FITS file in it.
+    """
+    paths, unreadable = find_frames(folder)
+    if not paths and not unreadable:
+        raise DataError(
+            f"folder {str(folder)!r} has no FITS files: expected names ending in .fits, .fit, .fts or .fz (also .gz)"
+        )
+    frames = []
+    for number, path in enumerate(paths, start=1):
+        try:
+            frame = _read(path, bounds)
+            frames.append(frame if given is None else given.of(frame))
+        except DataError as error:
+            unreadable.append((path, str(error)))
+        if progress is not None:
+            progress(number, len(paths))
+    frames = judged(over_midnight(frames))
+    return Folder(frames, unreadable, {copy.path: reason for _, copy, reason in find_duplicates(frames)})
+
+
+def _read(path: Path, bounds: FrameBounds | None) -> FrameFacts:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"file name {str(path)!r} is not UTF-8: rename the file") from error
+    return read_frame(path, bounds)
