@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from schema.image import CALIBRATED, Image
+from schema.image import CALIBRATED, Image, ImageParent
+from schema.observing import LIGHT
 from schema.queries.frames import notes_by_observation
 
 SKY_BELOW_ZERO = 1.0  # sky noises: a sky so far below zero is no noise of its mean, and no sky
@@ -20,9 +21,27 @@ def frame_notes(session: Session, graphs: Mapping[int, int | None]) -> dict[int,
     noted = notes_by_observation(session, next(iter(graphs)) if len(graphs) == 1 else None)
     found = {one: [f"{count} frame{'s' * (count > 1)}: {note}" for note, count in noted.get(one, ())] for one in graphs}
     of_graph = {graph: one for one, graph in graphs.items() if graph is not None}
-    for graph, note in _impossible(session, list(of_graph)):
+    for graph, note in (*_moved(session, list(of_graph)), *_impossible(session, list(of_graph))):
         found[of_graph[graph]].append(note)
     return found
+
+
+def _moved(session: Session, graphs: list[int]) -> list[tuple[int, str]]:
+    """Of which graphs frames are another observation's by now, under other names or corrected headers."""
+    frame = aliased(Image)
+    moved = (
+        select(Image.graph_pid, frame.observation_id, func.count())
+        .join(ImageParent, ImageParent.image_id == Image.image_id)
+        .join(frame, frame.image_id == ImageParent.parent_id)
+        .where(Image.graph_pid.in_(graphs), Image.kind == CALIBRATED)
+        .where(frame.kind == LIGHT, frame.observation_id != Image.observation_id)
+        .group_by(Image.graph_pid, frame.observation_id)
+        .order_by(Image.graph_pid, frame.observation_id)
+    )
+    return [
+        (graph or 0, f"{count} frames of these light curves are of observation {number} by now: use those that it has")
+        for graph, number, count in session.execute(moved)
+    ]
 
 
 def _impossible(session: Session, graphs: list[int]) -> list[tuple[int, str]]:

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
+from sqlalchemy import select
 
+from schema.observing import Observation
+from services.frame_notes import frame_notes
+from services.ingest.given import Given
 from services.ingest.raw_folder import read_folder
 from services.masters import masters_used
 from services.operating.reduction import publish
@@ -113,3 +117,16 @@ def test_a_corrected_header_is_taken_into_the_night_that_was_published(copied: P
     assert times(night) == times(right)
     theirs, ours = (np.sort([flux for (flux,) in one.rows(MEAN_FLUXES)]) for one in (night, right))
     assert theirs == pytest.approx(ours, rel=1e-3)
+
+
+def test_frames_that_move_to_another_name_are_said_where_they_were(raw: Path, night: Night) -> None:
+    before = night.observation()
+    given = read_folder(raw, given=Given(object="M67"))
+    publish(open_engine(night.settings), night.settings, given, print, print)
+    night.work()
+    with night.sessions() as session:
+        graphs = dict(session.execute(select(Observation.observation_id, Observation.graph_pid)).all())
+        notes = frame_notes(session, graphs)
+    after = max(graphs)
+    assert notes[before] == [f"8 frames of these light curves are of observation {after} by now: use those that it has"]
+    assert notes[after] == []
