@@ -56,8 +56,9 @@ def published_by(chosen: Sequence[Chosen]) -> str:
 def _observations(found: Overview) -> Table:
     numbers = ("frames", "rejected", "done", "failed")
     at_sites = len({one.site for one in found.observations}) > 1
-    headings = ("id", *("site",) * at_sites, "kind", "target", "filter", "night", *numbers, "state")
-    table = table_of(*headings, right=numbers, wrapped=("kind", "target", "filter"))
+    settings = len({one.setting for one in found.observations}) > 1
+    words = ("id", *("site",) * at_sites, "kind", "target", "filter", *("setting",) * settings)
+    table = table_of(*words, "night", *numbers, "state", right=numbers, wrapped=("kind", "target", "filter", "setting"))
     stuck = {item.observation_id for item in found.stuck}
     for one in found.observations:
         failed = one.count(FAILED)
@@ -67,6 +68,7 @@ def _observations(found: Overview) -> Table:
             one.kind,
             one.target,
             one.filter,
+            *(one.setting,) * settings,
             str(one.night),
             str(one.frames),
             str(one.frames_rejected),

@@ -17,6 +17,7 @@ from services.ingest.given import Given
 from services.ingest.raw_folder import read_folder
 from services.masters import masters_used
 from services.operating.reduction import publish
+from services.operating.status import status
 from services.setup import open_engine
 from tests.integration.small_night import Night
 
@@ -62,7 +63,11 @@ def test_bias_and_dark_frames_of_another_gain_change_nothing(copied: Path, proce
         shutil.copy(path, copied / f"other_{path.name}")
     for kind in ("bias", "dark"):
         rewritten(copied, f"other_{kind}_*.fits", lambda pixels: (pixels // 2 + 900).astype(np.uint16), GAIN=4.0)
-    assert curves(reduced(copied, tmp_path / "work")) == curves(processed)
+    night = reduced(copied, tmp_path / "work")
+    assert curves(night) == curves(processed)
+    with night.sessions() as session:
+        shown = [(one.kind, one.setting, one.graph_pid is not None) for one in status(session)]
+    assert shown[:2] == [("bias", "gain 1.5", True), ("bias", "gain 4", False)]
 
 
 def test_frames_of_another_gain_alone_are_refused_and_it_is_said(copied: Path, tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ class ObservationStatus:
     failed_masters: tuple[FailedMaster, ...] = ()  # for which frames of the newest graph are skipped
     published_by: tuple[Chosen, ...] = ()  # told by `overview` alone
     site: str = ""  # where its frames and images are
+    setting: str = ""  # of the detector: gain, offset, read mode
     notes: tuple[str, ...] = ()  # what contradicts itself in its frames
 
     @property
@@ -185,6 +186,7 @@ class ObservationStatus:
             "target": self.target,
             "filter": self.filter,
             "instrument": self.instrument,
+            "setting": self.setting,
             "night": self.night.isoformat(),
             "kind": self.kind,
             "graph_pid": self.graph_pid,

@@ -133,6 +133,7 @@ def _observations(session: Session, observation_id: int | None) -> Sequence[Any]
             Filter.name.label("filter"),
             Instrument.name.label("instrument"),
             Observation.night,
+            Observation.setting,
             Target.kind,
             calibration.status.label("calibration_status"),
         )
@@ -290,5 +291,6 @@ def _assemble(row: Any, found: _Found, notes: Sequence[str]) -> ObservationStatu
         failure_groups=_group(found.failures),
         failed_masters=tuple(found.failed_masters),
         site=row.site,
+        setting=row.setting,
         notes=tuple(notes),
     )
