@@ -13,7 +13,7 @@ from astropy.io import fits
 from services.ingest.file_names import quoted
 from services.ingest.frame_file import DAMAGE_ALL
 from services.ingest.headers import FrameFacts
-from services.ingest.reduced_frames import in_reduced_folder
+from services.ingest.reduced_frames import is_named_reduced
 from services.log import get_logger
 
 DIGEST_BYTES = 16
@@ -42,13 +42,17 @@ def find_duplicates(frames: Sequence[FrameFacts]) -> list[tuple[FrameFacts, Fram
 
 
 def _reduced_versions(frames: Sequence[FrameFacts]) -> list[tuple[FrameFacts, FrameFacts, str]]:
-    """Of a raw frame and what another program made of it the raw one is kept: how it is calibrated is then known."""
+    """Of a raw frame and what another program made of it the raw one is kept: how it is calibrated is then known.
+
+    Their sizes may differ, for the overscan was cut off.
+    """
     alike: dict[Hashable, list[FrameFacts]] = defaultdict(list)
     for frame in frames:
-        alike[_moment(frame)].append(frame)
+        alike[frame.instrument, frame.telescope, frame.kind, frame.start_utc].append(frame)
     pairs = []
     for members in alike.values():
-        made = [frame for frame in members if frame.reduced or in_reduced_folder(frame.path)]
+        made = [frame for frame in members if frame.reduced or is_named_reduced(frame.path)]
+        made = made or [frame for frame in members if frame.is_float]
         raw = [frame for frame in members if frame not in made]
         for frame in made if raw else ():
             said = f"file {quoted(frame.path)} is a reduced version of {quoted(raw[0].path)}, which is used"

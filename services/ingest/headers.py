@@ -86,6 +86,7 @@ class FrameFacts:
     pixel_scale_arcsec: float | None = None
     has_object: bool = True  # its header names the target, and not its file alone
     setting: str = ""  # of the detector, which frames that are combined or calibrated share: gain, offset, read mode
+    is_float: bool = False  # its pixels are no whole numbers
     reduced: str = ""  # letters of what another program took off: B, D, F
     place: PlaceEvidence | None = None  # what tells whether its longitude is east or west
 
@@ -137,6 +138,7 @@ def read_frame(path: Path, bounds: FrameBounds | None = None) -> FrameFacts:
         pixel_scale_arcsec=scale,
         place=place,
         setting=_setting(header, gain),
+        is_float=(cards.as_number(cards.raw(header, "ZBITPIX" if "ZBITPIX" in header else "BITPIX")) or 0) < 0,
         reduced=reduced,
         site_latitude=latitude,
         site_longitude=None if place is None else place.told_east,

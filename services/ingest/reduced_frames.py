@@ -15,7 +15,10 @@ DONE_KEYS = {
     "F": ("FLATCOR", "FLATCORR", "L1STATFL"),
 }
 REDUCED_LEVEL_KEY, REDUCED_LEVEL = "RLEVEL", 10  # LCO: 0 is raw, 11 was reduced within minutes, 91 in the morning
-FOLDERS = frozenset({"reduced", "calibrated", "processed", "reduction", "calib_lights", "corrected"})
+FOLDERS = frozenset({"reduced", "calibrated", "processed", "reduction", "corrected"})
+_ENDING = re.compile(
+    r"[-_.](calibrated|reduced|cal|red|bdf|proc|corrected|e91)\.(fits?|fts)(\.(gz|fz))?$", re.IGNORECASE
+)
 _NOT_DONE = re.compile(r"\s*(f|false|no|n|0|omit.*|not .*|)\s*", re.IGNORECASE | re.ASCII)
 
 
@@ -48,6 +51,6 @@ def notes_on(reduced: str) -> tuple[str, ...]:
     return (f"reduced elsewhere, by the header: {named} not applied again",)
 
 
-def in_reduced_folder(path: Path) -> bool:
-    """Whether the file lies in a folder that reduced frames are put into."""
-    return path.parent.name.lower() in FOLDERS
+def is_named_reduced(path: Path) -> bool:
+    """Whether the file lies in a folder that reduced frames are put into, or is named by such an ending."""
+    return path.parent.name.lower() in FOLDERS or _ENDING.search(path.name) is not None

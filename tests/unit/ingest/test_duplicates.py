@@ -89,15 +89,28 @@ def test_a_file_that_is_gone_is_no_duplicate(tmp_path: Path) -> None:
     assert find_duplicates(frames) == []
 
 
-@pytest.mark.parametrize(("folder", "more"), [("elsewhere", {"CALSTAT": "BDF"}), ("reduced", {})])
+@pytest.mark.parametrize(
+    ("name", "cards", "dtype"),
+    [
+        ("elsewhere/x.fits", {"CALSTAT": "BDF"}, "u2"),
+        ("reduced/x.fits", {}, "u2"),
+        ("elsewhere/a_calibrated.fits", {}, "u2"),
+        ("elsewhere/x.fits", {}, "f4"),  # nothing tells it but its pixels
+    ],
+)
 def test_of_a_raw_frame_and_what_was_made_of_it_the_raw_one_is_used(
-    tmp_path: Path, folder: str, more: dict[str, str]
+    tmp_path: Path, name: str, cards: dict[str, str], dtype: str
 ) -> None:
-    """Also where the reduced one is older by its clock, and not where there is no raw one."""
-    (tmp_path / folder).mkdir()
-    made = write(tmp_path / folder / "a_cal.fits", pixels(2).astype("f4"), **CARDS, **more)
-    alone = write(tmp_path / folder / "b_cal.fits", pixels(3), **CARDS | {"DATE_OBS": "2017-12-20T01:35:00"}, **more)
+    """Also where the reduced one is older by its clock, or trimmed; and not where there is no raw one."""
+    made = write(tmp_path / name, pixels(2, (18, 28)).astype(dtype), **CARDS, **cards)
+    later = CARDS | {"DATE_OBS": "2017-12-20T01:35:00"}
+    alone = write(made.parent / f"b{made.name[1:]}", pixels(3).astype(dtype), **later, **cards)
     raw = write(tmp_path / "a.fits", **CARDS)
     [(kept, duplicate, reason)] = find_duplicates(aged(made, alone, raw))
     assert (kept.path, duplicate.path) == (raw, made)
     assert "is a reduced version of" in reason
+
+
+def test_two_exposures_of_one_second_are_kept(tmp_path: Path) -> None:
+    frames = [write(tmp_path / f"{seed}.fits", pixels(seed).astype("f4"), **CARDS) for seed in (1, 2)]
+    assert find_duplicates(aged(*frames)) == []
