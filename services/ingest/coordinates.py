@@ -79,7 +79,7 @@ def pointing(header: fits.Header) -> tuple[float | None, float | None]:
     told = _told(header)
     if not told:
         return None, None
-    chosen = _chosen(told, _tolerance_deg(header))
+    chosen = told[0] if len(told) == 1 else _chosen(told, _tolerance_deg(header))
     return chosen.ra % 360.0, chosen.dec
 
 
@@ -95,6 +95,8 @@ def _told(header: fits.Header) -> list[Pointing]:
         if ra is not None and dec is not None and _is_direction(ra, dec):
             has_scale = any(cards.as_number(cards.raw(header, key)) for key in SCALED)
             found.append(Pointing("CRVAL1, CRVAL2", ra, dec, SOLVED if has_scale else 1))
+    if len(found) < 2:
+        return found
     tolerance = _tolerance_deg(header)
     return [_in_degrees(one, [other for other in found if other is not one], header, tolerance) for one in found]
 
@@ -117,6 +119,8 @@ def _chosen(told: Sequence[Pointing], tolerance: float) -> Pointing:
 
 def _apart(one: Pointing, other: Pointing) -> float:
     """Degrees on the sphere."""
+    if one[1:3] == other[1:3]:
+        return 0.0
     places = np.array([[one.ra, one.dec]]), np.array([[other.ra, other.dec]])
     return float(separation_arcsec(*places)[0]) / ARCSEC
 
@@ -130,7 +134,10 @@ def _tolerance_deg(header: fits.Header) -> float:
 
 def pointing_notes(header: fits.Header) -> tuple[str, ...]:
     """Which pairs of numbers are no place on the sky, where no other pair is one; else which disagree."""
-    if told := _told(header):
+    told = _told(header)
+    if len(told) == 1:
+        return ()
+    if told:
         tolerance = _tolerance_deg(header)
         chosen = _chosen(told, tolerance)
         return tuple(
