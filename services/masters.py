@@ -3,11 +3,11 @@
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from schema.image import CALIBRATED, MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Image, ImageParent
-from schema.observing import BIAS, DARK, FLAT, Observation
+from schema.observing import BIAS, DARK, FLAT, Observation, Target
 from schema.processes import CANCELLED, SKIPPED, SUCCEEDED, Process, PublishedChoices
 
 MASTERS = {BIAS: MASTER_BIAS, DARK: MASTER_DARK, FLAT: MASTER_FLAT}
@@ -49,8 +49,8 @@ def masters_used(session: Session, graph_pid: int | None) -> tuple[Master, ...]:
         .limit(1)
     ).one_or_none()
     told, chosen = (json.loads(text or "{}") for text in newest or (None, None))
-    reduced = session.scalar(
-        select(Observation.reduced)
+    observation = session.scalar(
+        select(Observation)
         .join(Process, Process.observation_id == Observation.observation_id)
         .where(Process.graph_pid == graph_pid)
         .limit(1)
@@ -58,20 +58,36 @@ def masters_used(session: Session, graph_pid: int | None) -> tuple[Master, ...]:
     found = []
     for kind, image in MASTERS.items():
         lacking = frames - used.get(image, 0)
-        why = "" if not lacking else _why(session, kind, told.get(kind), chosen.get("without", ()))
-        if lacking and kind[0].upper() in (reduced or ""):
-            why = "taken off before, by the headers"
+        why = "" if not lacking else _why(session, kind, told.get(kind), chosen.get("without", ()), observation)
         found.append(Master(kind, lacking, why))
     return tuple(found)
 
 
-def _why(session: Session, kind: str, pid: int | None, left_out: tuple[str, ...]) -> str:
+def _why(
+    session: Session, kind: str, pid: int | None, left_out: tuple[str, ...], observation: Observation | None
+) -> str:
+    if pid is None and kind in left_out:
+        return "left out by choice"
     if pid is None:
-        return "left out by choice" if kind in left_out else "no such frames"
+        return "no such frames" if observation is None else _why_none(session, observation, kind)
     status = session.scalar(select(Process.status).where(Process.pid == pid))
     if status == SUCCEEDED:
         return f"process {pid} made it later"
     return f"process {pid} {'is ' if status != 'failed' else ''}{status or 'gone'}"
+
+
+def _why_none(session: Session, observation: Observation, kind: str) -> str:
+    """Why a night was published without a master that nobody left out."""
+    if kind[0].upper() in observation.reduced:
+        return "taken off before, by the headers"
+    of_camera = exists().where(
+        Observation.target_id == Target.target_id,
+        Target.kind == kind,
+        Observation.instrument_id == observation.instrument_id,
+        Observation.binning == observation.binning,
+        Observation.site_id == observation.site_id,
+    )
+    return "no such frames that fit" if kind != FLAT and session.scalar(select(of_camera)) else "no such frames"
 
 
 @dataclass(frozen=True)

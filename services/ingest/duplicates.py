@@ -48,7 +48,7 @@ def _reduced_versions(frames: Sequence[FrameFacts]) -> list[tuple[FrameFacts, Fr
     """
     alike: dict[Hashable, list[FrameFacts]] = defaultdict(list)
     for frame in frames:
-        alike[frame.instrument, frame.telescope, frame.kind, frame.start_utc].append(frame)
+        alike[frame.instrument, frame.telescope, frame.kind, frame.filter, frame.start_utc].append(frame)
     pairs = []
     for members in alike.values():
         made = [frame for frame in members if frame.reduced or is_named_reduced(frame.path)]

@@ -2,8 +2,8 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from statistics import median_low
 
@@ -14,6 +14,7 @@ from services.ingest.target_names import one_target
 
 SAME_EXPOSURE = 0.005  # relative; cameras that report the measured time jitter by less, settings differ by more
 TEMPERATURE_GAP_C = 3.0  # coolers hold a tenth of a degree; drifts leave no gap between neighbours
+COUNTING_SHARE, MOST_SETTINGS = 0.5, 3  # of a camera's frames of one kind with settings of their own
 EXPOSURE_DIGITS = 3  # significant, in the key: the commonest jitter must not name a new observation
 
 __all__ = ["ObservationKey", "group", "night_of"]
@@ -41,6 +42,7 @@ def group(frames: Sequence[FrameFacts]) -> dict[ObservationKey, list[FrameFacts]
     Nights are told apart from all frames together (see ``nights_of``): give all frames of a folder at once.
     """
     nights = nights_of(frames)
+    frames = _with_settings(frames)
     alike: dict[tuple[Kind, str, str, str, str, str, str, str, date], list[FrameFacts]] = defaultdict(list)
     for frame in one_target(frames, nights):
         camera = (frame.instrument, frame.telescope or "", frame.binning)
@@ -59,6 +61,20 @@ def group(frames: Sequence[FrameFacts]) -> dict[ObservationKey, list[FrameFacts]
     return {key: sorted(members, key=_by_time) for key, members in observations.items()}
 
 
+def _with_settings(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
+    """The frames, those of a camera whose settings are nearly all different without one: a card there counts frames."""
+    settings: dict[Hashable, list[str]] = defaultdict(list)
+    for frame in frames:
+        settings[_camera(frame)].append(frame.setting)
+    most = {camera: max(COUNTING_SHARE * len(told), MOST_SETTINGS) for camera, told in settings.items()}
+    counting = {camera for camera, told in settings.items() if len(set(told)) > most[camera]}
+    return [replace(frame, setting="") if _camera(frame) in counting else frame for frame in frames]
+
+
+def _camera(frame: FrameFacts) -> Hashable:
+    return frame.kind, frame.instrument, frame.telescope
+
+
 def _by_exposure(kind: Kind, frames: Sequence[FrameFacts]) -> list[tuple[float | None, list[FrameFacts]]]:
     """Frames apart by exposure time, each with its time rounded for the key."""
     if kind in ("bias", "flat"):
@@ -75,17 +91,20 @@ def _by_exposure(kind: Kind, frames: Sequence[FrameFacts]) -> list[tuple[float |
 def _by_temperature(kind: Kind, frames: Sequence[FrameFacts]) -> list[tuple[str, list[FrameFacts]]]:
     """Darks apart where the detector's temperatures leave a gap, each with its temperature for the key.
 
-    Where all are of one temperature, or headers do not tell, it is not named.
+    Where all are of one temperature it is not named; those whose headers do not tell are apart where others are.
     """
-    runs: list[list[FrameFacts]] = []
-    for frame in sorted(frames, key=lambda frame: frame.temperature or 0.0) if kind == "dark" else ():
-        if runs and (frame.temperature or 0.0) - (runs[-1][-1].temperature or 0.0) <= TEMPERATURE_GAP_C:
-            runs[-1].append(frame)
+    told = [(frame.temperature, frame) for frame in frames if frame.temperature is not None]
+    runs: list[list[tuple[float, FrameFacts]]] = []
+    for temperature, frame in sorted(told, key=lambda one: one[0]) if kind == "dark" else ():
+        if runs and temperature - runs[-1][-1][0] <= TEMPERATURE_GAP_C:
+            runs[-1].append((temperature, frame))
         else:
-            runs.append([frame])
-    if len(runs) < 2 or any(frame.temperature is None for frame in frames):
+            runs.append([(temperature, frame)])
+    if len(runs) < 2:
         return [("", list(frames))]
-    return [(f"temperature {median_low(f.temperature or 0.0 for f in run):.0f}", run) for run in runs]
+    untold = [frame for frame in frames if frame.temperature is None]
+    parts = [(f"temperature {median_low(t for t, _ in run):.0f}", [frame for _, frame in run]) for run in runs]
+    return [*parts, *([("", untold)] if untold else [])]
 
 
 def _by_time(frame: FrameFacts) -> tuple[bool, float, bytes]:

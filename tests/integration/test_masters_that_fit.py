@@ -77,6 +77,9 @@ def test_frames_of_another_gain_alone_are_refused_and_it_is_said(copied: Path, t
     publish(open_engine(night.settings), night.settings, read_folder(copied), said.append, said.append)
     reason = "no bias frames that fit (observation 1 has gain 4 instead of 1.5)"
     assert f"observation {night.observation()}: {reason}, going on without" in said
+    night.work()
+    with night.sessions() as session:
+        assert str(masters_used(session, night.facts().graph_pid)[0]) == "bias none: no such frames that fit"
 
 
 def test_what_was_taken_off_before_is_not_taken_off_again(copied: Path, processed: Night, tmp_path: Path) -> None:

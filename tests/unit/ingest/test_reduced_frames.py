@@ -11,10 +11,15 @@ from tests.unit.ingest.made_frames import header
     [
         ({"CALSTAT": "BDF"}, "BDF"),  # MaxIm DL, AstroImageJ
         ({"CALSTAT": "BD"}, "BD"),
-        ({"CALSTAT": "DFM"}, "DF"),  # M: a master
+        ({"CALSTAT": "DM"}, "BD"),  # M: a master; a dark holds the bias
+        ({"CALSTAT": "F"}, "BDF"),
+        ({"CALSTAT": "B,D,F"}, "BDF"),
+        ({"CALSTAT": "BDFL"}, "BDF"),
+        ({"SUBBIAS": "ccd=<CCDData>, master=<CCDData>", "SUBDARK": "ccd=<CCDData>, master=<CCDData>"}, "BD"),
+        ({"L1STATFL": -1, "L1STATDA": -1, "FLATCORR": "PERFORM", "DARKCOR": "N/A", "BIASCOR": "none"}, ""),
         ({"CALSTAT": ""}, ""),
         ({"CALSTAT": "not calibrated"}, ""),
-        ({"ZEROCOR": "Oct 13 10:45 Zero level correction image is Zero", "FLATCOR": "Oct 13 Flat field image"}, "BF"),
+        ({"ZEROCOR": "Oct 13 10:45 Zero level correction image is Zero", "FLATCOR": "Oct 13 Flat field image"}, "BDF"),
         ({"DARKCOR": "no"}, ""),
         ({"FLATCOR": False, "ZEROCOR": True}, "B"),
         ({"RLEVEL": 91, "L1STATBI": 1}, "BDF"),  # LCO

@@ -305,13 +305,18 @@ def test_frames_of_other_settings_are_apart(sessions: sessionmaker[Session], raw
         frame("bias", GAIN=gain, OFFSET=offset)
     for temperature in (-20.1, -19.9, -18.0, -16.0, 10.0):
         frame("dark", CCD_TEMP=temperature)
+    frame("dark")  # which tells none
+    for offset in range(6):
+        frame("light", OBJECT="M1", OFFSET=offset)  # which counts frames
     found = ingest(sessions, raw).observations
     assert sorted((one.key.kind, one.key.setting, one.new) for one in found) == [
         ("bias", "gain 1.5, offset 10", 2),
         ("bias", "gain 4, offset 10", 1),
         ("bias", "gain 4, offset 50", 1),
+        ("dark", "", 1),
         ("dark", "temperature -20", 4),
         ("dark", "temperature 10", 1),
+        ("light", "", 6),
     ]
 
 
