@@ -52,12 +52,18 @@ def _reduced_versions(frames: Sequence[FrameFacts]) -> list[tuple[FrameFacts, Fr
     pairs = []
     for members in alike.values():
         made = [frame for frame in members if frame.reduced or is_named_reduced(frame.path)]
-        made = made or [frame for frame in members if frame.is_float]
+        made = made or [frame for frame in members if frame.is_float and _is_copy_by_name(frame, members)]
         raw = [frame for frame in members if frame not in made]
         for frame in made if raw else ():
             said = f"file {quoted(frame.path)} is a reduced version of {quoted(raw[0].path)}, which is used"
             pairs.append((raw[0], frame, said))
     return pairs
+
+
+def _is_copy_by_name(frame: FrameFacts, others: Sequence[FrameFacts]) -> bool:
+    """Whether its name has that of another, or lies in another folder: pixels that are no whole numbers may be raw."""
+    name, folder = frame.path.name, frame.path.parent
+    return any(other.path.parent != folder or other.path.stem in name for other in others if not other.is_float)
 
 
 def _pairs(

@@ -96,6 +96,7 @@ def test_a_file_that_is_gone_is_no_duplicate(tmp_path: Path) -> None:
         ("reduced/x.fits", {}, "u2"),
         ("elsewhere/a_calibrated.fits", {}, "u2"),
         ("elsewhere/x.fits", {}, "f4"),  # nothing tells it but its pixels
+        ("a_out.fits", {}, "f4"),
     ],
 )
 def test_of_a_raw_frame_and_what_was_made_of_it_the_raw_one_is_used(
@@ -113,4 +114,5 @@ def test_of_a_raw_frame_and_what_was_made_of_it_the_raw_one_is_used(
 
 def test_two_exposures_of_one_second_are_kept(tmp_path: Path) -> None:
     frames = [write(tmp_path / f"{seed}.fits", pixels(seed).astype("f4"), **CARDS) for seed in (1, 2)]
+    frames.append(write(tmp_path / "whole.fits", pixels(3), **CARDS))
     assert find_duplicates(aged(*frames)) == []
