@@ -25,6 +25,11 @@ class Master:
         return f"{self.kind} none: {self.why}" if self.lacking else f"{self.kind} used"
 
 
+def is_taken_off(observation: Observation, kind: str) -> bool:
+    """Whether another program has taken this master off the frames before."""
+    return kind[0].upper() in observation.reduced
+
+
 def masters_used(session: Session, graph_pid: int | None) -> tuple[Master, ...]:
     """All kinds of masters, by what was used for the calibrated frames of a graph; none where there are no frames."""
     of_graph = (Image.graph_pid == graph_pid, Image.kind == CALIBRATED)
@@ -78,7 +83,7 @@ def _why(
 
 def _why_none(session: Session, observation: Observation, kind: str) -> str:
     """Why a night was published without a master that nobody left out."""
-    if kind[0].upper() in observation.reduced:
+    if is_taken_off(observation, kind):
         return "taken off before, by the headers"
     of_camera = exists().where(
         Observation.target_id == Target.target_id,

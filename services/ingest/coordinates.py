@@ -118,11 +118,12 @@ def _chosen(told: Sequence[Pointing], tolerance: float) -> Pointing:
 
 
 def _apart(one: Pointing, other: Pointing) -> float:
-    """Degrees on the sphere."""
-    if one[1:3] == other[1:3]:
-        return 0.0
-    places = np.array([[one.ra, one.dec]]), np.array([[other.ra, other.dec]])
-    return float(separation_arcsec(*places)[0]) / ARCSEC
+    return 0.0 if one[1:3] == other[1:3] else apart_deg(one[1:3], other[1:3])
+
+
+def apart_deg(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Degrees on the sphere between two places, (ra, dec) in degrees."""
+    return float(separation_arcsec(np.array([one]), np.array([other]))[0]) / ARCSEC
 
 
 def _tolerance_deg(header: fits.Header) -> float:

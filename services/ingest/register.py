@@ -151,9 +151,7 @@ class _Registrar:
 
     def _is_new(self, frame: FrameFacts) -> bool:
         known = self._known.get(self._digests[frame.path])
-        if known is None or known.kind == UNKNOWN or (known.rejected and known.size_bytes != frame.size):
-            return True
-        return self._is_corrected(frame)
+        return known is None or known.kind == UNKNOWN or (known.rejected and known.size_bytes != frame.size)
 
     def _is_corrected(self, frame: FrameFacts) -> bool:
         known = self._known.get(self._digests[frame.path])
@@ -163,14 +161,15 @@ class _Registrar:
 
     def observation(self, key: ObservationKey, frames: Sequence[FrameFacts], duplicates: dict[Path, str]) -> None:
         """Register the frames of one observation."""
-        new = [frame for frame in frames if self._is_new(frame)]
+        corrected = {frame.path for frame in frames if self._is_corrected(frame)}
+        new = [frame for frame in frames if frame.path in corrected or self._is_new(frame)]
+        taken = {frame.path for frame in new}
         self.result.known += len(frames) - len(new)
-        corrected = sum(self._is_corrected(frame) for frame in new)
-        observation = self._observation_of([frame for frame in frames if not self._is_new(frame)])
+        observation = self._observation_of([frame for frame in frames if frame.path not in taken])
         if observation is None:
             observation = self._observation_row(key, frames)
         if key.kind == "light":
-            add_hints(observation, frames, anew=corrected > 0)
+            add_hints(observation, frames, anew=bool(corrected))
         rejected = 0
         shape, _ = Counter(frame.shape for frame in frames).most_common(1)[0]
         for frame, seen in zip(new, self._as_seen(new), strict=True):
@@ -189,7 +188,9 @@ class _Registrar:
                 self._noted[self._digests[frame.path]] = frame.notes
         published = observation.graph_pid is not None
         self.result.observations.append(
-            IngestedObservation(observation.observation_id, key, len(new) - corrected, corrected, rejected, published)
+            IngestedObservation(
+                observation.observation_id, key, len(new) - len(corrected), len(corrected), rejected, published
+            )
         )
 
     def _take(self, frame: FrameFacts, row: dict[str, Any]) -> None:

@@ -7,10 +7,8 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-import numpy as np
-
-from pipeline.sky.astrometry.sphere import separation_arcsec
 from pipeline.units import ARCSEC, HOUR_DEG
+from services.ingest.coordinates import apart_deg
 from services.ingest.headers import FrameFacts
 
 FIELD_PART = 0.25  # of a field's shorter side: pointings that are nearer are one
@@ -79,25 +77,21 @@ def _shared_name(frames: Sequence[FrameFacts], pointed: Sequence[int]) -> str:
 
 def _places(frames: Sequence[FrameFacts], numbers: Sequence[int]) -> list[list[int]]:
     """Indices apart by pointing; those without one are together."""
-    places: list[list[int]] = []
+    places: list[tuple[tuple[float, float], list[int]]] = []
     nowhere = []
     for number in numbers:
         frame = frames[number]
         if frame.ra_deg is None or frame.dec_deg is None:
             nowhere.append(number)
             continue
-        near = (place for place in places if _apart_deg(frames[place[0]], frame) <= _same_deg(frame))
-        place = next(near, None)
-        if place is None:
-            places.append([number])
-        else:
+        here = (frame.ra_deg, frame.dec_deg)
+        near = (place for there, place in places if apart_deg(there, here) <= _same_deg(frame))
+        if (place := next(near, None)) is not None:
             place.append(number)
-    return [*places, nowhere] if nowhere else places
-
-
-def _apart_deg(one: FrameFacts, other: FrameFacts) -> float:
-    ends = [np.array([[frame.ra_deg or 0.0, frame.dec_deg or 0.0]]) for frame in (one, other)]
-    return float(separation_arcsec(*ends)[0]) / ARCSEC
+        else:
+            places.append((here, [number]))
+    found = [place for _, place in places]
+    return [*found, nowhere] if nowhere else found
 
 
 def _same_deg(frame: FrameFacts) -> float:

@@ -10,7 +10,7 @@ from schema.image import Image
 from schema.observing import BIAS, DARK, FLAT, Observation, Target
 from schema.processes import UNSUCCESSFUL, Process
 from schema.queries.frames import USABLE
-from services.masters import FailedMaster
+from services.masters import FailedMaster, is_taken_off
 from services.own_site import of_another_site
 from services.steps.shared.step import AnyStep
 
@@ -27,18 +27,17 @@ def nearest(session: Session, observation: Observation, kind: str, *, elsewhere:
     same temperature, where headers tell both. The nearest night counts first, for darks then the nearest exposure
     time, and of two as near the earlier.
     """
-    if _is_taken_off(observation, kind):
+    if is_taken_off(observation, kind):
         return None
-    found = _candidates(session, observation, kind, elsewhere)
-    fitting = [one for one in found if not _unlike(session, observation, one, kind)]
-    return min(fitting, key=lambda one: _distance(observation, one, kind), default=None)
+    near_first = _candidates(session, observation, kind, elsewhere=elsewhere)
+    return next((one for one in near_first if not _unlike(session, observation, one, kind)), None)
 
 
 def why_none(session: Session, observation: Observation, kind: str) -> str:
     """Why there is no observation of ``kind`` that serves; empty where another program has taken it off before."""
-    if _is_taken_off(observation, kind):
+    if is_taken_off(observation, kind):
         return ""
-    for one in sorted(_candidates(session, observation, kind), key=lambda one: _distance(observation, one, kind)):
+    for one in _candidates(session, observation, kind)[:1]:
         there = f"observation {one.observation_id} has {_unlike(session, observation, one, kind)}"
         return f"no {kind} frames that fit ({there})"
     elsewhere = nearest(session, observation, kind, elsewhere=True)
@@ -60,29 +59,25 @@ def says_of(session: Session, observation: Observation, source: Observation, kin
     return lines
 
 
-def _is_taken_off(observation: Observation, kind: str) -> bool:
-    return kind[0].upper() in observation.reduced
-
-
 def _unlike(session: Session, observation: Observation, candidate: Observation, kind: str) -> str:
     """What of a candidate does not fit, and what it should be; flats serve at any gain, for they are divided by."""
     if kind == FLAT:
         return ""
-    wanted, there = (dict(_setting(one)) for one in (observation, candidate))
+    wanted, there = (_setting(one) for one in (observation, candidate))
     for name in wanted.keys() & there.keys():
         if wanted[name] != there[name]:
             return f"{name} {there[name]} instead of {wanted[name]}"
-    temperatures = [_temperature(session, one.observation_id) for one in (observation, candidate)]
-    if kind == DARK and None not in temperatures:
-        expected, found = (float(one or 0.0) for one in temperatures)
-        if abs(found - expected) > SAME_TEMPERATURE_C:
-            return f"{found:.0f} instead of {expected:.0f} degrees C"
+    if kind != DARK:
+        return ""
+    expected, found = (_temperature(session, one.observation_id) for one in (observation, candidate))
+    if expected is not None and found is not None and abs(found - expected) > SAME_TEMPERATURE_C:
+        return f"{found:.0f} instead of {expected:.0f} degrees C"
     return ""
 
 
-def _setting(observation: Observation) -> list[tuple[str, str]]:
+def _setting(observation: Observation) -> dict[str, str]:
     parts = (part.partition(" ") for part in observation.setting.split(", ") if part)
-    return [(name, value) for name, _, value in parts]
+    return {name: value for name, _, value in parts}
 
 
 def _temperature(session: Session, observation_id: int) -> float | None:
@@ -98,9 +93,9 @@ def _distance(observation: Observation, candidate: Observation, kind: str) -> tu
 
 
 def _candidates(
-    session: Session, observation: Observation, kind: str, elsewhere: bool = False
+    session: Session, observation: Observation, kind: str, *, elsewhere: bool = False
 ) -> Sequence[Observation]:
-    """Observations of the same camera with frames of this kind; with ``elsewhere`` those at other sites."""
+    """Observations of the same camera with frames of this kind, the nearest first; ``elsewhere``: at other sites."""
     frame = _any_frame(session, observation.observation_id)
     if frame is None:
         return []
@@ -124,7 +119,7 @@ def _candidates(
     )
     if kind == FLAT:
         query = query.where(Observation.filter_id == observation.filter_id)
-    return session.scalars(query).all()
+    return sorted(session.scalars(query), key=lambda one: _distance(observation, one, kind))
 
 
 def _any_frame(session: Session, observation_id: int) -> Image | None:
