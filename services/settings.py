@@ -19,6 +19,7 @@ from pydantic_settings import (
 from services.choices import Choices
 from services.deployment import Deployment
 from services.errors import ConfigurationError
+from services.header_reading import Reading
 
 PREFIX = "TIANYU_"
 CONFIG_VARIABLE = "TIANYU_CONFIG"
@@ -26,8 +27,8 @@ CONFIG_VARIABLE = "TIANYU_CONFIG"
 NOT_SETTINGS = ("TIANYU_TEST_", CONFIG_VARIABLE)
 
 
-class Settings(BaseSettings, Deployment, Choices):
-    """Everything an operator may set: where and how this program runs, and what is chosen for the next graphs."""
+class Settings(BaseSettings, Deployment, Reading, Choices):
+    """Everything an operator may set: where and how this program runs, how headers are read, what is chosen next."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 

@@ -35,7 +35,7 @@ def ingest(
     engine = open_database(settings)
     require_site(settings, engine)
     with counting("reading headers") as count:
-        folder = read_folder(raw_dir, count, settings.frame_bounds, given)
+        folder = read_folder(raw_dir, count, settings.frame_bounds, given, settings.reading)
     result = database.transact(
         database.session_factory(engine),
         lambda session: register(session, folder, site=settings.site, root=settings.root),

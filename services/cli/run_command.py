@@ -73,7 +73,7 @@ def run(
         from services.operating.reduction import reduce
 
         with counting("reading headers") as count:
-            folder = read_folder(raw_dir, count, settings.frame_bounds, given)
+            folder = read_folder(raw_dir, count, settings.frame_bounds, given, settings.reading)
         observations = reduce(tree, settings, folder, follow, note, show_error, new_template=new_template)
         if not observations:
             raise ConfigurationError(

@@ -11,23 +11,14 @@ from astropy.io import fits
 from pipeline.sky.astrometry.sphere import separation_arcsec
 from pipeline.units import ARCSEC, HOUR_DEG
 from services.ingest import cards
+from services.ingest.dialect import Dialect
+from services.ingest.dialect_files import STANDARD
 from services.ingest.pixel_scale import pixel_scale
 
-POINTING_KEYS = (
-    ("RA", "DEC"),
-    ("OBJCTRA", "OBJCTDEC"),
-    ("RA_OBJ", "DEC_OBJ"),
-    ("OBJRA", "OBJDEC"),
-    ("RA_TARG", "DEC_TARG"),
-    ("TELRA", "TELDEC"),
-)
 SAME_POINTING_DEG = 1.0  # the worst mounts, and places of date beside places of 2000
 SOLVED = 3  # votes of a WCS with a scale
 MOST_HOURS = 24.0
 SCALED = ("CD1_1", "CD1_2", "CDELT1")
-LATITUDE_KEYS = ("SITELAT", "LATITUDE", "LAT-OBS", "OBSGEO-B", "GEOLAT", "OBSLAT")
-LONGITUDE_KEYS = ("SITELONG", "LONGITUD", "LONG-OBS", "OBSGEO-L", "GEOLON", "OBSLONG")
-ELEVATION_KEYS = ("SITEELEV", "ELEVATIO", "ALT-OBS", "OBSGEO-H", "GEOELEV", "OBSALT")
 ELEVATION_RANGE_M = (-430.0, 9000.0)  # the Dead Sea's shore; mountains, and nothing in orbit
 
 _SEXAGESIMAL = re.compile(
@@ -35,6 +26,7 @@ _SEXAGESIMAL = re.compile(
     r"(?:\s*[:m'′\s]\s*(?P<s>\d{1,2}(?:\.\d*)?))?\s*[s\"″m'′]?",
     re.ASCII,
 )
+_NAMES_UNIT = re.compile(r"\bhours?\b|\[h\]|\bdeg")
 _WEST_POSITIVE = re.compile(r"west[^,;]*(\+|positive)|(\+|positive)[^,;]*west")
 _EAST_POSITIVE = re.compile(
     r"west[^,;]*negative|negative[^,;]*west|west (is |= ?)?-|east[^,;]*(\+|positive)|(\+|positive)[^,;]*east"
@@ -68,7 +60,7 @@ class Pointing(NamedTuple):
         return f"{self.keys} ({self.ra:.0f}, {self.dec:+.0f})"
 
 
-def pointing(header: fits.Header) -> tuple[float | None, float | None]:
+def pointing(header: fits.Header, words: Dialect = STANDARD) -> tuple[float | None, float | None]:
     """(ra, dec) in degrees, (None, None) where no pair of cards can be read.
 
     A number, or text of one number, is in degrees unless its comment says hours, or another pair agrees with it in
@@ -76,18 +68,18 @@ def pointing(header: fits.Header) -> tuple[float | None, float | None]:
     that was not connected. Of pairs that disagree those count on which most agree; a WCS with a scale goes before two
     others, which mounts and programs write from one wrong source.
     """
-    told = _told(header)
+    told = _told(header, words)
     if not told:
         return None, None
-    chosen = told[0] if len(told) == 1 else _chosen(told, _tolerance_deg(header))
+    chosen = told[0] if len(told) == 1 else _chosen(told, _tolerance_deg(header, words))
     return chosen.ra % 360.0, chosen.dec
 
 
-def _told(header: fits.Header) -> list[Pointing]:
-    """All places that the header tells; the first is that of the mount, in the order of `POINTING_KEYS`."""
+def _told(header: fits.Header, words: Dialect) -> list[Pointing]:
+    """All places that the header tells; the first is that of the mount, in the order of the keywords."""
     found = []
-    for ra_key, dec_key in POINTING_KEYS:
-        ra, dec = _angle(header, ra_key, is_hours=True), _angle(header, dec_key, is_hours=False)
+    for ra_key, dec_key in words.keywords.pointing:
+        ra, dec = _angle(header, ra_key, words, is_hours=True), _angle(header, dec_key, words, is_hours=False)
         if ra is not None and dec is not None and _is_direction(ra, dec):
             found.append(Pointing(f"{ra_key}, {dec_key}", ra, dec))
     if str(cards.raw(header, "CTYPE1")).startswith("RA--") and str(cards.raw(header, "CTYPE2")).startswith("DEC-"):
@@ -97,7 +89,7 @@ def _told(header: fits.Header) -> list[Pointing]:
             found.append(Pointing("CRVAL1, CRVAL2", ra, dec, SOLVED if has_scale else 1))
     if len(found) < 2:
         return found
-    tolerance = _tolerance_deg(header)
+    tolerance = _tolerance_deg(header, words)
     return [_in_degrees(one, [other for other in found if other is not one], header, tolerance) for one in found]
 
 
@@ -126,20 +118,20 @@ def apart_deg(one: tuple[float, float], other: tuple[float, float]) -> float:
     return float(separation_arcsec(np.array([one]), np.array([other]))[0]) / ARCSEC
 
 
-def _tolerance_deg(header: fits.Header) -> float:
+def _tolerance_deg(header: fits.Header, words: Dialect) -> float:
     """How far places of one pointing may be apart: CRVAL may lie in a corner of the field."""
-    scale, _ = pixel_scale(header, "1x1")
+    scale, _ = pixel_scale(header, "1x1", words)
     sides = [cards.as_number(cards.raw(header, key)) or 0.0 for key in ("NAXIS1", "NAXIS2")]
     return max(SAME_POINTING_DEG, math.hypot(*sides) * (scale or 0.0) / ARCSEC)
 
 
-def pointing_notes(header: fits.Header) -> tuple[str, ...]:
+def pointing_notes(header: fits.Header, words: Dialect = STANDARD) -> tuple[str, ...]:
     """Which pairs of numbers are no place on the sky, where no other pair is one; else which disagree."""
-    told = _told(header)
+    told = _told(header, words)
     if len(told) == 1:
         return ()
     if told:
-        tolerance = _tolerance_deg(header)
+        tolerance = _tolerance_deg(header, words)
         chosen = _chosen(told, tolerance)
         return tuple(
             f"{other} and {chosen} are different places: the latter is used, unless solve_radec is set"
@@ -147,8 +139,8 @@ def pointing_notes(header: fits.Header) -> tuple[str, ...]:
             if _apart(other, chosen) > tolerance
         )
     notes = []
-    for ra_key, dec_key in POINTING_KEYS:
-        ra, dec = _angle(header, ra_key, is_hours=True), _angle(header, dec_key, is_hours=False)
+    for ra_key, dec_key in words.keywords.pointing:
+        ra, dec = _angle(header, ra_key, words, is_hours=True), _angle(header, dec_key, words, is_hours=False)
         if ra is not None and dec is not None and (ra, dec) != (0.0, 0.0):
             notes.append(f"{ra_key}, {dec_key} of {ra:.4g}, {dec:.4g} degrees are no place on the sky: ignored")
     return tuple(notes)
@@ -158,9 +150,11 @@ def _is_direction(ra: float, dec: float) -> bool:
     return -180.0 <= ra <= 360.0 and -90.0 <= dec <= 90.0 and (ra, dec) != (0.0, 0.0)
 
 
-def _angle(header: fits.Header, key: str, *, is_hours: bool) -> float | None:
+def _angle(header: fits.Header, key: str, words: Dialect, *, is_hours: bool) -> float | None:
     value = cards.raw(header, key)
     comment = cards.comment(header, key)
+    if not _NAMES_UNIT.search(comment):
+        comment = words.units.get(key, "")
     plain = cards.as_number(value)
     if plain is not None:
         return plain * HOUR_DEG if is_hours and re.search(r"\bhours?\b|\[h\]", comment) else plain
@@ -170,10 +164,10 @@ def _angle(header: fits.Header, key: str, *, is_hours: bool) -> float | None:
     return parts * HOUR_DEG if is_hours and not re.search(r"\bdeg", comment) else parts
 
 
-def latitude_and_elevation(header: fits.Header) -> tuple[float | None, float | None]:
+def latitude_and_elevation(header: fits.Header, words: Dialect = STANDARD) -> tuple[float | None, float | None]:
     """Of the site: degrees, and m above the sea; None where absent or unreadable."""
-    latitude, _, _ = geographic(header, LATITUDE_KEYS, 90.0)
-    elevation, _ = cards.number(header, ELEVATION_KEYS, *ELEVATION_RANGE_M, units=("m",))
+    latitude, _, _ = geographic(header, words.keywords.latitude, 90.0)
+    elevation, _ = cards.number(header, words.keywords.elevation, *ELEVATION_RANGE_M, units=("m",))
     return latitude, elevation
 
 

@@ -99,7 +99,10 @@ def _judged_place(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
             notes.append(f"{place.key} is taken for {east:+.3f} degrees east, against {', '.join(against)}")
     problem = None if lights is None else _impossible(lights, east)
     if lights is not None and problem is not None:
-        notes.append(f"place {lights.latitude:+.3f} {east:+.3f} is not believed, airmass stays unknown: {problem}")
+        notes.append(
+            f"place {lights.latitude:+.3f} {east:+.3f} is not believed, airmass stays unknown: {problem}"
+            f"{_by_another_clock(lights, east)}"
+        )
     return [_with_place(frame, None if problem else east, notes) for frame in frames]
 
 
@@ -230,6 +233,16 @@ def _impossible(lights: _Lights, east: float) -> str | None:
         if found
         else None
     )
+
+
+def _by_another_clock(lights: _Lights, east: float) -> str:
+    """What a clock's offset from UTC would mend, the likeliest at this longitude first."""
+    for hours in sorted(range(-12, 15), key=lambda one: abs(one - east / HOUR_DEG)):
+        if hours and _is_night(replace(lights, jd=lights.jd - hours / 24.0), east):
+            return (
+                f" It was night and the target up if the clock was at UTC{hours:+d}: then set clock_offset_h = {hours}"
+            )
+    return ""
 
 
 def _median(values: Floats) -> float:

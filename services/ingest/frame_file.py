@@ -36,6 +36,7 @@ class OpenedFrame:
     size: int  # bytes
     mtime: float  # s since 1970
     notes: tuple[str, ...]
+    primary: fits.Header | None  # where the image is in an extension
 
 
 def open_frame(path: Path, bounds: FrameBounds | None = None) -> OpenedFrame:
@@ -60,12 +61,13 @@ def open_frame(path: Path, bounds: FrameBounds | None = None) -> OpenedFrame:
             _require_whole(hdus[index], path, status.st_size)
             notes = () if _is_gzip(path) else _further_images(hdus, index)
             header = hdus[index].header.copy()
-            if index > 0:
-                header.extend(hdus[0].header, unique=True)
+            primary = hdus[0].header.copy() if index > 0 else None
+            if primary is not None:
+                header.extend(primary, unique=True)
             text = header.tostring(sep="\n", endcard=False, padding=False)
     except DAMAGE_ALL as error:
         raise _explained(error, path) from error
-    return OpenedFrame(header, text, shape, status.st_size, status.st_mtime, notes)
+    return OpenedFrame(header, text, shape, status.st_size, status.st_mtime, notes, primary)
 
 
 def _explained(error: Exception, path: Path) -> DataError | TransientError:

@@ -2,30 +2,17 @@
 
 import re
 from pathlib import Path
-from typing import Literal
 
 from astropy.io import fits
 
 from services.ingest import cards
+from services.ingest.dialect import Dialect, Kind
+from services.ingest.dialect_files import STANDARD
 
-Kind = Literal["bias", "dark", "flat", "light"]
-
-TYPE_KEYS = (
-    *("IMAGETYP", "OBSTYPE", "IMGTYPE", "IMAGETYPE", "FRAMETYP", "FRAME", "OBS_TYPE", "EXPTYPE", "DATA-TYP"),
-    "ESO DPR TYPE",
-)
-OBJECT_KEYS = ("OBJECT", "OBJNAME", "TARGET")
-FILTER_KEYS = ("FILTER", "FILTER1", "FILTER2", "FILTER3", "FILTNAM", "FILTERID", "INSFLNM")
 OPEN_FILTERS = frozenset({"open", "air", "empty", "none", "clear", "n/a"})
 TARGET_LENGTH = 128
 
-# In this order: a dark flat is a dark, a twilight flat is no light.
-_TYPES: tuple[tuple[Kind, tuple[str, ...]], ...] = (
-    ("dark", ("dark",)),
-    ("flat", ("flat", "twilight")),
-    ("bias", ("bias", "zero")),
-    ("light", ("light", "object", "science", "target")),
-)
+_FIRST: tuple[Kind, ...] = ("dark", "flat", "bias", "light")  # of a name with words of several: a dark flat is a dark
 _WORDS: dict[str, Kind] = {
     **dict.fromkeys(("bias", "biases", "zero", "zeros", "zeroes"), "bias"),
     **dict.fromkeys(("dark", "darks"), "dark"),
@@ -47,43 +34,48 @@ _ATTACHED_NUMBER = re.compile(r"\d{5,}$")  # of fewer digits it may be the star'
 _EXPOSURE = re.compile(r"\d+(s|sec)", re.IGNORECASE)
 
 
-def kind_of(header: fits.Header, path: Path) -> tuple[Kind, tuple[str, ...]]:
-    """Kind by the header, else by OBJECT, the file's name, its folder or the folder above; else light. And notes."""
-    written = cards.text(header, TYPE_KEYS)
-    said = _by_type(written) if written else None
+def kind_of(header: fits.Header, path: Path, words: Dialect = STANDARD) -> tuple[Kind, tuple[str, ...]]:
+    """Kind by the header, else by OBJECT, the file's name, its folder or the folder above; else light. And notes.
+
+    Raises:
+        ValueError: the header says that it is none of these: a focus frame, an arc lamp.
+    """
+    written = {key: name for key in words.keywords.kind if (name := cards.text(header, (key,))) is not None}
+    told = {key: kind for key, name in written.items() if (kind := words.kind_named(name)) is not None}
+    key, said = next(iter(told.items()), ("", None))
+    if said == "other":
+        raise ValueError(f"{key} is {written[key]!r}: it is no bias, dark, flat or frame of the sky to be measured")
     named = _by_name(path)
     if said is not None:
+        others = [f"{other} is {written[other]!r}" for other, kind in told.items() if kind != said]
+        if others:
+            return said, (f"{key} is {written[key]!r}, which is followed, {' and '.join(others)}",)
         clash = named is not None and named != said
         return said, (f"header says {said}, name or folder {named}: the header is followed",) if clash else ()
-    notes = (f"type {written!r} is not known",) if written else ()
+    notes = tuple(f"type {name!r} is not known" for name in list(written.values())[:1])
     object_name = cards.text(header, ("OBJECT",))
     by_object = _by_words(object_name, is_strict=True) if object_name else None
     return by_object or named or "light", notes
 
 
-def target_of(header: fits.Header, path: Path, kind: Kind) -> str | None:
+def target_of(header: fits.Header, path: Path, kind: Kind, words: Dialect = STANDARD) -> str | None:
     """Name of what a light frame shows: OBJECT, else the file's name without number, exposure time and filter."""
     if kind != "light":
         return None
-    return cards.text(header, OBJECT_KEYS, TARGET_LENGTH) or _target_in_name(_stem(path))
+    return cards.text(header, words.keywords.target, TARGET_LENGTH) or _target_in_name(_stem(path))
 
 
-def filter_of(header: fits.Header, path: Path, kind: Kind) -> str | None:
+def filter_of(header: fits.Header, path: Path, kind: Kind, words: Dialect = STANDARD) -> str | None:
     """Name of the filter of a flat or light frame, by the header, else by the file's name.
 
     Of several wheels the one counts that is not open.
     """
     if kind in ("bias", "dark"):
         return None
-    found = [name for key in FILTER_KEYS if (name := cards.text(header, (key,))) is not None]
+    found = [name for key in words.keywords.filter if (name := cards.text(header, (key,))) is not None]
     if found:
         return next((name for name in found if name.lower() not in OPEN_FILTERS), found[0])
     return next((part for part in reversed(re.split(r"[-_. ]+", _stem(path))) if part in _FILTER_NAMES), None)
-
-
-def _by_type(written: str) -> Kind | None:
-    squashed = re.sub(r"[\W_]+", "", written.lower())
-    return next((kind for kind, words in _TYPES if any(word in squashed for word in words)), None)
 
 
 def _by_name(path: Path) -> Kind | None:
@@ -100,7 +92,7 @@ def _by_words(name: str, *, is_strict: bool) -> Kind | None:
     kinds = {_WORDS[word] for word in words if word in _WORDS}
     if is_strict and any(len(word) > 2 and word not in _WORDS and word not in _NEUTRAL_WORDS for word in words):
         return None
-    return next((kind for kind, _ in _TYPES if kind in kinds), None)
+    return next((kind for kind in _FIRST if kind in kinds), None)
 
 
 def _stem(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Which of a header's times is the frame's: start and middle of the exposure, JD(UTC), and what speaks against it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -9,28 +10,22 @@ from astropy.io import fits
 from pipeline.units import SECONDS_PER_DAY
 from services.ingest import cards
 from services.ingest.dates import Stamp, TimeOfDay, parse_stamp, parse_time
+from services.ingest.dialect import Dialect, Moment
+from services.ingest.dialect_files import STANDARD
 
-UTC_KEYS = ("UT-OBS", "UTC-OBS", "DATE-UTC", "UTSTART", "UT", "UTC")  # UTC by name, with a full date or a time only
-DATE_KEYS = ("DATE-OBS", "DATE-BEG", "DATE_OBS", "DATEOBS", "UT-DATE", "UTDATE", "DATE-AVG")
-TIME_KEYS = ("TIME-OBS", "UT-OBS", "UTC-OBS", "UTSTART", "TIME-BEG", "TIME_OBS", "UT-TIME", "UT", "UTC")
-JD_KEYS = ("JD_UTC", "JD-OBS", "JD", "MJD-OBS", "MJD-BEG", "MJD")
-EXPOSURE_KEYS = ("EXPTIME", "EXPOSURE", "EXP_TIME", "EXP-TIME", "ITIME", "ONTIME")
-SECONDS_IN = {
-    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
-    **dict.fromkeys(("ms", "msec", "millisec", "millisecond", "milliseconds"), 1e-3),
-    **dict.fromkeys(("us", "usec", "microsec", "microsecond", "microseconds"), 1e-6),
-    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
-    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
-    **dict.fromkeys(("d", "day", "days"), SECONDS_PER_DAY),
-}
-LONGEST_EXPOSURE_S = 7 * SECONDS_PER_DAY
 AGREEMENT_S = 1.0
-MJD_ZERO = 2400000.5
+READOUT_S = 120.0  # between the end of an exposure and the stamp of its end
+HALF_HOUR_S = 1800.0  # clocks of the world differ from UTC by whole ones, up to 14 h
+WHOLE_SLACK_S = 2.0
+MOST_OFFSET_S = 14 * 3600.0
+MJD_ZERO, RJD_ZERO = 2400000.5, 2400000.0
+EARLIEST_SHORT = 40000.0  # days since `MJD_ZERO`: shorter numbers count from another day, which nobody knows
 JD_RANGE = (2396758.5, 2488434.5)  # 1850 to 2101
 GPS_TO_TAI_S = 19.0
 SCALES = {"TAI": "tai", "TT": "tt", "TDT": "tt", "ET": "tdb", "TDB": "tdb", "GPS": "tai"}
 
 _LOCAL = re.compile(r"\blocal\b|\blt\b")
+_UTC = re.compile(r"\butc?\b(?! *[+-] *\d)|\bgmt\b|\buniversal\b")
 _START = re.compile(r"\bstart|\bbegin")
 _MIDDLE = re.compile(r"\bmid\b|\bmid-?exp|\bmid-?point|\bmiddle\b")
 _END = re.compile(r"\bend of (the )?(exp|obs)")
@@ -46,6 +41,7 @@ class Times:
     day: date | None = None  # the calendar day, where the header has no time of day
     utc_offset_s: int | None = None  # of the observatory's clock, where a stamp says it
     notes: tuple[str, ...] = ()
+    is_told_utc: bool = False  # and not only taken for UTC
 
 
 @dataclass(frozen=True)
@@ -54,105 +50,141 @@ class _Reading:
     source: str
     jd: float
     is_explicit: bool
-    precision_s: float
+    precision_s: float = 0.0
+    is_julian: bool = False
+    is_end: bool = False
 
 
-def exposure_time(header: fits.Header) -> tuple[float | None, tuple[str, ...]]:
-    """Exposure time in seconds (None: no keyword), and notes.
-
-    Raises:
-        ValueError: there are keywords, and none can be read as a time from 0 s to a week.
-    """
-    found = {key: value for key in EXPOSURE_KEYS if (value := cards.raw(header, key)) not in (None, "")}
-    seconds: dict[str, float] = {}
-    for key, value in found.items():
-        number = cards.as_number(value, SECONDS_IN)
-        if number is None:
-            continue
-        number *= SECONDS_IN[_unit(value, cards.comment(header, key))]
-        if 0.0 <= number <= LONGEST_EXPOSURE_S:
-            seconds[key] = number
-    if not seconds:
-        if found:
-            key, value = next(iter(found.items()))
-            raise ValueError(f"exposure time {key} = {value!r} cannot be read: expected seconds")
-        return None, ()
-    first, exposure = next(iter(seconds.items()))
-    others = [key for key, value in seconds.items() if abs(value - exposure) > 0.01 * exposure + 0.001]
-    return exposure, tuple(f"{key} differs from {first}, which is used" for key in others)
-
-
-def _unit(value: object, comment: str) -> str:
-    """Of an exposure time: behind its value, else in brackets in its comment, else a word that is no second's."""
-    behind = re.search(r"[A-Za-z]+$", str(value).strip(), re.ASCII)
-    if behind is not None and behind[0].lower() in SECONDS_IN:
-        return behind[0].lower()
-    bracketed = re.search(r"[\[(]\s*([a-z]+)\s*[\])]", comment, re.ASCII)
-    if bracketed is not None and bracketed[1] in SECONDS_IN:
-        return bracketed[1]
-    word = re.search(r"\b(millisec|microsec|in minutes|in hours|in days)", comment, re.ASCII)
-    return "s" if word is None else word[1].removeprefix("in ")
-
-
-def frame_times(header: fits.Header, exposure_s: float | None) -> Times:
+def frame_times(header: fits.Header, exposure_s: float | None, words: Dialect = STANDARD) -> Times:
     """Start and middle of the exposure.
 
-    A stamp that says it is UTC (UT-OBS with its date, a ``Z`` or an offset) goes before one that does not, and any
-    stamp before JD and MJD, which are often rounded. A stamp is the start of the exposure unless its comment says
-    middle or end (DATE-AVG is the middle). TIMESYS is obeyed.
+    A stamp that says it is UTC (UT-OBS with its date, a ``Z`` or an offset, a comment) goes before one that does not,
+    and any stamp before JD and MJD, which are often rounded, and before the end of the exposure. A stamp is the start
+    of the exposure unless its comment or the dialect says middle or end. TIMESYS is obeyed. A stamp that does not say
+    that it is UTC, and differs by whole half hours from a time of day or a Julian date that does, is a local time.
 
     Raises:
         ValueError: there are dates, and none can be read.
     """
-    stamps, notes, days, offset = _stamps(header)
-    readings = sorted(stamps, key=lambda reading: not reading.is_explicit) + _julian_dates(header)
+    stamps, notes, days, offset = _stamps(header, words)
+    exposure = exposure_s or 0.0
+    julian, julian_notes = _julian_dates(header, words, stamps)
+    ordered = sorted(stamps, key=lambda reading: (reading.is_end, not reading.is_explicit))
+    ends = [reading for reading in ordered if reading.is_end]
+    readings = [reading for reading in ordered if not reading.is_end] + julian + ends
+    readings = [replace(one, jd=_start(header, one, exposure, words)) for one in readings]
     if not readings:
         if notes and not days:
             raise ValueError("; ".join(notes))
         day_notes = (f"no time of day, only the day {days[0]}",) if days else ()
-        return Times(day=days[0] if days else None, utc_offset_s=offset, notes=(*notes, *day_notes))
-    exposure = exposure_s or 0.0
-    starts = [_start(header, reading, exposure) for reading in readings]
-    chosen, start = readings[0], starts[0]
-    for other, other_start in zip(readings[1:], starts[1:], strict=True):
-        allowed = max(AGREEMENT_S, other.precision_s + chosen.precision_s)
-        allowed += exposure if other.key in JD_KEYS else 0.0  # many programs write the middle there
-        if (difference := abs(other_start - start) * SECONDS_PER_DAY) > allowed:
-            notes.append(f"{other.source} differs from {chosen.source}, which is used, by {difference:.0f} s")
+        return Times(day=days[0] if days else None, utc_offset_s=offset, notes=(*notes, *julian_notes, *day_notes))
+    chosen, local_notes = _in_utc(readings, _times_of_day(header, words), exposure)
+    notes += [*julian_notes, *local_notes]
+    notes += _disagreements(chosen, readings[1:], exposure, is_shifted=bool(local_notes))
     if chosen.precision_s > AGREEMENT_S:
         notes.append(f"{chosen.source} is rounded to {chosen.precision_s:.0f} s")
     if not chosen.is_explicit and _LOCAL.search(cards.comment(header, chosen.key)):
         notes.append(f"{chosen.source} may be local time: its comment says so; it is taken as UTC")
-    return Times(start, start + exposure / 2.0 / SECONDS_PER_DAY, chosen.source, None, offset, tuple(notes))
+    middle = chosen.jd + exposure / 2.0 / SECONDS_PER_DAY
+    return Times(chosen.jd, middle, chosen.source, None, offset, tuple(notes), chosen.is_explicit)
 
 
-def _stamps(header: fits.Header) -> tuple[list[_Reading], list[str], list[date], int | None]:
+def _in_utc(readings: Sequence[_Reading], times: dict[str, float], exposure: float) -> tuple[_Reading, tuple[str, ...]]:
+    """The reading that counts, shifted by whole half hours where others prove it a local time."""
+    chosen = readings[0]
+    if chosen.is_explicit or chosen.is_julian:
+        return chosen, ()
+    proofs = {key: _apart_s(chosen.jd, seconds) for key, seconds in times.items()}
+    proofs |= {
+        one.source: (chosen.jd - one.jd) * SECONDS_PER_DAY
+        for one in readings
+        if one.is_julian and one.precision_s <= AGREEMENT_S
+    }
+    for source, ahead in proofs.items():
+        whole = round(ahead / HALF_HOUR_S) * HALF_HOUR_S
+        is_whole = abs(ahead - whole) <= WHOLE_SLACK_S + (0.0 if source in times else exposure)
+        if whole and is_whole and abs(whole) <= MOST_OFFSET_S:
+            said = f"{chosen.source} is taken for local time, {whole / 3600.0:+g} h from UTC, by {source}"
+            shifted = replace(chosen, jd=chosen.jd - whole / SECONDS_PER_DAY, is_explicit=True)
+            return shifted, (said,)
+    return chosen, tuple(
+        f"{source} differs from {chosen.source}, which is used, by {_said(ahead)}"
+        for source, ahead in proofs.items()
+        if source in times and abs(ahead) > AGREEMENT_S + exposure + READOUT_S
+    )
+
+
+def _apart_s(jd: float, seconds: float) -> float:
+    """How far a stamp is ahead of a time of day that may be of a neighbouring day, seconds."""
+    of_day = ((jd + 0.5) % 1.0) * SECONDS_PER_DAY
+    return (of_day - seconds + SECONDS_PER_DAY / 2.0) % SECONDS_PER_DAY - SECONDS_PER_DAY / 2.0
+
+
+def _said(seconds: float) -> str:
+    """A difference, no finer than all frames of a folder share it."""
+    size = abs(seconds)
+    return (
+        f"{size / 3600.0:.1f} h" if size >= 7200.0 else f"{size / 60.0:.0f} min" if size >= 120.0 else f"{size:.0f} s"
+    )
+
+
+def _disagreements(chosen: _Reading, others: Sequence[_Reading], exposure: float, *, is_shifted: bool) -> list[str]:
+    notes = []
+    for other in others:
+        ahead = (other.jd - chosen.jd) * SECONDS_PER_DAY
+        allowed = max(AGREEMENT_S, other.precision_s + chosen.precision_s)
+        allowed += exposure if other.is_julian else 0.0  # many programs write the middle there
+        if other.is_end:
+            allowed = WHOLE_SLACK_S + (READOUT_S + exposure if ahead > 0.0 else exposure)
+        is_same_clock = is_shifted and not other.is_explicit and not other.is_julian
+        if abs(ahead) > allowed and not is_same_clock:
+            notes.append(f"{other.source} differs from {chosen.source}, which is used, by {_said(ahead)}")
+    return notes
+
+
+def _stamps(header: fits.Header, words: Dialect) -> tuple[list[_Reading], list[str], list[date], int | None]:
     """Readings of all full stamps, what could not be read, days without a time, and the clock's offset."""
     readings, unreadable, days, offset = [], [], [], None
-    for key in (*UTC_KEYS, *DATE_KEYS):
+    keywords = words.keywords
+    for key in dict.fromkeys((*keywords.utc, *keywords.start, *keywords.end)):
         if (written := cards.text(header, (key,))) is None:
             continue
+        is_end = key in keywords.end
         try:
-            stamp, source = _completed(header, key, parse_stamp(written))
+            stamp = parse_stamp(written)
+            stamp, source = (stamp, key) if is_end else _completed(header, key, stamp, words)
         except ValueError as error:
-            if key in DATE_KEYS:  # the others often hold a time only
+            if key in keywords.start:  # the others often hold a time only
                 unreadable.append(f"{key}: {error}")
             continue
         if stamp.time is None:
-            days.append(stamp.day)
+            if not is_end:
+                days.append(stamp.day)
             continue
         offset = stamp.time.offset_s or offset
-        is_explicit = key in UTC_KEYS or stamp.time.offset_s is not None
-        jd = stamp.jd_utc() if is_explicit else _to_utc(header, stamp.jd_utc())
-        readings.append(_Reading(key, source, jd, is_explicit, 0.0))
+        readings.append(_reading(header, key, source, stamp, words))
     return readings, unreadable, days, offset
 
 
-def _completed(header: fits.Header, key: str, stamp: Stamp) -> tuple[Stamp, str]:
+def _reading(header: fits.Header, key: str, source: str, stamp: Stamp, words: Dialect) -> _Reading:
+    is_zoned = stamp.time is not None and stamp.time.offset_s is not None
+    is_named = any(part in words.keywords.utc for part in source.split("+"))
+    is_end = key in words.keywords.end
+    if words.clock_offset_h is not None and not (is_zoned or is_named):
+        jd = stamp.jd_utc() - words.clock_offset_h / 24.0
+        return _Reading(key, source, jd, is_explicit=True, is_end=is_end)
+    comment = cards.comment(header, key)
+    is_explicit = is_zoned or key in words.keywords.utc
+    is_explicit |= _UTC.search(comment) is not None and _LOCAL.search(comment) is None
+    jd = stamp.jd_utc() if is_zoned or key in words.keywords.utc else _to_utc(header, stamp.jd_utc())
+    return _Reading(key, source, jd, is_explicit, is_end=is_end)
+
+
+def _completed(header: fits.Header, key: str, stamp: Stamp, words: Dialect) -> tuple[Stamp, str]:
     """The stamp with the time of day of another card, where it has none or an empty 00:00:00."""
     if stamp.time is not None and stamp.time != TimeOfDay(0.0, None):
         return stamp, key
-    for time_key in TIME_KEYS:
+    for time_key in words.keywords.time_of_day:
         if (written := cards.text(header, (time_key,))) is None:
             continue
         try:
@@ -171,17 +203,51 @@ def _is_stamp(written: str) -> bool:
     return True
 
 
-def _julian_dates(header: fits.Header) -> list[_Reading]:
-    readings = []
-    for key in JD_KEYS:
+def _times_of_day(header: fits.Header, words: Dialect) -> dict[str, float]:
+    """Seconds into the day of UTC, by the card that holds a time alone and is UTC by its name."""
+    found = {}
+    for key in words.keywords.utc:
+        if (written := cards.text(header, (key,))) is not None:
+            try:
+                time = parse_time(written)
+            except ValueError:
+                continue
+            found[key] = time.seconds - (time.offset_s or 0)
+    return found
+
+
+def _julian_dates(header: fits.Header, words: Dialect, stamps: Sequence[_Reading]) -> tuple[list[_Reading], list[str]]:
+    """Readings, and notes on numbers that count from another day than their name says."""
+    readings: list[_Reading] = []
+    notes: list[str] = []
+    for key in words.keywords.julian_date:
         number = cards.as_number(cards.raw(header, key))
-        if number is None:
+        if number is None or number == 0.0:
             continue
-        jd = number + MJD_ZERO if number < JD_RANGE[0] - MJD_ZERO + 1e5 else number
+        if number < JD_RANGE[0] - MJD_ZERO + 1e5:
+            if number < EARLIEST_SHORT:
+                notes.append(f"{key} of {number:g} is no Julian date of an observation: ignored")
+                continue
+            jd, said = _from_short(key, number, stamps)
+            notes += said
+        else:
+            jd = number
         if JD_RANGE[0] <= jd <= JD_RANGE[1]:
             precision_s = SECONDS_PER_DAY * 10.0 ** -cards.decimals(header, key)
-            readings.append(_Reading(key, key, _to_utc(header, jd), "UTC" in key, precision_s))
-    return readings
+            readings.append(_Reading(key, key, _to_utc(header, jd), "UTC" in key, precision_s, is_julian=True))
+    return readings, notes
+
+
+def _from_short(key: str, number: float, stamps: Sequence[_Reading]) -> tuple[float, list[str]]:
+    """JD of a number of five digits: MJD or JD - 2400000, by its name unless a stamp fits the other alone."""
+    meant, other = (MJD_ZERO, RJD_ZERO) if key.startswith("MJD") else (RJD_ZERO, MJD_ZERO)
+    names = {MJD_ZERO: "MJD", RJD_ZERO: "JD - 2400000"}
+    for stamp in stamps[:1]:
+        if abs(number + other - stamp.jd) < 0.02 < abs(number + meant - stamp.jd):
+            return number + other, [f"{key} is taken for {names[other]}, by {stamp.source}"]
+    if stamps or key.startswith("MJD"):
+        return number + meant, []
+    return number + meant, [f"{key} is taken for {names[meant]}: no other card tells"]
 
 
 def _to_utc(header: fits.Header, jd: float) -> float:
@@ -195,12 +261,10 @@ def _to_utc(header: fits.Header, jd: float) -> float:
     return float(Time(jd, shift, format="jd", scale=scale).utc.jd)
 
 
-def _start(header: fits.Header, reading: _Reading, exposure_s: float) -> float:
+def _start(header: fits.Header, reading: _Reading, exposure_s: float, words: Dialect) -> float:
     comment = cards.comment(header, reading.key)
-    if _START.search(comment):
-        return reading.jd
-    if reading.key == "DATE-AVG" or _MIDDLE.search(comment):
-        return reading.jd - exposure_s / 2.0 / SECONDS_PER_DAY
-    if _END.search(comment):
-        return reading.jd - exposure_s / SECONDS_PER_DAY
-    return reading.jd
+    moment: Moment = words.stamps.get(reading.key, "end" if reading.is_end else "start")
+    if not reading.is_end:
+        said: tuple[tuple[Moment, re.Pattern[str]], ...] = (("start", _START), ("middle", _MIDDLE), ("end", _END))
+        moment = next((one for one, pattern in said if pattern.search(comment)), moment)
+    return reading.jd - {"start": 0.0, "middle": 0.5, "end": 1.0}[moment] * exposure_s / SECONDS_PER_DAY

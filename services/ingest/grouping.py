@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from statistics import median_low
 
-from services.ingest.frame_kinds import Kind
+from services.ingest.dialect import Kind
 from services.ingest.headers import FrameFacts
 from services.ingest.nights import night_of, nights_of
 from services.ingest.target_names import one_target

@@ -7,14 +7,14 @@ from astropy.io import fits
 
 from pipeline.units import ARCSEC
 from services.ingest import cards
+from services.ingest.dialect import Dialect
+from services.ingest.dialect_files import STANDARD
 
-SCALE_KEYS = ("PIXSCALE", "SECPIX", "SECPIX1", "IM_SCALE", "PIXSCAL1", "SCALE")  # arcsec a pixel
 NAMED_SCALE = "SCALE"  # of anything, unless its comment speaks of arcseconds
-FOCAL_LENGTH_KEYS = ("FOCALLEN", "FOCALLENGTH", "FOCAL")  # mm
-PIXEL_SIZE_KEYS = (("XPIXSZ", "YPIXSZ"), ("PIXSIZE1", "PIXSIZE2"), ("XPIXELSZ", "YPIXELSZ"))  # µm
 SCALE_RANGE_ARCSEC = (0.02, 200.0)  # a large telescope's adaptive optics; a camera lens of 10 mm
 FOCAL_LENGTH_RANGE_MM = (8.0, 200_000.0)
 PIXEL_SIZE_RANGE_UM = (0.8, 200.0)
+MM_IN = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 ARCSEC_PER_UM_MM = 206.264806  # 1 µm seen from 1 mm
 
 _UNITS = ("arcsec", '"', "arcsec/pixel", "arcsec/pix", '"/pixel', '"/pix')
@@ -22,7 +22,7 @@ _IN_ARCSEC = re.compile(r"arc-?\s?sec|\"|''", re.ASCII)
 _UNBINNED = re.compile(r"un-?binned|without binning|before binning|not binned", re.ASCII)
 
 
-def pixel_scale(header: fits.Header, binning: str) -> tuple[float | None, tuple[str, ...]]:
+def pixel_scale(header: fits.Header, binning: str, words: Dialect = STANDARD) -> tuple[float | None, tuple[str, ...]]:
     """(arcsec a pixel of the frame, notes): as written, else from focal length and pixel size, else of the WCS.
 
     binning: of the frame, ``2x2``; pixel sizes count it in already (SBIG's and most programs' rule), unless the
@@ -30,8 +30,8 @@ def pixel_scale(header: fits.Header, binning: str) -> tuple[float | None, tuple[
     """
     notes: list[str] = []
     for way, found in (
-        ("the scale in the header", _written(header)),
-        ("focal length and pixel size", _from_optics(header, binning)),
+        ("the scale in the header", _written(header, words)),
+        ("focal length and pixel size", _from_optics(header, binning, words)),
         ("the header's WCS", _from_wcs(header)),
     ):
         if found is None:
@@ -45,9 +45,9 @@ def pixel_scale(header: fits.Header, binning: str) -> tuple[float | None, tuple[
     return None, tuple(notes)
 
 
-def _written(header: fits.Header) -> float | None:
+def _written(header: fits.Header, words: Dialect) -> float | None:
     """A zero says that the program does not know."""
-    for key in SCALE_KEYS:
+    for key in words.keywords.scale:
         value = cards.as_number(cards.raw(header, key), _UNITS)
         if value is None or value == 0.0:
             continue
@@ -56,15 +56,15 @@ def _written(header: fits.Header) -> float | None:
     return None
 
 
-def _from_optics(header: fits.Header, binning: str) -> float | None:
-    focal_length = _in_range(header, FOCAL_LENGTH_KEYS, FOCAL_LENGTH_RANGE_MM, "mm")
+def _from_optics(header: fits.Header, binning: str, words: Dialect) -> float | None:
+    focal_length = _focal_length(header, words)
     if focal_length is None:
         return None
     factors = [int(factor) for factor in binning.split("x")]
-    for keys in PIXEL_SIZE_KEYS:
+    for keys in words.keywords.pixel_size:
         sizes = []
         for key, factor in zip(keys, factors, strict=True):
-            size = _in_range(header, (key,), PIXEL_SIZE_RANGE_UM, "um")
+            size, _ = cards.number(header, (key,), *PIXEL_SIZE_RANGE_UM, units=("um", "microns", "micron"))
             if size is not None:
                 sizes.append(size * (factor if _UNBINNED.search(cards.comment(header, key)) else 1))
         if sizes:
@@ -72,8 +72,14 @@ def _from_optics(header: fits.Header, binning: str) -> float | None:
     return None
 
 
-def _in_range(header: fits.Header, keys: tuple[str, ...], limits: tuple[float, float], unit: str) -> float | None:
-    return cards.number(header, keys, *limits, units=(unit, "microns", "micron"))[0]
+def _focal_length(header: fits.Header, words: Dialect) -> float | None:
+    """In mm, its unit where the dialect knows no other."""
+    for key in words.keywords.focal_length:
+        value = cards.as_number(cards.raw(header, key), ("mm",))
+        value = None if value is None else value * MM_IN.get(words.units.get(key, "mm"), 1.0)
+        if value is not None and FOCAL_LENGTH_RANGE_MM[0] <= value <= FOCAL_LENGTH_RANGE_MM[1]:
+            return value
+    return None
 
 
 def _from_wcs(header: fits.Header) -> float | None:

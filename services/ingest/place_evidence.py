@@ -10,20 +10,15 @@ from astropy.io import fits
 
 from pipeline.units import HOUR_DEG, SECONDS_PER_DAY
 from services.ingest import cards
-from services.ingest.coordinates import LONGITUDE_KEYS, geographic, says_east, says_west, sexagesimal
+from services.ingest.coordinates import geographic, says_east, says_west, sexagesimal
 from services.ingest.dates import parse_stamp
+from services.ingest.dialect import Dialect
+from services.ingest.dialect_files import STANDARD
 
-SIDEREAL_KEYS = ("LST", "LMST", "SIDEREAL", "SIDTIME", "LST-OBS", "ST", "LSTSTART", "LST-BEG")
-HOUR_ANGLE_KEYS = ("HA", "OBJCTHA", "HOURANG", "TELHA", "HA-OBS")
-ALTITUDE_KEYS = ("CENTALT", "OBJCTALT", "TELALT", "ALT-OBJ", "TEL_ALT", "ALTITUDE", "ALT", "EL")
-AIRMASS_KEYS = ("AIRMASS", "SECZ", "AM-OBS", "AIRMASS0")
-CLOCK_KEYS = ("DATE-LOC", "DATE_LOC", "DATELOC", "LOCALTIM", "DATE-LT", "LT-OBS")
-SOFTWARE_KEYS = ("SWCREATE", "CREATOR", "SOFTWARE")
 MOST_AIRMASS = 10.0
 QUARTER_HOUR_S = 900.0
 CLOCK_SLACK_S = 240.0  # beyond the exposure: between a clock's stamp and the nearest quarter of an hour from UTC
 LARGEST_OFFSET_S = 14.5 * 3600.0
-WEST_SOFTWARE = re.compile(r"\bthesky", re.IGNORECASE)  # counts longitudes to the west, and says so nowhere
 
 IN_METRES = re.compile(r"\bm\b|met(re|er)|sea")
 
@@ -51,10 +46,14 @@ class PlaceEvidence:
 
 
 def place_evidence(
-    header: fits.Header, start_utc: float | None, exposure_s: float, utc_offset_s: int | None
+    header: fits.Header,
+    start_utc: float | None,
+    exposure_s: float,
+    utc_offset_s: int | None,
+    words: Dialect = STANDARD,
 ) -> PlaceEvidence | None:
     """What the header of one frame says; None without a longitude."""
-    written, key, has_letter = geographic(header, LONGITUDE_KEYS, 360.0)
+    written, key, has_letter = geographic(header, words.keywords.longitude, 360.0)
     if written is None or key is None:
         return None
     comment = cards.comment(header, key)
@@ -62,20 +61,20 @@ def place_evidence(
     if told is None and (says_west(comment) or says_east(comment)):
         told = "comment"
     east = -written if not has_letter and says_west(comment) else written
-    airmass, _ = cards.number(header, AIRMASS_KEYS, 1.0, MOST_AIRMASS)
-    offset = float(utc_offset_s) if utc_offset_s is not None else _clock_offset(header, start_utc, exposure_s)
-    sidereal = _angles(header, SIDEREAL_KEYS)
+    airmass, _ = cards.number(header, words.keywords.airmass, 1.0, MOST_AIRMASS)
+    offset = float(utc_offset_s) if utc_offset_s is not None else _clock_offset(header, start_utc, exposure_s, words)
+    sidereal = _angles(header, words.keywords.sidereal_time)
     return PlaceEvidence(
         key=key,
         written=written,
         told_by=told,
         told_east=(east + 180.0) % 360.0 - 180.0,
         sidereal=sidereal[0] if sidereal else None,
-        hour_angles=_angles(header, HOUR_ANGLE_KEYS),
-        altitude=_altitude(header),
+        hour_angles=_angles(header, words.keywords.hour_angle),
+        altitude=_altitude(header, words),
         airmass=airmass,
         clock_offset_s=offset,
-        is_west_software=WEST_SOFTWARE.search(cards.text(header, SOFTWARE_KEYS) or "") is not None,
+        is_west_software=words.longitude_positive == "west",
     )
 
 
@@ -91,9 +90,9 @@ def _angles(header: fits.Header, keys: tuple[str, ...]) -> tuple[float, ...]:
     return ()
 
 
-def _altitude(header: fits.Header) -> float | None:
+def _altitude(header: fits.Header, words: Dialect) -> float | None:
     """Of the pointing, not of the site above the sea."""
-    for key in ALTITUDE_KEYS:
+    for key in words.keywords.altitude:
         value = cards.raw(header, key)
         number = cards.as_number(value, ("deg",))
         number = sexagesimal(value) if number is None and isinstance(value, str) else number
@@ -102,11 +101,11 @@ def _altitude(header: fits.Header) -> float | None:
     return None
 
 
-def _clock_offset(header: fits.Header, start_utc: float | None, exposure_s: float) -> float | None:
+def _clock_offset(header: fits.Header, start_utc: float | None, exposure_s: float, words: Dialect) -> float | None:
     """Seconds that the observatory's clock is ahead of UTC, where a card has its time: whole quarters of an hour."""
     if start_utc is None:
         return None
-    for key in CLOCK_KEYS:
+    for key in words.keywords.local_time:
         local = _local_jd(cards.text(header, (key,)))
         if local is None:
             continue

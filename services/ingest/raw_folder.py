@@ -6,6 +6,8 @@ from pathlib import Path
 
 from services.errors import DataError
 from services.frame_bounds import FrameBounds
+from services.header_reading import Reading
+from services.ingest.dialect_files import Dialects, with_own
 from services.ingest.duplicates import find_duplicates
 from services.ingest.east_or_west import judged
 from services.ingest.file_names import find_frames
@@ -28,15 +30,18 @@ def read_folder(
     progress: Callable[[int, int], None] | None = None,
     bounds: FrameBounds | None = None,
     given: Given | None = None,
+    reading: Reading | None = None,
 ) -> Folder:
     """Read the headers of all FITS files under ``folder``; one bad file never stops the rest.
 
-    Names that are ``given`` hold for all.
+    Names that are ``given`` hold for all; ``reading`` says what headers mean beyond the dialects that are known.
 
     Raises:
-        ConfigurationError: the folder cannot be read.
+        ConfigurationError: the folder, or a dialect of the operator's own, cannot be read.
         DataError: there is no FITS file in it.
     """
+    reading = reading or Reading()
+    dialects = with_own(reading.dialects, reading.clock_offset_h)
     paths, unreadable = find_frames(folder)
     if not paths and not unreadable:
         raise DataError(
@@ -45,7 +50,7 @@ def read_folder(
     frames = []
     for number, path in enumerate(paths, start=1):
         try:
-            frame = _read(path, bounds)
+            frame = _read(path, bounds, dialects)
             frames.append(frame if given is None else given.of(frame))
         except DataError as error:
             unreadable.append((path, str(error)))
@@ -55,9 +60,9 @@ def read_folder(
     return Folder(frames, unreadable, {copy.path: reason for _, copy, reason in find_duplicates(frames)})
 
 
-def _read(path: Path, bounds: FrameBounds | None) -> FrameFacts:
+def _read(path: Path, bounds: FrameBounds | None, dialects: Dialects) -> FrameFacts:
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
         raise DataError(f"file name {str(path)!r} is not UTF-8: rename the file") from error
-    return read_frame(path, bounds)
+    return read_frame(path, bounds, dialects)

@@ -28,7 +28,14 @@ def process(
     """
     settings = embedded_settings(workdir, **dict(choices))
     with process_tree(settings, consumers) as tree:
-        published = reduce(tree, settings, read_folder(frames, bounds=settings.frame_bounds), follow, log.info, _refuse)
+        published = reduce(
+            tree,
+            settings,
+            read_folder(frames, bounds=settings.frame_bounds, reading=settings.reading),
+            follow,
+            log.info,
+            _refuse,
+        )
         with database.reading_factory(tree.engine)() as session:
             made = [number for number in published if light_curves_made(session, number)]
     if len(made) != 1:

@@ -19,44 +19,15 @@ from schema.observing import BIAS, DARK, FLAT, LIGHT
 from schema.views import VIEWS
 from services.choices import Choices
 from services.deployment import Deployment
-from services.ingest import coordinates, frame_kinds, frame_times, headers, place_evidence, register
+from services.header_reading import Reading
+from services.ingest import register
 from services.settings import CONFIG_VARIABLE, PREFIX, Settings
 from services.steps import COMMANDS
 from services.steps.shared import image_files
-from tests.unit.docs import cli_page, steps_table
+from tests.unit.docs import cli_page, keywords_table, steps_table
 from tests.unit.docs.pages import DOCS, PAGES, blocks, name_of, table_rows
 
 REFERENCE = DOCS / "reference"
-HEADER_KEYS = {
-    "kind of frame": frame_kinds.TYPE_KEYS,
-    "filter": frame_kinds.FILTER_KEYS,
-    "target": ("OBJECT", "OBJNAME", "TARGET"),
-    "exposure time": frame_times.EXPOSURE_KEYS,
-    "start, UTC by name": frame_times.UTC_KEYS,
-    "start": frame_times.DATE_KEYS,
-    "time of day": frame_times.TIME_KEYS,
-    "Julian date": frame_times.JD_KEYS,
-    "pointing": tuple(key for pair in coordinates.POINTING_KEYS for key in pair),
-    "latitude": coordinates.LATITUDE_KEYS,
-    "longitude": coordinates.LONGITUDE_KEYS,
-    "east or west": (
-        *place_evidence.SIDEREAL_KEYS,
-        *place_evidence.HOUR_ANGLE_KEYS,
-        *place_evidence.ALTITUDE_KEYS,
-        *place_evidence.AIRMASS_KEYS,
-        *place_evidence.CLOCK_KEYS,
-        *place_evidence.SOFTWARE_KEYS,
-    ),
-    "elevation": coordinates.ELEVATION_KEYS,
-    "camera": headers.INSTRUMENT_KEYS,
-    "telescope": headers.TELESCOPE_KEYS,
-    "diameter": headers.DIAMETER_KEYS,
-    "gain": (*headers.ELECTRON_GAIN_KEYS, "GAIN"),
-    "read noise": headers.READ_NOISE_KEYS,
-    "saturation": headers.SATURATION_KEYS,
-    "linearity": headers.LINEARITY_KEYS,
-    "binning": (*(key for pair in headers.BINNING_KEYS for key in pair), "CCDSUM", "BINNING", "CCDBIN"),
-}
 
 
 def test_the_page_of_commands_is_what_the_program_says() -> None:
@@ -65,14 +36,15 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
 
 
 DEPLOYMENT = ("Where things are", "Groups of consumers", "Process engine", "Free space")
+READING = ("Headers and names",)
 CHOICES = ("The sky", "Photometry")
 
 
-def settings_rows(headings: tuple[str, ...] = DEPLOYMENT + CHOICES) -> list[list[str]]:
+def settings_rows(headings: tuple[str, ...] = DEPLOYMENT + READING + CHOICES) -> list[list[str]]:
     return [row for heading in headings for row in table_rows(REFERENCE / "settings.md", heading)]
 
 
-@pytest.mark.parametrize(("headings", "kind"), [(DEPLOYMENT, Deployment), (CHOICES, Choices)])
+@pytest.mark.parametrize(("headings", "kind"), [(DEPLOYMENT, Deployment), (READING, Reading), (CHOICES, Choices)])
 def test_tables_tell_deployment_from_choices(headings: tuple[str, ...], kind: type[BaseModel]) -> None:
     assert {name for name, *_ in settings_rows(headings)} == kind.model_fields.keys()
 
@@ -156,9 +128,8 @@ def test_extensions_and_their_columns_are_those_of_the_steps() -> None:
 
 
 def test_header_keywords_are_those_that_are_read() -> None:
-    rows = table_rows(DOCS / "how-to" / "own-frames.md", "What is read from a header")
-    listed = {row[0]: tuple(re.findall(r"`([^`]+)`", row[1])) for row in rows}
-    assert listed == HEADER_KEYS
+    expected = keywords_table.page()
+    assert keywords_table.PAGE.read_text() == expected, "run `python -m tests.unit.docs.keywords_table`"
 
 
 def number_rows() -> list[tuple[str, str]]:

@@ -61,7 +61,18 @@ def test_header_goes_before_name_and_says_so() -> None:
 
 
 def test_unknown_type_is_light_and_says_so() -> None:
-    assert kind_of(header(IMAGETYP="FOCUS"), NEUTRAL) == ("light", ("type 'FOCUS' is not known",))
+    assert kind_of(header(IMAGETYP="STRANGE"), NEUTRAL) == ("light", ("type 'STRANGE' is not known",))
+
+
+def test_frames_that_are_nothing_to_measure_are_refused() -> None:
+    with pytest.raises(ValueError, match="IMAGETYP is 'Focus'"):
+        kind_of(header(IMAGETYP="Focus"), NEUTRAL)
+
+
+def test_types_that_contradict_each_other_are_said() -> None:
+    said = "IMAGETYP is 'Light Frame', which is followed, OBSTYPE is 'BIAS'"
+    assert kind_of(header(IMAGETYP="Light Frame", OBSTYPE="BIAS"), NEUTRAL) == ("light", (said,))
+    assert kind_of(header(IMAGETYP="???", OBSTYPE="BIAS"), NEUTRAL) == ("bias", ())
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 from astropy.time import Time
 
-from services.ingest.frame_times import Times, exposure_time, frame_times
+from services.ingest.exposures import exposure_time
+from services.ingest.frame_times import Times, frame_times
 from tests.unit.ingest.made_frames import header
 
 START = Time("2017-12-20T01:33:43.317", scale="utc").jd
@@ -81,7 +82,7 @@ def test_rounding_of_julian_dates_is_said() -> None:
 
 def test_julian_date_of_another_day_is_said() -> None:
     times = frame_times(header(DATE_OBS="2017-12-20T01:33:43", MJD_OBS=58106.06508), 60.0)
-    assert "MJD-OBS differs from DATE-OBS, which is used, by 86400 s" in times.notes[0]
+    assert "MJD-OBS differs from DATE-OBS, which is used, by 24.0 h" in times.notes[0]
 
 
 def test_local_time_without_an_offset_is_doubted() -> None:
@@ -151,3 +152,111 @@ def test_disagreeing_exposure_times_are_said() -> None:
         60.0,
         ("EXPOSURE differs from EXPTIME, which is used",),
     )
+
+
+@pytest.mark.parametrize(
+    ("cards", "source"),
+    [
+        ({"UT": "01:33:43.3"}, "UT"),
+        ({"UTSTART": "01:33:43"}, "UTSTART"),
+        ({"JD": START}, "JD"),
+        ({"JD": START + 30 * SECOND}, "JD"),
+        ({"MJD_OBS": START - 2400000.5}, "MJD-OBS"),
+        ({"JD_OBS": START, "DATE_END": "2017-12-20T09:34:44"}, "JD-OBS"),
+    ],
+)
+def test_a_stamp_whole_hours_off_what_is_utc_is_local_time(cards: dict[str, object], source: str) -> None:
+    times = frame_times(header(DATE_OBS="2017-12-20T09:33:43.317", **cards), 60.0)
+    assert times.start == near(START)
+    assert times.notes == (f"DATE-OBS is taken for local time, +8 h from UTC, by {source}",)
+
+
+def test_local_time_of_the_day_before_and_of_half_an_hour() -> None:
+    times = frame_times(header(DATE_OBS="2017-12-19T16:03:43.317", UT="01:33:43.317"), 60.0)
+    assert times.start == near(START)
+    assert "-9.5 h from UTC" in times.notes[0]
+
+
+def test_a_comment_that_says_utc_is_believed_against_other_clocks() -> None:
+    times = frame_times(header(DATE_OBS=("2017-12-20T01:33:43.317", "UTC start"), JD=START - 8 / 24), 60.0)
+    assert times.start == near(START)
+    assert times.notes == ("JD differs from DATE-OBS, which is used, by 8.0 h",)
+
+
+def test_times_that_differ_by_no_whole_hours_are_said_and_shift_nothing() -> None:
+    times = frame_times(header(DATE_OBS="2017-12-20T01:33:43.317", UT="02:11:00", JD=START + 0.013), 60.0)
+    assert times.start == near(START)
+    assert times.notes == (
+        "UT differs from DATE-OBS, which is used, by 37 min",
+        "JD differs from DATE-OBS, which is used, by 19 min",
+    )
+
+
+@pytest.mark.parametrize(
+    ("cards", "note"),
+    [
+        ({"DATE_END": "2017-12-20T01:34:50"}, None),  # read out meanwhile
+        ({"DATE_END": "2017-12-20T09:34:43"}, "DATE-END differs from DATE-OBS, which is used, by 8.0 h"),
+        ({"DATE_END": "2017-12-20T00:34:43"}, "DATE-END differs from DATE-OBS, which is used, by 60 min"),
+        ({"DATE_AVG": "2017-12-20T01:34:13"}, None),
+        ({"DATE_AVG": "2017-12-20T01:40:00"}, "DATE-AVG differs from DATE-OBS, which is used, by 6 min"),
+    ],
+)
+def test_the_end_and_the_middle_are_compared_with_the_start(cards: dict[str, object], note: str | None) -> None:
+    times = frame_times(header(DATE_OBS="2017-12-20T01:33:43.317", **cards), 60.0)
+    assert times.start == near(START)
+    assert times.notes == (() if note is None else (note,))
+
+
+def test_the_end_alone_gives_the_start() -> None:
+    assert frame_times(header(DATE_END="2017-12-20T01:34:43.317"), 60.0).start == near(START)
+
+
+@pytest.mark.parametrize(
+    ("cards", "note"),
+    [
+        ({"JD": START - 2400000.0}, "JD is taken for JD - 2400000: no other card tells"),
+        ({"MJD": START}, None),
+        ({"DATE_OBS": "2017-12-20T01:33:43.317", "JD": START - 2400000.0}, None),
+        ({"DATE_OBS": "2017-12-20T01:33:43.317", "JD": START - 2400000.5}, "JD is taken for MJD, by DATE-OBS"),
+        (
+            {"DATE_OBS": "2017-12-20T01:33:43.317", "MJD_OBS": START - 2400000.0},
+            "MJD-OBS is taken for JD - 2400000, by DATE-OBS",
+        ),
+        (
+            {"DATE_OBS": "2017-12-20T01:33:43.317", "JD": START - 2450000.0},
+            "JD of 8107.57 is no Julian date of an observation: ignored",
+        ),
+    ],
+)
+def test_short_julian_dates(cards: dict[str, object], note: str | None) -> None:
+    times = frame_times(header(**cards), 60.0)
+    assert times.start == near(START)
+    assert times.notes == (() if note is None else (note,))
+
+
+SPAN = {"DATE_OBS": "2017-12-20T01:33:43", "DATE_END": "2017-12-20T01:34:44"}
+
+
+@pytest.mark.parametrize(
+    ("cards", "seconds", "note"),
+    [
+        ({"EXPTIME": 60.0}, 60.0, None),
+        ({"EXPTIME": 1.0, "EXPOSURE": 60.0}, 60.0, "EXPTIME differs from EXPOSURE, which is used"),
+        ({"EXPTIME": 60000}, 60.0, "EXPTIME is taken for milliseconds, by the end of the exposure"),
+        ({"EXPTIME": 1.0}, 60.0, "EXPTIME is taken for minutes, by the end of the exposure"),
+        ({"EXPTIME": (1.0, "[s] shutter")}, 1.0, None),
+        ({"EXPTIME": 90.0}, 90.0, "EXPTIME is longer than the time from start to end of the exposure in the header"),
+    ],
+)
+def test_exposures_that_contradict_the_time_from_start_to_end(
+    cards: dict[str, object], seconds: float, note: str | None
+) -> None:
+    assert exposure_time(header(**SPAN, **cards)) == (pytest.approx(seconds), () if note is None else (note,))
+
+
+def test_exposures_of_two_headers_of_a_file_are_compared() -> None:
+    said = "EXPTIME of the primary header differs from EXPTIME, which is used"
+    assert exposure_time(header(EXPTIME=60.0), primary=header(EXPTIME=1.0)) == (60.0, (said,))
+    better = ("EXPTIME differs from EXPTIME of the primary header, which is used",)
+    assert exposure_time(header(**SPAN, EXPTIME=1.0, EXPOSURE=2.0), primary=header(EXPTIME=60.0))[1][:1] == better

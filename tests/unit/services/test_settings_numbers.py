@@ -9,7 +9,7 @@ from services.errors import ConfigurationError
 from services.settings import Settings, load
 
 SENSELESS = ("inf", "-inf", "nan", "-1", "1e300")
-NEGATIVE = {"catalog_mag_limit", "aperture_radii"}  # may be
+NEGATIVE = {"catalog_mag_limit", "aperture_radii", "clock_offset_h"}  # may be
 
 
 def holds_numbers(annotation: Any) -> bool:
