@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo servers servers-down servers-status test lint check bench bench-engine bench-photometry chaos clean
+.PHONY: help env demo servers servers-down servers-status test lint check bench bench-engine bench-photometry chaos fuzz clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ bench-photometry: env  ## Scatter beside photutils, eloy and SExtractor; ARGS=--
 
 chaos: env  ## Kill and cut a running system for long, by CHAOS_SEEDS, CHAOS_KILLS, CHAOS_FRAMES; prints figures
 	@$(BIN)/python -m tests.chaos
+
+fuzz: env  ## Break headers of many instruments for long, FUZZ_EXAMPLES of them; prints figures
+	@$(BIN)/python -m tests.unit.ingest.fuzz_headers
 
 clean:  ## Remove what was built and measured; the environment and the servers stay
 	rm -rf demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

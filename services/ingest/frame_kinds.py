@@ -11,6 +11,11 @@ from services.ingest.dialect_files import STANDARD
 
 OPEN_FILTERS = frozenset({"open", "air", "empty", "none", "clear", "n/a"})
 TARGET_LENGTH = 128
+# What programs write where nobody named a target.
+NO_NAMES = frozenset(
+    (*("n/a", "na", "none", "null", "unknown", "unnamed", "undefined", "-", "?"), "object", "light", "science", "image")
+)
+NO_KIND = "nothing says what kind of frame it is: taken for a light frame"
 
 _FIRST: tuple[Kind, ...] = ("dark", "flat", "bias", "light")  # of a name with words of several: a dark flat is a dark
 _WORDS: dict[str, Kind] = {
@@ -55,6 +60,8 @@ def kind_of(header: fits.Header, path: Path, words: Dialect = STANDARD) -> tuple
     notes = tuple(f"type {name!r} is not known" for name in list(written.values())[:1])
     object_name = cards.text(header, ("OBJECT",))
     by_object = _by_words(object_name, is_strict=True) if object_name else None
+    if by_object is None and named is None and not notes and not has_target(header, words):
+        notes = (NO_KIND,)
     return by_object or named or "light", notes
 
 
@@ -62,7 +69,17 @@ def target_of(header: fits.Header, path: Path, kind: Kind, words: Dialect = STAN
     """Name of what a light frame shows: OBJECT, else the file's name without number, exposure time and filter."""
     if kind != "light":
         return None
-    return cards.text(header, words.keywords.target, TARGET_LENGTH) or _target_in_name(_stem(path))
+    return _named(header, words) or _target_in_name(_stem(path))
+
+
+def has_target(header: fits.Header, words: Dialect = STANDARD) -> bool:
+    """Whether the header names what the frame shows, and not its file alone."""
+    return _named(header, words) is not None
+
+
+def _named(header: fits.Header, words: Dialect) -> str | None:
+    names = (cards.text(header, (key,), TARGET_LENGTH) for key in words.keywords.target)
+    return next((name for name in names if name and name.lower() not in NO_NAMES), None)
 
 
 def filter_of(header: fits.Header, path: Path, kind: Kind, words: Dialect = STANDARD) -> str | None:

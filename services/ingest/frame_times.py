@@ -26,6 +26,7 @@ SCALES = {"TAI": "tai", "TT": "tt", "TDT": "tt", "ET": "tdb", "TDB": "tdb", "GPS
 
 _LOCAL = re.compile(r"\blocal\b|\blt\b")
 _UTC = re.compile(r"\butc?\b(?! *[+-] *\d)|\bgmt\b|\buniversal\b")
+_SCALE = re.compile(r"\b(tai|tt|tdt|tdb|gps)\b")
 _START = re.compile(r"\bstart|\bbegin")
 _MIDDLE = re.compile(r"\bmid\b|\bmid-?exp|\bmid-?point|\bmiddle\b")
 _END = re.compile(r"\bend of (the )?(exp|obs)")
@@ -176,7 +177,7 @@ def _reading(header: fits.Header, key: str, source: str, stamp: Stamp, words: Di
     comment = cards.comment(header, key)
     is_explicit = is_zoned or key in words.keywords.utc
     is_explicit |= _UTC.search(comment) is not None and _LOCAL.search(comment) is None
-    jd = stamp.jd_utc() if is_zoned or key in words.keywords.utc else _to_utc(header, stamp.jd_utc())
+    jd = stamp.jd_utc() if is_zoned or key in words.keywords.utc else _to_utc(header, key, stamp.jd_utc())
     return _Reading(key, source, jd, is_explicit, is_end=is_end)
 
 
@@ -234,7 +235,7 @@ def _julian_dates(header: fits.Header, words: Dialect, stamps: Sequence[_Reading
             jd = number
         if JD_RANGE[0] <= jd <= JD_RANGE[1]:
             precision_s = SECONDS_PER_DAY * 10.0 ** -cards.decimals(header, key)
-            readings.append(_Reading(key, key, _to_utc(header, jd), "UTC" in key, precision_s, is_julian=True))
+            readings.append(_Reading(key, key, _to_utc(header, key, jd), "UTC" in key, precision_s, is_julian=True))
     return readings, notes
 
 
@@ -250,8 +251,12 @@ def _from_short(key: str, number: float, stamps: Sequence[_Reading]) -> tuple[fl
     return number + meant, [f"{key} is taken for {names[meant]}: no other card tells"]
 
 
-def _to_utc(header: fits.Header, jd: float) -> float:
-    written = (cards.text(header, ("TIMESYS",)) or "UTC").upper()
+def _to_utc(header: fits.Header, key: str, jd: float) -> float:
+    """By TIMESYS, else by the comment of the card."""
+    written = (cards.text(header, ("TIMESYS",)) or "").upper()
+    if written not in (*SCALES, "UTC", "UT"):
+        named = _SCALE.search(cards.comment(header, key))
+        written = "UTC" if named is None else named[0].upper()
     scale = SCALES.get(written)
     if scale is None:
         return jd

@@ -15,7 +15,7 @@ from services.ingest.dialect_files import Dialects, shipped
 from services.ingest.exposures import exposure_time
 from services.ingest.file_names import quoted
 from services.ingest.frame_file import open_frame
-from services.ingest.frame_kinds import filter_of, kind_of, target_of
+from services.ingest.frame_kinds import filter_of, has_target, kind_of, target_of
 from services.ingest.frame_times import Times, frame_times
 from services.ingest.pixel_scale import pixel_scale
 from services.ingest.place_evidence import PlaceEvidence, place_evidence
@@ -100,9 +100,9 @@ def read_frame(path: Path, bounds: FrameBounds | None = None, dialects: Dialects
     except ValueError as error:
         raise DataError(f"file {quoted(path)}: {error}; correct the header if it is one") from error
     exposure, times, time_notes = _exposure_and_times(header, path, kind, words, opened.primary)
-    gain, gain_source = _gain(header, words)
+    gain, gain_source, gain_notes = _gain(header, words)
     ra, dec = pointing(header, words)
-    binning = _binning(header, words)
+    binning, binning_notes = _binning(header, words)
     scale, scale_notes = pixel_scale(header, binning, words)
     read_noise, read_noise_source = cards.number(header, keys.read_noise, *READ_NOISE_RANGE_E, READ_NOISE_UNITS)
     latitude, elevation = latitude_and_elevation(header, words)
@@ -112,7 +112,7 @@ def read_frame(path: Path, bounds: FrameBounds | None = None, dialects: Dialects
         path=path,
         kind=kind,
         target=target_of(header, path, kind, words),
-        has_object=cards.text(header, keys.target) is not None,
+        has_object=has_target(header, words),
         filter=filter_of(header, path, kind, words),
         instrument=cards.text(header, keys.camera) or UNKNOWN_INSTRUMENT,
         telescope=cards.text(header, keys.telescope),
@@ -148,6 +148,8 @@ def read_frame(path: Path, bounds: FrameBounds | None = None, dialects: Dialects
             *opened.notes,
             *kind_notes,
             *time_notes,
+            *gain_notes,
+            *binning_notes,
             *_sky_notes(header, kind, scale_notes, words),
             *notes_on(reduced),
             *_colour_notes(header, words),
@@ -208,21 +210,26 @@ def _colour_notes(header: fits.Header, words: Dialect) -> tuple[str, ...]:
     )
 
 
-def _gain(header: fits.Header, words: Dialect) -> tuple[float | None, str | None]:
+def _gain(header: fits.Header, words: Dialect) -> tuple[float | None, str | None, tuple[str, ...]]:
     """Electrons per ADU: EGAIN first, as GAIN is the gain setting in many CMOS cameras' headers."""
     for key in words.keywords.gain:
         value = cards.as_number(cards.raw(header, key), GAIN_UNITS)
         if value and words.units.get(key) == "ADU/e-":
             value = 1.0 / value
         if value is not None and GAIN_RANGE[0] <= value <= GAIN_RANGE[1]:
-            return value, key
+            return value, key, ()
     gain, told_by = cards.number(header, words.keywords.gain_or_setting, *GAIN_RANGE, GAIN_UNITS)
     if gain is None or told_by is None:
-        return None, None
+        return None, None, ()
     told = f"{cards.raw(header, told_by)} {cards.comment(header, told_by)}".lower()
     is_in_electrons = any(unit in told for unit in ("e-", "electron", "e/"))
     is_setting = gain.is_integer() and (words.gain_is_setting or gain > LARGEST_INTEGER_GAIN) and not is_in_electrons
-    return (None, None) if is_setting or "adu/e" in told else (gain, told_by)
+    if is_setting or "adu/e" in told:
+        return None, None, ()
+    if gain.is_integer() and not is_in_electrons:
+        doubt = f"{told_by} is a whole number without a unit, taken for e-/ADU: if it is a setting, set gain"
+        return gain, told_by, (doubt,)
+    return gain, told_by, ()
 
 
 def _diameter(header: fits.Header, words: Dialect) -> float | None:
@@ -241,16 +248,25 @@ def _diameter(header: fits.Header, words: Dialect) -> float | None:
     return None
 
 
-def _binning(header: fits.Header, words: Dialect) -> str:
+def _binning(header: fits.Header, words: Dialect) -> tuple[str, tuple[str, ...]]:
+    """``2x1``, x first; what one card of two says holds for the other. And what cannot be read."""
+    notes: list[str] = []
     for keys in words.keywords.binning:
         factors = [cards.number(header, (key,), 1, 64)[0] for key in keys]
-        if None not in factors:
-            return "x".join(f"{factor:.0f}" for factor in factors)
-    written = cards.text(header, words.keywords.binning_text) or ""
-    parts = written.lower().replace("x", " ").replace(",", " ").split()
-    if parts and len(parts) <= 2 and all(part.isascii() and part.isdigit() and 1 <= int(part) <= 64 for part in parts):
-        return f"{int(parts[0])}x{int(parts[-1])}"
-    return "1x1"
+        known = [factor for factor in factors if factor is not None]
+        if known:
+            if len(known) < len(keys):
+                notes.append(f"of {' and '.join(keys)} one cannot be read: it is taken for the other")
+            return "x".join(f"{factor or known[0]:.0f}" for factor in factors), tuple(notes)
+        notes += [f"binning {key} cannot be read" for key in keys if cards.text(header, (key,))]
+    for key in words.keywords.binning_text:
+        if (written := cards.text(header, (key,))) is None:
+            continue
+        parts = written.lower().replace("x", " ").replace(",", " ").split()
+        if len(parts) <= 2 and all(part.isascii() and part.isdigit() and 1 <= int(part) <= 64 for part in parts):
+            return f"{int(parts[0])}x{int(parts[-1])}", tuple(notes)
+        notes.append(f"binning {key} cannot be read")
+    return "1x1", tuple(f"{note}: taken for 1x1" for note in notes)
 
 
 def _temperature(header: fits.Header, words: Dialect) -> float | None:

@@ -8,6 +8,7 @@ from astropy.time import Time
 
 from services.errors import DataError
 from services.ingest.east_or_west import judged
+from services.ingest.frame_kinds import NO_KIND
 from services.ingest.headers import read_frame
 from tests.unit.ingest.made_frames import pixels, write
 
@@ -48,7 +49,7 @@ def test_a_frame_without_headers(tmp_path: Path) -> None:
     frame = read_frame(write(tmp_path / "HAT-P-32_V_001.fit"))
     assert (frame.kind, frame.target, frame.filter, frame.instrument) == ("light", "HAT-P-32", "V", "unknown")
     assert (frame.start_utc, frame.jd_utc, frame.time_source, frame.exposure) == (None, None, None, 0.0)
-    assert frame.notes == ("no exposure time in the header: taken as 0 s", "no time in the header")
+    assert frame.notes == (NO_KIND, "no exposure time in the header: taken as 0 s", "no time in the header")
 
 
 @pytest.mark.parametrize("kind", ["Bias Frame", "Flat Field"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.frame_kinds import filter_of, kind_of, target_of
+from services.ingest.frame_kinds import NO_KIND, filter_of, kind_of, target_of
 from tests.unit.ingest.made_frames import header
 
 NEUTRAL = Path("/data/run/a_0001.fits")
@@ -44,7 +44,11 @@ def test_kind_by_header(key: str, written: str, kind: str) -> None:
     ],
 )
 def test_kind_by_name_and_folder(name: str, kind: str) -> None:
-    assert kind_of(header(), Path("/data") / name) == (kind, ())
+    assert kind_of(header(OBJECT="M 1"), Path("/data") / name) == (kind, ())
+
+
+def test_a_frame_of_which_nothing_tells_the_kind_is_light_and_says_so() -> None:
+    assert kind_of(header(OBJECT="N/A"), NEUTRAL) == ("light", (NO_KIND,))
 
 
 @pytest.mark.parametrize(
