@@ -39,6 +39,12 @@ class Image(Base):
     ny: Mapped[int | None]
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     header_digest: Mapped[str | None] = mapped_column(String(32))  # of a frame: another one is read again
+    geometry: Mapped[str | None] = mapped_column(Text)  # how a frame is read out of its file; NULL: its first image
+    # Of a frame, and of what it was calibrated to: the pixel of the file that is its pixel (0, 0), and pixels of the
+    # file from one of its pixels to the next; NULL where it is all of an image, or several amplifiers were joined.
+    file_x: Mapped[Real | None]
+    file_y: Mapped[Real | None]
+    file_step: Mapped[Real | None]
     temperature_c: Mapped[Real | None]  # of the detector
     deleted_at: Mapped[Utc | None]  # when its file was removed to free space; the row stays
     # Facts of a frame, carried on to its calibrated image.

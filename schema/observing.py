@@ -62,7 +62,7 @@ class Observation(Base):
     __table_args__ = (
         UniqueConstraint(
             *("target_id", "filter_id", "instrument_id", "exposure_s", "binning", "night", "site_id"),
-            *("setting", "reduced"),
+            *("setting", "reduced", "geometry"),
             name="uq_observation_same",
         ),
         TABLE_OPTIONS,
@@ -78,6 +78,7 @@ class Observation(Base):
     night: Mapped[date]
     setting: Mapped[str] = mapped_column(String(64), default="")  # of the detector, as headers tell
     reduced: Mapped[str] = mapped_column(String(3), default="")  # taken off before: B, D, F
+    geometry: Mapped[str] = mapped_column(String(64), default="")  # how its frames are read out of their files
     created_at: Mapped[Utc]
     sky_id: Mapped[int | None] = mapped_column(ForeignKey("sky.sky_id"))
     # Where headers say the telescope pointed, and the size of a pixel: hints for `solve`.

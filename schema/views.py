@@ -119,10 +119,12 @@ SOURCE_PLACE = f"""
 CREATE VIEW source_place AS
 SELECT o.observation_id AS observation_id,
        p.source_id AS source_id,
-       (f.nx - 1) / 2.0 + a.dx + a.scale * (COS(RADIANS(a.rotation_deg)) * (p.x - (f.nx - 1) / 2.0)
-                                            - SIN(RADIANS(a.rotation_deg)) * (p.y - (f.ny - 1) / 2.0)) AS x,
-       (f.ny - 1) / 2.0 + a.dy + a.scale * (SIN(RADIANS(a.rotation_deg)) * (p.x - (f.nx - 1) / 2.0)
-                                            + COS(RADIANS(a.rotation_deg)) * (p.y - (f.ny - 1) / 2.0)) AS y,
+       COALESCE(f.file_x, 0) + COALESCE(f.file_step, 1) * (
+           (f.nx - 1) / 2.0 + a.dx + a.scale * (COS(RADIANS(a.rotation_deg)) * (p.x - (f.nx - 1) / 2.0)
+                                                - SIN(RADIANS(a.rotation_deg)) * (p.y - (f.ny - 1) / 2.0))) AS x,
+       COALESCE(f.file_y, 0) + COALESCE(f.file_step, 1) * (
+           (f.ny - 1) / 2.0 + a.dy + a.scale * (SIN(RADIANS(a.rotation_deg)) * (p.x - (f.nx - 1) / 2.0)
+                                                + COS(RADIANS(a.rotation_deg)) * (p.y - (f.ny - 1) / 2.0))) AS y,
        p.x AS template_x,
        p.y AS template_y,
        p.flux AS flux,

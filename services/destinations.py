@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from schema.image import DERIVED, Image
 from schema.processes import Site
-from schema.queries.images import path_digest
+from schema.queries.images import path_digests
 from services.errors import ConfigurationError
 from services.frame_bounds import BLOCK_BYTES, NO_FITS
 from services.settings import CONFIG_VARIABLE, Settings
@@ -75,10 +75,11 @@ class _Guard:
             return f"{str(real.parent)!r} is a folder of Tianyu's own files"
         spellings = {path.absolute(), real}
         digests = [
-            path_digest(number, spelled)
+            digest
             for number, root in self._sites
             for spelling in spellings
             for spelled in {str(spelling), _below(spelling, root), _below(spelling, _real(root))}
+            for digest in path_digests(number, spelled)
         ]
         found = self._session.scalar(select(Image.image_id).where(Image.path_digest.in_(digests)).limit(1))
         return None if found is None else f"it is registered in table image ({found})"

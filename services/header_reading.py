@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from services.frame_reading import FrameReading
 
 
-class Reading(BaseModel):
+class Reading(FrameReading):
     """What an operator says of the headers to come; what was read by it is registered, and stands in the rows."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

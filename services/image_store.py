@@ -6,11 +6,12 @@ whole, so that no reader and no crash ever sees half of one.
 """
 
 import contextlib
+import math
 import os
 import secrets
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
@@ -57,6 +58,9 @@ class ImageStore(Protocol):
             SurroundingsError: the disk failed, or is away.
             LostFrameError, TransientError: the file alone gives errors; a frame's may also be gone.
         """
+
+    def read_images(self, path: str, numbers: Sequence[int]) -> list[NDArray[Any]]:
+        """The images of these HDUs, in the file's own types; raises what ``read`` raises."""
 
     def read_master(self, path: str) -> NDArray[Any]:
         """A derived image that many frames share: kept in memory, read-only."""
@@ -116,6 +120,21 @@ class LocalImageStore:
             return np.squeeze(data) if data.ndim > 2 else data
 
         return self._open(path, image)
+
+    def read_images(self, path: str, numbers: Sequence[int]) -> list[NDArray[Any]]:
+        """Read several images in one pass, all of them within the bounds of a frame."""
+
+        def images(hdus: fits.HDUList) -> list[NDArray[Any]]:
+            found = [hdus[number] for number in numbers]
+            pixels = sum(math.prod(hdu.shape) for hdu in found)
+            if pixels > self._bounds.pixels:
+                raise DataError(
+                    f"file {path!r} has images of {pixels:,} pixels, expected {self._bounds.pixels:,} at most: remove "
+                    "it, or raise max_frame_pixels if the camera is so large"
+                )
+            return [np.squeeze(hdu.data) if hdu.data.ndim > 2 else hdu.data for hdu in found]
+
+        return self._open(path, images)
 
     def read_master(self, path: str) -> NDArray[Any]:
         """Read, and keep the latest few: a derived file never changes under its name."""

@@ -18,6 +18,8 @@ SATURATION_NEIGHBOURHOOD = 0.01  # of the range; the pile-up must outnumber the 
 def calibrate(
     raw: NDArray[Any],
     *,
+    pedestal: NDArray[np.float32] | None = None,
+    factor: NDArray[np.float32] | None = None,
     bias: NDArray[Any] | None = None,
     dark: NDArray[Any] | None = None,
     exposure: float = 0.0,
@@ -26,9 +28,11 @@ def calibrate(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
     """Calibrated image and the mask of saturated pixels (Tianyu paper, eq. 1, before the sky is taken off).
 
-    raw: real[ny, nx], ADU; bias: real[ny, nx], ADU; dark: real[ny, nx], ADU/s, bias already subtracted; exposure: s;
-    flat: real[ny, nx] of mean 1, NaN where unusable; saturation: raw ADU at and above which a pixel is full.
-    Returns float32[ny, nx] in ADU, NaN where the flat is not positive, and bool[ny, nx] or None without saturation.
+    raw: real[ny, nx], ADU; pedestal: real[ny or 1, nx or 1], ADU, level of the overscan, taken off first; factor:
+    real[ny, nx], of amplifiers of unlike gain; bias: real[ny, nx], ADU; dark: real[ny, nx], ADU/s, bias already
+    subtracted; exposure: s; flat: real[ny, nx] of mean 1, NaN where unusable; saturation: raw ADU at and above which a
+    pixel is full. Returns float32[ny, nx] in ADU, NaN where the flat is not positive, and bool[ny, nx] or None without
+    saturation.
     Raises UnusableDataError for unlike shapes, no finite or only one pixel value, or a saturated frame.
     """
     for name, master in (("bias", bias), ("dark", dark), ("flat", flat)):
@@ -53,7 +57,13 @@ def calibrate(
     for start in range(0, raw.shape[0], ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         part = image[rows]
-        if bias is None:
+        if pedestal is not None or factor is not None:
+            np.subtract(raw[rows], 0 if pedestal is None else _rows_of(pedestal, rows), out=part, dtype=np.float32)
+            if factor is not None:
+                part *= _rows_of(factor, rows)
+            if bias is not None:
+                part -= bias[rows]
+        elif bias is None:
             part[...] = raw[rows]
         else:
             np.subtract(raw[rows], bias[rows], out=part, dtype=np.float32)
@@ -62,6 +72,11 @@ def calibrate(
         if flat is not None:
             np.divide(part, flat[rows], out=part, casting="same_kind")
     return image, saturated
+
+
+def _rows_of(array: NDArray[Any], rows: slice) -> NDArray[Any]:
+    """Some rows of an array, of which one may stand for all."""
+    return array if array.shape[0] == 1 else array[rows]
 
 
 def _reaches(raw: NDArray[Any], level: float) -> NDArray[np.bool_]:

@@ -78,6 +78,7 @@ _REGISTERED = (
     *(Image.read_noise_source, Image.saturation, Image.linearity),
     *(Observation.ra_deg, Observation.dec_deg, Observation.pixel_scale_arcsec, Instrument.diameter_m),
     *(ObsSite.longitude_deg, ObsSite.latitude_deg, ObsSite.elevation_m),
+    Image.geometry,
 )
 
 
@@ -91,7 +92,8 @@ def registered(session: Session, image_ids: Sequence[int]) -> dict[int, list[Any
     )
     found: dict[int, list[Any]] = {}
     for part in chunks(sorted(image_ids)):
-        found |= {image_id: facts for image_id, *facts in session.execute(query.where(Image.image_id.in_(part)))}
+        for image_id, *facts in session.execute(query.where(Image.image_id.in_(part))):
+            found[image_id] = facts if facts[-1] is not None else facts[:-1]  # as it was before frames had a geometry
     return found
 
 

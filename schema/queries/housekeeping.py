@@ -21,7 +21,7 @@ from schema.found import ReferenceFrame
 from schema.image import Image
 from schema.observing import Observation
 from schema.processes import FINISHED, SUCCEEDED, UNFINISHED, Process, ProcessDependence, Site
-from schema.queries.images import path_digest
+from schema.queries.images import path_digests
 from schema.queries.operating import lock
 from schema.queries.scheduling import CHUNK, chunks
 
@@ -224,7 +224,7 @@ def _registered(session: Session, paths: Sequence[str]) -> set[str]:
     Rows that took a file over have digests of their own; the row that they took it from is never removed.
     """
     sites = session.scalars(select(Site.site_id)).all()
-    path_of = {path_digest(site_id, path): path for site_id in sites for path in paths}
+    path_of = {digest: path for site_id in sites for path in paths for digest in path_digests(site_id, path)}
     found: set[str] = set()
     for start in range(0, len(path_of), CHUNK):
         part = list(path_of)[start : start + CHUNK]

@@ -10,10 +10,21 @@ from sqlalchemy.orm import Session
 from schema.image import Image, ImageParent
 from schema.processes import Site
 
+PLANES = ("R", "G1", "G2", "B")  # of a colour camera's frame: G1 stands in the rows of red, G2 in those of blue
 
-def path_digest(site_id: int, path: str) -> str:
-    """Digest that makes a path unique at its site; MySQL cannot index a text of any length."""
-    return hashlib.blake2b(f"{site_id}\0{path}".encode(), digest_size=16).hexdigest()
+
+def path_digest(site_id: int, path: str, plane: str = "") -> str:
+    """Digest that makes a frame unique at its site: a path, and one of its colours where they are taken apart.
+
+    MySQL cannot index a text of any length.
+    """
+    named = f"{site_id}\0{path}\0plane {plane}" if plane else f"{site_id}\0{path}"
+    return hashlib.blake2b(named.encode(), digest_size=16).hexdigest()
+
+
+def path_digests(site_id: int, path: str) -> list[str]:
+    """Digests of all rows that may name a file."""
+    return [path_digest(site_id, path, plane) for plane in ("", *PLANES)]
 
 
 def site_id_of(session: Session, site: str) -> int:

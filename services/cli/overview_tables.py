@@ -56,7 +56,7 @@ def published_by(chosen: Sequence[Chosen]) -> str:
 def _observations(found: Overview) -> Table:
     numbers = ("frames", "rejected", "done", "failed")
     at_sites = len({one.site for one in found.observations}) > 1
-    settings = len({one.setting for one in found.observations}) > 1
+    settings = len({(one.setting, one.geometry) for one in found.observations}) > 1
     words = ("id", *("site",) * at_sites, "kind", "target", "filter", *("setting",) * settings)
     table = table_of(*words, "night", *numbers, "state", right=numbers, wrapped=("kind", "target", "filter", "setting"))
     stuck = {item.observation_id for item in found.stuck}
@@ -68,7 +68,7 @@ def _observations(found: Overview) -> Table:
             one.kind,
             one.target,
             one.filter,
-            *(one.setting,) * settings,
+            *(", ".join(part for part in (one.setting, one.geometry) if part),) * settings,
             str(one.night),
             str(one.frames),
             str(one.frames_rejected),

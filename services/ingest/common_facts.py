@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from schema.observing import Observation
+from services.frame_geometry import geometry_text
 from services.ingest.headers import FrameFacts
 
 
@@ -15,8 +16,11 @@ def pointings(frames: Sequence[FrameFacts]) -> list[tuple[float, float]]:
 
 
 def header_digest(frame: FrameFacts) -> str:
-    """What tells a corrected header from the one that was read before."""
-    return hashlib.blake2b(frame.header.encode(errors="replace"), digest_size=16).hexdigest()
+    """What tells a corrected header, or a frame that is read out otherwise, from the one that was read before."""
+    text = frame.header
+    if frame.read is not None and (frame.read.readout is not None or frame.read.words):
+        text = "\n".join((text, frame.read.words, geometry_text(frame.read.readout) or ""))
+    return hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
 
 
 def add_hints(observation: Observation, frames: Sequence[FrameFacts], *, anew: bool) -> None:

@@ -14,11 +14,13 @@ from astropy.io import fits
 
 from services.errors import DataError, TransientError
 from services.frame_bounds import FrameBounds, require_bounded
+from services.ingest.amplifiers import MOST_AMPLIFIERS, FurtherImage, is_part
 from services.ingest.cards import printable
 from services.ingest.file_names import quoted
 
 BUSY = (errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the machine's fault, not the file's
 GZIP_CHUNK_BYTES = 1 << 20
+COLOURS = 3  # planes of a picture
 GZIP_TRAILER_BYTES = 4  # the last of a gzip file: length of the plain text modulo 2^32
 
 # What astropy raises on damaged files, found by damaging files at random.
@@ -30,6 +32,7 @@ DAMAGE_ALL = (*DAMAGE, fits.VerifyError, zlib.error)
 class OpenedFrame:
     """The header of a frame's image, the primary header's keywords below it, and facts of the file."""
 
+    path: Path
     header: fits.Header
     header_text: str
     shape: tuple[int, int]  # (ny, nx)
@@ -37,6 +40,8 @@ class OpenedFrame:
     mtime: float  # s since 1970
     notes: tuple[str, ...]
     primary: fits.Header | None  # where the image is in an extension
+    number: int = 0  # of the image's HDU
+    further: tuple[FurtherImage, ...] = ()  # what other amplifiers read of the same detector
 
 
 def open_frame(path: Path, bounds: FrameBounds | None = None) -> OpenedFrame:
@@ -59,15 +64,37 @@ def open_frame(path: Path, bounds: FrameBounds | None = None) -> OpenedFrame:
         ):
             index, shape = _first_image(hdus, path)
             _require_whole(hdus[index], path, status.st_size)
-            notes = () if _is_gzip(path) else _further_images(hdus, index)
-            header = hdus[index].header.copy()
+            header = _header_of(hdus, index)
+            further = _further_amplifiers(hdus, index, path, status.st_size) if is_part(header) else ()
+            notes = () if further or _is_gzip(path) else _further_images(hdus, index)
             primary = hdus[0].header.copy() if index > 0 else None
-            if primary is not None:
-                header.extend(primary, unique=True)
             text = header.tostring(sep="\n", endcard=False, padding=False)
     except DAMAGE_ALL as error:
         raise _explained(error, path) from error
-    return OpenedFrame(header, text, shape, status.st_size, status.st_mtime, notes, primary)
+    return OpenedFrame(path, header, text, shape, status.st_size, status.st_mtime, notes, primary, index, further)
+
+
+def _header_of(hdus: fits.HDUList, index: int) -> fits.Header:
+    """The header of one HDU with the primary one's keywords below it."""
+    header: fits.Header = hdus[index].header.copy()
+    if index > 0:
+        header.extend(hdus[0].header, unique=True)
+    return header
+
+
+def _further_amplifiers(hdus: fits.HDUList, index: int, path: Path, size: int) -> tuple[FurtherImage, ...]:
+    """Images behind the first that say where they lie on the detector too."""
+    found = []
+    for number in range(index + 1, index + 1 + MOST_AMPLIFIERS):
+        try:
+            hdu = hdus[number]
+        except IndexError:
+            break
+        axes = _axes(hdu)
+        if len(axes) == 2 and min(axes) > 0 and is_part(hdu.header):
+            _require_whole(hdu, path, size)
+            found.append(FurtherImage(number, _header_of(hdus, number), (axes[0], axes[1])))
+    return tuple(found)
 
 
 def _explained(error: Exception, path: Path) -> DataError | TransientError:
@@ -87,6 +114,11 @@ def _first_image(hdus: fits.HDUList, path: Path) -> tuple[int, tuple[int, int]]:
             continue
         if min(axes) < 1 or any(length != 1 for length in axes[:-2]):
             size = " x ".join(str(length) for length in reversed(axes))
+            if len(axes) == 3 and axes[0] == COLOURS:
+                raise DataError(
+                    f"file {quoted(path)} has an image of {size}: three colours, made of neighbouring pixels already, "
+                    "which cannot be measured: give the raw frames of the camera (with BAYERPAT), or split the colours"
+                )
             raise DataError(f"file {quoted(path)} has an image of {size}: expected two dimensions; split cubes")
         return index, (axes[-2], axes[-1])
     raise DataError(f"file {quoted(path)} has no two-dimensional image: is it a table, or a header alone?")

@@ -34,6 +34,7 @@ class ObservationKey:
     night: date
     setting: str = ""  # of the detector
     reduced: str = ""  # letters of what was taken off before
+    geometry: str = ""  # how frames are read out of their files
 
 
 def group(frames: Sequence[FrameFacts]) -> dict[ObservationKey, list[FrameFacts]]:
@@ -43,19 +44,18 @@ def group(frames: Sequence[FrameFacts]) -> dict[ObservationKey, list[FrameFacts]
     """
     nights = nights_of(frames)
     frames = _with_settings(frames)
-    alike: dict[tuple[Kind, str, str, str, str, str, str, str, date], list[FrameFacts]] = defaultdict(list)
+    alike: dict[tuple[Kind, str, str, str, str, str, str, str, str, date], list[FrameFacts]] = defaultdict(list)
     for frame in one_target(frames, nights):
         camera = (frame.instrument, frame.telescope or "", frame.binning)
-        state = (frame.setting, frame.reduced, nights[frame.path])
+        state = (frame.setting, frame.reduced, frame.read.words if frame.read else "", nights[frame.path])
         alike[frame.kind, frame.target or "", frame.filter or "", *camera, *state].append(frame)
     observations: dict[ObservationKey, list[FrameFacts]] = defaultdict(list)
-    for (kind, target, filter_name, instrument, telescope, binning, setting, reduced, night), members in sorted(
-        alike.items(), key=lambda item: (item[0][-1], item[0])
-    ):
+    for same_camera, members in sorted(alike.items(), key=lambda item: (item[0][-1], item[0])):
+        kind, target, filter_name, instrument, telescope, binning, setting, reduced, geometry, night = same_camera
         for exposure, same in _by_exposure(kind, members):
             shared = (instrument, telescope, exposure, binning, night)
             for warmth, alike_warm in _by_temperature(kind, same):
-                parts = (", ".join(part for part in (setting, warmth) if part), reduced)
+                parts = (", ".join(part for part in (setting, warmth) if part), reduced, geometry)
                 key = ObservationKey(kind, target or None, filter_name or None, *shared, *parts)
                 observations[key] += alike_warm
     return {key: sorted(members, key=_by_time) for key, members in observations.items()}

@@ -2,23 +2,26 @@
 
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from astropy.io import fits
 
 from services.errors import DataError
 from services.frame_bounds import FrameBounds
+from services.frame_reading import FrameReading
 from services.ingest import cards
 from services.ingest.coordinates import latitude_and_elevation, pointing, pointing_notes
 from services.ingest.dialect import Dialect, Kind
 from services.ingest.dialect_files import Dialects, shipped
 from services.ingest.exposures import exposure_time
 from services.ingest.file_names import quoted
-from services.ingest.frame_file import open_frame
+from services.ingest.frame_file import OpenedFrame, open_frame
 from services.ingest.frame_kinds import filter_of, has_target, kind_of, target_of
 from services.ingest.frame_times import Times, frame_times
 from services.ingest.pixel_scale import pixel_scale
 from services.ingest.place_evidence import PlaceEvidence, place_evidence
+from services.ingest.readouts import ReadFrame, read_frame_of
 from services.ingest.reduced_frames import notes_on, taken_off
 
 GAIN_RANGE = (0.01, 99.9)  # e-/ADU
@@ -33,7 +36,6 @@ KELVIN_ABOVE = 150.0  # no camera is this warm in Celsius
 MM_PER_M = 1000.0
 LARGEST_DIAMETER_M = 15.0  # larger numbers are millimetres
 DIAMETER_RANGE_M = (0.01, LARGEST_DIAMETER_M)
-BAYER_PATTERNS = frozenset({"RGGB", "BGGR", "GRBG", "GBRG"})
 READ_MODE_LENGTH = 24
 PRODUCT_KEY = "TIANYUPI"  # in every image that Tianyu makes
 UNKNOWN_INSTRUMENT = "unknown"
@@ -79,9 +81,16 @@ class FrameFacts:
     is_float: bool = False  # its pixels are no whole numbers
     reduced: str = ""  # letters of what another program took off: B, D, F
     place: PlaceEvidence | None = None  # what tells whether its longitude is east or west
+    read: ReadFrame | None = None  # how it is read out of its file; its shape is what that gives
+    plane: str = ""  # of a colour camera's frame that is taken apart
 
 
-def read_frame(path: Path, bounds: FrameBounds | None = None, dialects: Dialects | None = None) -> FrameFacts:
+def read_frame(
+    path: Path,
+    bounds: FrameBounds | None = None,
+    dialects: Dialects | None = None,
+    reading: FrameReading | None = None,
+) -> FrameFacts:
     """Read the facts of one frame; its pixels are not read, but their absence is found.
 
     Raises:
@@ -108,6 +117,8 @@ def read_frame(path: Path, bounds: FrameBounds | None = None, dialects: Dialects
     latitude, elevation = latitude_and_elevation(header, words)
     place = place_evidence(header, times.start, exposure or 0.0, times.utc_offset_s, words)
     reduced = taken_off(header)
+    gain_of = partial(_amplifier_gain, words=words)
+    read = read_frame_of(opened, binning, reading or FrameReading(), reduced, gain_of, keys.colour)
     return FrameFacts(
         path=path,
         kind=kind,
@@ -118,16 +129,17 @@ def read_frame(path: Path, bounds: FrameBounds | None = None, dialects: Dialects
         telescope=cards.text(header, keys.telescope),
         exposure=exposure or 0.0,
         binning=binning,
-        shape=opened.shape,
+        shape=read.shape,
+        read=read,
         start_utc=times.start,
         jd_utc=times.middle,
         day=times.day,
         time_source=times.source,
-        gain=gain,
-        gain_source=gain_source,
+        gain=read.gain(gain),
+        gain_source=None if read.gain(gain) is None else gain_source,
         read_noise=read_noise,
         read_noise_source=read_noise_source,
-        saturation=cards.number(header, keys.saturation, *SATURATION_RANGE_ADU)[0],
+        saturation=_lowest(opened, keys.saturation),
         ra_deg=ra,
         dec_deg=dec,
         pixel_scale_arcsec=scale,
@@ -139,7 +151,7 @@ def read_frame(path: Path, bounds: FrameBounds | None = None, dialects: Dialects
         site_longitude=None if place is None else place.told_east,
         site_elevation=elevation,
         diameter_m=_diameter(header, words),
-        linearity=cards.number(header, keys.linearity, *SATURATION_RANGE_ADU)[0],
+        linearity=_lowest(opened, keys.linearity),
         temperature=_temperature(header, words),
         header="\n".join((opened.header_text, *own)),
         size=opened.size,
@@ -152,7 +164,7 @@ def read_frame(path: Path, bounds: FrameBounds | None = None, dialects: Dialects
             *binning_notes,
             *_sky_notes(header, kind, scale_notes, words),
             *notes_on(reduced),
-            *_colour_notes(header, words),
+            *read.notes,
         ),
     )
 
@@ -200,14 +212,16 @@ def _first_number(header: fits.Header, keys: tuple[str, ...]) -> float | None:
     return next((value for key in keys if (value := cards.as_number(cards.raw(header, key))) is not None), None)
 
 
-def _colour_notes(header: fits.Header, words: Dialect) -> tuple[str, ...]:
-    pattern = cards.text(header, words.keywords.colour)
-    if pattern is None or pattern.upper() not in BAYER_PATTERNS:
-        return ()
-    return (
-        f"colour camera (pattern {pattern}): its pixels of three colours are measured as one band, and fluxes "
-        "depend on where on the pattern a star lies; take its planes apart for photometry",
-    )
+def _lowest(opened: OpenedFrame, keys: tuple[str, ...]) -> float | None:
+    """The lowest level (ADU) that the headers of a frame's amplifiers tell."""
+    headers = (opened.header, *(image.header for image in opened.further))
+    told = (cards.number(header, keys, *SATURATION_RANGE_ADU)[0] for header in headers)
+    return min((level for level in told if level is not None), default=None)
+
+
+def _amplifier_gain(header: fits.Header, name: str, words: Dialect) -> float | None:
+    """Electrons per ADU of one of several amplifiers, by the card of this name; without one, as of a frame."""
+    return cards.number(header, (name,), *GAIN_RANGE, GAIN_UNITS)[0] if name else _gain(header, words)[0]
 
 
 def _gain(header: fits.Header, words: Dialect) -> tuple[float | None, str | None, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from services.errors import DataError
 from services.frame_bounds import FrameBounds
 from services.header_reading import Reading
+from services.ingest.colour_planes import in_planes
 from services.ingest.dialect_files import Dialects, with_own
 from services.ingest.duplicates import find_duplicates
 from services.ingest.east_or_west import judged
@@ -14,6 +15,7 @@ from services.ingest.file_names import find_frames
 from services.ingest.given import Given
 from services.ingest.headers import FrameFacts, read_frame
 from services.ingest.midnights import over_midnight
+from services.ingest.same_readout import read_alike
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ def read_folder(
 ) -> Folder:
     """Read the headers of all FITS files under ``folder``; one bad file never stops the rest.
 
-    Names that are ``given`` hold for all; ``reading`` says what headers mean beyond the dialects that are known.
+    Names that are ``given`` hold for all; ``reading`` says what headers mean beyond the dialects that are known. A
+    file of a colour camera gives a frame for each colour.
 
     Raises:
         ConfigurationError: the folder, or a dialect of the operator's own, cannot be read.
@@ -50,19 +53,20 @@ def read_folder(
     frames = []
     for number, path in enumerate(paths, start=1):
         try:
-            frame = _read(path, bounds, dialects)
+            frame = _read(path, bounds, dialects, reading)
             frames.append(frame if given is None else given.of(frame))
         except DataError as error:
             unreadable.append((path, str(error)))
         if progress is not None:
             progress(number, len(paths))
-    frames = judged(over_midnight(frames))
-    return Folder(frames, unreadable, {copy.path: reason for _, copy, reason in find_duplicates(frames)})
+    frames = read_alike(judged(over_midnight(frames)))
+    duplicates = {copy.path: reason for _, copy, reason in find_duplicates(frames)}
+    return Folder(in_planes(frames, reading), unreadable, duplicates)
 
 
-def _read(path: Path, bounds: FrameBounds | None, dialects: Dialects) -> FrameFacts:
+def _read(path: Path, bounds: FrameBounds | None, dialects: Dialects, reading: Reading) -> FrameFacts:
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
         raise DataError(f"file name {str(path)!r} is not UTF-8: rename the file") from error
-    return read_frame(path, bounds, dialects)
+    return read_frame(path, bounds, dialects, reading)

@@ -30,7 +30,7 @@ def taken_off(header: fits.Header) -> str:
     """
     told = re.sub(r"[^A-Z]", "", (cards.text(header, ("CALSTAT",)) or "").upper())
     found = {letter for letter in LETTERS if letter in told and set(told) <= CALSTAT_LETTERS}
-    found |= {letter for letter, keys in DONE_KEYS.items() if any(_is_done(header, key) for key in keys)}
+    found |= {letter for letter, keys in DONE_KEYS.items() if any(is_done(header, key) for key in keys)}
     level = cards.as_number(cards.raw(header, REDUCED_LEVEL_KEY))
     if level is not None and level > REDUCED_LEVEL:
         found |= set(LETTERS)
@@ -38,7 +38,8 @@ def taken_off(header: fits.Header) -> str:
     return "".join(letter for letter in LETTERS if letter in found)
 
 
-def _is_done(header: fits.Header, key: str) -> bool:
+def is_done(header: fits.Header, key: str) -> bool:
+    """Whether a card says that a step of a reduction was done: by a flag, or by a sentence of how."""
     value = cards.raw(header, key)
     if value is None or isinstance(value, bool):
         return bool(value)

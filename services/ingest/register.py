@@ -19,6 +19,7 @@ from schema.queries import images
 from schema.queries.frames import REJECTED, accept, note_down
 from schema.queries.measurements import none_for_nan
 from services.errors import ConfigurationError
+from services.frame_geometry import geometry_text
 from services.ingest.common_facts import add_hints, header_digest, mean_direction, pointings
 from services.ingest.grouping import ObservationKey, group
 from services.ingest.headers import FrameFacts
@@ -75,7 +76,8 @@ def register(session: Session, folder: Folder, *, site: str, root: Path) -> Inge
         site_id = images.site_id_of(session, site)
     except LookupError as error:
         raise ConfigurationError(str(error)) from error
-    registrar = _Registrar(session, site_id, root, [f.path for f in folder.frames] + [p for p, _ in folder.unreadable])
+    named = [(frame.path, frame.plane) for frame in folder.frames] + [(path, "") for path, _ in folder.unreadable]
+    registrar = _Registrar(session, site_id, root, named)
     for path, reason in folder.unreadable:
         registrar.reject(path, reason)
     for key, members in group(folder.frames).items():
@@ -86,16 +88,16 @@ def register(session: Session, folder: Folder, *, site: str, root: Path) -> Inge
 class _Registrar:
     """One ingest in one transaction; a few statements for all frames, however many."""
 
-    def __init__(self, session: Session, site_id: int, root: Path, paths: Sequence[Path]) -> None:
+    def __init__(self, session: Session, site_id: int, root: Path, named: Sequence[tuple[Path, str]]) -> None:
         self._session = session
         self._site_id = site_id
-        self._stored = {path: stored_path(path, root) for path in paths}
-        self._digests = {path: images.path_digest(site_id, stored) for path, stored in self._stored.items()}
+        self._stored = {path: stored_path(path, root) for path, _ in named}
+        self._digests = {(path, plane): images.path_digest(site_id, self._stored[path], plane) for path, plane in named}
         self._known = self._rows_of(self._digests.values())
         self._inserts: list[dict[str, Any]] = []
         self._updates: list[dict[str, Any]] = []
         self.result = Ingest()
-        self._notes: Counter[str] = Counter()
+        self._notes: dict[str, set[Path]] = {}  # a file that gives several frames is told of once
         self._noted: dict[str, tuple[str, ...]] = {}  # notes by digest, of what is registered now
 
     def _rows_of(self, wanted: Iterable[str]) -> dict[str, Any]:
@@ -121,10 +123,10 @@ class _Registrar:
 
     def reject(self, path: Path, reason: str) -> None:
         """Register a file that no observation can use."""
-        known = self._known.get(self._digests[path])
+        known = self._known.get(self._digests[path, ""])
         self.result.known += known is not None
         if known is None:
-            self._inserts.append(self._row(path, kind=UNKNOWN, good=False, reject_reason=reason))
+            self._inserts.append(self._row(path, "", kind=UNKNOWN, good=False, reject_reason=reason))
         elif known.kind == UNKNOWN and known.reject_reason != reason:
             self._updates.append({"image_id": known.image_id, "reject_reason": reason})
         else:
@@ -132,6 +134,8 @@ class _Registrar:
         self._tell(path, reason)
 
     def _tell(self, path: Path, reason: str) -> None:
+        if (self._stored[path], reason) in self.result.rejected[-1:]:
+            return  # another frame of the same file
         self.result.rejected.append((self._stored[path], reason))
         log.info("file rejected", file=self._stored[path], reason=reason)
 
@@ -146,15 +150,18 @@ class _Registrar:
             self._session, {row.image_id: self._noted[digest] for digest, row in self._rows_of(self._noted).items()}
         )
         self.result.observations.sort(key=lambda observation: observation.observation_id)
-        self.result.notes = [f"{count} frames: {note}" for note, count in self._notes.items()]
+        self.result.notes = [f"{len(paths)} frames: {note}" for note, paths in self._notes.items()]
         return self.result
 
+    def _digest(self, frame: FrameFacts) -> str:
+        return self._digests[frame.path, frame.plane]
+
     def _is_new(self, frame: FrameFacts) -> bool:
-        known = self._known.get(self._digests[frame.path])
+        known = self._known.get(self._digest(frame))
         return known is None or known.kind == UNKNOWN or (known.rejected and known.size_bytes != frame.size)
 
     def _is_corrected(self, frame: FrameFacts) -> bool:
-        known = self._known.get(self._digests[frame.path])
+        known = self._known.get(self._digest(frame))
         if known is None or known.kind == UNKNOWN or known.header_digest is None:
             return False
         return bool(known.header_digest != header_digest(frame))
@@ -183,9 +190,10 @@ class _Registrar:
             if reason is not None:
                 rejected += 1
                 self._tell(frame.path, reason)
-            self._notes.update(frame.notes)
-            if frame.notes or self._digests[frame.path] in self._known:
-                self._noted[self._digests[frame.path]] = frame.notes
+            for note in frame.notes:
+                self._notes.setdefault(note, set()).add(frame.path)
+            if frame.notes or self._digest(frame) in self._known:
+                self._noted[self._digest(frame)] = frame.notes
         published = observation.graph_pid is not None
         self.result.observations.append(
             IngestedObservation(
@@ -194,7 +202,7 @@ class _Registrar:
         )
 
     def _take(self, frame: FrameFacts, row: dict[str, Any]) -> None:
-        known = self._known.get(self._digests[frame.path])
+        known = self._known.get(self._digest(frame))
         if known is None:
             self._inserts.append(row)
         else:
@@ -202,7 +210,7 @@ class _Registrar:
 
     def _observation_of(self, known: Sequence[FrameFacts]) -> Observation | None:
         """The one that most of these frames belong to: those that join them belong to it, however names are written."""
-        rows = (self._known[self._digests[frame.path]] for frame in known)
+        rows = (self._known[self._digest(frame)] for frame in known)
         numbers = Counter(row.observation_id for row in rows if row.observation_id is not None)
         return self._session.get(Observation, numbers.most_common(1)[0][0]) if numbers else None
 
@@ -229,6 +237,7 @@ class _Registrar:
             "night": key.night,
             "setting": key.setting,
             "reduced": key.reduced,
+            "geometry": key.geometry,
         }
         observation: Observation = self._get_or_add(
             Observation, unique, obs_site_id=self._obs_site_id(first), created_at=utc_now()
@@ -275,12 +284,14 @@ class _Registrar:
     ) -> dict[str, Any]:
         return self._row(
             frame.path,
+            frame.plane,
             kind=frame.kind,
             observation_id=observation_id,
             ny=frame.shape[0],
             nx=frame.shape[1],
             size_bytes=frame.size,
             header_digest=header_digest(frame),
+            **_geometry(frame),
             temperature_c=frame.temperature,
             exposure_s=frame.exposure,
             start_jd_utc=frame.start_utc,
@@ -296,5 +307,14 @@ class _Registrar:
             reject_reason=reason,
         )
 
-    def _row(self, path: Path, **values: Any) -> dict[str, Any]:
-        return {"site_id": self._site_id, "path": self._stored[path], "path_digest": self._digests[path], **values}
+    def _row(self, path: Path, plane: str, **values: Any) -> dict[str, Any]:
+        digest = self._digests[path, plane]
+        return {"site_id": self._site_id, "path": self._stored[path], "path_digest": digest, **values}
+
+
+def _geometry(frame: FrameFacts) -> dict[str, Any]:
+    """Columns of a frame that is not all of the first image of its file, NULL of one that is."""
+    readout = None if frame.read is None else frame.read.readout
+    x, y = (None, None) if readout is None or readout.origin is None else readout.origin
+    step = None if x is None or readout is None else readout.step
+    return {"geometry": geometry_text(readout), "file_x": x, "file_y": y, "file_step": step}

@@ -43,12 +43,14 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
     pixels = {name: read_master(context, master) for name, master in masters.items() if master}
     with errors_name(frame.path):
         image, saturated = calibration.calibrate(
-            raw,
+            raw.counts,
+            pedestal=raw.pedestal,
+            factor=raw.factor,
             exposure=dark_seconds(frame, masters["dark"]),
             saturation=saturation_of(frame, raw, context.choices),
             **pixels,
         )
-        nonlinear = None if linearity is None else raw > linearity
+        nonlinear = None if linearity is None else raw.counts > linearity
         del raw
         image, background = subtract_background(image, bin_size=FRAME_BIN)
         masks = mask_frame(
@@ -81,6 +83,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             **noise,
             saturation=frame.saturation,
             linearity=linearity,
+            **{name: getattr(frame, name) for name in ("file_x", "file_y", "file_step")},
             hot_pixels=masks.count(PixelBit.BAD),
             cosmic_rays=masks.count(PixelBit.COSMIC),
             trails=masks.trails,

@@ -40,7 +40,9 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
     raw = read_frame(context, frame)
     with errors_name(frame.path):
         image, _ = calibrate(
-            raw,
+            raw.counts,
+            pedestal=raw.pedestal,
+            factor=raw.factor,
             bias=read_master(context, bias) if bias else None,
             dark=read_master(context, dark) if dark else None,
             exposure=dark_seconds(frame, dark),

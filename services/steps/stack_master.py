@@ -47,12 +47,12 @@ def _read(
         try:
             raw = read_frame(context, frame)
             with errors_name(frame.path):
-                calibrate(raw, saturation=saturation_of(frame, raw, context.choices))  # for what it refuses
+                calibrate(raw.counts, saturation=saturation_of(frame, raw, context.choices))  # for what it refuses
         except DataError as error:
             unusable.append((frame, error))
         else:
             used.append(frame)
-            arrays.append(raw)
+            arrays.append(raw.signal())
     return used, arrays, unusable
 
 

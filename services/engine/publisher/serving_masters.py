@@ -61,6 +61,8 @@ def says_of(session: Session, observation: Observation, source: Observation, kin
 
 def _unlike(session: Session, observation: Observation, candidate: Observation, kind: str) -> str:
     """What of a candidate does not fit, and what it should be; flats serve at any gain, for they are divided by."""
+    if candidate.geometry != observation.geometry:
+        return " instead of ".join(one.geometry or "whole frames" for one in (candidate, observation))
     if kind == FLAT:
         return ""
     wanted, there = (_setting(one) for one in (observation, candidate))

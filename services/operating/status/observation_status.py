@@ -148,6 +148,7 @@ class ObservationStatus:
     published_by: tuple[Chosen, ...] = ()  # told by `overview` alone
     site: str = ""  # where its frames and images are
     setting: str = ""  # of the detector: gain, offset, read mode
+    geometry: str = ""  # how its frames are read out of their files: trim, overscan, plane
     notes: tuple[str, ...] = ()  # what contradicts itself in its frames
 
     @property
@@ -187,6 +188,7 @@ class ObservationStatus:
             "filter": self.filter,
             "instrument": self.instrument,
             "setting": self.setting,
+            "geometry": self.geometry,
             "night": self.night.isoformat(),
             "kind": self.kind,
             "graph_pid": self.graph_pid,

@@ -134,6 +134,7 @@ def _observations(session: Session, observation_id: int | None) -> Sequence[Any]
             Instrument.name.label("instrument"),
             Observation.night,
             Observation.setting,
+            Observation.geometry,
             Target.kind,
             calibration.status.label("calibration_status"),
         )
@@ -292,5 +293,6 @@ def _assemble(row: Any, found: _Found, notes: Sequence[str]) -> ObservationStatu
         failed_masters=tuple(found.failed_masters),
         site=row.site,
         setting=row.setting,
+        geometry=row.geometry,
         notes=tuple(notes),
     )

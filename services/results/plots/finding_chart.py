@@ -66,7 +66,7 @@ def finding_chart(
     norm = draw_image(field, pixels, first, SIDE_DRAWN_PX)
     radius = CIRCLE_SHARE * max(pixels.shape)
     _mark_field(field, names, place, here, radius)
-    half = _close_up(session, close, observation, target, place)
+    half = _close_up(session, close, observation, target, place, first.scale)
     moved = on_first_frame(first) + close.transData
     close.imshow(pixels, origin="lower", cmap="gray_r", norm=norm, interpolation="nearest", transform=moved)
     close.set_xlim(here[0] - half, here[0] + half)
@@ -148,24 +148,29 @@ def _mark_field(axes: Axes, names: dict[str, int], place: dict[int, XY], here: X
 
 
 def _close_up(
-    session: Session, axes: Axes, observation: ObservationFacts, target: SourceFacts, place: dict[int, XY]
+    session: Session,
+    axes: Axes,
+    observation: ObservationFacts,
+    target: SourceFacts,
+    place: dict[int, XY],
+    step: float,
 ) -> float:
-    """Draw apertures and neighbours; returns half the side."""
+    """Draw apertures and neighbours; returns half the side. ``step``: pixels of the file in one of the template."""
     number = analysed_best(session, observation, target)
     apertures = read_apertures(session, observation)
     aperture = apertures.get(number) if number is not None else next(iter(apertures.values()), None)
     if aperture is None:
-        return ZOOM_PX
+        return step * ZOOM_PX
     here = (target.x, target.y)
     # A Kron aperture follows the star's own ellipse: its factor is no radius.
     if aperture.kind != "kron":
-        axes.add_patch(Circle(here, aperture.radius, fill=False, ec=RED, lw=1.5))
+        axes.add_patch(Circle(here, step * aperture.radius, fill=False, ec=RED, lw=1.5))
     for radius in (aperture.annulus_inner, aperture.annulus_outer):
-        axes.add_patch(Circle(here, radius, fill=False, ec=RED, lw=1.0, ls=(0, (4, 3))))
+        axes.add_patch(Circle(here, step * radius, fill=False, ec=RED, lw=1.0, ls=(0, (4, 3))))
     axes.plot([], [], "o", mfc="none", mec=RED, mew=1.5, markersize=7, label=f"aperture {aperture_name(aperture)}")
     annulus = f"sky from {aperture.annulus_inner:g} to {aperture.annulus_outer:g} px"
     axes.plot([], [], "--", color=RED, linewidth=1.0, label=annulus)
-    half = ZOOM_ANNULI * aperture.annulus_outer
+    half = step * ZOOM_ANNULI * aperture.annulus_outer
     others = np.array([xy for source_id, xy in place.items() if source_id != target.source_id]).reshape(-1, 2)
     near = others[(np.abs(others - here) < half).all(axis=1)]
     if near.size:

@@ -11,6 +11,7 @@ from pipeline.sky.astrometry.sky_wcs import SkyWcs
 from schema.observing import Observation
 from schema.skies import PlateSolution
 from services.choices import Choices
+from services.frame_geometry import PLANE, PLANE_STEP, is_plane
 from services.star_names import place_on_sky
 
 SET_TOLERANCE = 0.1  # relative, of a pixel scale that somebody wrote down
@@ -124,8 +125,9 @@ def with_claim(hints: Hints, claim: Claim | None) -> Hints:
 
 
 def _scale(session: Session, observation: Observation, choices: Choices) -> tuple[float | None, str, float]:
+    step = PLANE_STEP if is_plane(observation.geometry) else 1
     if choices.pixel_scale_arcsec is not None:
-        return choices.pixel_scale_arcsec, "setting pixel_scale_arcsec", SET_TOLERANCE
+        return step * choices.pixel_scale_arcsec, "setting pixel_scale_arcsec", SET_TOLERANCE
     if observation.pixel_scale_arcsec is not None:
         return observation.pixel_scale_arcsec, "headers", HEADER_TOLERANCE
     solved = session.scalar(
@@ -135,6 +137,7 @@ def _scale(session: Session, observation: Observation, choices: Choices) -> tupl
             PlateSolution.solved,
             Observation.instrument_id == observation.instrument_id,
             Observation.binning == observation.binning,
+            Observation.geometry.contains(PLANE) == is_plane(observation.geometry),
         )
         .order_by(PlateSolution.pid.desc())
         .limit(1)

@@ -1,8 +1,10 @@
-"""The pixels that people name and are shown: those of an observation's first frame, which anyone can open.
+"""The pixels that people name and are shown: those of the file of an observation's first frame, which anyone can open.
 
-The template's pixels, in which steps compute, are those of the reference frame, which is chosen only after all frames
-were looked at.
+Of a frame that was trimmed, or has one colour of many, they are not the frame's own. The template's pixels, in which
+steps compute, are those of the reference frame, which is chosen only after all frames were looked at.
 """
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +32,23 @@ def first_frame(session: Session, graph_pid: int | None, before: int = ANY_PID) 
 
 
 def to_first_frame(session: Session, graph_pid: int | None, before: int = ANY_PID) -> Alignment:
-    """From template pixels to those of the first frame; nothing moves where no frame was aligned."""
+    """From template pixels to those of the first frame's file; nothing moves where no frame was aligned."""
     first = first_frame(session, graph_pid, before)
-    return Alignment.identity((0, 0)) if first is None else alignment_of(first)
+    return Alignment.identity((0, 0)) if first is None else _on_file(first, alignment_of(first))
+
+
+def _on_file(frame: Frame, alignment: Alignment) -> Alignment:
+    """An alignment with a frame, as one with its file's pixels."""
+    if frame.file_step is None:
+        return alignment
+    step, centre = frame.file_step, (alignment.center_x, alignment.center_y)
+    dx, dy = (
+        corner + step * (middle + shift) - middle
+        for corner, middle, shift in zip(
+            (frame.file_x or 0.0, frame.file_y or 0.0), centre, (alignment.dx, alignment.dy), strict=True
+        )
+    )
+    return replace(alignment, dx=dx, dy=dy, scale=step * alignment.scale)
 
 
 def name_of_first_frame(session: Session, graph_pid: int | None) -> str:

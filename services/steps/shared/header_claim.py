@@ -4,11 +4,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.errors import UnusableDataError
+from pipeline.registration.alignment import Alignment
 from pipeline.sky.astrometry.sky_wcs import SkyWcs
 from schema.image import Image, ImageParent
 from schema.observing import LIGHT
 from schema.queries import frames
 from services.errors import DataError, LostFrameError
+from services.frame_geometry import readout_of
 from services.log import get_logger
 from services.sky.solving.hints import Claim
 from services.steps.shared.step import Context
@@ -16,28 +18,37 @@ from services.steps.shared.step import Context
 log = get_logger("solve")
 
 
-def reference_frame(session: Session, graph_pid: int) -> str | None:
-    """Path of the frame that the others of a graph are aligned to: its pixels are the template's."""
+def reference_frame(session: Session, graph_pid: int) -> Image | None:
+    """The frame that the others of a graph are aligned to: its pixels are the template's."""
     calibrated = frames.reference_of(session, graph_pid)
     if calibrated is None:
         return None
     return session.scalar(
-        select(Image.path)
+        select(Image)
         .join(ImageParent, ImageParent.parent_id == Image.image_id)
         .where(ImageParent.image_id == calibrated.image_id, Image.kind == LIGHT)
         .limit(1)
     )
 
 
-def claim_of(context: Context, path: str | None, shape: tuple[int, int]) -> Claim | None:
-    """What the frame's header claims; None without a WCS of a kind that is known here."""
-    if path is None:
+def claim_of(context: Context, frame: Image | None, shape: tuple[int, int]) -> Claim | None:
+    """What the frame's header claims of its pixels; None without a WCS of a kind that is known here.
+
+    A header speaks of the file's pixels, which are not the frame's where that was trimmed or has one colour of many.
+    """
+    if frame is None:
+        return None
+    path, readout = frame.path, readout_of(frame.geometry)
+    origin = (0, 0) if readout is None else readout.origin
+    if origin is None:  # of several amplifiers each has a WCS of its own
         return None
     try:
         cards = context.images.read_cards(path)
         if "CTYPE1" not in cards or "CRVAL1" not in cards:
             return None
         wcs = SkyWcs.from_cards(cards)
+        if readout is not None:
+            wcs = wcs.through(_from_file(origin, readout.step))
         if all(0.0 < number < float("inf") for number in (wcs.pixel_scale(shape), wcs.radius(shape))):
             return Claim(wcs, shape, path.rsplit("/", 1)[-1])
     except LostFrameError as error:
@@ -47,3 +58,8 @@ def claim_of(context: Context, path: str | None, shape: tuple[int, int]) -> Clai
     except (DataError, UnusableDataError) as error:
         log.info("the header's WCS is not used", frame=path, reason=str(error))
     return None
+
+
+def _from_file(origin: tuple[int, int], step: int) -> Alignment:
+    """From pixels of a file to those of a frame whose pixel (0, 0) is at ``origin`` in it, every ``step`` pixels."""
+    return Alignment(-origin[0] / step, -origin[1] / step, 0.0, 1.0 / step, 0.0, 0.0, 0.0, 0)

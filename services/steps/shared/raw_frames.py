@@ -12,12 +12,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.detector.calibration import guess_saturation
+from pipeline.detector.readout import RawPixels, read_out
 from pipeline.errors import UnusableDataError
 from schema.frame import Frame
 from schema.image import Image, ImageParent
 from schema.processes import FAILED, Process
 from services.choices import Choices
 from services.errors import ConfigurationError, DataError, LostFrameError
+from services.frame_geometry import readout_of
 from services.steps.shared.image_files import path_of
 from services.steps.shared.step import AnyStep, Context
 
@@ -31,27 +33,35 @@ def errors_name(path: str) -> Iterator[None]:
         raise DataError(f"frame {path!r}: {error}") from error
 
 
-def read_frame(context: Context, frame: Image) -> NDArray[Any]:
-    """The frame's pixels in the file's own type.
+def read_frame(context: Context, frame: Image) -> RawPixels:
+    """The frame's pixels, in the file's own type, as its row says that they are read out.
 
     Raises:
         SurroundingsError: its disk or folder is away.
         LostFrameError: in all attempts but the last, it alone is gone or gives errors.
         DataError: the file is no FITS file, is not the one that was registered, or was lost in each attempt.
     """
+    readout = readout_of(frame.geometry)
     try:
-        raw = context.images.read(frame.path)
+        if readout is not None and readout.images:
+            images = context.images.read_images(frame.path, readout.images)
+        else:
+            images = [context.images.read(frame.path)]
     except LostFrameError as error:
         if not context.last_attempt:
             raise
         raise DataError(f"{error}; so it was in each attempt") from error
+    if readout is not None:
+        with errors_name(frame.path):
+            return read_out(images, readout)
+    [raw] = images
     if raw.shape != (frame.ny, frame.nx):
         size = " x ".join(str(length) for length in reversed(raw.shape))
         raise DataError(
             f"frame {frame.path!r} is {size} pixels, it was {frame.nx} x {frame.ny} when it was registered: "
             "put the first file back, or give this one a name of its own and ingest it"
         )
-    return raw
+    return RawPixels(raw)
 
 
 def read_master(context: Context, master: Image) -> NDArray[Any]:
@@ -95,9 +105,9 @@ def failures(session: Session, graph_pid: int, step: AnyStep) -> list[tuple[Any,
     ]
 
 
-def saturation_of(frame: Image, raw: NDArray[Any], choices: Choices) -> float | None:
+def saturation_of(frame: Image, raw: RawPixels, choices: Choices) -> float | None:
     """Level (ADU) from which a raw pixel is saturated: the header's, the settings', else where pixels pile up."""
-    return frame.saturation or choices.saturation or guess_saturation(raw)
+    return frame.saturation or choices.saturation or guess_saturation(raw.counts)
 
 
 def frame_path(session: Session, image: Image | Frame | None) -> str:

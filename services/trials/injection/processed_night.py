@@ -79,6 +79,12 @@ def read_night(session: Session, settings: Settings, observation_id: int | None 
             f"observation {facts.observation_id} ({facts.title}) has no analysed light curves: "
             f"`tianyu status {facts.observation_id}` shows how far it is; injection needs a processed observation"
         )
+    geometry = session.get_one(Observation, facts.observation_id).geometry
+    if geometry:
+        raise DataError(
+            f"observation {facts.observation_id} has frames that are not whole images of their files ({geometry}): "
+            "injection works on whole ones alone"
+        )
     axes = graph_axes(session, facts.graph_pid)
     rows = np.searchsorted(axes.source_ids, stars.source_id)
     frames = _light_frames(session, settings.root, facts)

@@ -36,7 +36,7 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
 
 
 DEPLOYMENT = ("Where things are", "Groups of consumers", "Process engine", "Free space")
-READING = ("Headers and names",)
+READING = ("Headers and names", "Frames")
 CHOICES = ("The sky", "Photometry")
 
 

@@ -122,8 +122,8 @@ def test_files_without_a_frame_in_them(tmp_path: Path) -> None:
     for path in (table, bare, spectrum):
         with pytest.raises(DataError, match="no two-dimensional image"):
             open_frame(path)
-    with pytest.raises(DataError, match=r"cube\.fits' has an image of 6 x 5 x 3: expected two dimensions"):
-        open_frame(write(tmp_path / "cube.fits", pixels(shape=(3, 5, 6))))
+    with pytest.raises(DataError, match=r"cube\.fits' has an image of 6 x 5 x 4: expected two dimensions"):
+        open_frame(write(tmp_path / "cube.fits", pixels(shape=(4, 5, 6))))
 
 
 def test_permission_denied(shelf: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from schema.image import Image
 from services import disk
 from services.errors import DataError, LostFrameError, SurroundingsError
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
@@ -181,8 +182,8 @@ def test_a_header_is_waited_for_and_in_the_end_done_without(context: Context, ro
     last = replace(context, last_attempt=True)
     (root / "raw" / "night" / "0.fits").rename(root / "elsewhere.fits")
     with pytest.raises(LostFrameError):
-        claim_of(context, "raw/night/0.fits", SHAPE)
-    assert claim_of(last, "raw/night/0.fits", SHAPE) is None
+        claim_of(context, Image(path="raw/night/0.fits"), SHAPE)
+    assert claim_of(last, Image(path="raw/night/0.fits"), SHAPE) is None
     away(root)
     with pytest.raises(SurroundingsError):
-        claim_of(last, "raw/night/0.fits", SHAPE)
+        claim_of(last, Image(path="raw/night/0.fits"), SHAPE)
