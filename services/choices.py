@@ -22,6 +22,8 @@ class Choices(BaseModel):
     without: tuple[Literal["bias", "dark", "flat"], ...] = ()  # masters to do without, though there are such frames
     fan_out: Annotated[int, Field(ge=3, le=10_000)] = 5
     flat_method: Literal["mode", "clipped_mean"] = "clipped_mean"
+    # Levels of single flats above the bias, least and greatest, ADU; None: by the range of the camera.
+    flat_limits_adu: tuple[Annotated[float, Field(ge=0, le=1e12)], Annotated[float, Field(gt=0, le=1e12)]] | None = None
     relative_methods: tuple[Literal["ensemble", "paper", "manual"], ...] = ("ensemble", "paper")
     detrend_method: Literal["none", "sysrem", "tfa", "trends"] = "none"
     detection_threshold: Annotated[float, Field(gt=0, le=1e6)] = 5.0
@@ -66,6 +68,13 @@ class Choices(BaseModel):
     def _radii(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if value is not None and (not value or 0.0 in value or len(set(value)) != len(value)):
             raise ValueError("give at least one radius, none of them zero and each once")
+        return value
+
+    @field_validator("flat_limits_adu")
+    @classmethod
+    def _limits(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not value[0] < value[1]:
+            raise ValueError("give the least level and then the greatest one")
         return value
 
     @field_validator("relative_methods")

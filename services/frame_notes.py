@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
-from schema.image import CALIBRATED, Image, ImageParent
+from schema.image import CALIBRATED, MASTER_DARK, Image, ImageParent
 from schema.observing import LIGHT
 from schema.queries.frames import notes_by_observation
 
 SKY_BELOW_ZERO = 1.0  # sky noises: a sky so far below zero is no noise of its mean, and no sky
+SAME_EXPOSURE = 0.01  # relative, of a dark that is not scaled
 MOST_BAD_PIXELS = 0.3  # of a frame; no detector that is used has as many
 
 
@@ -21,7 +22,12 @@ def frame_notes(session: Session, graphs: Mapping[int, int | None]) -> dict[int,
     noted = notes_by_observation(session, next(iter(graphs)) if len(graphs) == 1 else None)
     found = {one: [f"{count} frame{'s' * (count > 1)}: {note}" for note, count in noted.get(one, ())] for one in graphs}
     of_graph = {graph: one for one, graph in graphs.items() if graph is not None}
-    for graph, note in (*_moved(session, list(of_graph)), *_impossible(session, list(of_graph))):
+    graphs_there = list(of_graph)
+    for graph, note in (
+        *_moved(session, graphs_there),
+        *_unscaled(session, graphs_there),
+        *_impossible(session, graphs_there),
+    ):
         found[of_graph[graph]].append(note)
     return found
 
@@ -41,6 +47,30 @@ def _moved(session: Session, graphs: list[int]) -> list[tuple[int, str]]:
     return [
         (graph or 0, f"{count} frames of these light curves are of observation {number} by now: use those that it has")
         for graph, number, count in session.execute(moved)
+    ]
+
+
+def _unscaled(session: Session, graphs: list[int]) -> list[tuple[int, str]]:
+    """Of which graphs frames were calibrated with a dark of another exposure time that holds the bias."""
+    dark = aliased(Image)
+    query = (
+        select(Image.graph_pid, dark.exposure_s, Image.exposure_s, func.count())
+        .join(ImageParent, ImageParent.image_id == Image.image_id)
+        .join(dark, dark.image_id == ImageParent.parent_id)
+        .where(Image.graph_pid.in_(graphs), Image.kind == CALIBRATED)
+        # A level is known of those whose bias was taken off.
+        .where(dark.kind == MASTER_DARK, dark.background.is_(None))
+        .where(func.abs(dark.exposure_s - Image.exposure_s) > SAME_EXPOSURE * Image.exposure_s)
+        .group_by(Image.graph_pid, dark.exposure_s, Image.exposure_s)
+        .order_by(Image.graph_pid, Image.exposure_s)
+    )
+    return [
+        (
+            graph or 0,
+            f"{count} frames of {exposure:g} s are calibrated with a dark of {seconds:g} s that is not scaled, for "
+            "without bias frames it holds the bias",
+        )
+        for graph, seconds, exposure, count in session.execute(query)
     ]
 
 

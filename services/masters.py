@@ -76,6 +76,8 @@ def _why(
     if pid is None:
         return "no such frames" if observation is None else _why_none(session, observation, kind)
     status = session.scalar(select(Process.status).where(Process.pid == pid))
+    if status == SUCCEEDED and session.scalar(select(Image.image_id).where(Image.pid == pid)) is None:
+        return "all of them are outside their limits: view frame has the reasons"
     if status == SUCCEEDED:
         return f"process {pid} made it later"
     return f"process {pid} {'is ' if status != 'failed' else ''}{status or 'gone'}"

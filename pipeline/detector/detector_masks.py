@@ -26,7 +26,7 @@ class Defects:
     """Flat indices (y * nx + x) of pixels, ascending.
 
     Attributes:
-        dead: without a usable flat.
+        dead: without a usable flat, or read out as nothing.
         hot: that stand out in the master bias or dark.
         dark: float32, their dark signal over that of the pixels around, ADU/s (0 without a master dark).
     """
@@ -55,8 +55,11 @@ def find_defects(
     for difference in (None if bias is None else bias - _local_level(bias), excess):
         if difference is not None:
             size = np.abs(difference)
-            noise = MAD_TO_SIGMA * float(np.nanmedian(size.ravel()[::NOISE_STEP]))
-            hot = np.union1d(hot, np.flatnonzero(size > OUTLIER_SIGMA * max(noise, LEAST_NOISE)))
+            least = OUTLIER_SIGMA * max(MAD_TO_SIGMA * float(np.nanmedian(size.ravel()[::NOISE_STEP])), LEAST_NOISE)
+            hot = np.union1d(hot, np.flatnonzero(size > least))
+            if bias is not None and difference is not excess and np.nanmedian(bias.ravel()[::NOISE_STEP]) > least:
+                # Nothing at all where others have their pedestal: columns and corners that are not read out.
+                dead = np.union1d(dead, np.flatnonzero(bias == 0))
     return Defects(dead, hot, np.zeros(hot.size, np.float32) if excess is None else excess.ravel()[hot].astype("f4"))
 
 

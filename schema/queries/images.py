@@ -67,6 +67,13 @@ def by_pids(session: Session, pids: Sequence[int]) -> list[Image]:
     return list(session.scalars(select(Image).where(Image.pid.in_(pids)).order_by(Image.pid)))
 
 
+def frames_of(session: Session, image_ids: Sequence[int]) -> dict[int, Image]:
+    """The frame of the camera that each image was made from, by the image's id; of those made from one frame."""
+    query = select(ImageParent.image_id, Image).join(Image, Image.image_id == ImageParent.parent_id)
+    query = query.where(ImageParent.image_id.in_(image_ids), Image.pid.is_(None))
+    return dict(session.execute(query).all())
+
+
 def of_graph(session: Session, graph_pid: int, kind: str) -> list[Image]:
     """Images of one kind that a graph made, in order of PID (which is the order of time for frames)."""
     return list(

@@ -1,6 +1,6 @@
-"""`calibrate_flat` and `combine_flat`: debiased flats, and the master flat from them in row blocks."""
+"""`calibrate_flat` and `combine_flat`: debiased flats, and the master flat from those of fit level, in row blocks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,19 +8,25 @@ from sqlalchemy.orm import Session
 
 from pipeline.detector.calibration import calibrate
 from pipeline.detector.detector_noise import flat_noise, measure_gain
+from pipeline.detector.flat_levels import flat_limits, full_scale
 from pipeline.detector.masters import combine_flat
 from schema.found import Rejection
 from schema.image import DEBIASED_FLAT, MASTER_FLAT, Image
 from schema.observing import FLAT
 from schema.queries import frames, images
+from services.choices import Choices
 from services.errors import DataError
+from services.log import get_logger
 from services.steps.shared.image_files import path_of, save_image
 from services.steps.shared.needs import Each, required_where_there, some_of
 from services.steps.shared.noise_facts import MEASURED, compare_with_header
 from services.steps.shared.raw_frames import dark_seconds, errors_name, failures, read_frame, read_master, saturation_of
+from services.steps.shared.some_inputs import most_frequent
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
+log = get_logger("flats")
 PAIRED_FLATS = 3  # of which noise is measured: two pairs give the gain to 0.3 %
+LEAST_OF_HIGHEST = 0.01  # of the highest level; below it a flat is in other units than the rest
 
 
 class CalibrateFlatParameters(Parameters):
@@ -32,21 +38,29 @@ class CalibrateFlatParameters(Parameters):
 
 
 def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) -> Outputs:
-    """Take bias and dark from one flat; a saturated or empty flat fails here and is left out of the master."""
+    """Take bias and dark from one flat; a saturated or empty flat fails here and is left out of the master.
+
+    A flat that was scaled before holds neither: its pixels are no counts, and lie below the bias.
+    """
     with context.reading() as session:
         frame = images.by_id(session, parameters.frame)
         bias = images.by_pid(session, parameters.bias)
         dark = images.by_pid(session, parameters.dark)
     raw = read_frame(context, frame)
+    seconds = dark_seconds(frame, dark)
+    pixels = {name: read_master(context, one) for name, one in (("bias", bias), ("dark", dark)) if one is not None}
     with errors_name(frame.path):
+        top = full_scale(raw.counts, frame.saturation or context.choices.saturation)
+        pedestal = sum(float(np.nanmean(one)) * (seconds if name == "dark" else 1) for name, one in pixels.items())
+        if top is None and np.nanmean(raw.counts) < pedestal:
+            bias, dark, pixels = None, None, {}
         image, _ = calibrate(
             raw.counts,
             pedestal=raw.pedestal,
             factor=raw.factor,
-            bias=read_master(context, bias) if bias else None,
-            dark=read_master(context, dark) if dark else None,
-            exposure=dark_seconds(frame, dark),
+            exposure=seconds,
             saturation=saturation_of(frame, raw, context.choices),
+            **pixels,
         )
     mean = float(np.nanmean(image))
     if not mean > 0:
@@ -64,6 +78,7 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
             background_rms=None if bias is None else bias.background_rms,  # ADU, the read noise
             gain=frame.gain,
             gain_source=frame.gain_source,
+            saturation=top,
             weight=1.0,
         )
 
@@ -77,14 +92,30 @@ class CombineFlatParameters(Parameters):
 
 
 def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Outputs:
-    """Combine the flats that could be debiased; rows are read in blocks, so memory does not grow with their number."""
+    """Combine the flats that could be debiased and are lit well; the others are rejected, and of none nothing is made.
+
+    Rows are read in blocks, so memory does not grow with the number of flats.
+    """
     with context.reading() as session:
         flats = images.by_pids(session, parameters.flats)
-        failed = failures(session, context.graph_pid, CALIBRATE_FLAT)
+        refused = {flat.frame: error for flat, error in failures(session, context.graph_pid, CALIBRATE_FLAT)}
+        taken = images.frames_of(session, [flat.image_id for flat in flats])
+    outside = _outside(flats, taken, context.choices)
+    refused |= {taken[image_id].image_id: reason for image_id, reason in outside.items()}
+    flats = [flat for flat in flats if flat.image_id not in outside]
+
+    def judge(session: Session) -> None:
+        frames.reject(session, refused, context.pid)
+        frames.accept(session, [taken[flat.image_id].image_id for flat in flats], context.pid)
+
+    if not flats:
+        log.warning("no flat lies within its limits, no master flat is made", reason=most_frequent([*outside.values()]))
+        return judge
     shape = (flats[0].ny or 0, flats[0].nx or 0)
+    levels = [flat.background or 0.0 for flat in flats]
     master = combine_flat(
         lambda index, rows: context.images.read(path_of(flats[index]), rows=rows),
-        [flat.background or 0.0 for flat in flats],
+        levels,
         shape,
         context.choices.flat_method,
     )
@@ -92,20 +123,37 @@ def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Out
     saved = save_image(context, MASTER_FLAT, master, parents=flats, unit="")
 
     def write(session: Session) -> None:
-        saved.insert(session, weight=float(len(flats)), **noise)
-        frames.reject(session, {flat.frame: error for flat, error in failed}, context.pid)
+        saved.insert(session, weight=float(len(flats)), background=float(np.median(levels)), **noise)
+        judge(session)
 
     return write
 
 
+def _outside(flats: Sequence[Image], taken: Mapping[int, Image], choices: Choices) -> dict[int, str]:
+    """Why flats are lit too weakly or too strongly, by image id; ``taken``: the camera's frame of each."""
+    tops = [flat.saturation for flat in flats if flat.saturation is not None]
+    if not tops:
+        return {}
+    told = choices.saturation is not None or any(frame.saturation for frame in taken.values())
+    low, high = choices.flat_limits_adu or flat_limits(max(tops), is_told=told)
+    return {
+        flat.image_id: f"flat {taken[flat.image_id].path!r} has a level of {flat.background:.0f} ADU above the bias, "
+        f"expected {low:.0f} to {high:.0f}: leave it out, or set other limits (flat_limits_adu)"
+        for flat in flats
+        if flat.saturation is not None and not low <= (flat.background or 0.0) <= high
+    }
+
+
 def _noise(context: Context, flats: Sequence[Image]) -> dict[str, Any]:
     """Columns of the master: the gain that pairs of flats show, and the noise of a pixel of the master."""
-    few = [context.images.read(path_of(flat)) for flat in flats[:PAIRED_FLATS]]
     levels = [flat.background or 0.0 for flat in flats]
-    read_noise = flats[0].background_rms
+    alike = [flat for flat, level in zip(flats, levels, strict=True) if level > LEAST_OF_HIGHEST * max(levels)]
+    few = [context.images.read(path_of(flat)) for flat in alike[:PAIRED_FLATS]]
+    read_noise = alike[0].background_rms
     # Without a bias the levels mean nothing, and without read noise the gain would hold it.
     gain = None if read_noise is None else measure_gain(few, read_noise)
-    compare_with_header("gain", flats[0].gain, gain)
+    compare_with_header("gain", alike[0].gain, gain)
+    levels = [flat.background or 0.0 for flat in alike]
     return {
         "gain": gain,
         "gain_source": None if gain is None else MEASURED,
@@ -117,7 +165,7 @@ CALIBRATE_FLAT = Step(
     "calibrate_flat",
     CalibrateFlatParameters,
     run_calibrate_flat,
-    version=2,
+    version=3,
     gives="debiased flat",
     kind=FLAT,
     each=Each.FRAME,
@@ -129,10 +177,11 @@ COMBINE_FLAT = Step(
     "combine_flat",
     CombineFlatParameters,
     run_combine_flat,
+    version=2,
     gives="master flat, the gain that pairs of flats show",
     kind=FLAT,
     needs=(some_of("calibrate_flat", "flats"),),
-    reads=("flat_method",),
+    reads=("flat_limits_adu", "flat_method"),
     opens=(DEBIASED_FLAT,),
     makes=(MASTER_FLAT,),
     tables=(Rejection,),

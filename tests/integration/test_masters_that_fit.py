@@ -106,8 +106,13 @@ def test_a_dark_that_holds_the_bias_is_not_scaled(copied: Path, processed: Night
         path.unlink()
     rewritten(copied, "dark_*.fits", EXPTIME=60.0)
     sky = "SELECT AVG(background) FROM image WHERE kind = 'calibrated'"
-    [(found,)], [(expected,)] = reduced(copied, tmp_path / "work").rows(sky), processed.rows(sky)
+    night = reduced(copied, tmp_path / "work")
+    [(found,)], [(expected,)] = night.rows(sky), processed.rows(sky)
     assert found == pytest.approx(expected, rel=0.05)
+    number, graph = night.observation(), night.facts().graph_pid
+    with night.sessions() as session:
+        [note] = frame_notes(session, {number: graph})[number]
+    assert note.startswith("8 frames of 30 s are calibrated with a dark of 60 s that is not scaled")
 
 
 def test_a_corrected_header_is_taken_into_the_night_that_was_published(copied: Path, tmp_path: Path) -> None:

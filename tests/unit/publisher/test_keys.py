@@ -23,6 +23,7 @@ ALL = {"catalog": "gaia", "detrend_method": "sysrem", "relative_methods": ("manu
 OTHER: dict[str, Any] = {
     "without": ("flat",),
     "flat_method": "mode",
+    "flat_limits_adu": (7.0, 70_000.0),
     "aperture_radii": (2.0,),
     "aperture_sky": "global",
     "kron": True,

@@ -49,3 +49,13 @@ def test_hot_pixels_repeat_and_cosmic_rays_do_not(rng: np.random.Generator) -> N
     assert np.isin(hot, found).mean() > 0.99
     assert np.isin(found, hot).all()
     assert repeated_pixels(frames[:2]).size == 0
+
+
+def test_what_is_not_read_out_is_dead_without_a_flat_too(rng: np.random.Generator) -> None:
+    bias = rng.normal(1000, 2, SHAPE).astype(np.float32)
+    bias[:, 30] = bias[100:, 150:] = 0
+    dead = np.zeros(SHAPE, bool)
+    dead[:, 30] = dead[100:, 150:] = True
+    assert np.array_equal(find_defects(bias).dead, np.flatnonzero(dead))
+    faint = np.clip(rng.normal(3, 2, SHAPE), 0, None).round()  # a pedestal near zero
+    assert find_defects(faint).dead.size == 0

@@ -1,5 +1,6 @@
 """What steps do with files that are damaged and disks that are full."""
 
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from services.deployment import Deployment
 from services.errors import ConfigurationError, DataError, TransientError
 from services.image_store import open_store
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
-from services.steps.flats import CALIBRATE_FLAT, CalibrateFlatParameters
+from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT, CalibrateFlatParameters, CombineFlatParameters
 from services.steps.shared.step import AnyStep, Context, Outputs, Parameters
 from services.steps.stack_master import STACK_BIAS, StackMasterParameters
 
@@ -175,3 +176,52 @@ def test_a_flat_darker_than_the_bias_is_named(context: Context) -> None:
     frame = add(context, "flat.fits", sky(2) - np.uint16(500), "flat")
     with pytest.raises(DataError, match=r"flat 'flat\.fits' has mean -499.8 ADU above the bias"):
         run(context, CALIBRATE_FLAT, CalibrateFlatParameters(frame=frame, bias=5))
+
+
+def combined_flats(context: Context, flats: dict[str, np.ndarray], **facts: Any) -> Image | None:
+    """The master flat of frames above a bias of 1000 ADU, by name; None where nothing was made."""
+    add(context, "bias.fits", sky(1).astype(np.float32), MASTER_BIAS, pid=5)
+    pids = []
+    for pid, (name, pixels) in enumerate(flats.items(), 20):
+        parameters = CalibrateFlatParameters(frame=add(context, f"{name}.fits", pixels, "flat", **facts), bias=5)
+        with context.reading.begin() as session:
+            run(replace(context, pid=pid), CALIBRATE_FLAT, parameters)(session)
+        pids.append(pid)
+    combining = replace(context, pid=90)
+    with context.reading.begin() as session:
+        COMBINE_FLAT.run(combining, CombineFlatParameters(flats=tuple(pids)))(session)
+    with context.reading() as session:
+        return images.by_pid(session, 90)
+
+
+def lit(level: int, dtype: str = "u2") -> np.ndarray:
+    return np.random.default_rng(level).normal(1000 + level, level**0.5, SHAPE).astype(dtype)
+
+
+def test_flats_outside_their_limits_are_rejected_and_the_others_make_the_master(context: Context) -> None:
+    flats = {"dusk": lit(60_000), "good": lit(30_000), "fine": lit(8_000), "night": lit(900)}
+    master = combined_flats(context, flats)
+    assert master is not None
+    assert (master.weight, master.background) == (2, pytest.approx(19_000, rel=0.01))
+    for name, level in (("dusk", "(59|60)..."), ("night", "...")):
+        [(reason, pid)] = rejections(context, f"{name}.fits")
+        assert re.search(rf"level of {level} ADU above the bias, expected 5000 to 50000\b", reason or "")
+        assert pid == 90
+    assert rejections(context, "good.fits") == []
+
+
+def test_of_flats_that_are_all_outside_nothing_is_made(context: Context) -> None:
+    assert combined_flats(context, {"a": lit(900), "b": lit(1200)}, saturation=65_535.0) is None
+    assert len(rejections(context, "a.fits")) == len(rejections(context, "b.fits")) == 1
+    chosen = replace(context, choices=Choices(flat_limits_adu=(500, 1000)), pid=91)
+    with context.reading.begin() as session:
+        COMBINE_FLAT.run(chosen, CombineFlatParameters(flats=(20, 21)))(session)
+    assert [reason for reason, _ in rejections(context, "a.fits")][-1] is None  # taken back
+    assert "expected 500 to 1000" in (rejections(context, "b.fits")[-1][0] or "")
+
+
+def test_a_flat_that_was_scaled_before_is_taken_as_it_is(context: Context) -> None:
+    shape = 1 + 0.1 * np.sin(np.arange(SHAPE[1]) / 20) + np.zeros(SHAPE)
+    master = combined_flats(context, {"scaled": shape.astype("f4")}, saturation=65_535.0)
+    assert master is not None
+    np.testing.assert_allclose(fits.getdata(context.deployment.root / master.path), shape / shape.mean(), rtol=1e-5)
