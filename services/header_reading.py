@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from services.frame_reading import FrameReading
+from services.known_instruments import KnownInstrument, KnownStation, instrument_of, station_of
 
 
 class Reading(FrameReading):
@@ -16,8 +17,34 @@ class Reading(FrameReading):
     dialects: Path | None = None  # folder of the operator's own
     # Hours that a clock is ahead of UTC whose stamps do not say that they are UTC.
     clock_offset_h: Annotated[float, Field(ge=-14, le=14)] | None = None
+    instrument: dict[str, KnownInstrument] = Field(default_factory=dict)  # by name
+    station: dict[str, KnownStation] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _stations_are_there(self) -> "Reading":
+        for name, table in self.instrument.items():
+            if table.station is not None and table.station not in self.station:
+                raise ValueError(f"instrument {name!r} is at station {table.station!r}, of which there is no table")
+        return self
 
     @property
     def reading(self) -> "Reading":
         """These alone."""
         return Reading.model_validate({name: getattr(self, name) for name in Reading.model_fields})
+
+    def names(self, camera: str, telescope: str) -> tuple[str | None, str | None]:
+        """Of the tables of instruments and stations that a frame's camera and telescope match."""
+        instrument = instrument_of(self.instrument, camera, telescope)
+        named = None if instrument is None else self.instrument[instrument].station
+        return instrument, station_of(self.station, named, camera, telescope)
+
+    def of(self, camera: str, telescope: str) -> "Reading":
+        """As it is for a camera and its telescope."""
+        instrument, station = self.names(camera, telescope)
+        told = {}
+        if instrument is not None:
+            table = self.instrument[instrument]
+            told = {name: value for name in FrameReading.model_fields if (value := getattr(table, name)) is not None}
+        if station is not None and self.clock_offset_h is None:
+            told["clock_offset_h"] = self.station[station].clock_offset_h
+        return self.model_copy(update=told) if told else self

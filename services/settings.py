@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
+from pydantic_core import to_jsonable_python
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -66,7 +67,11 @@ def as_environment(settings: Settings) -> dict[str, str]:
         if isinstance(value, SecretStr):
             value = value.get_secret_value()
         if value is not None:
-            variables[PREFIX + name.upper()] = str(value) if isinstance(value, str | Path) else json.dumps(value)
+            variables[PREFIX + name.upper()] = (
+                str(value)
+                if isinstance(value, str | Path)
+                else json.dumps(to_jsonable_python(value, exclude_none=True))
+            )
     return variables
 
 

@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from services.errors import DataError
 from services.frame_bounds import FrameBounds
-from services.frame_reading import FrameReading
+from services.header_reading import Reading
 from services.ingest import cards
 from services.ingest.coordinates import latitude_and_elevation, pointing, pointing_notes
 from services.ingest.dialect import Dialect, Kind
@@ -83,13 +83,14 @@ class FrameFacts:
     place: PlaceEvidence | None = None  # what tells whether its longitude is east or west
     read: ReadFrame | None = None  # how it is read out of its file; its shape is what that gives
     plane: str = ""  # of a colour camera's frame that is taken apart
+    known: str = ""  # the operator's tables of instruments and stations by which facts were told
 
 
 def read_frame(
     path: Path,
     bounds: FrameBounds | None = None,
     dialects: Dialects | None = None,
-    reading: FrameReading | None = None,
+    reading: Reading | None = None,
 ) -> FrameFacts:
     """Read the facts of one frame; its pixels are not read, but their absence is found.
 
@@ -104,6 +105,11 @@ def read_frame(
         raise DataError(f"file {quoted(path)} was made by Tianyu and is no frame: keep raw frames in a folder apart")
     words, own = (dialects or shipped()).spoken(header)
     keys = words.keywords
+    instrument, telescope = cards.text(header, keys.camera) or UNKNOWN_INSTRUMENT, cards.text(header, keys.telescope)
+    reading = (reading or Reading()).of(instrument, telescope or "")
+    if reading.clock_offset_h is not None and reading.clock_offset_h != words.clock_offset_h:  # of its station
+        words = words.model_copy(update={"clock_offset_h": reading.clock_offset_h})
+        own = (*own, f"clock_offset_h {reading.clock_offset_h:g}")
     try:
         kind, kind_notes = kind_of(header, path, words)
     except ValueError as error:
@@ -118,15 +124,15 @@ def read_frame(
     place = place_evidence(header, times.start, exposure or 0.0, times.utc_offset_s, words)
     reduced = taken_off(header)
     gain_of = partial(_amplifier_gain, words=words)
-    read = read_frame_of(opened, binning, reading or FrameReading(), reduced, gain_of, keys.colour)
+    read = read_frame_of(opened, binning, reading, reduced, gain_of, keys.colour)
     return FrameFacts(
         path=path,
         kind=kind,
         target=target_of(header, path, kind, words),
         has_object=has_target(header, words),
         filter=filter_of(header, path, kind, words),
-        instrument=cards.text(header, keys.camera) or UNKNOWN_INSTRUMENT,
-        telescope=cards.text(header, keys.telescope),
+        instrument=instrument,
+        telescope=telescope,
         exposure=exposure or 0.0,
         binning=binning,
         shape=read.shape,

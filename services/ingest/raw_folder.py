@@ -14,6 +14,7 @@ from services.ingest.east_or_west import judged
 from services.ingest.file_names import find_frames
 from services.ingest.given import Given
 from services.ingest.headers import FrameFacts, read_frame
+from services.ingest.known_facts import with_known
 from services.ingest.midnights import over_midnight
 from services.ingest.same_readout import read_alike
 
@@ -59,7 +60,7 @@ def read_folder(
             unreadable.append((path, str(error)))
         if progress is not None:
             progress(number, len(paths))
-    frames = read_alike(judged(over_midnight(frames)))
+    frames = with_known(read_alike(judged(over_midnight(frames))), reading)
     duplicates = {copy.path: reason for _, copy, reason in find_duplicates(frames)}
     return Folder(in_planes(frames, reading), unreadable, duplicates)
 

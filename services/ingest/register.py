@@ -217,8 +217,9 @@ class _Registrar:
     def _observation_row(self, key: ObservationKey, frames: Sequence[FrameFacts]) -> Observation:
         first = frames[0]
         instrument = self._get_or_add(Instrument, {"name": key.instrument, "telescope": key.telescope})
-        if instrument.diameter_m is None:
-            instrument.diameter_m = next((f.diameter_m for f in frames if f.diameter_m is not None), None)
+        diameter = next((f.diameter_m for f in frames if f.diameter_m is not None), None)
+        if instrument.diameter_m is None or (diameter is not None and first.known):
+            instrument.diameter_m = diameter
         filter_row = self._get_or_add(Filter, {"name": key.filter or ""})
         located = next((f for f in frames if f.ra_deg is not None and f.dec_deg is not None), first)
         target = self._get_or_add(
@@ -239,9 +240,10 @@ class _Registrar:
             "reduced": key.reduced,
             "geometry": key.geometry,
         }
-        observation: Observation = self._get_or_add(
-            Observation, unique, obs_site_id=self._obs_site_id(first), created_at=utc_now()
-        )
+        site_id = self._obs_site_id(first)
+        observation: Observation = self._get_or_add(Observation, unique, obs_site_id=site_id, created_at=utc_now())
+        if site_id is not None and (observation.obs_site_id is None or first.known):
+            observation.obs_site_id = site_id
         return observation
 
     def _obs_site_id(self, frame: FrameFacts) -> int | None:
@@ -255,6 +257,8 @@ class _Registrar:
             latitude_deg=frame.site_latitude,
             elevation_m=frame.site_elevation,
         )
+        if frame.site_elevation is not None and (site.elevation_m is None or frame.known):
+            site.elevation_m = frame.site_elevation
         return int(site.obs_site_id)
 
     def _as_seen(self, frames: Sequence[FrameFacts]) -> list[dict[str, float | None]]:

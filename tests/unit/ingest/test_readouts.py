@@ -10,7 +10,6 @@ from astropy.io import fits
 from pipeline.detector.readout import Amplifier, Readout, Window
 from services.errors import ConfigurationError, DataError
 from services.frame_geometry import geometry_text, readout_of
-from services.frame_reading import FrameReading
 from services.header_reading import Reading
 from services.ingest.bayer import colours_of
 from services.ingest.headers import FrameFacts, read_frame
@@ -22,7 +21,7 @@ KEYS = ("BAYERPAT", "COLORTYP")
 SHAPE = (60, 100)  # (ny, nx)
 
 
-def read(tmp_path: Path, reading: FrameReading | None = None, **cards: Any) -> tuple[FrameFacts, ReadFrame]:
+def read(tmp_path: Path, reading: Reading | None = None, **cards: Any) -> tuple[FrameFacts, ReadFrame]:
     path = write(tmp_path / "a.fits", pixels(shape=SHAPE), EXPTIME=10.0, DATE_OBS="2024-01-01T20:00:00", **cards)
     frame = read_frame(path, reading=reading)
     assert frame.read is not None
@@ -90,12 +89,12 @@ def test_what_was_done_before_is_not_done_again(
 
 
 def test_settings_cut_a_border_and_leave_sections_alone(tmp_path: Path) -> None:
-    reading = FrameReading(border_cut=(2, 3, 5, 0), overscan="none")
+    reading = Reading(border_cut=(2, 3, 5, 0), overscan="none")
     frame, found = read(tmp_path, reading, TRIMSEC="[11:90,1:60]", BIASSEC="[91:100,1:60]")
     assert found.readout == Readout((SHAPE,), (Amplifier(Window(10, 90, 0, 60)),), cut=Window(2, 77, 5, 60))
     assert (frame.shape, found.words) == ((55, 75), "trim 13:87,6:60")
     with pytest.raises(DataError, match="border_cut of 50, 50, 0, 0 pixels leaves nothing of 80 x 60"):
-        read_frame(tmp_path / "a.fits", reading=FrameReading(border_cut=(50, 50, 0, 0)))
+        read_frame(tmp_path / "a.fits", reading=Reading(border_cut=(50, 50, 0, 0)))
 
 
 def test_windows_at_other_places_of_the_detector_are_apart(tmp_path: Path) -> None:
