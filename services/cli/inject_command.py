@@ -30,7 +30,9 @@ def inject(
     duration: Annotated[float | None, typer.Option(help="Of a transit, hours; default a quarter of the night.")] = None,
     period: Annotated[float | None, typer.Option(help="Of a pulsation, hours; default 0.4 of the night.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed chooses other stars and moments.")] = 0,
-    consumers: Annotated[int | None, typer.Option(min=1, max=64, help="Default: one a core, at most 4.")] = None,
+    consumers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes at a time. Default: one a core, at most 4.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put signals into the raw frames of an observation, process them, and tell how many are found again.

@@ -19,7 +19,9 @@ from services.errors import ConfigurationError
 def run(
     raw_dir: Annotated[Path, typer.Argument(help="Folder of FITS frames; searched with its subfolders.")],
     workdir: Annotated[Path, typer.Option(help="Where database, images and plots go.")] = Path("tianyu-work"),
-    consumers: Annotated[int | None, typer.Option(min=1, max=64, help="Default: one a core, at most 4.")] = None,
+    consumers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes at a time. Default: one a core, at most 4.")
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(metavar=TARGET_FORM, help=f"Star to plot: {TARGET_HELP}"),
@@ -65,7 +67,7 @@ def run(
     log.configure(settings.log_format, "WARNING")
     began = time.monotonic()
     with process_tree(settings, consumers) as tree:
-        # While the consumers import what they need.
+        # While the consumer imports what its workers need.
         from services.cli.patience import follow
         from services.cli.plot_command import draw
         from services.cli.summary_lines import show

@@ -1,10 +1,11 @@
-"""The embedded mode: one process tree with a database file, a manager and consumers; no server.
+"""The embedded mode: one process tree with a database file, a manager and a consumer; no server.
 
-Everything is the real thing: the consumers are the same program that runs beside RabbitMQ. The state lies in the
+Everything is the real thing: the consumer is the same program that runs beside RabbitMQ. The state lies in the
 working folder, so that a run that was interrupted, or killed, goes on where it was when it is started again.
 
-Interpreters take most of a short run's start: consumers begin with their imports before the database is there, and
-what only this process needs is imported while they do. `python -m services.engine.embedded` is such a consumer.
+Imports take most of a short run's start: the consumer, from which all workers are forked, begins with them before the
+database is there, and what only this process needs is imported while it does. `python -m services.engine.embedded 2` is
+such a consumer of two workers.
 """
 
 import atexit
@@ -34,15 +35,15 @@ if TYPE_CHECKING:
 logger = log.get_logger("run")
 DATABASE_FILE = "tianyu.db"
 LOCK_FILE = "run.lock"
-LOG_FOLDER = "logs"
+LOG_FOLDER, LOG_FILE = "logs", "consumer.log"
 RELEASE = b"w"  # one byte
 EMBEDDED_SWEEP_S = 1.0
 EMBEDDED_LEASE_S = 30.0
 STOP_TIMEOUT_S = 60.0
 # New objects between two looks for garbage. What imports make stays: Python's own 700 cost a fifth of the start.
 GARBAGE_OBJECTS = 50_000
-MOST_CONSUMERS = 4  # by default: more than this and a laptop's disk is the limit
-MOST_RESTARTS = 5  # of one consumer; a step that crashes takes only its worker, so this many mean something else
+MOST_WORKERS = 4  # by default: more than this and a laptop's disk is the limit
+MOST_RESTARTS = 5  # of the consumer; a step that crashes takes only its worker, so this many mean something else
 
 
 def start_faster() -> None:
@@ -51,7 +52,7 @@ def start_faster() -> None:
     atexit.register(gc.freeze)
 
 
-if __name__ in ("__main__", "__mp_main__"):  # a consumer, or the worker that it starts, before most of their imports
+if __name__ in ("__main__", "__mp_main__"):  # the consumer, or a worker that it spawns, before most of their imports
     start_faster()
 
 
@@ -94,22 +95,24 @@ def exclusive(workdir: Path) -> Iterator[None]:
         yield
 
 
-class Consumers:
-    """Consumer processes of this machine, started again when they die. They wait for ``release`` before they work."""
+class ConsumerProcess:
+    """The consumer process of a run, started again when it dies. It waits for ``release`` before it works."""
 
-    def __init__(self, settings: Settings, count: int) -> None:
+    def __init__(self, settings: Settings, workers: int) -> None:
         self._settings = settings
+        self._workers = workers
         self._logs = settings.root / LOG_FOLDER
         self._logs.mkdir(exist_ok=True)
         self._restarts = 0
         self._released = False
-        self._processes = [self._start(number) for number in range(count)]
+        self._process = self._start()
 
-    def _start(self, number: int) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
         environment = os.environ | as_environment(self._settings)
-        with (self._logs / f"consumer-{number}.log").open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "services.engine.embedded"],
+        command = (sys.executable, "-m", "services.engine.embedded", str(self._workers))
+        with (self._logs / LOG_FILE).open("ab") as output:
+            process = subprocess.Popen(  # noqa: S603 - ours, and a number
+                command,
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -120,42 +123,38 @@ class Consumers:
         return process
 
     def release(self) -> None:
-        """The database is set up: let them work."""
+        """The database is set up: let it work."""
         self._released = True
-        for process in self._processes:
-            _tell(process)
+        _tell(self._process)
 
     def watch(self) -> None:
-        """Start dead consumers again.
+        """Start it again when it is dead.
 
         Raises:
-            TianyuError: they die too often.
+            TianyuError: it dies too often.
         """
-        for number, process in enumerate(self._processes):
-            if process.poll() is None:
-                continue
-            self._restarts += 1
-            logger.warning("consumer died, starting another", number=number, exit_code=process.returncode)
-            if self._restarts > MOST_RESTARTS:
-                raise TianyuError(f"consumers die again and again: {self._logs} has their last words")
-            self._processes[number] = self._start(number)
+        if self._process.poll() is None:
+            return
+        self._restarts += 1
+        logger.warning("consumer died, starting another", exit_code=self._process.returncode)
+        if self._restarts > MOST_RESTARTS:
+            raise TianyuError(f"the consumer dies again and again: {self._logs / LOG_FILE} has its last words")
+        self._process = self._start()
 
     def dismiss(self) -> None:
-        """Tell them to finish what they do and to leave, without waiting for it."""
-        for process in self._processes:
-            assert process.stdin is not None
-            with suppress(OSError):
-                process.stdin.close()
+        """Tell it to finish what it does and to leave, without waiting for it."""
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
 
     def stop(self) -> None:
-        """Let them finish what they do, then leave."""
+        """Let it finish what it does, then leave."""
         self.dismiss()
-        for process in self._processes:
-            try:
-                process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 def _tell(process: subprocess.Popen[bytes]) -> None:
@@ -165,8 +164,8 @@ def _tell(process: subprocess.Popen[bytes]) -> None:
         process.stdin.flush()
 
 
-def consume(orders: int) -> None:
-    """Main of a consumer: get ready, wait for the word, work until ``orders`` end.
+def consume(orders: int, workers: int) -> None:
+    """Main of the consumer: get ready, wait for the word, work until ``orders`` end.
 
     ``orders`` is the file descriptor of a pipe, which ends with the run at the latest, however that ended.
 
@@ -177,10 +176,10 @@ def consume(orders: int) -> None:
     log.configure(settings.log_format, settings.log_level)
     from services.engine.consumer.child import children
 
-    with children(settings.deployment, 1) as workers:
+    with children(settings.deployment, workers) as started:
         from services.engine.consumer.consumer import Consumer
 
-        consumer = Consumer(settings, settings.all_groups(), workers)
+        consumer = Consumer(settings, settings.all_groups(), started)
 
         def wait_for_the_end() -> None:
             os.read(orders, 1)
@@ -199,17 +198,16 @@ class ProcessTree:
 
     engine: "Engine"
     look_after: Callable[[], None]  # starts again what died
-    dismiss: Callable[[], None]  # nothing is left to do: lets consumers leave while the caller goes on
+    dismiss: Callable[[], None]  # nothing is left to do: lets the consumer leave while the caller goes on
 
 
 @contextmanager
-def process_tree(settings: Settings, consumers: int | None) -> Iterator[ProcessTree]:
-    """Database, manager and consumers in ``settings.root``; without a number one consumer a core, but not too many."""
+def process_tree(settings: Settings, workers: int | None) -> Iterator[ProcessTree]:
+    """Database, manager and consumer in ``settings.root``; without a number one worker a core, but not too many."""
     with ExitStack() as stack:
         stack.enter_context(exclusive(settings.root))
-        count = min(os.cpu_count() or 1, MOST_CONSUMERS) if consumers is None else consumers
-        workers = Consumers(settings, count)
-        stack.callback(workers.stop)
+        consumer = ConsumerProcess(settings, workers or min(os.cpu_count() or 1, MOST_WORKERS))
+        stack.callback(consumer.stop)
         from schema import database
         from schema.queries import life
         from services.engine.manager.manager import Manager
@@ -222,17 +220,17 @@ def process_tree(settings: Settings, consumers: int | None) -> Iterator[ProcessT
             interrupted = life.expire_all_leases(session)
         if interrupted:
             logger.info("going on after an interruption", processes=interrupted)
-        workers.release()
+        consumer.release()
         manager = Manager(settings)
         thread = threading.Thread(target=manager.run, name="manager", daemon=True)
         thread.start()
         stack.callback(thread.join, STOP_TIMEOUT_S)
         stack.callback(manager.stop)
-        yield ProcessTree(engine, workers.watch, workers.dismiss)
+        yield ProcessTree(engine, consumer.watch, consumer.dismiss)
 
 
 if __name__ == "__main__":
     try:
-        consume(sys.stdin.fileno())
+        consume(sys.stdin.fileno(), int(sys.argv[1]))
     except TianyuError as error:
         sys.exit(f"consumer: {error}")

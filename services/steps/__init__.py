@@ -66,6 +66,6 @@ def from_on(step: AnyStep) -> tuple[AnyStep, ...]:
 
 
 def preload() -> None:
-    """Import what steps import when they first need it: a worker does so while it waits for its first process."""
+    """Import what steps import when they first need it: a consumer does so before its first workers are forked."""
     import scipy.spatial
     import scipy.special  # noqa: F401

@@ -16,7 +16,7 @@ from tests.chaos.plan import Event, Kind
 from tests.chaos.system import COMMAND, children_of, signal_all, workers_of
 
 CONSUMERS = 2
-CONSUMER_MARK = b"services."  # in the command line of a child that is a program of ours
+CONSUMER_MARK = "services."  # in the command line of a child that is a program of ours
 # What a run keeps in its working folder beside the images.
 APART = frozenset({"tianyu.db", "tianyu.db-wal", "tianyu.db-shm", "tianyu.db.manager.lock", "run.lock", "logs"})
 SUCCEEDED = f"SELECT COUNT(*) FROM process p WHERE status = 'succeeded' AND {checks.OWN}"
@@ -64,8 +64,8 @@ class Run:
         return self.start()
 
     def consumers(self) -> list[int]:
-        """PIDs of its consumers."""
-        return children_of(self.process.pid, CONSUMER_MARK)
+        """PID of its consumer, if it is there."""
+        return children_of(self.process.pid, "cmdline", CONSUMER_MARK)
 
     def kill_tree(self) -> None:
         """SIGKILL to all at once."""

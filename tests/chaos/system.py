@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.engine.consumer.worker import NAME
 from tests.chaos.checks import OWN
 from tests.chaos.proxy import Route
 from tests.chaos.servers import Servers
@@ -18,24 +19,23 @@ from tests.chaos.servers import Servers
 RESTART_AFTER_S = 0.5  # as a service manager does
 STOP_TIMEOUT_S = 60.0
 STACK_CHARACTERS = 6000  # of the log of a program that hangs
-WORKER_MARK = b"spawn_main"  # of a worker's command line; the other child of a consumer tracks shared memory
 COMMAND = (sys.executable, "-m", "services.cli.app")
 
 
-def children_of(parent: int, mark: bytes) -> list[int]:
-    """PIDs of the children whose command line has ``mark`` in it."""
+def children_of(parent: int, file: str, mark: str) -> list[int]:
+    """PIDs of the children of which this file of `/proc` has ``mark`` in it."""
     found = []
     for task in Path(f"/proc/{parent}/task").glob("*/children"):
         with suppress(OSError):  # it ended meanwhile
             for child in map(int, task.read_text().split()):
-                if mark in Path(f"/proc/{child}/cmdline").read_bytes():
+                if mark in Path(f"/proc/{child}/{file}").read_text(errors="replace"):
                     found.append(child)
     return sorted(found)
 
 
 def workers_of(consumer: int) -> list[int]:
     """PIDs of the worker processes of a consumer."""
-    return children_of(consumer, WORKER_MARK)
+    return children_of(consumer, "comm", NAME)
 
 
 def signal_all(pids: list[int], number: signal.Signals) -> int:

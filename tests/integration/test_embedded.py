@@ -1,4 +1,4 @@
-"""The consumers of `tianyu run`: they wait for the database, and never outlive the run."""
+"""The consumer of `tianyu run`: it waits for the database, and never outlives the run."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ TIMEOUT_S = 120.0  # of a program that leaves by itself; the imports of a busy m
 
 def _consumer(workdir: Path, **variables: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "services.engine.embedded"],
+        [sys.executable, "-m", "services.engine.embedded", "1"],
         env=os.environ | as_environment(embedded_settings(workdir)) | variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -31,10 +31,10 @@ def test_a_run_that_fails_before_it_began_leaves_no_consumer(tmp_path: Path) -> 
     assert b"consumer stopped" in output
 
 
-def test_a_run_that_ends_without_a_word_takes_its_consumers_with_it(tmp_path: Path) -> None:
-    """However it ends, its end of the pipe closes. Its consumers serve every group that the settings name."""
+def test_a_run_that_ends_without_a_word_takes_its_consumer_with_it(tmp_path: Path) -> None:
+    """However it ends, its end of the pipe closes. Its consumer serves every group that the settings name."""
     workdir = tmp_path / "work"
-    with process_tree(embedded_settings(workdir), 0):
+    with process_tree(embedded_settings(workdir), 1):
         pass
     consumer = _consumer(workdir, TIANYU_GROUPS='{"detect": "gpu"}')
     assert consumer.stdin is not None

@@ -21,6 +21,7 @@ from schema.base import utc_now
 from schema.processes import FINISHED, OUTRUN, QUEUED, RUNNING, SUCCEEDED, Lease, Process, ProcessAttempt, Service
 from schema.queries import choices, publishing, stragglers
 from schema.queries.publishing import NewProcess, new_pids
+from services.engine.consumer.worker import NAME
 from services.settings import Settings, load
 from services.setup import initialise, open_engine
 from tests.conftest import MAIN, broker_of, fresh_database, new_site
@@ -234,7 +235,7 @@ def workers_of(consumer: int) -> list[int]:
     """Worker processes of a consumer."""
     threads = Path(f"/proc/{consumer}/task").iterdir()
     children = [pid for thread in threads for pid in (thread / "children").read_text().split()]
-    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text().strip() == NAME]
 
 
 def test_a_night_does_not_wait_for_a_worker_that_is_frozen(engine: Engine) -> None:

@@ -1,32 +1,27 @@
 """A consumer's handle on its worker process: start it, give it claims, hear it, and replace it when it is dead."""
 
+import gc
 import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from schema.attempts import Claim
 from services.deployment import Deployment
 from services.engine.consumer.messages import Died, Ready, Report, Saving
 
 START_TIMEOUT_S = 120.0
-# Read by libraries when they are loaded.
-ENVIRONMENT = {
-    # glibc gives large arrays back to the system at once and asks for them again at the next line, page by page; a
-    # worker that keeps them saves 5-10 ms a frame of 2048 x 2048. Other C libraries do not know these names. In bytes:
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),  # the largest that glibc accepts
-    "MALLOC_TRIM_THRESHOLD_": str(384 * 1024**2),
-    # numpy's linear algebra would start a thread for each core, and they wait for each other by spinning: with small
-    # matrices that burns more than it gives. Cores are used by more workers.
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
-# A forked child would inherit the broker's socket and the locks of other threads.
-SPAWN = multiprocessing.get_context("spawn")
+# numpy's linear algebra would start a thread for each core, and they wait for each other by spinning: with small
+# matrices that burns more than it gives. Cores are used by more workers. Read by the libraries when they are loaded.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# A forked child has what this program has imported, for nothing; but also the locks that other threads hold.
+FORK, SPAWN = multiprocessing.get_context("fork"), multiprocessing.get_context("spawn")
+THREADS = Path("/proc/self/task")  # of this program, those of libraries too; elsewhere than on Linux fork is not safe
 
 
 class Child:
@@ -39,12 +34,17 @@ class Child:
         self.ready = False  # its imports are done
         self._started = 0.0
 
-    def start(self) -> None:
-        """Start the process without waiting for it: its imports take about a second."""
-        for name, value in ENVIRONMENT.items():
-            os.environ.setdefault(name, value)  # read by a process when it starts, so that ours is not changed
-        ours, theirs = SPAWN.Pipe()
-        process = SPAWN.Process(target=serve, args=(theirs, self._deployment), name="tianyu-worker", daemon=True)
+    def start(self, others: Sequence["Child"] = ()) -> None:
+        """Start the process without waiting for it: its imports may take seconds.
+
+        ``others``: that were started before; with their ends of pipes it would keep them from hearing that we died.
+        """
+        context = FORK if _is_safe_to_fork() else SPAWN
+        ours, theirs = context.Pipe()
+        inherited = [ours, *(other._pipe for other in others)] if context is FORK else []
+        process = context.Process(
+            target=serve, args=(theirs, self._deployment, inherited), name="tianyu-worker", daemon=True
+        )
         process.start()
         theirs.close()
         self._process, self._pipe, self.ready, self._started = process, ours, False, time.monotonic()
@@ -120,23 +120,44 @@ class Child:
         self._process, self._pipe, self.ready = None, None, False
 
 
-def serve(connection: Connection, deployment: Deployment) -> None:
-    """Main of the worker process. The steps and their libraries are imported here, in the child alone."""
+def serve(connection: Connection, deployment: Deployment, inherited: Sequence[Connection | None]) -> None:
+    """Main of the worker process. A spawned one imports the steps and their libraries here."""
+    for other in inherited:
+        if other is not None:
+            other.close()
     from services.engine.consumer.worker import serve as serve_worker
 
     serve_worker(connection, deployment)
 
 
+def _is_safe_to_fork() -> bool:
+    """Whether this is Linux, and no other thread of this program can hold a lock."""
+    return THREADS.is_dir() and len(list(THREADS.iterdir())) == 1
+
+
+def _import_for_all() -> None:
+    """Import what workers need before they are forked."""
+    from services.steps import preload
+
+    import_module("services.engine.consumer.worker")
+    preload()
+    gc.freeze()  # nobody looks through what was imported: its pages stay shared
+
+
 @contextmanager
 def children(deployment: Deployment, number: int) -> Iterator[list[Child]]:
-    """So many worker processes, which import what they need meanwhile; at the end they are killed.
+    """So many worker processes; at the end they are killed. To be called before other threads are started.
 
     They take no other signal: what they did is committed, and what they may still do is fenced by its lease.
     """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if _is_safe_to_fork():
+        _import_for_all()
     workers = [Child(deployment) for _ in range(number)]
     try:
-        for worker in workers:
-            worker.start()
+        for count, worker in enumerate(workers):
+            worker.start(workers[:count])
         yield workers
     finally:
         for worker in workers:
