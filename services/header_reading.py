@@ -8,12 +8,16 @@ from pydantic import ConfigDict, Field, model_validator
 from services.frame_reading import FrameReading
 from services.known_instruments import KnownInstrument, KnownStation, instrument_of, station_of
 
+LONGEST_PATTERN = 200  # characters
+
 
 class Reading(FrameReading):
     """What an operator says of the headers to come; what was read by it is registered, and stands in the rows."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    # Regular expressions with the groups obj, band and sn, for names of files; the first that fits counts.
+    patterns: tuple[Annotated[str, Field(min_length=1, max_length=LONGEST_PATTERN)], ...] = ()
     dialects: Path | None = None  # folder of the operator's own
     # Hours that a clock is ahead of UTC whose stamps do not say that they are UTC.
     clock_offset_h: Annotated[float, Field(ge=-14, le=14)] | None = None

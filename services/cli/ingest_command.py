@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 
 from services.cli.console import counting, friendly, note, out, start, table_of
-from services.cli.given_names import FilterOption, InstrumentOption, ObjectOption
+from services.cli.given_names import (
+    FilterOption,
+    InstrumentOption,
+    LogOption,
+    ObjectOption,
+    PatternOption,
+    how_to_read,
+    log_of,
+)
 
 
 @friendly
@@ -15,13 +23,16 @@ def ingest(
     object_name: ObjectOption = None,
     filter_name: FilterOption = None,
     instrument: InstrumentOption = None,
+    pattern: PatternOption = None,
+    observing_log: LogOption = None,
 ) -> None:
     """Register frames and group them into observations; frames registered before are left alone.
 
-    A frame whose header has changed is read again. Names that are given here hold for
+    A frame whose header has changed is read again. Names, patterns and a log that are given here hold for
     all of the folder, and only for this call: give them again when frames come.
 
-    Examples: `tianyu ingest /data/2026-11-20`, `tianyu ingest /data/M67 --object M67 --filter V`
+    Examples: `tianyu ingest /data/2026-11-20`, `tianyu ingest /data/M67 --object M67 --filter V`,
+    `tianyu ingest /data/2018-03-01 --log /data/2018-03-01/log.csv`
     """
     from schema import database
     from services.ingest.given import Given
@@ -31,11 +42,12 @@ def ingest(
 
     settings = start()
     given = Given(object_name, filter_name, instrument)
+    reading, observations_told = how_to_read(settings.reading, pattern), log_of(observing_log)
 
     engine = open_database(settings)
     require_site(settings, engine)
     with counting("reading headers") as count:
-        folder = read_folder(raw_dir, count, settings.frame_bounds, given, settings.reading)
+        folder = read_folder(raw_dir, count, settings.frame_bounds, given, reading, observations_told)
     result = database.transact(
         database.session_factory(engine),
         lambda session: register(session, folder, site=settings.site, root=settings.root),

@@ -8,7 +8,15 @@ import typer
 
 from services import log
 from services.cli.console import counting, friendly, note, out, show_error
-from services.cli.given_names import FilterOption, InstrumentOption, ObjectOption
+from services.cli.given_names import (
+    FilterOption,
+    InstrumentOption,
+    LogOption,
+    ObjectOption,
+    PatternOption,
+    how_to_read,
+    log_of,
+)
 from services.cli.positions import parse_target, pointing
 from services.cli.publish_command import Without, leaving_out
 from services.cli.star_options import TARGET_FORM, TARGET_HELP, PointingOption
@@ -37,6 +45,8 @@ def run(
     object_name: ObjectOption = None,
     filter_name: FilterOption = None,
     instrument: InstrumentOption = None,
+    pattern: PatternOption = None,
+    observing_log: LogOption = None,
     plots: Annotated[bool, typer.Option(help="Draw the field, its noise, its frames and one star.")] = True,
 ) -> None:
     """Make the light curves of a night: register, publish, process, summarise.
@@ -59,12 +69,13 @@ def run(
     from services.ingest.file_names import find_frames
     from services.ingest.given import Given
 
-    given = Given(object_name, filter_name, instrument)
+    given, observations_told = Given(object_name, filter_name, instrument), log_of(observing_log)
     start_faster()
     log.configure(level="WARNING")  # until the settings say in which form
     find_frames(raw_dir)  # a folder that cannot be read is told before anything is made
     settings = leaving_out(embedded_settings(workdir, **sky), without)
     log.configure(settings.log_format, "WARNING")
+    reading = how_to_read(settings.reading, pattern)
     began = time.monotonic()
     with process_tree(settings, consumers) as tree:
         # While the consumer imports what its workers need.
@@ -75,7 +86,7 @@ def run(
         from services.operating.reduction import reduce
 
         with counting("reading headers") as count:
-            folder = read_folder(raw_dir, count, settings.frame_bounds, given, settings.reading)
+            folder = read_folder(raw_dir, count, settings.frame_bounds, given, reading, observations_told)
         observations = reduce(tree, settings, folder, follow, note, show_error, new_template=new_template)
         if not observations:
             raise ConfigurationError(

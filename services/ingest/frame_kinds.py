@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from astropy.io import fits
 
@@ -45,8 +46,7 @@ def kind_of(header: fits.Header, path: Path, words: Dialect = STANDARD) -> tuple
     Raises:
         ValueError: the header says that it is none of these: a focus frame, an arc lamp.
     """
-    written = {key: name for key in words.keywords.kind if (name := cards.text(header, (key,))) is not None}
-    told = {key: kind for key, name in written.items() if (kind := words.kind_named(name)) is not None}
+    written, told = _types(header, words)
     key, said = next(iter(told.items()), ("", None))
     if said == "other":
         raise ValueError(f"{key} is {written[key]!r}: it is no bias, dark, flat or frame of the sky to be measured")
@@ -59,10 +59,21 @@ def kind_of(header: fits.Header, path: Path, words: Dialect = STANDARD) -> tuple
         return said, (f"header says {said}, name or folder {named}: the header is followed",) if clash else ()
     notes = tuple(f"type {name!r} is not known" for name in list(written.values())[:1])
     object_name = cards.text(header, ("OBJECT",))
-    by_object = _by_words(object_name, is_strict=True) if object_name else None
+    by_object = kind_by_words(object_name) if object_name else None
     if by_object is None and named is None and not notes and not has_target(header, words):
         notes = (NO_KIND,)
     return by_object or named or "light", notes
+
+
+def kind_told(header: fits.Header, words: Dialect = STANDARD) -> str | None:
+    """The kind that a keyword names: also ``other``, None where there is none that is known."""
+    return next(iter(_types(header, words)[1].values()), None)
+
+
+def _types(header: fits.Header, words: Dialect) -> tuple[dict[str, str], dict[str, Kind | Literal["other"]]]:
+    """Values by keyword, and the kinds of those that are known."""
+    written = {key: name for key in words.keywords.kind if (name := cards.text(header, (key,))) is not None}
+    return written, {key: kind for key, name in written.items() if (kind := words.kind_named(name)) is not None}
 
 
 def target_of(header: fits.Header, path: Path, kind: Kind, words: Dialect = STANDARD) -> str | None:
@@ -98,8 +109,13 @@ def filter_of(header: fits.Header, path: Path, kind: Kind, words: Dialect = STAN
 def _by_name(path: Path) -> Kind | None:
     kind = _by_words(_stem(path), is_strict=False)
     for folder in (path.parent, path.parent.parent):
-        kind = kind or _by_words(folder.name, is_strict=True)
+        kind = kind or kind_by_words(folder.name)
     return kind
+
+
+def kind_by_words(name: str) -> Kind | None:
+    """The kind that a name means and nothing besides: `sky flat`, but not `Dark Nebula`."""
+    return _by_words(name, is_strict=True)
 
 
 def _by_words(name: str, *, is_strict: bool) -> Kind | None:

@@ -17,16 +17,16 @@ from services.ingest.dialect_files import Dialects, shipped
 from services.ingest.exposures import exposure_time
 from services.ingest.file_names import quoted
 from services.ingest.frame_file import OpenedFrame, open_frame
-from services.ingest.frame_kinds import filter_of, has_target, kind_of, target_of
+from services.ingest.frame_kinds import filter_of, has_target, kind_of, kind_told, target_of
 from services.ingest.frame_times import Times, frame_times
+from services.ingest.gains import amplifier_gain, gain_of_header
 from services.ingest.pixel_scale import pixel_scale
 from services.ingest.place_evidence import PlaceEvidence, place_evidence
 from services.ingest.readouts import ReadFrame, read_frame_of
 from services.ingest.reduced_frames import notes_on, taken_off
+from services.ingest.told_elsewhere import NOTHING, Told
 
-GAIN_RANGE = (0.01, 99.9)  # e-/ADU
-LARGEST_INTEGER_GAIN = 9  # a larger whole number in GAIN is a CMOS camera's gain setting unless it says e-/ADU
-GAIN_UNITS, READ_NOISE_UNITS = ("e-/adu", "e/adu", "e-/dn", "electrons/adu"), ("e-", "e", "electrons")
+READ_NOISE_UNITS = ("e-", "e", "electrons")
 READ_NOISE_RANGE_E = (0.01, 1000.0)
 SATURATION_RANGE_ADU = (100.0, 1e9)
 TEMPERATURE_RANGE_C = (-200.0, 60.0)
@@ -91,8 +91,11 @@ def read_frame(
     bounds: FrameBounds | None = None,
     dialects: Dialects | None = None,
     reading: Reading | None = None,
+    told: Told = NOTHING,
 ) -> FrameFacts:
     """Read the facts of one frame; its pixels are not read, but their absence is found.
+
+    What is ``told`` of it elsewhere goes before its header.
 
     Raises:
         DataError: the file is no whole 2-D FITS image, was made by Tianyu, or is a dark or light frame whose date or
@@ -110,27 +113,24 @@ def read_frame(
     if reading.clock_offset_h is not None and reading.clock_offset_h != words.clock_offset_h:  # of its station
         words = words.model_copy(update={"clock_offset_h": reading.clock_offset_h})
         own = (*own, f"clock_offset_h {reading.clock_offset_h:g}")
-    try:
-        kind, kind_notes = kind_of(header, path, words)
-    except ValueError as error:
-        raise DataError(f"file {quoted(path)}: {error}; correct the header if it is one") from error
-    exposure, times, time_notes = _exposure_and_times(header, path, kind, words, opened.primary)
-    gain, gain_source, gain_notes = _gain(header, words)
-    ra, dec = pointing(header, words)
+    kind, kind_notes = _kind(header, path, words, told)
+    exposure, times, time_notes = _exposure_and_times(opened, path, kind, words, told)
+    gain, gain_source, gain_notes = gain_of_header(header, words)
+    ra, dec = pointing(header, words) if told.ra_deg is None else (told.ra_deg, told.dec_deg)
     binning, binning_notes = _binning(header, words)
     scale, scale_notes = pixel_scale(header, binning, words)
     read_noise, read_noise_source = cards.number(header, keys.read_noise, *READ_NOISE_RANGE_E, READ_NOISE_UNITS)
     latitude, elevation = latitude_and_elevation(header, words)
     place = place_evidence(header, times.start, exposure or 0.0, times.utc_offset_s, words)
     reduced = taken_off(header)
-    gain_of = partial(_amplifier_gain, words=words)
+    gain_of = partial(amplifier_gain, words=words)
     read = read_frame_of(opened, binning, reading, reduced, gain_of, keys.colour)
     return FrameFacts(
         path=path,
         kind=kind,
-        target=target_of(header, path, kind, words),
-        has_object=has_target(header, words),
-        filter=filter_of(header, path, kind, words),
+        target=(told.target or target_of(header, path, kind, words)) if kind == "light" else None,
+        has_object=told.target is not None or has_target(header, words),
+        filter=(told.filter if kind in ("light", "flat") else None) or filter_of(header, path, kind, words),
         instrument=instrument,
         telescope=telescope,
         exposure=exposure or 0.0,
@@ -159,7 +159,7 @@ def read_frame(
         diameter_m=_diameter(header, words),
         linearity=_lowest(opened, keys.linearity),
         temperature=_temperature(header, words),
-        header="\n".join((opened.header_text, *own)),
+        header="\n".join((opened.header_text, *own, *told.lines())),
         size=opened.size,
         mtime=opened.mtime,
         notes=(
@@ -168,22 +168,45 @@ def read_frame(
             *time_notes,
             *gain_notes,
             *binning_notes,
-            *_sky_notes(header, kind, scale_notes, words),
+            *_sky_notes(header, kind, scale_notes, words, told),
             *notes_on(reduced),
             *read.notes,
+            *told.notes,
+            *_told_otherwise(header, kind, words, told),
         ),
     )
 
 
+def _kind(header: fits.Header, path: Path, words: Dialect, told: Told) -> tuple[Kind, tuple[str, ...]]:
+    if told.kind is not None:
+        written = kind_told(header, words)
+        return told.kind, told.against("kind", told.kind, written)
+    try:
+        return kind_of(header, path, words)
+    except ValueError as error:
+        raise DataError(f"file {quoted(path)}: {error}; correct the header if it is one") from error
+
+
+def _told_otherwise(header: fits.Header, kind: Kind, words: Dialect, told: Told) -> tuple[str, ...]:
+    """Names that the header has otherwise."""
+    nameless = Path()
+    target = target_of(header, nameless, kind, words)
+    filter_name = filter_of(header, nameless, kind, words)
+    return (*told.against("target", told.target, target), *told.against("filter", told.filter, filter_name))
+
+
 def _exposure_and_times(
-    header: fits.Header, path: Path, kind: Kind, words: Dialect, primary: fits.Header | None
+    opened: OpenedFrame, path: Path, kind: Kind, words: Dialect, told: Told
 ) -> tuple[float | None, Times, tuple[str, ...]]:
     """Bias frames and flats are used without a time: what cannot be read there is a note."""
-    exposure, times = None, Times()
+    header, exposure, times = opened.header, told.exposure, Times()
     notes: list[str] = []
     try:
-        exposure, exposure_notes = exposure_time(header, words, primary)
-        notes += exposure_notes
+        if exposure is None:
+            exposure, exposure_notes = exposure_time(header, words, opened.primary)
+            notes += exposure_notes
+        else:
+            notes += told.exposure_notes(_exposure_written(opened, words))
         times = frame_times(header, exposure, words)
         notes += times.notes
     except ValueError as error:
@@ -197,9 +220,21 @@ def _exposure_and_times(
     return exposure, times, tuple(notes)
 
 
-def _sky_notes(header: fits.Header, kind: Kind, scale_notes: tuple[str, ...], words: Dialect) -> tuple[str, ...]:
+def _exposure_written(opened: OpenedFrame, words: Dialect) -> float | None:
+    try:
+        return exposure_time(opened.header, words, opened.primary)[0]
+    except ValueError:
+        return None
+
+
+def _sky_notes(
+    header: fits.Header, kind: Kind, scale_notes: tuple[str, ...], words: Dialect, told: Told
+) -> tuple[str, ...]:
     """Where a telescope points and how it images matters in frames of the sky alone."""
-    return (*pointing_notes(header, words), *scale_notes) if kind == "light" else ()
+    if kind != "light":
+        return ()
+    told_notes = told.pointing_notes(pointing(header, words))
+    return (*(pointing_notes(header, words) if told.ra_deg is None else told_notes), *scale_notes)
 
 
 def _setting(header: fits.Header, gain: float | None, words: Dialect) -> str:
@@ -223,33 +258,6 @@ def _lowest(opened: OpenedFrame, keys: tuple[str, ...]) -> float | None:
     headers = (opened.header, *(image.header for image in opened.further))
     told = (cards.number(header, keys, *SATURATION_RANGE_ADU)[0] for header in headers)
     return min((level for level in told if level is not None), default=None)
-
-
-def _amplifier_gain(header: fits.Header, name: str, words: Dialect) -> float | None:
-    """Electrons per ADU of one of several amplifiers, by the card of this name; without one, as of a frame."""
-    return cards.number(header, (name,), *GAIN_RANGE, GAIN_UNITS)[0] if name else _gain(header, words)[0]
-
-
-def _gain(header: fits.Header, words: Dialect) -> tuple[float | None, str | None, tuple[str, ...]]:
-    """Electrons per ADU: EGAIN first, as GAIN is the gain setting in many CMOS cameras' headers."""
-    for key in words.keywords.gain:
-        value = cards.as_number(cards.raw(header, key), GAIN_UNITS)
-        if value and words.units.get(key) == "ADU/e-":
-            value = 1.0 / value
-        if value is not None and GAIN_RANGE[0] <= value <= GAIN_RANGE[1]:
-            return value, key, ()
-    gain, told_by = cards.number(header, words.keywords.gain_or_setting, *GAIN_RANGE, GAIN_UNITS)
-    if gain is None or told_by is None:
-        return None, None, ()
-    told = f"{cards.raw(header, told_by)} {cards.comment(header, told_by)}".lower()
-    is_in_electrons = any(unit in told for unit in ("e-", "electron", "e/"))
-    is_setting = gain.is_integer() and (words.gain_is_setting or gain > LARGEST_INTEGER_GAIN) and not is_in_electrons
-    if is_setting or "adu/e" in told:
-        return None, None, ()
-    if gain.is_integer() and not is_in_electrons:
-        doubt = f"{told_by} is a whole number without a unit, taken for e-/ADU: if it is a setting, set gain"
-        return gain, told_by, (doubt,)
-    return gain, told_by, ()
 
 
 def _diameter(header: fits.Header, words: Dialect) -> float | None:
