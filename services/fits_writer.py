@@ -19,25 +19,29 @@ CARD_BYTES = 80
 KEYWORD_CHARACTERS, VALUE_START, VALUE_END = 8, 10, 30  # of a card with a number
 BLANK_CARD = b" " * CARD_BYTES
 END_CARD = b"END".ljust(CARD_BYTES)
-# Room for cards that come later: with its own 8 cards, the marker and END, an image's header then holds 98 more. A WCS
-# is 16 cards, with distortion (SIP, inverse too) of degree 4 it is 75, of degree 5 it is 99 - one more block.
-HEADER_BLOCKS = 3
+# Room behind an image's own cards for those that come later. A WCS is 16 cards, with distortion (SIP, inverse too) of
+# degree 4 it is 75, of degree 5 it is 99; times and place are 20; and the marker.
+ROOM_CARDS = 120
 ADDED_CARDS = b"COMMENT Added later: coordinates on the sky.".ljust(CARD_BYTES)  # what follows may be replaced
 FITS_NUMBERS = ("u1", "i2", "i4", "i8", "f4", "f8")  # as numpy writes them, without a zero or a scale beside them
 
 
-def write_fits(path: Path, image: NDArray[Any], extras: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
+def write_fits(
+    path: Path, image: NDArray[Any], extras: Mapping[str, NDArray[Any]], header: Mapping[str, Any], cards: str = ""
+) -> None:
     """Write an image and extensions as `astropy.io.fits` would, to the byte; its ``writeto`` takes twice as long.
 
-    The image's header ends in blank cards: room for coordinates, which come when the pixels lie on the disk for long.
+    ``cards`` of 80 characters each follow those of ``header``. The image's header ends in blank cards: room for
+    coordinates, which come when the pixels lie on the disk for long.
     """
-    hdus = [(image, _cards(fits.PrimaryHDU, image.dtype), header)]
+    further = "".join(fits.Card(key, value).image for key, value in header.items()) + cards
+    hdus = [(image, _cards(fits.PrimaryHDU, image.dtype), further)]
     for name, data in extras.items():
         kind = fits.BinTableHDU if data.dtype.names else fits.ImageHDU
-        hdus.append((data, _cards(kind, data.dtype, name=name), {}))
+        hdus.append((data, _cards(kind, data.dtype, name=name), ""))
     with path.open("wb") as file:
         for number, hdu in enumerate(hdus):
-            _write_hdu(file, *hdu, least=0 if number else HEADER_BLOCKS * FITS_BLOCK_BYTES)
+            _write_hdu(file, *hdu, room=0 if number else ROOM_CARDS)
 
 
 @cache
@@ -50,9 +54,7 @@ def _cards(kind: Any, dtype: np.dtype[Any], **options: str) -> tuple[str, ...]:
     return tuple(card.image for card in header.cards)
 
 
-def _write_hdu(
-    file: BinaryIO, data: NDArray[Any], cards: Sequence[str], facts: Mapping[str, Any], *, least: int
-) -> None:
+def _write_hdu(file: BinaryIO, data: NDArray[Any], cards: Sequence[str], further: str, *, room: int) -> None:
     lengths = {
         f"NAXIS{axis}".ljust(KEYWORD_CHARACTERS): length
         for axis, length in enumerate(reversed(data.shape), start=2 if data.dtype.names else 1)
@@ -63,9 +65,9 @@ def _write_hdu(
         else card
         for card in cards
     ]
-    header = "".join([*own, *(fits.Card(key, value).image for key, value in facts.items())]).encode("ascii")
-    if least:
-        file.write(_whole_blocks(header, least))
+    header = "".join([*own, further]).encode("ascii")
+    if room:
+        file.write(_whole_blocks(header, len(header) + room * CARD_BYTES))
     else:
         header += END_CARD
         file.write(header.ljust(len(header) + -len(header) % FITS_BLOCK_BYTES))
@@ -85,13 +87,19 @@ def first_header(file: BinaryIO, path: str) -> bytes:
     raise DataError(f"file {path!r} has no whole FITS header: is it whole?")
 
 
-def with_cards(header: bytes, cards: Mapping[str, str | float | int]) -> bytes:
-    """The header with ``cards`` behind the marker, at least as long as before."""
+def with_cards(header: bytes, cards: Mapping[str, Any]) -> bytes:
+    """The header with ``cards`` behind the marker, at least as long as before; older ones of their names are gone.
+
+    cards: value, or (value, comment), by keyword.
+    """
     old = [header[start : start + CARD_BYTES] for start in range(0, len(header), CARD_BYTES)]
     old = old[: old.index(ADDED_CARDS if ADDED_CARDS in old else END_CARD)]
+    new = {f"{keyword:<{KEYWORD_CHARACTERS}}=".encode() for keyword in cards}
+    old = [card for card in old if card[: KEYWORD_CHARACTERS + 1] not in new]
     while old[-1] == BLANK_CARD:
         old.pop()
-    added = "".join(fits.Card(key, value).image for key, value in cards.items()).encode("ascii")
+    told = ((key, value if isinstance(value, tuple) else (value,)) for key, value in cards.items())
+    added = "".join(fits.Card(key, *value).image for key, value in told).encode("ascii")
     return _whole_blocks(b"".join(old) + ADDED_CARDS + added, len(header))
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from schema.image import DERIVED
 from services import disk
 from services.errors import DataError, LostFrameError, SurroundingsError, TianyuError, TransientError
+from services.fits_cards import header_text
 from services.fits_writer import first_header, with_cards, write_fits
 from services.frame_bounds import FrameBounds, require_bounded
 
@@ -80,18 +81,29 @@ class ImageStore(Protocol):
             LostFrameError, TransientError: the file alone gives errors; a frame's may also be gone.
         """
 
+    def read_header(self, path: str) -> str:
+        """All cards of the header of a frame's image, 80 characters each, and those of the primary header behind them.
+
+        Raises what ``read_cards`` raises.
+        """
+
     def write(
-        self, path: str, image: NDArray[Any], extras: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
+        self,
+        path: str,
+        image: NDArray[Any],
+        extras: Mapping[str, NDArray[Any]],
+        header: Mapping[str, Any],
+        cards: str = "",
     ) -> int:
-        """Write atomically; returns the size in bytes.
+        """Write atomically, with further ``cards`` of 80 characters each; returns the size in bytes.
 
         Raises:
             SurroundingsError: the disk is full, failed or is away; nothing is left behind.
             TransientError: another attempt of the same process writes it too.
         """
 
-    def add_cards(self, path: str, cards: Mapping[str, str | float | int]) -> None:
-        """Put cards into the first header of a derived image, in place of those that an earlier call added.
+    def add_cards(self, path: str, cards: Mapping[str, Any]) -> None:
+        """Put cards (a value, or value and comment) into the first header of a derived image, in place of older ones.
 
         Raises:
             DataError: the file is no FITS file, or is not there.
@@ -222,8 +234,17 @@ class LocalImageStore:
             return kind(f"file {str(full)!r} cannot be read: {error}; others in its folder can: copy it there again")
         return disk.error_of(error, f"file {str(full)!r} cannot be read now: {error}")
 
+    def read_header(self, path: str) -> str:
+        """Read the header alone, as it is written."""
+        return self._open(path, lambda hdus: header_text(hdus, _first_image(hdus, path)))
+
     def write(
-        self, path: str, image: NDArray[Any], extras: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
+        self,
+        path: str,
+        image: NDArray[Any],
+        extras: Mapping[str, NDArray[Any]],
+        header: Mapping[str, Any],
+        cards: str = "",
     ) -> int:
         """Write to a temporary name, then rename.
 
@@ -241,7 +262,7 @@ class LocalImageStore:
             temporary.parent.mkdir(parents=True, exist_ok=True)
             for left in temporary.parent.glob(f"{full.name}.*{TEMPORARY_SUFFIX}"):
                 left.unlink(missing_ok=True)
-            write_fits(temporary, image, extras, header)
+            write_fits(temporary, image, extras, header, cards)
             size = temporary.stat().st_size
             temporary.replace(full)
         except FileNotFoundError as error:
@@ -257,7 +278,7 @@ class LocalImageStore:
             ) from error
         return size
 
-    def add_cards(self, path: str, cards: Mapping[str, str | float | int]) -> None:
+    def add_cards(self, path: str, cards: Mapping[str, Any]) -> None:
         """One write of the header into the room that it has; a file without room is written anew and renamed."""
         full = self._root / path
         try:

@@ -13,10 +13,20 @@ from schema.found import Rejection
 from schema.image import CALIBRATED
 from schema.queries import frames, images
 from services.steps.shared.detector_pixels import defects_of
+from services.steps.shared.header_rows import told_of
 from services.steps.shared.image_files import PIXELS, STARS, save_image
+from services.steps.shared.image_headers import Saturation, calibrated_cards
 from services.steps.shared.needs import Each, required_where_there
 from services.steps.shared.noise_facts import noise_facts, telescope_of
-from services.steps.shared.raw_frames import dark_seconds, errors_name, read_frame, read_master, saturation_of
+from services.steps.shared.raw_frames import (
+    dark_seconds,
+    errors_name,
+    read_frame,
+    read_header,
+    read_master,
+    read_out_notes,
+    saturation_of,
+)
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 
@@ -38,8 +48,12 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             for name, pid in (("bias", parameters.bias), ("dark", parameters.dark), ("flat", parameters.flat))
         }
         telescope = telescope_of(session, frame.observation_id, context.choices)
+        told = told_of(context, session)
     linearity = frame.linearity or context.choices.linearity
     raw = read_frame(context, frame)
+    raw_header, read_out = read_header(context, frame), read_out_notes(frame, raw)
+    saturation = saturation_of(frame, raw, context.choices)
+    full = Saturation.of(raw.counts, saturation)
     pixels = {name: read_master(context, master) for name, master in masters.items() if master}
     with errors_name(frame.path):
         image, saturated = calibration.calibrate(
@@ -47,7 +61,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             pedestal=raw.pedestal,
             factor=raw.factor,
             exposure=dark_seconds(frame, masters["dark"]),
-            saturation=saturation_of(frame, raw, context.choices),
+            saturation=saturation,
             **pixels,
         )
         nonlinear = None if linearity is None else raw.counts > linearity
@@ -63,6 +77,13 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
         )
     stars = masks.stars
     fwhm, ellipticity = frame_fwhm(stars), frame_ellipticity(stars)
+    noise = noise_facts(frame, masters, telescope, context.choices)
+    measured = {
+        "background": background.level,
+        "background_rms": background.rms,
+        "star_count": len(stars),
+        "fwhm": fwhm if np.isfinite(fwhm) else None,
+    }
     saved = save_image(
         context,
         CALIBRATED,
@@ -70,8 +91,19 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
         parents=[frame],
         masters=list(masters.values()),
         extras={STARS: stars, PIXELS: pixel_table(masks.bits)},
+        cards=calibrated_cards(
+            context,
+            told,
+            frame,
+            masters,
+            noise,
+            raw_header=raw_header,
+            saturation=full.on(image),
+            measured=measured,
+            reads=READS,
+            before=read_out,
+        ),
     )
-    noise = noise_facts(frame, masters, telescope, context.choices)
 
     def write(session: Session) -> None:
         saved.insert(
@@ -87,10 +119,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             hot_pixels=masks.count(PixelBit.BAD),
             cosmic_rays=masks.count(PixelBit.COSMIC),
             trails=masks.trails,
-            background=background.level,
-            background_rms=background.rms,
-            star_count=len(stars),
-            fwhm=fwhm if np.isfinite(fwhm) else None,
+            **measured,
             ellipticity=ellipticity if np.isfinite(ellipticity) else None,
         )
         if was_rejected:  # the file has been repaired since
@@ -99,6 +128,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
     return write
 
 
+READS = ("gain", "linearity", "read_noise", "saturation", "telescope_diameter_m")
 CALIBRATE = Step(
     "calibrate",
     CalibrateParameters,
@@ -111,7 +141,7 @@ CALIBRATE = Step(
         required_where_there("stack_dark", "dark"),
         required_where_there("combine_flat", "flat"),
     ),
-    reads=("gain", "linearity", "read_noise", "saturation", "telescope_diameter_m"),
+    reads=READS,
     makes=(CALIBRATED,),
     tables=(Rejection,),
 )

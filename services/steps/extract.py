@@ -91,8 +91,9 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
     key = {"image_id": image_id, "pid": context.pid}
     found = [_MASKED(**key, **counts(bits))]
     if field is not None:
-        context.images.add_cards(path_of(image), field.wcs.through(alignment).cards())
-        if (seen := field.seen_in(image)) is not None:
+        seen = field.seen_in(image)
+        context.images.add_cards(path_of(image), field.cards_of(image, alignment, seen))
+        if seen is not None:
             found.append(_SEEN(**key, **seen))
 
     def write(session: Session) -> None:

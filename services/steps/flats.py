@@ -17,7 +17,9 @@ from schema.queries import frames, images
 from services.choices import Choices
 from services.errors import DataError
 from services.log import get_logger
+from services.steps.shared.header_rows import told_of
 from services.steps.shared.image_files import path_of, save_image
+from services.steps.shared.image_headers import master_cards, mean_of
 from services.steps.shared.needs import Each, required_where_there, some_of
 from services.steps.shared.noise_facts import MEASURED, compare_with_header
 from services.steps.shared.raw_frames import dark_seconds, errors_name, failures, read_frame, read_master, saturation_of
@@ -25,6 +27,7 @@ from services.steps.shared.some_inputs import most_frequent
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 log = get_logger("flats")
+MEANS = ("exposure_s", "temperature_c", "jd_utc")  # columns of a flat, and of the mean of all
 PAIRED_FLATS = 3  # of which noise is measured: two pairs give the gain to 0.3 %
 LEAST_OF_HIGHEST = 0.01  # of the highest level; below it a flat is in other units than the rest
 
@@ -46,6 +49,7 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
         frame = images.by_id(session, parameters.frame)
         bias = images.by_pid(session, parameters.bias)
         dark = images.by_pid(session, parameters.dark)
+        observed = told_of(context, session)
     raw = read_frame(context, frame)
     seconds = dark_seconds(frame, dark)
     pixels = {name: read_master(context, one) for name, one in (("bias", bias), ("dark", dark)) if one is not None}
@@ -68,12 +72,26 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
             f"flat {frame.path!r} has mean {mean:.4g} ADU above the bias, expected more than 0: was the lamp on, the "
             "shutter open? Remove it"
         )
-    saved = save_image(context, DEBIASED_FLAT, image, parents=[frame], masters=[bias, dark])
+    means = {name: getattr(frame, name) for name in MEANS}
+    cards = master_cards(
+        context,
+        observed,
+        FLAT,
+        DEBIASED_FLAT,
+        number=1,
+        means=means,
+        method="one frame",
+        level=mean,
+        noise={"gain": frame.gain},
+        masters={"bias": bias, "dark": dark},
+        reads=("saturation",),
+    )
+    saved = save_image(context, DEBIASED_FLAT, image, parents=[frame], masters=[bias, dark], cards=cards)
 
     def write(session: Session) -> None:
         saved.insert(
             session,
-            exposure_s=frame.exposure_s,
+            **means,
             background=mean,
             background_rms=None if bias is None else bias.background_rms,  # ADU, the read noise
             gain=frame.gain,
@@ -100,6 +118,7 @@ def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Out
         flats = images.by_pids(session, parameters.flats)
         refused = {flat.frame: error for flat, error in failures(session, context.graph_pid, CALIBRATE_FLAT)}
         taken = images.frames_of(session, [flat.image_id for flat in flats])
+        observed = told_of(context, session)
     outside = _outside(flats, taken, context.choices)
     refused |= {taken[image_id].image_id: reason for image_id, reason in outside.items()}
     flats = [flat for flat in flats if flat.image_id not in outside]
@@ -120,10 +139,23 @@ def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Out
         context.choices.flat_method,
     )
     noise = _noise(context, flats)
-    saved = save_image(context, MASTER_FLAT, master, parents=flats, unit="")
+    means = {name: mean_of(flats, name, [1.0] * len(flats)) for name in MEANS}
+    cards = master_cards(
+        context,
+        observed,
+        FLAT,
+        MASTER_FLAT,
+        number=len(flats),
+        means=means,
+        method=context.choices.flat_method.replace("_", " "),
+        level=float(np.median(levels)),
+        noise=noise,
+        reads=("flat_method",),
+    )
+    saved = save_image(context, MASTER_FLAT, master, parents=flats, unit="1", cards=cards)
 
     def write(session: Session) -> None:
-        saved.insert(session, weight=float(len(flats)), background=float(np.median(levels)), **noise)
+        saved.insert(session, weight=float(len(flats)), background=float(np.median(levels)), **noise, **means)
         judge(session)
 
     return write

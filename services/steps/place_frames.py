@@ -40,8 +40,9 @@ def run(context: Context, parameters: PlaceFramesParameters) -> Outputs | None:
     assert field is not None
     sights: list[dict[str, Any]] = []
     for frame in aligned:
-        context.images.add_cards(path_of(frame), field.wcs.through(alignment_of(frame)).cards())
-        if (seen := field.seen_in(frame)) is not None:
+        seen = field.seen_in(frame)
+        context.images.add_cards(path_of(frame), field.cards_of(frame, alignment_of(frame), seen))
+        if seen is not None:
             sights.append({"image_id": frame.image_id, "pid": context.pid, **seen})
 
     def write(session: Session) -> None:

@@ -19,6 +19,7 @@ from services.sky.solving.solution import Field, Solution, Unsolved
 from services.sky.solving.solver import solve_at_once
 from services.sky.solving.solvers import Solvers, open_solvers
 from services.steps.shared.header_claim import claim_of, reference_frame
+from services.steps.shared.header_rows import sky_cards
 from services.steps.shared.image_columns import column
 from services.steps.shared.image_files import path_of
 from services.steps.shared.needs import OWN, required
@@ -62,7 +63,8 @@ def solve_by(context: Context, parameters: SolveParameters, solvers: Solvers, wa
     if isinstance(found, Unsolved):
         log.warning("template is not solved", reason=found.reason)
     else:
-        context.images.add_cards(path_of(template.image), found.fit.wcs.cards())
+        wcs = found.fit.wcs
+        context.images.add_cards(path_of(template.image), wcs.cards() | sky_cards(wcs.centre(template.shape), None))
     image_id = template.image.image_id
     facts = _facts(found, template.shape)
 

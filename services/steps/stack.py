@@ -15,11 +15,15 @@ from schema.queries import frames, images
 from services.errors import DataError
 from services.steps.shared.detector_pixels import find_hot_pixels
 from services.steps.shared.frame_alignment import alignment_of
+from services.steps.shared.header_rows import told_of
 from services.steps.shared.image_columns import column
 from services.steps.shared.image_files import PIXELS, WEIGHT, path_of, save_image
+from services.steps.shared.image_headers import StackedFacts, stack_cards
 from services.steps.shared.needs import OWN, Each, required, some_of
 from services.steps.shared.some_inputs import most_frequent
 from services.steps.shared.step import Context, Outputs, Parameters, Step
+
+READS = ("fan_out",)  # choices that it goes by
 
 
 class StackParameters(Parameters):
@@ -63,6 +67,7 @@ def run(context: Context, parameters: StackParameters) -> Outputs | None:
         good = [frame for frame in frames.by_pids(session, leaves, context.pid) if frame.weight]
         stacks = [] if parameters.leaf else images.by_pids(session, parameters.parents)
         judged = [] if good or stacks else _reasons(session, context)
+        observed = told_of(context, session)
     inputs: Sequence[Frame] | Sequence[Image] = good if parameters.leaf else stacks
     if not inputs and parameters.root:
         raise DataError(
@@ -75,19 +80,21 @@ def run(context: Context, parameters: StackParameters) -> Outputs | None:
     extras: dict[str, NDArray[Any]] = {WEIGHT: total.weight.astype(np.int16 if total.frames < 2**15 else np.int32)}
     if parameters.root:
         extras[PIXELS] = find_hot_pixels(context, total)
-    fwhm = column(inputs, "fwhm")
-    saved = save_image(
-        context,
-        TEMPLATE if parameters.root else STACKED,
-        total.image,
-        parents=inputs,
-        extras=extras,
-    )
+    fwhm, kind = _mean(column(inputs, "fwhm")), TEMPLATE if parameters.root else STACKED
+    stacked = StackedFacts.of(inputs, total.frames)
+    cards = stack_cards(context, observed, kind, stacked, fwhm, READS)
+    saved = save_image(context, kind, total.image, parents=inputs, extras=extras, cards=cards)
     # A stack that is not aligned with its tree cannot exist: its exposure and FWHM are means over its frames.
-    facts: dict[str, Any] = {"weight": float(total.frames), "fwhm": _mean(fwhm), "good": True}
+    facts: dict[str, Any] = {"weight": float(total.frames), "fwhm": fwhm, "good": True}
 
     def write(session: Session) -> None:
-        saved.insert(session, **facts)
+        saved.insert(
+            session,
+            **facts,
+            exposure_s=stacked.exposure_s,
+            start_jd_utc=stacked.start_jd_utc,
+            jd_utc=stacked.jd_utc,
+        )
 
     return write
 
@@ -110,7 +117,7 @@ STACK = Step(
     each=Each.TREE,
     template=OWN,
     needs=(required("select"), some_of("calibrate", "parents")),
-    reads=("fan_out",),
+    reads=READS,
     opens=(CALIBRATED, STACKED),
     makes=(TEMPLATE,),
     partial=(STACKED,),

@@ -14,13 +14,16 @@ from schema.image import MASTER_BIAS, MASTER_DARK, PARTIAL_BIAS, PARTIAL_DARK, I
 from schema.observing import BIAS, DARK
 from schema.queries import frames, images
 from services.errors import DataError
+from services.steps.shared.header_rows import told_of
 from services.steps.shared.image_files import path_of, save_image
+from services.steps.shared.image_headers import master_cards, mean_of
 from services.steps.shared.needs import Each, required_where_there
 from services.steps.shared.noise_facts import MEASURED, compare_with_header, read_noise_electrons
 from services.steps.shared.raw_frames import errors_name, read_frame, read_master, saturation_of
 from services.steps.shared.some_inputs import most_frequent
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
+READS = ("fan_out", "gain", "saturation")  # choices that it goes by
 SAMPLE_STEP = 4  # each fourth row and column tell the level of a master
 MASTER = {"bias": MASTER_BIAS, "dark": MASTER_DARK}
 PARTIAL = {"bias": PARTIAL_BIAS, "dark": PARTIAL_DARK}
@@ -83,6 +86,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
         else:
             inputs = images.by_pids(session, parameters.parents)
         bias = images.by_pid(session, parameters.bias) if parameters.root else None
+        observed = told_of(context, session)
         refused = [] if inputs else frames.reasons(session, context.observation_id)
     unusable: list[tuple[Image, DataError]] = []
     if parameters.frames:
@@ -119,12 +123,28 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
     unit = "adu/s" if made == MASTER_DARK else "adu"
     # The level of a master dark tells the dark current, once the bias is off.
     level = _level(mean) if bias is not None else None
-    saved = save_image(context, made, mean, parents=inputs, masters=[bias], unit=unit)
+    means = {name: mean_of(inputs, name, weights) for name in ("temperature_c", "jd_utc")}
+    cards = master_cards(
+        context,
+        observed,
+        kind,
+        made,
+        number=sum(weights),
+        means={"exposure_s": exposure, **means},
+        method="clipped mean" if parameters.frames else "mean of clipped means",
+        level=_level(mean) if level is None else level,
+        unit=unit,
+        noise={"gain": gain, "read_noise": measured},
+        masters={"bias": bias},
+        reads=READS,
+    )
+    saved = save_image(context, made, mean, parents=inputs, masters=[bias], unit=unit, cards=cards)
 
     def write(session: Session) -> None:
         saved.insert(
             session,
             exposure_s=exposure,
+            **means,
             weight=sum(weights),
             background=level,
             background_rms=noise,  # ADU, of one frame
@@ -137,7 +157,6 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
     return write
 
 
-READS = ("fan_out", "gain", "saturation")
 STACK_BIAS = Step(
     "stack_bias",
     StackMasterParameters,

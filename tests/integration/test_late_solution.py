@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.nddata import CCDData
 from astropy.wcs import WCS
 
 from services.sky.catalogue.own_table import FileCatalogue
@@ -68,6 +70,16 @@ def test_a_late_solution_gives_the_rows_of_one_that_came_first(tmp_path: Path, m
         places = [WCS(fits.getheader(night.settings.root / path)).all_pix2world(corner, 0)
                   for night, path in ((first, one), (later, other))]  # fmt: skip
         np.testing.assert_array_equal(*places)
+    # Other programs have times and place from the header, those of the solved field.
+    shown = [CCDData.read(later.settings.root / path) for (path,) in later.rows(PATHS) if path.startswith("calibrated")]
+    sights = later.rows("SELECT bjd_tdb, airmass FROM frame_sight ORDER BY image_id")
+    assert [(image.header["BJD_TDB"], image.header["AIRMASS"]) for image in shown] == sights
+    middle = shown[0].wcs.pixel_to_world(99.5, 99.5)
+    told = SkyCoord(shown[0].header["RA"], shown[0].header["DEC"], unit=("hourangle", "deg"))
+    assert middle.separation(told).arcsec < 0.02
+    [template] = [fits.getheader(later.settings.root / path) for (path,) in later.rows(PATHS) if "template" in path]
+    assert template["NCOMBINE"] <= len(shown)
+    assert template["TOTEXP"] == template["NCOMBINE"] * template["EXPTIME"]
     # What was found late serves later nights on this template, and parts that are made again.
     rerun = later.rerun("extract")
     [solved] = later.rows(

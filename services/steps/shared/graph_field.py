@@ -1,5 +1,6 @@
 """The field of a graph's frames on the celestial sphere: its WCS on the template, and where it was seen from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,11 +8,13 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline.registration.alignment import Alignment
 from pipeline.sky.as_seen import COLUMNS, as_seen
 from pipeline.sky.astrometry.sky_wcs import SkyWcs
 from schema.frame import Frame
 from schema.observing import Observation, ObsSite
 from schema.queries.measurements import none_for_nan
+from services.steps.shared.header_rows import sky_cards
 from services.steps.shared.sky_registration import solution_of, wcs_of
 from services.steps.shared.step import Context
 
@@ -33,6 +36,14 @@ class Field:
             return None
         columns = as_seen(np.array([frame.jd_utc]), *self.centre, self.location)
         return dict.fromkeys(COLUMNS) | {name: none_for_nan(values)[0] for name, values in columns.items()}
+
+    def cards_of(self, frame: Frame, alignment: Alignment, seen: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What is to stand in the header of a frame that is aligned with the template: its WCS, place and times.
+
+        ``seen``: what `seen_in` says of it.
+        """
+        wcs = self.wcs.through(alignment)
+        return wcs.cards() | sky_cards(wcs.centre((frame.ny or 0, frame.nx or 0)), seen)
 
 
 def field_of(context: Context, session: Session, solved: int | None) -> Field | None:

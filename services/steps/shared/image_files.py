@@ -71,11 +71,15 @@ def save_image(
     masters: Sequence[Image | None] = (),
     extras: Mapping[str, NDArray[Any]] | None = None,
     unit: str = "adu",
+    cards: str = "",
 ) -> SavedImage:
-    """Write the file of this process; its place depends on the PID alone, so that a second attempt replaces it."""
+    """Write the file of this process; its place depends on the PID alone, so that a second attempt replaces it.
+
+    ``cards``: of its header, 80 characters each, besides the PID and the unit.
+    """
     path = context.images.derived_path(kind, context.observation_id, context.pid)
     header = {"TIANYUPI": str(context.pid), "BUNIT": unit}
-    size = context.images.write(path, image, extras or {}, header)
+    size = context.images.write(path, image, extras or {}, header, cards)
     ids = tuple(dict.fromkeys(parent.image_id for parent in (*parents, *masters) if parent is not None))
     ny, nx = image.shape
     return SavedImage(context, kind, path, (ny, nx), size, ids)

@@ -64,6 +64,27 @@ def read_frame(context: Context, frame: Image) -> RawPixels:
     return RawPixels(raw)
 
 
+def read_header(context: Context, frame: Image) -> str:
+    """The frame's header, cards of 80 characters; empty where it cannot be read, though its pixels were."""
+    try:
+        return context.images.read_header(frame.path)
+    except DataError:
+        return ""
+
+
+def read_out_notes(frame: Image, raw: RawPixels) -> list[str]:
+    """What was done with a frame's pixels while they were read out of its file."""
+    notes = []
+    if frame.file_step is not None:
+        x, y = ((corner or 0.0) + 1 for corner in (frame.file_x, frame.file_y))
+        notes.append(f"pixel 1, 1 is {x:g}, {y:g} of the camera's file, of which each {frame.file_step:g} is taken")
+    elif frame.geometry is not None:
+        notes.append("amplifiers of the camera's file joined")
+    if raw.pedestal is not None:
+        notes.append("level of the overscan subtracted")
+    return notes
+
+
 def read_master(context: Context, master: Image) -> NDArray[Any]:
     """The pixels of a master, kept in memory.
 

@@ -8,13 +8,13 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from services.fits_writer import HEADER_BLOCKS
+from services.fits_writer import ROOM_CARDS
 from services.image_store import open_store
 
 PATH = "calibrated/4/1700000000000000001.fits"
 HEADER = {"TIANYUPI": "1700000000000000001", "BUNIT": "adu/s"}
 ROWS = np.array([(1.5, 2, 3), (-0.25, -7, 255)], [("x", "f8"), ("n", "i4"), ("bits", "u1")])
-CARDS = HEADER_BLOCKS * 36 - 1  # beside END
+CARDS = -(-(8 + ROOM_CARDS + 1) // 36) * 36 - 1  # beside END; 6 of the image, 2 of ours
 WEIGHT = np.arange(35, dtype=np.int16).reshape(5, 7)
 
 

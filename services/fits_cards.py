@@ -1,0 +1,105 @@
+"""Header cards as FITS has them, 80 characters each: of own values, and those of a camera that keep to the standard.
+
+astropy's own `Card` takes ten times as long, which counts where each calibrated frame has a hundred.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from astropy.io import fits
+
+CARD_CHARACTERS, KEYWORD_CHARACTERS, NUMBER_CHARACTERS = 80, 8, 20
+TEXT_CHARACTERS = 68  # of a text in one card
+LINE_CHARACTERS = 72  # of a line of HISTORY or COMMENT
+COMMENTARY = ("COMMENT", "HISTORY")
+MOST_CONTINUED = 20  # cards of one long text
+
+Value = str | int | float | bool | None
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[ED][+-]?(?:\d{1,2}|[12]\d\d))?"
+_TEXT = r"'(?:[^']|'')*'"
+_VALUED = re.compile(rf"[A-Z0-9_-]{{1,8}} *= +(?:{_TEXT}|[TF]|{_NUMBER}) *(?:/.*)?")
+_GOES_ON = re.compile(r"(?:.{8}=|CONTINUE ) *'(?:[^']|'')*&' *(?:/.*)?")
+_CONTINUED = re.compile(rf"CONTINUE  +{_TEXT} *(?:/.*)?")
+_PRINTABLE = re.compile(r"[ -~]{80}")
+
+
+def card(keyword: str, value: Value, comment: str = "") -> str:
+    """A card; empty for a value that is not known or no finite number.
+
+    Text is cut to what one card holds; characters that FITS has not are written as escapes. A comment that has no room
+    is cut too.
+    """
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    if isinstance(value, bool):
+        shown = f"{'T' if value else 'F':>{NUMBER_CHARACTERS}}"
+    elif isinstance(value, str):
+        shown = f"'{_quoted(value):<8}'".ljust(NUMBER_CHARACTERS)
+    else:
+        shown = f"{repr(value).upper():>{NUMBER_CHARACTERS}}"
+    text = f"{keyword:<{KEYWORD_CHARACTERS}}= {shown}"
+    if comment:
+        text += f" / {comment}"
+    return text[:CARD_CHARACTERS].ljust(CARD_CHARACTERS)
+
+
+def lines(keyword: str, text: str) -> str:
+    """Cards of HISTORY or COMMENT, as many as the text needs."""
+    plain = _ascii(text)
+    parts = [plain[start : start + LINE_CHARACTERS] for start in range(0, len(plain), LINE_CHARACTERS)]
+    return "".join(f"{keyword:<{KEYWORD_CHARACTERS}}{part}".ljust(CARD_CHARACTERS) for part in parts)
+
+
+def sound_cards(header: str) -> Iterator[tuple[str, str]]:
+    """(keyword, card) of each card of a header that keeps to the standard; a long text is one with its continuations.
+
+    Cards with characters that FITS has not, without a value, or with one that not all programs can read are left out.
+    """
+    cards = [header[start : start + CARD_CHARACTERS] for start in range(0, len(header), CARD_CHARACTERS)]
+    for number, text in enumerate(cards):
+        keyword = text[:KEYWORD_CHARACTERS].rstrip()
+        if _PRINTABLE.fullmatch(text) and (keyword in COMMENTARY or _VALUED.fullmatch(text)):
+            yield keyword, text + "".join(_continuations(text, cards[number + 1 : number + 1 + MOST_CONTINUED]))
+
+
+def header_text(hdus: fits.HDUList, image: Any) -> str:
+    """Cards of an image's header as they stand in an opened file, and those of the primary header behind them."""
+    return _card_text(image) + ("" if image is hdus[0] else _card_text(hdus[0]))
+
+
+def _card_text(hdu: Any) -> str:
+    """The cards of an HDU: astropy would mend each, at ten times the cost.
+
+    The header of a compressed image is none of the file's.
+    """
+    if isinstance(hdu, fits.CompImageHDU):
+        text: str = hdu.header.tostring(endcard=False, padding=False)
+        return text
+    where = hdu.fileinfo()
+    where["file"].seek(where["hdrLoc"])
+    blocks: bytes = where["file"].read(where["datLoc"] - where["hdrLoc"])
+    return blocks.decode("latin-1")
+
+
+def _continuations(text: str, following: list[str]) -> Iterator[str]:
+    for card_text in following:
+        if not (_GOES_ON.fullmatch(text) and _CONTINUED.fullmatch(card_text) and _PRINTABLE.fullmatch(card_text)):
+            return
+        yield card_text
+        text = card_text
+
+
+def _quoted(text: str) -> str:
+    """Text within its quotes, cut so that no doubled quote is cut in two."""
+    cut = _ascii(text).replace("'", "''")[:TEXT_CHARACTERS]
+    return cut[:-1] if (len(cut) - len(cut.rstrip("'"))) % 2 else cut
+
+
+def _ascii(text: str) -> str:
+    plain = " ".join(text.split())
+    if plain.isascii() and plain.isprintable():
+        return plain
+    return "".join(c if c.isprintable() and c.isascii() else c.encode("unicode_escape").decode() for c in plain)
