@@ -16,6 +16,7 @@ from services.errors import ConfigurationError
 from services.ingest.cards import NAME_LENGTH, as_number, printable
 from services.ingest.coordinates import sexagesimal
 from services.ingest.exposures import LONGEST_EXPOSURE_S
+from services.ingest.file_names import FRAME_SUFFIXES
 from services.ingest.frame_kinds import kind_by_words
 from services.ingest.told_elsewhere import Told
 
@@ -33,8 +34,8 @@ class LogLine:
     """Frames from ``first`` to ``last``, both included."""
 
     line: int
-    first: int
-    last: int
+    first: int | str  # number, or a file's name
+    last: int | str
     told: Told
 
 
@@ -44,9 +45,32 @@ class ObservingLog:
     def __init__(self, name: str, lines: Sequence[LogLine]) -> None:
         self._name, self._lines = name, lines
 
+    def numbered(self, numbers: Mapping[Path, int]) -> "ObservingLog":
+        """The log, numbers in place of the names of files.
+
+        Raises:
+            ConfigurationError: a name is no file's, or a line ends before it begins.
+        """
+        by_name = {path.name: number for path, number in numbers.items()}
+        lines = []
+        for one in self._lines:
+            ends = []
+            for column, end in ((0, one.first), (1, one.last)):
+                number = by_name.get(end) if isinstance(end, str) else end
+                if number is None:
+                    raise ConfigurationError(
+                        f"log {self._name!r} is wrong: line {one.line}, {_column(column)}: there is no frame {end!r}"
+                    )
+                ends.append(number)
+            if ends[1] < ends[0]:
+                before = f"{_column(1)}: {one.last} is before the first frame, {one.first}"
+                raise ConfigurationError(f"log {self._name!r} is wrong: line {one.line}, {before}")
+            lines.append(replace(one, first=ends[0], last=ends[1]))
+        return ObservingLog(self._name, lines)
+
     def of(self, number: int | None) -> Told:
         """What the first line with this number tells; a note where there is none, or where others tell otherwise."""
-        found = [] if number is None else [one for one in self._lines if one.first <= number <= one.last]
+        found = [] if number is None else [one for one in self._lines if _is_within(one, number)]
         if not found:
             return Told(notes=(f"the log {self._name!r} has no line for it",))
         told = found[0].told
@@ -76,7 +100,7 @@ def read_log(path: Path) -> ObservingLog:
     problems: list[str] = []
     for number, written in enumerate(_LINE_BREAKS.split(text), start=1):
         cells = [cell.strip() for cell in next(csv.reader([written.partition("#")[0]]), [])]
-        if not any(cells) or (not lines and not problems and not any(c.isdigit() for c in cells[0])):
+        if not any(cells) or (not lines and not problems and not any(c.isdigit() for c in "".join(cells[:2]))):
             continue
         try:
             lines.append(_line(number, cells, path.name))
@@ -95,7 +119,7 @@ def _line(number: int, cells: Sequence[str], name: str) -> LogLine:
         raise ValueError(f"{len(cells)} columns: expected {NEEDED} to {len(COLUMNS)}, {', '.join(COLUMNS)}")
     padded = [*cells, *([""] * (len(COLUMNS) - len(cells)))]
     first, last = (_frame_number(padded, column) for column in (0, 1))
-    if last < first:
+    if isinstance(first, int) and isinstance(last, int) and last < first:
         raise ValueError(f"{_column(1)}: {last} is before the first frame, {first}")
     if not padded[2]:
         raise ValueError(f"{_column(2)}: is empty: expected a target's name, or bias, dark or flat")
@@ -117,12 +141,17 @@ def _column(index: int) -> str:
     return f"column {index + 1} ({COLUMNS[index]})"
 
 
-def _frame_number(cells: Sequence[str], column: int) -> int:
-    """A number, or the last number in a file's name."""
-    found = re.findall(r"\d+", cells[column].partition(".")[0], re.ASCII)
-    if not found or len(found[-1]) > LONGEST_NUMBER:
-        raise ValueError(f"{_column(column)}: {cells[column]!r} is no number of a frame, and no file's name with one")
-    return int(found[-1])
+def _is_within(line: LogLine, number: int) -> bool:
+    return isinstance(line.first, int) and isinstance(line.last, int) and line.first <= number <= line.last
+
+
+def _frame_number(cells: Sequence[str], column: int) -> int | str:
+    written = cells[column]
+    if written.isascii() and written.isdigit() and len(written) <= LONGEST_NUMBER:
+        return int(written)
+    if not written.lower().endswith(FRAME_SUFFIXES):
+        raise ValueError(f"{_column(column)}: {written!r} is no number of a frame, and no file's name")
+    return written
 
 
 def _exposure(cells: Sequence[str]) -> float | None:

@@ -82,6 +82,7 @@ def _told(paths: Sequence[Path], patterns: NamePatterns | None, log: ObservingLo
         return told
     by_pattern = {path: found.number for path, found in names.items() if found is not None and found.number is not None}
     numbers = running_numbers(paths, by_pattern)
+    log = log.numbered(numbers)
     return {path: log.of(numbers.get(path)).over(told.get(path, NOTHING)) for path in paths}
 
 

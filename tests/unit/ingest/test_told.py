@@ -157,6 +157,7 @@ def test_frames_in_no_line_and_in_two_are_said(tmp_path: Path) -> None:
         ("1,3,,1,,\n", "line 1, column 3 (name or kind): is empty"),
         ("1,3,M 67,long,,\n", "line 1, column 4 (exposure): 'long' is no exposure time"),
         ("1,3,M 67,-1,,\n", "line 1, column 4 (exposure)"),
+        ("a,3,M 67,1,,\n", "line 1, column 1 (first frame): 'a' is no number of a frame, and no file's name"),
         ("1,3,M 67,1,25:00:00,+1\n", "line 1, column 5 (right ascension): '25:00:00'"),
         ("1,3,M 67,1,08:54:48,+95:00:00\n", "line 1, column 6 (declination): '+95:00:00'"),
         ("1,3,M 67,1,08:54:48,\n", "line 1, column 6 (declination): is empty, beside the other angle"),
@@ -168,6 +169,16 @@ def test_frames_in_no_line_and_in_two_are_said(tmp_path: Path) -> None:
 def test_what_is_wrong_in_a_log_is_named_with_line_and_column(text: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         log(tmp_path, text)
+
+
+def test_a_log_may_name_files_and_names_what_is_none(tmp_path: Path) -> None:
+    folder = night(tmp_path / "night", EXPTIME=30.0)
+    read = log(tmp_path, "TCrB_V_001.fits,TCrB_V_002.fits,T CrB,60,,\n3,3,M 67,30,,\n")
+    assert [frame.target for frame in read_folder(folder, log=read).frames] == ["T CrB", "T CrB", "M 67"]
+    with pytest.raises(ConfigurationError, match=r"line 1, column 2 .last frame.: there is no frame 'x.fits'"):
+        read_folder(folder, log=log(tmp_path, "1,x.fits,T CrB,60,,\n"))
+    with pytest.raises(ConfigurationError, match=r"TCrB_V_001\.fits is before the first frame, 2"):
+        read_folder(folder, log=log(tmp_path, "2,TCrB_V_001.fits,T CrB,60,,\n"))
 
 
 def test_numbers_that_count_frames_are_those_that_differ() -> None:
