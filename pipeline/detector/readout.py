@@ -128,11 +128,13 @@ class RawPixels:
         counts: real[ny, nx], ADU, as they were read: what is saturated or beyond linearity is told by them.
         pedestal: float32[ny or 1, nx or 1], ADU, the level of the overscan.
         factor: float32[ny, nx], of amplifiers whose gains differ.
+        is_unwrapped: whether counts above 32767 had been stored as negative ones.
     """
 
     counts: NDArray[Any]
     pedestal: Floats | None = None
     factor: Floats | None = None
+    is_unwrapped: bool = False
 
     def signal(self) -> NDArray[Any]:
         """Real[ny, nx]: the counts themselves where nothing is taken off."""

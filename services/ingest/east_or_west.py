@@ -236,13 +236,16 @@ def _impossible(lights: _Lights, east: float) -> str | None:
 
 
 def _by_another_clock(lights: _Lights, east: float) -> str:
-    """What a clock's offset from UTC would mend, the likeliest at this longitude first."""
-    for hours in sorted(range(-12, 15), key=lambda one: abs(one - east / HOUR_DEG)):
-        if hours and _is_night(replace(lights, jd=lights.jd - hours / 24.0), east):
-            return (
-                f" It was night and the target up if the clock was at UTC{hours:+d}: then set clock_offset_h = {hours}"
-            )
-    return ""
+    """What a clock's offset from UTC would mend: all whole hours that do, and the one nearest to the longitude."""
+    hours = [h for h in range(-12, 15) if h and _is_night(replace(lights, jd=lights.jd - h / 24.0), east)]
+    if not hours:
+        return ""
+    nearest = min(hours, key=lambda one: abs(one - east / HOUR_DEG))
+    run = [h for h in hours if all(between in (0, *hours) for between in range(min(h, nearest), max(h, nearest)))]
+    return (
+        f" It was night and the target up with a clock at UTC{run[0]:+d} to {run[-1]:+d} (by the longitude it is about "
+        f"{nearest:+d}): if it is, set clock_offset_h"
+    )
 
 
 def _median(values: Floats) -> float:

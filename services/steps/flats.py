@@ -205,7 +205,7 @@ CALIBRATE_FLAT = Step(
     "calibrate_flat",
     CalibrateFlatParameters,
     run_calibrate_flat,
-    version=3,
+    version=4,
     gives="debiased flat",
     kind=FLAT,
     each=Each.FRAME,

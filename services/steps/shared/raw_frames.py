@@ -5,6 +5,7 @@ Errors name the frame's file, and a frame that is at fault is rejected with that
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.detector.calibration import guess_saturation
 from pipeline.detector.readout import RawPixels, read_out
+from pipeline.detector.wrapped import unwrapped
 from pipeline.errors import UnusableDataError
 from schema.frame import Frame
 from schema.image import Image, ImageParent
@@ -51,9 +53,12 @@ def read_frame(context: Context, frame: Image) -> RawPixels:
         if not context.last_attempt:
             raise
         raise DataError(f"{error}; so it was in each attempt") from error
+    restored = [unwrapped(image) for image in images]
+    is_unwrapped = any(image is not None for image in restored)
+    images = [image if better is None else better for image, better in zip(images, restored, strict=True)]
     if readout is not None:
         with errors_name(frame.path):
-            return read_out(images, readout)
+            return replace(read_out(images, readout), is_unwrapped=is_unwrapped)
     [raw] = images
     if raw.shape != (frame.ny, frame.nx):
         size = " x ".join(str(length) for length in reversed(raw.shape))
@@ -61,7 +66,7 @@ def read_frame(context: Context, frame: Image) -> RawPixels:
             f"frame {frame.path!r} is {size} pixels, it was {frame.nx} x {frame.ny} when it was registered: "
             "put the first file back, or give this one a name of its own and ingest it"
         )
-    return RawPixels(raw)
+    return RawPixels(raw, is_unwrapped=is_unwrapped)
 
 
 def read_header(context: Context, frame: Image) -> str:
@@ -80,6 +85,8 @@ def read_out_notes(frame: Image, raw: RawPixels) -> list[str]:
         notes.append(f"pixel 1, 1 is {x:g}, {y:g} of the camera's file, of which each {frame.file_step:g} is taken")
     elif frame.geometry is not None:
         notes.append("amplifiers of the camera's file joined")
+    if raw.is_unwrapped:
+        notes.append("counts above 32767 that were stored as negative ones restored")
     if raw.pedestal is not None:
         notes.append("level of the overscan subtracted")
     return notes

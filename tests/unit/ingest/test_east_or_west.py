@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.coordinates import AltAz, EarthLocation, SkyCoord, get_sun
+from astropy.io import fits
 from astropy.time import Time, TimeDelta
 
 from pipeline.sky import place_check
+from services.header_reading import Reading
 from services.ingest.raw_folder import read_folder
 from tests.unit.ingest.made_frames import write
 
@@ -126,6 +128,21 @@ def test_a_place_where_it_was_day_is_not_believed(written: str, tmp_path: Path) 
     east, [note] = found(night(tmp_path, WESTFORD, written))
     assert east is None
     assert "airmass stays unknown: the Sun was up" in note
+
+
+def test_a_whole_night_in_local_time_says_by_which_clock_it_was_night(tmp_path: Path) -> None:
+    east, _, first, hours, _ = XINGLONG
+    folder = night(tmp_path, XINGLONG, "117 34 48 E")
+    for number, path in enumerate(sorted(folder.glob("*.fits"))):
+        with fits.open(path, mode="update") as hdus:
+            shift = TimeDelta((8.0 + hours * number / (FRAMES - 1)) / 24.0, format="jd")
+            hdus[0].header["DATE-OBS"] = (Time(first) + shift).isot
+    [note] = found(folder)[1]
+    assert "(by the longitude it is about +8): if it is, set clock_offset_h" in note
+    frames = read_folder(folder, reading=Reading(clock_offset_h=8.0)).frames
+    assert [frame.site_longitude for frame in frames] == [pytest.approx(east, abs=1e-3)] * FRAMES
+    assert frames[0].start_utc == pytest.approx(Time(first).jd, abs=1e-6)
+    assert not any(frame.notes for frame in frames)
 
 
 def test_without_a_time_or_a_place_nothing_is_judged(tmp_path: Path) -> None:
