@@ -17,6 +17,11 @@ def processes(count: int) -> str:
     return f"{count} process{'' if count == 1 else 'es'}"
 
 
+def frames(count: int) -> str:
+    """So many frames, in words."""
+    return f"{count} frame{'' if count == 1 else 's'}"
+
+
 def shown(text: str) -> str:
     r"""The text with what must not reach a terminal written as in JSON (``\u001b``); line ends and tabs stay."""
     return text if text.isprintable() else _PERHAPS.sub(lambda found: _shown(found[0]), text)

@@ -17,20 +17,21 @@ def quoted(path: Path) -> str:
     return repr(str(path))
 
 
-def find_frames(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+def find_frames(folder: Path, *, tell: bool = True) -> tuple[list[Path], list[tuple[Path, str]]]:
     """FITS files under ``folder`` by name, sorted, and what could not be looked at with the reason.
 
     Symbolic links are followed, each folder is searched once. Files that are no frames by name, hidden files and
-    folders, and folders met twice are left out and counted in the log.
+    folders, and folders met twice are left out and, to ``tell`` of them, counted in the log.
 
     Raises:
         ConfigurationError: ``folder`` is missing, not a folder or not readable.
     """
-    return _Search().run(folder)
+    return _Search(tell).run(folder)
 
 
 class _Search:
-    def __init__(self) -> None:
+    def __init__(self, tell: bool) -> None:
+        self._tell = tell
         self._frames: list[Path] = []
         self._problems: list[tuple[Path, str]] = []
         self._left_out: Counter[str] = Counter()
@@ -55,7 +56,7 @@ class _Search:
                 self._problems.append(
                     (current, f"folder {quoted(current)} cannot be read: {error.strerror}; check its permissions")
                 )
-        for reason, count in self._left_out.items():
+        for reason, count in self._left_out.items() if self._tell else ():
             log.info("left out", folder=quoted(folder), reason=reason, count=count)
         self._problems.sort(key=lambda problem: os.fsencode(problem[0]))
         return sorted(self._frames, key=os.fsencode), self._problems

@@ -21,6 +21,8 @@ from services.ingest.file_names import quoted
 BUSY = (errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the machine's fault, not the file's
 GZIP_CHUNK_BYTES = 1 << 20
 COLOURS = 3  # planes of a picture
+BLOCK_BYTES = 2880
+TAIL_BYTES = 4096  # of the last data, in which something is not 0
 GZIP_TRAILER_BYTES = 4  # the last of a gzip file: length of the plain text modulo 2^32
 
 # What astropy raises on damaged files, found by damaging files at random.
@@ -141,6 +143,39 @@ def _require_whole(hdu: Any, path: Path, size: int) -> None:
             f"file {quoted(path)} is truncated: {found} bytes, its header promises {needed}; wait until it is written, "
             "copy it again, or remove it"
         )
+
+
+def require_written(path: Path) -> None:
+    """Look whether a file that was opened as a frame is whole to its end: all HDUs, and no room that waits for data.
+
+    Programs that copy may give a file its length before its content. A frame that ends in zeros by itself is not told
+    from that.
+
+    Raises:
+        DataError: something is missing.
+    """
+    if _is_gzip(path):
+        return  # astropy has unpacked all of it
+    size, parts = path.stat().st_size, []
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            fits.open(path, memmap=True, lazy_load_hdus=True, disable_image_compression=True) as hdus,
+        ):
+            for hdu in hdus:
+                if hdu.size:
+                    parts.append((hdu.fileinfo()["datLoc"], hdu.fileinfo()["datLoc"] + hdu.size))
+    except DAMAGE_ALL as error:
+        raise _explained(error, path) from error
+    for start, end in parts[-1:]:
+        promised = -(-end // BLOCK_BYTES) * BLOCK_BYTES
+        if promised > size:
+            raise DataError(f"file {quoted(path)} is not whole: {size} bytes, its headers promise {promised}")
+        with path.open("rb") as file:
+            file.seek(max(start, end - TAIL_BYTES))
+            tail = file.read(min(TAIL_BYTES, end - start))
+        if not any(tail):
+            raise DataError(f"file {quoted(path)} ends in zeros: is it still being copied?")
 
 
 def _is_gzip(path: Path) -> bool:

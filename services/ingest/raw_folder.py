@@ -8,7 +8,7 @@ from services.errors import DataError
 from services.frame_bounds import FrameBounds
 from services.header_reading import Reading
 from services.ingest.colour_planes import in_planes
-from services.ingest.dialect_files import Dialects, with_own
+from services.ingest.dialect_files import with_own
 from services.ingest.duplicates import find_duplicates
 from services.ingest.east_or_west import judged
 from services.ingest.file_names import find_frames
@@ -16,7 +16,7 @@ from services.ingest.given import Given
 from services.ingest.headers import FrameFacts, read_frame
 from services.ingest.known_facts import with_known
 from services.ingest.midnights import over_midnight
-from services.ingest.name_patterns import NamePatterns
+from services.ingest.name_patterns import NameFacts, NamePatterns
 from services.ingest.observing_log import ObservingLog, running_numbers
 from services.ingest.same_readout import read_alike
 from services.ingest.told_elsewhere import NOTHING, Told
@@ -51,44 +51,74 @@ def read_folder(
         ConfigurationError: the folder, or a dialect of the operator's own, cannot be read.
         DataError: there is no FITS file in it.
     """
-    reading = reading or Reading()
-    dialects = with_own(reading.dialects, reading.clock_offset_h)
-    patterns = NamePatterns(reading.patterns)
+    reader = FrameReader(bounds, given, reading)
     paths, unreadable = find_frames(folder)
     if not paths and not unreadable:
         raise DataError(
             f"folder {str(folder)!r} has no FITS files: expected names ending in .fits, .fit, .fts or .fz (also .gz)"
         )
-    told = _told(paths, patterns if reading.patterns else None, log)
+    told = _told(paths, reader, log)
     frames = []
     for number, path in enumerate(paths, start=1):
         try:
-            frame = _read(path, bounds, dialects, reading, told.get(path, NOTHING))
-            frames.append(frame if given is None else given.of(frame))
+            frames.append(reader.read(path, told.get(path)))
         except DataError as error:
             unreadable.append((path, str(error)))
         if progress is not None:
             progress(number, len(paths))
-    frames = with_known(read_alike(judged(over_midnight(frames))), reading)
-    duplicates = {copy.path: reason for _, copy, reason in find_duplicates(frames)}
-    return Folder(in_planes(frames, reading), unreadable, duplicates)
+    return reader.together(frames, unreadable)
 
 
-def _told(paths: Sequence[Path], patterns: NamePatterns | None, log: ObservingLog | None) -> dict[Path, Told]:
+class FrameReader:
+    """Reads frames one by one, and judges them together; names that are ``given`` hold for all.
+
+    Raises:
+        ConfigurationError: a dialect or a pattern of the operator's own cannot be read.
+    """
+
+    def __init__(
+        self, bounds: FrameBounds | None = None, given: Given | None = None, reading: Reading | None = None
+    ) -> None:
+        self._reading = reading or Reading()
+        self._bounds = bounds
+        self._given = given
+        self._dialects = with_own(self._reading.dialects, self._reading.clock_offset_h)
+        self._patterns = NamePatterns(self._reading.patterns)
+
+    def named(self, path: Path) -> NameFacts | None:
+        """What the name tells by the operator's patterns; nothing where there are none."""
+        return self._patterns.read(path) if self._reading.patterns else NameFacts()
+
+    def read(self, path: Path, told: Told | None = None) -> FrameFacts:
+        """The facts of one frame; ``told`` goes before its header, what its name tells where it is not given.
+
+        Raises:
+            DataError: it cannot be used.
+            TransientError: the machine cannot read now.
+        """
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"file name {str(path)!r} is not UTF-8: rename the file") from error
+        if told is None:
+            told = _told([path], self, None)[path]
+        frame = read_frame(path, self._bounds, self._dialects, self._reading, told)
+        return frame if self._given is None else self._given.of(frame)
+
+    def together(self, frames: Sequence[FrameFacts], unreadable: Sequence[tuple[Path, str]]) -> Folder:
+        """What only all frames of a folder tell: days that were not counted up, signs of longitudes, duplicates."""
+        found = with_known(read_alike(judged(over_midnight(frames))), self._reading)
+        duplicates = {copy.path: reason for _, copy, reason in find_duplicates(found)}
+        return Folder(in_planes(found, self._reading), list(unreadable), duplicates)
+
+
+def _told(paths: Sequence[Path], reader: FrameReader, log: ObservingLog | None) -> dict[Path, Told]:
     """What names and log tell of each frame."""
-    names = {} if patterns is None else {path: patterns.read(path) for path in paths}
+    names = {path: reader.named(path) for path in paths}
     told = {path: UNFIT if found is None else found.told for path, found in names.items()}
     if log is None:
         return told
     by_pattern = {path: found.number for path, found in names.items() if found is not None and found.number is not None}
     numbers = running_numbers(paths, by_pattern)
     log = log.numbered(numbers)
-    return {path: log.of(numbers.get(path)).over(told.get(path, NOTHING)) for path in paths}
-
-
-def _read(path: Path, bounds: FrameBounds | None, dialects: Dialects, reading: Reading, told: Told) -> FrameFacts:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"file name {str(path)!r} is not UTF-8: rename the file") from error
-    return read_frame(path, bounds, dialects, reading, told)
+    return {path: log.of(numbers.get(path)).over(told[path]) for path in paths}

@@ -128,6 +128,15 @@ def of_another_night(session: Session, observation: Observation) -> Template:
     )
 
 
+def has_known_template(session: Session, observation: Observation) -> bool:
+    """Whether another night's template suits an observation."""
+    try:
+        of_another_night(session, observation)
+    except ConfigurationError:
+        return False
+    return True
+
+
 def _same_field(session: Session, observation: Observation, earlier: Observation) -> bool:
     """Whether the pointing lies in the earlier night's sky; where either is unknown the target's name decides."""
     sky = session.get_one(Sky, earlier.sky_id)

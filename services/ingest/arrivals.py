@@ -1,0 +1,124 @@
+"""A folder that fills: a frame is taken once it is whole and nobody writes to it any more.
+
+Names are listed again and again, for no kernel tells what another machine writes to a network disk. Files that were
+taken are looked at seldom, for corrected headers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.errors import DataError, TransientError
+from services.ingest.file_names import find_frames, quoted
+from services.ingest.frame_file import require_written
+from services.ingest.headers import FrameFacts
+from services.ingest.raw_folder import Folder, FrameReader
+
+SETTLED_S = 1.0  # without a change of size or time, and whole: the frame is written
+ABANDONED_S = 60.0  # without a change, but not whole: nobody writes to it any more
+RESCAN_S = 60.0  # between looks at files that were taken
+
+State = tuple[int, int]  # bytes, ns of its last change
+
+
+@dataclass
+class _Seen:
+    state: State
+    since: float
+    tried: float = 0.0  # how long it had been unchanged when it was last opened
+
+
+class Arrivals:
+    """The frames of a folder as they come. Times are any clock's that goes on evenly, in seconds."""
+
+    def __init__(self, folder: Path, reader: FrameReader, settled_s: float = SETTLED_S) -> None:
+        self._folder = folder
+        self._reader = reader
+        self._settled_s = settled_s
+        self._pending: dict[Path, _Seen] = {}
+        self._taken: dict[Path, State] = {}
+        self._frames: dict[Path, FrameFacts] = {}
+        self._unreadable: dict[Path, str] = {}
+        self._by_header: dict[tuple[str, int], Path] = {}
+        self._rescan_at: float | None = None
+        self.notes: list[str] = []  # of the last look
+
+    @property
+    def pending(self) -> int:
+        """How many files are there that are not whole yet, or were changed just now."""
+        return len(self._pending)
+
+    def look(self, now: float) -> int:
+        """Look at the folder; returns how many frames, or files that will never be one, were taken.
+
+        Raises:
+            ConfigurationError: the folder cannot be read.
+        """
+        self.notes = []
+        paths, problems = find_frames(self._folder, tell=False)
+        rescan = self._rescan_at is None or now >= self._rescan_at
+        if rescan:
+            self._rescan_at = now + RESCAN_S
+        self._forget_vanished(paths)
+        for path in paths:
+            if rescan or path not in self._taken:
+                self._look_at(path, now)
+        taken = sum(self._take(path, seen, now) for path, seen in list(self._pending.items()))
+        for path, reason in problems:
+            taken += self._unreadable.get(path) != reason
+            self._unreadable[path] = reason
+        return taken
+
+    def folder(self) -> Folder:
+        """All that was taken, with what only all of it tells."""
+        return self._reader.together(list(self._frames.values()), list(self._unreadable.items()))
+
+    def _forget_vanished(self, paths: list[Path]) -> None:
+        """What was taken stays a frame wherever its file went."""
+        if self._pending:
+            there = set(paths)
+            self._pending = {path: seen for path, seen in self._pending.items() if path in there}
+
+    def _look_at(self, path: Path, now: float) -> None:
+        try:
+            status = path.stat()
+        except OSError:  # it was renamed just now, or the disk is away: the next look tells
+            return
+        state = status.st_size, status.st_mtime_ns
+        seen = self._pending.get(path)
+        if self._taken.get(path) != state and (seen is None or seen.state != state):
+            self._pending[path] = _Seen(state, now)
+
+    def _take(self, path: Path, seen: _Seen, now: float) -> bool:
+        """Take a file that has been unchanged for long enough, if it is whole; looks at it grow rarer."""
+        unchanged = now - seen.since
+        if unchanged < max(self._settled_s, 2.0 * seen.tried):
+            return False
+        seen.tried = unchanged
+        abandoned = unchanged >= ABANDONED_S
+        frame, reason = None, ""
+        try:
+            frame = self._reader.read(path)
+            if not abandoned:
+                require_written(path)
+            status = path.stat()
+        except DataError as error:
+            if not abandoned:
+                return False
+            frame, reason = None, str(error)
+        except (TransientError, OSError):
+            return False
+        if frame is not None and (status.st_size, status.st_mtime_ns) != seen.state:
+            return False  # it was written to meanwhile: the next look begins anew
+        del self._pending[path]
+        self._taken[path] = seen.state
+        self._unreadable.pop(path, None)
+        if frame is None:
+            self._unreadable[path] = reason
+            return True
+        before = self._by_header.get((frame.header, frame.size))
+        if before is not None and before != path and path not in self._frames and not before.exists():
+            self.notes.append(f"{quoted(path)} was taken before under the name {quoted(before)}: not taken again")
+            return False
+        self._by_header[frame.header, frame.size] = path
+        self._frames[path] = frame
+        return True

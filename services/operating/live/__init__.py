@@ -1,0 +1,1 @@
+"""The live night: frames are taken, published and measured as they come."""
