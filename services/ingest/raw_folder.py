@@ -19,7 +19,7 @@ from services.ingest.midnights import over_midnight
 from services.ingest.name_patterns import NameFacts, NamePatterns
 from services.ingest.observing_log import ObservingLog, running_numbers
 from services.ingest.same_readout import read_alike
-from services.ingest.told_elsewhere import NOTHING, Told
+from services.ingest.told_elsewhere import Told
 
 UNFIT = Told(notes=("no pattern fits its name",))
 
