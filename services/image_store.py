@@ -66,6 +66,9 @@ class ImageStore(Protocol):
     def read_master(self, path: str) -> NDArray[Any]:
         """A derived image that many frames share: kept in memory, read-only."""
 
+    def forget_masters(self) -> None:
+        """Keep none of them any longer: what follows needs the room."""
+
     def read_all(self, path: str, extras: tuple[str, ...] = ()) -> StoredImage:
         """The image with the named extensions."""
 
@@ -137,14 +140,10 @@ class LocalImageStore:
         """Read several images in one pass, all of them within the bounds of a frame."""
 
         def images(hdus: fits.HDUList) -> list[NDArray[Any]]:
-            found = [hdus[number] for number in numbers]
-            pixels = sum(math.prod(hdu.shape) for hdu in found)
-            if pixels > self._bounds.pixels:
-                raise DataError(
-                    f"file {path!r} has images of {pixels:,} pixels, expected {self._bounds.pixels:,} at most: remove "
-                    "it, or raise max_frame_pixels if the camera is so large"
-                )
-            return [np.squeeze(hdu.data) if hdu.data.ndim > 2 else hdu.data for hdu in found]
+            pixels, most = sum(math.prod(hdus[number].shape) for number in numbers), self._bounds.pixels
+            if pixels > most:
+                raise DataError(f"file {path!r} has images of {pixels:,} pixels: max_frame_pixels allows {most:,}")
+            return [np.squeeze(hdus[number].data) for number in numbers]
 
         return self._open(path, images)
 
@@ -159,6 +158,10 @@ class LocalImageStore:
                 self._masters.popitem(last=False)
         self._masters.move_to_end(path)
         return master
+
+    def forget_masters(self) -> None:
+        """Those that are asked for are read again."""
+        self._masters.clear()
 
     def read_all(self, path: str, extras: tuple[str, ...] = ()) -> StoredImage:
         """Read the image and extensions in one pass."""

@@ -1,6 +1,6 @@
 """Pixels of the detector that cannot be trusted on any frame: from its masters, or from the night's own frames."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.statistics import MAD_TO_SIGMA
 
+PART_ROWS = 256  # that are looked at together; a multiple of BLOCK
 BLOCK = 32  # px a side of the blocks whose medians are a master's local level
 OUTLIER_SIGMA = 8.0  # noise of the master bias or dark; beyond it a pixel is known to be unlike the others
 FLAT_RANGE = (0.5, 1.5)  # of the local response; outside, a pixel is dead, or its flat is not to be believed
@@ -49,18 +50,21 @@ def find_defects(
     """
     dead = hot = np.empty(0, np.intp)
     if flat is not None:
-        local = np.where(np.isfinite(flat), flat, 0) / np.maximum(_local_level(flat), 1e-6)
-        dead = np.flatnonzero((local < FLAT_RANGE[0]) | (local > FLAT_RANGE[1]))
-    excess = None if dark is None else dark - _local_level(dark)
-    for difference in (None if bias is None else bias - _local_level(bias), excess):
-        if difference is not None:
-            size = np.abs(difference)
-            least = OUTLIER_SIGMA * max(MAD_TO_SIGMA * float(np.nanmedian(size.ravel()[::NOISE_STEP])), LEAST_NOISE)
-            hot = np.union1d(hot, np.flatnonzero(size > least))
-            if bias is not None and difference is not excess and np.nanmedian(bias.ravel()[::NOISE_STEP]) > least:
-                # Nothing at all where others have their pedestal: columns and corners that are not read out.
-                dead = np.union1d(dead, np.flatnonzero(bias == 0))
-    return Defects(dead, hot, np.zeros(hot.size, np.float32) if excess is None else excess.ravel()[hot].astype("f4"))
+        dead = _where(flat, lambda part: _is_dead(part, _local_level(part, flat.shape)))
+    excess = None
+    for master in (bias, dark):
+        if master is None:
+            continue
+        excess = _excess(master)
+        noise = MAD_TO_SIGMA * float(np.nanmedian(np.abs(excess.ravel()[::NOISE_STEP])))
+        least = OUTLIER_SIGMA * max(noise, LEAST_NOISE)
+        hot = np.union1d(hot, _where(excess, lambda part, least=least: np.abs(part) > least))  # type: ignore[misc]
+        if master is bias and np.nanmedian(bias.ravel()[::NOISE_STEP]) > least:
+            # Nothing at all where others have their pedestal: columns and corners that are not read out.
+            dead = np.union1d(dead, _where(bias, lambda part: part == 0))
+    if dark is None or excess is None:
+        return Defects(dead, hot, np.zeros(hot.size, np.float32))
+    return Defects(dead, hot, excess.ravel()[hot].astype("f4"))
 
 
 def repeated_pixels(frames: Sequence[NDArray[np.integer]]) -> Indices:
@@ -74,11 +78,43 @@ def repeated_pixels(frames: Sequence[NDArray[np.integer]]) -> Indices:
     return index[times >= REPEATS].astype(np.intp)
 
 
-def _local_level(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Median of the block that each pixel lies in: float32[ny, nx]; of every second pixel, which is near enough."""
+def _parts(rows: int) -> Iterator[slice]:
+    """Rows of a few blocks at once, so that what comes between takes little memory; the last part has a whole block."""
+    start = 0
+    while start < rows:
+        stop = rows if rows - start < PART_ROWS + BLOCK else start + PART_ROWS
+        yield slice(start, stop)
+        start = stop
+
+
+def _where(image: NDArray[Any], test: Callable[[NDArray[Any]], NDArray[np.bool_]]) -> Indices:
+    """Flat indices of the pixels for which a test of rows is true."""
+    nx = image.shape[1]
+    found = [np.flatnonzero(test(image[rows])) + rows.start * nx for rows in _parts(image.shape[0])]
+    return np.concatenate(found) if found else np.empty(0, np.intp)
+
+
+def _is_dead(flat: NDArray[Any], level: NDArray[np.float32]) -> NDArray[np.bool_]:
+    local = np.where(np.isfinite(flat), flat, 0) / np.maximum(level, 1e-6)
+    return np.asarray((local < FLAT_RANGE[0]) | (local > FLAT_RANGE[1]))
+
+
+def _excess(image: NDArray[Any]) -> NDArray[Any]:
+    """Over the local level."""
+    excess = np.empty(image.shape, np.result_type(image.dtype, np.float32).newbyteorder("="))
+    for rows in _parts(image.shape[0]):
+        np.subtract(image[rows], _local_level(image[rows], image.shape), out=excess[rows])
+    return excess
+
+
+def _local_level(image: NDArray[Any], whole: tuple[int, ...]) -> NDArray[np.float32]:
+    """Median of the block that each pixel lies in: float32[ny, nx]; of every second pixel, which is near enough.
+
+    image: rows of an image of shape ``whole``, from the beginning of a block on.
+    """
     ny, nx = image.shape
     some = np.where(np.isfinite(image), image, 0).astype(np.float32)
-    some = np.pad(some, ((0, -ny % BLOCK), (0, -nx % BLOCK)), mode="symmetric" if min(ny, nx) >= BLOCK else "edge")
+    some = np.pad(some, ((0, -ny % BLOCK), (0, -nx % BLOCK)), mode="symmetric" if min(whole) >= BLOCK else "edge")
     some = some[::2, ::2]
     rows, columns, half = some.shape[0] * 2 // BLOCK, some.shape[1] * 2 // BLOCK, BLOCK // 2
     blocks = some.reshape(rows, half, columns, half).swapaxes(1, 2).reshape(rows, columns, half * half)

@@ -69,7 +69,7 @@ def combine_clipped(frames: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     others, if that is more (hot pixels). Fewer than three frames are averaged as they are. Returns float32[ny, nx].
     Raises UnusableDataError for no frame or unlike shapes.
     """
-    plain = combine_mean(frames, [1.0] * len(frames))
+    plain = _mean_in_blocks(frames)
     number = len(frames)
     if number < COMBINE_CLIP_FRAMES:
         return plain
@@ -85,6 +85,18 @@ def combine_clipped(frames: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         wrong = highest[y, x] - mean > COMBINE_CLIP_SIGMA * sigma
         plain[rows][y[wrong], x[wrong]] = mean[wrong]
     return plain
+
+
+def _mean_in_blocks(frames: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+    """`combine_mean` of frames that are all in memory, of equal weight, without sums of whole images beside them."""
+    weights = [1.0] * len(frames)
+    if not frames or any(frame.shape != frames[0].shape for frame in frames):
+        return combine_mean(frames, weights)  # which says what is wrong
+    mean: NDArray[np.float32] = np.empty_like(frames[0], np.float32)
+    for start in range(0, len(mean), FLAT_BLOCK_ROWS):
+        rows = slice(start, start + FLAT_BLOCK_ROWS)
+        mean[rows] = combine_mean([frame[rows] for frame in frames], weights)
+    return mean
 
 
 def read_noise(frames: Sequence[NDArray[Any]]) -> float:

@@ -1,5 +1,7 @@
 """Detections of an image with masked pixels, by sep, which may not be told of the mask."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ import sep
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.frame.masked_pixels import fill_holes
+from pipeline.frame.masked_pixels import fill_holes_within
 
 MINIMUM_AREA = 5  # pixels of a detection
 SMOOTHING = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32)  # applied by sep before detection
@@ -45,7 +47,7 @@ def extract(
     hid all the stars of the blend or the halo it lies in: three of 800 to 3000 sigma in the test.
 
     Args:
-        image: float32[ny, nx], contiguous, native, sky subtracted.
+        image: float32[ny, nx], contiguous, native, sky subtracted; it and a map of noise are other ones meanwhile.
         threshold: with one noise, of each pixel of a detection in units of that noise; with a map, the significance of
             each smoothed pixel: 2.7 times as deep for the same number.
         noise: of a pixel; or float32[ny, nx], anything where masked.
@@ -59,13 +61,31 @@ def extract(
     Raises:
         UnusableDataError: too much is above the threshold, whatever sep's limits.
     """
-    if mask is not None:
-        image, noise = fill_holes(image, mask), usual_noise(noise, mask)
     if isinstance(noise, np.ndarray):
         threshold *= noise_left(kernel)
     options = {"minarea": MINIMUM_AREA, "filter_kernel": kernel, "filter_type": "conv", **options}
-    objects = _outgrowing(image, threshold, err=noise, **options)
-    return objects if mask is None else objects[_has_core(objects, mask)]
+    if mask is None:
+        return _outgrowing(image, threshold, err=noise, **options)
+    with _filled_in(image, noise, mask):
+        objects = _outgrowing(image, threshold, err=noise, **options)
+    return objects[_has_core(objects, mask)]
+
+
+@contextmanager
+def _filled_in(
+    image: NDArray[np.float32], noise: float | NDArray[np.float32], mask: NDArray[np.bool_]
+) -> Iterator[None]:
+    """The image without holes, with the usual noise in them, until it is done; copies would take their memory again."""
+    where = np.flatnonzero(mask)
+    kept = [(array.reshape(-1), array.reshape(-1)[where]) for array in (image, noise) if isinstance(array, np.ndarray)]
+    try:
+        if isinstance(noise, np.ndarray) and where.size < noise.size:
+            noise.reshape(-1)[where] = np.median(noise[~mask], overwrite_input=True)
+        fill_holes_within(image, mask)
+        yield
+    finally:
+        for flat, values in kept:
+            flat[where] = values
 
 
 def start_at_peaks(objects: NDArray[Any], fwhm: float) -> None:
@@ -129,7 +149,8 @@ def usual_noise(noise: float | NDArray[np.float32], mask: NDArray[np.bool_]) -> 
     """The noise with that of the typical pixel where it is unknown."""
     if not isinstance(noise, np.ndarray) or mask.all():
         return noise
-    return np.where(mask, np.median(noise[~mask]), noise).astype(np.float32)
+    usual = np.median(noise[~mask], overwrite_input=True)
+    return np.where(mask, usual, noise).astype(np.float32, copy=False)
 
 
 def _outgrowing(image: NDArray[np.float32], threshold: float, **options: Any) -> NDArray[Any]:

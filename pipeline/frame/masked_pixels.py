@@ -68,7 +68,14 @@ def fill_holes(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArray
     Returns:
         float32[ny, nx], a copy.
     """
-    filled, unknown = image.copy(), masked.copy()
+    filled = image.copy()
+    fill_holes_within(filled, masked)
+    return filled
+
+
+def fill_holes_within(filled: NDArray[np.float32], masked: NDArray[np.bool_]) -> None:
+    """`fill_holes` IN PLACE, of an image that is contiguous."""
+    unknown = masked.copy()
     where = np.flatnonzero(masked)
     for _ in range(HOLE_ROUNDS):
         values = _from_neighbours(filled, unknown, where)
@@ -79,7 +86,6 @@ def fill_holes(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArray
         if not where.size:
             break
     filled.ravel()[where] = 0.0
-    return filled
 
 
 def _from_neighbours(

@@ -74,7 +74,10 @@ def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm:
     full = float(template.weight.max(initial=0.0))
     if not full > 0:
         raise UnusableDataError("the template is empty, expected good frames in it: see why frames were rejected")
-    sky = _Sky.of(template, full)
+    covered, blank = template.weight >= COVERED_WEIGHT * full, template.weight < EXTRACTED_WEIGHT * full
+    image, root = np.where(blank, np.float32(np.nan), template.image), np.sqrt(template.weight, dtype=np.float32)
+    del template  # it takes as much memory as what is made of it
+    sky = _Sky.of(image, root, blank)
     if sky is None:
         return np.empty(0, SOURCE_DTYPE)
     fwhm, wide = _focus(sky, fwhm)
@@ -91,8 +94,8 @@ def detect_sources(template: Stack, *, threshold: float = DETECTION_SIGMA, fwhm:
         objects = add_hidden(objects, sky.image, threshold, fwhm, noise=sky.noise, mask=sky.mask)
         hidden = np.arange(len(objects)) >= len(hidden)
     rows, columns = _pixels(objects, sky.image.shape)
-    covered = template.weight[rows, columns] >= COVERED_WEIGHT * full
-    objects, hidden = objects[covered], hidden[covered]
+    inside = covered[rows, columns]
+    objects, hidden = objects[inside], hidden[inside]
     return _measure(objects, hidden, sky, fwhm, wide) if len(objects) else np.empty(0, SOURCE_DTYPE)
 
 
@@ -107,17 +110,18 @@ class _Sky:
     rms: float
 
     @classmethod
-    def of(cls, template: Stack, full: float) -> "_Sky | None":
-        blank = template.weight < EXTRACTED_WEIGHT * full
-        image, background = subtract_background(np.where(blank, np.float32(np.nan), template.image))
+    def of(cls, image: NDArray[np.float32], noise: NDArray[np.float32], blank: NDArray[np.bool_]) -> "_Sky | None":
+        """Of a template, NaN where it is blank, and of the roots of its weights, both changed IN PLACE."""
+        image, background = subtract_background(image)
         if not background.rms > 0:
             return None
         # The noise of one frame, from an image in which each pixel has it, whatever its weight.
-        frame_noise = subtract_background(image * np.sqrt(template.weight))[1].rms
+        frame_noise = subtract_background(image * noise)[1].rms
         with np.errstate(divide="ignore"):
-            noise = (frame_noise / np.sqrt(template.weight)).astype(np.float32)
+            np.divide(frame_noise, noise, out=noise)
         noise[blank] = np.inf
-        mask = np.isnan(image) | find_sharp_pixels((image / noise).astype(np.float32), 1.0)
+        mask = find_sharp_pixels(image / noise, 1.0)
+        mask |= np.isnan(image)
         return cls(image, noise, blank, mask, background.rms)
 
 

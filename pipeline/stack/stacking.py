@@ -2,35 +2,30 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 from pipeline.registration.alignment import Alignment
+from pipeline.stack.aligned_rows import CLIP_ROWS, NONE, AlignedRows, Image, Placement, RowSource
 from pipeline.stack.starlight import REACH, STAR_CONTRAST, brightest_near
-from pipeline.statistics import MAD_TO_SIGMA
 
-Image = NDArray[np.float32]
-
-TILE_SHIFT = 0.5  # px by which rotation and scale may move one end of a tile against the other
 CLIP_SIGMA = 5.0  # noise above the others at which a pixel is left out
 CLIP_BOTH = 4  # values from which two may be left out of the mean of the others
 CLIP_NEIGHBOUR_SIGMA = 2.5  # noise of that mean by which a neighbour must stand out to count
-CLIP_ROWS = 24  # rows at once: for the processor's cache, and for rotations up to a degree
-NOISE_SAMPLE = 65536  # pixels that give a frame's noise
-NONE = np.empty(0, np.intp)
 
 
 @dataclass(frozen=True)
 class Stack:
     """A mean image, its weight map, and the number of frames in it.
 
-    image: float32[ny, nx], NaN where weight is 0; weight: float32[ny, nx], good frames in each pixel.
+    image: float32[ny, nx], NaN where weight is 0; weight: real[ny, nx], good frames in each pixel.
     """
 
     image: Image
-    weight: Image
+    weight: NDArray[Any]
     frames: int
 
     @classmethod
@@ -41,7 +36,9 @@ class Stack:
 
 
 def stack_frames(
-    frames: Sequence[Image], alignments: Sequence[Alignment], suspects: Sequence[NDArray[np.integer]] | None = None
+    frames: Sequence[Image | RowSource],
+    alignments: Sequence[Alignment],
+    suspects: Sequence[NDArray[np.integer]] | None = None,
 ) -> Stack:
     """Align a few frames and average them without what stands far above the others: a leaf of the tree.
 
@@ -50,7 +47,8 @@ def stack_frames(
     lies outside the frame is left out, and so are hot pixels, cosmic rays and bright trails, as in `clipped_mean`.
 
     Args:
-        frames: float32[ny, nx] each, sky subtracted, masked pixels NaN, at most a tree node's number.
+        frames: float32[ny, nx] each, sky subtracted, masked pixels NaN, at most a tree node's number; or what gives
+            their rows, a window of them at a time.
         alignments: reference to frame, one each.
         suspects: flat indices of each frame's pixels that look like cosmic rays, each once. Such a pixel enters where
             the mean without the suspects is bright enough at its place, or nearby, for it to be a star's.
@@ -59,7 +57,7 @@ def stack_frames(
         UnusableDataError: no frame, or unlike shapes.
     """
     of_frames = [NONE] * len(frames) if suspects is None else suspects
-    return _clipped_mean([_Aligned(*each) for each in zip(frames, alignments, of_frames, strict=True)])
+    return _clipped_mean([AlignedRows(*each) for each in zip(frames, alignments, of_frames, strict=True)])
 
 
 def positions_on_reference(
@@ -76,105 +74,13 @@ def positions_on_reference(
     ny, nx = shape
     total, seen = np.zeros_like(xy), np.zeros(len(xy))
     for alignment in alignments:
-        frame = _Placement(alignment, shape)
+        frame = Placement(alignment, shape)
         shift = frame.shifts_of(xy)
         landed = xy + shift
         inside = ((landed >= 0) & (landed <= (nx - 1, ny - 1))).all(axis=1)
         total[inside] += (frame.to_turned_frame(xy) - landed)[inside]
         seen += inside
     return xy - total / np.maximum(seen, 1)[:, None]
-
-
-class _Placement:
-    """How the tiles of a frame are shifted to the reference's pixels."""
-
-    def __init__(self, alignment: Alignment, shape: tuple[int, int]) -> None:
-        ny, nx = shape
-        centre = np.array([(nx - 1) / 2, (ny - 1) / 2])
-        matrix, middle = alignment.matrix, alignment.to_frame(centre[None])[0]
-        self.turned = bool(matrix[0, 0] < 0)  # after a meridian flip: turned back by half a turn about its centre
-        if self.turned:
-            matrix, middle = -matrix, 2 * centre - middle
-        self._ny, self._nx = ny, nx
-        self._middle, self._centre = middle, centre
-        self._excess = matrix - np.eye(2)  # what the transformation does besides shifting
-        slope = float(np.abs(self._excess).max())
-        self._tile = nx if slope * max(shape) <= TILE_SHIFT else max(1, int(TILE_SHIFT / slope))
-
-    def tiles(self) -> NDArray[np.intp]:
-        """First columns of the tiles."""
-        return np.arange(0, self._nx, self._tile)
-
-    @property
-    def tile(self) -> int:
-        """Columns of a tile."""
-        return self._tile
-
-    def shifts(self, starts: NDArray[np.intp], row: NDArray[np.float64] | float) -> NDArray[np.int64]:
-        """Shifts int64[n, 2] of tiles that begin at these columns, about this row."""
-        x = np.minimum(starts + (self._tile - 1) / 2, self._nx - 1)
-        points = np.column_stack([x, np.broadcast_to(row, x.shape)])
-        return np.asarray(np.rint(self.to_turned_frame(points) - points), dtype=np.int64)
-
-    def shifts_of(self, xy: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Shifts int64[n, 2] of the tiles that hold places of the reference, in a stack of `CLIP_ROWS` rows at once."""
-        column, row = np.clip(np.rint(xy), 0, (self._nx - 1, self._ny - 1)).astype(np.intp).T
-        first = row // CLIP_ROWS * CLIP_ROWS
-        low = np.maximum(first - REACH, 0)
-        high = np.minimum(np.minimum(first + CLIP_ROWS, self._ny) + REACH, self._ny)
-        return self.shifts(column // self._tile * self._tile, (low + high - 1) / 2)
-
-    def to_turned_frame(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Places on the frame, turned back if it was, of places on the reference: float64[n, 2]."""
-        points = xy - self._centre
-        return np.asarray(xy + points @ self._excess.T + self._middle - self._centre)
-
-
-class _Aligned:
-    """A frame seen through its alignment, a few rows at a time."""
-
-    def __init__(self, image: Image, alignment: Alignment, suspects: NDArray[np.integer] = NONE) -> None:
-        ny, nx = image.shape
-        self._placement = _Placement(alignment, (ny, nx))
-        self._suspects, self._values = suspects.astype(np.intp), image.reshape(-1)[suspects]
-        if suspects.size:
-            image = image.copy()
-            image.reshape(-1)[suspects] = np.nan
-        self.image = image[::-1, ::-1] if self._placement.turned else image
-        if self._placement.turned:
-            self._suspects, self._values = image.size - 1 - self._suspects[::-1], self._values[::-1]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.image.shape
-
-    def suspects(self, rows: slice) -> tuple[NDArray[np.intp], Image]:
-        """Where in `rows` the suspects fall, as flat indices, and their values."""
-        nx = self.image.shape[1]
-        shifts = self._placement.shifts(self._placement.tiles(), (rows.start + rows.stop - 1) / 2)
-        low, high = shifts[:, 1].min() + rows.start, shifts[:, 1].max() + rows.stop
-        some = slice(*np.searchsorted(self._suspects, (low * nx, high * nx)))
-        y, x = np.divmod(self._suspects[some], nx)
-        # Tiles move unlike each other by at most a pixel: the shift at the pixel's own place is that of its tile but
-        # for some at a tile's end, which stay out.
-        tile = np.clip(x - shifts[np.clip(x // self._placement.tile, 0, len(shifts) - 1), 0], 0, nx - 1)
-        x, y = (axis - shift for axis, shift in zip((x, y), shifts[tile // self._placement.tile].T, strict=True))
-        inside = (x >= 0) & (x < nx) & (y >= rows.start) & (y < rows.stop)
-        return (y[inside] - rows.start) * nx + x[inside], self._values[some][inside]
-
-    def rows(self, rows: slice) -> Image:
-        """Rows of the reference, float32[rows, nx]; each tile moves by its own rounded shift."""
-        ny, nx = self.image.shape
-        result = np.full((rows.stop - rows.start, nx), np.nan, np.float32)
-        starts, tile = self._placement.tiles(), self._placement.tile
-        shifts = self._placement.shifts(starts, (rows.start + rows.stop - 1) / 2)
-        for start, (dx, dy) in zip(starts.tolist(), shifts.tolist(), strict=True):
-            left, right = max(start, -dx), min(start + tile, nx, nx - dx)
-            top, bottom = max(rows.start, -dy), min(rows.stop, ny - dy)
-            if left < right and top < bottom:
-                piece = self.image[top + dy : bottom + dy, left + dx : right + dx]
-                result[top - rows.start : bottom - rows.start, left:right] = piece
-        return result
 
 
 def weighted_mean(stacks: Iterable[Stack]) -> Stack:
@@ -188,18 +94,20 @@ def weighted_mean(stacks: Iterable[Stack]) -> Stack:
     frames = 0
     for stack in stacks:
         if total is None or weight is None:
-            total, weight = np.zeros_like(stack.image), np.zeros_like(stack.weight)
+            total, weight = np.zeros_like(stack.image), np.zeros(stack.image.shape, np.float32)
         if stack.image.shape != total.shape:
             raise UnusableDataError(
                 f"a stack has shape {stack.image.shape}, the ones before it {total.shape}: stack one binning only"
             )
         for start in range(0, total.shape[0], CLIP_ROWS):
             rows = slice(start, start + CLIP_ROWS)
-            product = stack.image[rows] * stack.weight[rows]
-            product[stack.weight[rows] == 0] = 0  # NaN × 0
+            weights = stack.weight[rows].astype(np.float32, copy=False)
+            product = stack.image[rows] * weights
+            product[weights == 0] = 0  # NaN × 0
             total[rows] += product
-            weight[rows] += stack.weight[rows]
+            weight[rows] += weights
         frames += stack.frames
+        del stack  # before the next one comes
     if total is None or weight is None:
         raise UnusableDataError("no stack to combine, expected at least one: check which frames were aligned")
     with np.errstate(invalid="ignore"):
@@ -215,17 +123,17 @@ def clipped_mean(frames: Sequence[Image]) -> Stack:
     within two pixels; the latter keeps star cores whole when the seeing changes or a shift is rounded, so that the mean
     of a star is that of the plain mean. Raises UnusableDataError for no frame or unlike shapes.
     """
-    return _clipped_mean([_Aligned(frame, Alignment.identity(frame.shape)) for frame in frames])
+    return _clipped_mean([AlignedRows(frame, Alignment.identity(frame.shape)) for frame in frames])
 
 
-def _clipped_mean(frames: Sequence[_Aligned]) -> Stack:
+def _clipped_mean(frames: Sequence[AlignedRows]) -> Stack:
     if not frames:
         raise UnusableDataError("no frame to combine, expected at least one: check which frames were aligned")
     shape = frames[0].shape
     for i, frame in enumerate(frames):
         if frame.shape != shape:
             raise UnusableDataError(f"frame {i} has shape {frame.shape}, the first {shape}: stack one binning only")
-    limits = np.array([CLIP_SIGMA * _noise(frame.image) for frame in frames], np.float32)
+    limits = np.array([CLIP_SIGMA * frame.noise for frame in frames], np.float32)
     image, weight = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for start in range(0, shape[0], CLIP_ROWS):
         rows = slice(start, min(start + CLIP_ROWS, shape[0]))
@@ -309,13 +217,6 @@ def _mean_of_others(total: Image, highest: Image, second: Image, count: int, mar
         others /= number
         others -= margin / np.sqrt(number)
     return others
-
-
-def _noise(frame: Image) -> float:
-    """Noise of the sky pixels; infinite, so that nothing is clipped, for an empty frame."""
-    sample = np.ravel(frame)[:: max(1, frame.size // NOISE_SAMPLE)]
-    sample = sample[np.isfinite(sample)]
-    return MAD_TO_SIGMA * float(np.median(np.abs(sample - np.median(sample)))) if sample.size else float("inf")
 
 
 def _brightest_nearby(image: Image, where: NDArray[np.intp]) -> Image:

@@ -50,11 +50,12 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
         telescope = telescope_of(session, frame.observation_id, context.choices)
         told = told_of(context, session)
     linearity = frame.linearity or context.choices.linearity
+    pixels = {name: read_master(context, master) for name, master in masters.items() if master}
+    defects = defects_of(context, masters, pixels)  # before there is a frame: it takes as much memory
     raw = read_frame(context, frame)
     raw_header, read_out = read_header(context, frame), read_out_notes(frame, raw)
     saturation = saturation_of(frame, raw, context.choices)
     full = Saturation.of(raw.counts, saturation)
-    pixels = {name: read_master(context, master) for name, master in masters.items() if master}
     with errors_name(frame.path):
         image, saturated = calibration.calibrate(
             raw.counts,
@@ -66,12 +67,13 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
         )
         nonlinear = None if linearity is None else raw.counts > linearity
         del raw
+        pixels.clear()
         image, background = subtract_background(image, bin_size=FRAME_BIN)
         masks = mask_frame(
             image,
             background.rms,
             exposure=frame.exposure_s or 0.0,
-            defects=defects_of(context, masters, pixels),
+            defects=defects,
             saturated=saturated,
             nonlinear=nonlinear,
         )

@@ -18,7 +18,7 @@ from services.steps.shared.header_claim import claim_of, reference_frame
 from services.steps.shared.needs import OWN, optional, required
 from services.steps.shared.sky_registration import Found, register_sources, solution_of, wcs_of
 from services.steps.shared.step import Context, Outputs, Parameters, Step
-from services.steps.shared.template_detection import detect_on, template_of
+from services.steps.shared.template_detection import detect_on, read_stack, template_of
 
 COLUMNS = (
     "pid",
@@ -55,7 +55,7 @@ def run(context: Context, parameters: DetectParameters) -> Outputs:
     on_stack = detect_on(context, template)
     found = on_stack.sources
     apertures = choose_apertures(context.choices, template.frames)
-    ellipses, kron_radius = _extents(on_stack.stack, found)
+    ellipses, kron_radius = _extents(read_stack(context, template), found)
     on_template = Found(
         template_id=template.image.image_id,
         xy=on_stack.xy,
@@ -88,6 +88,7 @@ def _extents(stack: Stack, found: NDArray[Any]) -> tuple[Ellipses, NDArray[np.fl
     """The ellipses of the sources and their Kron radii, on the template without its sky."""
     blank = ~(stack.weight > 0)
     image, _ = subtract_background(np.where(blank, np.float32(np.nan), stack.image))
+    del stack, blank
     mask = ~np.isfinite(image)
     image[mask] = 0.0  # sep multiplies masked pixels by zero
     shape = Ellipses(*(found[name].astype(np.float64) for name in ("a", "b", "theta")))

@@ -1,6 +1,6 @@
 """`stack`: the weighted mean of good frames or of stacks, by a tree; the root is the template."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,29 +35,37 @@ class StackParameters(Parameters):
 
 
 def _leaf(context: Context, inputs: Sequence[Frame]) -> Stack:
-    """Of frames, fan-out many, which are in memory at once."""
-    pixels, suspects = zip(*(_frame(context, frame) for frame in inputs), strict=True)
-    return stack_frames(pixels, [alignment_of(frame) for frame in inputs], suspects)
+    """Of frames, fan-out many, of which a window each is in memory at once."""
+    sources = [_FrameRows(context, frame) for frame in inputs]
+    return stack_frames(sources, [alignment_of(frame) for frame in inputs], [each.suspects for each in sources])
 
 
 def _node(context: Context, inputs: Sequence[Image]) -> Stack:
     """Of stacks, of which one is in memory beside the sum."""
 
-    def stacks() -> Iterator[Stack]:
-        for image in inputs:
-            stored = context.images.read_all(path_of(image), (WEIGHT,))
-            yield Stack(stored.image, stored.extras[WEIGHT].astype(np.float32), int(image.weight or 0))
+    def read(image: Image) -> Stack:
+        stored = context.images.read_all(path_of(image), (WEIGHT,))
+        return Stack(stored.image, stored.extras[WEIGHT], int(image.weight or 0))
 
-    return weighted_mean(stacks())
+    return weighted_mean(map(read, inputs))
 
 
-def _frame(context: Context, image: Frame) -> tuple[NDArray[Any], NDArray[np.integer]]:
-    """The frame, NaN under trails, and its pixels that look like cosmic rays."""
-    stored = context.images.read_all(path_of(image), (PIXELS,))
-    table = stored.extras[PIXELS]
-    trails = with_bit(table, PixelBit.TRAIL)
-    stored.image.reshape(-1)[trails] = np.nan
-    return stored.image, np.setdiff1d(with_bit(table, PixelBit.COSMIC), trails, assume_unique=True)
+class _FrameRows:
+    """A frame, NaN under trails; ``suspects`` are its pixels that look like cosmic rays."""
+
+    def __init__(self, context: Context, frame: Frame) -> None:
+        self._images, self._path = context.images, path_of(frame)
+        table = self._images.read_extra(self._path, PIXELS)
+        self._trails = np.sort(with_bit(table, PixelBit.TRAIL))
+        self.suspects = np.setdiff1d(with_bit(table, PixelBit.COSMIC), self._trails, assume_unique=True)
+        self.shape = frame.ny or 0, frame.nx or 0
+
+    def rows(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Of the file."""
+        rows = np.array(self._images.read(self._path, rows=slice(start, stop)), np.float32)
+        first, last = start * self.shape[1], stop * self.shape[1]
+        rows.reshape(-1)[self._trails[slice(*np.searchsorted(self._trails, (first, last)))] - first] = np.nan
+        return rows
 
 
 def run(context: Context, parameters: StackParameters) -> Outputs | None:
@@ -68,6 +76,7 @@ def run(context: Context, parameters: StackParameters) -> Outputs | None:
         stacks = [] if parameters.leaf else images.by_pids(session, parameters.parents)
         judged = [] if good or stacks else _reasons(session, context)
         observed = told_of(context, session)
+    context.images.forget_masters()
     inputs: Sequence[Frame] | Sequence[Image] = good if parameters.leaf else stacks
     if not inputs and parameters.root:
         raise DataError(

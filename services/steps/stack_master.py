@@ -92,7 +92,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
     if parameters.frames:
         inputs, arrays, unusable = _read(context, inputs)
     else:
-        arrays = [context.images.read(path_of(image)) for image in inputs]
+        arrays = []
 
     def reject(session: Session) -> None:
         frames.reject(session, {frame.image_id: str(error) for frame, error in unusable}, context.pid)
@@ -106,7 +106,10 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
         return reject  # a branch without good frames makes no image
     weights = [image.weight or 1.0 for image in inputs]
     noise = _read_noise(inputs, arrays if parameters.frames and kind == "bias" else [], weights)
-    mean = combine_clipped(arrays) if parameters.frames else combine_mean(arrays, weights)
+    if parameters.frames:
+        mean = combine_clipped(arrays)
+    else:  # one in memory beside the sum
+        mean = combine_mean((context.images.read(path_of(image)) for image in inputs), weights)
     del arrays
     exposure = inputs[0].exposure_s or 0.0
     if parameters.root and kind == "dark":

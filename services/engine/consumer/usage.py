@@ -1,5 +1,6 @@
 """What an attempt costs: wall and CPU time, peak memory, bytes read and written, as the kernel counts them."""
 
+import ctypes
 import os
 import resource
 import sys
@@ -37,6 +38,12 @@ def _peak_rss() -> int:
         return kilobytes * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def give_back() -> None:
+    """Let the C library give the system what it keeps of freed memory, where it can."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @dataclass(frozen=True)

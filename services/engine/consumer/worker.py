@@ -24,7 +24,7 @@ from services.choices import Choices, read_choices
 from services.deployment import Deployment
 from services.engine.consumer.cutoff import Cutoff
 from services.engine.consumer.messages import Ready, Report, Saving
-from services.engine.consumer.usage import Meter
+from services.engine.consumer.usage import Meter, give_back
 from services.engine.presence import VERSION
 from services.errors import OF_SURROUNDINGS, ConfigurationError, SurroundingsError, TianyuError, TransientError
 from services.image_store import open_store
@@ -35,6 +35,9 @@ NAME = "tianyu-worker"  # as `top` shows it
 # glibc gives large arrays back to the system at once and asks for them again at the next line, page by page; a worker
 # that keeps them saves 5-10 ms a frame of 2048 x 2048. Numbers of malloc.h, and bytes.
 KEPT = {-3: 32 * 1024**2, -1: 384 * 1024**2}  # M_MMAP_THRESHOLD (the largest that is accepted), M_TRIM_THRESHOLD
+# Of an attempt, from which on freed memory is given back: what is kept for frames of 2048 x 2048 (`KEPT`)
+# is of no use to far larger ones, and each step needs room for its own.
+LARGE_BYTES = 800_000_000
 
 
 class LostLeaseError(TransientError):
@@ -59,7 +62,10 @@ class Worker:
     def run(self, claim: Claim) -> Report:
         """Run one attempt to its end; never raises what a step raises. What it logs meanwhile names the attempt."""
         with log.context(**log.facts_of(claim)):
-            return self._run(claim)
+            report = self._run(claim)
+        if (report.usage.max_rss_bytes or 0) > LARGE_BYTES:
+            give_back()
+        return report
 
     def _run(self, claim: Claim) -> Report:
         meter = Meter.start()

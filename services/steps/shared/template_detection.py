@@ -40,12 +40,11 @@ class Template:
 
 @dataclass(frozen=True)
 class Detection:
-    """What stands on a template: the stack, sources as `pipeline.stack.detection` lists them, and their positions.
+    """What stands on a template: sources as `pipeline.stack.detection` lists them, and their positions.
 
     xy: float64[n, 2], pixels of the reference frame: without what the stack rounded.
     """
 
-    stack: Stack
     sources: NDArray[Any]
     xy: NDArray[np.float64]
 
@@ -69,9 +68,8 @@ def detect_on(context: Context, template: Template) -> Detection:
         DataError: there is none above the threshold.
     """
     threshold = context.choices.detection_threshold
-    stored = context.images.read_all(path_of(template.image), (WEIGHT,))
-    stack = Stack(stored.image, stored.extras[WEIGHT].astype("f4"), int(template.image.weight or 0))
-    found = detect_sources(stack, threshold=threshold, fwhm=template.fwhm)
+    context.images.forget_masters()
+    found = detect_sources(read_stack(context, template), threshold=threshold, fwhm=template.fwhm)
     if not found.size:
         raise DataError(
             f"process {context.pid}: no source above {threshold} sigma on the template {template.image.path}: is the "
@@ -80,4 +78,10 @@ def detect_on(context: Context, template: Template) -> Detection:
     stacked = [row for row in template.frames if row.weight and row.dx is not None]
     measured = np.column_stack([found["x"], found["y"]]).astype(np.float64)
     on_reference = positions_on_reference(measured, [alignment_of(row) for row in stacked], template.shape)
-    return Detection(stack, found, on_reference)
+    return Detection(found, on_reference)
+
+
+def read_stack(context: Context, template: Template) -> Stack:
+    """The template with its weights; it is large: who calls for it lets it go."""
+    stored = context.images.read_all(path_of(template.image), (WEIGHT,))
+    return Stack(stored.image, stored.extras[WEIGHT].astype("f4"), int(template.image.weight or 0))

@@ -10,7 +10,8 @@ from scipy.ndimage import maximum_filter
 from pipeline.errors import UnusableDataError
 from pipeline.frame.stars import find_stars
 from pipeline.registration.alignment import Alignment
-from pipeline.stack.stacking import Stack, _noise, clipped_mean, positions_on_reference, stack_frames, weighted_mean
+from pipeline.stack.aligned_rows import sky_noise
+from pipeline.stack.stacking import Stack, clipped_mean, positions_on_reference, stack_frames, weighted_mean
 from pipeline.stack.tree import fan_in
 from tests.unit.pipeline.star_fields import make_field, noiseless
 
@@ -154,7 +155,7 @@ def _by_the_rule(frames: list[Image]) -> tuple[NDArray[np.float64], NDArray[np.f
     without = np.where(count < 4, np.minimum(count, 1), 2)
     brightest = np.where(without > 0, sky[0], 0) + (np.where(without > 1, sky[1], 0) if len(frames) > 1 else 0)
     number = np.maximum(count - without, 1)
-    limits = np.array([5.0 * _noise(frame) for frame in frames])
+    limits = np.array([5.0 * sky_noise(frame) for frame in frames])
     others = (sky.sum(axis=0) - brightest) / number - 0.5 * limits.min() / np.sqrt(number)
     tolerance = 5.0 * np.maximum(maximum_filter(others, size=5, mode="nearest"), 0)
     ranked = np.sort(values, axis=0)  # NaN last
@@ -323,3 +324,22 @@ class TestPositionsOnReference:
         np.testing.assert_allclose(found, [[70.0, 30.0], [10.0 - 0.2, 30.0]], atol=1e-12)
         beyond = np.array([[90.0, 30.0]])
         np.testing.assert_allclose(positions_on_reference(beyond, alignments[1:], SHAPE), beyond)
+
+
+@pytest.mark.parametrize("rotation", [0.0, 0.4, 180.0])
+def test_frames_of_which_a_window_is_in_memory_give_the_same_stack(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, rotation: float
+) -> None:
+    shape = (150, 90)
+    frames = [rng.normal(0, 10, shape).astype(np.float32) for _ in range(5)]
+    suspects = [np.unique(rng.integers(0, 150 * 90, 200)) for _ in frames]
+    for frame, each in zip(frames, suspects, strict=True):
+        frame.reshape(-1)[each] += 500
+        frame.reshape(-1)[rng.integers(0, 150 * 90, 50)] = np.nan
+    alignments = [_alignment(3.0 * i, -4.0 * i, rotation, shape) for i in range(5)]
+    monkeypatch.setattr("pipeline.stack.aligned_rows.NOISE_SAMPLE", 700)
+    whole = stack_frames(frames, alignments, suspects)
+    monkeypatch.setattr("pipeline.stack.aligned_rows.WINDOW_PIXELS", 40 * 90)
+    small = stack_frames(frames, alignments, suspects)
+    np.testing.assert_array_equal(small.weight, whole.weight)
+    np.testing.assert_array_equal(small.image, whole.image)

@@ -1,0 +1,175 @@
+"""Frames as they lie on the reference frame, a few rows at a time: large ones are never in memory as a whole."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.registration.alignment import Alignment
+from pipeline.stack.starlight import REACH
+from pipeline.statistics import MAD_TO_SIGMA
+
+Image = NDArray[np.float32]
+
+TILE_SHIFT = 0.5  # px by which rotation and scale may move one end of a tile against the other
+CLIP_ROWS = 24  # rows at once: for the processor's cache, and for rotations up to a degree
+NOISE_SAMPLE = 65536  # pixels that give a frame's noise
+WINDOW_PIXELS = 1 << 22  # of each frame that are in memory: all of 2048 x 2048
+NONE = np.empty(0, np.intp)
+
+
+class RowSource(Protocol):
+    """An image that need not be in memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(ny, nx)."""
+
+    def rows(self, start: int, stop: int) -> Image:
+        """Rows float32[stop - start, nx], its own."""
+
+
+class _ArrayRows:
+    def __init__(self, image: Image) -> None:
+        self._image = image
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._image.shape
+
+    def rows(self, start: int, stop: int) -> Image:
+        return self._image[start:stop].copy()
+
+
+class AlignedRows:
+    """A frame seen through its alignment, a few rows at a time; a window of it is in memory."""
+
+    def __init__(self, image: Image | RowSource, alignment: Alignment, suspects: NDArray[np.integer] = NONE) -> None:
+        self._source: RowSource = _ArrayRows(image) if isinstance(image, np.ndarray) else image
+        ny, nx = self._source.shape
+        self._placement = Placement(alignment, (ny, nx))
+        self._height = min(ny, max(1, WINDOW_PIXELS // max(nx, 1)))
+        self._known = suspects.astype(np.intp)  # flat, in the source
+        self._first, self._window = 0, np.empty((0, nx), np.float32)
+        self.noise, values = self._look_through()
+        self._suspects, self._values = self._known, values
+        if self._placement.turned:
+            self._suspects, self._values = ny * nx - 1 - self._known[::-1], values[::-1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._source.shape
+
+    def _look_through(self) -> tuple[float, Image]:
+        """The noise without the suspects, and the suspects' values; of a small image the window stays."""
+        ny, nx = self.shape
+        size, turned = ny * nx, self._placement.turned
+        step = max(1, size // NOISE_SAMPLE)
+        sample, values = [], [np.empty(0, np.float32)]
+        for start in range(0, ny, self._height):
+            part = self._source.rows(start, min(start + self._height, ny))
+            inside = (
+                self._known[slice(*np.searchsorted(self._known, (start * nx, start * nx + part.size)))] - start * nx
+            )
+            values.append(part.reshape(-1)[inside])
+            part.reshape(-1)[inside] = np.nan
+            # As of the turned image, whose first pixel is the last one here.
+            first = (size - 1 - start * nx) % step if turned else -start * nx % step
+            sample.append(part.reshape(-1)[first::step].copy())
+            if len(part) == ny:
+                self._window = part[::-1, ::-1] if turned else part
+        return sky_noise(np.concatenate(sample)) if sample else float("inf"), np.concatenate(values)
+
+    def _rows(self, start: int, stop: int) -> Image:
+        """Rows of the turned image, NaN where it has suspects."""
+        if not self._first <= start <= stop <= self._first + len(self._window):
+            ny, nx = self.shape
+            end = min(ny, max(stop, start + self._height))
+            first, last = (ny - end, ny - start) if self._placement.turned else (start, end)
+            window = self._source.rows(first, last)
+            inside = self._known[slice(*np.searchsorted(self._known, (first * nx, last * nx)))] - first * nx
+            window.reshape(-1)[inside] = np.nan
+            self._first, self._window = start, window[::-1, ::-1] if self._placement.turned else window
+        return self._window[start - self._first : stop - self._first]
+
+    def suspects(self, rows: slice) -> tuple[NDArray[np.intp], Image]:
+        """Where in `rows` the suspects fall, as flat indices, and their values."""
+        nx = self.shape[1]
+        shifts = self._placement.shifts(self._placement.tiles(), (rows.start + rows.stop - 1) / 2)
+        low, high = shifts[:, 1].min() + rows.start, shifts[:, 1].max() + rows.stop
+        some = slice(*np.searchsorted(self._suspects, (low * nx, high * nx)))
+        y, x = np.divmod(self._suspects[some], nx)
+        # Tiles move unlike each other by at most a pixel: the shift at the pixel's own place is that of its tile but
+        # for some at a tile's end, which stay out.
+        tile = np.clip(x - shifts[np.clip(x // self._placement.tile, 0, len(shifts) - 1), 0], 0, nx - 1)
+        x, y = (axis - shift for axis, shift in zip((x, y), shifts[tile // self._placement.tile].T, strict=True))
+        inside = (x >= 0) & (x < nx) & (y >= rows.start) & (y < rows.stop)
+        return (y[inside] - rows.start) * nx + x[inside], self._values[some][inside]
+
+    def rows(self, rows: slice) -> Image:
+        """Rows of the reference, float32[rows, nx]; each tile moves by its own rounded shift."""
+        ny, nx = self.shape
+        result = np.full((rows.stop - rows.start, nx), np.nan, np.float32)
+        starts, tile = self._placement.tiles(), self._placement.tile
+        shifts = self._placement.shifts(starts, (rows.start + rows.stop - 1) / 2)
+        lowest = min(max(rows.start + int(shifts[:, 1].min()), 0), ny)
+        source = self._rows(lowest, max(lowest, min(rows.stop + int(shifts[:, 1].max()), ny)))
+        for start, (dx, dy) in zip(starts.tolist(), shifts.tolist(), strict=True):
+            left, right = max(start, -dx), min(start + tile, nx, nx - dx)
+            top, bottom = max(rows.start, -dy), min(rows.stop, ny - dy)
+            if left < right and top < bottom:
+                piece = source[top + dy - lowest : bottom + dy - lowest, left + dx : right + dx]
+                result[top - rows.start : bottom - rows.start, left:right] = piece
+        return result
+
+
+class Placement:
+    """How the tiles of a frame are shifted to the reference's pixels."""
+
+    def __init__(self, alignment: Alignment, shape: tuple[int, int]) -> None:
+        ny, nx = shape
+        centre = np.array([(nx - 1) / 2, (ny - 1) / 2])
+        matrix, middle = alignment.matrix, alignment.to_frame(centre[None])[0]
+        self.turned = bool(matrix[0, 0] < 0)  # after a meridian flip: turned back by half a turn about its centre
+        if self.turned:
+            matrix, middle = -matrix, 2 * centre - middle
+        self._ny, self._nx = ny, nx
+        self._middle, self._centre = middle, centre
+        self._excess = matrix - np.eye(2)  # what the transformation does besides shifting
+        slope = float(np.abs(self._excess).max())
+        self._tile = nx if slope * max(shape) <= TILE_SHIFT else max(1, int(TILE_SHIFT / slope))
+
+    def tiles(self) -> NDArray[np.intp]:
+        """First columns of the tiles."""
+        return np.arange(0, self._nx, self._tile)
+
+    @property
+    def tile(self) -> int:
+        """Columns of a tile."""
+        return self._tile
+
+    def shifts(self, starts: NDArray[np.intp], row: NDArray[np.float64] | float) -> NDArray[np.int64]:
+        """Shifts int64[n, 2] of tiles that begin at these columns, about this row."""
+        x = np.minimum(starts + (self._tile - 1) / 2, self._nx - 1)
+        points = np.column_stack([x, np.broadcast_to(row, x.shape)])
+        return np.asarray(np.rint(self.to_turned_frame(points) - points), dtype=np.int64)
+
+    def shifts_of(self, xy: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Shifts int64[n, 2] of the tiles that hold places of the reference, in a stack of `CLIP_ROWS` rows at once."""
+        column, row = np.clip(np.rint(xy), 0, (self._nx - 1, self._ny - 1)).astype(np.intp).T
+        first = row // CLIP_ROWS * CLIP_ROWS
+        low = np.maximum(first - REACH, 0)
+        high = np.minimum(np.minimum(first + CLIP_ROWS, self._ny) + REACH, self._ny)
+        return self.shifts(column // self._tile * self._tile, (low + high - 1) / 2)
+
+    def to_turned_frame(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Places on the frame, turned back if it was, of places on the reference: float64[n, 2]."""
+        points = xy - self._centre
+        return np.asarray(xy + points @ self._excess.T + self._middle - self._centre)
+
+
+def sky_noise(frame: Image) -> float:
+    """Noise of the sky pixels; infinite, so that nothing is clipped, for an empty frame."""
+    sample = np.ravel(frame)[:: max(1, frame.size // NOISE_SAMPLE)]
+    sample = sample[np.isfinite(sample)]
+    return MAD_TO_SIGMA * float(np.median(np.abs(sample - np.median(sample)))) if sample.size else float("inf")
