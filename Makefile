@@ -18,7 +18,7 @@ help:  ## List the targets
 
 env: $(INSTALLED)  ## Make .venv with Tianyu and its tools, again when pyproject.toml has changed
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml client/pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "$(PYTHON) is not here: install Python 3.11 or later, or run make PYTHON=/path/to/python" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -27,7 +27,7 @@ $(INSTALLED): pyproject.toml
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "this Python cannot make environments: on Debian and Ubuntu run apt-get install python3-venv" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable ./client
 	@touch $@
 
 demo: env  ## Simulate a small night and make its light curves and plots under demo/
@@ -52,6 +52,7 @@ lint: env  ## Check style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy client/tianyu
 	$(BIN)/mypy tests/servers tests/conftest.py
 	$(BIN)/lint-imports
 

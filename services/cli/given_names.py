@@ -32,6 +32,13 @@ LogOption = Annotated[
     typer.Option("--log", metavar="FILE", help="Observing log: first,last,name or kind,exposure,RA,Dec[,filter]."),
 ]
 
+OnlyObject = Annotated[
+    list[str] | None, typer.Option("--only-object", metavar="NAME", help="Reduce this target alone; repeatable.")
+]
+OnlyFilter = Annotated[
+    list[str] | None, typer.Option("--only-filter", metavar="NAME", help="Reduce this filter alone; repeatable.")
+]
+
 
 def how_to_read(reading: "Reading", patterns: list[str] | None) -> "Reading":
     """The settings of reading, with the patterns of this call before theirs.

@@ -13,6 +13,8 @@ from services.cli.given_names import (
     InstrumentOption,
     LogOption,
     ObjectOption,
+    OnlyFilter,
+    OnlyObject,
     PatternOption,
     how_to_read,
     log_of,
@@ -47,6 +49,8 @@ def run(
     instrument: InstrumentOption = None,
     pattern: PatternOption = None,
     observing_log: LogOption = None,
+    only_object: OnlyObject = None,
+    only_filter: OnlyFilter = None,
     plots: Annotated[bool, typer.Option(help="Draw the field, its noise, its frames and one star.")] = True,
 ) -> None:
     """Make the light curves of a night: register, publish, process, summarise.
@@ -83,10 +87,14 @@ def run(
         from services.cli.plot_command import draw
         from services.cli.summary_lines import show
         from services.ingest.raw_folder import read_folder
+        from services.ingest.wanted import only
         from services.operating.reduction import reduce
 
         with counting("reading headers") as count:
             folder = read_folder(raw_dir, count, settings.frame_bounds, given, reading, observations_told)
+        folder, left_out = only(folder, only_object or (), only_filter or ())
+        if left_out:
+            note(f"{left_out} light frames of other targets or filters are left out")
         observations = reduce(tree, settings, folder, follow, note, show_error, new_template=new_template)
         if not observations:
             raise ConfigurationError(

@@ -43,7 +43,7 @@ def _names(frames: Sequence[FrameFacts], numbers: Sequence[int]) -> dict[str, li
     for pointed in _places(frames, numbers):
         spelt: dict[str, list[int]] = defaultdict(list)
         for number in pointed:
-            spelt[_bare(frames[number].target)].append(number)
+            spelt[bare(frames[number].target)].append(number)
         if len(spelt) > 1 and _count_frames(frames, pointed, list(spelt)):
             by_name[_shared_name(frames, pointed)] += pointed
             continue
@@ -53,7 +53,8 @@ def _names(frames: Sequence[FrameFacts], numbers: Sequence[int]) -> dict[str, li
     return by_name
 
 
-def _bare(name: str | None) -> str:
+def bare(name: str | None) -> str:
+    """A name's letters and digits, the same for all spellings."""
     return re.sub(r"[\W_]+", "", name or "").lower()
 
 

@@ -1,0 +1,247 @@
+"""What Tianyu made, as astropy tables: light curves, frames, images, observations."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from astropy.table import Column, Table
+from sqlalchemy import Engine, bindparam, text
+
+from tianyu.columns import table_of
+from tianyu.errors import NotFoundError
+from tianyu.targets import TOLERANCE_ARCSEC, Target, chunks, sources_of
+
+LIGHT_CURVE = (
+    *("source_id", "observation_id", "image_id", "jd_utc", "bjd_tdb", "bjd_tdb_source", "aperture"),
+    *("flux_relative", "flux_relative_error", "flux_detrended", "flux_detrended_error", "mag", "mag_error"),
+    *("flux_raw", "flux_raw_error", "flag", "usable", "image_good", "is_reference", "reference_group"),
+    *("method", "aperture_best"),
+)
+FRAME = (
+    *("observation_id", "frame_id", "image_id", "path", "kind", "target", "filter", "night", "exposure_s", "jd_utc"),
+    *("bjd_tdb", "airmass", "altitude_deg", "azimuth_deg", "star_count", "fwhm", "ellipticity", "sky", "sky_rms"),
+    *("transparency", "dx", "dy", "rotation_deg", "scale", "is_reference", "good", "reason", "gain", "site"),
+)
+IMAGE = (
+    *("image_id", "kind", "observation_id", "pid", "path", "nx", "ny", "exposure_s", "jd_utc", "fwhm"),
+    *("background", "background_rms", "weight"),
+)
+_OBSERVATIONS = """
+SELECT o.observation_id, t.name AS target, f.name AS filter, i.name AS instrument, i.telescope AS telescope,
+       o.night, o.exposure_s, o.graph_pid, o.calibration_pid, p.version AS tianyu_version, p.choices
+FROM observation o
+JOIN target t ON t.target_id = o.target_id
+JOIN filter f ON f.filter_id = o.filter_id
+JOIN instrument i ON i.instrument_id = o.instrument_id
+LEFT JOIN process c ON c.pid = o.calibration_pid
+LEFT JOIN published_choices p ON p.choices_id = c.choices_id
+WHERE t.kind = 'light'
+ORDER BY o.night, o.observation_id
+"""
+_SHOWN = ("observation_id", "target", "filter", "instrument", "telescope", "night", "exposure_s", "tianyu_version")
+
+
+class Results:
+    """A database of Tianyu's, opened for reading. Tables have units, times with their scales, and NULL masked."""
+
+    def __init__(self, engine: Engine, place: str) -> None:
+        """Use `tianyu.open`."""
+        self._engine = engine
+        self.place = place
+
+    def __repr__(self) -> str:
+        return f"<Tianyu results in {self.place}>"
+
+    def query(self, sql: str, /, **parameters: Any) -> Table:
+        """The rows of a query of one's own, as a table; parameters stand in it as ``:name``."""
+        with self._engine.connect() as connection:
+            found = connection.execute(text(sql), parameters)
+            names = list(found.keys())
+            return table_of(names, [tuple(row) for row in found])
+
+    def observations(self) -> Table:
+        """Observations of targets: `tianyu_version` is masked where there are no light curves yet."""
+        rows = self._observations()
+        result = table_of(_SHOWN, [tuple(row[name] for name in _SHOWN) for row in rows.values()])
+        result.meta["database"] = self.place
+        return result
+
+    def light_curve(
+        self,
+        target: Target,
+        *,
+        observation: int | Sequence[int] | None = None,
+        filter: str | None = None,
+        aperture: int | str = "best",
+        usable_only: bool = True,
+        within_arcsec: float = TOLERANCE_ARCSEC,
+    ) -> Table:
+        """The light curve of one star, by time: of all observations that have it, or of some.
+
+        Args:
+            target: source id, name, ``Gaia DR3 NUMBER``, place (degrees, text or `SkyCoord`), pixels
+                (``424px,286px``, of the observation's first frame).
+            observation: ids; None: all.
+            filter: name of a band; None: all.
+            aperture: ``best`` (in which the star should scatter least), ``all``, or an index.
+            usable_only: without points that were not measured well (`flag` tells why).
+            within_arcsec: how far from a place the source may lie.
+
+        Returns:
+            A table with ``time`` first: BJD(TDB) of the star, else of the field's centre; `meta` says which.
+
+        Raises:
+            NotFoundError: there is no such star, or nothing was measured of it.
+        """
+        found = self.light_curves(
+            [target], observation=observation, filter=filter, aperture=aperture, usable_only=usable_only,
+            within_arcsec=within_arcsec,
+        )  # fmt: skip
+        if not len(found):
+            raise NotFoundError(
+                f"{target!r} has no {'usable ' * usable_only}points there: `observations()` lists what there is"
+            )
+        found.remove_column("target")
+        found.meta["target"] = str(target)
+        return found
+
+    def light_curves(
+        self,
+        targets: Sequence[Target],
+        *,
+        observation: int | Sequence[int] | None = None,
+        filter: str | None = None,
+        aperture: int | str = "best",
+        usable_only: bool = True,
+        within_arcsec: float = TOLERANCE_ARCSEC,
+    ) -> Table:
+        """Light curves of many stars in one table, by one query for each thousand; arguments as in `light_curve`.
+
+        ``target`` is the place in the list; ``table.group_by("target").groups`` has a table for each star.
+
+        Raises:
+            NotFoundError: one of the stars is not known.
+        """
+        observations = self._chosen(observation, filter)
+        with self._engine.connect() as connection:
+            ids = sources_of(connection, list(targets), within_arcsec, observations)
+            rows = []
+            for part in chunks(sorted({one for star in ids for one in star})):
+                rows += _points(connection, part, list(observations), aperture, usable_only)
+        return self._together(rows, ids, observations, aperture)
+
+    def frames(self, observation: int | None = None) -> Table:
+        """Frames of the camera with what was made of them; of one observation or of all."""
+        where, parameters = ("", {}) if observation is None else (" WHERE observation_id = :n", {"n": observation})
+        result = self.query(f"SELECT {_list(FRAME)} FROM frame{where} ORDER BY jd_utc, frame_id", **parameters)  # noqa: S608 - own words
+        result.meta["database"] = self.place
+        return result
+
+    def images(self, observation: int | None = None, kind: str | None = None) -> Table:
+        """Images that were made and are there: calibrated ones, masters, templates; ``file`` is the whole path.
+
+        Args:
+            observation: of one alone.
+            kind: `calibrated`, `template`, `master_bias`, `master_dark` or `master_flat` alone.
+        """
+        conditions = ["i.pid IS NOT NULL", "i.deleted_at IS NULL"]
+        conditions += ["i.observation_id = :observation"] * (observation is not None)
+        conditions += ["i.kind = :kind"] * (kind is not None)
+        given = {"observation": observation, "kind": kind}
+        result = self.query(
+            f"SELECT {', '.join(f'i.{name}' for name in IMAGE)}, s.root AS file FROM image i "  # noqa: S608 - own words
+            f"JOIN site s ON s.site_id = i.site_id WHERE {' AND '.join(conditions)} ORDER BY i.pid",
+            **{name: value for name, value in given.items() if value is not None},
+        )
+        paths = zip(result["file"], result["path"], strict=True)
+        result.replace_column("file", Column([str(PurePosixPath(root) / path) for root, path in paths], dtype=str))
+        result.meta["database"] = self.place
+        return result
+
+    def _observations(self) -> dict[int, Mapping[str, Any]]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(text(_OBSERVATIONS)).mappings()
+            return {row["observation_id"]: dict(row) | {"night": str(row["night"])} for row in rows}
+
+    def _chosen(self, observation: int | Sequence[int] | None, band: str | None) -> dict[int, Mapping[str, Any]]:
+        there = self._observations()
+        if observation is not None:
+            wanted = [observation] if isinstance(observation, (int, np.integer)) else list(observation)
+            if missing := [one for one in wanted if one not in there]:
+                raise NotFoundError(f"there is no observation {missing[0]}: `observations()` lists them")
+            there = {one: there[one] for one in wanted}
+        return {number: row for number, row in there.items() if band is None or row["filter"] == band}
+
+    def _together(
+        self,
+        rows: list[tuple[Any, ...]],
+        ids: list[list[int]],
+        observations: Mapping[int, Mapping[str, Any]],
+        aperture: int | str,
+    ) -> Table:
+        table = table_of(LIGHT_CURVE, rows)
+        source = np.asarray(table["source_id"], dtype=np.int64)
+        of_source: dict[int, list[int]] = {}
+        for target, star in enumerate(ids):
+            for one in star:
+                of_source.setdefault(one, []).append(target)
+        pairs = [(target, row) for row, one in enumerate(source.tolist()) for target in of_source[one]]
+        asked, place = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        table = table[place]
+        name = _time_column(table)
+        numbers = np.asarray(table["observation_id"])
+        bands = Column([observations[number]["filter"] for number in numbers.tolist()], dtype=str)
+        table.add_column(table[name], name="time", index=0)
+        table.add_column(Column(asked, description="place in the list"), name="target", index=0)
+        table.add_column(bands, name="filter", index=3)
+        order = np.lexsort((np.ma.filled(table["time"].jd, np.inf), asked))
+        table = table[order]
+        used = [observations[number] for number in sorted(set(numbers.tolist()))]
+        table.meta = {
+            "database": self.place,
+            "time": f"{name}: mid-exposure, BJD(TDB)" if name != "jd_utc" else "jd_utc: mid-exposure, UTC",
+            "aperture": str(aperture),
+            "observations": [_provenance(row) for row in used],
+        }
+        ordered: Table = table
+        return ordered
+
+
+def _points(
+    connection: Any, sources: list[int], observations: list[int], aperture: int | str, usable_only: bool
+) -> list[tuple[Any, ...]]:
+    if not observations:
+        return []
+    condition, given = "", {}
+    if aperture == "best":
+        condition = " AND aperture_best = 1"
+    elif aperture != "all":
+        if not isinstance(aperture, (int, np.integer)):
+            raise NotFoundError(f"aperture {aperture!r} is none: expected 'best', 'all' or an index such as 0")
+        condition, given = " AND aperture = :aperture", {"aperture": int(aperture)}
+    condition += " AND usable = 1" * usable_only
+    statement = text(
+        f"SELECT {_list(LIGHT_CURVE)} FROM light_curve "  # noqa: S608 - own words
+        f"WHERE source_id IN :sources AND observation_id IN :observations{condition}"
+    ).bindparams(bindparam("sources", expanding=True), bindparam("observations", expanding=True))
+    found = connection.execute(statement, {"sources": sources, "observations": observations, **given})
+    return [tuple(row) for row in found]
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _time_column(table: Table) -> str:
+    """The star's own times, else those of the field's centre, else UTC: never some of each, they are seconds apart."""
+    for name in ("bjd_tdb_source", "bjd_tdb"):
+        if len(table) and not np.any(table[name].mask):
+            return name
+    return "jd_utc" if len(table) else "bjd_tdb_source"
+
+
+def _provenance(row: Mapping[str, Any]) -> dict[str, Any]:
+    choices = json.loads(row["choices"]) if row["choices"] else None
+    return {name: row[name] for name in (*_SHOWN, "graph_pid", "calibration_pid")} | {"choices": choices}

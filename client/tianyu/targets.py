@@ -1,0 +1,210 @@
+"""Which star is meant: by source id, by Gaia's number, by name, or by a place on the sky."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from sqlalchemy import Connection, bindparam, text
+
+from tianyu.errors import NotFoundError
+
+Observations = Mapping[int, Mapping[str, Any]]
+Target = int | str | tuple[float, float] | SkyCoord
+IDS_A_QUERY = 1000
+TOLERANCE_ARCSEC = 5.0
+GAIA = re.compile(r"\s*gaia\s*(?:e?dr\d)?\s*(\d{5,20})\s*", re.IGNORECASE | re.ASCII)
+PLACE = re.compile(r"\s*(\d{1,2}:\d{1,2}:[\d.]+)[\s,]+([+-]?\d{1,2}:\d{1,2}:[\d.]+)\s*", re.ASCII)
+DEGREES = re.compile(r"\s*([\d.]+)d?\s*,\s*([+-]?[\d.]+)d?\s*", re.ASCII)
+
+_GAIA = text("SELECT gaia_source_id, source_id FROM source_catalog WHERE gaia_source_id IN :numbers").bindparams(
+    bindparam("numbers", expanding=True)
+)
+PIXELS = re.compile(r"\s*([\d.]+)px\s*,\s*([\d.]+)px\s*", re.ASCII)
+TOLERANCE_PX = 5.0
+_NAMES = text("SELECT name, ra_deg, dec_deg, pm_ra_mas, pm_dec_mas FROM named_object WHERE name IN :names").bindparams(
+    bindparam("names", expanding=True)
+)
+_SOURCES = text("SELECT source_id, ra_deg, dec_deg FROM source WHERE ra_deg IS NOT NULL")
+_PLACES = text("SELECT source_id, x, y FROM source_place WHERE observation_id = :observation AND x IS NOT NULL")
+_STAR = text("SELECT source_id, same_as FROM source WHERE source_id IN :ids OR same_as IN :ids").bindparams(
+    bindparam("ids", expanding=True)
+)
+
+
+def sources_of(
+    connection: Connection, targets: Sequence[Target], within_arcsec: float, observations: Observations
+) -> list[list[int]]:
+    """Ids of all sources that are each target; a few queries, however many targets there are.
+
+    Args:
+        connection: to the database.
+        targets: source ids; names, ``Gaia DR3 NUMBER``, ``hh:mm:ss,+dd:mm:ss``, ``RA,Dec`` in degrees or
+            ``424px,286px`` (of the first observation's first frame, from 0); pairs (right ascension, declination) in
+            degrees; or `SkyCoord`.
+        within_arcsec: how far from a place its source may lie.
+        observations: that are looked at, by id, in order of time.
+
+    Raises:
+        NotFoundError: one is not known; the message names it.
+    """
+    ids = {i: {int(target)} for i, target in enumerate(targets) if isinstance(target, (int, np.integer))}
+    when = _middle_night(observations)
+    numbers: dict[int, int] = {}
+    places: dict[int, SkyCoord] = {}
+    names: dict[int, str] = {}
+    for i, target in enumerate(targets):
+        if i in ids:
+            continue
+        if isinstance(target, str) and (gaia := GAIA.fullmatch(target)):
+            numbers[i] = int(gaia[1])
+        elif isinstance(target, str) and (xy := PIXELS.fullmatch(target)):
+            first = next(iter(observations), 0)
+            ids[i] = {_at_pixels(connection, first, float(xy[1]), float(xy[2]), TOLERANCE_PX, target)}
+        elif isinstance(target, str) and not _place(target):
+            names[i] = " ".join(target.split()).lower()
+        else:
+            places[i] = _place(target)
+    ids |= _of_gaia(connection, numbers, targets)
+    chosen = {i: found for i, name in names.items() if (found := _chosen_target(connection, name, observations))}
+    ids |= {i: {found} for i, found in chosen.items()}
+    names = {i: name for i, name in names.items() if i not in chosen}
+    places |= _of_names(connection, names, targets, when)
+    ids |= _of_places(connection, places, targets, within_arcsec)
+    return _whole_stars(connection, [ids[i] for i in range(len(targets))], targets)
+
+
+def _middle_night(observations: Observations) -> date | None:
+    nights = sorted(row["night"] for row in observations.values())
+    return date.fromisoformat(nights[len(nights) // 2]) if nights else None
+
+
+def _chosen_target(connection: Connection, name: str, observations: Observations) -> int | None:
+    """The star that was named by its pixels when the target of this name was reduced; None where there is none."""
+    for number, row in observations.items():
+        choices = json.loads(row["choices"]) if row["choices"] else {}
+        pixels = re.fullmatch(r"([\d.]+),([\d.]+)", next(iter(choices.get("manual_targets", ())), ""))
+        if pixels and " ".join(row["target"].split()).lower() == name:
+            tolerance = choices.get("manual_match_px", TOLERANCE_PX)
+            return _at_pixels(connection, number, float(pixels[1]), float(pixels[2]), tolerance, row["target"])
+    return None
+
+
+def _at_pixels(connection: Connection, observation: int, x: float, y: float, tolerance: float, target: str) -> int:
+    """The source nearest to pixels of an observation's first frame."""
+    rows = connection.execute(_PLACES, {"observation": observation}).all()
+    if not rows:
+        raise NotFoundError(f"{target!r}: observation {observation} has no sources yet")
+    numbers, xs, ys = (np.array(values, dtype=np.float64) for values in zip(*rows, strict=True))
+    away = np.hypot(xs - x, ys - y)
+    nearest = int(np.argmin(away))
+    if away[nearest] > tolerance:
+        raise NotFoundError(
+            f"{target!r}: observation {observation} has no source within {tolerance:g} px of ({x:g}, {y:g}); the "
+            f"nearest, source {numbers[nearest]:.0f}, is {away[nearest]:.1f} px away"
+        )
+    return int(numbers[nearest])
+
+
+def _place(target: Any) -> Any:
+    """A place on the sky; None for a text that is none."""
+    if isinstance(target, SkyCoord):
+        return target.icrs
+    if isinstance(target, str):
+        if found := PLACE.fullmatch(target):
+            return SkyCoord(found[1], found[2], unit=("hourangle", "deg"))
+        if found := DEGREES.fullmatch(target):
+            return SkyCoord(float(found[1]), float(found[2]), unit="deg")
+        return None
+    try:
+        ra, dec = target
+        if isinstance(ra, str):
+            return SkyCoord(ra, dec, unit=("hourangle" if ":" in ra else "deg", "deg"))
+        return SkyCoord(u.Quantity(ra, "deg"), u.Quantity(dec, "deg"))
+    except (TypeError, ValueError) as error:
+        raise NotFoundError(
+            f"{target!r} names no star: expected a source id, a name, 'Gaia DR3 NUMBER', a pair (RA, Dec) in degrees "
+            f"or a SkyCoord ({error})"
+        ) from error
+
+
+def _of_gaia(connection: Connection, numbers: Mapping[int, int], targets: Sequence[Target]) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = {}
+    for part in chunks(sorted(set(numbers.values()))):
+        for number, source_id in connection.execute(_GAIA, {"numbers": part}):
+            found.setdefault(number, set()).add(source_id)
+    for i, number in numbers.items():
+        if number not in found:
+            raise NotFoundError(
+                f"no source is matched to {targets[i]!r}: are the fields solved, and a catalogue given?"
+            )
+    return {i: found[number] for i, number in numbers.items()}
+
+
+def _of_names(
+    connection: Connection, names: Mapping[int, str], targets: Sequence[Target], when: date | None
+) -> dict[int, SkyCoord]:
+    found: dict[str, Any] = {}
+    for part in chunks(sorted(set(names.values()))):
+        found |= {row.name: row for row in connection.execute(_NAMES, {"names": part})}
+    for i, name in names.items():
+        if name not in found:
+            raise NotFoundError(
+                f"the database does not know the name {targets[i]!r}: give its place, as in "
+                f"light_curve(SkyCoord.from_name({targets[i]!r})), or tell it by `tianyu target add`"
+            )
+    return {i: _moved(found[name], when) for i, name in names.items()}
+
+
+def _moved(row: Any, when: date | None) -> SkyCoord:
+    """Where a named star is in a night, by its proper motion since 2000."""
+    years = 0.0 if when is None or row.pm_ra_mas is None or row.pm_dec_mas is None else when.year - 2000.0
+    dec = row.dec_deg + years * (row.pm_dec_mas or 0.0) / 3.6e6
+    ra = row.ra_deg + years * (row.pm_ra_mas or 0.0) / 3.6e6 / max(np.cos(np.radians(dec)), 1e-6)
+    return SkyCoord(ra % 360.0, dec, unit="deg")
+
+
+def _of_places(
+    connection: Connection, places: Mapping[int, SkyCoord], targets: Sequence[Target], within_arcsec: float
+) -> dict[int, set[int]]:
+    if not places:
+        return {}
+    rows = connection.execute(_SOURCES).all()
+    if not rows:
+        raise NotFoundError("no field is solved: choose stars by their source ids (view source_place has their pixels)")
+    numbers, ra, dec = (np.array(values) for values in zip(*rows, strict=True))
+    catalogue = SkyCoord(ra, dec, unit="deg")
+    wanted = SkyCoord([place.ra for place in places.values()], [place.dec for place in places.values()])
+    nearest, distance, _ = wanted.match_to_catalog_sky(catalogue)
+    for i, place, away, index in zip(places, wanted, distance.arcsec, nearest, strict=True):
+        if away > within_arcsec:
+            raise NotFoundError(
+                f"no source lies within {within_arcsec:g} arcsec of {targets[i]!r} ({place.to_string('decimal')}): the "
+                f"nearest, source {numbers[index]}, is {away:.1f} arcsec away"
+            )
+    return {i: {int(numbers[index])} for i, index in zip(places, nearest, strict=True)}
+
+
+def _whole_stars(connection: Connection, found: list[set[int]], targets: Sequence[Target]) -> list[list[int]]:
+    """All ids of each star: it may have been measured by two before its coordinates were known."""
+    own: dict[int, int] = {}
+    for part in chunks(sorted(set().union(*found))):
+        own |= {row.source_id: row.same_as or row.source_id for row in connection.execute(_STAR, {"ids": part})}
+    for part in chunks(sorted(set(own.values()))):
+        own |= {row.source_id: row.same_as or row.source_id for row in connection.execute(_STAR, {"ids": part})}
+    stars: dict[int, list[int]] = {}
+    for source_id, star in sorted(own.items()):
+        stars.setdefault(star, []).append(source_id)
+    for target, ids in zip(targets, found, strict=True):
+        if missing := ids - own.keys():
+            raise NotFoundError(f"there is no source {missing.pop()} ({target!r}): view source_catalog lists all")
+    return [sorted({one for source_id in ids for one in stars[own[source_id]]}) for ids in found]
+
+
+def chunks(values: Sequence[Any], size: int = IDS_A_QUERY) -> list[list[Any]]:
+    """Parts of a list that a statement can hold."""
+    return [list(values[start : start + size]) for start in range(0, len(values), size)]

@@ -1,0 +1,193 @@
+"""QLCP's words as options and settings of the program `tianyu`.
+
+Two conventions differ: QLCP's apertures are diameters and its pixels count from 1, as SExtractor's do; Tianyu's are
+radii, and its pixels count from 0. Both are turned here.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tianyu.errors import RunError
+
+# Settings of QLCP's configuration that Tianyu has by another name.
+SETTINGS = {
+    "pick_err_max": "pick_error_max",
+    "pick_bad_max": "pick_missing_max",
+    "pick_var_std": "pick_target_scatter_min",
+    "pick_var_rad": "pick_target_radius",
+    "pick_ref_n": "pick_references",
+    "pick_ref_std": "pick_scatter_max",
+    "pick_ref_dif": "pick_range_max",
+    "match_max_dis": "manual_match_px",
+}
+# Words that nothing of Tianyu corresponds to, and what to do instead.
+ELSEWHERE = {
+    "steps": "only what is missing is computed: leave it out",
+    "mode": "only what is missing is computed, as by EXIST_APPEND and MISS_SKIP: leave it out",
+    "ini_file": "write settings into tianyu.toml, or give them to run by their names",
+    "site_lon": "name the station in the settings (station)",
+    "site_lat": "name the station in the settings (station)",
+    "site_ele": "name the station in the settings (station)",
+    "site_tz": "give clock_offset_h, where headers have local time",
+    "offset_max_dis": "frames are aligned however far they are off: leave it out",
+    "draw_phot": "plots are drawn: leave it out",
+    "draw_phot_err": "plots are drawn: leave it out",
+    "file_log": "give log_level",
+    "scr_log": "give log_level",
+}
+FIRST_PIXEL = 1  # of QLCP's starxy, as SExtractor and DS9 count
+
+
+@dataclass
+class Options:
+    """What the program is started with; ``needed`` are options that not every version has, and the words for them."""
+
+    arguments: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    needed: dict[str, str] = field(default_factory=dict)
+
+    def add(self, option: str, value: object, word: str) -> None:
+        """An option that not every version has."""
+        self.arguments.append(f"{option}={value}")
+        self.needed[option] = word
+
+    def set(self, name: str, value: object) -> None:
+        """A setting, by its variable."""
+        text = value if isinstance(value, str) else json.dumps(value)
+        self.environment[f"TIANYU_{name.upper()}"] = text
+
+
+def options_of(words: Mapping[str, Any]) -> Options:
+    """What the words mean; None is as if a word were not there.
+
+    obj, object: one target's name, or several: only these are reduced.
+    band: bands, ``"BVR"`` or ``["B", "V"]``: only these are reduced.
+    use_bias, alt_bias: a FITS file (or a PID, or an observation) to be taken always, or where there is none.
+    use_flat, alt_flat: the same, or by band: ``{"B": "flat_B.fits"}``. use_dark, alt_dark: as for the bias.
+    alt_coord: (right ascension, declination) where the telescope pointed, sexagesimal or degrees; by target in a dict.
+    base_img: the frame that defines pixels, by its number from 0, or a file.
+    aper: diameters of apertures in pixels; negative: multiples of the FWHM.
+    starxy: pixels of stars on the base image; by target in a dict.
+    ind_tgt, ind_ref, ind_chk: which of them are targets, references and checks, by index from 0; by target in a dict.
+    All other words are settings of Tianyu, or of QLCP's configuration.
+
+    Raises:
+        RunError: a word is unknown, or has a value that it cannot have.
+    """
+    given = {word: value for word, value in words.items() if value is not None}
+    options = Options()
+    names = _list(given.pop("obj", None)) + _list(given.pop("object", None))
+    for name in names:
+        options.add("--only-object", name, "obj")
+    for band in _bands(given.pop("band", None)):
+        options.add("--only-filter", band, "band")
+    for kind in ("bias", "dark", "flat"):
+        for way in ("use", "alt"):
+            _master(options, f"{way}_{kind}", given.pop(f"{way}_{kind}", None))
+    if (place := _of_target(given.pop("alt_coord", None), names, "alt_coord")) is not None:
+        ra, dec = place
+        options.arguments.append(f"--radec={ra},{dec}")
+    if (base := given.pop("base_img", None)) is not None:
+        options.add("--base-img", os.fspath(base) if not isinstance(base, int) else base, "base_img")
+    if (aper := given.pop("aper", None)) is not None:
+        options.set("aperture_radii", [float(size) / 2.0 for size in _list(aper)])
+    _stars(options, given, names)
+    if "border_cut" in given:
+        cut = given.pop("border_cut")
+        options.set("border_cut", [cut] * 4 if isinstance(cut, int) else list(cut))
+    if "flat_limit_low" in given or "flat_limit_high" in given:
+        low, high = given.pop("flat_limit_low", 5000), given.pop("flat_limit_high", 50000)
+        options.set("flat_limits_adu", [low, high])
+    for word, value in given.items():
+        _setting(options, word, value)
+    return options
+
+
+def _setting(options: Options, word: str, value: Any) -> None:
+    if word in ELSEWHERE:
+        raise RunError(f"{word} is a word of QLCP that Tianyu does without: {ELSEWHERE[word]}")
+    if not word.isidentifier() or not word.islower():
+        raise RunError(f"{word!r} is no word that Tianyu knows")
+    options.set(SETTINGS.get(word, word), value)
+
+
+def _master(options: Options, word: str, given: Any) -> None:
+    if given is None:
+        return
+    option = f"--{word.replace('_', '-')}"
+    pairs: list[tuple[str, Any]] = (
+        list(given.items()) if isinstance(given, Mapping) else [("", one) for one in _list(given)]
+    )
+    for band, what in pairs:
+        text = os.fspath(what) if isinstance(what, (str, os.PathLike)) else str(what)
+        if not text.isdigit():
+            text = os.path.abspath(text.rstrip("/"))  # noqa: PTH100 - links stay
+        options.add(option, f"{band}={text}" if band else text, word)
+
+
+def _stars(options: Options, given: dict[str, Any], names: Sequence[str]) -> None:
+    indices = {word: _of_target(given.pop(word, None), names, word) for word in ("ind_tgt", "ind_ref", "ind_chk")}
+    places = _of_target(given.pop("starxy", None), names, "starxy")
+    if places is None:
+        if any(one is not None for one in indices.values()):
+            raise RunError("ind_tgt, ind_ref and ind_chk are places in the list starxy: give that too")
+        return
+    stars = [_star(place) for place in places]
+    targets = _chosen(indices["ind_tgt"], stars, "ind_tgt") if indices["ind_tgt"] is not None else stars[:1]
+    checks = [] if indices["ind_chk"] is None else _chosen(indices["ind_chk"], stars, "ind_chk")
+    if indices["ind_ref"] is None:
+        references = [star for star in stars if star not in targets and star not in checks]
+    else:
+        references = _chosen(indices["ind_ref"], stars, "ind_ref")
+    options.set("manual_targets", targets)
+    options.set("manual_references", references)
+    options.set("manual_checks", checks)
+    options.set("relative_methods", ["manual", "ensemble"])
+
+
+def _star(place: Any) -> str:
+    """Pixels of the first frame as the settings have them."""
+    try:
+        x, y = (float(value) - FIRST_PIXEL for value in place)
+    except (TypeError, ValueError):
+        raise RunError(f"starxy has {place!r}: expected pairs (x, y)") from None
+    return f"{x:g},{y:g}" if abs(x) < 1e5 and abs(y) < 1e5 else _off(place)
+
+
+def _off(place: Any) -> str:
+    raise RunError(f"starxy has {place!r}, which lies on no image")
+
+
+def _chosen(index: Any, stars: Sequence[str], word: str) -> list[str]:
+    numbers = [index] if isinstance(index, int) else list(index)
+    for number in numbers:
+        if not isinstance(number, int) or not 0 <= number < len(stars):
+            raise RunError(f"{word} has {number!r}: starxy has {len(stars)} stars, counted from 0")
+    return [stars[number] for number in numbers]
+
+
+def _of_target(value: Any, names: Sequence[str], word: str) -> Any:
+    """A value that may be given by target; the program takes one for all."""
+    if not isinstance(value, Mapping):
+        return value
+    wanted = names or list(value)
+    if len(wanted) != 1:
+        raise RunError(
+            f"{word} is given for {len(wanted)} targets: run once for each (obj=…, into the same or another red_dir), "
+            "for stars and coordinates are those of one target"
+        )
+    return value.get(wanted[0])
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, (str, int, float, os.PathLike)) else list(value)
+
+
+def _bands(value: Any) -> list[str]:
+    """Each letter of a text is a band, as in QLCP; names of more letters stand in a list."""
+    return [] if value is None else [str(band) for band in value]

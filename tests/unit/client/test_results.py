@@ -1,0 +1,103 @@
+"""The client's tables say what the views say, with units, scales and masks, and it writes nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tianyu
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from schema import database
+from services.results.targets import named_object, remember
+from tests.unit.services.made_up import MadeUp, add_light_curves, add_observation, base_rows, give_place, name_in_gaia
+
+RA, DEC, STEP = 31.04, 46.68, 0.01  # degrees
+GAIA = 2864243154873221479
+
+
+def fill(url: str) -> MadeUp:
+    """A made-up observation whose sources lie in a row on the sky."""
+    engine = database.connect(url)
+    with database.session_factory(engine).begin() as session:
+        base_rows(session)
+        made = add_light_curves(session, add_observation(session), np.random.default_rng(7), n_stars=12, n_frames=24)
+        for number, source_id in enumerate(made.source_ids.tolist()):
+            give_place(session, source_id, (RA + number * STEP, DEC))
+        name_in_gaia(session, int(made.source_ids[2]), GAIA, 12.0)
+        remember(session, named_object("HAT-P-32", (RA + STEP, DEC)))
+    engine.dispose()
+    return made
+
+
+def test_a_star_by_all_its_names_has_the_rows_of_the_view(each_ready_url: str) -> None:
+    made = fill(each_ready_url)
+    results = tianyu.open(each_ready_url)
+    second = int(made.source_ids[1])
+    curve = results.light_curve(second)
+    rows = results.query(
+        "SELECT jd_utc, flux_relative, flag FROM light_curve WHERE source_id = :star AND aperture_best = 1 "
+        "AND usable = 1 ORDER BY jd_utc", star=second,
+    )  # fmt: skip
+    assert len(curve) == len(rows) > 5
+    np.testing.assert_array_equal(curve["jd_utc"].jd, rows["jd_utc"].jd)
+    np.testing.assert_array_equal(curve["flux_relative"], rows["flux_relative"])
+    assert (curve["jd_utc"].scale, curve["bjd_tdb"].scale) == ("utc", "tdb")
+    assert curve["flux_raw"].unit == u.adu
+    assert curve["usable"].all()
+    for name in ("hat-p-32", (RA + STEP, DEC), SkyCoord(RA + STEP, DEC, unit="deg"), f"{RA + STEP},+{DEC}"):
+        assert len(results.light_curve(name)) == len(curve)
+        assert set(results.light_curve(name)["source_id"]) == {second}
+    assert set(results.light_curve(f"Gaia DR3 {GAIA}")["source_id"]) == {int(made.source_ids[2])}
+    assert len(results.light_curve(second, usable_only=False, aperture="all")) > len(curve)
+    assert curve.meta["observations"][0]["target"] == "HAT-P-32"
+
+
+def test_many_stars_come_in_the_order_of_the_list(each_ready_url: str) -> None:
+    made = fill(each_ready_url)
+    results = tianyu.open(each_ready_url)
+    wanted = [int(star) for star in made.source_ids[[5, 2, 5, 9]]]
+    together = results.light_curves(wanted)
+    groups = together.group_by("target").groups
+    assert [set(group["source_id"]) for group in groups] == [{star} for star in wanted]
+    one = results.light_curve(wanted[1])
+    np.testing.assert_array_equal(groups[1]["flux_raw"], one["flux_raw"])
+    assert len(results.light_curves(wanted, filter="no such band")) == 0
+
+
+def test_frames_images_and_observations_are_tables(each_ready_url: str) -> None:
+    made = fill(each_ready_url)
+    results = tianyu.open(each_ready_url)
+    assert list(results.observations()["observation_id"]) == [made.observation_id]
+    images = results.images(made.observation_id, "calibrated")
+    assert len(images) == len(made.image_ids)
+    assert images["file"][0].startswith("/nowhere/")
+    assert set(results.images()["kind"]) >= {"calibrated"}
+    assert results.frames().colnames[:3] == ["observation_id", "frame_id", "image_id"]
+
+
+def test_nothing_can_be_written(each_ready_url: str) -> None:
+    fill(each_ready_url)
+    results = tianyu.open(each_ready_url)
+    with pytest.raises(DBAPIError), results._engine.begin() as connection:
+        connection.execute(text("UPDATE source SET x = 0"))
+
+
+def test_what_is_not_there_is_told(ready_sqlite_url: str, tmp_path: Path) -> None:
+    fill(ready_sqlite_url)
+    results = tianyu.open(ready_sqlite_url.removeprefix("sqlite:///"))
+    for target, says in (
+        (999_999, "no source 999999"), ("nobody", "does not know the name"), ((10.0, 20.0), "no source lies within"),
+        ("Gaia DR3 123456", "no source is matched"), ("900px,900px", "has no source"), (None, "names no star"),
+    ):  # fmt: skip
+        with pytest.raises(tianyu.NotFoundError, match=says):
+            results.light_curve(target)  # type: ignore[arg-type]
+    with pytest.raises(tianyu.NotFoundError, match="no observation 99"):
+        results.light_curve(1, observation=99)
+    with pytest.raises(tianyu.NotFoundError, match=r"has no tianyu\.db"):
+        tianyu.open(tmp_path / "empty")
+    (tmp_path / "other.db").touch()
+    with pytest.raises(tianyu.NotFoundError, match="no database of Tianyu's"):
+        tianyu.open(tmp_path / "other.db")

@@ -1,0 +1,101 @@
+"""QLCP's words become the options and settings that they mean, or are refused with what to do."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tianyu
+from tianyu.words import options_of
+
+STARS = [(927, 1018), (855, 920), (1107, 1349), (1161, 1434)]
+
+
+def settings(**words: Any) -> dict[str, Any]:
+    def read(text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+    return {name.removeprefix("TIANYU_").lower(): read(text) for name, text in options_of(words).environment.items()}
+
+
+def test_the_call_of_the_manual_means_what_it_says(tmp_path: Path) -> None:
+    flats = {"B": tmp_path / "flat_B.fits", "V": f"{tmp_path}/flat_V.fits/"}
+    words = {"obj": "TOI3646", "band": "BV", "alt_coord": ("00:58:41.43", "+57:35:24.23"), "alt_flat": flats}
+    assert options_of(words).arguments == [
+        "--only-object=TOI3646", "--only-filter=B", "--only-filter=V",
+        f"--alt-flat=B={tmp_path}/flat_B.fits", f"--alt-flat=V={tmp_path}/flat_V.fits",
+        "--radec=00:58:41.43,+57:35:24.23",
+    ]  # fmt: skip
+
+
+def test_apertures_are_diameters_and_pixels_count_from_one() -> None:
+    told = settings(aper=(17, -2.5), starxy=STARS, ind_tgt=0, ind_ref=[1, 3], ind_chk=2)
+    assert told == {
+        "aperture_radii": [8.5, -1.25],
+        "manual_targets": ["926,1017"],
+        "manual_references": ["854,919", "1160,1433"],
+        "manual_checks": ["1106,1348"],
+        "relative_methods": ["manual", "ensemble"],
+    }
+
+
+def test_without_indices_the_first_star_is_the_target_and_the_others_are_references() -> None:
+    told = settings(starxy={"UYUMa": STARS}, obj="UYUMa")
+    assert told["manual_targets"] == ["926,1017"]
+    assert len(told["manual_references"]) == 3
+    assert settings(starxy=STARS[:1])["manual_references"] == [], "references are picked"
+
+
+def test_other_words_are_settings() -> None:
+    told = settings(pick_ref_n=10, gain=1.5, catalog_file="gaia.csv", border_cut=5, flat_limit_low=8000)
+    assert told == {
+        "pick_references": 10, "gain": 1.5, "catalog_file": "gaia.csv", "border_cut": [5] * 4,
+        "flat_limits_adu": [8000, 50000],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"steps": "lbf"}, "only what is missing"),
+        ({"ind_ref": [1]}, "starxy"),
+        ({"starxy": STARS, "ind_ref": [4]}, "starxy has 4 stars"),
+        ({"starxy": [(1, 2, 3)]}, "pairs"),
+        ({"alt_coord": {"A": ("1", "2"), "B": ("3", "4")}}, "run once for each"),
+        ({"Bad-Word": 1}, "no word"),
+    ],
+)
+def test_what_cannot_be_is_refused(words: dict[str, Any], says: str) -> None:
+    with pytest.raises(tianyu.RunError, match=says):
+        options_of(words)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A program that knows few options, says something, and fails."""
+    path = tmp_path / "tianyu"
+    path.write_text(
+        f"#!{sys.executable}\nimport sys\n"
+        "print('--only-object --radec') if '--help' in sys.argv else sys.exit('error: the disk is full')\n"
+    )
+    path.chmod(0o755)
+    return path
+
+
+def test_what_a_program_does_not_know_is_refused_before_anything_is_made(program: Path, tmp_path: Path) -> None:
+    with pytest.raises(tianyu.RunError, match=r"cannot do yet.*base_img \(--base-img\)"):
+        tianyu.run(tmp_path, tmp_path / "red", base_img=6, program=program)
+    assert not (tmp_path / "red").exists()
+
+
+def test_a_failure_has_the_programs_own_message(program: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(tianyu.RunError, match="error: the disk is full"):
+        tianyu.run(tmp_path, tmp_path / "red", obj="X", program=program, tell=said.append)
+    assert said == ["error: the disk is full"]
+    with pytest.raises(tianyu.RunError, match="is no program"):
+        tianyu.run(tmp_path, tmp_path / "red", program=tmp_path / "missing")
