@@ -93,7 +93,7 @@ def frame_times(header: fits.Header, exposure_s: float | None, words: Dialect = 
 def _in_utc(readings: Sequence[_Reading], times: dict[str, float], exposure: float) -> tuple[_Reading, tuple[str, ...]]:
     """The reading that counts, shifted by whole half hours where others prove it a local time."""
     chosen = readings[0]
-    if chosen.is_explicit or chosen.is_julian:
+    if chosen.is_julian:
         return chosen, ()
     proofs = {key: _apart_s(chosen.jd, seconds) for key, seconds in times.items()}
     proofs |= {
@@ -101,7 +101,7 @@ def _in_utc(readings: Sequence[_Reading], times: dict[str, float], exposure: flo
         for one in readings
         if one.is_julian and one.precision_s <= AGREEMENT_S
     }
-    for source, ahead in proofs.items():
+    for source, ahead in () if chosen.is_explicit else proofs.items():
         whole = round(ahead / HALF_HOUR_S) * HALF_HOUR_S
         is_whole = abs(ahead - whole) <= WHOLE_SLACK_S + (0.0 if source in times else exposure)
         if whole and is_whole and abs(whole) <= MOST_OFFSET_S:
@@ -176,7 +176,8 @@ def _reading(header: fits.Header, key: str, source: str, stamp: Stamp, words: Di
         return _Reading(key, source, jd, is_explicit=True, is_end=is_end)
     comment = cards.comment(header, key)
     is_explicit = is_zoned or key in words.keywords.utc
-    is_explicit |= _UTC.search(comment) is not None and _LOCAL.search(comment) is None
+    says_utc = _UTC.search(comment) is not None or (cards.text(header, ("TIMESYS",)) or "").upper() in ("UTC", "UT")
+    is_explicit |= says_utc and _LOCAL.search(comment) is None
     jd = stamp.jd_utc() if is_zoned or key in words.keywords.utc else _to_utc(header, key, stamp.jd_utc())
     return _Reading(key, source, jd, is_explicit, is_end=is_end)
 

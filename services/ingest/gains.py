@@ -1,4 +1,6 @@
-"""Electrons per ADU of a header, apart from the gain that is set at the camera."""
+"""Electrons per ADU of a header, apart from the gain that is set at the camera; and its read noise."""
+
+import re
 
 from astropy.io import fits
 
@@ -7,7 +9,11 @@ from services.ingest.dialect import Dialect
 
 GAIN_RANGE = (0.01, 99.9)  # e-/ADU
 LARGEST_INTEGER_GAIN = 9  # a larger whole number in GAIN is a CMOS camera's gain setting unless it says e-/ADU
+READ_NOISE_RANGE_E = (0.01, 1000.0)
+READ_NOISE_UNITS = ("e-", "e", "electrons")
 GAIN_UNITS = ("e-/adu", "e/adu", "e-/dn", "electrons/adu")
+
+_IN_ADU = re.compile(r"(?<![/\w])(adu|dn|counts)(?![/\w])")
 
 
 def amplifier_gain(header: fits.Header, name: str, words: Dialect) -> float | None:
@@ -35,3 +41,19 @@ def gain_of_header(header: fits.Header, words: Dialect) -> tuple[float | None, s
         doubt = f"{told_by} is a whole number without a unit, taken for e-/ADU: if it is a setting, set gain"
         return gain, told_by, (doubt,)
     return gain, told_by, ()
+
+
+def read_noise_of_header(
+    header: fits.Header, words: Dialect, gain: float | None
+) -> tuple[float | None, str | None, tuple[str, ...]]:
+    """(electrons, keyword, notes); what says that it is in ADU is multiplied by the ``gain``, else left out."""
+    for key in words.keywords.read_noise:
+        told = f"{cards.raw(header, key)} {cards.comment(header, key)}".lower()
+        value = cards.as_number(cards.raw(header, key), (*READ_NOISE_UNITS, "adu", "dn"))
+        if value is not None and _IN_ADU.search(told):
+            if gain is None:
+                return None, None, (f"{key} is in ADU, and no card tells the gain: it is left out",)
+            value *= gain
+        if value is not None and READ_NOISE_RANGE_E[0] <= value <= READ_NOISE_RANGE_E[1]:
+            return value, key, ()
+    return None, None, ()

@@ -19,15 +19,13 @@ from services.ingest.file_names import quoted
 from services.ingest.frame_file import OpenedFrame, open_frame
 from services.ingest.frame_kinds import filter_of, has_target, kind_of, kind_told, target_of
 from services.ingest.frame_times import Times, frame_times
-from services.ingest.gains import amplifier_gain, gain_of_header
+from services.ingest.gains import amplifier_gain, gain_of_header, read_noise_of_header
 from services.ingest.pixel_scale import pixel_scale
 from services.ingest.place_evidence import PlaceEvidence, place_evidence
 from services.ingest.readouts import ReadFrame, read_frame_of
 from services.ingest.reduced_frames import notes_on, taken_off
 from services.ingest.told_elsewhere import NOTHING, Told
 
-READ_NOISE_UNITS = ("e-", "e", "electrons")
-READ_NOISE_RANGE_E = (0.01, 1000.0)
 SATURATION_RANGE_ADU = (100.0, 1e9)
 TEMPERATURE_RANGE_C = (-200.0, 60.0)
 KELVIN = 273.15
@@ -119,7 +117,7 @@ def read_frame(
     ra, dec = pointing(header, words) if told.ra_deg is None else (told.ra_deg, told.dec_deg)
     binning, binning_notes = _binning(header, words)
     scale, scale_notes = pixel_scale(header, binning, words)
-    read_noise, read_noise_source = cards.number(header, keys.read_noise, *READ_NOISE_RANGE_E, READ_NOISE_UNITS)
+    read_noise, read_noise_source, read_noise_notes = read_noise_of_header(header, words, gain)
     latitude, elevation = latitude_and_elevation(header, words)
     place = place_evidence(header, times.start, exposure or 0.0, times.utc_offset_s, words)
     reduced = taken_off(header)
@@ -167,6 +165,7 @@ def read_frame(
             *kind_notes,
             *time_notes,
             *gain_notes,
+            *read_noise_notes,
             *binning_notes,
             *_sky_notes(header, kind, scale_notes, words, told),
             *notes_on(reduced),
@@ -233,8 +232,9 @@ def _sky_notes(
     """Where a telescope points and how it images matters in frames of the sky alone."""
     if kind != "light":
         return ()
-    told_notes = told.pointing_notes(pointing(header, words))
-    return (*(pointing_notes(header, words) if told.ra_deg is None else told_notes), *scale_notes)
+    if told.ra_deg is None:
+        return (*pointing_notes(header, words), *scale_notes)
+    return (*told.pointing_notes(pointing(header, words)), *scale_notes)
 
 
 def _setting(header: fits.Header, gain: float | None, words: Dialect) -> str:

@@ -158,3 +158,18 @@ def test_diameter_of_the_telescope(tmp_path: Path, cards: dict[str, object], met
     frame = read_frame(write(tmp_path / "a.fits", IMAGETYP="bias", RDNOISE=7.5, **cards))
     assert frame.diameter_m == (None if metres is None else pytest.approx(metres))
     assert (frame.read_noise, frame.read_noise_source) == (7.5, "RDNOISE")
+
+
+@pytest.mark.parametrize(
+    ("cards", "noise", "note"),
+    [
+        ({"RDNOISE": (3.0, "[ADU] rms"), "EGAIN": 2.0}, 6.0, None),
+        ({"RDNOISE": "3.0 adu", "EGAIN": 2.0}, 6.0, None),
+        ({"RDNOISE": (3.0, "[ADU] rms")}, None, "RDNOISE is in ADU, and no card tells the gain: it is left out"),
+        ({"RDNOISE": (3.0, "electrons, at 2 e-/ADU"), "EGAIN": 2.0}, 3.0, None),
+        ({"RDNOISE": "3 e-"}, 3.0, None),
+    ],
+)
+def test_read_noise_in_adu(tmp_path: Path, cards: dict[str, object], noise: float | None, note: str | None) -> None:
+    frame = read_frame(write(tmp_path / "a.fits", IMAGETYP="Bias Frame", EXPTIME=0.0, **cards))
+    assert (frame.read_noise, frame.notes) == (noise, () if note is None else (note,))

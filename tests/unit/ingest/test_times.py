@@ -183,6 +183,12 @@ def test_a_comment_that_says_utc_is_believed_against_other_clocks() -> None:
     assert times.notes == ("JD differs from DATE-OBS, which is used, by 8.0 h",)
 
 
+def test_timesys_that_says_utc_is_believed_and_a_time_of_day_that_differs_is_said() -> None:
+    times = frame_times(header(DATE_OBS="2017-12-20T01:33:43.317", TIMESYS="UTC", UT="17:33:43", JD=START), 60.0)
+    assert times.start == near(START)
+    assert times.notes == ("UT differs from DATE-OBS, which is used, by 8.0 h",)
+
+
 def test_times_that_differ_by_no_whole_hours_are_said_and_shift_nothing() -> None:
     times = frame_times(header(DATE_OBS="2017-12-20T01:33:43.317", UT="02:11:00", JD=START + 0.013), 60.0)
     assert times.start == near(START)
