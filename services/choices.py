@@ -10,7 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from services.errors import ConfigurationError
 from services.star_names import SkyPlace, StarName
 
+Given = Annotated[str, Field(min_length=1, max_length=4096)]
 Magnitudes = Annotated[float, Field(gt=0, le=100)]
+
+
+GIVEN_MASTERS = tuple(f"{how}_{kind}" for how in ("use", "alt") for kind in ("bias", "dark", "flat"))
 
 
 class Choices(BaseModel):
@@ -20,6 +24,17 @@ class Choices(BaseModel):
 
     # Photometry.
     without: tuple[Literal["bias", "dark", "flat"], ...] = ()  # masters to do without, though there are such frames
+    # Masters that are taken whatever else there is (use), and where nothing else fits (alt): a process that made one,
+    # an observation, or a file; `R=flat_R.fits` for frames of one filter. The first that fits counts.
+    use_bias: tuple[Given, ...] = ()
+    use_dark: tuple[Given, ...] = ()
+    use_flat: tuple[Given, ...] = ()
+    alt_bias: tuple[Given, ...] = ()
+    alt_dark: tuple[Given, ...] = ()
+    alt_flat: tuple[Given, ...] = ()
+    master_nights_max: Annotated[int, Field(ge=0, le=100_000)] = 365  # between frames and what they are calibrated with
+    master_temperature_c: Annotated[float, Field(ge=0, le=500)] = 5.0  # between darks and frames
+    scale_darks: bool = True  # by exposure times, where their bias was taken off
     fan_out: Annotated[int, Field(ge=3, le=10_000)] = 5
     flat_method: Literal["mode", "clipped_mean"] = "clipped_mean"
     # Levels of single flats above the bias, least and greatest, ADU; None: by the range of the camera.
@@ -96,6 +111,26 @@ class Choices(BaseModel):
     def text(self) -> str:
         """Canonical JSON: the same choices give the same text."""
         return canonical(self.values())
+
+
+def apart(text: str) -> tuple[str, str]:
+    """The filter that a master is given for, empty for any, and what is given."""
+    name, sign, what = text.partition("=")
+    return (name.strip(), what) if sign and what and "/" not in name and not Path(text).exists() else ("", text)
+
+
+def is_file(what: str) -> bool:
+    """Whether a given master is a file: neither a process nor an observation is named."""
+    return not (what.isascii() and what.isdigit())
+
+
+def absolute(text: str) -> str:
+    """What is given, a file by its whole path."""
+    name, what = apart(text)
+    if not is_file(what):
+        return text
+    path = str(Path(what).absolute())
+    return f"{name}={path}" if name else path
 
 
 def canonical(values: Mapping[str, Any]) -> str:

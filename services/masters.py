@@ -64,6 +64,8 @@ def masters_used(session: Session, graph_pid: int | None) -> tuple[Master, ...]:
     for kind, image in MASTERS.items():
         lacking = frames - used.get(image, 0)
         why = "" if not lacking else _why(session, kind, told.get(kind), chosen.get("without", ()), observation)
+        if lacking and kind == BIAS and told.get(BIAS) is not None and _dark_holds_it(session, told.get(DARK)):
+            why = "the dark holds it"
         found.append(Master(kind, lacking, why))
     return tuple(found)
 
@@ -81,6 +83,11 @@ def _why(
     if status == SUCCEEDED:
         return f"process {pid} made it later"
     return f"process {pid} {'is ' if status != 'failed' else ''}{status or 'gone'}"
+
+
+def _dark_holds_it(session: Session, pid: int | None) -> bool:
+    dark = None if pid is None else session.scalar(select(Image).where(Image.pid == pid))
+    return dark is not None and dark.background is None
 
 
 def _why_none(session: Session, observation: Observation, kind: str) -> str:

@@ -1,5 +1,7 @@
 """Whose site an observation is of: its frames and images lie under that site's root, and nowhere else."""
 
+from pathlib import Path
+
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
@@ -31,3 +33,13 @@ def require_own(session: Session, site: str, observation: Observation) -> None:
             f"{site!r}: give the command on a machine of that site (TIANYU_SITE={name}), or ingest a copy of its "
             "frames here"
         )
+
+
+def stored_path(path: Path, root: Path) -> str:
+    """The path as kept in table image: relative to the site's root, absolute for files that lie elsewhere.
+
+    Bytes that are no UTF-8 are written as escapes; no frame of such a name is ever opened by its stored path.
+    """
+    absolute, resolved_root = path.absolute(), root.absolute()
+    kept = absolute.relative_to(resolved_root) if absolute.is_relative_to(resolved_root) else absolute
+    return str(kept).encode(errors="backslashreplace").decode()

@@ -17,7 +17,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from services.choices import Choices
+from services.choices import GIVEN_MASTERS, Choices, absolute
 from services.deployment import Deployment
 from services.errors import ConfigurationError
 from services.header_reading import Reading
@@ -56,6 +56,8 @@ class Settings(BaseSettings, Deployment, Reading, Choices):
         values = {name: getattr(self, name) for name in Choices.model_fields}
         if self.catalog_file is not None:
             values["catalog_file"] = self.catalog_file.absolute()  # consumers have another working folder
+        for name in GIVEN_MASTERS:
+            values[name] = tuple(absolute(text) for text in values[name])
         return Choices.model_validate(values)
 
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from services.cli.console import friendly, note, out, start
+from services.cli.master_options import (
+    AltBias,
+    AltDark,
+    AltFlat,
+    UseBias,
+    UseDark,
+    UseFlat,
+    Without,
+    with_masters,
+)
 from services.cli.positions import pointing
 from services.cli.star_options import PointingOption
 from services.errors import ConfigurationError
 from services.shown import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sqlalchemy.orm import Session
 
     from services.engine.publisher.publication import Publication
-    from services.settings import Settings
 
 PRIORITIES = 1000  # on either side of 0
 
@@ -27,20 +33,6 @@ Priority = Annotated[
     int, typer.Option(min=-PRIORITIES, max=PRIORITIES, help="Smaller runs first, as with nice; 10 for a backfill.")
 ]
 Template = Literal["own", "known"]
-
-
-class Master(StrEnum):
-    """What frames can be calibrated without."""
-
-    BIAS = "bias"
-    DARK = "dark"
-    FLAT = "flat"
-
-
-Without = Annotated[
-    list[Master] | None,
-    typer.Option("--without", help="Calibrate without this master, though there are such frames; repeatable."),
-]
 
 
 @friendly
@@ -60,6 +52,12 @@ def publish(
     ] = False,
     radec: PointingOption = None,
     without: Without = None,
+    use_bias: UseBias = None,
+    use_dark: UseDark = None,
+    use_flat: UseFlat = None,
+    alt_bias: AltBias = None,
+    alt_dark: AltDark = None,
+    alt_flat: AltFlat = None,
 ) -> None:
     """Write an observation's whole process graph in one transaction, with the masters that it needs.
 
@@ -72,21 +70,27 @@ def publish(
     With `--template known` nothing is stacked or detected: each frame is measured as soon as it is calibrated.
 
     Examples: `tianyu publish 3`, `tianyu publish --all --priority 10`, `tianyu publish 3 --again`,
-    `tianyu publish 3 --new-template`, `tianyu publish 4 --template known`, `tianyu publish 3 --without flat`
+    `tianyu publish 3 --new-template`, `tianyu publish 4 --template known`, `tianyu publish 3 --without flat`,
+    `tianyu publish 3 --use-flat R=flat_R.fits --alt-bias 2`
     """
     if new_template and template == "known":
         raise ConfigurationError("--template known takes another night's template, --new-template makes one: give one")
     from schema import database
     from services.engine.publisher.publish import Publisher, unpublished
+    from services.operating.master_files import register_files
     from services.setup import open_database, require_site
 
     if (observation_id is None) != everything:
         raise ConfigurationError("give either an observation or --all: `tianyu publish 3`, `tianyu publish --all`")
-    settings = leaving_out(start().model_copy(update=pointing(radec)), without)
+    given = {"use_bias": use_bias, "use_dark": use_dark, "use_flat": use_flat}
+    given |= {"alt_bias": alt_bias, "alt_dark": alt_dark, "alt_flat": alt_flat}
+    settings = with_masters(start().model_copy(update=pointing(radec)), without, given)
 
     engine = open_database(settings)
     require_site(settings, engine)
     sessions = database.session_factory(engine)
+    for line in database.transact(sessions, lambda session: register_files(session, settings)):
+        note(line)
     with sessions() as session:
         wanted = unpublished(session, settings.site) if observation_id is None else [observation_id]
     if not wanted:
@@ -115,13 +119,6 @@ def publish(
         out.print(_said(publication, dry_run), soft_wrap=True)
     if failed:
         raise typer.Exit(1)
-
-
-def leaving_out(settings: Settings, without: Iterable[Master] | None) -> Settings:
-    """Settings with masters left out besides those that they leave out already."""
-    if not without:
-        return settings
-    return settings.model_copy(update={"without": tuple(sorted({*settings.without, *map(str, without)}))})
 
 
 def _said(publication: Publication, dry_run: bool) -> str:

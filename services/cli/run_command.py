@@ -19,8 +19,17 @@ from services.cli.given_names import (
     how_to_read,
     log_of,
 )
+from services.cli.master_options import (
+    AltBias,
+    AltDark,
+    AltFlat,
+    UseBias,
+    UseDark,
+    UseFlat,
+    Without,
+    with_masters,
+)
 from services.cli.positions import parse_target, pointing
-from services.cli.publish_command import Without, leaving_out
 from services.cli.star_options import TARGET_FORM, TARGET_HELP, PointingOption
 from services.errors import ConfigurationError
 
@@ -44,6 +53,12 @@ def run(
         bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
     ] = False,
     without: Without = None,
+    use_bias: UseBias = None,
+    use_dark: UseDark = None,
+    use_flat: UseFlat = None,
+    alt_bias: AltBias = None,
+    alt_dark: AltDark = None,
+    alt_flat: AltFlat = None,
     object_name: ObjectOption = None,
     filter_name: FilterOption = None,
     instrument: InstrumentOption = None,
@@ -77,7 +92,9 @@ def run(
     start_faster()
     log.configure(level="WARNING")  # until the settings say in which form
     find_frames(raw_dir)  # a folder that cannot be read is told before anything is made
-    settings = leaving_out(embedded_settings(workdir, **sky), without)
+    masters = {"use_bias": use_bias, "use_dark": use_dark, "use_flat": use_flat}
+    masters |= {"alt_bias": alt_bias, "alt_dark": alt_dark, "alt_flat": alt_flat}
+    settings = with_masters(embedded_settings(workdir, **sky), without, masters)
     log.configure(settings.log_format, "WARNING")
     reading = how_to_read(settings.reading, pattern)
     began = time.monotonic()

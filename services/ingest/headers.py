@@ -90,10 +90,13 @@ def read_frame(
     dialects: Dialects | None = None,
     reading: Reading | None = None,
     told: Told = NOTHING,
+    *,
+    is_product: bool = False,
 ) -> FrameFacts:
     """Read the facts of one frame; its pixels are not read, but their absence is found.
 
-    What is ``told`` of it elsewhere goes before its header.
+    What is ``told`` of it elsewhere goes before its header. ``is_product``: it may be an image
+    that Tianyu made.
 
     Raises:
         DataError: the file is no whole 2-D FITS image, was made by Tianyu, or is a dark or light frame whose date or
@@ -102,7 +105,7 @@ def read_frame(
     """
     opened = open_frame(path, bounds)
     header = opened.header
-    if cards.raw(header, PRODUCT_KEY) is not None:
+    if cards.raw(header, PRODUCT_KEY) is not None and not is_product:
         raise DataError(f"file {quoted(path)} was made by Tianyu and is no frame: keep raw frames in a folder apart")
     words, own = (dialects or shipped()).spoken(header)
     keys = words.keywords

@@ -25,6 +25,7 @@ from services.ingest.grouping import ObservationKey, group
 from services.ingest.headers import FrameFacts
 from services.ingest.raw_folder import Folder
 from services.log import get_logger
+from services.own_site import stored_path
 
 log = get_logger("ingest")
 UNKNOWN = "unknown"  # kind of a file that cannot be read
@@ -51,16 +52,6 @@ class Ingest:
     rejected: list[tuple[str, str]] = field(default_factory=list)  # (file, reason)
     known: int = 0  # files that were registered before
     notes: list[str] = field(default_factory=list)
-
-
-def stored_path(path: Path, root: Path) -> str:
-    """The path as kept in table image: relative to the site's root, absolute for files that lie elsewhere.
-
-    Bytes that are no UTF-8 are written as escapes; no frame of such a name is ever opened by its stored path.
-    """
-    absolute, resolved_root = path.absolute(), root.absolute()
-    kept = absolute.relative_to(resolved_root) if absolute.is_relative_to(resolved_root) else absolute
-    return str(kept).encode(errors="backslashreplace").decode()
 
 
 def register(session: Session, folder: Folder, *, site: str, root: Path) -> Ingest:

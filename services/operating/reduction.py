@@ -14,6 +14,7 @@ from services.engine.publisher.templates import outgrown
 from services.errors import ConfigurationError
 from services.ingest.raw_folder import Folder
 from services.ingest.register import register
+from services.operating.master_files import register_files
 from services.operating.status import ObservationStatus, Overview, finished, overview, status
 from services.own_site import is_of
 from services.settings import Settings
@@ -72,6 +73,7 @@ def publish(
     result = database.transact(
         sessions, lambda session: register(session, folder, site=settings.site, root=settings.root)
     )
+    given = database.transact(sessions, lambda session: register_files(session, settings))
     with sessions() as session:
         wanted, grown = unpublished(session, settings.site), outgrown(session, settings.site)
         if new_template:
@@ -79,7 +81,7 @@ def publish(
         again = [one for one in result.observations if one.key.kind == LIGHT and one.published and one.corrected]
         grown += [one.observation_id for one in again if one.observation_id not in grown]
         renewed, kept = by_other_choices(session, settings.site, settings.choices, but=grown)
-    for line in [*(f"rejected {file!r}: {reason}" for file, reason in result.rejected), *result.notes, *kept]:
+    for line in [*(f"rejected {file!r}: {reason}" for file, reason in result.rejected), *result.notes, *given, *kept]:
         note(line)
     for observation in wanted + grown + renewed:
         try:

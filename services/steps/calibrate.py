@@ -21,6 +21,7 @@ from services.steps.shared.noise_facts import noise_facts, telescope_of
 from services.steps.shared.raw_frames import (
     dark_seconds,
     errors_name,
+    holds_bias,
     read_frame,
     read_header,
     read_master,
@@ -47,6 +48,8 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             name: images.by_pid(session, pid)
             for name, pid in (("bias", parameters.bias), ("dark", parameters.dark), ("flat", parameters.flat))
         }
+        if holds_bias(masters["dark"]):
+            masters["bias"] = None
         telescope = telescope_of(session, frame.observation_id, context.choices)
         told = told_of(context, session)
     linearity = frame.linearity or context.choices.linearity
@@ -135,7 +138,7 @@ CALIBRATE = Step(
     "calibrate",
     CalibrateParameters,
     run,
-    version=2,
+    version=3,
     gives="calibrated image without sky, star list, sky noise, FWHM",
     each=Each.FRAME,
     needs=(

@@ -22,7 +22,15 @@ from services.steps.shared.image_files import path_of, save_image
 from services.steps.shared.image_headers import master_cards, mean_of
 from services.steps.shared.needs import Each, required_where_there, some_of
 from services.steps.shared.noise_facts import MEASURED, compare_with_header
-from services.steps.shared.raw_frames import dark_seconds, errors_name, failures, read_frame, read_master, saturation_of
+from services.steps.shared.raw_frames import (
+    dark_seconds,
+    errors_name,
+    failures,
+    holds_bias,
+    read_frame,
+    read_master,
+    saturation_of,
+)
 from services.steps.shared.some_inputs import most_frequent
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
@@ -47,9 +55,9 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
     """
     with context.reading() as session:
         frame = images.by_id(session, parameters.frame)
-        bias = images.by_pid(session, parameters.bias)
         dark = images.by_pid(session, parameters.dark)
         observed = told_of(context, session)
+        bias = None if holds_bias(dark) else images.by_pid(session, parameters.bias)
     raw = read_frame(context, frame)
     seconds = dark_seconds(frame, dark)
     pixels = {name: read_master(context, one) for name, one in (("bias", bias), ("dark", dark)) if one is not None}

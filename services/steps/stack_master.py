@@ -11,9 +11,10 @@ from pipeline.detector.calibration import calibrate
 from pipeline.detector.masters import combine_clipped, combine_mean, read_noise
 from schema.found import Rejection
 from schema.image import MASTER_BIAS, MASTER_DARK, PARTIAL_BIAS, PARTIAL_DARK, Image
-from schema.observing import BIAS, DARK
+from schema.observing import BIAS, DARK, Observation
 from schema.queries import frames, images
 from services.errors import DataError
+from services.masters import is_taken_off
 from services.steps.shared.header_rows import told_of
 from services.steps.shared.image_files import path_of, save_image
 from services.steps.shared.image_headers import master_cards, mean_of
@@ -87,6 +88,8 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
             inputs = images.by_pids(session, parameters.parents)
         bias = images.by_pid(session, parameters.bias) if parameters.root else None
         observed = told_of(context, session)
+        observation = session.get(Observation, context.observation_id) if context.observation_id else None
+        was_off = kind == "dark" and observation is not None and is_taken_off(observation, BIAS)
         refused = [] if inputs else frames.reasons(session, context.observation_id)
     unusable: list[tuple[Image, DataError]] = []
     if parameters.frames:
@@ -125,7 +128,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
     made = (MASTER if parameters.root else PARTIAL)[kind]
     unit = "adu/s" if made == MASTER_DARK else "adu"
     # The level of a master dark tells the dark current, once the bias is off.
-    level = _level(mean) if bias is not None else None
+    level = _level(mean) if bias is not None or was_off else None
     means = {name: mean_of(inputs, name, weights) for name in ("temperature_c", "jd_utc")}
     cards = master_cards(
         context,
@@ -178,6 +181,7 @@ STACK_DARK = Step(
     "stack_dark",
     StackMasterParameters,
     run,
+    version=2,
     gives="master dark, ADU a second",
     kind=DARK,
     each=Each.TREE,

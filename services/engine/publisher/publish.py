@@ -16,8 +16,9 @@ from services.engine.publisher.changed_choices import changes
 from services.engine.publisher.former import Former, LaidOut, formers
 from services.engine.publisher.graph import Graph, methods_of
 from services.engine.publisher.keys import frames_told, keys_of, needed
+from services.engine.publisher.master_choice import choose
 from services.engine.publisher.publication import Masters, Publication
-from services.engine.publisher.serving_masters import nearest, says_of, serving, why_none
+from services.engine.publisher.serving_masters import serving
 from services.engine.publisher.settling import Settled, settle
 from services.engine.publisher.taking_over import take_over
 from services.engine.publisher.templates import (
@@ -300,15 +301,13 @@ class Publisher:
         """PID of the process that makes the master, publishing it when nobody has."""
         assert step.kind is not None
         name = f"observation {observation.observation_id}"
-        if step.kind in publication.choices.without:
-            publication.notes.append(f"{name}: going on without {step.kind}, by choice")
-            return None
-        source = nearest(self._session, observation, step.kind)
-        if source is None:
-            if reason := why_none(self._session, observation, step.kind):
-                publication.notes.append(f"{name}: {reason}, going on without")
-            return None
-        publication.notes += [f"{name}: {line}" for line in says_of(self._session, observation, source, step.kind)]
+        choice = choose(self._session, observation, step.kind, self._settings)
+        publication.notes += [f"{name}: {line}" for line in choice.says]
+        if choice.lacks:
+            publication.notes.append(f"{name}: {choice.lacks}, going on without")
+        source = choice.source
+        if source is None or choice.pid is not None:
+            return choice.pid
         is_first, published = source.observation_id not in self._settled, source.graph_pid
         said = len(publication.notes)
         if is_first:  # two publishers who need the same masters come one after the other

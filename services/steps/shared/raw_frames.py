@@ -111,12 +111,16 @@ def read_master(context: Context, master: Image) -> NDArray[Any]:
 def dark_seconds(frame: Image, dark: Image | None) -> float:
     """By how many seconds a master dark (ADU a second) is multiplied to be taken off a frame.
 
-    Those of the frame; of a dark that still holds the bias, which no second adds to, its own. A master dark whose bias
-    was taken off has a level.
+    Those of the frame; of a dark that still holds the bias, which no second adds to, its own.
     """
-    if dark is not None and dark.background is None and dark.exposure_s:
+    if dark is not None and holds_bias(dark) and dark.exposure_s:
         return dark.exposure_s
     return frame.exposure_s or 0.0
+
+
+def holds_bias(dark: Image | None) -> bool:
+    """Whether a master dark still holds the bias, which then is not taken off besides; without it it has a level."""
+    return dark is not None and dark.background is None
 
 
 def failures(session: Session, graph_pid: int, step: AnyStep) -> list[tuple[Any, str]]:

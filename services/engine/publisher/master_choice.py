@@ -1,0 +1,47 @@
+"""Which master frames get: given > the same night's > the nearest within limits > the given alternative > none."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from schema.observing import Observation
+from services.engine.publisher.given_masters import given
+from services.engine.publisher.serving_masters import nearest, says_of, why_none
+from services.masters import is_taken_off
+from services.settings import Settings
+
+
+@dataclass
+class MasterChoice:
+    """The observation whose frames serve, with the process that made its master where one was named; or none."""
+
+    source: Observation | None = None
+    pid: int | None = None
+    says: list[str] = field(default_factory=list)
+    lacks: str = ""  # why there is none, where something is missing
+
+
+def choose(session: Session, observation: Observation, kind: str, settings: Settings) -> MasterChoice:
+    """The master of ``kind`` for an observation, with what is to be said of the choice.
+
+    Raises:
+        ConfigurationError: what was given is not there, or of another kind.
+    """
+    choices = settings.choices
+    if kind in choices.without:
+        return MasterChoice(says=[f"going on without {kind}, by choice"])
+    if is_taken_off(observation, kind):
+        refused = f"--use-{kind} is not used: {kind} was taken off before, by the headers"
+        return MasterChoice(says=[refused] if getattr(choices, f"use_{kind}") else [])
+    said: list[str] = []
+    for how in ("use", "", "alt"):
+        if how:
+            found = given(session, observation, kind, settings, how)
+            said += [f"{line}, it is not used" for line in found.refused]
+            if found.source is not None:
+                return MasterChoice(found.source, found.pid, [*said, found.says])
+        else:
+            source = nearest(session, observation, kind, choices)
+            if source is not None:
+                return MasterChoice(source, None, [*said, *says_of(session, observation, source, kind, choices)])
+    return MasterChoice(says=said, lacks=why_none(session, observation, kind, choices))
