@@ -64,6 +64,9 @@ COMMANDS = {
         "Whether a manager or consumer of this host is alive and the database answers: a cheap probe for containers.",
     ),
     "catalog": Entry("catalog", "The catalogue of stars that is kept on this site's disk."),
+    "calib": Entry(
+        "calib", "The calibration library: bias, dark and flat frames, their masters, and what each observation gets."
+    ),
     "target": Entry("target", "Names of stars and where they point."),
 }
 

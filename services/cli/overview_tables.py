@@ -10,6 +10,7 @@ from schema.queries.stragglers import Straggler
 from services.alike import gather
 from services.chosen import Chosen
 from services.cli.console import note, out, table_of
+from services.cli.master_lines import master_lines
 from services.engine.broker import work_queue
 from services.operating.status import Hindered, LiveService, ObservationStatus, Overview, Retry, Stuck
 from services.operating.status.stuck import dead_letters, dead_letters_remedy
@@ -32,6 +33,8 @@ def show(found: Overview, *, one: bool) -> None:
             if observation.commands:
                 out.print(_commands(observation))
                 out.print(Text(published_by(observation.published_by)), soft_wrap=True)
+            for line in master_lines(observation.masters, refusals=any(one.why_not for one in observation.masters)):
+                out.print(Text(line), soft_wrap=True)
     if found.running:
         out.print(_running(found.running[:LINES]))
         _more(len(found.running) - LINES, "at work")

@@ -13,8 +13,8 @@ import typer
 from services import log
 from services.cli.console import friendly, note, out, start
 from services.cli.given_names import FilterOption, InstrumentOption, ObjectOption
+from services.cli.master_options import Without, with_masters
 from services.cli.positions import pointing
-from services.cli.publish_command import Without, leaving_out
 from services.cli.star_options import PointingOption
 from services.errors import ConfigurationError
 from services.operating.live.rhythm import FIRST_FRAMES, Rhythm
@@ -89,7 +89,7 @@ def watch(
     if publish_only:
         from services.setup import open_database, require_site
 
-        settings = leaving_out(start(**sky), without)
+        settings = with_masters(start(**sky), without, {})
         engine = open_database(settings)
         require_site(settings, engine)
         _follow(engine, settings, arrivals(settings), rhythm)
@@ -97,7 +97,7 @@ def watch(
     from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
 
     start_faster()
-    settings = leaving_out(embedded_settings(workdir, **sky), without)
+    settings = with_masters(embedded_settings(workdir, **sky), without, {})
     log.configure(settings.log_format, "WARNING")
     with process_tree(settings, consumers) as tree:
         _follow(tree.engine, settings, arrivals(settings), rhythm, tree.look_after)

@@ -127,8 +127,8 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
         compare_with_header("read noise", inputs[0].read_noise, measured)
     made = (MASTER if parameters.root else PARTIAL)[kind]
     unit = "adu/s" if made == MASTER_DARK else "adu"
-    # The level of a master dark tells the dark current, once the bias is off.
-    level = _level(mean) if bias is not None or was_off else None
+    # The level of a master dark tells the dark current, once the bias is off; one without level holds it.
+    level = _level(mean) if kind == "bias" or bias is not None or was_off else None
     means = {name: mean_of(inputs, name, weights) for name in ("temperature_c", "jd_utc")}
     cards = master_cards(
         context,

@@ -8,6 +8,7 @@ from schema.processes import CANCELLED, FAILED, SUCCEEDED, UNFINISHED
 from services.alike import gist
 from services.chosen import Chosen
 from services.masters import FailedMaster
+from services.operating.calibration import Explained
 
 
 def iso(time: datetime) -> str:
@@ -149,6 +150,7 @@ class ObservationStatus:
     site: str = ""  # where its frames and images are
     setting: str = ""  # of the detector: gain, offset, read mode
     geometry: str = ""  # how its frames are read out of their files: trim, overscan, plane
+    masters: tuple[Explained, ...] = ()  # told by `overview` of one observation alone
     notes: tuple[str, ...] = ()  # what contradicts itself in its frames
 
     @property
@@ -200,6 +202,7 @@ class ObservationStatus:
             "failures": [vars(failure) for failure in self.failures],
             "failure_groups": [vars(group) for group in self.failure_groups],
             "notes": list(self.notes),
+            "masters": [one.to_json() for one in self.masters],
             "failed_masters": [vars(master) for master in self.failed_masters],
             "running": [run.to_json() for run in self.running],
             "older_unfinished": self.older_unfinished,

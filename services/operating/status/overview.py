@@ -12,12 +12,14 @@ from schema.queries import stragglers
 from schema.queries.stragglers import Straggler
 from services.chosen import chosen_by
 from services.deployment import Deployment
+from services.operating.calibration import explain
 from services.operating.status import fleet
 from services.operating.status.fleet import LiveService, QueueStatus
 from services.operating.status.observation_status import Hindered, ObservationStatus, Retry, iso
 from services.operating.status.observations import status
 from services.operating.status.stuck import Stuck, stuck
 from services.operating.status.work import AtWork, at_work, hindered, retries
+from services.settings import Settings
 
 SHOWN_FACTOR = 4.0  # times what is usual, from which stragglers are shown where none gets a second attempt
 
@@ -57,7 +59,8 @@ class Overview:
 def overview(session: Session, observation_id: int | None = None, rules: Deployment | None = None) -> Overview:
     """The state of one observation or of all; a fixed number of queries, however much there is.
 
-    And one for each kind of work that has lasted for long. What a straggler is, ``rules`` say.
+    And one for each kind of work that has lasted for long. What a straggler is, ``rules`` say; where they are
+    all settings, the masters of one observation are explained.
 
     Raises:
         ConfigurationError: there is no such observation.
@@ -66,6 +69,9 @@ def overview(session: Session, observation_id: int | None = None, rules: Deploym
     rules = rules or Deployment()
     slow = stragglers.find(session, rules.straggler_factor or SHOWN_FACTOR, rules.straggler_after_s)
     observations = _with_choices(session, status(session, observation_id, running))
+    if observation_id is not None and isinstance(rules, Settings):
+        masters = tuple(explain(session, rules, observation_id))
+        observations = [replace(one, masters=masters) for one in observations]
     services = fleet.live_services(session)
     work = fleet.unstarted(session)
     queues = fleet.queues(session, services, work, running)
