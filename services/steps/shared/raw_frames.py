@@ -8,22 +8,28 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.detector.calibration import guess_saturation
+from pipeline.detector.flat_tops import flat_topped_level
 from pipeline.detector.readout import RawPixels, read_out
 from pipeline.detector.wrapped import unwrapped
 from pipeline.errors import UnusableDataError
 from schema.frame import Frame
 from schema.image import Image, ImageParent
+from schema.observing import LIGHT
 from schema.processes import FAILED, Process
 from services.choices import Choices
 from services.errors import ConfigurationError, DataError, LostFrameError
 from services.frame_geometry import readout_of
+from services.log import get_logger
 from services.steps.shared.image_files import path_of
 from services.steps.shared.step import AnyStep, Context
+
+log = get_logger("raw_frames")
 
 
 @contextmanager
@@ -138,8 +144,16 @@ def failures(session: Session, graph_pid: int, step: AnyStep) -> list[tuple[Any,
 
 
 def saturation_of(frame: Image, raw: RawPixels, choices: Choices) -> float | None:
-    """Level (ADU) from which a raw pixel is saturated: the header's, the settings', else where pixels pile up."""
-    return frame.saturation or choices.saturation or guess_saturation(raw.counts)
+    """Level (ADU) from which a raw pixel is saturated: the header's, the settings', else where pixels pile up.
+
+    Of floats no two are the same: there it is told by stars with flat tops.
+    """
+    told = frame.saturation or choices.saturation or guess_saturation(raw.counts)
+    if told is None and frame.kind == LIGHT and np.issubdtype(raw.counts.dtype, np.floating):
+        told = flat_topped_level(raw.counts)
+        if told is not None:
+            log.info("saturation level by stars with flat tops", frame=frame.path, saturation=round(told, 1))
+    return told
 
 
 def frame_path(session: Session, image: Image | Frame | None) -> str:
