@@ -4,7 +4,7 @@ A frame that is the first image of its file as it is has no read-out to be descr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,7 @@ class Readout:
         images: numbers of their HDUs; empty: the first image of the file.
         cut: window of the joined frame that is left; None: all of it.
         phase: (x, y) of 0 or 1, of the left window's pixels that have one colour; None: all.
+        bad_pixels: number of the HDU whose pixels are not 0 where those of the one image are bad; None: none is.
     """
 
     shapes: tuple[tuple[int, int], ...]
@@ -86,6 +87,7 @@ class Readout:
     images: tuple[int, ...] = ()
     cut: Window | None = None
     phase: tuple[int, int] | None = None
+    bad_pixels: int | None = None
 
     @property
     def joined(self) -> Window:
@@ -129,12 +131,14 @@ class RawPixels:
         pedestal: float32[ny or 1, nx or 1], ADU, the level of the overscan.
         factor: float32[ny, nx], of amplifiers whose gains differ.
         is_unwrapped: whether counts above 32767 had been stored as negative ones.
+        bad: bool[ny, nx], pixels that the file calls bad; None: it says nothing of them.
     """
 
     counts: NDArray[Any]
     pedestal: Floats | None = None
     factor: Floats | None = None
     is_unwrapped: bool = False
+    bad: NDArray[np.bool_] | None = None
 
     def signal(self) -> NDArray[Any]:
         """Real[ny, nx]: the counts themselves where nothing is taken off."""
@@ -162,6 +166,16 @@ def read_out(images: Sequence[NDArray[Any]], readout: Readout) -> RawPixels:
     if len(readout.amplifiers) == 1:
         return _left(readout, *_data(images, readout.amplifiers[0]))
     return _left(readout, *_joined(images, readout))
+
+
+def read_bad(mask: NDArray[Any], readout: Readout) -> NDArray[np.bool_]:
+    """Bool[ny, nx] of the frame that one image gives: where its mask, real of the image's shape, is not 0.
+
+    Raises UnusableDataError for another shape.
+    """
+    amplifiers = tuple(replace(one, overscan=None, factor=1.0) for one in readout.amplifiers)
+    counts = read_out([mask], replace(readout, amplifiers=amplifiers, images=())).counts
+    return np.asarray(counts != 0)
 
 
 def _data(images: Sequence[NDArray[Any]], amplifier: Amplifier) -> tuple[NDArray[Any], Floats | None, Floats | None]:

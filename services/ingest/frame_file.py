@@ -25,6 +25,9 @@ BLOCK_BYTES = 2880
 TAIL_BYTES = 4096  # of the last data, in which something is not 0
 GZIP_TRAILER_BYTES = 4  # the last of a gzip file: length of the plain text modulo 2^32
 
+BAD_PIXELS_NAME = "BPM"  # of LCO
+MOST_EXTENSIONS = 32  # that are looked at behind the image
+
 # What astropy raises on damaged files, found by damaging files at random.
 DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError, MemoryError)
 DAMAGE_ALL = (*DAMAGE, fits.VerifyError, zlib.error)
@@ -44,6 +47,7 @@ class OpenedFrame:
     primary: fits.Header | None  # where the image is in an extension
     number: int = 0  # of the image's HDU
     further: tuple[FurtherImage, ...] = ()  # what other amplifiers read of the same detector
+    bad_pixels: int | None = None  # of the HDU that says which of the image's pixels are bad
 
 
 def open_frame(path: Path, bounds: FrameBounds | None = None) -> OpenedFrame:
@@ -69,11 +73,13 @@ def open_frame(path: Path, bounds: FrameBounds | None = None) -> OpenedFrame:
             header = _header_of(hdus, index)
             further = _further_amplifiers(hdus, index, path, status.st_size) if is_part(header) else ()
             notes = () if further or _is_gzip(path) else _further_images(hdus, index)
+            bad_pixels = None if further or _is_gzip(path) else _bad_pixels(hdus, index, shape)
             primary = hdus[0].header.copy() if index > 0 else None
             text = header.tostring(sep="\n", endcard=False, padding=False)
     except DAMAGE_ALL as error:
         raise _explained(error, path) from error
-    return OpenedFrame(path, header, text, shape, status.st_size, status.st_mtime, notes, primary, index, further)
+    facts = (status.st_size, status.st_mtime, notes)
+    return OpenedFrame(path, header, text, shape, *facts, primary, index, further, bad_pixels)
 
 
 def _header_of(hdus: fits.HDUList, index: int) -> fits.Header:
@@ -199,6 +205,18 @@ def _plain_length(path: Path, expected: int) -> int:
     return length
 
 
+def _bad_pixels(hdus: fits.HDUList, index: int, shape: tuple[int, int]) -> int | None:
+    """Number of the HDU behind the image that is named for bad pixels and has its size; None where there is none."""
+    for number in range(index + 1, index + 1 + MOST_EXTENSIONS):
+        try:
+            hdu = hdus[number]
+            if str(hdu.name).upper() == BAD_PIXELS_NAME and _axes(hdu) == shape:
+                return number
+        except DAMAGE_ALL:  # the end of the file, or what is behind the image and not needed
+            break
+    return None
+
+
 def _further_images(hdus: fits.HDUList, index: int) -> tuple[str, ...]:
     try:
         further = hdus[index + 1]
@@ -206,4 +224,5 @@ def _further_images(hdus: fits.HDUList, index: int) -> tuple[str, ...]:
     except DAMAGE_ALL:  # what follows the image is not needed
         return ()
     name = printable(str(further.name))
-    return (f"only the first image of the file is used: there is another, {name!r}",) if is_image else ()
+    is_other = is_image and name.upper() != BAD_PIXELS_NAME
+    return (f"only the first image of the file is used: there is another, {name!r}",) if is_other else ()

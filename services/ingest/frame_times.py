@@ -82,6 +82,8 @@ def frame_times(header: fits.Header, exposure_s: float | None, words: Dialect = 
     chosen, local_notes = _in_utc(readings, _times_of_day(header, words), exposure)
     notes += [*julian_notes, *local_notes]
     notes += _disagreements(chosen, readings[1:], exposure, is_shifted=bool(local_notes))
+    if chosen.is_end:
+        notes.append(f"{chosen.source} alone tells the time: the start is that less the exposure and any read-out")
     if chosen.precision_s > AGREEMENT_S:
         notes.append(f"{chosen.source} is rounded to {chosen.precision_s:.0f} s")
     if not chosen.is_explicit and _LOCAL.search(cards.comment(header, chosen.key)):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from astropy.io import fits
 
-from pipeline.detector.readout import Readout
+from pipeline.detector.readout import Amplifier, Readout, Window
 from services.errors import DataError
 from services.frame_geometry import geometry_words
 from services.frame_reading import FrameReading
@@ -66,6 +66,9 @@ def read_frame_of(
         readout = with_border_cut(found.readout, opened.shape, reading.border_cut)
     except ValueError as error:
         raise DataError(f"file {quoted(path)}: {error}") from error
+    if opened.bad_pixels is not None and (readout is None or len(readout.amplifiers) == 1):
+        whole = Window(0, opened.shape[1], 0, opened.shape[0])
+        readout = replace(readout or Readout((opened.shape,), (Amplifier(whole),)), bad_pixels=opened.bad_pixels)
     is_single = readout is None or readout.origin is not None
     return ReadFrame(
         shape=opened.shape if readout is None else readout.shape,

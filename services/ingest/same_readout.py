@@ -17,9 +17,15 @@ def read_alike(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
     """
     told: dict[Hashable, set[ReadFrame]] = defaultdict(set)
     for frame in frames:
-        if frame.read is not None and frame.read.is_told and not frame.reduced:
+        if frame.read is not None and frame.read.is_told and not frame.reduced and not _has_mask(frame):
             told[_camera(frame)].add(replace(frame.read, notes=(), origin=None, colours=None))
     return [_alike(frame, told.get(_camera(frame), set())) for frame in frames]
+
+
+def _has_mask(frame: FrameFacts) -> bool:
+    """Whether its file says which of its pixels are bad, and no other's."""
+    readout = None if frame.read is None else frame.read.readout
+    return readout is not None and readout.bad_pixels is not None
 
 
 def _camera(frame: FrameFacts) -> Hashable:
@@ -28,7 +34,7 @@ def _camera(frame: FrameFacts) -> Hashable:
 
 def _alike(frame: FrameFacts, others: set[ReadFrame]) -> FrameFacts:
     own = frame.read
-    if own is None or own.is_told or frame.reduced or len(others) != 1:
+    if own is None or own.is_told or frame.reduced or len(others) != 1 or _has_mask(frame):
         return frame
     [other] = others
     if other.readout is None or len(other.readout.amplifiers) != 1:

@@ -68,6 +68,8 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             saturation=saturation,
             **pixels,
         )
+        if raw.bad is not None:
+            image[raw.bad] = np.nan
         nonlinear = None if linearity is None else raw.counts > linearity
         del raw
         pixels.clear()

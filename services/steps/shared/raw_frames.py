@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.detector.calibration import guess_saturation
 from pipeline.detector.flat_tops import flat_topped_level
-from pipeline.detector.readout import RawPixels, read_out
+from pipeline.detector.readout import RawPixels, read_bad, read_out
 from pipeline.detector.wrapped import unwrapped
 from pipeline.errors import UnusableDataError
 from schema.frame import Frame
@@ -55,6 +55,9 @@ def read_frame(context: Context, frame: Image) -> RawPixels:
             images = context.images.read_images(frame.path, readout.images)
         else:
             images = [context.images.read(frame.path)]
+        mask = None
+        if readout is not None and readout.bad_pixels is not None:
+            [mask] = context.images.read_images(frame.path, [readout.bad_pixels])
     except LostFrameError as error:
         if not context.last_attempt:
             raise
@@ -64,7 +67,8 @@ def read_frame(context: Context, frame: Image) -> RawPixels:
     images = [image if better is None else better for image, better in zip(images, restored, strict=True)]
     if readout is not None:
         with errors_name(frame.path):
-            return replace(read_out(images, readout), is_unwrapped=is_unwrapped)
+            bad = None if mask is None else read_bad(mask, readout)
+            return replace(read_out(images, readout), is_unwrapped=is_unwrapped, bad=bad)
     [raw] = images
     if raw.shape != (frame.ny, frame.nx):
         size = " x ".join(str(length) for length in reversed(raw.shape))
@@ -93,6 +97,8 @@ def read_out_notes(frame: Image, raw: RawPixels) -> list[str]:
         notes.append("amplifiers of the camera's file joined")
     if raw.is_unwrapped:
         notes.append("counts above 32767 that were stored as negative ones restored")
+    if raw.bad is not None:
+        notes.append("pixels masked that the camera's file calls bad")
     if raw.pedestal is not None:
         notes.append("level of the overscan subtracted")
     return notes

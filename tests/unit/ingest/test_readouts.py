@@ -232,3 +232,20 @@ def test_a_picture_of_three_colours_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.fits", np.zeros((3, 20, 30), np.uint16))
     with pytest.raises(DataError, match="three colours, made of neighbouring pixels already"):
         read_frame(path)
+
+
+@pytest.mark.parametrize("image", [fits.ImageHDU, fits.CompImageHDU])
+def test_an_extension_of_bad_pixels_is_part_of_the_read_out(tmp_path: Path, image: type[Any]) -> None:
+    pixels = np.zeros((60, 80), np.int16)
+    table = fits.BinTableHDU.from_columns([fits.Column("flux", "E", array=[1.0])], name="CAT")
+
+    def written(name: str, mask: Any) -> Readout | None:
+        hdus = [fits.PrimaryHDU(), image(pixels, name="SCI"), table, image(mask, name="BPM"), image(pixels, name="ERR")]
+        fits.HDUList(hdus).writeto(tmp_path / name)
+        frame = read_frame(tmp_path / name)
+        assert not any("only the first image" in note for note in frame.notes)
+        return None if frame.read is None else frame.read.readout
+
+    whole = Amplifier(Window(0, 80, 0, 60))
+    assert written("a.fits", pixels.astype(np.uint8)) == Readout(((60, 80),), (whole,), bad_pixels=3)
+    assert written("b.fits", pixels[:50].astype(np.uint8)) is None

@@ -215,7 +215,9 @@ def test_the_end_and_the_middle_are_compared_with_the_start(cards: dict[str, obj
 
 
 def test_the_end_alone_gives_the_start() -> None:
-    assert frame_times(header(DATE_END="2017-12-20T01:34:43.317"), 60.0).start == near(START)
+    times = frame_times(header(DATE_END="2017-12-20T01:34:43.317"), 60.0)
+    assert times.start == near(START)
+    assert times.notes[0].startswith("DATE-END alone tells the time")
 
 
 @pytest.mark.parametrize(

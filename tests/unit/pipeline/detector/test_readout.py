@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.detector.calibration import calibrate
 from pipeline.detector.overscan import line_levels
-from pipeline.detector.readout import Amplifier, Readout, Window, read_out
+from pipeline.detector.readout import Amplifier, Readout, Window, read_bad, read_out
 from pipeline.errors import UnusableDataError
 
 LINES, PIXELS = 1000, 34
@@ -90,3 +90,11 @@ class TestReadOut:
         readout = Readout(((8, 20),), (Amplifier(Window(0, 10, 0, 8)),))
         with pytest.raises(UnusableDataError, match=r"have 20 x 9 pixels, they had 20 x 8"):
             read_out([np.zeros((9, 20))], readout)
+
+
+def test_bad_pixels_are_cut_as_the_frame_is(rng: np.random.Generator) -> None:
+    mask = rng.integers(0, 3, (8, 20)).astype(np.uint8)
+    readout = Readout(((8, 20),), (Amplifier(Window(2, 18, 0, 8), Window(18, 20, 0, 8)),), cut=Window(1, 15, 2, 8))
+    np.testing.assert_array_equal(read_bad(mask, readout), mask[2:8, 3:17] != 0)
+    with pytest.raises(UnusableDataError, match="its images have 19 x 8 pixels"):
+        read_bad(mask[:, 1:], readout)
