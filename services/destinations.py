@@ -21,7 +21,7 @@ SQLITE_COMPANIONS = ("", "-wal", "-shm", "-journal")
 MOST_FITS_BYTES = 100 * BLOCK_BYTES  # of headers that are looked at
 FITS_START = b"SIMPLE  ="
 # What files begin with that commands write, besides text and FITS.
-WRITTEN_STARTS = (b"\x89PNG\r\n\x1a\n", b"PAR1")
+WRITTEN_STARTS = (b"\x89PNG\r\n\x1a\n", b"PAR1", b"%PDF-")
 
 
 def require_replaceable(session: Session, settings: Settings, paths: Iterable[Path], *, force: bool) -> None:

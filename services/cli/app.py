@@ -42,6 +42,7 @@ COMMANDS = {
     "resume": Entry("control", "Let a paused group go on."),
     "lightcurve": Entry("lightcurve", "Print, save or draw the light curve of one source, over all nights or of one."),
     "plot": Entry("plot", "Draw the plots of an observation: field, noise, frames, and one star's light curve."),
+    "export": Entry("export", "Write an observation's results in the files of another pipeline."),
     "analyze": Entry(
         "analyze",
         "List the stars of an observation that vary, the surest first, and say how precise its light curves are.",

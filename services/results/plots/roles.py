@@ -67,6 +67,14 @@ def read_positions(session: Session, observation: ObservationFacts) -> dict[int,
     return {source_id: (x, y) for source_id, (x, y) in zip(spots, places, strict=True)}
 
 
+def read_targets(session: Session, observation: ObservationFacts) -> list[int]:
+    """Sources that the shown calibration was told to be targets, in order of their ids."""
+    query = select(ReferenceStar.source_id).where(
+        ReferenceStar.pid == observation.calibration_pid, ReferenceStar.role == "target"
+    )
+    return list(session.scalars(query.distinct().order_by(ReferenceStar.source_id)))
+
+
 def read_roles(session: Session, observation: ObservationFacts, target: SourceFacts | None) -> Roles:
     """Reference and check stars of the target's best aperture; without a target, of all apertures together."""
     aperture = None if target is None else analysed_best(session, observation, target)

@@ -69,7 +69,7 @@ def note(axes: Axes, text: str, x: float = 0.99, y: float = 0.985) -> None:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG, replacing an old one when it is whole.
+    """Write a PNG, or a PDF where the name ends in it, replacing an old one when it is whole.
 
     Raises:
         ConfigurationError: the file cannot be written.
@@ -80,5 +80,8 @@ def save(figure: Figure, path: Path) -> Path:
         engine.execute(figure)
         figure.set_layout_engine(None)
     with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": COMPRESSION})
+        if path.suffix.lower() == ".pdf":
+            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+        else:
+            figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": COMPRESSION})
     return path
