@@ -67,7 +67,9 @@ def register(session: Session, folder: Folder, *, site: str, root: Path) -> Inge
         site_id = images.site_id_of(session, site)
     except LookupError as error:
         raise ConfigurationError(str(error)) from error
-    named = [(frame.path, frame.plane) for frame in folder.frames] + [(path, "") for path, _ in folder.unreadable]
+    paths = {frame.path for frame in folder.frames if frame.plane} | {path for path, _ in folder.unreadable}
+    named = [(frame.path, frame.plane) for frame in folder.frames]
+    named += [(path, plane) for path in paths for plane in ("", *images.PLANES)]  # as they may be registered already
     registrar = _Registrar(session, site_id, root, named)
     for path, reason in folder.unreadable:
         registrar.reject(path, reason)
@@ -88,7 +90,10 @@ class _Registrar:
         self._inserts: list[dict[str, Any]] = []
         self._updates: list[dict[str, Any]] = []
         self.result = Ingest()
-        self._notes: dict[str, set[Path]] = {}  # a file that gives several frames is told of once
+        self._known_files: set[Path] = set()
+        # A file that gives several frames is told of once.
+        self._notes: dict[str, set[Path]] = {}
+        self._told: set[tuple[Path, str]] = set()
         self._noted: dict[str, tuple[str, ...]] = {}  # notes by digest, of what is registered now
 
     def _rows_of(self, wanted: Iterable[str]) -> dict[str, Any]:
@@ -114,8 +119,10 @@ class _Registrar:
 
     def reject(self, path: Path, reason: str) -> None:
         """Register a file that no observation can use."""
-        known = self._known.get(self._digests[path, ""])
-        self.result.known += known is not None
+        rows = (self._known.get(self._digests[path, plane]) for plane in ("", *images.PLANES))
+        known = next((row for row in rows if row is not None), None)
+        if known is not None:
+            self._known_files.add(path)
         if known is None:
             self._inserts.append(self._row(path, "", kind=UNKNOWN, good=False, reject_reason=reason))
         elif known.kind == UNKNOWN and known.reject_reason != reason:
@@ -125,8 +132,9 @@ class _Registrar:
         self._tell(path, reason)
 
     def _tell(self, path: Path, reason: str) -> None:
-        if (self._stored[path], reason) in self.result.rejected[-1:]:
+        if (path, reason) in self._told:
             return  # another frame of the same file
+        self._told.add((path, reason))
         self.result.rejected.append((self._stored[path], reason))
         log.info("file rejected", file=self._stored[path], reason=reason)
 
@@ -140,6 +148,7 @@ class _Registrar:
         note_down(
             self._session, {row.image_id: self._noted[digest] for digest, row in self._rows_of(self._noted).items()}
         )
+        self.result.known = len(self._known_files)
         self.result.observations.sort(key=lambda observation: observation.observation_id)
         self.result.notes = [f"{len(paths)} frames: {note}" for note, paths in self._notes.items()]
         return self.result
@@ -162,7 +171,7 @@ class _Registrar:
         corrected = {frame.path for frame in frames if self._is_corrected(frame)}
         new = [frame for frame in frames if frame.path in corrected or self._is_new(frame)]
         taken = {frame.path for frame in new}
-        self.result.known += len(frames) - len(new)
+        self._known_files |= {frame.path for frame in frames if frame.path not in taken}
         observation = self._observation_of([frame for frame in frames if frame.path not in taken])
         if observation is None:
             observation = self._observation_row(key, frames)
@@ -194,10 +203,17 @@ class _Registrar:
 
     def _take(self, frame: FrameFacts, row: dict[str, Any]) -> None:
         known = self._known.get(self._digest(frame))
+        if known is None and frame.plane:
+            known = self._unread(frame.path)
         if known is None:
             self._inserts.append(row)
         else:
             self._updates.append(row | {"image_id": known.image_id})
+
+    def _unread(self, path: Path) -> Any:
+        """The row of a file that could not be read before: once, for the first of its frames."""
+        row = self._known.get(self._digests[path, ""])
+        return self._known.pop(self._digests[path, ""]) if row is not None and row.kind == UNKNOWN else None
 
     def _observation_of(self, known: Sequence[FrameFacts]) -> Observation | None:
         """The one that most of these frames belong to: those that join them belong to it, however names are written."""

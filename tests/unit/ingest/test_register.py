@@ -341,3 +341,22 @@ def test_names_that_are_given_hold_for_the_folder_and_move_what_was_registered(
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match=r"--object .* is no name: expected 1 to 64 printable"):
         Given(object=name)
+
+
+def test_a_colour_camera_s_file_is_one_file_in_what_is_said(sessions: sessionmaker[Session], raw: Path) -> None:
+    """Half written at first, then whole, then registered once more, then cut again."""
+    path = write(raw / "m67.fits", OBJECT="M67", DATE_OBS="2024-01-01T20:00:00", EXPTIME=10.0, BAYERPAT="RGGB")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:3500])
+    first = ingest(sessions, raw)
+    assert len(first.rejected) == 1
+    path.write_bytes(whole)
+    second = ingest(sessions, raw)
+    assert [one.key.filter for one in second.observations] == ["B", "G1", "G2", "R"]
+    assert (second.known, second.rejected) == (0, [])
+    assert ingest(sessions, raw).known == 1
+    with sessions() as session:
+        kinds = [(image.kind, image.good) for image in session.scalars(select(Image))]
+    assert kinds == [("light", None)] * 4
+    path.write_bytes(whole[:3500])
+    assert (ingest(sessions, raw).known, ingest(sessions, raw).rejected) == (1, [])
