@@ -26,7 +26,7 @@ HOST_XY = (424.0, 286.0)  # 0-based pixels of the first frame
 SCALE_ARCSEC, SCALE_TOLERANCE = 5.165, 0.01
 HOST_ARCSEC = 2.0  # 0.4 px: it shares its pixels with a fainter neighbour
 EVERY = 10
-TIME_LIMIT_S = 60.0  # for all tries of a frame; one takes half a second
+TIME_LIMIT_S = Choices().solve_time_s  # of the processor, for all tries of a frame; one takes half a second
 
 
 @dataclass(frozen=True)
