@@ -6,6 +6,7 @@ name, a source by its `detect` and its place among that one's; ids of other tabl
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +38,7 @@ CIRCUMSTANCES = {
     ("source", "source_id"),
     ("rejection", "rejection_id"),
 }
+PID = re.compile(rb"\d{19}")
 OF_IMAGES, OF_SOURCES = {"image_id", "parent_id"}, {"source_id"}
 
 Name = Callable[[Any], Any]
@@ -48,7 +50,7 @@ class Snapshot:
     """Rows by table and natural key, and files by name."""
 
     tables: Mapping[str, Mapping[tuple[Any, ...], Row]]
-    files: Mapping[str, str]  # digest of the whole file with its PID written out
+    files: Mapping[str, str]  # digest of the whole file with the names of processes for PIDs
     single: frozenset[tuple[str, str]]  # (table, column) of float32
 
     @property
@@ -146,6 +148,10 @@ class _Names:
         pid = int(stem) if stem.isdigit() else 0
         return "/".join([*folders, f"{self.process.get(pid, stem)}{dot}{suffix}"])
 
+    def in_header(self, content: bytes) -> bytes:
+        """A file with the processes' names for the PIDs in it: nothing else of it may differ between two runs."""
+        return PID.sub(lambda found: self.process.get(int(found[0]), found[0].decode()).encode(), content)
+
 
 def _rows(connection: Connection, table: Table, names: _Names) -> dict[tuple[Any, ...], Row]:
     columns = [
@@ -188,10 +194,6 @@ def _files(root: Path, apart: frozenset[str], names: _Names) -> dict[str, str]:
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
         if path.is_file() and relative.parts[0] not in apart:
-            stem = path.name.partition(".")[0]
-            content = path.read_bytes()
-            if stem.isdigit():
-                # Of the header: the only thing in a file that may differ between two runs.
-                content = content.replace(f"'{stem}'".encode(), b"'PID'")
+            content = names.in_header(path.read_bytes())
             found[names.file(str(relative))] = hashlib.blake2b(content, digest_size=16).hexdigest()
     return found
