@@ -20,6 +20,7 @@ from services.steps.shared.step import Context
 MJD_ZERO = 2400000.5  # JD
 J2000_JD, J2000 = 2451545.0, datetime(2000, 1, 1, 12)
 MM_PER_M = 1000.0
+GIVEN_SETTING = "given "  # begins what sets given masters apart, in place of a detector's setting
 UNKNOWN_INSTRUMENT = "unknown"  # the name of a camera that no header names
 
 Row = tuple[str, Value, str]  # keyword, value, comment
@@ -43,6 +44,11 @@ class Told:
     night: date | None = None
     setting: str = ""
     reduced: str = ""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether its one frame is a master that the operator gave as a file: nobody knows what that is made of."""
+        return self.setting.startswith(GIVEN_SETTING)
 
 
 def told_of(context: Context, session: Session) -> Told:
@@ -128,7 +134,7 @@ def instrument_rows(told: Told) -> Iterable[Row]:
     if len(factors) == 2 and all(factor.isdigit() for factor in factors):
         yield "XBINNING", int(factors[0]), "pixels of the detector in one"
         yield "YBINNING", int(factors[1]), "pixels of the detector in one"
-    yield "DETSET", told.setting or None, "the detector's setting, as its header tells"
+    yield "DETSET", None if told.is_given else told.setting or None, "the detector's setting, as its header tells"
 
 
 def exposure_rows(seconds: float | None, comment: str = "[s] exposure time") -> Iterable[Row]:

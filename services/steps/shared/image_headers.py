@@ -182,6 +182,8 @@ def master_cards(
         reads: names of the choices that the process goes by.
     """
     noise = noise or {}
+    if told.is_given:
+        method, level = "given file", None
     used = {name: master for name, master in (masters or {}).items() if master is not None}
     return "".join(
         (
@@ -203,7 +205,7 @@ def master_cards(
             section("Reduction"),
             cards(
                 *creator_rows(),
-                ("NCOMBINE", round(number), "frames in it"),
+                ("NCOMBINE", None if told.is_given else round(number), "frames in it"),
                 ("COMBINE", method, "how they were combined"),
                 *(
                     (f"{name.upper()}PID", str(master.pid), f"process of the master {name}")
@@ -211,7 +213,7 @@ def master_cards(
                 ),
             ),
             *(lines("HISTORY", f"Tianyu: master {name} {_VERBS[name]}: {one.path}") for name, one in used.items()),
-            lines("HISTORY", f"Tianyu: {method} of {number:.0f} {kind} frames"),
+            lines("HISTORY", f"Tianyu: {method}" + ("" if told.is_given else f" of {number:.0f} {kind} frames")),
             *(lines("HISTORY", f"Tianyu: {text}") for text in _chosen(context, reads)),
         )
     )

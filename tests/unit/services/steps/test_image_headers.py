@@ -146,3 +146,14 @@ def test_a_header_that_never_ends_is_cut(context: Context) -> None:
     header = "".join(f"K{number:<7}= {number:>20}".ljust(80) for number in range(MOST_KEPT + 7))
     kept, left_out = kept_cards(header)
     assert (len(kept) // 80, left_out) == (MOST_KEPT, 7)
+
+
+def test_nobody_knows_what_a_given_master_is_made_of(context: Context) -> None:
+    observed(context)
+    with context.reading.begin() as session:
+        session.get_one(Observation, 1).setting = "given 0123456789abcdef"
+    frame = add(context, "theirs.fits", "bias", np.zeros(SHAPE), np.random.default_rng(5), exposure_s=0.0)
+    made = run(context, BIAS, STACK_BIAS, StackMasterParameters(kind="bias", frames=(frame,), root=True))
+    header = fits.getheader(context.deployment.root / made.path)
+    assert header["COMBINE"] == "given file"
+    assert not {"NCOMBINE", "DETSET", "LEVEL"} & set(header)
