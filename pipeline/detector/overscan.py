@@ -10,6 +10,7 @@ from pipeline.statistics import MAD_TO_SIGMA
 
 EDGE_PX = 2  # next to the data, where charge lags behind
 EDGE_LEAST_PX = 8  # of a line; fewer are all used
+LEAST_PX = 3  # of a line
 CLIP_SIGMA = 4.0  # cosmic rays, and light of a full star that was carried over; moves the rms of noise by 0.05 %
 LEAST_SPREAD_ADU = 1.0  # of whole numbers: smaller noise is lost in rounding
 TREND_LINES = 65  # over which the level may drift
@@ -51,7 +52,10 @@ def line_levels(pixels: NDArray[Any], first: int, length: int, *, is_before: boo
 
 
 def _means(pixels: NDArray[np.float64], least_spread: float) -> tuple[NDArray[np.float64], float]:
-    """Mean of each line without what stands out, NaN where no pixel is finite, and the noise of such a mean."""
+    """Mean of each line without what stands out, NaN where no pixel is finite, and the noise of such a mean.
+
+    Lines of fewer than `LEAST_PX` pixels do not tell their noise, which is infinite then: only the trend is believed.
+    """
     finite = np.isfinite(pixels)
     if not finite.any():
         return np.full(pixels.shape[0], np.nan), 0.0
@@ -64,7 +68,9 @@ def _means(pixels: NDArray[np.float64], least_spread: float) -> tuple[NDArray[np
     with np.errstate(invalid="ignore"):
         means = np.where(kept, pixels, 0.0).sum(axis=1) / number
     squares = np.where(kept, (pixels - means[:, None]) ** 2, 0.0).sum()
-    freedom = max(int(number.sum() - np.count_nonzero(number)), 1)
+    freedom = int(number.sum() - np.count_nonzero(number))
+    if pixels.shape[1] < LEAST_PX or freedom < 1:
+        return means, float("inf")
     return means, float(np.sqrt(squares / freedom / max(float(np.median(number)), 1.0)))
 
 

@@ -12,6 +12,7 @@ from services.errors import ConfigurationError, DataError
 from services.frame_geometry import geometry_text, readout_of
 from services.header_reading import Reading
 from services.ingest.bayer import colours_of
+from services.ingest.grouping import group
 from services.ingest.headers import FrameFacts, read_frame
 from services.ingest.raw_folder import read_folder
 from services.ingest.readouts import ReadFrame
@@ -249,3 +250,13 @@ def test_an_extension_of_bad_pixels_is_part_of_the_read_out(tmp_path: Path, imag
     whole = Amplifier(Window(0, 80, 0, 60))
     assert written("a.fits", pixels.astype(np.uint8)) == Readout(((60, 80),), (whole,), bad_pixels=3)
     assert written("b.fits", pixels[:50].astype(np.uint8)) is None
+
+
+@pytest.mark.parametrize(("windows", "observations"), [(2, 2), (6, 1)])
+def test_windows_that_follow_a_target_are_one_observation(tmp_path: Path, windows: int, observations: int) -> None:
+    for number in range(6):
+        time, place = f"2024-01-01T20:0{number}:00", {"XORGSUBF": 10 * (number % windows), "YORGSUBF": 5}
+        write(tmp_path / f"m67_{number}.fits", pixels(number, SHAPE), OBJECT="M67", EXPTIME=9.0, DATE_OBS=time, **place)
+    frames = read_folder(tmp_path).frames
+    assert len(group(frames)) == observations
+    assert all(any("window on the detector moves" in note for note in f.notes) == (windows == 6) for f in frames)

@@ -40,6 +40,11 @@ class TestLineLevels:
         assert np.all(levels[60:] == levels[59])
         assert levels[35] == pytest.approx(overscan[25, 0], abs=1.0)
 
+    def test_a_single_column_gives_the_trend_alone(self, rng: np.random.Generator) -> None:
+        """Its noise is not known, and would all go into the rows."""
+        levels = line_levels(rng.normal(500.0, 5.0, (LINES, 1)), 0, LINES, is_before=False)
+        assert np.std(levels) < 1.0
+
     def test_nothing_finite_is_no_level(self) -> None:
         with pytest.raises(UnusableDataError, match="no pixel of the overscan is finite"):
             line_levels(np.full((5, 5), np.nan), 0, 5, is_before=False)
