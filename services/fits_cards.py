@@ -5,6 +5,7 @@ astropy's own `Card` takes ten times as long, which counts where each calibrated
 
 import math
 import re
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,9 +48,8 @@ def card(keyword: str, value: Value, comment: str = "") -> str:
 
 
 def lines(keyword: str, text: str) -> str:
-    """Cards of HISTORY or COMMENT, as many as the text needs."""
-    plain = _ascii(text)
-    parts = [plain[start : start + LINE_CHARACTERS] for start in range(0, len(plain), LINE_CHARACTERS)]
+    """Cards of HISTORY or COMMENT, as many as the text needs; words stay whole where they fit."""
+    parts = textwrap.wrap(_ascii(text), LINE_CHARACTERS, break_on_hyphens=False)
     return "".join(f"{keyword:<{KEYWORD_CHARACTERS}}{part}".ljust(CARD_CHARACTERS) for part in parts)
 
 

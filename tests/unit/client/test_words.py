@@ -1,5 +1,6 @@
 """QLCP's words become the options and settings that they mean, or are refused with what to do."""
 
+import ast
 import json
 import sys
 from pathlib import Path
@@ -99,3 +100,14 @@ def test_a_failure_has_the_programs_own_message(program: Path, tmp_path: Path) -
     assert said == ["error: the disk is full"]
     with pytest.raises(tianyu.RunError, match="is no program"):
         tianyu.run(tmp_path, tmp_path / "red", program=tmp_path / "missing")
+
+
+def test_the_client_knows_none_of_the_programs_packages() -> None:
+    for module in Path(tianyu.__file__).parent.glob("*.py"):
+        imported = {
+            name.split(".")[0]
+            for node in ast.walk(ast.parse(module.read_text()))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names])
+        }
+        assert not imported & {"schema", "pipeline", "services"}, module.name
