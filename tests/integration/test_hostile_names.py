@@ -56,12 +56,15 @@ SHOWN = {
     "simulate": ("simulate", MARKUP.replace("/", ""), "--frames", "1", "--size", "64", "--stars", "3"),
     "ingest": ("ingest", "night"),
     "run": ("run", "night", "--workdir", "work " + MARKUP.replace("/", "")),
+    "watch": ("watch", "night", "--workdir", "work " + MARKUP.replace("/", ""), "--idle-minutes", "0"),
+    "export": ("export", "1", "--source", "{star}", "--output", "red " + MARKUP.replace("/", "")),
 }
 # Their answers hold numbers and words of Tianyu's alone, or they are services that log (see test_shown).
 QUIET = {
     "init",
     "report",
     "gc",
+    "calib",
     "retry",
     "rerun",
     "cancel",
@@ -137,12 +140,13 @@ def test_the_name_is_shown_as_it_is_and_does_nothing(made: MadeUp, night: Path, 
     assert "[oiii]" in result.output
 
 
-@pytest.mark.parametrize("case", ["init", "report", "gc", "retry", "cancel", "publish"])
+@pytest.mark.parametrize("case", ["init", "report", "gc", "calib", "retry", "cancel", "publish"])
 def test_others_are_not_disturbed(made: MadeUp, case: str) -> None:
     words = {
         "init": ("init",),
         "report": ("report", "1"),
         "gc": ("gc", "--dry-run"),
+        "calib": ("calib", "explain", "1"),
         "retry": ("retry", "--failed"),
         "cancel": ("cancel", "--observation", "1"),
         "publish": ("publish", "1"),
