@@ -39,6 +39,8 @@ class Choices(BaseModel):
     flat_method: Literal["mode", "clipped_mean"] = "clipped_mean"
     # Levels of single flats above the bias, least and greatest, ADU; None: by the range of the camera.
     flat_limits_adu: tuple[Annotated[float, Field(ge=0, le=1e12)], Annotated[float, Field(gt=0, le=1e12)]] | None = None
+    # The frame that the others are aligned to: the end of its path, or its number in the order of time, from 0.
+    reference_frame: Given | None = None
     relative_methods: tuple[Literal["ensemble", "paper", "manual"], ...] = ("ensemble", "paper")
     detrend_method: Literal["none", "sysrem", "tfa", "trends"] = "none"
     detection_threshold: Annotated[float, Field(gt=0, le=1e6)] = 5.0
@@ -84,6 +86,11 @@ class Choices(BaseModel):
         if value is not None and (not value or 0.0 in value or len(set(value)) != len(value)):
             raise ValueError("give at least one radius, none of them zero and each once")
         return value
+
+    @field_validator("reference_frame", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("flat_limits_adu")
     @classmethod

@@ -68,7 +68,7 @@ def options_of(words: Mapping[str, Any]) -> Options:
     use_bias, alt_bias: a FITS file (or a PID, or an observation) to be taken always, or where there is none.
     use_flat, alt_flat: the same, or by band: ``{"B": "flat_B.fits"}``. use_dark, alt_dark: as for the bias.
     alt_coord: (right ascension, declination) where the telescope pointed, sexagesimal or degrees; by target in a dict.
-    base_img: the frame that defines pixels, by its number from 0, or a file.
+    base_img: the frame that the others are aligned to, by its number from 0, or a file of the night.
     aper: diameters of apertures in pixels; negative: multiples of the FWHM.
     starxy: pixels of stars on the base image; by target in a dict.
     ind_tgt, ind_ref, ind_chk: which of them are targets, references and checks, by index from 0; by target in a dict.
@@ -91,7 +91,12 @@ def options_of(words: Mapping[str, Any]) -> Options:
         ra, dec = place
         options.arguments.append(f"--radec={ra},{dec}")
     if (base := given.pop("base_img", None)) is not None:
-        options.add("--base-img", os.fspath(base) if not isinstance(base, int) else base, "base_img")
+        options.add("--reference-frame", base if isinstance(base, int) else os.fspath(base), "base_img")
+        if base != 0 and given.get("starxy") is not None:
+            raise RunError(
+                "starxy are pixels of the base image in QLCP, of the first frame in Tianyu: give base_img=0, or name "
+                "the stars by coordinates (manual_targets, manual_references, manual_checks)"
+            )
     if (aper := given.pop("aper", None)) is not None:
         options.set("aperture_radii", [float(size) / 2.0 for size in _list(aper)])
     _stars(options, given, names)

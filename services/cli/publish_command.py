@@ -18,7 +18,7 @@ from services.cli.master_options import (
     with_masters,
 )
 from services.cli.positions import pointing
-from services.cli.star_options import PointingOption
+from services.cli.star_options import PointingOption, ReferenceOption, with_reference
 from services.errors import ConfigurationError
 from services.shown import processes
 
@@ -51,6 +51,7 @@ def publish(
         bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
     ] = False,
     radec: PointingOption = None,
+    reference_frame: ReferenceOption = None,
     without: Without = None,
     use_bias: UseBias = None,
     use_dark: UseDark = None,
@@ -71,7 +72,7 @@ def publish(
 
     Examples: `tianyu publish 3`, `tianyu publish --all --priority 10`, `tianyu publish 3 --again`,
     `tianyu publish 3 --new-template`, `tianyu publish 4 --template known`, `tianyu publish 3 --without flat`,
-    `tianyu publish 3 --use-flat R=flat_R.fits --alt-bias 2`
+    `tianyu publish 3 --use-flat R=flat_R.fits --alt-bias 2`, `tianyu publish 3 --reference-frame 10`
     """
     if new_template and template == "known":
         raise ConfigurationError("--template known takes another night's template, --new-template makes one: give one")
@@ -85,6 +86,12 @@ def publish(
     given = {"use_bias": use_bias, "use_dark": use_dark, "use_flat": use_flat}
     given |= {"alt_bias": alt_bias, "alt_dark": alt_dark, "alt_flat": alt_flat}
     settings = with_masters(start().model_copy(update=pointing(radec)), without, given)
+    settings = with_reference(settings, reference_frame)
+    if settings.reference_frame is not None and template == "known":
+        raise ConfigurationError(
+            "--template known takes another night's template, on its reference: leave out the reference frame "
+            f"{settings.reference_frame!r} (reference_frame), or --template known"
+        )
 
     engine = open_database(settings)
     require_site(settings, engine)

@@ -8,6 +8,8 @@ import typer
 
 from services.cli.console import friendly, note, out, start
 from services.cli.publish_command import Priority, listed
+from services.cli.star_options import ReferenceOption, with_reference
+from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -27,19 +29,27 @@ def rerun(
         int | None,
         typer.Option(metavar="PID", help="Graph to run again; default: the one that the views show, else the newest."),
     ] = None,
+    reference_frame: ReferenceOption = None,
 ) -> None:
     """Run one step of an observation and all that follow again, with the settings of now.
 
     What comes before is taken over; the views show the old light curves until the new ones are committed. It takes
     the frames of the old graph: for those that came since, `tianyu publish`.
 
-    Examples: `tianyu rerun --from extract 3`, `tianyu rerun --from select 3 --dry-run`
+    Examples: `tianyu rerun --from extract 3`, `tianyu rerun --from select 3 --dry-run`,
+    `tianyu rerun --from choose_reference 3 --reference-frame 10`
     """
     from schema import database
     from services.engine.publisher.rerun import rerun as run_again
     from services.setup import open_database, require_site
+    from services.steps import STEPS, from_on
+    from services.steps.choose_reference import CHOOSE_REFERENCE
 
-    settings = start()
+    settings = with_reference(start(), reference_frame)
+    if reference_frame is not None and step in STEPS and CHOOSE_REFERENCE not in from_on(STEPS[step]):
+        raise ConfigurationError(
+            f"--reference-frame has nothing to say from {step} on: run again from {CHOOSE_REFERENCE.command}"
+        )
 
     engine = open_database(settings)
     require_site(settings, engine)

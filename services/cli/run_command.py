@@ -30,7 +30,13 @@ from services.cli.master_options import (
     with_masters,
 )
 from services.cli.positions import parse_target, pointing
-from services.cli.star_options import TARGET_FORM, TARGET_HELP, PointingOption
+from services.cli.star_options import (
+    TARGET_FORM,
+    TARGET_HELP,
+    PointingOption,
+    ReferenceOption,
+    with_reference,
+)
 from services.errors import ConfigurationError
 
 
@@ -52,6 +58,7 @@ def run(
     new_template: Annotated[
         bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
     ] = False,
+    reference_frame: ReferenceOption = None,
     without: Without = None,
     use_bias: UseBias = None,
     use_dark: UseDark = None,
@@ -95,6 +102,7 @@ def run(
     masters = {"use_bias": use_bias, "use_dark": use_dark, "use_flat": use_flat}
     masters |= {"alt_bias": alt_bias, "alt_dark": alt_dark, "alt_flat": alt_flat}
     settings = with_masters(embedded_settings(workdir, **sky), without, masters)
+    settings = with_reference(settings, reference_frame)
     log.configure(settings.log_format, "WARNING")
     reading = how_to_read(settings.reading, pattern)
     began = time.monotonic()

@@ -4,12 +4,15 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from services.cli.positions import Named, Position, parse_pair, parse_radec, parse_target
 from services.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from services.settings import Settings
 
 R = TypeVar("R")
 TARGET_FORM = "RA,DEC|NAME|X,Y"
@@ -17,6 +20,14 @@ TARGET_HELP = "degrees or hh:mm:ss,+dd:mm:ss, a name, or pixels of the first fra
 
 PointingOption = Annotated[
     str | None, typer.Option(metavar="RA,DEC", help="Where the telescope pointed, where headers do not tell.")
+]
+ReferenceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reference-frame",
+        metavar="NAME|NUMBER",
+        help="Frame that the others are aligned to: a file's name, or its number in the order of time, from 0.",
+    ),
 ]
 
 
@@ -36,6 +47,19 @@ class GaiaId:
 
 Place = Position | SourceId | GaiaId
 Star = Place | Named
+
+
+def with_reference(settings: "Settings", given: str | None) -> "Settings":
+    """Settings with this reference frame, if one is given.
+
+    Raises:
+        ConfigurationError: it is empty.
+    """
+    if given is None:
+        return settings
+    if not given.strip():
+        raise ConfigurationError("--reference-frame is empty: give a file's name, or a number from 0")
+    return settings.model_copy(update={"reference_frame": given})
 
 
 def chosen_star(

@@ -63,6 +63,7 @@ class Graph:
     own: dict[tuple[str, Item], int] = field(default_factory=dict)
     later: dict[int, Item | None] = field(default_factory=dict)  # PIDs of what measures later frames: the frame, if one
     generations: Mapping[str, int] = field(default_factory=dict)  # by command, where it was asked for anew
+    given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # parameters by command, found for its frames
 
     @property
     def graph_pid(self) -> int:
@@ -245,7 +246,8 @@ class Graph:
         return inputs
 
     def _chosen(self, step: AnyStep, method: Method | None) -> dict[str, Any]:
-        return {} if step.chosen is None else dict(step.chosen(self.choices, method))
+        chosen = {} if step.chosen is None else step.chosen(self.choices, method)
+        return {**chosen, **self.given.get(step.command, {})}
 
 
 def methods_of(choices: Choices) -> list[Method]:

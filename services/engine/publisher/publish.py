@@ -14,6 +14,7 @@ from schema.queries.frames import ids_of_camera, registered
 from services.engine.presence import VERSION
 from services.engine.publisher.changed_choices import changes
 from services.engine.publisher.former import Former, LaidOut, formers
+from services.engine.publisher.given_reference import given_reference
 from services.engine.publisher.graph import Graph, methods_of
 from services.engine.publisher.keys import frames_told, keys_of, needed
 from services.engine.publisher.master_choice import choose
@@ -211,8 +212,10 @@ class Publisher:
     ) -> tuple[Graph, Settled] | None:
         """The newest template of an earlier graph that can be kept; ``known``: of another night's alone."""
         name, seen = f"observation {observation.observation_id}", set()
+        given = publication.choices.reference_frame is not None  # which another night's is not
         for template in templates(self._session, observation.observation_id):
-            if template.key in seen or not set(template.frames) <= set(frames) or (known and template.frames):
+            unfit = template.frames if known else not template.frames and given
+            if template.key in seen or not set(template.frames) <= set(frames) or unfit:
                 continue
             seen.add(template.key)
             graph, _ = lay_out(template)
@@ -271,6 +274,7 @@ class Publisher:
         pids, priority = publishing.new_pids(self._session, self._last_pid), self._priority
         graph = Graph(observation.observation_id, self._settings, publication.choices, pids, priority, grown=grown)
         graph.made.update({command: [pid] for command, pid in masters.items()})
+        graph.given = given_reference(self._session, observation, publication, self._settings.root)
         generations = publishing.generations(self._session, observation.observation_id)
         graph.generations = generations | {step.command: generations.get(step.command, -1) + 1 for step in anew}
         return graph

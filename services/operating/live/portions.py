@@ -32,10 +32,10 @@ class Portion:
     new_template: bool = False
 
 
-def portion(session: Session, observation_id: int, rhythm: Rhythm, *, whole: bool) -> Portion | None:
+def portion(session: Session, observation_id: int, rhythm: Rhythm, *, whole: bool, own: bool = False) -> Portion | None:
     """What to do with the frames there are; None where there are too few for a first template.
 
-    ``whole``: the night is over, and its template is of all frames.
+    ``whole``: the night is over, and its template is of all frames. ``own``: another night's template will not do.
     """
     observation = session.get_one(Observation, observation_id)
     count = len(ids_of_camera(session, observation_id, LIGHT))
@@ -44,7 +44,7 @@ def portion(session: Session, observation_id: int, rhythm: Rhythm, *, whole: boo
     if whole:
         return Portion(new_template=observation.graph_pid is not None)
     if observation.graph_pid is None:
-        if has_known_template(session, observation):
+        if not own and has_known_template(session, observation):
             return Portion(known=True)
         return Portion() if count >= rhythm.first else None
     newest = next(templates(session, observation_id), None)
@@ -96,7 +96,8 @@ class Portions:
         """Whether there is something to wait for."""
 
         def work(session: Session) -> tuple[Portion | None, Publication | None]:
-            how = portion(session, observation_id, self._rhythm, whole=whole)
+            own = self._settings.reference_frame is not None
+            how = portion(session, observation_id, self._rhythm, whole=whole, own=own)
             if how is None:
                 return None, None
             publisher = Publisher(session, self._settings)

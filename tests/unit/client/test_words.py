@@ -59,6 +59,11 @@ def test_other_words_are_settings() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("base", [0, 6, "base/AAA.fits"])
+def test_the_base_image_is_the_reference_frame(base: object) -> None:
+    assert options_of({"base_img": base}).arguments == [f"--reference-frame={base}"]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -68,6 +73,8 @@ def test_other_words_are_settings() -> None:
         ({"starxy": [(1, 2, 3)]}, "pairs"),
         ({"alt_coord": {"A": ("1", "2"), "B": ("3", "4")}}, "run once for each"),
         ({"Bad-Word": 1}, "no word"),
+        ({"starxy": STARS, "base_img": 3}, "base_img=0"),
+        ({"starxy": STARS, "base_img": "AAA.fits"}, "base_img=0"),
     ],
 )
 def test_what_cannot_be_is_refused(words: dict[str, Any], says: str) -> None:
@@ -88,7 +95,7 @@ def program(tmp_path: Path) -> Path:
 
 
 def test_what_a_program_does_not_know_is_refused_before_anything_is_made(program: Path, tmp_path: Path) -> None:
-    with pytest.raises(tianyu.RunError, match=r"cannot do yet.*base_img \(--base-img\)"):
+    with pytest.raises(tianyu.RunError, match=r"cannot do yet.*base_img \(--reference-frame\)"):
         tianyu.run(tmp_path, tmp_path / "red", base_img=6, program=program)
     assert not (tmp_path / "red").exists()
 

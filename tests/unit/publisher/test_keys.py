@@ -32,6 +32,7 @@ OTHER: dict[str, Any] = {
     "solve_radec": "12.5d,-4.5d",
     "relative_methods": ("paper", "ensemble"),
     "manual_references": ("1,2",),
+    "reference_frame": "1",
     "detrend_method": "tfa",
 }
 Named = dict[tuple[str, int], str]  # keys by command and place among its processes
