@@ -26,7 +26,7 @@ SETTINGS = {
 # Words that nothing of Tianyu corresponds to, and what to do instead.
 ELSEWHERE = {
     "steps": "only what is missing is computed: leave it out",
-    "mode": "only what is missing is computed, as by EXIST_APPEND and MISS_SKIP: leave it out",
+    "mode": "give existing (append, skip, overwrite, error) and missing (skip, error), or leave both out",
     "ini_file": "write settings into tianyu.toml, or give them to run by their names",
     "site_lon": "name the station in the settings (station)",
     "site_lat": "name the station in the settings (station)",
@@ -69,6 +69,7 @@ def options_of(words: Mapping[str, Any]) -> Options:
     use_flat, alt_flat: the same, or by band: ``{"B": "flat_B.fits"}``. use_dark, alt_dark: as for the bias.
     alt_coord: (right ascension, declination) where the telescope pointed, sexagesimal or degrees; by target in a dict.
     base_img: the frame that the others are aligned to, by its number from 0, or a file of the night.
+    existing, missing: what is done with what has light curves, or lacks masters, instead of QLCP's mode.
     aper: diameters of apertures in pixels; negative: multiples of the FWHM.
     starxy: pixels of stars on the base image; by target in a dict.
     ind_tgt, ind_ref, ind_chk: which of them are targets, references and checks, by index from 0; by target in a dict.
@@ -90,6 +91,9 @@ def options_of(words: Mapping[str, Any]) -> Options:
     if (place := _of_target(given.pop("alt_coord", None), names, "alt_coord")) is not None:
         ra, dec = place
         options.arguments.append(f"--radec={ra},{dec}")
+    for word in ("existing", "missing"):
+        if word in given:
+            options.add(f"--{word}", given.pop(word), word)
     if (base := given.pop("base_img", None)) is not None:
         options.add("--reference-frame", base if isinstance(base, int) else os.fspath(base), "base_img")
         if base != 0 and given.get("starxy") is not None:

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -59,6 +59,16 @@ def run(
         bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
     ] = False,
     reference_frame: ReferenceOption = None,
+    existing: Annotated[
+        Literal["append", "skip", "overwrite", "error"],
+        typer.Option(
+            help="Observations that have light curves: append what is missing, skip or overwrite them, or an error."
+        ),
+    ] = "append",
+    missing: Annotated[
+        Literal["skip", "error"] | None,
+        typer.Option(help="Observations that lack bias, dark or flat: skip them, or an error. Default: without it."),
+    ] = None,
     without: Without = None,
     use_bias: UseBias = None,
     use_dark: UseDark = None,
@@ -83,7 +93,8 @@ def run(
     stops its nights: mend it and `tianyu retry`, or go on `--without` it.
 
     Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target HAT-P-32`,
-    `tianyu run ~/night --radec 31.0428,46.6878 --catalog gaia.csv`
+    `tianyu run ~/night --radec 31.0428,46.6878 --catalog gaia.csv`,
+    `tianyu run ~/night --existing skip --missing error --without dark`
     """
     star = None if target is None else parse_target(target)  # what is no target is told before anything is made
     sky = pointing(radec)
@@ -113,6 +124,7 @@ def run(
         from services.cli.summary_lines import show
         from services.ingest.raw_folder import read_folder
         from services.ingest.wanted import only
+        from services.operating.modes import Modes
         from services.operating.reduction import reduce
 
         with counting("reading headers") as count:
@@ -120,7 +132,8 @@ def run(
         folder, left_out = only(folder, only_object or (), only_filter or ())
         if left_out:
             note(f"{left_out} light frames of other targets or filters are left out")
-        observations = reduce(tree, settings, folder, follow, note, show_error, new_template=new_template)
+        modes = Modes(existing, missing, new_template)
+        observations = reduce(tree, settings, folder, follow, note, show_error, modes)
         if not observations:
             raise ConfigurationError(
                 f"no observation in {str(raw_dir)!r} could be published: see the messages above; "

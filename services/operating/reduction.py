@@ -13,13 +13,15 @@ from services.engine.publisher.publish import Publisher, unpublished
 from services.engine.publisher.templates import outgrown
 from services.errors import ConfigurationError
 from services.ingest.raw_folder import Folder
-from services.ingest.register import register
+from services.ingest.register import Ingest, register
 from services.operating.master_files import register_files
+from services.operating.modes import Modes, left_alone, refuse_existing, with_light_curves, without_lacking
 from services.operating.status import ObservationStatus, Overview, finished, overview, status
 from services.own_site import is_of
 from services.settings import Settings
 
 Say = Callable[[str], None]
+APPENDING = Modes()
 Look = Callable[[], list[ObservationStatus]]
 # Shows progress until the second says that all is done; the third tells what hinders.
 Follow = Callable[[Look, Callable[[], bool], Callable[[], Overview]], None]
@@ -32,15 +34,14 @@ def reduce(
     follow: Follow,
     note: Say,
     refuse: Say,
-    *,
-    new_template: bool = False,
+    modes: Modes = APPENDING,
 ) -> list[int]:
     """Register, publish and process what was read; returns the published observations of the sky.
 
     ``note`` is told what is good to know, ``refuse`` why an observation cannot be published. The consumers leave when
     nothing is left to do.
     """
-    publish(tree.engine, settings, folder, note, refuse, new_template=new_template)
+    publish(tree.engine, settings, folder, note, refuse, modes)
     reading = database.reading_factory(tree.engine)
 
     def done() -> bool:
@@ -63,35 +64,62 @@ def reduce(
 
 
 def publish(
-    engine: Engine, settings: Settings, folder: Folder, note: Say, refuse: Say, *, new_template: bool = False
+    engine: Engine, settings: Settings, folder: Folder, note: Say, refuse: Say, modes: Modes = APPENDING
 ) -> None:
     """Register what was read, and publish what is new, what has new frames, and what other choices are made for.
 
-    ``new_template``: for all of the folder one is made of all frames.
+    Raises:
+        ConfigurationError: by ``modes`` there is to be nothing that has light curves, or lacks masters.
     """
     sessions = database.session_factory(engine)
-    result = database.transact(
-        sessions, lambda session: register(session, folder, site=settings.site, root=settings.root)
-    )
+
+    def take_in(session: Session) -> Ingest:
+        found = register(session, folder, site=settings.site, root=settings.root)
+        if modes.existing == "error":
+            refuse_existing(session, settings.site, (one.observation_id for one in found.observations))
+        return found
+
+    result = database.transact(sessions, take_in)
     given = database.transact(sessions, lambda session: register_files(session, settings))
     with sessions() as session:
-        wanted, grown = unpublished(session, settings.site), outgrown(session, settings.site)
-        if new_template:
-            grown = [one.observation_id for one in result.observations if one.key.kind == LIGHT and one.published]
-        again = [one for one in result.observations if one.key.kind == LIGHT and one.published and one.corrected]
-        grown += [one.observation_id for one in again if one.observation_id not in grown]
-        renewed, kept = by_other_choices(session, settings.site, settings.choices, but=grown)
+        wanted, anew, kept = _wanted(session, settings, result, modes)
+        if modes.missing is not None:
+            wanted, skipped = without_lacking(session, settings, wanted, modes.missing)
+            kept += skipped
     for line in [*(f"rejected {file!r}: {reason}" for file, reason in result.rejected), *result.notes, *given, *kept]:
         note(line)
-    for observation in wanted + grown + renewed:
+    for observation in wanted:
         try:
             with sessions.begin() as session:
-                publication = Publisher(session, settings).publish(observation, new_template=new_template)
+                publication = Publisher(session, settings).publish(
+                    observation, again=observation in anew, new_template=modes.new_template
+                )
         except ConfigurationError as error:
             refuse(str(error))
             continue
         for line in publication.notes:
             note(line)
+
+
+def _wanted(
+    session: Session, settings: Settings, result: Ingest, modes: Modes
+) -> tuple[list[int], set[int], list[str]]:
+    """Observations to publish, which of them anew, and in words, which are left as they are."""
+    site = settings.site
+    known = [one for one in result.observations if one.key.kind == LIGHT and one.published]
+    made = with_light_curves(session, site)
+    anew = made.intersection(one.observation_id for one in known) if modes.existing == "overwrite" else set()
+    wanted, grown = unpublished(session, site), outgrown(session, site)
+    if modes.new_template:
+        grown = [one.observation_id for one in known]
+    again = [*(one.observation_id for one in known if one.corrected), *sorted(anew)]
+    grown += [number for number in dict.fromkeys(again) if number not in grown]
+    renewed, kept = by_other_choices(session, site, settings.choices, but=grown)
+    wanted += grown + renewed
+    if modes.existing != "skip":
+        return wanted, anew, kept
+    alone = made.intersection((*wanted, *(one.observation_id for one in known)))
+    return [number for number in wanted if number not in made], anew, left_alone(alone)
 
 
 def _published(session: Session, site: str) -> list[int]:

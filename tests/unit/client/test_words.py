@@ -64,6 +64,12 @@ def test_the_base_image_is_the_reference_frame(base: object) -> None:
     assert options_of({"base_img": base}).arguments == [f"--reference-frame={base}"]
 
 
+def test_modes_are_options() -> None:
+    options = options_of({"existing": "overwrite", "missing": "error"})
+    assert options.arguments == ["--existing=overwrite", "--missing=error"]
+    assert not options.environment
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
