@@ -7,7 +7,7 @@ from rich.text import Text
 
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, UNSUCCESSFUL, WAITING
 from schema.queries.stragglers import Straggler
-from services.alike import gather
+from services.alike import gather, gist, named
 from services.chosen import Chosen
 from services.cli.console import note, out, table_of
 from services.cli.master_lines import master_lines
@@ -17,7 +17,6 @@ from services.operating.status.stuck import dead_letters, dead_letters_remedy
 from services.operating.status.work import AtWork
 
 LINES = 20  # of one kind; --json has all
-NAMED = 5  # observations in one line
 STATES_SHOWN = (SUCCEEDED, RUNNING, QUEUED, WAITING, FAILED, SKIPPED, CANCELLED)
 COLOURS = {SUCCEEDED: "green", RUNNING: "cyan", FAILED: "bold red", SKIPPED: "magenta", CANCELLED: "magenta"}
 
@@ -43,6 +42,7 @@ def show(found: Overview, *, one: bool) -> None:
         for master in observation.failed_masters:
             _line(f"observation {observation.observation_id}", "bold red", master.says(observation.observation_id))
     _notes(found.observations)
+    _unread(found.unread)
     _failures(found.observations)
     _retries(found.retrying)
     _hindered(found.hindered)
@@ -60,8 +60,9 @@ def _observations(found: Overview) -> Table:
     numbers = ("frames", "rejected", "done", "failed")
     at_sites = len({one.site for one in found.observations}) > 1
     settings = len({(one.setting, one.geometry) for one in found.observations}) > 1
-    words = ("id", *("site",) * at_sites, "kind", "target", "filter", *("setting",) * settings)
-    table = table_of(*words, "night", *numbers, "state", right=numbers, wrapped=("kind", "target", "filter", "setting"))
+    words = ("id", *("site",) * at_sites, "kind", "target", "filter", "exposure", *("setting",) * settings)
+    right, wrapped = ("exposure", *numbers), ("kind", "target", "filter", "setting")
+    table = table_of(*words, "night", *numbers, "state", right=right, wrapped=wrapped)
     stuck = {item.observation_id for item in found.stuck}
     for one in found.observations:
         failed = one.count(FAILED)
@@ -71,6 +72,7 @@ def _observations(found: Overview) -> Table:
             one.kind,
             one.target,
             one.filter,
+            f"{one.exposure_s:g} s" if one.exposure_s else "",
             *(", ".join(part for part in (one.setting, one.geometry) if part),) * settings,
             str(one.night),
             str(one.frames),
@@ -145,14 +147,8 @@ def _stragglers(found: Sequence[Straggler]) -> None:
 def _of(count: int, what: str, observations: Iterable[int | None]) -> str:
     """``count`` processes of which observations."""
     known = sorted({one for one in observations if one is not None})
-    whose = f" of {_named(known)}" if known else ""
+    whose = f" of {named(known)}" if known else ""
     return f"{count} {what} process{'es' if count != 1 else ''}{whose}".replace("  ", " ")
-
-
-def _named(observations: Sequence[int]) -> str:
-    first = ", ".join(map(str, observations[:NAMED]))
-    more = f" and {len(observations) - NAMED} more" if len(observations) > NAMED else ""
-    return f"observation{'s' if len(observations) > 1 else ''} {first}{more}"
 
 
 def _pids(pids: Sequence[int], count: int) -> str:
@@ -171,8 +167,16 @@ def _line(kind: str, style: str, text: str) -> None:
 def _notes(observations: Sequence[ObservationStatus]) -> None:
     noted = gather([(one.observation_id, line) for one in observations for line in one.notes], lambda item: item[1])
     for group in noted[:LINES]:
-        _line(_named([one for one, _ in group]), "yellow", group[0][1])
+        _line(named([one for one, _ in group]), "yellow", group[0][1])
     _more(len(noted) - LINES, "notes on frames")
+
+
+def _unread(reasons: Sequence[str]) -> None:
+    alike = gather(reasons, gist)
+    for group in alike[:LINES]:
+        count = f"{len(group)} files: for example " if len(group) > 1 else ""
+        _line("rejected, in no observation", "yellow", f"{count}{group[0]}")
+    _more(len(alike) - LINES, "reasons of files in no observation")
 
 
 def _failures(observations: Sequence[ObservationStatus]) -> None:

@@ -83,14 +83,18 @@ def run(
     observing_log: LogOption = None,
     only_object: OnlyObject = None,
     only_filter: OnlyFilter = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 1 also where a short observation gave no light curves.")
+    ] = False,
     plots: Annotated[bool, typer.Option(help="Draw the field, its noise, its frames and one star.")] = True,
 ) -> None:
     """Make the light curves of a night: register, publish, process, summarise.
 
     A run that was interrupted goes on where it was when it is started again, and
     takes in frames that came since: these are measured on the template that there is, unless `--new-template`
-    makes one of all frames. Exit code 0 only if light curves were made. A master that failed
-    stops its nights: mend it and `tianyu retry`, or go on `--without` it.
+    makes one of all frames. Exit code 0 only if light curves were made, of all observations
+    but those with less than a tenth of the frames of their night's longest (`--strict`: of all).
+    A master that failed stops its nights: mend it and `tianyu retry`, or go on `--without` it.
 
     Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target HAT-P-32`,
     `tianyu run ~/night --radec 31.0428,46.6878 --catalog gaia.csv`,
@@ -121,10 +125,11 @@ def run(
         # While the consumer imports what its workers need.
         from services.cli.patience import follow
         from services.cli.plot_command import draw
-        from services.cli.summary_lines import show
+        from services.cli.summary_lines import result_of, show_results
         from services.ingest.raw_folder import read_folder
         from services.ingest.wanted import only
         from services.operating.modes import Modes
+        from services.operating.night_outcome import is_success
         from services.operating.reduction import reduce
 
         with counting("reading headers") as count:
@@ -139,14 +144,13 @@ def run(
                 f"no observation in {str(raw_dir)!r} could be published: see the messages above; "
                 "light frames are needed, calibration frames alone give no light curves"
             )
-        made = []
-        for observation in observations:
-            made.append(show(tree.engine, observation))
-            if made[-1] and plots:
-                paths = draw(tree.engine, settings, observation, star, insist=False)
-                names = ", ".join(path.name for path in paths)
-                out.print(f"  plots            {names} in {paths[0].parent if paths else 'none'}", soft_wrap=True)
+        results = [result_of(tree.engine, observation) for observation in observations]
+
+        def drawn(observation: int) -> list[Path]:
+            return draw(tree.engine, settings, observation, star, insist=False) if plots else []
+
+        show_results(results, drawn)
     out.print(f"database {settings.root / DATABASE_FILE}", soft_wrap=True)
     note(f"done in {time.monotonic() - began:.1f} s")
-    if not all(made):
+    if not is_success([one.state for one in results], strict=strict):
         raise typer.Exit(1)

@@ -1,6 +1,8 @@
-"""What `tianyu run` prints of an observation."""
+"""What `tianyu run` prints of its observations: of a few all, of many a line each."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from rich.text import Text
 from sqlalchemy import Engine
@@ -8,18 +10,59 @@ from sqlalchemy import Engine
 from pipeline.statistics import FEWEST_POINTS
 from schema import database
 from schema.processes import SUCCEEDED
-from services.cli.console import out, show_error
-from services.operating.status import status
+from services.alike import notes_together
+from services.cli.console import out, show_error, table_of
+from services.operating.status import ObservationStatus, status
 from services.results.summary.numbers import SkySummary, Summary, summarize
 
 REASONS_SHOWN = 8
+MOST_WHOLE = 3  # observations of which all is printed
 
 
-def show(engine: Engine, observation: int) -> bool:
-    """Print the summary of one observation; returns whether its newest graph gave light curves."""
+@dataclass(frozen=True)
+class Result:
+    """What came of an observation."""
+
+    state: ObservationStatus
+    summary: Summary
+
+    @property
+    def is_made(self) -> bool:
+        """Whether its newest graph gave light curves."""
+        return self.state.end == SUCCEEDED
+
+
+def result_of(engine: Engine, observation: int) -> Result:
+    """Read what came of an observation."""
     with database.reading_factory(engine)() as session:
-        summary = summarize(session, observation)
         [state] = status(session, observation)
+        return Result(state, summarize(session, observation))
+
+
+def show_results(results: Sequence[Result], draw: Callable[[int], Sequence[Path]] = lambda _: ()) -> None:
+    """Print all of a few observations, or of many a line each.
+
+    draw: makes the plots of an observation that has light curves; returns their files.
+    """
+    are_few = len(results) <= MOST_WHOLE
+    if not are_few:
+        _show_in_lines(results)
+    folders = []
+    for one in results:
+        if are_few:
+            _show(one)
+        files = draw(one.state.observation_id) if one.is_made else ()
+        folders += [files[0].parent] if files else []
+        if files and are_few:
+            names = ", ".join(file.name for file in files)
+            out.print(f"  plots            {names} in {files[0].parent}", soft_wrap=True)
+    if folders and not are_few:
+        out.print(f"plots {folders[0].parent}, a folder for each observation", soft_wrap=True)
+
+
+def _show(result: Result) -> None:
+    state, summary = result.state, result.summary
+    observation = state.observation_id
     title = f"observation {observation}: {state.target}, filter {state.filter}, night {state.night}"
     out.print(Text(title, "bold"))
     for name, text in (*_frames_and_stars(summary), *_sky(summary.sky), *_choices_and_precision(summary)):
@@ -32,11 +75,43 @@ def show(engine: Engine, observation: int) -> bool:
         out.print(Text(f"  failed: {master.says(observation)}", "red"), soft_wrap=True)
     for failure in state.failures[:REASONS_SHOWN]:
         out.print(Text(f"  failed: {failure.command} {failure.pid}: {failure.error}", "red"))
+    _show_failure(state, "the reasons are above")
+
+
+def _show_failure(state: ObservationStatus, remedy: str) -> None:
     if not state.light_curves:
-        show_error(f"observation {observation} has no light curves: the reasons are above")
+        show_error(f"observation {state.observation_id} has no light curves: {remedy}")
     elif state.end != SUCCEEDED:
-        show_error(f"observation {observation} has light curves of before, graph {state.graph_pid} gave none")
-    return state.end == SUCCEEDED
+        graph = f"graph {state.graph_pid} gave none"
+        show_error(f"observation {state.observation_id} has light curves of before, {graph}")
+
+
+def _show_in_lines(results: Sequence[Result]) -> None:
+    numbers = ("exposure", "frames", "used", "stars", "scatter")
+    table = table_of("id", "target", "filter", "night", *numbers, "state", right=numbers, wrapped=("target", "filter"))
+    for one in results:
+        state, summary = one.state, one.summary
+        scatter = summary.bright_scatter_mmag
+        table.add_row(
+            str(state.observation_id),
+            state.target,
+            state.filter,
+            str(state.night),
+            f"{state.exposure_s:g} s",
+            str(summary.frames),
+            str(summary.used),
+            str(summary.light_curves),
+            "" if scatter is None else f"{scatter:.1f} mmag",
+            Text("light curves", "green") if one.is_made else Text("none", "bold red"),
+        )
+    out.print(table)
+    notes = (f"observation {one.state.observation_id}: {line}" for one in results for line in one.summary.notes)
+    for line in notes_together(notes):
+        out.print(Text(f"note: {line}", "yellow"), soft_wrap=True)
+    for one in results:
+        for master in one.state.failed_masters:
+            out.print(Text(f"failed: {master.says(one.state.observation_id)}", "red"), soft_wrap=True)
+        _show_failure(one.state, f"`tianyu status {one.state.observation_id}` has the reasons")
 
 
 def _frames_and_stars(summary: Summary) -> Iterator[tuple[str, str]]:

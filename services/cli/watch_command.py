@@ -111,7 +111,7 @@ def _follow(
     rhythm: Rhythm,
     look_after: Callable[[], None] = lambda: None,
 ) -> None:
-    from services.cli.summary_lines import show
+    from services.cli.summary_lines import result_of, show_results
     from services.engine.stopping import on_stop
     from services.operating.live.watching import Watch
 
@@ -120,8 +120,7 @@ def _follow(
     on_stop(watching.stop)
     note("watching; Ctrl-C leaves")
     observations = watching.run()
-    for observation in observations:
-        show(engine, observation)
+    show_results([result_of(engine, observation) for observation in observations])
     left = "" if observations else "; the same command goes on from here"
     note(f"watched for {time.monotonic() - began:.0f} s{left}")
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from schema import database
 from schema.observing import LIGHT, Observation, Target
+from services.alike import notes_together
 from services.engine.embedded import ProcessTree
 from services.engine.publisher.changed_choices import by_other_choices
 from services.engine.publisher.publish import Publisher, unpublished
@@ -88,6 +89,7 @@ def publish(
             kept += skipped
     for line in [*(f"rejected {file!r}: {reason}" for file, reason in result.rejected), *result.notes, *given, *kept]:
         note(line)
+    notes: list[str] = []
     for observation in wanted:
         try:
             with sessions.begin() as session:
@@ -97,8 +99,9 @@ def publish(
         except ConfigurationError as error:
             refuse(str(error))
             continue
-        for line in publication.notes:
-            note(line)
+        notes += publication.notes
+    for line in notes_together(notes):
+        note(line)
 
 
 def _wanted(

@@ -61,11 +61,14 @@ COMMANDS: dict[str, list[str]] = {
     "health": ["health"],
     "catalog": ["catalog", "status"],
     "target": ["target", "list"],
+    "calib": ["calib", "list"],
+    "export": ["export", "1", "--output", "red"],
+    "watch": ["watch", RAW, "--publish-only", "--idle-minutes", "0"],
 }
 WITHOUT_SERVERS = ("run", "simulate", "catalog")
 OF_DATABASE = [name for name in COMMANDS if name not in WITHOUT_SERVERS]
 OF_SCHEMA = [name for name in OF_DATABASE if name != "init"]
-OF_SITE = ["ingest", "publish", "consumer", "doctor"]
+OF_SITE = ["ingest", "publish", "consumer", "doctor", "watch"]
 OF_BROKER = ["manager", "consumer", "doctor"]
 
 DATABASES = {

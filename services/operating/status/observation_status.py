@@ -150,6 +150,7 @@ class ObservationStatus:
     site: str = ""  # where its frames and images are
     setting: str = ""  # of the detector: gain, offset, read mode
     geometry: str = ""  # how its frames are read out of their files: trim, overscan, plane
+    exposure_s: float = 0.0  # of its frames
     masters: tuple[Explained, ...] = ()  # told by `overview` of one observation alone
     notes: tuple[str, ...] = ()  # what contradicts itself in its frames
 
@@ -191,6 +192,7 @@ class ObservationStatus:
             "instrument": self.instrument,
             "setting": self.setting,
             "geometry": self.geometry,
+            "exposure_s": self.exposure_s,
             "night": self.night.isoformat(),
             "kind": self.kind,
             "graph_pid": self.graph_pid,

@@ -135,6 +135,7 @@ def _observations(session: Session, observation_id: int | None) -> Sequence[Any]
             Observation.night,
             Observation.setting,
             Observation.geometry,
+            Observation.exposure_s,
             Target.kind,
             calibration.status.label("calibration_status"),
         )
@@ -294,5 +295,6 @@ def _assemble(row: Any, found: _Found, notes: Sequence[str]) -> ObservationStatu
         site=row.site,
         setting=row.setting,
         geometry=row.geometry,
+        exposure_s=row.exposure_s,
         notes=tuple(notes),
     )

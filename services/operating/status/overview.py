@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from schema.processes import Process, ProcessDependence
-from schema.queries import stragglers
+from schema.queries import frames, stragglers
 from schema.queries.stragglers import Straggler
 from services.chosen import chosen_by
 from services.deployment import Deployment
@@ -41,6 +41,7 @@ class Overview:
     stuck: tuple[Stuck, ...]
     services: tuple[LiveService, ...]
     queues: tuple[QueueStatus, ...]
+    unread: tuple[str, ...] = ()  # reasons of files that are no frames and so in no observation; told of all alone
 
     def to_json(self) -> dict[str, Any]:
         """Numbers, texts, lists and dictionaries only; times are ISO 8601, UTC."""
@@ -53,6 +54,7 @@ class Overview:
             "stuck": [one.to_json() for one in self.stuck],
             "services": [one.to_json() for one in self.services],
             "queues": [one.to_json() for one in self.queues],
+            "unread": list(self.unread),
         }
 
 
@@ -86,6 +88,7 @@ def overview(session: Session, observation_id: int | None = None, rules: Deploym
         stuck=tuple(one for one in found if _wanted(one.observation_id, asked)),
         services=tuple(services),
         queues=tuple(queues.values()),
+        unread=tuple(frames.reasons(session, None)) if observation_id is None else (),
     )
 
 

@@ -41,6 +41,8 @@ def notes_on(session: Session, observation: Observation, unjudged: int) -> list[
         .where(*calibrated)
     ).all()
     images = session.scalar(select(func.count()).where(*calibrated)) or 0
+    if images == 1:
+        notes.append("it has one frame: a light curve needs several")
     missing = [one for one in masters_used(session, observation.graph_pid) if one.lacking]
     if missing:
         alike = gather(missing, lambda one: (one.why, one.lacking))

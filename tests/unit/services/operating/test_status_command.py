@@ -83,7 +83,7 @@ def test_everything_that_wants_attention_at_a_glance(session: Session) -> None:
     observation = fill(session)
     lines = [" ".join(line.split()) for line in shown().splitlines()]
     whole = "\n".join(lines)
-    assert f"{observation} light [red]HAT-P-32[/] R 2024-03-04 0 0 0/7 4 2 waiting, 1 running, stuck" in lines
+    assert f"{observation} light [red]HAT-P-32[/] R 60 s 2024-03-04 0 0 0/7 4 2 waiting, 1 running, stuck" in lines
     assert (
         f"failed: 4 calibrate processes of observation {observation} (data): for example frame 'raw/[b]0.fits' is "
         f"truncated [PID {GRAPH_PID}, {GRAPH_PID + 1}, {GRAPH_PID + 2}, …]" in lines

@@ -384,7 +384,7 @@ def test_json_holds_everything(session: Session) -> None:
     start_manager(session)
     start_consumer(session)
     read = json.loads(json.dumps(overview(session).to_json()))
-    lists = {"running", "stragglers", "retrying", "hindered", "stuck"}
+    lists = {"running", "stragglers", "retrying", "hindered", "stuck", "unread"}
     assert set(read) == {"observations", "services", "queues"} | lists
     assert (read["observations"][0]["expected"], read["observations"][0]["failure_groups"]) == (2, [])
     assert (read["running"][0]["observation_id"], read["running"][0]["worker"]) == (observation, "host-1")
