@@ -1,7 +1,6 @@
-"""Three targets in two filters and two exposures, with strays, a focus run and broken files: a night by one command."""
+"""Three targets in two filters and two exposures, with strays, a focus run and broken files, by one command."""
 
 import json
-import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from pipeline.trials.simulation.night_spec import NightSpec
 from services.trials.simulate import night_spec, simulate
 from tests.acceptance.programs import Programs
 
@@ -19,6 +19,7 @@ TARGETS = {"HAT-P-1": 350.0, "WASP-10": 5.0, "TrES-3": 20.0}  # their right asce
 FILTERS, EXPOSURES_S = ("R", "V"), (20.0, 60.0)
 FRAMES = 9  # of each
 FOCUS_FWHM_ARCSEC = (9.0, 7.0, 5.5, 7.5, 9.5)
+OVERSCAN_PX, LEVEL_RMS_ADU = 16, 25.0
 NIGHT_JD, SLOT_DAYS = 2460622.10, 0.008
 BROKEN = {
     "empty.fits": b"",
@@ -101,8 +102,17 @@ def _simulate(folder: Path, **options: Any) -> Path:
 
 
 def _copy(made: Path, raw: Path, prefix: str) -> None:
-    for path in made.glob("*.fits"):
-        shutil.move(path, raw / f"{prefix}_{path.name}")
+    """As a camera with overscan writes them, whose level wanders from frame to frame."""
+    for path in sorted(made.glob("*.fits")):
+        rng = np.random.default_rng(list(f"{prefix}{path.name}".encode()))
+        with fits.open(path) as hdus:
+            data, header = hdus[0].data, hdus[0].header
+        ny, nx = data.shape
+        spec = NightSpec()
+        overscan = rng.normal(spec.bias_level, spec.read_noise / spec.gain, (ny, OVERSCAN_PX))
+        wandered = np.hstack([data, np.round(overscan)]) + np.round(rng.normal(0.0, LEVEL_RMS_ADU))
+        header["BIASSEC"], header["TRIMSEC"] = f"[{nx + 1}:{nx + OVERSCAN_PX},1:{ny}]", f"[1:{nx},1:{ny}]"
+        fits.writeto(raw / f"{prefix}_{path.name}", np.clip(wandered, 0, 65535).astype(np.uint16), header)
 
 
 def write_strays(raw: Path) -> None:
@@ -177,6 +187,10 @@ def test_the_focus_run_is_left_out_of_its_targets_light_curve(mixed: Mixed) -> N
     of_focus = rejected.pop(("WASP-10", "R", EXPOSURES_S[0]))
     assert of_focus == len(FOCUS_FWHM_ARCSEC)
     assert sum(rejected.values()) == 0
+
+
+def test_each_is_read_by_its_overscan(mixed: Mixed) -> None:
+    assert {one["geometry"] for one in mixed.status["observations"]} == {"trim 1:200,1:200, overscan"}
 
 
 def test_all_are_measured_to_the_floor(mixed: Mixed) -> None:
