@@ -19,6 +19,7 @@ class Reading(FrameReading):
     # Regular expressions with the groups obj, band and sn, for names of files; the first that fits counts.
     patterns: tuple[Annotated[str, Field(min_length=1, max_length=LONGEST_PATTERN)], ...] = ()
     dialects: Path | None = None  # folder of the operator's own
+    targets_file: Path | None = None  # of the operator's: places and stars by target, which become choices
     # Hours that a clock is ahead of UTC whose stamps do not say that they are UTC.
     clock_offset_h: Annotated[float, Field(ge=-14, le=14)] | None = None
     instrument: dict[str, KnownInstrument] = Field(default_factory=dict)  # by name

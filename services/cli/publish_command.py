@@ -18,7 +18,7 @@ from services.cli.master_options import (
     with_masters,
 )
 from services.cli.positions import pointing
-from services.cli.star_options import PointingOption, ReferenceOption, with_reference
+from services.cli.star_options import PointingOption, ReferenceOption, TargetsOption, with_reference, with_targets
 from services.errors import ConfigurationError
 from services.shown import processes
 
@@ -52,6 +52,7 @@ def publish(
     ] = False,
     radec: PointingOption = None,
     reference_frame: ReferenceOption = None,
+    targets: TargetsOption = None,
     without: Without = None,
     use_bias: UseBias = None,
     use_dark: UseDark = None,
@@ -78,6 +79,7 @@ def publish(
         raise ConfigurationError("--template known takes another night's template, --new-template makes one: give one")
     from schema import database
     from services.engine.publisher.publish import Publisher, unpublished
+    from services.engine.publisher.target_choices import unknown_targets
     from services.operating.master_files import register_files
     from services.setup import open_database, require_site
 
@@ -86,7 +88,7 @@ def publish(
     given = {"use_bias": use_bias, "use_dark": use_dark, "use_flat": use_flat}
     given |= {"alt_bias": alt_bias, "alt_dark": alt_dark, "alt_flat": alt_flat}
     settings = with_masters(start().model_copy(update=pointing(radec)), without, given)
-    settings = with_reference(settings, reference_frame)
+    settings = with_targets(with_reference(settings, reference_frame), targets)
     if settings.reference_frame is not None and template == "known":
         raise ConfigurationError(
             "--template known takes another night's template, on its reference: leave out the reference frame "
@@ -99,6 +101,8 @@ def publish(
     for line in database.transact(sessions, lambda session: register_files(session, settings)):
         note(line)
     with sessions() as session:
+        for line in unknown_targets(session, settings):
+            note(line)
         wanted = unpublished(session, settings.site) if observation_id is None else [observation_id]
     if not wanted:
         note("everything is published")

@@ -8,7 +8,7 @@ import typer
 
 from services.cli.console import friendly, note, out, start
 from services.cli.publish_command import Priority, listed
-from services.cli.star_options import ReferenceOption, with_reference
+from services.cli.star_options import ReferenceOption, TargetsOption, with_reference, with_targets
 from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def rerun(
         typer.Option(metavar="PID", help="Graph to run again; default: the one that the views show, else the newest."),
     ] = None,
     reference_frame: ReferenceOption = None,
+    targets: TargetsOption = None,
 ) -> None:
     """Run one step of an observation and all that follow again, with the settings of now.
 
@@ -45,7 +46,7 @@ def rerun(
     from services.steps import STEPS, from_on
     from services.steps.choose_reference import CHOOSE_REFERENCE
 
-    settings = with_reference(start(), reference_frame)
+    settings = with_targets(with_reference(start(), reference_frame), targets)
     if reference_frame is not None and step in STEPS and CHOOSE_REFERENCE not in from_on(STEPS[step]):
         raise ConfigurationError(
             f"--reference-frame has nothing to say from {step} on: run again from {CHOOSE_REFERENCE.command}"

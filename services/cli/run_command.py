@@ -35,7 +35,9 @@ from services.cli.star_options import (
     TARGET_HELP,
     PointingOption,
     ReferenceOption,
+    TargetsOption,
     with_reference,
+    with_targets,
 )
 from services.errors import ConfigurationError
 
@@ -59,6 +61,7 @@ def run(
         bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
     ] = False,
     reference_frame: ReferenceOption = None,
+    targets: TargetsOption = None,
     existing: Annotated[
         Literal["append", "skip", "overwrite", "error"],
         typer.Option(
@@ -117,7 +120,7 @@ def run(
     masters = {"use_bias": use_bias, "use_dark": use_dark, "use_flat": use_flat}
     masters |= {"alt_bias": alt_bias, "alt_dark": alt_dark, "alt_flat": alt_flat}
     settings = with_masters(embedded_settings(workdir, **sky), without, masters)
-    settings = with_reference(settings, reference_frame)
+    settings = with_targets(with_reference(settings, reference_frame), targets)
     log.configure(settings.log_format, "WARNING")
     reading = how_to_read(settings.reading, pattern)
     began = time.monotonic()

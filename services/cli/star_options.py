@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -28,6 +29,10 @@ ReferenceOption = Annotated[
         metavar="NAME|NUMBER",
         help="Frame that the others are aligned to: a file's name, or its number in the order of time, from 0.",
     ),
+]
+TargetsOption = Annotated[
+    Path | None,
+    typer.Option("--targets", metavar="FILE", help="Places of fields, target, reference and check stars, by target."),
 ]
 
 
@@ -60,6 +65,21 @@ def with_reference(settings: "Settings", given: str | None) -> "Settings":
     if not given.strip():
         raise ConfigurationError("--reference-frame is empty: give a file's name, or a number from 0")
     return settings.model_copy(update={"reference_frame": given})
+
+
+def with_targets(settings: "Settings", path: Path | None) -> "Settings":
+    """Settings with this file of targets, if one is given, or with their own; looked at before anything is made.
+
+    Raises:
+        ConfigurationError: it cannot be read, or says what it cannot say.
+    """
+    from services.targets_file import read_targets
+
+    path = path or settings.targets_file
+    if path is None:
+        return settings
+    read_targets(path)
+    return settings.model_copy(update={"targets_file": path.absolute()})
 
 
 def chosen_star(

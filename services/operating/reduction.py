@@ -11,6 +11,7 @@ from services.alike import notes_together
 from services.engine.embedded import ProcessTree
 from services.engine.publisher.changed_choices import by_other_choices
 from services.engine.publisher.publish import Publisher, unpublished
+from services.engine.publisher.target_choices import unknown_targets
 from services.engine.publisher.templates import outgrown
 from services.errors import ConfigurationError
 from services.ingest.raw_folder import Folder
@@ -117,7 +118,8 @@ def _wanted(
         grown = [one.observation_id for one in known]
     again = [*(one.observation_id for one in known if one.corrected), *sorted(anew)]
     grown += [number for number in dict.fromkeys(again) if number not in grown]
-    renewed, kept = by_other_choices(session, site, settings.choices, but=grown)
+    renewed, kept = by_other_choices(session, settings, but=grown)
+    kept += unknown_targets(session, settings)
     wanted += grown + renewed
     if modes.existing != "skip":
         return wanted, anew, kept

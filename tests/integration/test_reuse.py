@@ -154,10 +154,10 @@ def test_choices_by_which_it_is_published_already_are_not_called_other_ones(nigh
     changed = night.having(**APERTURES)
     number = night.observation()
     with night.sessions() as session:
-        assert by_other_choices(session, changed.settings.site, changed.settings.choices, but=()) == ([number], [])
+        assert by_other_choices(session, changed.settings, but=()) == ([number], [])
     publish(changed)
     with night.sessions() as session:
-        assert by_other_choices(session, changed.settings.site, changed.settings.choices, but=()) == ([], [])
+        assert by_other_choices(session, changed.settings, but=()) == ([], [])
 
 
 def test_a_master_by_other_choices_is_made_anew_and_what_follows(night: Night) -> None:

@@ -12,7 +12,9 @@ from schema.queries.choices import Stored, of_graph
 from schema.queries.operating import unfinished_pids
 from services.choices import Choices, differences
 from services.engine.presence import VERSION
+from services.engine.publisher.target_choices import choices_of
 from services.own_site import is_of
+from services.settings import Settings
 
 
 def changes(stored: Stored | None, choices: Choices, among: Collection[str] = ()) -> str:
@@ -43,9 +45,7 @@ def kept_choices(session: Session, observation_id: int, choices: Choices) -> str
     )
 
 
-def by_other_choices(
-    session: Session, site: str, choices: Choices, but: Collection[int]
-) -> tuple[list[int], list[str]]:
+def by_other_choices(session: Session, settings: Settings, but: Collection[int]) -> tuple[list[int], list[str]]:
     """Observations of this site to publish again since other choices are made now; in words, which others keep theirs.
 
     What is still at work keeps them.
@@ -53,13 +53,14 @@ def by_other_choices(
     query = (
         select(Observation)
         .join(Target, Target.target_id == Observation.target_id)
-        .where(is_of(site), Target.kind == LIGHT, Observation.graph_pid.is_not(None))
+        .where(is_of(settings.site), Target.kind == LIGHT, Observation.graph_pid.is_not(None))
         .where(Observation.observation_id.not_in(but))
     )
     renewed: list[int] = []
     kept: list[str] = []
     for observation in session.scalars(query.order_by(Observation.observation_id)):
         number = observation.observation_id
+        choices = choices_of(session, observation, settings)
         said = kept_choices(session, number, choices)
         if said is None:
             continue

@@ -22,6 +22,7 @@ from services.engine.publisher.publication import Masters, Publication
 from services.engine.publisher.serving_masters import serving
 from services.engine.publisher.settling import Settled, settle
 from services.engine.publisher.taking_over import take_over
+from services.engine.publisher.target_choices import choices_of
 from services.engine.publisher.templates import (
     Template,
     add_template,
@@ -60,8 +61,8 @@ class Publisher:
             ConfigurationError: there is no such observation, it has no usable frames, or there is no known template, or
                 one of its own.
         """
-        publication = Publication(observation_id, self._settings.choices)
         observation = self.observation(observation_id)
+        publication = Publication(observation_id, choices_of(self._session, observation, self._settings))
         if known:
             self._require_known(observation, again)
         former, said = observation.graph_pid, len(publication.notes)

@@ -22,6 +22,7 @@ from services.engine.publisher.old_graph import OldGraph, by_place, parameters_o
 from services.engine.publisher.publication import Masters, Publication
 from services.engine.publisher.publish import Publisher
 from services.engine.publisher.taking_over import take_over
+from services.engine.publisher.target_choices import choices_of
 from services.engine.publisher.templates import Template, add_template
 from services.errors import ConfigurationError
 from services.settings import Settings
@@ -61,7 +62,7 @@ def rerun(
     observation = publisher.observation(observation_id)
     kind = publisher.kind(observation)
     _require_command(observation, kind, step)
-    result = Rerun(observation_id, settings.choices)
+    result = Rerun(observation_id, choices_of(session, observation, settings))
     old = _old_graph(session, observation, graph_pid, result)
     _refuse_unfinished(session, observation_id)
     result.source_pid = old.graph_pid
