@@ -72,6 +72,12 @@ class Deployment(BaseModel):
     catalog_url: str = "https://gea.esac.esa.int/tap-server/tap"  # of the archive, or of a mirror with its tables
     catalog_timeout_s: Annotated[float, Field(gt=0, le=DAY_S)] = 30.0
 
+    # Who is told of candidates of a live night.
+    alert_url: SecretStr | None = None  # an address may hold a secret
+    alert_token: SecretStr | None = None
+    alert_timeout_s: Annotated[float, Field(gt=0, le=DAY_S)] = 10.0
+    alert_false_alarm: Annotated[float, Field(gt=0, le=1)] = 0.001
+
     @property
     def frame_bounds(self) -> FrameBounds:
         """The largest frames that are opened."""

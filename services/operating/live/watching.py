@@ -16,8 +16,9 @@ from schema.observing import LIGHT
 from services.errors import ConfigurationError
 from services.ingest.arrivals import Arrivals
 from services.ingest.register import Ingest, register
+from services.operating.live.alerts import alerts_of
 from services.operating.live.portions import Portions
-from services.operating.live.rhythm import AWAY_S, LOOK_SHARE, POLL_S, Rhythm
+from services.operating.live.rhythm import AWAY_S, LONGEST_LOOK_S, LOOK_SHARE, POLL_S, Rhythm
 from services.settings import Settings
 from services.shown import frames as shown_frames
 
@@ -46,12 +47,14 @@ class Watch:
         self._note = note
         self._look_after = look_after
         self._portions = Portions(self._sessions, settings, rhythm, note)
+        self._alerts = alerts_of(settings, self._sessions, note)
         self._stop = threading.Event()
         self._leave = threading.Event()
         self._own: set[int] = set()  # observations of the sky with frames in this folder
         self._unregistered = False
         self._masters_at: float | None = None  # when the last calibration frame came
         self._away = ""
+        self._look_s = 0.0  # what a look takes that finds nothing
 
     def stop(self) -> None:
         """Leave, or where the night shall be finished first, finish it; the second time leave at once."""
@@ -63,18 +66,23 @@ class Watch:
         """Watch until the night is over; returns its observations of the sky, none where it was left before.
 
         Raises:
-            ConfigurationError: the folder cannot be read at the start.
             TianyuError: the consumers die again and again.
         """
+        try:
+            return self._watch()
+        finally:
+            if self._alerts is not None:
+                self._alerts.close()
+
+    def _watch(self) -> list[int]:
         came = time.monotonic()
-        self._arrivals.look(came)
         while not self._stop.is_set():
             began = time.monotonic()
             if self._round(began):
                 came = began
             if self._is_over(began, came):
                 break
-            self._stop.wait(max(POLL_S, LOOK_SHARE * (time.monotonic() - began)) if not self._away else AWAY_S)
+            self._stop.wait(AWAY_S if self._away else max(POLL_S, LOOK_SHARE * self._look_s))
         if not self._leave.is_set():
             self._finish()
         return [] if self._leave.is_set() else sorted(self._own)
@@ -103,7 +111,9 @@ class Watch:
         try:
             came = self._take(now)
             self._renew(now)
-            self._portions.advance(now, whole=whole)
+            done = self._portions.advance(now, whole=whole)
+            if self._alerts is not None and done:
+                self._alerts.look(done)
         except ConfigurationError as error:  # the folder of a network disk that is away
             self._is_away(str(error))
             return False
@@ -125,6 +135,7 @@ class Watch:
     def _take(self, now: float) -> bool:
         """Register what came; what could not be registered is tried again at the next round."""
         taken = self._arrivals.look(now)
+        self._look_s = min(time.monotonic() - now, LONGEST_LOOK_S) if not taken else 0.0
         for line in self._arrivals.notes:
             self._note(line)
         if not taken and not self._unregistered:

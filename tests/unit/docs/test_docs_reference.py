@@ -36,7 +36,7 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
     assert cli_page.PAGE.read_text() == expected, "run `python -m tests.unit.docs.cli_page`"
 
 
-DEPLOYMENT = ("Where things are", "Groups of consumers", "Process engine", "Free space")
+DEPLOYMENT = ("Where things are", "Alerts of a live night", "Groups of consumers", "Process engine", "Free space")
 READING = ("Headers and names", "Frames")
 CHOICES = ("The sky", "Photometry")
 
