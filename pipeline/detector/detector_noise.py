@@ -7,14 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import UnusableDataError
-from pipeline.statistics import MAD_TO_SIGMA
+from pipeline.detector.box_noise import box_pairs, without_outliers
 
-BOX_PX = 32  # side of a box in which both flats count as evenly lit
-SAMPLE_PX = 1 << 20  # of a flat that are looked at: they give the gain to 0.3 % for each pair
-CLIP_SIGMA = 5.0  # cosmic rays, the rims of stars in a twilight flat; takes less than 1e-5 of the variance
-CLIP_ROUNDS = 4  # the first is by the median deviation, which rounding to whole numbers makes coarse
-BOX_CLIP_SIGMA = 4.0  # boxes with what the clip left
 MIN_BOXES = 4
 MIN_SIGNIFICANCE = 10.0  # of the photon noise; less is read noise, or a lamp that was off
 MODE_VARIANCE = 9.0 * np.pi / 2.0 - 8.0  # of 3 median − 2 mean over that of the mean, for many flats
@@ -40,7 +34,7 @@ def measure_gain(flats: Sequence[NDArray[Any]], read_noise_adu: float) -> float 
     Raises:
         UnusableDataError: flats of unlike shapes.
     """
-    found = [_pair_gain(*_boxes(*pair), read_noise_adu) for pair in pairwise(flats)]
+    found = [_pair_gain(*box_pairs(*pair), read_noise_adu) for pair in pairwise(flats)]
     gains = [gain for gain in found if gain is not None]
     return float(np.median(gains)) if gains else None
 
@@ -62,55 +56,12 @@ def flat_noise(flats: Sequence[NDArray[Any]], levels: Sequence[float], *, mode: 
     Raises:
         UnusableDataError: flats of unlike shapes.
     """
-    found = [_variance_per_light(*_boxes(*pair)) for pair in pairwise(flats)]
+    found = [_variance_per_light(*box_pairs(*pair)) for pair in pairwise(flats)]
     per_light = [variance for variance in found if np.isfinite(variance)]
     if not per_light:
         return None
     factor = MODE_VARIANCE if mode and len(levels) >= MODE_FRAMES else 1.0
     return float(np.sqrt(np.median(per_light) * factor / np.sum(levels)))
-
-
-def _boxes(first: NDArray[Any], second: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-    """Mean levels a, b of each box and the variance of first − (a/b) second in it: float64[boxes], good boxes only.
-
-    The variance is that of 2 × 2 checkers, ``(d00 − d01 − d10 + d11) / 2``, which no gradient of the light changes.
-    """
-    if first.shape != second.shape or first.ndim != 2:
-        raise UnusableDataError(f"flats of shapes {first.shape} and {second.shape}: expected two images of one shape")
-    if min(first.shape) < BOX_PX:
-        return np.empty(0), np.empty(0), np.empty(0)
-    a, b = _as_boxes(first), _as_boxes(second)
-    level_a, level_b = a.mean(axis=(1, 2), dtype=np.float64), b.mean(axis=(1, 2), dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        difference = a - (level_a / level_b).astype(np.float32)[:, None, None] * b
-    checkers = difference[:, ::2, ::2] - difference[:, ::2, 1::2] - difference[:, 1::2, ::2] + difference[:, 1::2, 1::2]
-    variance = _clipped_variance(checkers.reshape(len(checkers), -1) / np.float32(2.0))
-    good = (level_a > 0) & (level_b > 0) & (variance > 0)
-    return level_a[good], level_b[good], variance[good]
-
-
-def _as_boxes(image: NDArray[Any]) -> NDArray[np.float32]:
-    """float32[boxes, BOX_PX, BOX_PX], of large images those of evenly spaced bands; boxes with NaN give NaN."""
-    bands, columns = image.shape[0] // BOX_PX, image.shape[1] // BOX_PX
-    cut = image[: bands * BOX_PX, : columns * BOX_PX].reshape(bands, BOX_PX, columns, BOX_PX)
-    cut = cut[:: max(1, image.size // SAMPLE_PX)]
-    return np.asarray(cut.swapaxes(1, 2).reshape(-1, BOX_PX, BOX_PX), dtype=np.float32)
-
-
-def _clipped_variance(values: NDArray[np.float32]) -> Floats:
-    """Variance of each row of float32[b, m] about zero, without values beyond 5 sigma."""
-    # The first scale is robust: one cosmic ray in a box would hide itself in a plain one.
-    sigma = MAD_TO_SIGMA * np.median(np.abs(values), axis=1)
-    square = np.square(values)
-    for _ in range(CLIP_ROUNDS):
-        kept = square <= np.square(CLIP_SIGMA * sigma)[:, None]
-        sigma = np.sqrt(np.where(kept, square, 0.0).sum(axis=1) / np.maximum(kept.sum(axis=1), 1))
-    return np.asarray(np.square(sigma), dtype=np.float64)
-
-
-def _without_outliers(values: Floats) -> NDArray[np.bool_]:
-    centre = np.median(values)
-    return np.asarray(np.abs(values - centre) <= BOX_CLIP_SIGMA * MAD_TO_SIGMA * np.median(np.abs(values - centre)))
 
 
 def _pair_gain(level_a: Floats, level_b: Floats, variance: Floats, read_noise_adu: float) -> float | None:
@@ -119,7 +70,7 @@ def _pair_gain(level_a: Floats, level_b: Floats, variance: Floats, read_noise_ad
     ratio = level_a / level_b
     light = level_a * (1.0 + ratio)
     photons = variance - read_noise_adu**2 * (1.0 + ratio**2)
-    usual = _without_outliers(photons / light)
+    usual = without_outliers(photons / light)
     inverse = photons[usual].sum() / light[usual].sum()
     spread = np.std(photons[usual] / light[usual]) / np.sqrt(usual.sum())
     return float(1.0 / inverse) if inverse > MIN_SIGNIFICANCE * spread else None
@@ -130,4 +81,4 @@ def _variance_per_light(level_a: Floats, level_b: Floats, variance: Floats) -> f
     if level_a.size < MIN_BOXES:
         return float("nan")
     relative = variance / level_a**2 / (1.0 / level_a + 1.0 / level_b)
-    return float(np.mean(relative[_without_outliers(relative)]))
+    return float(np.mean(relative[without_outliers(relative)]))

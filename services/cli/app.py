@@ -68,6 +68,7 @@ COMMANDS = {
     "calib": Entry(
         "calib", "The calibration library: bias, dark and flat frames, their masters, and what each observation gets."
     ),
+    "instrument": Entry("instrument", "Cameras: what their calibration frames tell of them."),
     "target": Entry("target", "Names of stars and where they point."),
 }
 

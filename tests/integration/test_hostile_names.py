@@ -55,6 +55,7 @@ SHOWN = {
     "doctor": ("doctor",),
     "simulate": ("simulate", MARKUP.replace("/", ""), "--frames", "1", "--size", "64", "--stars", "3"),
     "ingest": ("ingest", "night"),
+    "instrument": ("instrument", "measure", "night"),
     "run": ("run", "night", "--workdir", "work " + MARKUP.replace("/", "")),
     "watch": ("watch", "night", "--workdir", "work " + MARKUP.replace("/", ""), "--idle-minutes", "0"),
     "export": ("export", "1", "--source", "{star}", "--output", "red " + MARKUP.replace("/", "")),

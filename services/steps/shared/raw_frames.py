@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.detector.calibration import guess_saturation
 from pipeline.detector.flat_tops import flat_topped_level
-from pipeline.detector.readout import RawPixels, read_bad, read_out
+from pipeline.detector.readout import RawPixels, Readout, read_bad, read_out
 from pipeline.detector.wrapped import unwrapped
 from pipeline.errors import UnusableDataError
 from schema.frame import Frame
@@ -25,6 +25,7 @@ from schema.processes import FAILED, Process
 from services.choices import Choices
 from services.errors import ConfigurationError, DataError, LostFrameError
 from services.frame_geometry import readout_of
+from services.image_store import ImageStore
 from services.log import get_logger
 from services.steps.shared.image_files import path_of
 from services.steps.shared.step import AnyStep, Context
@@ -49,31 +50,37 @@ def read_frame(context: Context, frame: Image) -> RawPixels:
         LostFrameError: in all attempts but the last, it alone is gone or gives errors.
         DataError: the file is no FITS file, is not the one that was registered, or was lost in each attempt.
     """
-    readout = readout_of(frame.geometry)
     try:
-        if readout is not None and readout.images:
-            images = context.images.read_images(frame.path, readout.images)
-        else:
-            images = [context.images.read(frame.path)]
-        mask = None
-        if readout is not None and readout.bad_pixels is not None:
-            [mask] = context.images.read_images(frame.path, [readout.bad_pixels])
+        return pixels_of(context.images, frame.path, readout_of(frame.geometry), (frame.ny, frame.nx))
     except LostFrameError as error:
         if not context.last_attempt:
             raise
         raise DataError(f"{error}; so it was in each attempt") from error
+
+
+def pixels_of(store: ImageStore, path: str, readout: Readout | None, shape: tuple[int | None, int | None]) -> RawPixels:
+    """Pixels of the file at ``path`` as they are read out; ``shape`` is that of its image where nothing says how.
+
+    Raises:
+        SurroundingsError, LostFrameError: its disk or folder is away, or it alone.
+        DataError: the file is no FITS file, or has other images than were expected.
+    """
+    images = store.read_images(path, readout.images) if readout is not None and readout.images else [store.read(path)]
+    mask = None
+    if readout is not None and readout.bad_pixels is not None:
+        [mask] = store.read_images(path, [readout.bad_pixels])
     restored = [unwrapped(image) for image in images]
     is_unwrapped = any(image is not None for image in restored)
     images = [image if better is None else better for image, better in zip(images, restored, strict=True)]
     if readout is not None:
-        with errors_name(frame.path):
+        with errors_name(path):
             bad = None if mask is None else read_bad(mask, readout)
             return replace(read_out(images, readout), is_unwrapped=is_unwrapped, bad=bad)
     [raw] = images
-    if raw.shape != (frame.ny, frame.nx):
+    if raw.shape != shape:
         size = " x ".join(str(length) for length in reversed(raw.shape))
         raise DataError(
-            f"frame {frame.path!r} is {size} pixels, it was {frame.nx} x {frame.ny} when it was registered: "
+            f"frame {path!r} is {size} pixels, it was {shape[1]} x {shape[0]} when it was registered: "
             "put the first file back, or give this one a name of its own and ingest it"
         )
     return RawPixels(raw, is_unwrapped=is_unwrapped)
