@@ -22,8 +22,8 @@ class Defects:
 
     def add_dark(self, signal: NDArray[Any]) -> None:
         """signal: real[ny, nx], ADU above the bias."""
-        centre = np.median(signal)
-        sigma = max(MAD_TO_SIGMA * float(np.median(np.abs(signal - centre))), 0.5)  # half a count: rounding
+        centre = _median(signal)
+        sigma = max(MAD_TO_SIGMA * _median(np.abs(signal - centre)), 0.5)  # half a count: rounding
         self._add(signal > centre + HOT_SIGMA * sigma)
 
     def add_flat(self, signal: NDArray[Any]) -> None:
@@ -45,5 +45,11 @@ def _around(signal: NDArray[Any]) -> NDArray[np.float64]:
     for y in range(0, signal.shape[0], BOX_PX):
         for x in range(0, signal.shape[1], BOX_PX):
             box = slice(y, y + BOX_PX), slice(x, x + BOX_PX)
-            level[box] = np.median(signal[box])
+            level[box] = _median(signal[box])
     return level
+
+
+def _median(values: NDArray[Any]) -> float:
+    """Of what is no NaN."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")

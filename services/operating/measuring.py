@@ -285,8 +285,9 @@ class _Measuring:
 
 
 def _sample(image: NDArray[Any], pixels: int = SAMPLE_PX) -> NDArray[Any]:
-    """Real[n] of evenly spaced rows."""
-    return image[:: max(1, image.size // pixels)].ravel()
+    """Real[n] of evenly spaced rows, without NaN."""
+    found = image[:: max(1, image.size // pixels)].ravel()
+    return np.asarray(found[np.isfinite(found)])
 
 
 def _level(signal: NDArray[Any]) -> float:

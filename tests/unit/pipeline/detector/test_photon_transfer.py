@@ -160,6 +160,7 @@ def test_hot_and_dead_pixels_are_counted_and_cosmic_rays_are_not() -> None:
         dark[10, :20] += 900.0
         flat[50:53, 60:70] *= 0.2
         dark[rng.integers(20, 100, 30), rng.integers(0, 70, 30)] += 2000.0
+        dark[0, 0] = flat[0, 0] = np.nan  # masked by the file
         hot.add_dark(dark)
         dead.add_flat(flat * np.linspace(0.6, 1.0, 70))
     assert np.sum(hot.mask()) == 20
