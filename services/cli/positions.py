@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any, Literal
 
 from services.errors import ConfigurationError
@@ -120,13 +121,18 @@ def parse_target(text: str) -> Position | Named:
     return Position(*parse_pair(given, FORMS), kind="either")
 
 
-def pointing(radec: str | None) -> dict[str, Any]:
-    """Settings by where the telescope pointed, as it was typed; none where it was not.
+def pointing(radec: str | None, catalog: Path | None = None) -> dict[str, Any]:
+    """Settings by where the telescope pointed and the file of its stars, as they were typed; none where they were not.
 
     Raises:
-        ConfigurationError: it is no place on the sky.
+        ConfigurationError: it is no place on the sky, or no file.
     """
-    if radec is None:
-        return {}
-    ra, dec = parse_radec(radec)
-    return {"solve_radec": f"{ra:.8f}d,{dec:.8f}d"}
+    sky: dict[str, Any] = {}
+    if radec is not None:
+        ra, dec = parse_radec(radec)
+        sky["solve_radec"] = f"{ra:.8f}d,{dec:.8f}d"
+    if catalog is not None:
+        if not catalog.is_file():
+            raise ConfigurationError(f"--catalog {str(catalog)!r} is no file: expected a table with Gaia's columns")
+        sky["catalog_file"] = catalog.absolute()
+    return sky

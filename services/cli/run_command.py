@@ -33,6 +33,7 @@ from services.cli.positions import parse_target, pointing
 from services.cli.star_options import (
     TARGET_FORM,
     TARGET_HELP,
+    CatalogOption,
     PointingOption,
     ReferenceOption,
     TargetsOption,
@@ -54,9 +55,7 @@ def run(
         typer.Option(metavar=TARGET_FORM, help=f"Star to plot: {TARGET_HELP}"),
     ] = None,
     radec: PointingOption = None,
-    catalog: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Stars of the field with Gaia's columns: no network is asked.")
-    ] = None,
+    catalog: CatalogOption = None,
     new_template: Annotated[
         bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
     ] = False,
@@ -104,11 +103,7 @@ def run(
     `tianyu run ~/night --existing skip --missing error --without dark`
     """
     star = None if target is None else parse_target(target)  # what is no target is told before anything is made
-    sky = pointing(radec)
-    if catalog is not None:
-        if not catalog.is_file():
-            raise ConfigurationError(f"--catalog {str(catalog)!r} is no file: expected a table with Gaia's columns")
-        sky["catalog_file"] = catalog.absolute()
+    sky = pointing(radec, catalog)
     from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
     from services.ingest.file_names import find_frames
     from services.ingest.given import Given

@@ -22,6 +22,9 @@ TARGET_HELP = "degrees or hh:mm:ss,+dd:mm:ss, a name, or pixels of the first fra
 PointingOption = Annotated[
     str | None, typer.Option(metavar="RA,DEC", help="Where the telescope pointed, where headers do not tell.")
 ]
+CatalogOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Stars of the field with Gaia's columns: no network is asked.")
+]
 ReferenceOption = Annotated[
     str | None,
     typer.Option(

@@ -15,7 +15,7 @@ from services.cli.console import friendly, note, out, start
 from services.cli.given_names import FilterOption, InstrumentOption, ObjectOption
 from services.cli.master_options import Without, with_masters
 from services.cli.positions import pointing
-from services.cli.star_options import PointingOption
+from services.cli.star_options import CatalogOption, PointingOption
 from services.errors import ConfigurationError
 from services.operating.live.rhythm import FIRST_FRAMES, Rhythm
 
@@ -53,6 +53,7 @@ def watch(
         bool, typer.Option("--finish", help="SIGTERM and Ctrl-C end the night too: the second one leaves at once.")
     ] = False,
     radec: PointingOption = None,
+    catalog: CatalogOption = None,
     without: Without = None,
     object_name: ObjectOption = None,
     filter_name: FilterOption = None,
@@ -74,7 +75,7 @@ def watch(
         until=None if until is None else unix_time(until, datetime.now(UTC)),
         finish=finish,
     )
-    sky = pointing(radec)
+    sky = pointing(radec, catalog)
     from services.ingest.arrivals import Arrivals
     from services.ingest.file_names import find_frames
     from services.ingest.given import Given
