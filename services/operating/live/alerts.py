@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
-from schema.queries import alerts
+from schema.queries import alerting
 from services.errors import TransientError
 from services.operating.live.webhook import RefusedError, Webhook
 from services.settings import Settings
@@ -27,10 +27,10 @@ Say = Callable[[str], None]
 
 def bodies(session: Session, observation_id: int, false_alarm: float) -> list[dict[str, Any]]:
     """What is to be told of the candidates of an observation that nobody was told of."""
-    found = alerts.candidates(session, observation_id, false_alarm)
+    found = alerting.candidates(session, observation_id, false_alarm)
     if not found:
         return []
-    seen = alerts.facts(session, observation_id)
+    seen = alerting.facts(session, observation_id)
     of_observation = {
         "observation_id": observation_id,
         "target": seen.target,
@@ -107,7 +107,7 @@ class Alerts:
 
     def _write_down(self, session: Session, observation_id: int) -> int:
         found = bodies(session, observation_id, self._false_alarm)
-        alerts.write_down(session, found)
+        alerting.write_down(session, found)
         return len(found)
 
     def _run(self) -> None:
@@ -128,7 +128,7 @@ class Alerts:
         """Whether nothing is left."""
         try:
             with self._sessions() as session:
-                waiting = [(one.observation_id, one.source_id, one.body) for one in alerts.unsent(session)]
+                waiting = [(one.observation_id, one.source_id, one.body) for one in alerting.unsent(session)]
             for observation_id, source_id, body in waiting:
                 refusal = None
                 try:
@@ -136,7 +136,7 @@ class Alerts:
                 except RefusedError as error:
                     refusal = str(error)
                     self._say(f"alert {observation_id}-{source_id} is not sent again: {refusal}")
-                done = partial(alerts.close, observation_id=observation_id, source_id=source_id, refusal=refusal)
+                done = partial(alerting.close, observation_id=observation_id, source_id=source_id, refusal=refusal)
                 database.transact(self._sessions, done)
         except TransientError as error:
             self._say(f"alerts wait: {error}")
