@@ -62,10 +62,11 @@ COMMANDS: dict[str, list[str]] = {
     "catalog": ["catalog", "status"],
     "target": ["target", "list"],
     "calib": ["calib", "list"],
+    "instrument": ["instrument", "measure", RAW],
     "export": ["export", "1", "--output", "red"],
     "watch": ["watch", RAW, "--publish-only", "--idle-minutes", "0"],
 }
-WITHOUT_SERVERS = ("run", "simulate", "catalog")
+WITHOUT_SERVERS = ("run", "simulate", "catalog", "instrument")
 OF_DATABASE = [name for name in COMMANDS if name not in WITHOUT_SERVERS]
 OF_SCHEMA = [name for name in OF_DATABASE if name != "init"]
 OF_SITE = ["ingest", "publish", "consumer", "doctor", "watch"]
