@@ -57,5 +57,5 @@ def notes_together(notes: Iterable[str]) -> list[str]:
     lines = []
     for (text, numbers), masters in kinds.items():
         line = f"no {', '.join(masters)} {text}" if masters else text
-        lines.append(f"{named(numbers)}: {line}" if numbers else line)
+        lines.append(f"{named(sorted(numbers))}: {line}" if numbers else line)
     return lines

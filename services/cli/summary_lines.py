@@ -111,7 +111,8 @@ def _show_in_lines(results: Sequence[Result]) -> None:
     for one in results:
         for master in one.state.failed_masters:
             out.print(Text(f"failed: {master.says(one.state.observation_id)}", "red"), soft_wrap=True)
-        _show_failure(one.state, f"`tianyu status {one.state.observation_id}` has the reasons")
+        more = f"`tianyu status {one.state.observation_id}` has the reasons"
+        _show_failure(one.state, f"{one.state.failures[0].error} ({more})" if one.state.failures else more)
 
 
 def _frames_and_stars(summary: Summary) -> Iterator[tuple[str, str]]:

@@ -76,7 +76,9 @@ def test_frames_of_another_gain_alone_are_refused_and_it_is_said(copied: Path, t
     said: list[str] = []
     publish(open_engine(night.settings), night.settings, read_folder(copied), said.append, said.append)
     reason = "no bias frames that fit (observation 1 has gain 4 instead of 1.5)"
-    assert f"observation {night.observation()}: {reason}, going on without" in said
+    assert (
+        f"observations 2, 3, {night.observation()}: {reason}, going on without" in said
+    )  # dark, flat and light frames
     night.work()
     with night.sessions() as session:
         assert str(masters_used(session, night.facts().graph_pid)[0]) == "bias none: no such frames that fit"
