@@ -27,7 +27,8 @@ from services.results.plots.style import (
 PERCENT = 100.0
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED)
 VIEW = (0.1, 99.0)  # percentiles of a dark, in the middle of the view
-HISTOGRAM_BINS = 120
+HISTOGRAM_BINS = 120  # at most, each of whole ADU
+FAINTEST = 0.1  # level from which the curve is drawn, in units of that whose light is as noisy as the read-out
 
 Floats = NDArray[np.float64]
 
@@ -39,12 +40,15 @@ def draw_transfer(
     figure = new_figure(7.5, 5.0)
     axes = figure.add_subplot()
     axes.loglog(level, variance, "o", color=BLUE, markersize=4, label="flats, differences of pairs")
+    gain = float(np.median(level / variance)) if transfer is None else transfer.gain.value
+    faintest = min(float(level.min()), max(FAINTEST * read * gain, 1.0))
+    axes.set_xlim(faintest, 1.5 * level.max())
     if transfer is not None:
-        x = np.geomspace(level.min(), level.max(), 200)
+        x = np.geomspace(faintest, level.max(), 200)
         bend = 0.0 if transfer.bend is None else transfer.bend.value
         y = read + x / transfer.gain.value * (1.0 + bend * x)
-        gain = f"gain {transfer.gain.value:.4g} ± {transfer.gain.error:.2g} e-/ADU"
-        axes.plot(x[y > 0], y[y > 0], color=RED, linewidth=1.2, label=gain)
+        label = f"gain {transfer.gain.value:.4g} ± {transfer.gain.error:.2g} e-/ADU"
+        axes.plot(x[y > 0], y[y > 0], color=RED, linewidth=1.2, label=label)
     axes.axhline(read, color=GREY, linestyle="--", linewidth=1.0, label="read noise")
     if turn is not None:
         axes.axvline(turn, color=BLACK, linestyle=":", linewidth=1.0, label="the variance falls from here")
@@ -79,8 +83,10 @@ def draw_dark(path: Path, title: str, signal: NDArray[np.float32], exposure: flo
     axes = figure.add_subplot()
     low, high = np.percentile(signal, VIEW)
     margin = max(float(high - low), 5.0)
-    inside = np.clip(signal, low - margin, high + margin)
-    axes.hist(inside, bins=HISTOGRAM_BINS, color=BLUE, log=True)
+    low, high = np.floor(low - margin), np.ceil(high + margin)
+    width = max(np.ceil((high - low) / HISTOGRAM_BINS), 1.0)  # counts are whole: narrower bars would beat with them
+    edges = np.arange(low, high + 1.5 * width, width) - 0.5
+    axes.hist(np.clip(signal, low, high), bins=edges.tolist(), color=BLUE, log=True)
     tidy(axes, f"ADU above the bias in {exposure:g} s (first and last bar: all beyond)", "pixels")
     head(figure, f"Dark: {title}")
     return save(figure, path)
