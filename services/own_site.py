@@ -1,4 +1,4 @@
-"""Whose site an observation is of: its frames and images lie under that site's root, and nowhere else."""
+"""An observation by its id, and whose site it is of: its frames lie under that site's root, and nowhere else."""
 
 from pathlib import Path
 
@@ -8,6 +8,20 @@ from sqlalchemy.orm import Session
 from schema.observing import Observation
 from schema.processes import Site
 from services.errors import ConfigurationError
+
+
+def require_observation(session: Session, observation_id: int) -> Observation:
+    """The observation of this id.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    observation = session.get(Observation, observation_id)
+    if observation is None:
+        raise ConfigurationError(
+            f"there is no observation {observation_id}: `tianyu status` lists the observations with their ids"
+        )
+    return observation
 
 
 def is_of(site: str) -> ColumnElement[bool]:

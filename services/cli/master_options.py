@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,9 +40,7 @@ AltFlat = Annotated[
 ]
 
 
-def with_masters(
-    settings: Settings, without: Iterable[Master] | None, given: Mapping[str, Iterable[str] | None]
-) -> Settings:
+def with_masters(settings: Settings, without: Iterable[Master] | None, **given: Iterable[str] | None) -> Settings:
     """Settings with these masters left out besides those that they leave out already, and with these given."""
     changes: dict[str, tuple[str, ...]] = {name: tuple(texts) for name, texts in given.items() if texts}
     if without:

@@ -85,9 +85,16 @@ def publish(
 
     if (observation_id is None) != everything:
         raise ConfigurationError("give either an observation or --all: `tianyu publish 3`, `tianyu publish --all`")
-    given = {"use_bias": use_bias, "use_dark": use_dark, "use_flat": use_flat}
-    given |= {"alt_bias": alt_bias, "alt_dark": alt_dark, "alt_flat": alt_flat}
-    settings = with_masters(start().model_copy(update=pointing(radec)), without, given)
+    settings = with_masters(
+        start().model_copy(update=pointing(radec)),
+        without,
+        use_bias=use_bias,
+        use_dark=use_dark,
+        use_flat=use_flat,
+        alt_bias=alt_bias,
+        alt_dark=alt_dark,
+        alt_flat=alt_flat,
+    )
     settings = with_targets(with_reference(settings, reference_frame), targets)
     if settings.reference_frame is not None and template == "known":
         raise ConfigurationError(

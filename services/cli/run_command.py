@@ -112,9 +112,16 @@ def run(
     start_faster()
     log.configure(level="WARNING")  # until the settings say in which form
     find_frames(raw_dir)  # a folder that cannot be read is told before anything is made
-    masters = {"use_bias": use_bias, "use_dark": use_dark, "use_flat": use_flat}
-    masters |= {"alt_bias": alt_bias, "alt_dark": alt_dark, "alt_flat": alt_flat}
-    settings = with_masters(embedded_settings(workdir, **sky), without, masters)
+    settings = with_masters(
+        embedded_settings(workdir, **sky),
+        without,
+        use_bias=use_bias,
+        use_dark=use_dark,
+        use_flat=use_flat,
+        alt_bias=alt_bias,
+        alt_dark=alt_dark,
+        alt_flat=alt_flat,
+    )
     settings = with_targets(with_reference(settings, reference_frame), targets)
     log.configure(settings.log_format, "WARNING")
     reading = how_to_read(settings.reading, pattern)

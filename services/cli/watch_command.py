@@ -90,7 +90,7 @@ def watch(
     if publish_only:
         from services.setup import open_database, require_site
 
-        settings = with_masters(start(**sky), without, {})
+        settings = with_masters(start(**sky), without)
         engine = open_database(settings)
         require_site(settings, engine)
         _follow(engine, settings, arrivals(settings), rhythm)
@@ -98,7 +98,7 @@ def watch(
     from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
 
     start_faster()
-    settings = with_masters(embedded_settings(workdir, **sky), without, {})
+    settings = with_masters(embedded_settings(workdir, **sky), without)
     log.configure(settings.log_format, "WARNING")
     with process_tree(settings, consumers) as tree:
         _follow(tree.engine, settings, arrivals(settings), rhythm, tree.look_after)

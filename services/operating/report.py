@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import case, distinct, func, select
 from sqlalchemy.orm import Session
 
-from schema.observing import Observation
 from schema.processes import FAILED, SUCCEEDED, Process, ProcessAttempt
 from services.chosen import Chosen, chosen_by
-from services.errors import ConfigurationError, DataError
+from services.errors import DataError
+from services.own_site import require_observation
 from services.steps import COMMANDS
 from services.steps.calibrate import CALIBRATE
 
@@ -122,10 +122,7 @@ def report(session: Session, observation_id: int) -> Report:
         ConfigurationError: there is no such observation.
         DataError: none of its processes has been finished yet.
     """
-    if session.get(Observation, observation_id) is None:
-        raise ConfigurationError(
-            f"there is no observation {observation_id}: `tianyu status` lists the observations with their ids"
-        )
+    require_observation(session, observation_id)
     graph_pid = session.scalar(select(func.max(Process.graph_pid)).where(Process.observation_id == observation_id))
     spans = _spans(session, graph_pid)
     if graph_pid is None or not spans:

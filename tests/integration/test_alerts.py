@@ -6,25 +6,19 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database
 from schema.alerts import Alert
-from schema.photometry import LightCurveStatistics, Variability
-from services.choices import Choices
-from services.deployment import Deployment
+from schema.photometry import Variability
 from services.errors import ConfigurationError
-from services.image_store import LocalImageStore
 from services.operating.live.alerts import Alerts
 from services.operating.live.webhook import Webhook
-from services.steps.analyze import ANALYZE, AnalyzeParameters
-from services.steps.shared.step import Context
-from tests.unit.services import made_up
-from tests.unit.services.made_up import GRAPH_PID, MadeUp
+from tests.integration.analysed_night import analysed_night
+from tests.unit.services.made_up import MadeUp
 
 TOKEN = "sesame-1234"
 WAIT_S = 60.0
@@ -60,15 +54,7 @@ class Receiver:
 @pytest.fixture
 def made(session: Session, tmp_path: Path) -> MadeUp:
     """A night of which one star dips, analysed by the step itself."""
-    made = made_up.add_light_curves(session, made_up.add_observation(session), np.random.default_rng(1))
-    session.execute(delete(LightCurveStatistics))
-    session.commit()
-    reading = database.reading_factory(session.get_bind())  # type: ignore[arg-type]
-    store, observation = LocalImageStore(tmp_path), made.observation_id
-    context = Context(made.analysis_pid, GRAPH_PID, observation, reading, store, Deployment(), Choices())
-    ANALYZE.run(context, AnalyzeParameters(calibration=made.calibration_pid, default=True))(session)
-    session.commit()
-    return made
+    return analysed_night(session, tmp_path)
 
 
 @pytest.fixture

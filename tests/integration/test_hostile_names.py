@@ -7,22 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from sqlalchemy import delete, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 from typer.testing import Result
 
-from schema import database
 from schema.base import utc_now
 from schema.observing import Instrument
-from schema.photometry import LightCurveStatistics
 from schema.processes import Lease, Process, ProcessAttempt, Service, Site
 from schema.skies import NamedObject
-from services.choices import Choices
 from services.cli.app import COMMANDS
-from services.deployment import Deployment
-from services.image_store import LocalImageStore
-from services.steps.analyze import ANALYZE, AnalyzeParameters
-from services.steps.shared.step import Context
+from tests.integration.analysed_night import analyse
 from tests.integration.command_line import tianyu
 from tests.unit.services import made_up
 from tests.unit.services.made_up import GRAPH_PID, MadeUp
@@ -101,12 +95,7 @@ def made(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
         )
     )
     session.add(_service())
-    session.execute(delete(LightCurveStatistics))
-    session.commit()
-    reading = database.reading_factory(session.get_bind())  # type: ignore[arg-type]
-    context = Context(made.analysis_pid, GRAPH_PID, 1, reading, LocalImageStore(tmp_path), Deployment(), Choices())
-    ANALYZE.run(context, AnalyzeParameters(calibration=made.calibration_pid, default=True))(session)
-    session.commit()
+    analyse(session, made, tmp_path)
     return made
 
 

@@ -10,17 +10,12 @@ from matplotlib.image import imread
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from schema import database
 from schema.observing import Observation
-from schema.photometry import LightCurveStatistics, Variability
-from services.choices import Choices
-from services.deployment import Deployment
-from services.image_store import LocalImageStore
-from services.steps.analyze import ANALYZE, AnalyzeParameters
-from services.steps.shared.step import Context
+from schema.photometry import Variability
+from tests.integration.analysed_night import analysed_night
 from tests.integration.command_line import tianyu
 from tests.unit.services import made_up
-from tests.unit.services.made_up import GRAPH_PID, MadeUp
+from tests.unit.services.made_up import MadeUp
 
 DIP_MID = made_up.JD0 + 0.004 + 29.5 * made_up.CADENCE_D  # of frames 20 to 39
 
@@ -28,15 +23,7 @@ DIP_MID = made_up.JD0 + 0.004 + 29.5 * made_up.CADENCE_D  # of frames 20 to 39
 @pytest.fixture
 def made(session: Session, tmp_path: Path) -> MadeUp:
     """Analysed by the step itself."""
-    made = made_up.add_light_curves(session, made_up.add_observation(session), np.random.default_rng(1))
-    session.execute(delete(LightCurveStatistics))
-    session.commit()
-    reading = database.reading_factory(session.get_bind())  # type: ignore[arg-type]
-    store, observation = LocalImageStore(tmp_path), made.observation_id
-    context = Context(made.analysis_pid, GRAPH_PID, observation, reading, store, Deployment(), Choices())
-    ANALYZE.run(context, AnalyzeParameters(calibration=made.calibration_pid, default=True))(session)
-    session.commit()
-    return made
+    return analysed_night(session, tmp_path)
 
 
 def test_analyze_lists_the_star_that_dips_and_draws_it(made: MadeUp) -> None:

@@ -41,7 +41,7 @@ class Child:
         """
         context = FORK if _is_safe_to_fork() else SPAWN
         ours, theirs = context.Pipe()
-        inherited = [ours, *(other._pipe for other in others)] if context is FORK else []
+        inherited = [ours, *(other._pipe for other in others if other._pipe)] if context is FORK else []
         process = context.Process(
             target=serve, args=(theirs, self._deployment, inherited), name="tianyu-worker", daemon=True
         )
@@ -120,11 +120,10 @@ class Child:
         self._process, self._pipe, self.ready = None, None, False
 
 
-def serve(connection: Connection, deployment: Deployment, inherited: Sequence[Connection | None]) -> None:
+def serve(connection: Connection, deployment: Deployment, inherited: Sequence[Connection]) -> None:
     """Main of the worker process. A spawned one imports the steps and their libraries here."""
     for other in inherited:
-        if other is not None:
-            other.close()
+        other.close()
     from services.engine.consumer.worker import serve as serve_worker
 
     serve_worker(connection, deployment)

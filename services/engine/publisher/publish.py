@@ -65,14 +65,14 @@ class Publisher:
         publication = Publication(observation_id, choices_of(self._session, observation, self._settings))
         if known:
             self._require_known(observation, again)
-        former, said = observation.graph_pid, len(publication.notes)
+        former = observation.graph_pid
         graph, settled = self._settle(observation, publication, again=again, known=known, new_template=new_template)
-        publication.graph_pid = settled.graph_pid
-        publication.says = settled.says
+        publication.graph_pid, publication.says = settled.graph_pid, settled.says
         if settled.processes:
             self.say_changes(publication, former)
             if settled.template is not None:
-                publication.notes.insert(said, settled.template.says(observation_id, len(graph.later_frames)))
+                publication.of_template = settled.template.says(observation_id, len(graph.later_frames))
+                publication.notes.insert(0, publication.of_template)
         self.insert(publication)
         return publication
 

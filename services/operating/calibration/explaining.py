@@ -15,6 +15,7 @@ from services.engine.publisher.master_candidates import candidates
 from services.engine.publisher.master_choice import choose
 from services.errors import ConfigurationError
 from services.masters import MASTERS, masters_used
+from services.own_site import require_observation
 from services.settings import Settings
 from services.steps import masters_of
 
@@ -76,11 +77,7 @@ def explain(session: Session, settings: Settings, observation_id: int) -> list[E
     Raises:
         ConfigurationError: there is no such observation.
     """
-    observation = session.get(Observation, observation_id)
-    if observation is None:
-        raise ConfigurationError(
-            f"there is no observation {observation_id}: `tianyu status` lists the observations with their ids"
-        )
+    observation = require_observation(session, observation_id)
     kind = session.get_one(Target, observation.target_id).kind
     settings = _as_published(session, settings, observation)
     lacking = {one.kind: one.why for one in masters_used(session, observation.graph_pid) if one.lacking}

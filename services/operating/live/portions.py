@@ -118,7 +118,7 @@ class Portions:
 
     def _say(self, observation_id: int, publication: Publication, how: Portion) -> None:
         for line in publication.notes:
-            if "that came later are measured on" not in line:
+            if line != publication.of_template:  # that is so all night
                 self.tell(line)
         count = publication.runs()["extract"]
         template = ", a new template" if how.new_template else ""

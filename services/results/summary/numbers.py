@@ -18,7 +18,7 @@ from schema.queries.frames import REJECT_REASON, REJECTED
 from schema.skies import SourceCrossmatch, SourcePosition
 from services.alike import gather, gist
 from services.chosen import Chosen, chosen_by
-from services.errors import ConfigurationError
+from services.own_site import require_observation
 from services.results.lightcurves.sky_field import solution_of, unsolved_reasons
 from services.results.lightcurves.star_statistics import read_stars, saturated
 from services.results.summary.notes import notes_on
@@ -94,11 +94,7 @@ def summarize(session: Session, observation_id: int) -> Summary:
     Raises:
         ConfigurationError: there is no such observation.
     """
-    observation = session.get(Observation, observation_id)
-    if observation is None:
-        raise ConfigurationError(
-            f"there is no observation {observation_id}: `tianyu status` lists the observations with their ids"
-        )
+    observation = require_observation(session, observation_id)
     frames, used, rejected = _frames(session, observation)
     bright, scatter, error = _precision(session, observation)
     return Summary(
