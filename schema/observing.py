@@ -81,7 +81,7 @@ class Observation(Base):
     geometry: Mapped[str] = mapped_column(String(64), default="")  # how its frames are read out of their files
     created_at: Mapped[Utc]
     sky_id: Mapped[int | None] = mapped_column(ForeignKey("sky.sky_id"))
-    # Where headers say the telescope pointed, and the size of a pixel: hints for `solve`.
+    # Where headers most likely say the telescope pointed, and the size of a pixel: hints for `solve`.
     ra_deg: Mapped[Real | None]
     dec_deg: Mapped[Real | None]
     pixel_scale_arcsec: Mapped[Real | None]
@@ -92,3 +92,17 @@ class Observation(Base):
     analysis_pid: Mapped[Pid | None] = mapped_column(BigInteger)
     detrend_pid: Mapped[Pid | None] = mapped_column(BigInteger)
     zero_point_pid: Mapped[Pid | None] = mapped_column(BigInteger)
+
+
+class ToldPlace(Base):
+    """One of the places where an observation's headers say that the telescope pointed; 0 is the likeliest."""
+
+    __tablename__ = "told_place"
+    __table_args__ = TABLE_OPTIONS
+    observation_id: Mapped[int] = mapped_column(
+        ForeignKey("observation.observation_id"), primary_key=True, autoincrement=False
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    told_by: Mapped[str] = mapped_column(String(64))  # keywords, or who told it before headers
+    ra_deg: Mapped[Real]
+    dec_deg: Mapped[Real]

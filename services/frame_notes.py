@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, aliased
 from schema.image import CALIBRATED, MASTER_DARK, Image, ImageParent
 from schema.observing import LIGHT
 from schema.queries.frames import notes_by_observation
+from services.place_notes import place_notes
 
 SKY_BELOW_ZERO = 1.0  # sky noises: a sky so far below zero is no noise of its mean, and no sky
 SAME_EXPOSURE = 0.01  # relative, of a dark that is not scaled
@@ -29,6 +30,8 @@ def frame_notes(session: Session, graphs: Mapping[int, int | None]) -> dict[int,
         *_impossible(session, graphs_there),
     ):
         found[of_graph[graph]].append(note)
+    for observation, note in place_notes(session, of_graph.values()).items():
+        found[observation].append(note)
     return found
 
 

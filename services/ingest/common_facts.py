@@ -1,11 +1,14 @@
 """What all frames of an observation tell of where they point, and what tells one header from another."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+from sqlalchemy import delete, exists, select
+from sqlalchemy.orm import Session
 
-from schema.observing import Observation
+from schema.observing import Observation, ToldPlace
 from services.frame_geometry import geometry_text
 from services.ingest.headers import FrameFacts
 
@@ -23,14 +26,32 @@ def header_digest(frame: FrameFacts) -> str:
     return hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
 
 
-def add_hints(observation: Observation, frames: Sequence[FrameFacts], *, anew: bool) -> None:
-    """Mean pointing and median pixel scale, for `solve`; what the observation knows already stays but ``anew``."""
+def add_hints(session: Session, observation: Observation, frames: Sequence[FrameFacts], *, anew: bool) -> None:
+    """Mean pointings and median pixel scale, for `solve`; what the observation knows already stays but ``anew``."""
+    _add_places(session, observation, frames, anew)
     directions = pointings(frames)
     if (anew or observation.ra_deg is None) and directions:
         observation.ra_deg, observation.dec_deg = mean_direction(directions)
     scales = [frame.pixel_scale_arcsec for frame in frames if frame.pixel_scale_arcsec is not None]
     if (anew or observation.pixel_scale_arcsec is None) and scales:
         observation.pixel_scale_arcsec = float(np.median(scales))
+
+
+def _add_places(session: Session, observation: Observation, frames: Sequence[FrameFacts], anew: bool) -> None:
+    """The mean of each place that the frames tell, the likeliest of most frames first."""
+    told: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
+    for frame in frames:
+        for rank, place in enumerate(frame.places):
+            told[place.keys].append((rank, place.ra, place.dec))
+    of_this = ToldPlace.observation_id == observation.observation_id
+    if not told or (session.scalar(select(exists().where(of_this))) and not anew):
+        return
+    session.execute(delete(ToldPlace).where(of_this))
+    likeliest = sorted(told.items(), key=lambda item: (min(rank for rank, _, _ in item[1]), -len(item[1])))
+    for number, (keys, places) in enumerate(likeliest):
+        ra, dec = mean_direction([place[1:] for place in places])
+        row = ToldPlace(observation_id=observation.observation_id, number=number, told_by=keys, ra_deg=ra, dec_deg=dec)
+        session.add(row)
 
 
 def mean_direction(directions: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -61,18 +61,27 @@ class Pointing(NamedTuple):
 
 
 def pointing(header: fits.Header, words: Dialect = STANDARD) -> tuple[float | None, float | None]:
-    """(ra, dec) in degrees, (None, None) where no pair of cards can be read.
+    """(ra, dec) in degrees of the likeliest of ``places``, (None, None) where no pair of cards can be read."""
+    return next(((one.ra, one.dec) for one in places(header, words)), (None, None))
+
+
+def places(header: fits.Header, words: Dialect = STANDARD) -> tuple[Pointing, ...]:
+    """All different places that a header tells, the likeliest first; right ascensions from 0 to 360.
 
     A number, or text of one number, is in degrees unless its comment says hours, or another pair agrees with it in
     hours; sexagesimal right ascensions are hours unless their comment says degrees. A pair of exact zeros is a mount
     that was not connected. Of pairs that disagree those count on which most agree; a WCS with a scale goes before two
-    others, which mounts and programs write from one wrong source.
+    others, which mounts and programs write from one wrong source. A number that may be hours as well is told twice.
     """
     told = _told(header, words)
     if not told:
-        return None, None
-    chosen = told[0] if len(told) == 1 else _chosen(told, _tolerance_deg(header, words))
-    return chosen.ra % 360.0, chosen.dec
+        return ()
+    tolerance = _tolerance_deg(header, words)
+    found = [_chosen(told, tolerance)]
+    for one in (*told, *(_as_hours(one) for one in told if _may_be_hours(one, header, words))):
+        if all(_apart(one, other) > tolerance for other in found):
+            found.append(one)
+    return tuple(one._replace(ra=one.ra % 360.0) for one in found)
 
 
 def _told(header: fits.Header, words: Dialect) -> list[Pointing]:
@@ -98,9 +107,25 @@ def _in_degrees(one: Pointing, others: Sequence[Pointing], header: fits.Header, 
     key = one.keys.partition(",")[0]
     if one.ra > MOST_HOURS or cards.as_number(cards.raw(header, key)) is None:
         return one
-    as_hours = one._replace(ra=one.ra * HOUR_DEG)
+    as_hours = _as_hours(one)
     in_degrees, in_hours = (any(_apart(place, other) <= tolerance for other in others) for place in (one, as_hours))
     return as_hours if in_hours and not in_degrees else one
+
+
+def _as_hours(one: Pointing) -> Pointing:
+    return one._replace(keys=f"{one.keys} in hours", ra=one.ra * HOUR_DEG)
+
+
+def _may_be_hours(one: Pointing, header: fits.Header, words: Dialect) -> bool:
+    """Whether a right ascension is a plain number of which neither its comment nor the dialect says the unit."""
+    key = one.keys.partition(",")[0]
+    return (
+        key not in ("CRVAL1", *words.units)
+        and not one.keys.endswith("in hours")
+        and 0.0 <= one.ra < MOST_HOURS
+        and cards.as_number(cards.raw(header, key)) is not None
+        and not _NAMES_UNIT.search(cards.comment(header, key))
+    )
 
 
 def _chosen(told: Sequence[Pointing], tolerance: float) -> Pointing:
@@ -134,7 +159,7 @@ def pointing_notes(header: fits.Header, words: Dialect = STANDARD) -> tuple[str,
         tolerance = _tolerance_deg(header, words)
         chosen = _chosen(told, tolerance)
         return tuple(
-            f"{other} and {chosen} are different places: the latter is used, unless solve_radec is set"
+            f"{other} and {chosen} are different places: the latter is used until the stars tell, or solve_radec is set"
             for other in told
             if _apart(other, chosen) > tolerance
         )

@@ -11,7 +11,7 @@ from services.errors import DataError
 from services.frame_bounds import FrameBounds
 from services.header_reading import Reading
 from services.ingest import cards
-from services.ingest.coordinates import latitude_and_elevation, pointing, pointing_notes
+from services.ingest.coordinates import Pointing, latitude_and_elevation, places, pointing, pointing_notes
 from services.ingest.dialect import Dialect, Kind
 from services.ingest.dialect_files import Dialects, shipped
 from services.ingest.exposures import exposure_time
@@ -81,6 +81,7 @@ class FrameFacts:
     place: PlaceEvidence | None = None  # what tells whether its longitude is east or west
     read: ReadFrame | None = None  # how it is read out of its file; its shape is what that gives
     plane: str = ""  # of a colour camera's frame that is taken apart
+    places: tuple[Pointing, ...] = ()  # all that are told of where it points, the likeliest first
     known: str = ""  # the operator's tables of instruments and stations by which facts were told
 
 
@@ -117,7 +118,8 @@ def read_frame(
     kind, kind_notes = _kind(header, path, words, told)
     exposure, times, time_notes = _exposure_and_times(opened, path, kind, words, told)
     gain, gain_source, gain_notes = gain_of_header(header, words)
-    ra, dec = pointing(header, words) if told.ra_deg is None else (told.ra_deg, told.dec_deg)
+    pointings = (*told.places(), *places(header, words))
+    ra, dec = next(((one.ra, one.dec) for one in pointings), (None, None))
     binning, binning_notes = _binning(header, words)
     scale, scale_notes = pixel_scale(header, binning, words)
     read_noise, read_noise_source, read_noise_notes = read_noise_of_header(header, words, gain)
@@ -149,6 +151,7 @@ def read_frame(
         saturation=_lowest(opened, keys.saturation),
         ra_deg=ra,
         dec_deg=dec,
+        places=pointings,
         pixel_scale_arcsec=scale,
         place=place,
         setting=_setting(header, gain, words),

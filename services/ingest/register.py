@@ -176,7 +176,7 @@ class _Registrar:
         if observation is None:
             observation = self._observation_row(key, frames)
         if key.kind == "light":
-            add_hints(observation, frames, anew=bool(corrected))
+            add_hints(self._session, observation, frames, anew=bool(corrected))
         rejected = 0
         shape, _ = Counter(frame.shape for frame in frames).most_common(1)[0]
         for frame, seen in zip(new, self._as_seen(new), strict=True):

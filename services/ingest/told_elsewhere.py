@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, fields
 
-from services.ingest.coordinates import SAME_POINTING_DEG, apart_deg
+from services.ingest.coordinates import SAME_POINTING_DEG, Pointing, apart_deg
 from services.ingest.dialect import Kind
 
 SAME_EXPOSURE_S, SAME_EXPOSURE_SHARE = 0.01, 0.01
@@ -28,6 +28,12 @@ class Told:
         facts = {name: getattr(other if getattr(self, name) is None else self, name) for name in names}
         told_by = dict.fromkeys(one.by for one in (self, other) if one.by)
         return Told(**facts, by=" and ".join(told_by), notes=(*self.notes, *other.notes))
+
+    def places(self) -> tuple[Pointing, ...]:
+        """Where the telescope pointed, if it is told."""
+        if self.ra_deg is None or self.dec_deg is None:
+            return ()
+        return (Pointing(self.by or "the log", self.ra_deg, self.dec_deg),)
 
     def lines(self) -> tuple[str, ...]:
         """As lines of a header: a frame of which something else is told than before is read again."""

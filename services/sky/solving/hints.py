@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.sky.astrometry.sky_wcs import SkyWcs
-from schema.observing import Observation
+from schema.observing import Observation, ToldPlace
 from schema.skies import PlateSolution
 from services.choices import Choices
 from services.frame_geometry import PLANE, PLANE_STEP, is_plane
@@ -71,6 +71,7 @@ class Hints:
     scale_origin: str = ""
     scale_tolerance: float = SET_TOLERANCE  # relative
     claim: "Claim | None" = None  # a WCS in the headers
+    other_places: tuple[tuple[float, float, str], ...] = ()  # ra, dec (degrees) and origin of what contradicts `place`
 
     def tries(self) -> Iterator[Try]:
         """As the headers' WCS claims, as believed, then less so, then blindly."""
@@ -80,8 +81,17 @@ class Hints:
         believed = self._try(self.radius_deg, 1.0 + self.scale_tolerance)
         if believed != blind:
             yield believed
+            for ra, dec, _ in self.other_places:
+                yield replace(believed, place=(ra, dec, self.radius_deg))
             yield self._try(min(WIDER_RADIUS * self.radius_deg, WHOLE_SKY_DEG), WIDER_SCALE)
         yield blind
+
+    def near(self, radius_deg: float) -> "Iterator[Try]":
+        """Each place, as if it were told better than it is."""
+        here = self._try(radius_deg, 1.0 + self.scale_tolerance)
+        yield here
+        for ra, dec, _ in self.other_places:
+            yield replace(here, place=(ra, dec, radius_deg))
 
     def _try(self, radius_deg: float, factor: float) -> Try:
         place = None if self.place is None else (*self.place, radius_deg)
@@ -92,6 +102,7 @@ class Hints:
         told = []
         if self.place is not None:
             told.append(f"pointing {self.place[0]:.4f} {self.place[1]:+.4f} ({self.place_origin})")
+        told += [f"pointing {ra:.4f} {dec:+.4f} ({origin})" for ra, dec, origin in self.other_places]
         if self.scale_arcsec is not None:
             told.append(f"{self.scale_arcsec:.4g} arcsec a pixel ({self.scale_origin})")
         if self.claim is not None:
@@ -103,12 +114,21 @@ def hints_of(session: Session, observation_id: int | None, choices: Choices) -> 
     """The operator's word first, then that of the observation's headers, then the latest solution of its camera."""
     observation = session.get_one(Observation, observation_id)
     place, place_origin = None, ""
+    others: tuple[tuple[float, float, str], ...] = ()
     if choices.solve_radec is not None:
         place, place_origin = place_on_sky(choices.solve_radec), "setting solve_radec"
     elif observation.ra_deg is not None and observation.dec_deg is not None:
         place, place_origin = (observation.ra_deg, observation.dec_deg), "headers"
+        others = _other_places(session, observation.observation_id)
     scale, scale_origin, tolerance = _scale(session, observation, choices)
-    return Hints(place, place_origin, choices.solve_radius_deg, scale, scale_origin, tolerance)
+    told = Hints(place, place_origin, choices.solve_radius_deg, scale, scale_origin, tolerance)
+    return replace(told, other_places=others)
+
+
+def _other_places(session: Session, observation_id: int) -> tuple[tuple[float, float, str], ...]:
+    told = select(ToldPlace).where(ToldPlace.observation_id == observation_id, ToldPlace.number > 0)
+    rows = session.scalars(told.order_by(ToldPlace.number))
+    return tuple((row.ra_deg, row.dec_deg, row.told_by) for row in rows)
 
 
 def with_claim(hints: Hints, claim: Claim | None) -> Hints:

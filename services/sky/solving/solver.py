@@ -168,9 +168,6 @@ class _Search:
 
     def _catalogue_tries(self) -> Iterator[Try]:
         """As believed but for a small error of the pointing; then as believed, and wider."""
-        placed = [one for one in replace(self.hints, claim=None).tries() if one.place is not None]
-        assert placed[0].place is not None
-        ra, dec, radius = placed[0].place
-        if radius > NEAR_DEG:
-            yield replace(placed[0], place=(ra, dec, NEAR_DEG))
-        yield from placed
+        if self.hints.radius_deg > NEAR_DEG:
+            yield from self.hints.near(NEAR_DEG)
+        yield from (one for one in replace(self.hints, claim=None).tries() if one.place is not None)

@@ -8,9 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database, models
-from schema.observing import Observation
+from schema.observing import Observation, ToldPlace
 from schema.processes import Site
-from services.ingest.coordinates import pointing_notes
+from services.ingest.coordinates import places, pointing_notes
 from services.ingest.headers import FrameFacts, read_frame
 from services.ingest.raw_folder import Folder
 from services.ingest.register import register
@@ -83,3 +83,30 @@ def test_a_place_that_is_found_elsewhere_is_no_reason_for_a_note() -> None:
     assert pointing_notes(header(RA=31.0, DEC=97.0, OBJCTRA="02 04 10", OBJCTDEC="46 41 16")) == ()
     assert pointing_notes(header(RA=0.0, DEC=0.0)) == (), "a mount that was not connected"
     assert pointing_notes(header(RA="unknown", DEC="unknown")) == ()
+
+
+def test_all_places_that_contradict_each_other_are_told() -> None:
+    """A stale pair beside a WCS; a number that may be hours; and neither where all agree."""
+    wcs = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 31.0, "CRVAL2": 46.7, "CDELT1": 3e-4}
+    stale = places(header(RA=65.0, DEC=46.7, **wcs))
+    assert [(one.keys, one.ra, one.dec) for one in stale] == [("CRVAL1, CRVAL2", 31.0, 46.7), ("RA, DEC", 65.0, 46.7)]
+    alone = places(header(RA=2.0695, DEC=46.7))
+    assert [(one.keys, one.ra) for one in alone] == [
+        ("RA, DEC", 2.0695),
+        ("RA, DEC in hours", pytest.approx(31.0425, abs=1e-9)),
+    ]
+    assert len(places(header(RA=(2.0695, "[deg] right ascension"), DEC=46.7))) == 1
+    assert len(places(header(RA=31.0, DEC=46.7, **wcs))) == 1
+
+
+def test_an_observation_knows_all_places(sessions: sessionmaker[Session], tmp_path: Path) -> None:
+    cards = {"IMAGETYP": "light", "EXPTIME": 30.0, "OBJECT": "x", "RA": 65.0, "DEC": 46.7, "OBJCTDEC": "46 42 00"}
+    frames = [
+        read_frame(write(tmp_path / f"{i}.fits", DATE_OBS=f"2024-03-04T20:0{i}:00", OBJCTRA="02 04 00", **cards))
+        for i in range(2)
+    ]
+    [found] = ingested(sessions, *frames)
+    assert found.ra_deg == pytest.approx(65.0, abs=1e-9)
+    with sessions() as session:
+        told = session.scalars(select(ToldPlace).order_by(ToldPlace.number)).all()
+    assert [(row.told_by, round(row.ra_deg, 6)) for row in told] == [("RA, DEC", 65.0), ("OBJCTRA, OBJCTDEC", 31.0)]

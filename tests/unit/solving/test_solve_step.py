@@ -18,13 +18,14 @@ from pipeline.trials.simulation.star_stamps import draw_stars
 from schema import database, models
 from schema.found import ReferenceFrame
 from schema.image import CALIBRATED, TEMPLATE, ImageParent
-from schema.observing import Observation
+from schema.observing import Observation, ToldPlace
 from schema.queries import images
 from schema.skies import PlateSolution
 from services.choices import Choices
 from services.deployment import Deployment
 from services.errors import ConfigurationError, TransientError
 from services.image_store import open_store
+from services.place_notes import place_notes
 from services.sky.solving.solution import Unsolved
 from services.sky.solving.solvers import Solvers
 from services.steps import solve, solve_later
@@ -111,6 +112,26 @@ def test_a_solved_template(context: Context, monkeypatch: pytest.MonkeyPatch) ->
     header = fits.getheader(context.deployment.root / PATH)
     assert header["TIANYUPI"] == "11"
     np.testing.assert_allclose(WCS(header).all_pix2world(corner, 0), stored.to_sky(corner), atol=1e-9)
+
+
+def test_each_place_that_headers_tell_is_tried_and_the_wrong_one_is_named(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The likeliest is 23 degrees off, farther than the second try reaches; the WCS beside it is right."""
+    write_template(context)
+    places = (("RA, DEC", CENTRE[0] + 34.0), ("CRVAL1, CRVAL2", CENTRE[0]))
+    with context.reading.begin() as session:
+        session.get_one(Observation, 1).ra_deg = places[0][1]
+        for number, (keys, ra) in enumerate(places):
+            place = ToldPlace(observation_id=1, number=number, told_by=keys, ra_deg=ra, dec_deg=CENTRE[1])
+            session.add(place)
+    with_catalogue(monkeypatch, KnownCatalogue(stars_around()))
+    found = run(context)
+    assert (found.solved, found.solver) == (True, "catalogue"), found.reason
+    assert found.ra_deg == pytest.approx(CENTRE[0], abs=0.2 / 3600)
+    with context.reading() as session:
+        note = place_notes(session, [1])[1]
+    assert "CRVAL1, CRVAL2 tells so, RA, DEC 23.1 degrees off" in note
 
 
 def test_a_second_attempt_leaves_the_same_file(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
