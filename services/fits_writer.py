@@ -77,14 +77,22 @@ def _write_hdu(file: BinaryIO, data: NDArray[Any], cards: Sequence[str], further
 
 def first_header(file: BinaryIO, path: str) -> bytes:
     """The whole blocks of the primary header, cards and padding; the file stands behind it."""
-    blocks = b""
-    while block := file.read(FITS_BLOCK_BYTES):
-        if len(block) < FITS_BLOCK_BYTES or not (blocks or block.startswith(b"SIMPLE  =")):
-            break
+    header = next_header(file)
+    if header is None:
+        raise DataError(f"file {path!r} has no whole FITS header: is it whole?")
+    return header
+
+
+def next_header(file: BinaryIO) -> bytes | None:
+    """The whole blocks of the header that begins where the file stands, which then stands behind it; None: no such."""
+    is_first, blocks = file.tell() == 0, b""
+    while len(block := file.read(FITS_BLOCK_BYTES)) == FITS_BLOCK_BYTES:
+        if not (blocks or block.startswith(b"SIMPLE  =" if is_first else b"XTENSION=")):
+            return None
         blocks += block
         if any(block[start : start + CARD_BYTES] == END_CARD for start in range(0, FITS_BLOCK_BYTES, CARD_BYTES)):
             return blocks
-    raise DataError(f"file {path!r} has no whole FITS header: is it whole?")
+    return None
 
 
 def with_cards(header: bytes, cards: Mapping[str, Any]) -> bytes:

@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 
 from schema.image import DERIVED
 from services import disk
-from services.errors import DataError, LostFrameError, SurroundingsError, TianyuError, TransientError
+from services.errors import DataError, SurroundingsError, TransientError
+from services.file_errors import unreadable
 from services.fits_cards import header_text
+from services.fits_reader import read_arrays
 from services.fits_writer import first_header, with_cards, write_fits
 from services.frame_bounds import FrameBounds, require_bounded
 
@@ -129,6 +131,10 @@ class LocalImageStore:
     def read(self, path: str, *, rows: slice | None = None) -> NDArray[Any]:
         """Read the first image of the file."""
 
+        if not _is_frame(path):
+            [own] = self._own(path, [""], rows=rows)
+            return own
+
         def image(hdus: fits.HDUList) -> NDArray[Any]:
             hdu = _first_image(hdus, path)
             data: NDArray[Any] = hdu.section[..., rows, :] if rows is not None else hdu.data
@@ -165,16 +171,13 @@ class LocalImageStore:
 
     def read_all(self, path: str, extras: tuple[str, ...] = ()) -> StoredImage:
         """Read the image and extensions in one pass."""
-        return self._open(
-            path,
-            lambda hdus: StoredImage(
-                _native(_first_image(hdus, path).data), {name: _native(hdus[name].data) for name in extras}
-            ),
-        )
+        image, *beside = self._own(path, ["", *extras])
+        return StoredImage(image, dict(zip(extras, beside, strict=True)))
 
     def read_extra(self, path: str, name: str) -> NDArray[Any]:
         """Read one extension."""
-        return self._open(path, lambda hdus: _native(hdus[name].data))
+        [own] = self._own(path, [name])
+        return own
 
     def read_cards(self, path: str) -> Mapping[str, Any]:
         """Read the header alone; a card that cannot be read is left out."""
@@ -188,18 +191,26 @@ class LocalImageStore:
 
         return self._open(path, cards)
 
+    def _own(self, path: str, names: Sequence[str], rows: slice | None = None) -> list[NDArray[Any]]:
+        """Arrays of a file that a process made: "" is the image, others are extensions."""
+        full = self._root / path
+        return [_native(array) for array in self._reading(path, lambda: read_arrays(full, names, rows=rows))]
+
     def _open(self, path: str, use: Callable[[fits.HDUList], Result]) -> Result:
+        return self._reading(path, lambda: self._look(path, use))
+
+    def _reading(self, path: str, read: Callable[[], Result]) -> Result:
         full = self._root / path
         try:
             try:
-                return self._look(path, use)
+                return read()
             except NO_IMAGE:
                 # Numpy takes an error of the disk for the end of the file, and astropy misses pixels then. So the whole
                 # file is read, which tells, and looked at once more.
                 disk.read_through(full)
-                return self._look(path, use)
+                return read()
         except OSError as error:
-            raise self._unreadable(error, path) from error
+            raise unreadable(error, full, self._root, is_frame=_is_frame(path)) from error
         except NO_IMAGE as error:
             raise DataError(
                 f"file {str(full)!r} is not the FITS file that was expected: {error}; is it whole?"
@@ -212,30 +223,6 @@ class LocalImageStore:
         # No memory map: the file is read once, in order; a map costs page faults and keeps the file open.
         with fits.open(full, memmap=False, lazy_load_hdus=True) as hdus:
             return use(hdus)
-
-    def _unreadable(self, error: OSError, path: str) -> TianyuError:
-        """What an error of the system, or of astropy that finds no FITS, means for the file at ``path``."""
-        full = self._root / path
-        if error.errno is None or error.errno in disk.NO_FILE:  # astropy's own have no number
-            return DataError(f"file {str(full)!r} cannot be read as FITS: {error}; is it there and whole?")
-        is_frame = _is_frame(path)
-        if error.errno in disk.MISSING:
-            folder = full.parent if is_frame else self._root
-            if disk.is_away(folder):
-                return SurroundingsError(
-                    f"file {str(full)!r} is not there, and its folder {str(folder)!r} is away or empty: is the disk "
-                    "mounted on this machine?"
-                )
-            if is_frame:
-                return LostFrameError(
-                    f"file {str(full)!r} is gone: its folder is there, with other files; put it back, or let the night "
-                    "do without it"
-                )
-            return DataError(f"file {str(full)!r} cannot be read as FITS: {error}; is it there and whole?")
-        if disk.others_can_be_read(full):
-            kind = LostFrameError if is_frame else TransientError
-            return kind(f"file {str(full)!r} cannot be read: {error}; others in its folder can: copy it there again")
-        return disk.error_of(error, f"file {str(full)!r} cannot be read now: {error}")
 
     def read_header(self, path: str) -> str:
         """Read the header alone, as it is written."""
@@ -293,7 +280,7 @@ class LocalImageStore:
                 else:
                     _replace_header(file, full, new)
         except FileNotFoundError as error:
-            raise self._unreadable(error, path) from error
+            raise unreadable(error, full, self._root, is_frame=_is_frame(path)) from error
         except OSError as error:
             raise SurroundingsError(
                 f"header of file {str(full)!r} cannot be written: {error}; is the disk full or the file not writable?"
