@@ -72,6 +72,26 @@ class _Lights:
         )
 
 
+def is_possible(frames: Sequence[FrameFacts], is_zone: Callable[[float], bool]) -> bool:
+    """Whether frames of one place can have been taken then: at night, the target up, as the mount wrote.
+
+    ``is_zone`` tells whether an east longitude fits the clock. A place that is not told excludes nothing.
+    """
+    frames = [frame for frame in frames if frame.place is not None]
+    if not frames or frames[0].place is None:
+        return True
+    place, lights = frames[0].place, _lights(frames)
+    written = _wrapped(place.written)
+    longitudes = (written, -written) if place.told_by is None else (place.told_east,)
+    return any(is_zone(east) and (lights is None or _agree(lights, east)) for east in longitudes)
+
+
+def _agree(lights: _Lights, east: float) -> bool:
+    return _is_night(lights, east) and not any(
+        _median(misfit(east)) > CLEARLY * tolerance for _, _, tolerance, misfit in _kinds(lights)
+    )
+
+
 def judged(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
     """The frames with their longitudes positive to the east, and a note where that was not plain; in the same order."""
     places: dict[tuple[object, ...], list[int]] = defaultdict(list)

@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from pipeline.units import SECONDS_PER_DAY
 from services.ingest import cards
-from services.ingest.dates import Stamp, TimeOfDay, parse_stamp, parse_time
+from services.ingest.dates import JD_OF_ORDINAL_0, Stamp, TimeOfDay, parse_stamp, parse_time
 from services.ingest.dialect import Dialect, Moment
 from services.ingest.dialect_files import STANDARD
 
@@ -33,6 +33,18 @@ _END = re.compile(r"\bend of (the )?(exp|obs)")
 
 
 @dataclass(frozen=True)
+class RivalClock:
+    """The other reading of a stamp and a Julian date whole hours apart: that the stamp is UTC and not local time."""
+
+    stamp: str  # keywords
+    julian: str
+    start: float  # JD(UTC), by the stamp
+    ahead_h: float  # hours that the stamp is ahead
+    day: date  # of the stamp
+    note: str  # what is said where the stamp is taken for local time
+
+
+@dataclass(frozen=True)
 class Times:
     """Times of one frame, JD(UTC); None where the header does not say."""
 
@@ -42,7 +54,7 @@ class Times:
     day: date | None = None  # the calendar day, where the header has no time of day
     utc_offset_s: int | None = None  # of the observatory's clock, where a stamp says it
     notes: tuple[str, ...] = ()
-    is_told_utc: bool = False  # and not only taken for UTC
+    rival: RivalClock | None = None  # where a Julian date that does not say UTC alone proves local time
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,8 @@ def frame_times(header: fits.Header, exposure_s: float | None, words: Dialect = 
     A stamp that says it is UTC (UT-OBS with its date, a ``Z`` or an offset, a comment) goes before one that does not,
     and any stamp before JD and MJD, which are often rounded, and before the end of the exposure. A stamp is the start
     of the exposure unless its comment or the dialect says middle or end. TIMESYS is obeyed. A stamp that does not say
-    that it is UTC, and differs by whole half hours from a time of day or a Julian date that does, is a local time.
+    that it is UTC, and differs by whole half hours from a time of day or a Julian date that does, is a local time;
+    a Julian date that does not say so either leaves a rival to be told apart by the sky.
 
     Raises:
         ValueError: there are dates, and none can be read.
@@ -79,7 +92,7 @@ def frame_times(header: fits.Header, exposure_s: float | None, words: Dialect = 
             raise ValueError("; ".join(notes))
         day_notes = (f"no time of day, only the day {days[0]}",) if days else ()
         return Times(day=days[0] if days else None, utc_offset_s=offset, notes=(*notes, *julian_notes, *day_notes))
-    chosen, local_notes = _in_utc(readings, _times_of_day(header, words), exposure)
+    chosen, local_notes, rival = _in_utc(readings, _times_of_day(header, words), exposure)
     notes += [*julian_notes, *local_notes]
     notes += _disagreements(chosen, readings[1:], exposure, is_shifted=bool(local_notes))
     if chosen.is_end:
@@ -89,14 +102,16 @@ def frame_times(header: fits.Header, exposure_s: float | None, words: Dialect = 
     if not chosen.is_explicit and _LOCAL.search(cards.comment(header, chosen.key)):
         notes.append(f"{chosen.source} may be local time: its comment says so; it is taken as UTC")
     middle = chosen.jd + exposure / 2.0 / SECONDS_PER_DAY
-    return Times(chosen.jd, middle, chosen.source, None, offset, tuple(notes), chosen.is_explicit)
+    return Times(chosen.jd, middle, chosen.source, None, offset, tuple(notes), rival)
 
 
-def _in_utc(readings: Sequence[_Reading], times: dict[str, float], exposure: float) -> tuple[_Reading, tuple[str, ...]]:
+def _in_utc(
+    readings: Sequence[_Reading], times: dict[str, float], exposure: float
+) -> tuple[_Reading, tuple[str, ...], RivalClock | None]:
     """The reading that counts, shifted by whole half hours where others prove it a local time."""
     chosen = readings[0]
     if chosen.is_julian:
-        return chosen, ()
+        return chosen, (), None
     proofs = {key: _apart_s(chosen.jd, seconds) for key, seconds in times.items()}
     proofs |= {
         one.source: (chosen.jd - one.jd) * SECONDS_PER_DAY
@@ -109,12 +124,16 @@ def _in_utc(readings: Sequence[_Reading], times: dict[str, float], exposure: flo
         if whole and is_whole and abs(whole) <= MOST_OFFSET_S:
             said = f"{chosen.source} is taken for local time, {whole / 3600.0:+g} h from UTC, by {source}"
             shifted = replace(chosen, jd=chosen.jd - whole / SECONDS_PER_DAY, is_explicit=True)
-            return shifted, (said,)
-    return chosen, tuple(
+            is_proof = source in times or any(one.source == source and one.is_explicit for one in readings)
+            day = date.fromordinal(int(chosen.jd - JD_OF_ORDINAL_0))
+            rival = None if is_proof else RivalClock(chosen.source, source, chosen.jd, whole / 3600.0, day, said)
+            return shifted, (said,), rival
+    differing = tuple(
         f"{source} differs from {chosen.source}, which is used, by {_said(ahead)}"
         for source, ahead in proofs.items()
         if source in times and abs(ahead) > AGREEMENT_S + exposure + READOUT_S
     )
+    return chosen, differing, None
 
 
 def _apart_s(jd: float, seconds: float) -> float:

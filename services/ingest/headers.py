@@ -18,7 +18,7 @@ from services.ingest.exposures import exposure_time
 from services.ingest.file_names import quoted
 from services.ingest.frame_file import OpenedFrame, open_frame
 from services.ingest.frame_kinds import filter_of, has_target, kind_of, kind_told, target_of
-from services.ingest.frame_times import Times, frame_times
+from services.ingest.frame_times import RivalClock, Times, frame_times
 from services.ingest.gains import amplifier_gain, gain_of_header, read_noise_of_header
 from services.ingest.pixel_scale import pixel_scale
 from services.ingest.place_evidence import PlaceEvidence, place_evidence
@@ -81,6 +81,7 @@ class FrameFacts:
     place: PlaceEvidence | None = None  # what tells whether its longitude is east or west
     read: ReadFrame | None = None  # how it is read out of its file; its shape is what that gives
     plane: str = ""  # of a colour camera's frame that is taken apart
+    rival: RivalClock | None = None  # another reading of its times, until `rival_clocks` has judged all frames
     places: tuple[Pointing, ...] = ()  # all that are told of where it points, the likeliest first
     known: str = ""  # the operator's tables of instruments and stations by which facts were told
 
@@ -151,6 +152,7 @@ def read_frame(
         saturation=_lowest(opened, keys.saturation),
         ra_deg=ra,
         dec_deg=dec,
+        rival=times.rival,
         places=pointings,
         pixel_scale_arcsec=scale,
         place=place,

@@ -18,6 +18,7 @@ from services.ingest.known_facts import with_known
 from services.ingest.midnights import over_midnight
 from services.ingest.name_patterns import NameFacts, NamePatterns
 from services.ingest.observing_log import ObservingLog, running_numbers
+from services.ingest.rival_clocks import with_times_told_apart
 from services.ingest.same_readout import read_alike
 from services.ingest.told_elsewhere import Told
 
@@ -107,7 +108,8 @@ class FrameReader:
 
     def together(self, frames: Sequence[FrameFacts], unreadable: Sequence[tuple[Path, str]]) -> Folder:
         """What only all frames of a folder tell: days that were not counted up, signs of longitudes, duplicates."""
-        found = with_known(read_alike(judged(over_midnight(frames))), self._reading)
+        timed = with_times_told_apart(over_midnight(frames), self._reading)
+        found = with_known(read_alike(judged(timed)), self._reading)
         duplicates = {copy.path: reason for _, copy, reason in find_duplicates(found)}
         return Folder(in_planes(found, self._reading), list(unreadable), duplicates)
 
