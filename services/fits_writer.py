@@ -23,6 +23,7 @@ END_CARD = b"END".ljust(CARD_BYTES)
 # degree 4 it is 75, of degree 5 it is 99; times and place are 20; and the marker.
 ROOM_CARDS = 120
 ADDED_CARDS = b"COMMENT Added later: coordinates on the sky.".ljust(CARD_BYTES)  # what follows may be replaced
+WRITTEN_AT_ONCE = 1 << 20  # bytes, at least a row
 FITS_NUMBERS = ("u1", "i2", "i4", "i8", "f4", "f8")  # as numpy writes them, without a zero or a scale beside them
 
 
@@ -71,7 +72,9 @@ def _write_hdu(file: BinaryIO, data: NDArray[Any], cards: Sequence[str], further
     else:
         header += END_CARD
         file.write(header.ljust(len(header) + -len(header) % FITS_BLOCK_BYTES))
-    data.astype(data.dtype.newbyteorder(">")).tofile(file)
+    rows = max(1, WRITTEN_AT_ONCE // max(1, data[:1].nbytes))
+    for start in range(0, len(data), rows):  # a large image is not copied as a whole
+        data[start : start + rows].astype(data.dtype.newbyteorder(">")).tofile(file)
     file.write(bytes(-data.nbytes % FITS_BLOCK_BYTES))
 
 

@@ -40,17 +40,7 @@ def calibrate(
             raise UnusableDataError(
                 f"{name} has shape {master.shape}, the frame {raw.shape}: use masters of the frame's binning and window"
             )
-    if raw.ndim != 2:
-        raise UnusableDataError(f"the frame has shape {raw.shape}, expected two axes (y, x): split cubes into images")
-    _check_contents(raw)
-    saturated = None if saturation is None else _reaches(raw, saturation)
-    if saturated is not None:
-        fraction = np.count_nonzero(saturated) / saturated.size
-        if fraction > MAXIMUM_SATURATED_FRACTION:
-            raise UnusableDataError(
-                f"{fraction:.0%} of the pixels are at or above the saturation level {saturation} ADU, expected at most "
-                f"{MAXIMUM_SATURATED_FRACTION:.0%}: leave the frame out, or correct the level"
-            )
+    saturated = require_exposed(raw, saturation)
     if flat is not None and not _lowest(flat) > 0:  # masters made here have no such pixel; others may
         flat = np.where(flat > 0, flat, np.nan)
     image = np.empty(raw.shape, np.float32)
@@ -72,6 +62,26 @@ def calibrate(
         if flat is not None:
             np.divide(part, flat[rows], out=part, casting="same_kind")
     return image, saturated
+
+
+def require_exposed(raw: NDArray[Any], saturation: float | None = None) -> NDArray[np.bool_] | None:
+    """Bool[ny, nx], the saturated pixels of a frame that can be calibrated; None without a level (ADU).
+
+    Raises UnusableDataError for a frame, real[ny, nx], without two axes, without a finite or with one pixel value only,
+    or saturated.
+    """
+    if raw.ndim != 2:
+        raise UnusableDataError(f"the frame has shape {raw.shape}, expected two axes (y, x): split cubes into images")
+    _check_contents(raw)
+    saturated = None if saturation is None else _reaches(raw, saturation)
+    if saturated is not None:
+        fraction = np.count_nonzero(saturated) / saturated.size
+        if fraction > MAXIMUM_SATURATED_FRACTION:
+            raise UnusableDataError(
+                f"{fraction:.0%} of the pixels are at or above the saturation level {saturation} ADU, expected at most "
+                f"{MAXIMUM_SATURATED_FRACTION:.0%}: leave the frame out, or correct the level"
+            )
+    return saturated
 
 
 def _rows_of(array: NDArray[Any], rows: slice) -> NDArray[Any]:

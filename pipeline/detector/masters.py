@@ -1,5 +1,6 @@
 """Master calibration images: mean of bias or dark frames, read noise, and the master flat."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Literal
@@ -8,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detector.column_median import column_median
+from pipeline.detector.readout import RawPixels
 from pipeline.errors import UnusableDataError
 from pipeline.statistics import MAD_TO_SIGMA
 
 FlatMethod = Literal["mode", "clipped_mean"]
+Frame = NDArray[Any] | RawPixels  # of a RawPixels the signal is made when it is looked at, a few rows at a time
 
 FLAT_BLOCK_ROWS = 64  # rows; 100 flats of 2048 columns take 52 MB a block
 FLAT_READ_VALUES = 100 * FLAT_BLOCK_ROWS * 2048  # of all flats, in memory at once
@@ -60,7 +63,7 @@ def combine_mean(images: Iterable[NDArray[Any]], weights: Sequence[float]) -> ND
     return total.astype(np.float32)
 
 
-def combine_clipped(frames: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+def combine_clipped(frames: Sequence[Frame]) -> NDArray[np.float32]:
     """Mean of a few bias or dark frames without the one value in a pixel that stands far above the others.
 
     frames: real[ny, nx] each, ADU. A cosmic ray that stays in a master dark is a hole in every calibrated frame: one of
@@ -87,27 +90,27 @@ def combine_clipped(frames: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     return plain
 
 
-def _mean_in_blocks(frames: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+def _mean_in_blocks(frames: Sequence[Frame]) -> NDArray[np.float32]:
     """`combine_mean` of frames that are all in memory, of equal weight, without sums of whole images beside them."""
     weights = [1.0] * len(frames)
     if not frames or any(frame.shape != frames[0].shape for frame in frames):
-        return combine_mean(frames, weights)  # which says what is wrong
-    mean: NDArray[np.float32] = np.empty_like(frames[0], np.float32)
+        return combine_mean([frame[...] for frame in frames], weights)  # which says what is wrong
+    mean: NDArray[np.float32] = np.empty(frames[0].shape, np.float32)
     for start in range(0, len(mean), FLAT_BLOCK_ROWS):
         rows = slice(start, start + FLAT_BLOCK_ROWS)
         mean[rows] = combine_mean([frame[rows] for frame in frames], weights)
     return mean
 
 
-def read_noise(frames: Sequence[NDArray[Any]]) -> float:
+def read_noise(frames: Sequence[Frame]) -> float:
     """Read noise in ADU rms from the differences of consecutive bias frames; NaN for fewer than two frames.
 
     frames: real[ny, nx] each, ADU. A difference holds the noise of two frames and no fixed pattern; pixels further
     than 5 sigma from its median (cosmic rays, flickering pixels) are left out. Median over the pairs. Of large frames
     every few rows are looked at: a million pixels give the noise to 0.1 %.
     """
-    step = max(1, int(np.size(frames[0]) // NOISE_PIXELS)) if len(frames) else 1
-    sampled = [np.asarray(frame)[::step] for frame in frames]
+    step = max(1, math.prod(frames[0].shape) // NOISE_PIXELS) if len(frames) else 1
+    sampled = [frame[::step] for frame in frames]
     pairs = [_clipped_rms(np.subtract(b, a, dtype=np.float32)) / np.sqrt(2.0) for a, b in pairwise(sampled)]
     return float(np.median(pairs)) if pairs else float("nan")
 

@@ -5,6 +5,7 @@ A frame that is the first image of its file as it is has no read-out to be descr
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.detector.overscan import line_levels
 from pipeline.errors import UnusableDataError
 
 Floats = NDArray[np.float32]
+Pixels = EllipsisType | slice | tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -140,16 +142,31 @@ class RawPixels:
     is_unwrapped: bool = False
     bad: NDArray[np.bool_] | None = None
 
-    def signal(self) -> NDArray[Any]:
-        """Real[ny, nx]: the counts themselves where nothing is taken off."""
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(ny, nx)."""
+        return self.counts.shape
+
+    def __getitem__(self, where: Pixels) -> NDArray[Any]:
+        """The signal of some pixels, real[ny, nx]: the counts themselves where nothing is taken off."""
         if self.pedestal is None and self.factor is None:
-            return self.counts
-        image = self.counts.astype(np.float32)
+            return self.counts[where]
+        image = self.counts[where].astype(np.float32)
         if self.pedestal is not None:
-            image -= self.pedestal
+            image -= np.broadcast_to(self.pedestal, self.shape)[where]
         if self.factor is not None:
-            image *= self.factor
+            image *= self.factor[where]
         return image
+
+    def compact(self) -> "RawPixels":
+        """Those of the same signal that take the least memory."""
+        arrays = [array for array in (self.counts, self.pedestal, self.factor) if array is not None]
+        is_smaller = sum(array.nbytes for array in arrays) <= self.counts.size * np.dtype(np.float32).itemsize
+        return self if is_smaller or len(arrays) == 1 else RawPixels(self.signal())
+
+    def signal(self) -> NDArray[Any]:
+        """That of all pixels."""
+        return self[...]
 
 
 def read_out(images: Sequence[NDArray[Any]], readout: Readout) -> RawPixels:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from pipeline.detector.calibration import calibrate
+from pipeline.detector.calibration import require_exposed
 from pipeline.detector.masters import combine_clipped, combine_mean, read_noise
+from pipeline.detector.readout import RawPixels
 from schema.found import Rejection
 from schema.image import MASTER_BIAS, MASTER_DARK, PARTIAL_BIAS, PARTIAL_DARK, Image
 from schema.observing import BIAS, DARK, Observation
@@ -42,25 +43,25 @@ class StackMasterParameters(Parameters):
 
 def _read(
     context: Context, frames: Sequence[Image]
-) -> tuple[list[Image], list[NDArray[Any]], list[tuple[Image, DataError]]]:
+) -> tuple[list[Image], list[RawPixels], list[tuple[Image, DataError]]]:
     """The frames that can be used with their pixels, and the others with what is wrong: one never spoils the master."""
     used: list[Image] = []
-    arrays: list[NDArray[Any]] = []
+    arrays: list[RawPixels] = []
     unusable: list[tuple[Image, DataError]] = []
     for frame in frames:
         try:
             raw = read_frame(context, frame)
             with errors_name(frame.path):
-                calibrate(raw.counts, saturation=saturation_of(frame, raw, context.choices))  # for what it refuses
+                require_exposed(raw.counts, saturation_of(frame, raw, context.choices))
         except DataError as error:
             unusable.append((frame, error))
         else:
             used.append(frame)
-            arrays.append(raw.signal())
+            arrays.append(raw.compact())
     return used, arrays, unusable
 
 
-def _read_noise(inputs: Sequence[Image], frames: Sequence[NDArray[Any]], weights: Sequence[float]) -> float | None:
+def _read_noise(inputs: Sequence[Image], frames: Sequence[RawPixels], weights: Sequence[float]) -> float | None:
     """Noise of one frame (ADU): of these frames, or the mean of what was measured for the inputs; None if unknown."""
     if len(frames) > 1:
         return read_noise(frames)

@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.detector.masters import FlatMethod, combine_clipped, combine_flat, combine_mean, read_noise
+from pipeline.detector.readout import RawPixels
 from pipeline.errors import UnusableDataError
 
 SHAPE = (96, 128)
@@ -184,3 +185,24 @@ def test_one_or_two_frames_are_averaged_as_they_are(rng: np.random.Generator, nu
     frames = rng.normal(1000.0, 5.0, (number, 20, 20))
     frames[0, 3, 3] += 500.0
     assert combine_clipped(list(frames)) == pytest.approx(frames.mean(axis=0), abs=1e-3)
+
+
+@pytest.mark.parametrize("pedestal", [(150, 1), (1, 90), (150, 90)], ids=["a row", "a column", "a pixel"])
+def test_a_level_is_taken_off_a_few_rows_at_a_time_as_off_the_whole(
+    rng: np.random.Generator, pedestal: tuple[int, int]
+) -> None:
+    shape = (150, 90)  # more rows than one block
+    frames = [
+        RawPixels(
+            rng.normal(1000.0, 5.0, shape).astype(np.uint16),
+            rng.normal(900.0, 3.0, pedestal).astype(np.float32),
+            rng.uniform(0.9, 1.1, shape).astype(np.float32),
+        )
+        for _ in range(5)
+    ]
+    master, noise = combine_clipped(frames), read_noise(frames)
+    whole = [(frame.counts.astype(np.float32) - frame.pedestal) * frame.factor for frame in frames]
+    np.testing.assert_array_equal(master, combine_clipped(whole))
+    assert noise == read_noise(whole)
+    for frame, signal in zip(frames, whole, strict=True):
+        np.testing.assert_array_equal(frame.compact().signal(), signal)
