@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo servers servers-down servers-status test lint check bench bench-engine bench-photometry chaos fuzz clean
+.PHONY: help env demo servers servers-down servers-status test lint check bench bench-memory bench-engine bench-photometry chaos fuzz clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ check: lint test  ## Check everything
 
 bench: env  ## Measure the pipeline
 	$(BIN)/python bench/pipeline_bench.py
+
+bench-memory: env  ## Measure memory and time of each step on frames of 61 million pixels; ARGS="--keep DIR" keeps the 20 GB of frames
+	$(BIN)/python bench/memory_bench.py $(ARGS)
 
 bench-engine: servers  ## Measure the process engine, beside Celery; ARGS=--scale, --reuse or --embedded measure more
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -52,6 +53,21 @@ def read_arrays(path: Path, names: Sequence[str], *, rows: slice | None = None) 
                 raise KeyError(f"no extension {', '.join(missing)}")
             found.setdefault(name, hdu)
         return [_array(file, found[name], rows if name == "" else None) for name in names]
+
+
+def first_hdu(path: Path) -> Hdu:
+    """Where the image of a file lies; raises what `read_arrays` raises."""
+    with path.open("rb") as file:
+        _, hdu = _next_hdu(file, path)
+    if hdu is None:
+        raise ValueError("it has no image")
+    return hdu
+
+
+def read_rows(path: Path, hdu: Hdu, rows: slice) -> NDArray[Any]:
+    """Some rows of an image that was found before, as they lie; raises what `read_arrays` raises."""
+    with path.open("rb", buffering=0) as file:
+        return _array(file, hdu, rows)
 
 
 def _next_hdu(file: BinaryIO, path: Path) -> tuple[str | None, Hdu | None]:
@@ -100,7 +116,7 @@ def _row_type(cards: Mapping[str, str]) -> np.dtype[Any]:
     return np.dtype(columns)
 
 
-def _array(file: BinaryIO, hdu: Hdu, rows: slice | None) -> NDArray[Any]:
+def _array(file: BinaryIO | FileIO, hdu: Hdu, rows: slice | None) -> NDArray[Any]:
     start, shape = hdu.start, hdu.shape
     if rows is not None:
         first, stop, _ = rows.indices(shape[0])

@@ -20,12 +20,13 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from pipeline.rows import ReadRows, Rows
 from schema.image import DERIVED
 from services import disk
 from services.errors import DataError, SurroundingsError, TransientError
 from services.file_errors import unreadable
 from services.fits_cards import header_text
-from services.fits_reader import read_arrays
+from services.fits_reader import first_hdu, read_arrays, read_rows
 from services.fits_writer import first_header, with_cards, write_fits
 from services.frame_bounds import FrameBounds, require_bounded
 
@@ -33,7 +34,7 @@ TEMPORARY_SUFFIX = ".part"
 # Temporary files lie in a folder of their own: it holds few, so that a killed attempt's are found without a look at
 # thousands of whole ones, and it is on the same disk, so that renaming moves no bytes.
 TEMPORARY_FOLDER = "unfinished"
-MASTERS_KEPT_BYTES = 100_000_000  # bias, dark and flat of a 2048 x 2048 camera twice over; a big camera's flat alone
+MASTERS_KEPT_BYTES = 100_000_000  # bias, dark and flat of a 2048 x 2048 camera twice over; or a larger one's template
 NO_IMAGE = (ValueError, TypeError, KeyError, IndexError)  # from astropy, of a file that is not what it should be
 
 Result = TypeVar("Result")
@@ -67,6 +68,9 @@ class ImageStore(Protocol):
 
     def read_master(self, path: str) -> NDArray[Any]:
         """A derived image that many frames share: kept in memory, read-only."""
+
+    def master_rows(self, path: str) -> Rows:
+        """The same, for who looks at it a few rows at a time: one too large to be kept stays in its file."""
 
     def forget_masters(self) -> None:
         """Keep none of them any longer: what follows needs the room."""
@@ -164,6 +168,15 @@ class LocalImageStore:
                 self._masters.popitem(last=False)
         self._masters.move_to_end(path)
         return master
+
+    def master_rows(self, path: str) -> Rows:
+        full = self._root / path
+        if path not in self._masters and not _is_frame(path):
+            hdu = self._reading(path, lambda: first_hdu(full))
+            if hdu.size > MASTERS_KEPT_BYTES:
+                dtype = hdu.dtype.newbyteorder("=")
+                return ReadRows(hdu.shape, dtype, lambda rows: self._reading(path, lambda: read_rows(full, hdu, rows)))
+        return self.read_master(path)
 
     def forget_masters(self) -> None:
         """Those that are asked for are read again."""

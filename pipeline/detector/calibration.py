@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
+from pipeline.rows import Rows
 
 ROWS_AT_ONCE = 32  # of a frame: each pixel is read once, and what comes between stays in the processor's cache
 MAXIMUM_SATURATED_FRACTION = 0.5  # of the pixels; more is twilight, a lamp or an open dome
@@ -20,10 +21,10 @@ def calibrate(
     *,
     pedestal: NDArray[np.float32] | None = None,
     factor: NDArray[np.float32] | None = None,
-    bias: NDArray[Any] | None = None,
-    dark: NDArray[Any] | None = None,
+    bias: Rows | None = None,
+    dark: Rows | None = None,
     exposure: float = 0.0,
-    flat: NDArray[Any] | None = None,
+    flat: Rows | None = None,
     saturation: float | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
     """Calibrated image and the mask of saturated pixels (Tianyu paper, eq. 1, before the sky is taken off).
@@ -41,8 +42,6 @@ def calibrate(
                 f"{name} has shape {master.shape}, the frame {raw.shape}: use masters of the frame's binning and window"
             )
     saturated = require_exposed(raw, saturation)
-    if flat is not None and not _lowest(flat) > 0:  # masters made here have no such pixel; others may
-        flat = np.where(flat > 0, flat, np.nan)
     image = np.empty(raw.shape, np.float32)
     for start in range(0, raw.shape[0], ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
@@ -60,7 +59,10 @@ def calibrate(
         if dark is not None:
             part -= np.multiply(dark[rows], exposure, dtype=np.float32)
         if flat is not None:
-            np.divide(part, flat[rows], out=part, casting="same_kind")
+            response = flat[rows]
+            if not _lowest(response) > 0:  # masters made here have no such pixel; others may
+                response = np.where(response > 0, response, np.nan)
+            np.divide(part, response, out=part, casting="same_kind")
     return image, saturated
 
 

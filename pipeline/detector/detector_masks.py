@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.rows import Rows
 from pipeline.statistics import MAD_TO_SIGMA
 
 PART_ROWS = 256  # that are looked at together; a multiple of BLOCK
@@ -41,9 +42,7 @@ class Defects:
         return np.union1d(self.dead, self.hot[self.dark * exposure > HOT_RMS * rms])
 
 
-def find_defects(
-    bias: NDArray[Any] | None = None, dark: NDArray[Any] | None = None, flat: NDArray[Any] | None = None
-) -> Defects:
+def find_defects(bias: Rows | None = None, dark: Rows | None = None, flat: Rows | None = None) -> Defects:
     """What the masters of a night tell about single pixels; each real[ny, nx] or None.
 
     bias: ADU; dark: ADU/s without bias; flat: response of mean 1, NaN where it is unusable.
@@ -59,7 +58,7 @@ def find_defects(
         noise = MAD_TO_SIGMA * float(np.nanmedian(np.abs(excess.ravel()[::NOISE_STEP])))
         least = OUTLIER_SIGMA * max(noise, LEAST_NOISE)
         hot = np.union1d(hot, _where(excess, lambda part, least=least: np.abs(part) > least))  # type: ignore[misc]
-        if master is bias and np.nanmedian(bias.ravel()[::NOISE_STEP]) > least:
+        if master is bias and np.nanmedian(_sample(bias)) > least:
             # Nothing at all where others have their pedestal: columns and corners that are not read out.
             dead = np.union1d(dead, _where(bias, lambda part: part == 0))
     if dark is None or excess is None:
@@ -87,11 +86,18 @@ def _parts(rows: int) -> Iterator[slice]:
         start = stop
 
 
-def _where(image: NDArray[Any], test: Callable[[NDArray[Any]], NDArray[np.bool_]]) -> Indices:
+def _where(image: Rows, test: Callable[[NDArray[Any]], NDArray[np.bool_]]) -> Indices:
     """Flat indices of the pixels for which a test of rows is true."""
     nx = image.shape[1]
     found = [np.flatnonzero(test(image[rows])) + rows.start * nx for rows in _parts(image.shape[0])]
     return np.concatenate(found) if found else np.empty(0, np.intp)
+
+
+def _sample(image: Rows) -> NDArray[Any]:
+    """Every so many pixels, by `NOISE_STEP`."""
+    nx = image.shape[1]
+    parts = _parts(image.shape[0])
+    return np.concatenate([image[rows].ravel()[-rows.start * nx % NOISE_STEP :: NOISE_STEP] for rows in parts])
 
 
 def _is_dead(flat: NDArray[Any], level: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -99,11 +105,12 @@ def _is_dead(flat: NDArray[Any], level: NDArray[np.float32]) -> NDArray[np.bool_
     return np.asarray((local < FLAT_RANGE[0]) | (local > FLAT_RANGE[1]))
 
 
-def _excess(image: NDArray[Any]) -> NDArray[Any]:
+def _excess(image: Rows) -> NDArray[Any]:
     """Over the local level."""
     excess = np.empty(image.shape, np.result_type(image.dtype, np.float32).newbyteorder("="))
     for rows in _parts(image.shape[0]):
-        np.subtract(image[rows], _local_level(image[rows], image.shape), out=excess[rows])
+        part = image[rows]
+        np.subtract(part, _local_level(part, image.shape), out=excess[rows])
     return excess
 
 

@@ -22,9 +22,9 @@ from services.steps.shared.raw_frames import (
     dark_seconds,
     errors_name,
     holds_bias,
+    master_rows,
     read_frame,
     read_header,
-    read_master,
     read_out_notes,
     saturation_of,
 )
@@ -53,8 +53,8 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
         telescope = telescope_of(session, frame.observation_id, context.choices)
         told = told_of(context, session)
     linearity = frame.linearity or context.choices.linearity
-    pixels = {name: read_master(context, master) for name, master in masters.items() if master}
-    defects = defects_of(context, masters, pixels)  # before there is a frame: it takes as much memory
+    pixels = {name: master_rows(context, master) for name, master in masters.items() if master}
+    defects = defects_of(context, masters, pixels)  # before there is a frame: it takes twice its memory
     raw = read_frame(context, frame)
     raw_header, read_out = read_header(context, frame), read_out_notes(frame, raw)
     saturation = saturation_of(frame, raw, context.choices)
@@ -72,7 +72,6 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             image[raw.bad] = np.nan
         nonlinear = None if linearity is None else raw.counts > linearity
         del raw
-        pixels.clear()
         image, background = subtract_background(image, bin_size=FRAME_BIN)
         masks = mask_frame(
             image,

@@ -10,6 +10,7 @@ from pipeline.detector.calibration import calibrate
 from pipeline.detector.detector_noise import flat_noise, measure_gain
 from pipeline.detector.flat_levels import flat_limits, full_scale
 from pipeline.detector.masters import combine_flat
+from pipeline.rows import Rows
 from schema.found import Rejection
 from schema.image import DEBIASED_FLAT, MASTER_FLAT, Image
 from schema.observing import FLAT
@@ -27,8 +28,8 @@ from services.steps.shared.raw_frames import (
     errors_name,
     failures,
     holds_bias,
+    master_rows,
     read_frame,
-    read_master,
     saturation_of,
 )
 from services.steps.shared.some_inputs import most_frequent
@@ -60,11 +61,10 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
         bias = None if holds_bias(dark) else images.by_pid(session, parameters.bias)
     raw = read_frame(context, frame)
     seconds = dark_seconds(frame, dark)
-    pixels = {name: read_master(context, one) for name, one in (("bias", bias), ("dark", dark)) if one is not None}
+    pixels = {name: master_rows(context, one) for name, one in (("bias", bias), ("dark", dark)) if one is not None}
     with errors_name(frame.path):
         top = full_scale(raw.counts, frame.saturation or context.choices.saturation)
-        pedestal = sum(float(np.nanmean(one)) * (seconds if name == "dark" else 1) for name, one in pixels.items())
-        if top is None and np.nanmean(raw.counts) < pedestal:
+        if top is None and np.nanmean(raw.counts) < _pedestal(pixels, seconds):
             bias, dark, pixels = None, None, {}
         image, _ = calibrate(
             raw.counts,
@@ -109,6 +109,11 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
         )
 
     return write
+
+
+def _pedestal(masters: Mapping[str, Rows], seconds: float) -> float:
+    """Mean level of the masters of a frame of so many seconds of dark, ADU."""
+    return sum(float(np.nanmean(one[:])) * (seconds if name == "dark" else 1) for name, one in masters.items())
 
 
 class CombineFlatParameters(Parameters):

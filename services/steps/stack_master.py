@@ -21,7 +21,7 @@ from services.steps.shared.image_files import path_of, save_image
 from services.steps.shared.image_headers import master_cards, mean_of
 from services.steps.shared.needs import Each, required_where_there
 from services.steps.shared.noise_facts import MEASURED, compare_with_header, read_noise_electrons
-from services.steps.shared.raw_frames import errors_name, read_frame, read_master, saturation_of
+from services.steps.shared.raw_frames import errors_name, master_rows, read_frame, saturation_of
 from services.steps.shared.some_inputs import most_frequent
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
@@ -120,7 +120,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
         if exposure <= 0:
             raise DataError(f"dark frame {inputs[0].path!r} has no exposure time: set EXPTIME in its header")
         if bias is not None:
-            mean -= read_master(context, bias)
+            mean -= master_rows(context, bias)[:]
         mean /= exposure
     gain = next((image.gain for image in inputs if image.gain), context.choices.gain)
     measured = read_noise_electrons(noise, gain)

@@ -62,7 +62,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
         written.update(INSERT.findall(text))
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("read", "read_all", "read_extra", "read_master"):
+        for name in ("read", "read_all", "read_extra", "read_master", "master_rows"):
             patch.setattr(LocalImageStore, name, _noting(getattr(LocalImageStore, name), opened))
         patch.setattr(worker, "read_choices", lambda text: Noting(**read_choices(text).values()))
         event.listen(Engine, "before_cursor_execute", statement)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.detector.detector_masks import REPEAT_FRAMES, Defects, find_defects, repeated_pixels
 from pipeline.frame.masked_pixels import PIXEL_DTYPE, PixelBit, with_bit
+from pipeline.rows import Rows
 from pipeline.stack.stacking import Stack
 from pipeline.stack.starlight import on_stars
 from schema.frame import Frame
@@ -23,7 +24,7 @@ from services.steps.shared.step import Context
 FEWEST_FRAMES = 3  # of a template that tells a frame's hits: of fewer they are a good part of it
 
 
-def defects_of(context: Context, masters: Mapping[str, Image | None], pixels: Mapping[str, NDArray[Any]]) -> Defects:
+def defects_of(context: Context, masters: Mapping[str, Image | None], pixels: Mapping[str, Rows]) -> Defects:
     """The defects that the masters of a frame show; masters and their pixels by bias, dark and flat."""
     key = tuple(master.path if master else "" for master in masters.values())
     return context.once("defects", key, lambda: find_defects(**pixels))

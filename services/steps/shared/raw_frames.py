@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -18,6 +17,7 @@ from pipeline.detector.flat_tops import flat_topped_level
 from pipeline.detector.readout import RawPixels, Readout, read_bad, read_out
 from pipeline.detector.wrapped import unwrapped
 from pipeline.errors import UnusableDataError
+from pipeline.rows import Rows
 from schema.frame import Frame
 from schema.image import Image, ImageParent
 from schema.observing import LIGHT
@@ -111,15 +111,15 @@ def read_out_notes(frame: Image, raw: RawPixels) -> list[str]:
     return notes
 
 
-def read_master(context: Context, master: Image) -> NDArray[Any]:
-    """The pixels of a master, kept in memory.
+def master_rows(context: Context, master: Image) -> Rows:
+    """The pixels of a master, for who looks at a few rows at a time; small ones are kept in memory.
 
     Raises:
         ConfigurationError: its file is damaged, or was deleted. No frame is to blame: all frames would be calibrated
             unlike the others.
     """
     try:
-        return context.images.read_master(path_of(master))
+        return context.images.master_rows(path_of(master))
     except DataError as error:
         raise ConfigurationError(
             f"{master.kind} of process {master.pid} is lost: {error} "

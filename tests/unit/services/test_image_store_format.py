@@ -8,6 +8,9 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from pipeline.rows import ReadRows
+from services import fits_writer, image_store
+from services.errors import DataError
 from services.fits_writer import ROOM_CARDS
 from services.image_store import open_store
 
@@ -49,6 +52,43 @@ def test_a_file_has_nothing_of_the_one_before(tmp_path: Path) -> None:
     assert not HEADER.keys() & fits.getheader(tmp_path / PATH).keys()
     store.write(PATH, image("f4"), {"STARS": ROWS}, HEADER)
     assert (tmp_path / PATH).read_bytes() == first
+
+
+def test_a_large_image_is_written_and_read_a_few_rows_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, pixels = open_store(tmp_path), image("f4")
+    store.write(PATH, pixels, {}, HEADER)
+    whole = (tmp_path / PATH).read_bytes()
+    assert store.master_rows(PATH) is store.read_master(PATH)
+    monkeypatch.setattr(fits_writer, "WRITTEN_AT_ONCE", 3 * pixels[0].nbytes + 1)
+    monkeypatch.setattr(image_store, "MASTERS_KEPT_BYTES", pixels.nbytes - 1)
+    store = open_store(tmp_path)
+    store.write(PATH, pixels, {}, HEADER)
+    assert (tmp_path / PATH).read_bytes() == whole
+    rows = store.master_rows(PATH)
+    assert isinstance(rows, ReadRows)
+    assert rows.shape == pixels.shape
+    for some in (slice(0, 7), slice(48, 64), slice(None), slice(60, 70)):
+        np.testing.assert_array_equal(rows[some], pixels[some])
+        assert rows[some].dtype == rows.dtype == np.float32
+
+
+def test_a_large_master_that_was_cut_is_refused_whenever_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_store, "MASTERS_KEPT_BYTES", 0)
+    store, file = open_store(tmp_path), tmp_path / PATH
+    store.write(PATH, image("f4"), {}, HEADER)
+    rows, whole = store.master_rows(PATH), file.read_bytes()
+    file.write_bytes(whole[: -len(whole) // 3])
+    with pytest.raises(DataError, match=r"is it whole\?"):
+        store.master_rows(PATH)
+    with pytest.raises(DataError, match=r"is it whole\?"):
+        rows[40:50]
+    file.unlink()
+    with pytest.raises(DataError, match="is it there and whole"):
+        rows[:1]
 
 
 def test_a_view_of_every_other_pixel_is_written_as_it_looks(tmp_path: Path) -> None:
