@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.frame_reading import Border, Plane, Source
+from services.time_zones import ZoneName
 
 Pattern = Annotated[str, Field(min_length=1, max_length=64)]  # as in a shell: ``*``, ``?``, ``[0-9]``
 Positive = Annotated[float, Field(gt=0, le=1e12)]
@@ -49,6 +50,7 @@ class KnownStation(_Known):
     latitude_deg: Annotated[float, Field(ge=-90, le=90)] | None = None
     elevation_m: Annotated[float, Field(ge=-500, le=9000)] | None = None
     clock_offset_h: Annotated[float, Field(ge=-14, le=14)] | None = None  # as the setting of this name
+    time_zone: ZoneName | None = None  # as the setting of this name
 
 
 def instrument_of(known: Mapping[str, KnownInstrument], camera: str, telescope: str) -> str | None:

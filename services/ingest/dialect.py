@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from services.time_zones import ZoneName
+
 LONGEST_PATTERN = 64  # characters, as many as are looked at of a value
 
 Kind = Literal["bias", "dark", "flat", "light"]
@@ -42,6 +44,7 @@ class Keywords(_Table):
     hour_angle: Keys = ()
     altitude: Keys = ()
     airmass: Keys = ()
+    time_zone: Keys = ()
     local_time: Keys = ()
     camera: Keys = ()
     telescope: Keys = ()
@@ -82,6 +85,7 @@ class Dialect(_Table):
     stamps: dict[Keyword, Moment] = {}
     units: dict[Keyword, Unit] = {}  # where neither value nor comment says
     clock_offset_h: Annotated[float, Field(ge=-14.5, le=14.5)] | None = None  # of stamps that do not say: ahead of UTC
+    time_zone: ZoneName | None = None  # of these clocks, in place of hours: summer time with it
     gain_is_setting: bool | None = None  # whole numbers in `gain_or_setting`, also small ones
     longitude_positive: Literal["east", "west"] | None = None
 
@@ -113,7 +117,7 @@ class Dialect(_Table):
                 "units": base.units | self.units,
                 **{
                     name: getattr(base, name)
-                    for name in ("clock_offset_h", "gain_is_setting", "longitude_positive")
+                    for name in ("clock_offset_h", "time_zone", "gain_is_setting", "longitude_positive")
                     if getattr(self, name) is None
                 },
             }

@@ -12,6 +12,7 @@ from services.ingest import cards
 from services.ingest.dates import JD_OF_ORDINAL_0, Stamp, TimeOfDay, parse_stamp, parse_time
 from services.ingest.dialect import Dialect, Moment
 from services.ingest.dialect_files import STANDARD
+from services.ingest.local_clocks import LOCAL_SYSTEMS, TWICE_NOTE, ahead_of_utc, zone_of
 
 AGREEMENT_S = 1.0
 READOUT_S = 120.0  # between the end of an exposure and the stamp of its end
@@ -42,6 +43,7 @@ class RivalClock:
     ahead_h: float  # hours that the stamp is ahead
     day: date  # of the stamp
     note: str  # what is said where the stamp is taken for local time
+    zone_h: float | None = None  # hours that the zone of the header is ahead of UTC
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Times:
     day: date | None = None  # the calendar day, where the header has no time of day
     utc_offset_s: int | None = None  # of the observatory's clock, where a stamp says it
     notes: tuple[str, ...] = ()
+    is_twice: bool = False  # a local time in the hour that comes twice when clocks are set back: its first time
     rival: RivalClock | None = None  # where a Julian date that does not say UTC alone proves local time
 
 
@@ -66,6 +69,9 @@ class _Reading:
     precision_s: float = 0.0
     is_julian: bool = False
     is_end: bool = False
+    is_twice: bool = False
+    zone: str | None = None  # of the header or the operator, by which a local stamp was understood
+    is_homeless: bool = False  # local time of a zone that nobody tells
 
 
 def frame_times(header: fits.Header, exposure_s: float | None, words: Dialect = STANDARD) -> Times:
@@ -93,6 +99,14 @@ def frame_times(header: fits.Header, exposure_s: float | None, words: Dialect = 
         day_notes = (f"no time of day, only the day {days[0]}",) if days else ()
         return Times(day=days[0] if days else None, utc_offset_s=offset, notes=(*notes, *julian_notes, *day_notes))
     chosen, local_notes, rival = _in_utc(readings, _times_of_day(header, words), exposure)
+    if chosen.is_homeless and not chosen.is_explicit:
+        readings = [one for one in readings if not one.is_homeless]
+        said = f"TIMESYS says that {chosen.source} is local time, and nobody of which zone: "
+        if not readings:
+            no_time = f"{said}no time is used; set time_zone"
+            return Times(day=_day(chosen.jd), utc_offset_s=offset, notes=(*notes, *julian_notes, no_time))
+        chosen = readings[0]
+        notes.append(f"{said}{chosen.source} is used")
     notes += [*julian_notes, *local_notes]
     notes += _disagreements(chosen, readings[1:], exposure, is_shifted=bool(local_notes))
     if chosen.is_end:
@@ -102,7 +116,17 @@ def frame_times(header: fits.Header, exposure_s: float | None, words: Dialect = 
     if not chosen.is_explicit and _LOCAL.search(cards.comment(header, chosen.key)):
         notes.append(f"{chosen.source} may be local time: its comment says so; it is taken as UTC")
     middle = chosen.jd + exposure / 2.0 / SECONDS_PER_DAY
-    return Times(chosen.jd, middle, chosen.source, None, offset, tuple(notes), rival)
+    if chosen.zone is not None:
+        notes.append(f"{chosen.source} is local time of {chosen.zone}")
+    if chosen.is_twice:
+        notes.append(TWICE_NOTE)
+    if rival is not None and (zone := zone_of(header, words)) is not None:
+        rival = replace(rival, zone_h=ahead_of_utc(zone[1], rival.start)[0])
+    return Times(chosen.jd, middle, chosen.source, None, offset, tuple(notes), chosen.is_twice, rival)
+
+
+def _day(jd: float) -> date:
+    return date.fromordinal(int(jd - JD_OF_ORDINAL_0))
 
 
 def _in_utc(
@@ -125,8 +149,9 @@ def _in_utc(
             said = f"{chosen.source} is taken for local time, {whole / 3600.0:+g} h from UTC, by {source}"
             shifted = replace(chosen, jd=chosen.jd - whole / SECONDS_PER_DAY, is_explicit=True)
             is_proof = source in times or any(one.source == source and one.is_explicit for one in readings)
-            day = date.fromordinal(int(chosen.jd - JD_OF_ORDINAL_0))
-            rival = None if is_proof else RivalClock(chosen.source, source, chosen.jd, whole / 3600.0, day, said)
+            hours, day = whole / 3600.0, _day(chosen.jd)
+            is_proof |= chosen.is_homeless  # the header says that it is local
+            rival = None if is_proof else RivalClock(chosen.source, source, chosen.jd, hours, day, said)
             return shifted, (said,), rival
     differing = tuple(
         f"{source} differs from {chosen.source}, which is used, by {_said(ahead)}"
@@ -195,10 +220,19 @@ def _reading(header: fits.Header, key: str, source: str, stamp: Stamp, words: Di
     if words.clock_offset_h is not None and not (is_zoned or is_named):
         jd = stamp.jd_utc() - words.clock_offset_h / 24.0
         return _Reading(key, source, jd, is_explicit=True, is_end=is_end)
-    comment = cards.comment(header, key)
+    comment, system = cards.comment(header, key), (cards.text(header, ("TIMESYS",)) or "").upper()
+    says_local = system in LOCAL_SYSTEMS or (_LOCAL.search(comment) is not None and _UTC.search(comment) is None)
+    says_utc = (_UTC.search(comment) is not None or system in ("UTC", "UT")) and _LOCAL.search(comment) is None
+    if not (is_zoned or is_named or says_utc) and (words.time_zone is not None or says_local):
+        if (zone := zone_of(header, words)) is not None:
+            ahead, twice = ahead_of_utc(zone[1], stamp.jd_utc())
+            jd = stamp.jd_utc() - ahead / 24.0
+            name = None if words.time_zone else zone[0]
+            return _Reading(key, source, jd, is_explicit=True, is_end=is_end, is_twice=twice > 0.0, zone=name)
+        if system in LOCAL_SYSTEMS:
+            return _Reading(key, source, stamp.jd_utc(), is_explicit=False, is_end=is_end, is_homeless=True)
     is_explicit = is_zoned or key in words.keywords.utc
-    says_utc = _UTC.search(comment) is not None or (cards.text(header, ("TIMESYS",)) or "").upper() in ("UTC", "UT")
-    is_explicit |= says_utc and _LOCAL.search(comment) is None
+    is_explicit |= says_utc
     jd = stamp.jd_utc() if is_zoned or key in words.keywords.utc else _to_utc(header, key, stamp.jd_utc())
     return _Reading(key, source, jd, is_explicit, is_end=is_end)
 

@@ -81,6 +81,7 @@ class FrameFacts:
     place: PlaceEvidence | None = None  # what tells whether its longitude is east or west
     read: ReadFrame | None = None  # how it is read out of its file; its shape is what that gives
     plane: str = ""  # of a colour camera's frame that is taken apart
+    is_twice: bool = False  # its local time came twice that night: it is that of before clocks were set back
     rival: RivalClock | None = None  # another reading of its times, until `rival_clocks` has judged all frames
     places: tuple[Pointing, ...] = ()  # all that are told of where it points, the likeliest first
     known: str = ""  # the operator's tables of instruments and stations by which facts were told
@@ -114,8 +115,11 @@ def read_frame(
     instrument, telescope = cards.text(header, keys.camera) or UNKNOWN_INSTRUMENT, cards.text(header, keys.telescope)
     reading = (reading or Reading()).of(instrument, telescope or "")
     if reading.clock_offset_h is not None and reading.clock_offset_h != words.clock_offset_h:  # of its station
-        words = words.model_copy(update={"clock_offset_h": reading.clock_offset_h})
+        words = words.model_copy(update={"clock_offset_h": reading.clock_offset_h, "time_zone": None})
         own = (*own, f"clock_offset_h {reading.clock_offset_h:g}")
+    if reading.time_zone is not None:
+        words = words.model_copy(update={"clock_offset_h": None, "time_zone": reading.time_zone})
+        own = (*own, f"time_zone {reading.time_zone}")
     kind, kind_notes = _kind(header, path, words, told)
     exposure, times, time_notes = _exposure_and_times(opened, path, kind, words, told)
     gain, gain_source, gain_notes = gain_of_header(header, words)
@@ -152,6 +156,7 @@ def read_frame(
         saturation=_lowest(opened, keys.saturation),
         ra_deg=ra,
         dec_deg=dec,
+        is_twice=times.is_twice,
         rival=times.rival,
         places=pointings,
         pixel_scale_arcsec=scale,

@@ -7,10 +7,13 @@ from dataclasses import replace
 from itertools import pairwise
 
 from services.ingest.headers import FrameFacts
+from services.ingest.local_clocks import TWICE_NOTE
 
 LONGEST_NIGHT_D = 0.7
 LONGEST_PAUSE_D = 1.0 / 24.0  # over midnight, between frames of one series
 NOTE = "the day was not counted up at midnight, by the numbers of the files: taken for a day later"
+HOUR_D = 1.0 / 24.0
+SUMMER_NOTE = "taken after clocks were set back, by the numbers of the files"
 
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.ASCII)
 
@@ -30,8 +33,20 @@ def over_midnight(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
             series[key].append((int(named[2]), index, frame.start_utc))
     for members in series.values():
         for index in _after_midnight(sorted(members)):
-            found[index] = _a_day_later(frames[index])
+            found[index] = _later(frames[index], 1.0, NOTE)
+        for index in _after_summer(sorted(members), frames):
+            found[index] = _later(frames[index], HOUR_D, SUMMER_NOTE)
     return found
+
+
+def _after_summer(members: Sequence[tuple[int, int, float]], frames: Sequence[FrameFacts]) -> list[int]:
+    """Indices of those in the hour that comes twice that were taken the second time: times go back between them."""
+    steps = [place for place, (one, other) in enumerate(pairwise(members), start=1) if other[2] < one[2]]
+    if len(steps) != 1:
+        return []
+    [place] = steps
+    is_an_hour = members[place - 1][2] - members[place][2] <= HOUR_D
+    return [index for _, index, _ in members[place:] if frames[index].is_twice] if is_an_hour else []
 
 
 def _after_midnight(members: Sequence[tuple[int, int, float]]) -> list[int]:
@@ -45,6 +60,8 @@ def _after_midnight(members: Sequence[tuple[int, int, float]]) -> list[int]:
     return [index for _, index, _ in members[back[0] :]] if is_next and is_one_night else []
 
 
-def _a_day_later(frame: FrameFacts) -> FrameFacts:
-    start, middle = ((jd or 0.0) + 1.0 for jd in (frame.start_utc, frame.jd_utc))
-    return replace(frame, start_utc=start, jd_utc=middle, notes=(*frame.notes, NOTE))
+def _later(frame: FrameFacts, days: float, note: str) -> FrameFacts:
+    start, middle = ((jd or 0.0) + days for jd in (frame.start_utc, frame.jd_utc))
+    return replace(
+        frame, start_utc=start, jd_utc=middle, notes=(*(one for one in frame.notes if one != TWICE_NOTE), note)
+    )

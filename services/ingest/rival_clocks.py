@@ -1,8 +1,8 @@
 """A stamp and a Julian date whole hours apart, neither of which says that it is UTC: the sky tells which one is.
 
 Either the stamp is local time, or the Julian date was computed from local time. The clocks are on opposite sides of
-Greenwich, so that the telescope's longitude tells, or whether it was night and the target up, or what the mount wrote.
-Where none does, the frames have no time rather than one that may be hours off.
+Greenwich, so that the header's time zone or the telescope's longitude tells, or whether it was night and the target up,
+or what the mount wrote. Where none does, the frames have no time rather than one that may be hours off.
 """
 
 from collections import defaultdict
@@ -17,6 +17,7 @@ from services.ingest.headers import FrameFacts
 from services.ingest.place_evidence import PlaceEvidence
 
 # Hours that clocks are ahead of the Sun's mean time: eastern India to western China, summer time in Spain.
+A_MINUTE_H = 1.0 / 60.0
 LEAST_AHEAD_H, MOST_AHEAD_H = -1.0, 3.5
 
 
@@ -36,15 +37,18 @@ def with_times_told_apart(frames: Sequence[FrameFacts], reading: Reading) -> lis
 
 def _judged(stamps_local: Sequence[FrameFacts], reading: Reading) -> list[FrameFacts]:
     stamps_utc = [_by_stamp(frame, _rival(frame)) for frame in stamps_local]
-    is_local = _can_be([_placed(frame, reading) for frame in stamps_local], _rival(stamps_local[0]).ahead_h)
-    is_utc = _can_be([_placed(frame, reading) for frame in stamps_utc], -_rival(stamps_local[0]).ahead_h)
+    rival = _rival(stamps_local[0])
+    is_local = _can_be([_placed(frame, reading) for frame in stamps_local], rival.ahead_h, rival.zone_h)
+    is_utc = _can_be([_placed(frame, reading) for frame in stamps_utc], -rival.ahead_h, rival.zone_h)
     if is_local is is_utc:
         return [_without_time(frame, _rival(frame)) for frame in stamps_local]
     return list(stamps_local) if is_local else stamps_utc
 
 
-def _can_be(frames: Sequence[FrameFacts], clock_h: float) -> bool:
-    """Whether the frames can have these times, and the local clock be so many hours ahead of UTC."""
+def _can_be(frames: Sequence[FrameFacts], clock_h: float, told_h: float | None) -> bool:
+    """Whether the frames can have these times, and the local clock be so many hours ahead of UTC, as a zone tells."""
+    if told_h is not None and abs(told_h - clock_h) > A_MINUTE_H:
+        return False
 
     def is_zone(east: float) -> bool:
         ahead = signed_angle(clock_h * HOUR_DEG - east) / HOUR_DEG
