@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo servers servers-down servers-status test lint check bench bench-memory bench-engine bench-photometry chaos fuzz clean
+.PHONY: help env demo servers servers-down servers-status test lint check bench bench-memory bench-engine bench-live bench-photometry chaos fuzz clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-memory: env  ## Measure memory and time of each step on frames of 61 milli
 bench-engine: servers  ## Measure the process engine, beside Celery; ARGS=--scale, --reuse or --embedded measure more
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m bench.engine $(ARGS)
+
+bench-live: env  ## Frames that come at a cadence: what is kept up with, and how soon each is in the light curves; ARGS
+	$(BIN)/python -m bench.live $(ARGS)
 
 # An environment of its own: eloy and photutils hold astropy back.
 bench-photometry: env  ## Scatter beside photutils, eloy and SExtractor; ARGS=--matrix: Tianyu alone, many nights

@@ -15,7 +15,7 @@ from astropy.io import fits
 from services.errors import DataError, TransientError
 from services.frame_bounds import FrameBounds, require_bounded
 from services.ingest.amplifiers import MOST_AMPLIFIERS, FurtherImage, is_part
-from services.ingest.cards import printable
+from services.ingest.cards import FrameHeader, printable
 from services.ingest.file_names import quoted
 
 BUSY = (errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the machine's fault, not the file's
@@ -84,7 +84,7 @@ def open_frame(path: Path, bounds: FrameBounds | None = None) -> OpenedFrame:
 
 def _header_of(hdus: fits.HDUList, index: int) -> fits.Header:
     """The header of one HDU with the primary one's keywords below it."""
-    header: fits.Header = hdus[index].header.copy()
+    header: fits.Header = FrameHeader(hdus[index].header.cards)  # type: ignore[no-untyped-call]
     if index > 0:
         header.extend(hdus[0].header, unique=True)
     return header

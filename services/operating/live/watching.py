@@ -18,7 +18,7 @@ from services.ingest.arrivals import Arrivals
 from services.ingest.register import Ingest, register
 from services.operating.live.alerts import alerts_of
 from services.operating.live.portions import Portions
-from services.operating.live.rhythm import AWAY_S, LONGEST_LOOK_S, LOOK_SHARE, POLL_S, Rhythm
+from services.operating.live.rhythm import AWAY_S, LONGEST_LOOK_S, LOOK_SHARE, POLL_S, REGISTER_SHARE, Rhythm
 from services.settings import Settings
 from services.shown import frames as shown_frames
 
@@ -55,6 +55,7 @@ class Watch:
         self._masters_at: float | None = None  # when the last calibration frame came
         self._away = ""
         self._look_s = 0.0  # what a look takes that finds nothing
+        self._take_at = 0.0  # the next time to look for frames
 
     def stop(self) -> None:
         """Leave, or where the night shall be finished first, finish it; the second time leave at once."""
@@ -94,6 +95,7 @@ class Watch:
     def _finish(self) -> None:
         """Publish the night whole, as one that was published at once, and wait until it is done."""
         self._note("the night is over: it is published whole")
+        self._take_at = 0.0
         whole = False
         while not self._leave.is_set():
             now = time.monotonic()
@@ -134,6 +136,8 @@ class Watch:
 
     def _take(self, now: float) -> bool:
         """Register what came; what could not be registered is tried again at the next round."""
+        if now < self._take_at:
+            return False
         taken = self._arrivals.look(now)
         self._look_s = min(time.monotonic() - now, LONGEST_LOOK_S) if not taken else 0.0
         for line in self._arrivals.notes:
@@ -141,9 +145,12 @@ class Watch:
         if not taken and not self._unregistered:
             return False
         self._unregistered = True
+        began = time.monotonic()
         folder, site, root = self._arrivals.folder(), self._settings.site, self._settings.root
         found = database.transact(self._sessions, lambda session: register(session, folder, site=site, root=root))
         self._unregistered = False
+        ended = time.monotonic()
+        self._take_at = ended + REGISTER_SHARE * (ended - began)
         self._tell(found)
         lights = [one for one in found.observations if one.key.kind == LIGHT]
         first_seen = {one.observation_id for one in lights} - self._own
