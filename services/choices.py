@@ -22,6 +22,8 @@ class Choices(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    until_step: Given | None = None  # the last step that is made; None: all are
+
     # Photometry.
     without: tuple[Literal["bias", "dark", "flat"], ...] = ()  # masters to do without, though there are such frames
     # Masters that are taken whatever else there is (use), and where nothing else fits (alt): a process that made one,

@@ -25,7 +25,7 @@ SETTINGS = {
 }
 # Words that nothing of Tianyu corresponds to, and what to do instead.
 ELSEWHERE = {
-    "steps": "only what is missing is computed: leave it out",
+    "steps": "only what is missing is computed: leave it out, or give until or only, with a step of Tianyu's",
     "mode": "give existing (append, skip, overwrite, error) and missing (skip, error), or leave both out",
     "ini_file": "write settings into tianyu.toml, or give them to run by their names",
     "site_lon": "name the station in the settings (station)",
@@ -70,6 +70,7 @@ def options_of(words: Mapping[str, Any]) -> Options:
     alt_coord: (right ascension, declination) where the telescope pointed, sexagesimal or degrees; by target in a dict.
     base_img: the frame that the others are aligned to, by its number from 0, or a file of the night.
     existing, missing: what is done with what has light curves, or lacks masters, instead of QLCP's mode.
+    until, only: the last step of Tianyu's that is made, or the one that is made alone, instead of QLCP's steps.
     aper: diameters of apertures in pixels; negative: multiples of the FWHM.
     starxy: pixels of stars on the base image; by target in a dict.
     ind_tgt, ind_ref, ind_chk: which of them are targets, references and checks, by index from 0; by target in a dict.
@@ -91,7 +92,7 @@ def options_of(words: Mapping[str, Any]) -> Options:
     if (place := _of_target(given.pop("alt_coord", None), names, "alt_coord")) is not None:
         ra, dec = place
         options.arguments.append(f"--radec={ra},{dec}")
-    for word in ("existing", "missing"):
+    for word in ("existing", "missing", "until", "only"):
         if word in given:
             options.add(f"--{word}", given.pop(word), word)
     if (base := given.pop("base_img", None)) is not None:

@@ -143,6 +143,11 @@ def deleted_kinds(session: Session, graph_pid: int) -> set[str]:
     return set(session.scalars(query))
 
 
+def commands_of(session: Session, graph_pid: int) -> set[str]:
+    """Commands of which a graph has processes, in whatever state."""
+    return set(session.scalars(select(Process.command).where(Process.graph_pid == graph_pid).distinct()))
+
+
 def ends_of(session: Session, pids: Mapping[int, int]) -> dict[int, Ended]:
     """What new processes begin with that take over the results of old ones (``old: new``).
 

@@ -95,6 +95,8 @@ def _state(one: ObservationStatus, stuck: bool) -> Text:
         text = Text(", ".join(parts), "yellow")
         return text.append(", stuck", "bold red") if stuck else text
     if one.kind == "light":
+        if one.stopped_after is not None and one.end == SUCCEEDED:
+            return Text(f"stopped after {one.stopped_after}", "green")
         if one.end == SUCCEEDED:
             return Text("light curves made", "green")
         ended = "cancelled" if one.end == CANCELLED else "failed" if one.light_curves else "no light curves"

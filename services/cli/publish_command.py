@@ -19,6 +19,7 @@ from services.cli.master_options import (
 )
 from services.cli.positions import pointing
 from services.cli.star_options import PointingOption, ReferenceOption, TargetsOption, with_reference, with_targets
+from services.cli.step_options import OnlyOption, UntilOption, with_steps
 from services.errors import ConfigurationError
 from services.shown import processes
 
@@ -38,7 +39,9 @@ Template = Literal["own", "known"]
 @friendly
 def publish(
     observation_id: Annotated[int | None, typer.Argument(help="Observation to publish.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Publish all that has no graph yet.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Publish all that has no graph yet, or one that was stopped.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be published, and publish nothing.")
     ] = False,
@@ -53,6 +56,8 @@ def publish(
     radec: PointingOption = None,
     reference_frame: ReferenceOption = None,
     targets: TargetsOption = None,
+    until: UntilOption = None,
+    only: OnlyOption = None,
     without: Without = None,
     use_bias: UseBias = None,
     use_dark: UseDark = None,
@@ -69,16 +74,25 @@ def publish(
 
     Of what is ready, a consumer gets the smallest priority first: live work at 0 overtakes a backfill at 10.
 
+    With `--until STEP` the graph ends after that step, and publishing without it goes on from there; with `--only STEP`
+    that step alone is published, for instance by other settings.
+
     With `--template known` nothing is stacked or detected: each frame is measured as soon as it is calibrated.
 
     Examples: `tianyu publish 3`, `tianyu publish --all --priority 10`, `tianyu publish 3 --again`,
     `tianyu publish 3 --new-template`, `tianyu publish 4 --template known`, `tianyu publish 3 --without flat`,
     `tianyu publish 3 --use-flat R=flat_R.fits --alt-bias 2`, `tianyu publish 3 --reference-frame 10`
     """
+    if only is not None and again:
+        raise ConfigurationError(
+            f"--again makes everything anew, --only one step: `tianyu rerun {observation_id or 3} --from {only} "
+            f"--until {only}` makes that step anew"
+        )
     if new_template and template == "known":
         raise ConfigurationError("--template known takes another night's template, --new-template makes one: give one")
     from schema import database
-    from services.engine.publisher.publish import Publisher, unpublished
+    from services.engine.publisher.publish import Publisher
+    from services.engine.publisher.stopped import stopped_before, unpublished
     from services.engine.publisher.target_choices import unknown_targets
     from services.operating.master_files import register_files
     from services.setup import open_database, require_site
@@ -95,7 +109,7 @@ def publish(
         alt_dark=alt_dark,
         alt_flat=alt_flat,
     )
-    settings = with_targets(with_reference(settings, reference_frame), targets)
+    settings = with_steps(with_targets(with_reference(settings, reference_frame), targets), until, only)
     if settings.reference_frame is not None and template == "known":
         raise ConfigurationError(
             "--template known takes another night's template, on its reference: leave out the reference frame "
@@ -110,7 +124,10 @@ def publish(
     with sessions() as session:
         for line in unknown_targets(session, settings):
             note(line)
-        wanted = unpublished(session, settings.site) if observation_id is None else [observation_id]
+        if observation_id is None:
+            wanted = unpublished(session, settings.site) + stopped_before(session, settings.site, settings.choices)
+        else:
+            wanted = [observation_id]
     if not wanted:
         note("everything is published")
     failed = False
@@ -118,7 +135,11 @@ def publish(
 
         def work(session: Session, wanted_id: int = wanted_id) -> Publication:
             publication = Publisher(session, settings, priority).publish(
-                wanted_id, again=again, known=template == "known", new_template=new_template
+                wanted_id,
+                again=again,
+                known=template == "known",
+                new_template=new_template,
+                only=only is not None,
             )
             if dry_run:
                 session.rollback()
@@ -144,10 +165,13 @@ def _said(publication: Publication, dry_run: bool) -> str:
     if publication.says:
         return publication.says
     counts, verb = publication.runs(), "would publish" if dry_run else "published"
-    text = (
-        f"observation {publication.observation_id}: {verb} graph {publication.graph_pid}, "
-        f"{processes(counts.total())} ({listed(counts)})"
-    )
+    name, until = f"observation {publication.observation_id}", publication.choices.until_step
+    what = "masters" if publication.graph_pid is None else f"graph {publication.graph_pid}"
+    text = f"{name}: {verb} {what}, {processes(counts.total())} ({listed(counts)})"
+    if not counts:
+        text = f"{name}: its masters are made up to {until}, or on their way"
+    elif until is not None:
+        text += f", and stops after {until}"
     if publication.reused:
         text += f"; {publication.reused.total()} results are reused ({listed(publication.reused)})"
     return text

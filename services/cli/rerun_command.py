@@ -9,6 +9,7 @@ import typer
 from services.cli.console import friendly, note, out, start
 from services.cli.publish_command import Priority, listed
 from services.cli.star_options import ReferenceOption, TargetsOption, with_reference, with_targets
+from services.cli.step_options import UntilOption, with_steps
 from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def rerun(
     ] = None,
     reference_frame: ReferenceOption = None,
     targets: TargetsOption = None,
+    until: UntilOption = None,
 ) -> None:
     """Run one step of an observation and all that follow again, with the settings of now.
 
@@ -38,7 +40,8 @@ def rerun(
     the frames of the old graph: for those that came since, `tianyu publish`.
 
     Examples: `tianyu rerun --from extract 3`, `tianyu rerun --from select 3 --dry-run`,
-    `tianyu rerun --from choose_reference 3 --reference-frame 10`
+    `tianyu rerun --from choose_reference 3 --reference-frame 10`,
+    `tianyu rerun --from calibrate 3 --until calibrate`
     """
     from schema import database
     from services.engine.publisher.rerun import rerun as run_again
@@ -46,7 +49,7 @@ def rerun(
     from services.steps import STEPS, from_on
     from services.steps.choose_reference import CHOOSE_REFERENCE
 
-    settings = with_targets(with_reference(start(), reference_frame), targets)
+    settings = with_steps(with_targets(with_reference(start(), reference_frame), targets), until)
     if reference_frame is not None and step in STEPS and CHOOSE_REFERENCE not in from_on(STEPS[step]):
         raise ConfigurationError(
             f"--reference-frame has nothing to say from {step} on: run again from {CHOOSE_REFERENCE.command}"

@@ -40,6 +40,7 @@ from services.cli.star_options import (
     with_reference,
     with_targets,
 )
+from services.cli.step_options import OnlyOption, UntilOption, with_steps
 from services.errors import ConfigurationError
 
 
@@ -71,6 +72,8 @@ def run(
         Literal["skip", "error"] | None,
         typer.Option(help="Observations that lack bias, dark or flat: skip them, or an error. Default: without it."),
     ] = None,
+    until: UntilOption = None,
+    only: OnlyOption = None,
     without: Without = None,
     use_bias: UseBias = None,
     use_dark: UseDark = None,
@@ -98,9 +101,13 @@ def run(
     but those with less than a tenth of the frames of their night's longest (`--strict`: of all).
     A master that failed stops its nights: mend it and `tianyu retry`, or go on `--without` it.
 
+    With `--until STEP` a night is taken up to that step, and the same command without it goes on from there; with
+    `--only STEP` that step alone is made, for instance by other settings.
+
     Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target HAT-P-32`,
     `tianyu run ~/night --radec 31.0428,46.6878 --catalog gaia.csv`,
-    `tianyu run ~/night --existing skip --missing error --without dark`
+    `tianyu run ~/night --existing skip --missing error --without dark`,
+    `tianyu run ~/night --until detect`
     """
     star = None if target is None else parse_target(target)  # what is no target is told before anything is made
     sky = pointing(radec, catalog)
@@ -122,7 +129,7 @@ def run(
         alt_dark=alt_dark,
         alt_flat=alt_flat,
     )
-    settings = with_targets(with_reference(settings, reference_frame), targets)
+    settings = with_steps(with_targets(with_reference(settings, reference_frame), targets), until, only)
     log.configure(settings.log_format, "WARNING")
     reading = how_to_read(settings.reading, pattern)
     began = time.monotonic()
@@ -130,20 +137,30 @@ def run(
         # While the consumer imports what its workers need.
         from services.cli.patience import follow
         from services.cli.plot_command import draw
+        from services.cli.stopped_lines import are_asked_alone, show_masters
         from services.cli.summary_lines import result_of, show_results
         from services.ingest.raw_folder import read_folder
-        from services.ingest.wanted import only
+        from services.ingest.wanted import only as only_named
         from services.operating.modes import Modes
         from services.operating.night_outcome import is_success
         from services.operating.reduction import reduce
 
         with counting("reading headers") as count:
             folder = read_folder(raw_dir, count, settings.frame_bounds, given, reading, observations_told)
-        folder, left_out = only(folder, only_object or (), only_filter or ())
+        folder, left_out = only_named(folder, only_object or (), only_filter or ())
         if left_out:
             note(f"{left_out} light frames of other targets or filters are left out")
-        modes = Modes(existing, missing, new_template)
-        observations = reduce(tree, settings, folder, follow, note, show_error, modes)
+        modes = Modes(existing, missing, new_template, only=only is not None)
+        refused: list[str] = []
+
+        def refuse(line: str) -> None:
+            refused.append(line)
+            show_error(line)
+
+        observations = reduce(tree, settings, folder, follow, note, refuse, modes)
+        if are_asked_alone(settings.choices):
+            made = show_masters(tree.engine, settings.choices)
+            raise typer.Exit(0 if made and not refused else 1)
         if not observations:
             raise ConfigurationError(
                 f"no observation in {str(raw_dir)!r} could be published: see the messages above; "
@@ -157,5 +174,6 @@ def run(
         show_results(results, drawn)
     out.print(f"database {settings.root / DATABASE_FILE}", soft_wrap=True)
     note(f"done in {time.monotonic() - began:.1f} s")
-    if not is_success([one.state for one in results], strict=strict):
+    asked = is_success([one.state for one in results], settings.choices, strict=strict)
+    if not asked or (only is not None and refused):
         raise typer.Exit(1)

@@ -12,6 +12,7 @@ from schema import database
 from schema.processes import SUCCEEDED
 from services.alike import notes_together
 from services.cli.console import out, show_error, table_of
+from services.cli.stopped_lines import show_stopped, state_of
 from services.operating.status import ObservationStatus, status
 from services.results.summary.numbers import SkySummary, Summary, summarize
 
@@ -29,7 +30,7 @@ class Result:
     @property
     def is_made(self) -> bool:
         """Whether its newest graph gave light curves."""
-        return self.state.end == SUCCEEDED
+        return self.state.end == SUCCEEDED and self.state.stopped_after is None
 
 
 def result_of(engine: Engine, observation: int) -> Result:
@@ -65,6 +66,9 @@ def _show(result: Result) -> None:
     observation = state.observation_id
     title = f"observation {observation}: {state.target}, filter {state.filter}, night {state.night}"
     out.print(Text(title, "bold"))
+    if state.stopped_after is not None:
+        show_stopped(state)
+        return
     for name, text in (*_frames_and_stars(summary), *_sky(summary.sky), *_choices_and_precision(summary)):
         out.print(f"  {name:<16} {text}" if name else f"    {text}", soft_wrap=True, markup=False)
     if state.light_curves:
@@ -102,15 +106,18 @@ def _show_in_lines(results: Sequence[Result]) -> None:
             str(summary.used),
             str(summary.light_curves),
             "" if scatter is None else f"{scatter:.1f} mmag",
-            Text("light curves", "green") if one.is_made else Text("none", "bold red"),
+            state_of(one.state),
         )
     out.print(table)
-    notes = (f"observation {one.state.observation_id}: {line}" for one in results for line in one.summary.notes)
+    whole = [one for one in results if one.state.stopped_after is None]
+    notes = (f"observation {one.state.observation_id}: {line}" for one in whole for line in one.summary.notes)
     for line in notes_together(notes):
         out.print(Text(f"note: {line}", "yellow"), soft_wrap=True)
     for one in results:
         for master in one.state.failed_masters:
             out.print(Text(f"failed: {master.says(one.state.observation_id)}", "red"), soft_wrap=True)
+        if one.state.stopped_after is not None and one.state.end == SUCCEEDED:
+            continue
         more = f"`tianyu status {one.state.observation_id}` has the reasons"
         _show_failure(one.state, f"{one.state.failures[0].error} ({more})" if one.state.failures else more)
 

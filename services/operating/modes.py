@@ -24,11 +24,15 @@ Missing = Literal["skip", "error"]
 
 @dataclass(frozen=True)
 class Modes:
-    """``missing`` None: it goes on without. ``new_template``: for all of the folder one is made of all frames."""
+    """``missing`` None: it goes on without. ``new_template``: for all of the folder one is made of all frames.
+
+    ``only``: nothing but the last step that is asked for is made.
+    """
 
     existing: Existing = "append"
     missing: Missing | None = None
     new_template: bool = False
+    only: bool = False
 
 
 def with_light_curves(session: Session, site: str) -> set[int]:

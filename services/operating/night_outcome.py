@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from schema.processes import SUCCEEDED
+from services.choices import Choices
 from services.operating.status import ObservationStatus
+from services.steps import ORDER, STEPS, last_of
 
 # Of the frames of the night's longest observation; shorter ones are test frames, focus runs and strays, and so is what
 # has less than these frames.
@@ -23,8 +25,16 @@ def side_observations(states: Sequence[ObservationStatus]) -> set[int]:
     return {one.observation_id for one in states if is_short(one.frames, most[one.site, one.night])}
 
 
-def is_success(states: Sequence[ObservationStatus], *, strict: bool) -> bool:
-    """Whether light curves were made of all observations that matter: all but side ones; with ``strict`` of all."""
+def is_success(states: Sequence[ObservationStatus], choices: Choices, *, strict: bool) -> bool:
+    """Whether what was asked for was made of all observations that matter: all but side ones; with ``strict`` of all.
+
+    That is the light curves, or the step up to which they were to go.
+    """
     side = set() if strict else side_observations(states)
-    made = {one.observation_id for one in states if one.end == SUCCEEDED}
+    asked = ORDER.index(last_of(choices))
+    made = {
+        one.observation_id
+        for one in states
+        if one.end == SUCCEEDED and (one.stopped_after is None or ORDER.index(STEPS[one.stopped_after]) >= asked)
+    }
     return bool(made) and all(one.observation_id in made | side for one in states)

@@ -10,7 +10,8 @@ from schema.observing import LIGHT, Observation, Target
 from services.alike import notes_together
 from services.engine.embedded import ProcessTree
 from services.engine.publisher.changed_choices import by_other_choices
-from services.engine.publisher.publish import Publisher, unpublished
+from services.engine.publisher.publish import Publisher
+from services.engine.publisher.stopped import stopped_before, unpublished
 from services.engine.publisher.target_choices import unknown_targets
 from services.engine.publisher.templates import outgrown
 from services.errors import ConfigurationError
@@ -95,7 +96,10 @@ def publish(
         try:
             with sessions.begin() as session:
                 publication = Publisher(session, settings).publish(
-                    observation, again=observation in anew, new_template=modes.new_template
+                    observation,
+                    again=observation in anew,
+                    new_template=modes.new_template,
+                    only=modes.only,
                 )
         except ConfigurationError as error:
             refuse(str(error))
@@ -118,6 +122,7 @@ def _wanted(
         grown = [one.observation_id for one in known]
     again = [*(one.observation_id for one in known if one.corrected), *sorted(anew)]
     grown += [number for number in dict.fromkeys(again) if number not in grown]
+    grown += [number for number in stopped_before(session, site, settings.choices) if number not in grown]
     renewed, kept = by_other_choices(session, settings, but=grown)
     kept += unknown_targets(session, settings)
     wanted += grown + renewed

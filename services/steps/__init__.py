@@ -1,5 +1,9 @@
 """The steps, one per command, in the order in which an observation takes them."""
 
+from collections.abc import Iterable
+
+from services.choices import Choices
+from services.errors import ConfigurationError
 from services.steps.align import ALIGN
 from services.steps.analyze import ANALYZE
 from services.steps.calibrate import CALIBRATE
@@ -50,6 +54,30 @@ COMMANDS: tuple[str, ...] = tuple(STEPS)
 def steps_of(kind: str | None) -> tuple[AnyStep, ...]:
     """Those that an observation of such frames takes."""
     return tuple(step for step in ORDER if step.kind == kind)
+
+
+def last_of(choices: Choices) -> AnyStep:
+    """The last step that the choices ask for.
+
+    Raises:
+        ConfigurationError: no graph has a step of that name; the message lists all.
+    """
+    names = [step.command for step in ORDER if step.kind is not None]
+    if choices.until_step is None:
+        return STEPS[names[-1]]
+    if choices.until_step not in names:
+        raise ConfigurationError(f"there is no step {choices.until_step!r}: the steps are {', '.join(names)}")
+    return STEPS[choices.until_step]
+
+
+def asked_for(steps: Iterable[AnyStep], choices: Choices) -> list[AnyStep]:
+    """Those of some steps that the choices ask for.
+
+    Raises:
+        ConfigurationError: as before.
+    """
+    end = ORDER.index(last_of(choices))
+    return [step for step in steps if ORDER.index(step) <= end and step.is_wanted(choices)]
 
 
 def masters_of(kind: str) -> tuple[AnyStep, ...]:

@@ -20,14 +20,15 @@ from services.settings import Settings
 def changes(stored: Stored | None, choices: Choices, among: Collection[str] = ()) -> str:
     """Which choices differ, and the version, as ``linearity: not set -> 3000.0``; empty where none does.
 
-    ``among``: of these choices alone. Nothing is known of a graph that was published before choices were stored.
+    How far a graph goes (`until_step`) changes none of its numbers. ``among``: of these choices alone. Nothing is known
+    of a graph that was published before choices were stored.
     """
     if stored is None:
         return ""
     # A choice that a later version added has its default.
     old = {"version": stored.version} | Choices().values() | json.loads(stored.choices)
     new = {"version": VERSION} | choices.values()
-    names = set(among) or old.keys() | new.keys()
+    names = (set(among) or old.keys() | new.keys()) - {"until_step"}
     return ", ".join(
         differences({k: v for k, v in old.items() if k in names}, {k: v for k, v in new.items() if k in names})
     )

@@ -9,7 +9,7 @@ from pipeline.stack.tree import fan_in
 from schema.queries.publishing import NewProcess
 from services.choices import Choices
 from services.deployment import Deployment
-from services.steps import STEPS
+from services.steps import STEPS, asked_for
 from services.steps.shared.needs import KNOWN, OWN, Each, Need, Template, Wait
 from services.steps.shared.step import AnyStep, Method, Parameters
 from services.steps.shared.told import pids_told
@@ -141,7 +141,7 @@ class Graph:
 
         ``roots``: parameters of the root of a tree of which nothing else is needed any more, by command.
         """
-        wanted = [step for step in steps if step.template in (None, self.template) and step.is_wanted(self.choices)]
+        wanted = [step for step in asked_for(steps, self.choices) if step.template in (None, self.template)]
         waiting = _in_order_of_pids(wanted)
         while waiting:
             together = self._together(waiting)

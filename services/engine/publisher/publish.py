@@ -21,19 +21,21 @@ from services.engine.publisher.master_choice import choose
 from services.engine.publisher.publication import Masters, Publication
 from services.engine.publisher.serving_masters import serving
 from services.engine.publisher.settling import Settled, settle
+from services.engine.publisher.stopped import require_alone
 from services.engine.publisher.taking_over import take_over
 from services.engine.publisher.target_choices import choices_of
 from services.engine.publisher.templates import (
     Template,
     add_template,
     of_another_night,
+    require_known,
     template_was_deleted,
     templates,
 )
 from services.errors import ConfigurationError
-from services.own_site import is_of, require_own
+from services.own_site import require_own
 from services.settings import Settings
-from services.steps import masters_of, steps_of
+from services.steps import asked_for, last_of, masters_of, steps_of
 from services.steps.shared.step import AnyStep
 from services.steps.shared.told import digest
 
@@ -50,44 +52,46 @@ class Publisher:
         self._adopted: dict[int, str] = {}  # keys of what stands for another night's processes
 
     def publish(
-        self, observation_id: int, *, again: bool = False, known: bool = False, new_template: bool = False
+        self,
+        observation_id: int,
+        *,
+        again: bool = False,
+        known: bool = False,
+        new_template: bool = False,
+        only: bool = False,
     ) -> Publication:
-        """Insert what is missing of the observation's processes and dependencies.
+        """Insert what is missing of the observation's processes and dependencies, up to the step that is asked for.
 
         Frames that came after a template was made are measured on that. With ``known`` that of another night serves
-        where there is none yet; with ``new_template`` one is made of all frames; with ``again`` all is made anew.
+        where there is none yet; with ``new_template`` one is made of all frames; with ``again`` all is made anew. With
+        ``only`` nothing but the last step may run.
 
         Raises:
-            ConfigurationError: there is no such observation, it has no usable frames, or there is no known template, or
-                one of its own.
+            ConfigurationError: there is no such observation or step, it has no usable frames, there is no known
+                template, or one of its own, or with ``only`` what the step goes by is not there.
         """
         observation = self.observation(observation_id)
         publication = Publication(observation_id, choices_of(self._session, observation, self._settings))
+        former, kind = observation.graph_pid, self.kind(observation)
         if known:
-            self._require_known(observation, again)
-        former = observation.graph_pid
-        graph, settled = self._settle(observation, publication, again=again, known=known, new_template=new_template)
-        publication.graph_pid, publication.says = settled.graph_pid, settled.says
-        if settled.processes:
-            self.say_changes(publication, former)
-            if settled.template is not None:
-                publication.of_template = settled.template.says(observation_id, len(graph.later_frames))
-                publication.notes.insert(0, publication.of_template)
+            require_known(self._session, observation, kind, again)
+        if not asked_for(steps_of(kind), publication.choices):
+            self._frames(observation, kind)
+            self.masters(observation, kind, publication)
+        else:
+            graph, settled = self._settle(observation, publication, again=again, known=known, new_template=new_template)
+            publication.graph_pid, publication.says = settled.graph_pid, settled.says
+            if settled.processes:
+                self.say_changes(publication, former)
+                if settled.template is not None:
+                    publication.of_template = settled.template.says(observation_id, len(graph.later_frames))
+                    publication.notes.insert(0, publication.of_template)
+        if only:
+            taken_over = {pid for _, one in self._settled.values() for pid in one.taken_over.values()}
+            to_run = [process for process in publication.processes if process.pid not in taken_over]
+            require_alone(observation_id, last_of(publication.choices).command, to_run, publication.notes)
         self.insert(publication)
         return publication
-
-    def _require_known(self, observation: Observation, again: bool) -> None:
-        number, kind = observation.observation_id, self.kind(observation)
-        if kind != LIGHT:
-            raise ConfigurationError(
-                f"observation {number} has {kind} frames, which need no template: publish it without --template known"
-            )
-        own = all(template.frames for template in templates(self._session, number))
-        if observation.graph_pid is not None and own and not again:
-            raise ConfigurationError(
-                f"observation {number} was published before on its own template, as graph {observation.graph_pid}: "
-                "`tianyu publish --again --template known` makes a new graph on purpose"
-            )
 
     def _frames(self, observation: Observation, kind: str, *, former: bool = False) -> list[int]:
         """Image ids of the frames that can be used; with ``former`` also of those that only processes refused."""
@@ -298,8 +302,9 @@ class Publisher:
             observation.graph_pid = graph.graph_pid
 
     def masters(self, observation: Observation, kind: str, publication: Publication) -> Masters:
-        """Masters for frames of this kind; those that nobody has made are published with them."""
-        found = {step.command: self._master(observation, step, publication) for step in masters_of(kind)}
+        """Masters for frames of this kind; those that nobody has made are published with them, as far as asked for."""
+        steps = [step for step in masters_of(kind) if asked_for(steps_of(step.kind), publication.choices)]
+        found = {step.command: self._master(observation, step, publication) for step in steps}
         return {command: pid for command, pid in found.items() if pid is not None}
 
     def _master(self, observation: Observation, step: AnyStep, publication: Publication) -> int | None:
@@ -326,6 +331,8 @@ class Publisher:
             publication.notes.append(
                 f"{name}: master {step.kind} of observation {source.observation_id} is made anew{because}"
             )
+        if not graph.made[step.command]:  # it is not asked for, only what comes before it
+            return None
         laid_out = graph.made[step.command][-1]
         pid = settled.stands.get(laid_out, laid_out)
         pid, said_of_it = serving(self._session, pid, source, step, publication.observation_id)
@@ -337,14 +344,3 @@ class Publisher:
 def _reads(master: AnyStep) -> set[str]:
     """Choices by which a master is made."""
     return {name for step in steps_of(master.kind) for name in step.reads}
-
-
-def unpublished(session: Session, site: str) -> list[int]:
-    """Observations of the sky of this site that have no graph yet."""
-    query = (
-        select(Observation.observation_id)
-        .join(Target, Target.target_id == Observation.target_id)
-        .where(is_of(site), Target.kind == LIGHT, Observation.graph_pid.is_(None))
-        .order_by(Observation.observation_id)
-    )
-    return list(session.scalars(query))

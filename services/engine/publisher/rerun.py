@@ -26,7 +26,7 @@ from services.engine.publisher.target_choices import choices_of
 from services.engine.publisher.templates import Template, add_template
 from services.errors import ConfigurationError
 from services.settings import Settings
-from services.steps import ORDER, STEPS, from_on, steps_of
+from services.steps import ORDER, STEPS, asked_for, from_on, steps_of
 from services.steps.detect import DETECT
 from services.steps.shared.needs import KNOWN, OWN, Each, Need, Wait
 from services.steps.shared.step import AnyStep, Method, Parameters
@@ -143,11 +143,10 @@ def _first_with_files(session: Session, old: OldGraph, step: AnyStep, result: Re
 
 def _wanted(steps: Sequence[AnyStep], choices: Choices) -> list[AnyStep]:
     """Those that the choices ask for, without those that require one that they do not ask for."""
-    wanted = list(steps)
-    for step in steps:
+    wanted = asked_for(steps, choices)
+    for step in list(wanted):
         needs = {need.commands for need in step.needs if need.wait is Wait.REQUIRED}
-        lacks = any((other.command,) in needs for other in steps if other not in wanted)
-        if lacks or not step.is_wanted(choices):
+        if any((other.command,) in needs for other in steps if other not in wanted):
             wanted.remove(step)
     return wanted
 

@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 from schema.observing import LIGHT, Observation
 from schema.queries import adopting
 from schema.queries.adopting import Keyed
+from schema.queries.choices import of_graph
 from schema.queries.publishing import NewProcess
+from services.engine.publisher.changed_choices import changes
 from services.engine.publisher.former import Former, LaidOut, formers, is_failure, is_unfinished
 from services.engine.publisher.graph import Graph
 from services.engine.publisher.keys import told_of
@@ -71,10 +73,26 @@ def _joined(session: Session, graph: Graph, laid: LaidOut, former: Former) -> di
     """What there is of a graph in an earlier one that all else can join."""
     new = graph.later_frames - set(frames_of(session, former.graph_pid))
     grown_by = {pid for pid, frame in graph.later.items() if frame is None or frame in new}
+    grown_by |= _for_the_first_time(session, graph, laid, former)
     stands = former.joined_by(laid, grown_by, keeps_failures=bool(new))
     if new and template_was_deleted(session, former.graph_pid):
         return None
     return stands
+
+
+def _for_the_first_time(session: Session, graph: Graph, laid: LaidOut, former: Former) -> set[int]:
+    """PIDs of steps that an earlier graph has not come to: it was asked for up to a step before these."""
+    there = adopting.commands_of(session, former.graph_pid)
+    first = [process for process in laid.processes if process.command not in there]
+    steps = [STEPS[command] for command in {process.command for process in first}]
+    lost = {kind for step in steps for kind in (*step.opens, *step.uses)} & adopting.deleted_kinds(
+        session, former.graph_pid
+    )
+    passed_on = [step for step in map(STEPS.__getitem__, there) if step.passes_on]
+    told_otherwise = any(
+        changes(of_graph(session, former.graph_pid, step.command), graph.choices, step.passes_on) for step in passed_on
+    )
+    return set() if lost or told_otherwise else {process.pid for process in first}
 
 
 def _there(observation: Observation, graph: Graph, former: Former, kind: str) -> Settled:

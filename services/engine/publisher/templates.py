@@ -128,6 +128,25 @@ def of_another_night(session: Session, observation: Observation) -> Template:
     )
 
 
+def require_known(session: Session, observation: Observation, kind: str, again: bool) -> None:
+    """Whether frames of this kind can be measured on another night's template.
+
+    Raises:
+        ConfigurationError: they need none, or the observation has one of its own and is not made anew.
+    """
+    number = observation.observation_id
+    if kind != LIGHT:
+        raise ConfigurationError(
+            f"observation {number} has {kind} frames, which need no template: publish it without --template known"
+        )
+    own = all(template.frames for template in templates(session, number))
+    if observation.graph_pid is not None and own and not again:
+        raise ConfigurationError(
+            f"observation {number} was published before on its own template, as graph {observation.graph_pid}: "
+            "`tianyu publish --again --template known` makes a new graph on purpose"
+        )
+
+
 def has_known_template(session: Session, observation: Observation) -> bool:
     """Whether another night's template suits an observation."""
     try:

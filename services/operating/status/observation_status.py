@@ -9,6 +9,8 @@ from services.alike import gist
 from services.chosen import Chosen
 from services.masters import FailedMaster
 from services.operating.calibration import Explained
+from services.steps import STEPS
+from services.steps.shared.needs import Each
 
 
 def iso(time: datetime) -> str:
@@ -153,6 +155,7 @@ class ObservationStatus:
     exposure_s: float = 0.0  # of its frames
     masters: tuple[Explained, ...] = ()  # told by `overview` of one observation alone
     notes: tuple[str, ...] = ()  # what contradicts itself in its frames
+    stopped_after: str | None = None  # the step at which the newest graph ends, as asked: before its light curves
 
     @property
     def expected(self) -> int:
@@ -172,15 +175,25 @@ class ObservationStatus:
     def end(self) -> str | None:
         """How the newest graph ended: succeeded, failed or cancelled; None while it can move, or where there is none.
 
-        Light curves of an earlier graph do not count: they are not what was asked for last.
+        Light curves of an earlier graph do not count: they are not what was asked for last. Of a graph that was asked
+        for up to a step, that step counts.
         """
         if self.graph_pid is None or not self.finished:
             return None
         if self.calibration == SUCCEEDED:
             return SUCCEEDED
+        if self.stopped_after is not None and not self.count(CANCELLED):
+            return SUCCEEDED if self._came_to_its_last_step else FAILED
         if self.calibration == CANCELLED or (self.calibration != FAILED and self.count(CANCELLED)):
             return CANCELLED
         return SUCCEEDED if self.calibration is None and self.light_curves else FAILED
+
+    @property
+    def _came_to_its_last_step(self) -> bool:
+        """Single frames may be no good."""
+        last = self.commands[-1]
+        single = STEPS[last.command].each is Each.FRAME
+        return bool(last.counts[SUCCEEDED]) and (single or not last.counts[FAILED])
 
     def to_json(self) -> dict[str, Any]:
         """Numbers, texts, lists and dictionaries only; times are ISO 8601, UTC."""
@@ -209,6 +222,7 @@ class ObservationStatus:
             "running": [run.to_json() for run in self.running],
             "older_unfinished": self.older_unfinished,
             "light_curves": self.light_curves,
+            "stopped_after": self.stopped_after,
             "finished": self.finished,
             "end": self.end,
         }

@@ -26,6 +26,7 @@ from schema.queries.dependencies import failed_masters
 from schema.queries.frames import REJECTED
 from services.alike import examples, gather, gist
 from services.engine.publisher.replaced import REPEATED, replaced
+from services.engine.publisher.stopped import ends_of_graphs
 from services.errors import ConfigurationError
 from services.frame_notes import frame_notes
 from services.masters import FailedMaster
@@ -57,6 +58,7 @@ class _Found:
     running: list[Running] = field(default_factory=list)
     calibration: str | None = None
     failed_masters: list[FailedMaster] = field(default_factory=list)
+    stopped_after: str | None = None
 
 
 def status(
@@ -81,6 +83,7 @@ def status(
     _leave_out_replaced(session, found)
     _find_calibrations(session, found)
     _find_failed_masters(session, found)
+    _find_stopped(session, found)
     notes = frame_notes(session, {row.observation_id: found[row.observation_id].graph_pid for row in rows})
     for item in at_work(session) if work is None else work:
         if item.observation_id in found and item.graph_pid == found[item.observation_id].graph_pid:
@@ -261,6 +264,17 @@ def _find_failed_masters(session: Session, found: dict[int, _Found]) -> None:
         )
 
 
+def _find_stopped(session: Session, found: dict[int, _Found]) -> None:
+    """Graphs that end before the light curves since nobody asked for more."""
+    short = {
+        entry.graph_pid: entry
+        for entry in found.values()
+        if entry.graph_pid is not None and CALIBRATE_RELATIVE.command not in entry.counts
+    }
+    for graph_pid, step in ends_of_graphs(session, short).items() if short else ():
+        short[graph_pid].stopped_after = step.command
+
+
 def _group(failures: Sequence[Failure]) -> tuple[FailureGroup, ...]:
     groups = gather(failures, lambda failure: (failure.command, failure.error_class, gist(failure.error)))
     return tuple(
@@ -297,4 +311,5 @@ def _assemble(row: Any, found: _Found, notes: Sequence[str]) -> ObservationStatu
         geometry=row.geometry,
         exposure_s=row.exposure_s,
         notes=tuple(notes),
+        stopped_after=found.stopped_after if row.kind == LIGHT else None,
     )

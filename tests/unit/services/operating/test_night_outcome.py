@@ -8,6 +8,7 @@ import pytest
 
 from schema.processes import FAILED, SUCCEEDED
 from services.alike import notes_together
+from services.choices import Choices
 from services.operating.night_outcome import is_success, side_observations
 
 
@@ -20,6 +21,7 @@ class State:
     end: str
     night: date = date(2026, 11, 20)
     site: str = "local"
+    stopped_after: str | None = None
 
 
 def states(*ends: tuple[int, str]) -> list[Any]:
@@ -42,8 +44,8 @@ def states(*ends: tuple[int, str]) -> list[Any]:
     ],
 )
 def test_a_night_succeeds_by_its_long_observations(ends: list[tuple[int, str]], success: bool, strict: bool) -> None:
-    assert is_success(states(*ends), strict=False) is success
-    assert is_success(states(*ends), strict=True) is strict
+    assert is_success(states(*ends), Choices(), strict=False) is success
+    assert is_success(states(*ends), Choices(), strict=True) is strict
 
 
 def test_each_night_has_its_own_longest() -> None:
