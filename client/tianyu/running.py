@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tianyu import by_target
 from tianyu.errors import RunError
 from tianyu.opening import DATABASE_FILE, open
 from tianyu.results import Results
@@ -47,7 +48,12 @@ def run(
     """
     command = _program(program)
     options = options_of(words)
+    if options.by_target:
+        options.add("--targets", Path(red_dir).absolute() / by_target.FILE, "words by target")
     _require_known(command, options)
+    if options.by_target:
+        Path(red_dir).mkdir(parents=True, exist_ok=True)
+        (Path(red_dir) / by_target.FILE).write_text(by_target.file_of(options.by_target), encoding="utf-8")
     arguments = [command, "run", os.fspath(raw_dir), "--workdir", os.fspath(red_dir), *options.arguments]
     arguments += ["--no-plots"] * (not plots)
     status, said = _follow(arguments, options.environment, tell or _to_stderr)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tianyu.by_target import Table, own, tables, targets_of
 from tianyu.errors import RunError
 
 # Settings of QLCP's configuration that Tianyu has by another name.
@@ -48,6 +49,7 @@ class Options:
     arguments: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     needed: dict[str, str] = field(default_factory=dict)
+    by_target: dict[str, Table] = field(default_factory=dict)  # tables of the program's file of targets
 
     def add(self, option: str, value: object, word: str) -> None:
         """An option that not every version has."""
@@ -89,9 +91,6 @@ def options_of(words: Mapping[str, Any]) -> Options:
     for kind in ("bias", "dark", "flat"):
         for way in ("use", "alt"):
             _master(options, f"{way}_{kind}", given.pop(f"{way}_{kind}", None))
-    if (place := _of_target(given.pop("alt_coord", None), names, "alt_coord")) is not None:
-        ra, dec = place
-        options.arguments.append(f"--radec={ra},{dec}")
     for word in ("existing", "missing", "until", "only"):
         if word in given:
             options.add(f"--{word}", given.pop(word), word)
@@ -104,7 +103,7 @@ def options_of(words: Mapping[str, Any]) -> Options:
             )
     if (aper := given.pop("aper", None)) is not None:
         options.set("aperture_radii", [float(size) / 2.0 for size in _list(aper)])
-    _stars(options, given, names)
+    _places(options, given, names)
     if "border_cut" in given:
         cut = given.pop("border_cut")
         options.set("border_cut", [cut] * 4 if isinstance(cut, int) else list(cut))
@@ -138,24 +137,68 @@ def _master(options: Options, word: str, given: Any) -> None:
         options.add(option, f"{band}={text}" if band else text, word)
 
 
-def _stars(options: Options, given: dict[str, Any], names: Sequence[str]) -> None:
-    indices = {word: _of_target(given.pop(word, None), names, word) for word in ("ind_tgt", "ind_ref", "ind_chk")}
-    places = _of_target(given.pop("starxy", None), names, "starxy")
-    if places is None:
-        if any(one is not None for one in indices.values()):
-            raise RunError("ind_tgt, ind_ref and ind_chk are places in the list starxy: give that too")
-        return
-    stars = [_star(place) for place in places]
-    targets = _chosen(indices["ind_tgt"], stars, "ind_tgt") if indices["ind_tgt"] is not None else stars[:1]
-    checks = [] if indices["ind_chk"] is None else _chosen(indices["ind_chk"], stars, "ind_chk")
-    if indices["ind_ref"] is None:
+def _places(options: Options, given: dict[str, Any], names: Sequence[str]) -> None:
+    """Stars and coordinates: settings where they are those of all targets or of one, else a table for each."""
+    stars = {word: given.pop(word, None) for word in ("starxy", "ind_tgt", "ind_ref", "ind_chk")}
+    place = given.pop("alt_coord", None)
+    targets = targets_of({**stars, "alt_coord": place}, names)
+    stars_by_target = any(isinstance(value, Mapping) for value in stars.values())
+    if len(targets) == 1:
+        stars = {word: own(value, targets[0]) for word, value in stars.items()}
+        place, stars_by_target = own(place, targets[0]), False
+
+    def table_of(name: str) -> Table:
+        table: Table = {}
+        if isinstance(place, Mapping) and (its := own(place, name)) is not None:
+            table["radec"] = ",".join(map(_angle, _pair(its)))
+        if stars_by_target:
+            its_stars = {word: own(value, name) for word, value in stars.items()}
+            named = any(isinstance(value, Mapping) and its_stars[word] is not None for word, value in stars.items())
+            table |= _chosen_stars(its_stars, f" of {name!r}") if named else {}
+        return table
+
+    options.by_target = tables(targets, table_of)
+    if options.by_target and "targets_file" in given:
+        raise RunError("words by target are a file of targets of their own: leave out targets_file, or say all there")
+    if place is not None and not isinstance(place, Mapping):
+        ra, dec = _pair(place)
+        options.arguments.append(f"--radec={ra},{dec}")
+    if stars_by_target:
+        options.set("relative_methods", ["ensemble"])  # the program puts `manual` first where a target has stars
+    elif chosen := _chosen_stars(stars):
+        for part in ("targets", "references", "checks"):
+            options.set(f"manual_{part}", chosen[part])
+        options.set("relative_methods", ["manual", "ensemble"])
+
+
+def _pair(place: Any) -> tuple[Any, Any]:
+    try:
+        ra, dec = place
+    except (TypeError, ValueError):
+        raise RunError(f"alt_coord has {place!r}: expected a pair (right ascension, declination)") from None
+    return ra, dec
+
+
+def _angle(value: Any) -> str:
+    """As a file of targets has it: degrees are marked."""
+    text = str(value).strip()
+    return text if ":" in text or text.endswith("d") else f"{text}d"
+
+
+def _chosen_stars(given: Mapping[str, Any], whose: str = "") -> Table:
+    """Target, reference and check stars; empty where none are given."""
+    if given["starxy"] is None:
+        if any(one is not None for one in given.values()):
+            raise RunError(f"ind_tgt, ind_ref and ind_chk{whose} are places in the list starxy: give that too")
+        return {}
+    stars = [_star(place) for place in given["starxy"]]
+    targets = _chosen(given["ind_tgt"], stars, "ind_tgt") if given["ind_tgt"] is not None else stars[:1]
+    checks = [] if given["ind_chk"] is None else _chosen(given["ind_chk"], stars, "ind_chk")
+    if given["ind_ref"] is None:
         references = [star for star in stars if star not in targets and star not in checks]
     else:
-        references = _chosen(indices["ind_ref"], stars, "ind_ref")
-    options.set("manual_targets", targets)
-    options.set("manual_references", references)
-    options.set("manual_checks", checks)
-    options.set("relative_methods", ["manual", "ensemble"])
+        references = _chosen(given["ind_ref"], stars, "ind_ref")
+    return {"targets": targets, "references": references, "checks": checks}
 
 
 def _star(place: Any) -> str:
@@ -177,19 +220,6 @@ def _chosen(index: Any, stars: Sequence[str], word: str) -> list[str]:
         if not isinstance(number, int) or not 0 <= number < len(stars):
             raise RunError(f"{word} has {number!r}: starxy has {len(stars)} stars, counted from 0")
     return [stars[number] for number in numbers]
-
-
-def _of_target(value: Any, names: Sequence[str], word: str) -> Any:
-    """A value that may be given by target; the program takes one for all."""
-    if not isinstance(value, Mapping):
-        return value
-    wanted = names or list(value)
-    if len(wanted) != 1:
-        raise RunError(
-            f"{word} is given for {len(wanted)} targets: run once for each (obj=…, into the same or another red_dir), "
-            "for stars and coordinates are those of one target"
-        )
-    return value.get(wanted[0])
 
 
 def _list(value: Any) -> list[Any]:

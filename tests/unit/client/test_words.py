@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 import tianyu
+from tianyu.by_target import file_of
 from tianyu.words import options_of
+
+from services.targets_file import read_targets
 
 STARS = [(927, 1018), (855, 920), (1107, 1349), (1161, 1434)]
 
@@ -51,6 +54,38 @@ def test_without_indices_the_first_star_is_the_target_and_the_others_are_referen
     assert settings(starxy=STARS[:1])["manual_references"] == [], "references are picked"
 
 
+def test_words_by_target_are_a_table_for_each() -> None:
+    words = {
+        "obj": ["UYUMa", "ACAnd"],
+        "alt_coord": {"UYUMa": ("12:34:56", "+23:45:67.89"), "Other": ("1", "2")},
+        "starxy": {"uy uma": STARS, "ACAnd": STARS[:3]},
+        "ind_tgt": {"UYUMa": 0, "ACAnd": 2},
+        "ind_ref": {"UYUMa": [1, 3]},
+        "ind_chk": 1,
+    }
+    options = options_of(words)
+    assert options.by_target == {
+        "UYUMa": {
+            "radec": "12:34:56,+23:45:67.89",
+            "targets": ["926,1017"], "references": ["854,919", "1160,1433"], "checks": ["854,919"],
+        },
+        "ACAnd": {"targets": ["1106,1348"], "references": ["926,1017"], "checks": ["854,919"]},
+    }  # fmt: skip
+    assert options.arguments == ["--only-object=UYUMa", "--only-object=ACAnd"]
+    assert settings(**words) == {"relative_methods": ["ensemble"]}
+
+
+def test_the_program_reads_the_file_of_targets(tmp_path: Path) -> None:
+    names = ["HAT-P-32", 'β "Lyr"\\', "a\x7fb"]
+    tables = options_of({"starxy": dict.fromkeys(names, STARS), "alt_coord": {names[0]: (31.04, 46.69)}}).by_target
+    file = tmp_path / "targets.toml"
+    file.write_text(file_of(tables), encoding="utf-8")
+    read = read_targets(file)
+    assert list(read) == names
+    assert read[names[1]].references == tuple(tables[names[1]]["references"])
+    assert read[names[0]].radec == "31.04d,46.69d"
+
+
 def test_other_words_are_settings() -> None:
     told = settings(pick_ref_n=10, gain=1.5, catalog_file="gaia.csv", border_cut=5, flat_limit_low=8000)
     assert told == {
@@ -77,7 +112,10 @@ def test_modes_are_options() -> None:
         ({"ind_ref": [1]}, "starxy"),
         ({"starxy": STARS, "ind_ref": [4]}, "starxy has 4 stars"),
         ({"starxy": [(1, 2, 3)]}, "pairs"),
-        ({"alt_coord": {"A": ("1", "2"), "B": ("3", "4")}}, "run once for each"),
+        ({"starxy": {"A": STARS}, "ind_ref": {"A": [1], "B": [2]}}, r"of 'B' are places in the list starxy"),
+        ({"starxy": {"UY UMa": STARS, "UYUMA": STARS}}, "a target twice"),
+        ({"alt_coord": {"A": "12:34:56", "B": ("3", "4")}}, "expected a pair"),
+        ({"alt_coord": {"A": ("1", "2"), "B": ("3", "4")}, "targets_file": "t.toml"}, "leave out targets_file"),
         ({"Bad-Word": 1}, "no word"),
         ({"starxy": STARS, "base_img": 3}, "base_img=0"),
         ({"starxy": STARS, "base_img": "AAA.fits"}, "base_img=0"),
