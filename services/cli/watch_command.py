@@ -12,8 +12,25 @@ import typer
 
 from services import log
 from services.cli.console import friendly, note, out, start
-from services.cli.given_names import FilterOption, InstrumentOption, ObjectOption
-from services.cli.master_options import Without, with_masters
+from services.cli.given_names import (
+    FilterOption,
+    InstrumentOption,
+    LogOption,
+    ObjectOption,
+    PatternOption,
+    how_to_read,
+    log_of,
+)
+from services.cli.master_options import (
+    AltBias,
+    AltDark,
+    AltFlat,
+    UseBias,
+    UseDark,
+    UseFlat,
+    Without,
+    with_masters,
+)
 from services.cli.positions import pointing
 from services.cli.star_options import CatalogOption, PointingOption
 from services.errors import ConfigurationError
@@ -55,9 +72,17 @@ def watch(
     radec: PointingOption = None,
     catalog: CatalogOption = None,
     without: Without = None,
+    use_bias: UseBias = None,
+    use_dark: UseDark = None,
+    use_flat: UseFlat = None,
+    alt_bias: AltBias = None,
+    alt_dark: AltDark = None,
+    alt_flat: AltFlat = None,
     object_name: ObjectOption = None,
     filter_name: FilterOption = None,
     instrument: InstrumentOption = None,
+    pattern: PatternOption = None,
+    observing_log: LogOption = None,
 ) -> None:
     """Make light curves of a night while its frames arrive: they grow with each frame.
 
@@ -81,16 +106,20 @@ def watch(
     from services.ingest.given import Given
     from services.ingest.raw_folder import FrameReader
 
+    log_told = log_of(observing_log)
+    given_masters = {"use_bias": use_bias, "use_dark": use_dark, "use_flat": use_flat}
+    given_masters |= {"alt_bias": alt_bias, "alt_dark": alt_dark, "alt_flat": alt_flat}
     find_frames(raw_dir, tell=False)  # a folder that cannot be read is told before anything is made
 
     def arrivals(settings: Settings) -> Arrivals:
         given = Given(object_name, filter_name, instrument)
-        return Arrivals(raw_dir, FrameReader(settings.frame_bounds, given, settings.reading))
+        reading = how_to_read(settings.reading, pattern)
+        return Arrivals(raw_dir, FrameReader(settings.frame_bounds, given, reading, log_told))
 
     if publish_only:
         from services.setup import open_database, require_site
 
-        settings = with_masters(start(**sky), without)
+        settings = with_masters(start(**sky), without, **given_masters)
         engine = open_database(settings)
         require_site(settings, engine)
         _follow(engine, settings, arrivals(settings), rhythm)
@@ -98,7 +127,7 @@ def watch(
     from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
 
     start_faster()
-    settings = with_masters(embedded_settings(workdir, **sky), without)
+    settings = with_masters(embedded_settings(workdir, **sky), without, **given_masters)
     log.configure(settings.log_format, "WARNING")
     with process_tree(settings, consumers) as tree:
         _follow(tree.engine, settings, arrivals(settings), rhythm, tree.look_after)

@@ -15,6 +15,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -43,7 +45,8 @@ STOP_TIMEOUT_S = 60.0
 # New objects between two looks for garbage. What imports make stays: Python's own 700 cost a fifth of the start.
 GARBAGE_OBJECTS = 50_000
 MOST_WORKERS = 4  # by default: more than this and a laptop's disk is the limit
-MOST_RESTARTS = 5  # of the consumer; a step that crashes takes only its worker, so this many mean something else
+# Of the consumer, within so long; a step that crashes takes only its worker, so more mean something else.
+MOST_RESTARTS, RESTARTS_WITHIN_S = 5, 3600.0
 
 
 def start_faster() -> None:
@@ -95,6 +98,20 @@ def exclusive(workdir: Path) -> Iterator[None]:
         yield
 
 
+class Restarts:
+    """How often within an hour: a night is long, and what happens now and then is no fault that comes again at once."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+
+    def allow(self, now: float) -> bool:
+        """Count one more; False where there are too many. ``now``: seconds of one monotonic clock."""
+        self._times.append(now)
+        while now - self._times[0] > RESTARTS_WITHIN_S:
+            self._times.popleft()
+        return len(self._times) <= MOST_RESTARTS
+
+
 class ConsumerProcess:
     """The consumer process of a run, started again when it dies. It waits for ``release`` before it works."""
 
@@ -103,7 +120,7 @@ class ConsumerProcess:
         self._workers = workers
         self._logs = settings.root / LOG_FOLDER
         self._logs.mkdir(exist_ok=True)
-        self._restarts = 0
+        self._restarts = Restarts()
         self._released = False
         self._process = self._start()
 
@@ -135,9 +152,8 @@ class ConsumerProcess:
         """
         if self._process.poll() is None:
             return
-        self._restarts += 1
         logger.warning("consumer died, starting another", exit_code=self._process.returncode)
-        if self._restarts > MOST_RESTARTS:
+        if not self._restarts.allow(time.monotonic()):
             raise TianyuError(f"the consumer dies again and again: {self._logs / LOG_FILE} has its last words")
         self._process = self._start()
 

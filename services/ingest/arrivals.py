@@ -12,10 +12,13 @@ from services.ingest.file_names import find_frames, quoted
 from services.ingest.frame_file import require_written
 from services.ingest.headers import FrameFacts
 from services.ingest.raw_folder import Folder, FrameReader
+from services.ingest.told_elsewhere import Told
 
 SETTLED_S = 1.0  # without a change of size or time, and whole: the frame is written
 ABANDONED_S = 60.0  # without a change, but not whole: nobody writes to it any more
 RESCAN_S = 60.0  # between looks at files that were taken
+
+UNNUMBERED = Told(notes=("no line of the log is used: several numbers in its name, and no other tells which counts",))
 
 State = tuple[int, int]  # bytes, ns of its last change
 
@@ -62,7 +65,8 @@ class Arrivals:
         for path in paths:
             if rescan or path not in self._taken:
                 self._look_at(path, now)
-        taken = sum(self._take(path, seen, now) for path, seen in list(self._pending.items()))
+        told = self._reader.told(list(self._pending), self._taken) if self._pending else {}
+        taken = sum(self._take(path, seen, now, told.get(path)) for path, seen in list(self._pending.items()))
         for path, reason in problems:
             taken += self._unreadable.get(path) != reason
             self._unreadable[path] = reason
@@ -88,16 +92,20 @@ class Arrivals:
         if self._taken.get(path) != state and (seen is None or seen.state != state):
             self._pending[path] = _Seen(state, now)
 
-    def _take(self, path: Path, seen: _Seen, now: float) -> bool:
+    def _take(self, path: Path, seen: _Seen, now: float, told: Told | None) -> bool:
         """Take a file that has been unchanged for long enough, if it is whole; looks at it grow rarer."""
         unchanged = now - seen.since
         if unchanged < max(self._settled_s, 2.0 * seen.tried):
             return False
-        seen.tried = unchanged
         abandoned = unchanged >= ABANDONED_S
+        if told is None:
+            if not abandoned:
+                return False
+            told = UNNUMBERED
+        seen.tried = unchanged
         frame, reason = None, ""
         try:
-            frame = self._reader.read(path)
+            frame = self._reader.read(path, told)
             if not abandoned:
                 require_written(path)
             status = path.stat()

@@ -45,6 +45,11 @@ class ObservingLog:
     def __init__(self, name: str, lines: Sequence[LogLine]) -> None:
         self._name, self._lines = name, lines
 
+    def files(self, folders: Iterable[Path]) -> list[Path]:
+        """The frames that lines name by their files, as they may lie in any of these folders."""
+        names = {end for line in self._lines for end in (line.first, line.last) if isinstance(end, str)}
+        return [folder / name for folder in folders for name in sorted(names)]
+
     def numbered(self, numbers: Mapping[Path, int]) -> "ObservingLog":
         """The log, numbers in place of the names of files.
 
@@ -184,19 +189,29 @@ def _pointing(cells: Sequence[str]) -> tuple[float | None, float | None]:
 
 def running_numbers(paths: Iterable[Path], by_pattern: Mapping[Path, int]) -> dict[Path, int]:
     """The number of each frame: its pattern's, else of the numbers in names that are alike the one with most values."""
-    alike: dict[tuple[Path, str], list[Path]] = defaultdict(list)
-    numbers: dict[Path, list[int]] = {}
     found = dict(by_pattern)
-    for path in paths:
-        stem = path.name.partition(".")[0]
-        numbers[path] = [int(digits) for digits in re.findall(r"\d+", stem, re.ASCII) if len(digits) <= LONGEST_NUMBER]
-        alike[path.parent, re.sub(r"\d+", "0", stem, flags=re.ASCII)].append(path)
-    for members in alike.values():
-        count = min(len(numbers[path]) for path in members)
+    for members in _alike(paths):
+        count = min(map(len, members.values()))
         if not count:
             continue
-        values = [len({numbers[path][-place] for path in members}) for place in range(1, count + 1)]
+        values = [len({numbers[-place] for numbers in members.values()}) for place in range(1, count + 1)]
         place = values.index(max(values)) + 1  # of as many the last in the name
-        for path in members:
-            found.setdefault(path, numbers[path][-place])
+        for path, numbers in members.items():
+            found.setdefault(path, numbers[-place])
     return found
+
+
+def ambiguous(paths: Iterable[Path], by_pattern: Mapping[Path, int]) -> set[Path]:
+    """Frames with several numbers in their names that no other name is like, and no pattern tells which counts."""
+    alone = (members for members in _alike(paths) if len(members) == 1)
+    return {path for members in alone for path, numbers in members.items() if len(numbers) > 1} - by_pattern.keys()
+
+
+def _alike(paths: Iterable[Path]) -> Iterable[dict[Path, list[int]]]:
+    """Names of one folder that differ in their numbers alone, with these."""
+    alike: dict[tuple[Path, str], dict[Path, list[int]]] = defaultdict(dict)
+    for path in paths:
+        stem = path.name.partition(".")[0]
+        numbers = [int(digits) for digits in re.findall(r"\d+", stem, re.ASCII) if len(digits) <= LONGEST_NUMBER]
+        alike[path.parent, re.sub(r"\d+", "0", stem, flags=re.ASCII)][path] = numbers
+    return alike.values()

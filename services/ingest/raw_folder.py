@@ -1,6 +1,6 @@
 """A folder of frames as its headers tell, before anything is registered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from services.ingest.headers import FrameFacts, read_frame
 from services.ingest.known_facts import with_known
 from services.ingest.midnights import over_midnight
 from services.ingest.name_patterns import NameFacts, NamePatterns
-from services.ingest.observing_log import ObservingLog, running_numbers
+from services.ingest.observing_log import ObservingLog, ambiguous, running_numbers
 from services.ingest.rival_clocks import with_times_told_apart
 from services.ingest.same_readout import read_alike
 from services.ingest.told_elsewhere import Told
@@ -52,13 +52,13 @@ def read_folder(
         ConfigurationError: the folder, or a dialect of the operator's own, cannot be read.
         DataError: there is no FITS file in it.
     """
-    reader = FrameReader(bounds, given, reading)
+    reader = FrameReader(bounds, given, reading, log)
     paths, unreadable = find_frames(folder)
     if not paths and not unreadable:
         raise DataError(
             f"folder {str(folder)!r} has no FITS files: expected names ending in .fits, .fit, .fts or .fz (also .gz)"
         )
-    told = _told(paths, reader, log)
+    told = reader.told(paths)
     frames = []
     for number, path in enumerate(paths, start=1):
         try:
@@ -78,17 +78,45 @@ class FrameReader:
     """
 
     def __init__(
-        self, bounds: FrameBounds | None = None, given: Given | None = None, reading: Reading | None = None
+        self,
+        bounds: FrameBounds | None = None,
+        given: Given | None = None,
+        reading: Reading | None = None,
+        log: ObservingLog | None = None,
     ) -> None:
         self._reading = reading or Reading()
         self._bounds = bounds
         self._given = given
         self._dialects = with_own(self._reading.dialects, self._reading.clock_offset_h)
         self._patterns = NamePatterns(self._reading.patterns)
+        self._log = log
 
-    def named(self, path: Path) -> NameFacts | None:
+    def _named(self, path: Path) -> NameFacts | None:
         """What the name tells by the operator's patterns; nothing where there are none."""
         return self._patterns.read(path) if self._reading.patterns else NameFacts()
+
+    def told(self, paths: Sequence[Path], beside: Collection[Path] | None = None) -> dict[Path, Told]:
+        """What names and log tell of each frame.
+
+        Numbers are told by all names together. Of a folder to which more frames come, those that came before are given
+        ``beside``, and the names in the log count too; there a frame of which more than one number may count is left
+        out until another's name tells which.
+
+        Raises:
+            ConfigurationError: the log names a frame that is not there.
+        """
+        names = {path: self._named(path) for path in paths}
+        told = {path: UNFIT if found is None else found.told for path, found in names.items()}
+        if self._log is None:
+            return told
+        by_pattern = {path: one.number for path, one in names.items() if one is not None and one.number is not None}
+        if beside is None:
+            numbers, alone = running_numbers(paths, by_pattern), set()
+        else:
+            known = [*paths, *beside, *self._log.files({path.parent for path in paths})]
+            numbers, alone = running_numbers(known, by_pattern), ambiguous(known, by_pattern)
+        log = self._log.numbered(numbers)
+        return {path: log.of(numbers.get(path)).over(told[path]) for path in paths if path not in alone}
 
     def read(self, path: Path, told: Told | None = None) -> FrameFacts:
         """The facts of one frame; ``told`` goes before its header, what its name tells where it is not given.
@@ -102,7 +130,8 @@ class FrameReader:
         except UnicodeEncodeError as error:
             raise DataError(f"file name {str(path)!r} is not UTF-8: rename the file") from error
         if told is None:
-            told = _told([path], self, None)[path]
+            named = self._named(path)
+            told = UNFIT if named is None else named.told
         frame = read_frame(path, self._bounds, self._dialects, self._reading, told)
         return frame if self._given is None else self._given.of(frame)
 
@@ -112,15 +141,3 @@ class FrameReader:
         found = with_known(read_alike(judged(timed)), self._reading)
         duplicates = {copy.path: reason for _, copy, reason in find_duplicates(found)}
         return Folder(in_planes(found, self._reading), list(unreadable), duplicates)
-
-
-def _told(paths: Sequence[Path], reader: FrameReader, log: ObservingLog | None) -> dict[Path, Told]:
-    """What names and log tell of each frame."""
-    names = {path: reader.named(path) for path in paths}
-    told = {path: UNFIT if found is None else found.told for path, found in names.items()}
-    if log is None:
-        return told
-    by_pattern = {path: found.number for path, found in names.items() if found is not None and found.number is not None}
-    numbers = running_numbers(paths, by_pattern)
-    log = log.numbered(numbers)
-    return {path: log.of(numbers.get(path)).over(told[path]) for path in paths}

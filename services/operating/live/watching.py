@@ -19,6 +19,7 @@ from services.ingest.register import Ingest, register
 from services.operating.live.alerts import alerts_of
 from services.operating.live.portions import Portions
 from services.operating.live.rhythm import AWAY_S, LONGEST_LOOK_S, LOOK_SHARE, POLL_S, REGISTER_SHARE, Rhythm
+from services.operating.master_files import register_files
 from services.settings import Settings
 from services.shown import frames as shown_frames
 
@@ -67,9 +68,12 @@ class Watch:
         """Watch until the night is over; returns its observations of the sky, none where it was left before.
 
         Raises:
+            ConfigurationError: a master file that was given cannot be used.
             TianyuError: the consumers die again and again.
         """
         try:
+            for line in database.transact(self._sessions, lambda session: register_files(session, self._settings)):
+                self._note(line)
             return self._watch()
         finally:
             if self._alerts is not None:

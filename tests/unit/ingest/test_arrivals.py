@@ -10,6 +10,7 @@ import pytest
 from astropy.io import fits
 
 from services.ingest.arrivals import ABANDONED_S, RESCAN_S, SETTLED_S, Arrivals
+from services.ingest.observing_log import read_log
 from services.ingest.raw_folder import FrameReader
 from tests.unit.ingest.made_frames import header, pixels
 
@@ -133,3 +134,31 @@ def test_a_header_that_is_corrected_later_is_read_again(folder: Path, arrivals: 
     assert arrivals.look(RESCAN_S + 1.0) == 0
     assert arrivals.look(RESCAN_S + 1.0 + LATER) == 1
     assert arrivals.folder().frames[0].filter == "V"
+
+
+def test_a_log_tells_of_each_frame_as_soon_as_names_tell_its_number(folder: Path, tmp_path: Path) -> None:
+    told = tmp_path / "log.csv"
+    told.write_text("1,2,M67,30,08:51:18,+11:48:00\n3,4,NGC 188,30,00:47:28,+85:15:18\n")
+    arrivals = Arrivals(folder, FrameReader(log=read_log(told)))
+    # Were the number of a first name its last one, this would be the third frame, of NGC 188.
+    (folder / "a_1_3.fits").write_bytes(content(folder, seed=1))
+    arrivals.look(0.0)
+    assert arrivals.look(LATER) == 0
+    (folder / "a_2_3.fits").write_bytes(content(folder, seed=2))
+    assert arrivals.look(10.0) + arrivals.look(10.0 + LATER) == 2
+    (folder / "b_7_8.fits").write_bytes(content(folder, seed=3))
+    arrivals.look(20.0)
+    assert arrivals.look(20.0 + ABANDONED_S) == 1
+    found = {frame.path.name: frame for frame in arrivals.folder().frames}
+    assert [found[name].target for name in sorted(found)] == ["M67", "M67", "M67"]
+    assert any("log" in note for note in found["b_7_8.fits"].notes)
+
+
+def test_a_log_may_name_files_that_are_still_to_come(folder: Path, tmp_path: Path) -> None:
+    told = tmp_path / "log.csv"
+    told.write_text("a_1_3.fits,a_9_3.fits,NGC 188,30,00:47:28,+85:15:18\n")
+    arrivals = Arrivals(folder, FrameReader(log=read_log(told)))
+    (folder / "a_2_3.fits").write_bytes(content(folder))
+    arrivals.look(0.0)
+    assert arrivals.look(LATER) == 1
+    assert [frame.target for frame in arrivals.folder().frames] == ["NGC 188"]
