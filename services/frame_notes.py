@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
-from schema.image import CALIBRATED, MASTER_DARK, Image, ImageParent
+from pipeline.detector.flat_levels import FLAT_LIMITS_ADU
+from schema.image import CALIBRATED, MASTER_DARK, MASTER_FLAT, Image, ImageParent
 from schema.observing import LIGHT
 from schema.queries.frames import notes_by_observation
+from services.chosen import chosen_by
 from services.place_notes import place_notes
 
 SKY_BELOW_ZERO = 1.0  # sky noises: a sky so far below zero is no noise of its mean, and no sky
@@ -28,6 +30,7 @@ def frame_notes(session: Session, graphs: Mapping[int, int | None]) -> dict[int,
         *_moved(session, graphs_there),
         *_unscaled(session, graphs_there),
         *_impossible(session, graphs_there),
+        *_of_unknown_range(session, graphs_there),
     ):
         found[of_graph[graph]].append(note)
     for observation, note in place_notes(session, of_graph.values()).items():
@@ -74,6 +77,31 @@ def _unscaled(session: Session, graphs: list[int]) -> list[tuple[int, str]]:
             "without bias frames it holds the bias",
         )
         for graph, seconds, exposure, count in session.execute(query)
+    ]
+
+
+def _of_unknown_range(session: Session, graphs: list[int]) -> list[tuple[int, str]]:
+    """Of which graphs flats are bright enough only if their camera has few bits, which nobody tells."""
+    flat = aliased(Image)
+    query = (
+        select(Image.graph_pid, func.min(flat.background))
+        .join(ImageParent, ImageParent.image_id == Image.image_id)
+        .join(flat, flat.image_id == ImageParent.parent_id)
+        .where(Image.graph_pid.in_(graphs), Image.kind == CALIBRATED, Image.saturation.is_(None))
+        .where(flat.kind == MASTER_FLAT, flat.background < FLAT_LIMITS_ADU[0])
+        .group_by(Image.graph_pid)
+        .order_by(Image.graph_pid)
+    )
+    found = [(graph or 0, level) for graph, level in session.execute(query)]
+    chosen = chosen_by(session, [graph for graph, _ in found])
+    return [
+        (
+            graph,
+            f"the flats' level is {level:.0f} ADU: enough of a camera of 12 or 14 bits, faint of one of 16, and no "
+            "header tells which it is; set saturation",
+        )
+        for graph, level in found
+        if not any(name in one.choices for one in chosen.get(graph, ()) for name in ("saturation", "flat_limits_adu"))
     ]
 
 

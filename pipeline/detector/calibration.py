@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import UnusableDataError
+from pipeline.errors import SaturatedFrameError, UnusableDataError
 from pipeline.rows import Rows
 
 ROWS_AT_ONCE = 32  # of a frame: each pixel is read once, and what comes between stays in the processor's cache
@@ -79,7 +79,7 @@ def require_exposed(raw: NDArray[Any], saturation: float | None = None) -> NDArr
     if saturated is not None:
         fraction = np.count_nonzero(saturated) / saturated.size
         if fraction > MAXIMUM_SATURATED_FRACTION:
-            raise UnusableDataError(
+            raise SaturatedFrameError(
                 f"{fraction:.0%} of the pixels are at or above the saturation level {saturation} ADU, expected at most "
                 f"{MAXIMUM_SATURATED_FRACTION:.0%}: leave the frame out, or correct the level"
             )

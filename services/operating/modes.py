@@ -75,9 +75,10 @@ def lacking(session: Session, settings: Settings, observations: Iterable[int]) -
     for number in observations:
         observation = session.get_one(Observation, number)
         try:
-            lacks = [choose(session, observation, kind, settings).lacks for kind in dict.fromkeys(kinds)]
+            chosen = {kind: choose(session, observation, kind, settings) for kind in dict.fromkeys(kinds)}
         except ConfigurationError:
             continue  # what was given is not there: publishing says so
+        lacks = [one.lacks or f"no good {kind} frames" * one.is_spent for kind, one in chosen.items()]
         if any(lacks):
             found[number] = ", ".join(filter(None, lacks))
     return found

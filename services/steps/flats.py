@@ -10,6 +10,7 @@ from pipeline.detector.calibration import calibrate
 from pipeline.detector.detector_noise import flat_noise, measure_gain
 from pipeline.detector.flat_levels import flat_limits, full_scale
 from pipeline.detector.masters import combine_flat
+from pipeline.errors import SaturatedFrameError
 from pipeline.rows import Rows
 from schema.found import Rejection
 from schema.image import DEBIASED_FLAT, MASTER_FLAT, Image
@@ -50,7 +51,7 @@ class CalibrateFlatParameters(Parameters):
 
 
 def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) -> Outputs:
-    """Take bias and dark from one flat; a saturated or empty flat fails here and is left out of the master.
+    """Take bias and dark from one flat; an empty one fails here, a saturated one is rejected: the master does without.
 
     A flat that was scaled before holds neither: its pixels are no counts, and lie below the bias.
     """
@@ -66,14 +67,18 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
         top = full_scale(raw.counts, frame.saturation or context.choices.saturation)
         if top is None and np.nanmean(raw.counts) < _pedestal(pixels, seconds):
             bias, dark, pixels = None, None, {}
-        image, _ = calibrate(
-            raw.counts,
-            pedestal=raw.pedestal,
-            factor=raw.factor,
-            exposure=seconds,
-            saturation=saturation_of(frame, raw, context.choices),
-            **pixels,
-        )
+        try:
+            image, _ = calibrate(
+                raw.counts,
+                pedestal=raw.pedestal,
+                factor=raw.factor,
+                exposure=seconds,
+                saturation=saturation_of(frame, raw, context.choices),
+                **pixels,
+            )
+        except SaturatedFrameError as error:  # it is too bright, like those above the limits
+            saturated = {frame.image_id: f"flat {frame.path!r}: {error}"}
+            return lambda session: frames.reject(session, saturated, context.pid)
     mean = float(np.nanmean(image))
     if not mean > 0:
         raise DataError(
@@ -141,7 +146,8 @@ def run_combine_flat(context: Context, parameters: CombineFlatParameters) -> Out
         frames.accept(session, [taken[flat.image_id].image_id for flat in flats], context.pid)
 
     if not flats:
-        log.warning("no flat lies within its limits, no master flat is made", reason=most_frequent([*outside.values()]))
+        reasons = [*outside.values()] or ["all that could be debiased are saturated"]
+        log.warning("no flat lies within its limits, no master flat is made", reason=most_frequent(reasons))
         return judge
     shape = (flats[0].ny or 0, flats[0].nx or 0)
     levels = [flat.background or 0.0 for flat in flats]
@@ -217,6 +223,7 @@ CALIBRATE_FLAT = Step(
     needs=(required_where_there("stack_bias", "bias"), required_where_there("stack_dark", "dark")),
     reads=("saturation",),
     partial=(DEBIASED_FLAT,),
+    tables=(Rejection,),
 )
 COMBINE_FLAT = Step(
     "combine_flat",

@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 
 from schema.observing import Observation
 from services.engine.publisher.given_masters import given
-from services.engine.publisher.serving_masters import nearest, says_of, why_none
+from services.engine.publisher.master_candidates import candidates, serves
+from services.engine.publisher.serving_masters import says_of, why_none
 from services.masters import is_taken_off
 from services.settings import Settings
 
@@ -19,6 +20,7 @@ class MasterChoice:
     pid: int | None = None
     says: list[str] = field(default_factory=list)
     lacks: str = ""  # why there is none, where something is missing
+    is_spent: bool = False  # nothing came of it: all its frames were looked at and are no good
 
 
 def choose(session: Session, observation: Observation, kind: str, settings: Settings) -> MasterChoice:
@@ -41,7 +43,8 @@ def choose(session: Session, observation: Observation, kind: str, settings: Sett
             if found.source is not None:
                 return MasterChoice(found.source, found.pid, [*said, found.says])
         else:
-            source = nearest(session, observation, kind, choices)
-            if source is not None:
-                return MasterChoice(source, None, [*said, *says_of(session, observation, source, kind, choices)])
+            best = serves(candidates(session, observation, kind, choices))
+            if best is not None:
+                says = says_of(session, observation, best.observation, kind, choices)
+                return MasterChoice(best.observation, None, [*said, *says], is_spent=best.is_spent)
     return MasterChoice(says=said, lacks=why_none(session, observation, kind, choices))

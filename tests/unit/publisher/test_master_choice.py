@@ -12,6 +12,7 @@ from schema.observing import Observation
 from schema.queries.frames import ids_of_camera, reject
 from services.engine.publisher.master_choice import MasterChoice, choose
 from services.errors import ConfigurationError
+from services.operating.modes import lacking
 from services.settings import Settings
 from tests.unit.publisher.made_up import Telescope
 from tests.unit.services.made_up import NIGHT
@@ -116,6 +117,8 @@ def test_flats_that_were_found_outside_their_limits_give_way_to_others(telescope
         session.execute(delete(Image).where(Image.kind == "master_flat"))
         reject(session, dict.fromkeys(ids_of_camera(session, flat, "flat"), "too faint"), 1)
     assert number(choice(telescope, light, "flat")) == flat  # nothing else: the graph stays as it is
+    with telescope.sessions() as session:
+        assert "no good flat frames" in lacking(session, telescope.settings, [light])[light]
     other = telescope.observe("flat", night=night(5))
     assert number(choice(telescope, light, "flat")) == other
     assert number(choice(telescope, light, "flat", flat_limits_adu=(1.0, 9.0))) == flat  # judged anew

@@ -40,6 +40,16 @@ def test_limits_go_with_the_range(rng: np.random.Generator, level: int, saturati
     assert is_taken(level, top, is_told=saturation is not None) is taken
 
 
+@pytest.mark.parametrize(("step", "level", "top"), [(16, 3_900, 65_520), (16, 30_000, 65_520), (4, 12_000, 65_532)])
+def test_steps_of_counts_tell_the_range_that_a_faint_flat_does_not(
+    rng: np.random.Generator, step: int, level: int, top: float
+) -> None:
+    """Counts of 12 or 14 bits, written times 16 or 4, below the top of fewer bits."""
+    padded = (flat(rng, level) // step * step).astype(np.uint16)
+    assert full_scale(padded) == top
+    assert is_taken(level, full_scale(padded)) is (level > 5_000)
+
+
 def test_a_flat_that_is_no_counts_has_no_limits(rng: np.random.Generator) -> None:
     scaled = (flat(rng, 20_000) / 20_000).astype(np.float32)
     assert full_scale(scaled, 65_535) is None

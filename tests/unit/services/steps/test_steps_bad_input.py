@@ -220,6 +220,15 @@ def test_of_flats_that_are_all_outside_nothing_is_made(context: Context) -> None
     assert "expected 500 to 1000" in (rejections(context, "b.fits")[-1][0] or "")
 
 
+def test_flats_that_are_all_saturated_are_as_those_outside(context: Context) -> None:
+    full = np.where(lit(60_000) > 60_990, 65_535, 60_000).astype(np.uint16)
+    assert np.mean(full == 65_535) > 0.5
+    assert combined_flats(context, {"a": full, "b": full}, saturation=65_535.0) is None
+    for name in ("a", "b"):
+        [(reason, _)] = rejections(context, f"{name}.fits")
+        assert "of the pixels are at or above the saturation level 65535" in (reason or "")
+
+
 def test_a_flat_that_was_scaled_before_is_taken_as_it_is(context: Context) -> None:
     shape = 1 + 0.1 * np.sin(np.arange(SHAPE[1]) / 20) + np.zeros(SHAPE)
     master = combined_flats(context, {"scaled": shape.astype("f4")}, saturation=65_535.0)
