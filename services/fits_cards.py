@@ -7,9 +7,12 @@ import math
 import re
 import textwrap
 from collections.abc import Iterator
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from astropy.io import fits
+if TYPE_CHECKING:
+    from astropy.io.fits import HDUList
+
 
 CARD_CHARACTERS, KEYWORD_CHARACTERS, NUMBER_CHARACTERS = 80, 8, 20
 TEXT_CHARACTERS = 68  # of a text in one card
@@ -65,7 +68,18 @@ def sound_cards(header: str) -> Iterator[tuple[str, str]]:
             yield keyword, text + "".join(_continuations(text, cards[number + 1 : number + 1 + MOST_CONTINUED]))
 
 
-def header_text(hdus: fits.HDUList, image: Any) -> str:
+def card_values(image: Any) -> dict[str, Any]:
+    """Values by keyword of an HDU, of a keyword that comes twice the first; a card that cannot be read is left out."""
+    from astropy.io.fits import VerifyError
+
+    found: dict[str, Any] = {}
+    for card in image.header.cards:
+        with suppress(VerifyError, ValueError):
+            found.setdefault(card.keyword, card.value)
+    return found
+
+
+def header_text(hdus: "HDUList", image: Any) -> str:
     """Cards of an image's header as they stand in an opened file, and those of the primary header behind them."""
     return _card_text(image) + ("" if image is hdus[0] else _card_text(hdus[0]))
 
@@ -75,7 +89,9 @@ def _card_text(hdu: Any) -> str:
 
     The header of a compressed image is none of the file's.
     """
-    if isinstance(hdu, fits.CompImageHDU):
+    from astropy.io.fits import CompImageHDU
+
+    if isinstance(hdu, CompImageHDU):
         text: str = hdu.header.tostring(endcard=False, padding=False)
         return text
     where = hdu.fileinfo()

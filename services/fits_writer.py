@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from services.errors import DataError
@@ -35,6 +34,8 @@ def write_fits(
     ``cards`` of 80 characters each follow those of ``header``. The image's header ends in blank cards: room for
     coordinates, which come when the pixels lie on the disk for long.
     """
+    from astropy.io import fits
+
     further = "".join(fits.Card(key, value).image for key, value in header.items()) + cards
     hdus = [(image, _cards(fits.PrimaryHDU, image.dtype), further)]
     for name, data in extras.items():
@@ -51,7 +52,7 @@ def _cards(kind: Any, dtype: np.dtype[Any], **options: str) -> tuple[str, ...]:
     for number in [dtype[name] for name in dtype.names] if dtype.names else [dtype]:
         if number.str[1:] not in FITS_NUMBERS:
             raise TypeError(f"FITS has no numbers of type {number} in {dtype}: expected {', '.join(FITS_NUMBERS)}")
-    header: fits.Header = kind(np.empty(0 if dtype.names else (0, 0), dtype), **options).header
+    header: Any = kind(np.empty(0 if dtype.names else (0, 0), dtype), **options).header
     return tuple(card.image for card in header.cards)
 
 
@@ -103,6 +104,8 @@ def with_cards(header: bytes, cards: Mapping[str, Any]) -> bytes:
 
     cards: value, or (value, comment), by keyword.
     """
+    from astropy.io import fits
+
     old = [header[start : start + CARD_BYTES] for start in range(0, len(header), CARD_BYTES)]
     old = old[: old.index(ADDED_CARDS if ADDED_CARDS in old else END_CARD)]
     new = {f"{keyword:<{KEYWORD_CHARACTERS}}=".encode() for keyword in cards}

@@ -14,10 +14,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from pipeline.rows import ReadRows, Rows
@@ -25,10 +24,13 @@ from schema.image import DERIVED
 from services import disk
 from services.errors import DataError, SurroundingsError, TransientError
 from services.file_errors import unreadable
-from services.fits_cards import header_text
+from services.fits_cards import card_values, header_text
 from services.fits_reader import first_hdu, read_arrays, read_rows
 from services.fits_writer import first_header, with_cards, write_fits
 from services.frame_bounds import FrameBounds, require_bounded
+
+if TYPE_CHECKING:
+    from astropy.io.fits import HDUList
 
 TEMPORARY_SUFFIX = ".part"
 # Temporary files lie in a folder of their own: it holds few, so that a killed attempt's are found without a look at
@@ -139,7 +141,7 @@ class LocalImageStore:
             [own] = self._own(path, [""], rows=rows)
             return own
 
-        def image(hdus: fits.HDUList) -> NDArray[Any]:
+        def image(hdus: "HDUList") -> NDArray[Any]:
             hdu = _first_image(hdus, path)
             data: NDArray[Any] = hdu.section[..., rows, :] if rows is not None else hdu.data
             return np.squeeze(data) if data.ndim > 2 else data
@@ -149,7 +151,7 @@ class LocalImageStore:
     def read_images(self, path: str, numbers: Sequence[int]) -> list[NDArray[Any]]:
         """Read several images in one pass, all of them within the bounds of a frame."""
 
-        def images(hdus: fits.HDUList) -> list[NDArray[Any]]:
+        def images(hdus: "HDUList") -> list[NDArray[Any]]:
             pixels, most = sum(math.prod(hdus[number].shape) for number in numbers), self._bounds.pixels
             if pixels > most:
                 raise DataError(f"file {path!r} has images of {pixels:,} pixels: max_frame_pixels allows {most:,}")
@@ -194,22 +196,14 @@ class LocalImageStore:
 
     def read_cards(self, path: str) -> Mapping[str, Any]:
         """Read the header alone; a card that cannot be read is left out."""
-
-        def cards(hdus: fits.HDUList) -> dict[str, Any]:
-            found: dict[str, Any] = {}
-            for card in _first_image(hdus, path).header.cards:
-                with contextlib.suppress(fits.VerifyError, ValueError):
-                    found.setdefault(card.keyword, card.value)
-            return found
-
-        return self._open(path, cards)
+        return self._open(path, lambda hdus: card_values(_first_image(hdus, path)))
 
     def _own(self, path: str, names: Sequence[str], rows: slice | None = None) -> list[NDArray[Any]]:
         """Arrays of a file that a process made: "" is the image, others are extensions."""
         full = self._root / path
         return [_native(array) for array in self._reading(path, lambda: read_arrays(full, names, rows=rows))]
 
-    def _open(self, path: str, use: Callable[[fits.HDUList], Result]) -> Result:
+    def _open(self, path: str, use: Callable[["HDUList"], Result]) -> Result:
         return self._reading(path, lambda: self._look(path, use))
 
     def _reading(self, path: str, read: Callable[[], Result]) -> Result:
@@ -229,7 +223,9 @@ class LocalImageStore:
                 f"file {str(full)!r} is not the FITS file that was expected: {error}; is it whole?"
             ) from error
 
-    def _look(self, path: str, use: Callable[[fits.HDUList], Result]) -> Result:
+    def _look(self, path: str, use: Callable[["HDUList"], Result]) -> Result:
+        from astropy.io import fits  # a third of a second: programs that open no frame start without it
+
         full = self._root / path
         if _is_frame(path):  # made elsewhere: it may ask for more than there is
             require_bounded(full, self._bounds)
@@ -338,7 +334,7 @@ def _native(data: Any) -> NDArray[Any]:
     return array.byteswap(inplace=True).view(native)
 
 
-def _first_image(hdus: fits.HDUList, path: str) -> Any:
+def _first_image(hdus: "HDUList", path: str) -> Any:
     for hdu in hdus:
         if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
             return hdu

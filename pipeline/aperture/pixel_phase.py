@@ -9,7 +9,6 @@ from functools import lru_cache
 import numpy as np
 import sep
 from numpy.typing import NDArray
-from scipy.special import erf
 
 FIRST_QUIET_PX, QUIET_STEP_PX = 1.45, 0.5  # radii in which the place within a pixel matters least, whatever the FWHM
 PHASES = 8  # a side: places within a pixel that are tried
@@ -44,6 +43,8 @@ def phase_error(fwhm: float | None, radii: tuple[float, ...]) -> NDArray[np.floa
 
 @lru_cache(maxsize=4096)
 def _phase_error(fwhm: float, radius: float) -> float:
+    from scipy.special import erf  # see pipeline/__init__.py
+
     sigma = np.sqrt(max((fwhm / SIGMA_TO_FWHM) ** 2 - PIXEL_SIGMA**2, NARROWEST_SIGMA**2))
     reach = int(np.ceil(radius)) + 1
     side = 2 * reach + 1

@@ -95,5 +95,6 @@ def from_on(step: AnyStep) -> tuple[AnyStep, ...]:
 
 def preload() -> None:
     """Import what steps import when they first need it: a consumer does so before its first workers are forked."""
+    import astropy.io.fits  # noqa: F401
     import scipy.spatial
     import scipy.special  # noqa: F401

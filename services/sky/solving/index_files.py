@@ -9,10 +9,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from astropy.io import fits
+from typing import TYPE_CHECKING
 
 from pipeline.units import ARCSEC
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
 
 USUAL_FOLDERS = (
     "/usr/share/astrometry",
@@ -100,8 +102,10 @@ def _read(path: Path) -> IndexFile | None:
     return IndexFile(path, math.degrees(lower), math.degrees(upper), base_cell if base_cell in range(TILES) else None)
 
 
-def _cards(path: Path) -> fits.Header:
+def _cards(path: Path) -> "Header":
     """The first header; empty where there is none. astropy opens all parts of a file, which takes ten times as long."""
+    from astropy.io.fits import Header
+
     text = b""
     try:
         with path.open("rb") as file:
@@ -111,8 +115,8 @@ def _cards(path: Path) -> fits.Header:
                     break
                 text += block
                 if END_CARD in block:
-                    header: fits.Header = fits.Header.fromstring(text.decode("ascii", errors="replace"))
+                    header: Header = Header.fromstring(text.decode("ascii", errors="replace"))
                     return header
     except OSError:
         pass
-    return fits.Header()
+    return Header()

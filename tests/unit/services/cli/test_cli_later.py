@@ -63,3 +63,12 @@ def test_no_help_computes_or_draws() -> None:
 def test_what_computes_is_told_from_what_does_not() -> None:
     refused = "simulate . --preset none-such"  # writes nothing
     assert "numpy" in imported_by(refused)[refused]
+
+
+def test_who_knows_the_steps_waits_for_nothing_that_only_pixels_need() -> None:
+    """`publish`, `status` and their like: half a second of CPU each time."""
+    ask = (
+        "import sys, services.steps, services.operating.status, services.engine.publisher.publish; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert not {"astropy", "scipy"} & set(done.stdout.split())
