@@ -10,11 +10,12 @@ from typing import Any
 from sqlalchemy import select
 
 from schema.observing import LIGHT, Observation, Target
+from services.ingest.raw_folder import Folder
 from services.operating.status import light_curves_made
 from tests.integration.small_night import Night
 
 
-def reduce(raw: Path, work: Path, **settings: Any) -> None:
+def reduce(raw: Path | Folder, work: Path, **settings: Any) -> None:
     """Register, publish and process what is new in ``raw``; each of its observations has light curves then."""
     night = Night.open(work, **settings)
     night.publish(raw)

@@ -32,6 +32,7 @@ JOIN observation o ON o.observation_id = s.observation_id AND o.calibration_pid 
 WHERE s.observation_id = ? AND s.best_aperture = 1 AND s.expected_scatter > 0 AND s.epochs = ?
 ORDER BY s.flux_median DESC LIMIT 40
 """
+SHARED = 0.9  # of the stars of the exposure that shows fewer
 FLOOR = (0.85, 1.15)  # of all stars of all observations, their median; each has the scatter of nine points
 
 
@@ -201,6 +202,24 @@ def test_all_are_measured_to_the_floor(mixed: Mixed) -> None:
             assert len(found) >= 30, one["observation_id"]
             ratios += [ratio for (ratio,) in found]
     assert FLOOR[0] < np.median(ratios) < FLOOR[1]
+
+
+def test_exposures_of_a_target_share_their_stars(mixed: Mixed) -> None:
+    with closing(sqlite3.connect(mixed.work / "tianyu.db")) as connection:
+
+        def stars(observation: int) -> set[int]:
+            query = "SELECT DISTINCT source_id FROM light_curve WHERE observation_id = ? AND usable"
+            return {star for (star,) in connection.execute(query, (observation,))}
+
+        for target in TARGETS:
+            for band in FILTERS:
+                found = [
+                    stars(one["observation_id"])
+                    for one in mixed.wanted()
+                    if (one["target"], one["filter"]) == (target, band)
+                ]
+                assert len(found) == len(EXPOSURES_S)
+                assert len(found[0] & found[1]) > SHARED * min(map(len, found))
 
 
 def test_a_line_is_printed_for_each_and_one_for_all_that_lack_masters(mixed: Mixed) -> None:

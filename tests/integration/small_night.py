@@ -20,7 +20,7 @@ from services.engine.publisher.rerun import Rerun
 from services.engine.publisher.rerun import rerun as publish_rerun
 from services.engine.publisher.stopped import unpublished
 from services.errors import SurroundingsError
-from services.ingest.raw_folder import read_folder
+from services.ingest.raw_folder import Folder, read_folder
 from services.ingest.register import register
 from services.settings import Settings
 from services.setup import initialise, open_engine
@@ -76,9 +76,9 @@ class Night:
         """The same night with other settings."""
         return Night(self.settings.model_copy(update=changes), self.sessions)
 
-    def publish(self, raw: Path) -> None:
+    def publish(self, raw: Path | Folder) -> None:
         """Register and publish all."""
-        folder = read_folder(raw)
+        folder = raw if isinstance(raw, Folder) else read_folder(raw)
         site, root = self.settings.site, self.settings.root
         database.transact(self.sessions, lambda session: register(session, folder, site=site, root=root))
         with self.sessions() as session:

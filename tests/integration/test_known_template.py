@@ -17,6 +17,7 @@ from schema.processes import SUCCEEDED, Process
 from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
 from services.engine.publisher.rerun import rerun
+from services.engine.publisher.templates import how_well
 from services.errors import ConfigurationError
 from services.ingest.raw_folder import read_folder
 from services.ingest.register import register
@@ -107,6 +108,24 @@ def test_frames_are_measured_on_the_other_nights_sources(night: Night, raw: Path
         assert facts.sky_id == session.get_one(Observation, first).sky_id
         shown = session.scalars(select(Image).where(Image.graph_pid == published.graph_pid, Image.kind == TEMPLATE))
         assert len(shown.all()) == 1  # what plots draw
+
+
+def test_templates_of_longer_exposures_come_last_and_are_told_of(night: Night, raw: Path) -> None:
+    """Stars that are saturated on the template were taken for hits of cosmic rays on short frames."""
+    ingest(night, raw / "second")
+    first, second = light_observations(night)
+    with night.sessions.begin() as session:
+        session.execute(
+            update(Observation)
+            .where(Observation.observation_id == first)
+            .values(exposure_s=Observation.exposure_s * 10)
+        )
+    published = publish(night, second)
+    assert any("frames of 300 s, its own are of 30 s" in note for note in published.notes)
+    with night.sessions() as session:
+        long, short = (session.get_one(Observation, number) for number in (first, second))
+        assert how_well(short, short) > how_well(short, long)
+        assert how_well(long, long) > how_well(long, short), "though the other is newer"
 
 
 def test_frames_that_come_later_join(night: Night, raw: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from services.engine.publisher.templates import (
     require_known,
     template_was_deleted,
     templates,
+    warning,
 )
 from services.errors import ConfigurationError
 from services.own_site import require_own
@@ -187,6 +188,8 @@ class Publisher:
         elif known:
             template = of_another_night(self._session, observation)
             self.say_changes(publication, template.graph_pid)
+            said = warning(observation, self._session.get_one(Observation, template.observation_id))
+            publication.notes += [said] if said else []
             graph, adopted = lay_out(template)
             former = Former(template.graph_pid, {})
             settled = Settled(graph.graph_pid, graph.processes, {}, adopted, former, template=template)

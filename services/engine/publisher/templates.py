@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 from sqlalchemy import func, select
@@ -25,6 +26,8 @@ from services.steps.detect import DETECT
 from services.steps.shared.step import AnyStep
 from services.steps.solve import SOLVE
 from services.steps.stack import STACK
+
+LONGER = 1.5  # times the exposure: other stars are saturated, and others seen, than by other seeing
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def template_was_deleted(session: Session, graph_pid: int) -> bool:
 
 
 def of_another_night(session: Session, observation: Observation) -> Template:
-    """The template that suits an observation: of the same camera and field, the same filter first, then the newest.
+    """The template that suits an observation: of the same camera and field; of several see `how_well`.
 
     Raises:
         ConfigurationError: there is none, or only at another site, where its pixels are.
@@ -111,7 +114,7 @@ def of_another_night(session: Session, observation: Observation) -> Template:
         Observation.sky_id.is_not(None),
     )
     earlier = [one for one in session.scalars(query) if _same_field(session, observation, one)]
-    earlier.sort(key=lambda one: (one.filter_id == observation.filter_id, one.night, one.observation_id), reverse=True)
+    earlier.sort(key=lambda one: how_well(observation, one), reverse=True)
     for candidate in (one for one in earlier if one.site_id == observation.site_id):
         detect = session.scalar(
             select(Process).where(
@@ -125,6 +128,32 @@ def of_another_night(session: Session, observation: Observation) -> Template:
     raise ConfigurationError(
         f"observation {observation.observation_id} has no known template: no other night of this field, camera and "
         f"binning{known} has got as far as `detect`; publish this one without --template known"
+    )
+
+
+def how_well(observation: Observation, earlier: Observation) -> tuple[bool, bool, bool, date, int]:
+    """How well another's template suits an observation, the greater the better.
+
+    The same filter first; then about the same exposure time, which shows the same stars; then a shorter one, for pixels
+    of a star that is saturated on a longer one say nothing of its light; then the newest.
+    """
+    same, longer = earlier.filter_id == observation.filter_id, _is_longer(earlier, observation)
+    alike = not longer and not _is_longer(observation, earlier)
+    return same, alike, not longer, earlier.night, earlier.observation_id
+
+
+def _is_longer(earlier: Observation, observation: Observation) -> bool:
+    return earlier.exposure_s > LONGER * observation.exposure_s > 0
+
+
+def warning(observation: Observation, earlier: Observation) -> str:
+    """What to know of measuring on this one's template, if there is something."""
+    if not _is_longer(earlier, observation):
+        return ""
+    return (
+        f"observation {observation.observation_id}: the template is of frames of {earlier.exposure_s:g} s, its own are "
+        f"of {observation.exposure_s:g} s: stars that are saturated there may lose points here as hits of cosmic rays; "
+        f"`tianyu publish {observation.observation_id} --new-template` makes its own"
     )
 
 
