@@ -31,19 +31,18 @@ def subtract_enlarged(image: NDArray[np.float32], coarse: NDArray[np.float32], s
     image: float32[ny, nx]; coarse: float32[ny // size, nx // size]; beyond the outermost centres it goes on level.
     """
     ny, nx = image.shape
-    rows = np.pad(_enlarged_rows(coarse, nx, size), ((1, 2), (0, 0)), mode="edge")
+    rows, columns = np.pad(coarse, ((1, 2), (0, 0)), mode="edge"), _places(nx, size)
     step = max(1, ROWS_AT_ONCE // size)
     weights = _weights(step * size, size)
     for start in range(0, ny, step * size):
         fine = image[start : start + step * size]
-        near = rows[start // size :][: step + 2]
+        near = _enlarged_rows(rows[start // size :][: step + 2], *columns)
         fine -= weights[: len(fine), : len(near)] @ near
 
 
-def _enlarged_rows(coarse: NDArray[Any], nx: int, size: int) -> NDArray[np.float32]:
-    """The rows of ``coarse`` in pixels ``size`` times as narrow, nx of them."""
+def _enlarged_rows(coarse: NDArray[Any], before: NDArray[np.intp], share: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of ``coarse`` in narrower pixels; ``before``, ``share``: of `_places`."""
     padded = np.pad(coarse, ((0, 0), (1, 2)), mode="edge")
-    before, share = _places(nx, size)
     return padded.take(before, axis=1) + np.diff(padded, axis=1).take(before, axis=1) * share
 
 
