@@ -15,7 +15,7 @@ NIGHTS = {
     "sparse": {
         "shape": (1024, 1024),
         "n_stars": 75,
-        "n_frames": 50,
+        "n_frames": 36,
         "drift": (-80.0, 50.0),
         "rotation_deg": -0.3,
         "seeing": 2.8,
@@ -24,8 +24,8 @@ NIGHTS = {
     },
     # Sharp and steady, thick clouds.
     "medium": {
-        "shape": (1024, 1024),
-        "n_stars": 375,
+        "shape": (768, 768),
+        "n_stars": 211,
         "n_frames": 40,
         "drift": (30.0, 60.0),
         "rotation_deg": 0.1,
