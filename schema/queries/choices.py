@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import exists, func, insert, select
 from sqlalchemy.orm import Session
 
 from schema.processes import Process, PublishedChoices
@@ -28,6 +28,11 @@ def keep(session: Session, version: str, choices: str) -> int:
         session.execute(new.prefix_with("OR IGNORE", dialect="sqlite"))
         found = session.execute(there).scalar_one()
     return found
+
+
+def ever_had(session: Session, part: str) -> bool:
+    """Whether any choices that were stored have this in their JSON."""
+    return session.scalar(select(exists().where(PublishedChoices.choices.contains(part, autoescape=True)))) or False
 
 
 def by_id(session: Session, choices_id: int) -> Stored:

@@ -8,13 +8,15 @@ from sqlalchemy.orm import Session
 
 from schema.observing import LIGHT, Observation, Target
 from schema.processes import Process
-from schema.queries.choices import of_graphs
+from schema.queries.choices import ever_had, of_graphs
 from schema.queries.publishing import NewProcess
 from services.choices import Choices, read_choices
 from services.errors import ConfigurationError
 from services.own_site import is_of
 from services.steps import ORDER, last_of
 from services.steps.shared.step import AnyStep
+
+UNTIL = '"until_step":"'  # in choices that have one
 
 
 def ends_of_graphs(session: Session, graph_pids: Collection[int]) -> dict[int, AnyStep]:
@@ -37,6 +39,9 @@ def stopped_before(session: Session, site: str, choices: Choices) -> list[int]:
     Raises:
         ConfigurationError: there is no step of that name.
     """
+    end = ORDER.index(last_of(choices))
+    if not ever_had(session, UNTIL):
+        return []  # nobody asks an archive of millions of processes
     newest = (
         select(Observation.observation_id, func.max(Process.graph_pid))
         .join(Observation, Observation.observation_id == Process.observation_id)
@@ -45,7 +50,6 @@ def stopped_before(session: Session, site: str, choices: Choices) -> list[int]:
         .group_by(Observation.observation_id)
     )
     graphs = {graph_pid: number for number, graph_pid in session.execute(newest)}
-    end = ORDER.index(last_of(choices))
     ends = ends_of_graphs(session, graphs)
     return sorted(graphs[graph_pid] for graph_pid, step in ends.items() if ORDER.index(step) < end)
 
