@@ -12,6 +12,7 @@ from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
 from services.errors import ConfigurationError
 from services.operating.housekeeping.prune import MEASURING, Policy, Pruned, prune
+from services.operating.live.freeing import PORTIONS, Freeing
 from services.steps import steps_of
 from tests.integration.small_night import Night
 
@@ -112,6 +113,27 @@ def test_of_calibrations_the_shown_one_stays_and_the_newest_of_each_method(night
     assert len(night.rows("SELECT DISTINCT pid FROM light_curve_statistics")) == len(methods)
     assert night.light_curves() == shown
     assert publish(night).processes == []
+
+
+def test_a_live_night_frees_what_it_replaced_itself_and_nothing_older(night: Night) -> None:
+    graph, engine = night.facts().graph_pid, night.sessions.kw["bind"]
+
+    def calibrate_again(freeing: Freeing) -> None:
+        night.rerun("calibrate_relative")
+        night.work()
+        freeing.portion_is_done(night.observation())
+
+    calibrate_again(Freeing(engine, night.settings))
+    before, count = night.light_curves(), rows_of(night, graph)[1] // 2  # of one calibration by both methods
+    freeing = Freeing(engine, night.settings.model_copy(update={"keep_graphs": 0}))
+    for number in range(1, PORTIONS):
+        calibrate_again(freeing)
+        assert rows_of(night, graph)[1] == (2 + number) * count
+    calibrate_again(freeing)
+    assert rows_of(night, graph)[1] == 3 * count  # the two from before, and the shown one
+    assert night.light_curves() == before
+    assert len(pruned(night, dry_run=False)) == 1
+    assert rows_of(night, graph)[1] == count
 
 
 def test_what_is_young_newest_or_at_work_stays(night: Night) -> None:

@@ -9,7 +9,7 @@ templates, sources and their names are nobody's measurement: all of them stay.
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
 
@@ -31,10 +31,14 @@ What = Literal["graph", "calibrations"]
 
 @dataclass(frozen=True)
 class Policy:
-    """What stays of what was replaced: so many graphs and calibrations, and all that is younger."""
+    """What stays of what was replaced: so many graphs and calibrations, and all that is younger.
+
+    ``since``: all that ended before stays too, and whole graphs.
+    """
 
     keep: int
     days: float
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -145,16 +149,20 @@ def _replaced(session: Session, observation_id: int, policy: Policy) -> list[_Re
     found: list[_Replaced] = []
     for pid in at_rest:
         if pid in superseded:
-            whole = pid in superseded[policy.keep :]
+            whole = pid in superseded[policy.keep :] and policy.since is None
             chosen = [process for process in graphs[pid] if process.command in MEASURING] if whole else []
         else:
             whole = False
             older = _older_calibrations(session, observation, graphs[pid], policy.keep)
-            chosen = [process for process in graphs[pid] if process.pid in older]
+            chosen = [process for process in graphs[pid] if process.pid in older and _is_of(process, policy)]
         young = any(process.finished_at is None or process.finished_at > before for process in chosen)
         if chosen and not young:
             found.append(_told(session, observation_id, pid, chosen, whole))
     return found
+
+
+def _is_of(process: Process, policy: Policy) -> bool:
+    return policy.since is None or (process.finished_at is not None and process.finished_at >= policy.since)
 
 
 def _told(session: Session, observation_id: int, graph_pid: int, chosen: Sequence[Process], whole: bool) -> _Replaced:

@@ -7,7 +7,8 @@ it, and however many frames come, each is calibrated, aligned and measured once.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from schema import database
 from schema.observing import LIGHT, Observation
@@ -16,6 +17,7 @@ from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
 from services.engine.publisher.templates import has_known_template, templates
 from services.errors import ConfigurationError
+from services.operating.live.freeing import Freeing
 from services.operating.live.rhythm import Rhythm
 from services.operating.status import finished
 from services.settings import Settings
@@ -55,8 +57,9 @@ def portion(session: Session, observation_id: int, rhythm: Rhythm, *, whole: boo
 class Portions:
     """Publishes observations of the sky, each when the portion before is done."""
 
-    def __init__(self, sessions: sessionmaker[Session], settings: Settings, rhythm: Rhythm, note: Say) -> None:
-        self._sessions = sessions
+    def __init__(self, engine: Engine, settings: Settings, rhythm: Rhythm, note: Say) -> None:
+        self._sessions = database.session_factory(engine)
+        self._freeing = Freeing(engine, settings)
         self._settings = settings
         self._rhythm = rhythm
         self._note = note
@@ -90,6 +93,7 @@ class Portions:
             done = [number for number in self._published_at if finished(session, number)]
         for number in done:
             del self._published_at[number]
+            self._freeing.portion_is_done(number)
         return done
 
     def _publish(self, observation_id: int, whole: bool) -> bool:

@@ -47,7 +47,7 @@ class Watch:
         self._rhythm = rhythm
         self._note = note
         self._look_after = look_after
-        self._portions = Portions(self._sessions, settings, rhythm, note)
+        self._portions = Portions(engine, settings, rhythm, note)
         self._alerts = alerts_of(settings, self._sessions, note)
         self._stop = threading.Event()
         self._leave = threading.Event()
