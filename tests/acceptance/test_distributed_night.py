@@ -1,5 +1,6 @@
 """The same night by one command and by the whole system gives the same rows, also when a consumer is killed."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from schema import database
-from schema.processes import Process
 from services.trials.simulate import night_spec, simulate
 from tests.acceptance.programs import Programs
 
@@ -97,7 +97,15 @@ def assert_same_images(one: str, other: str) -> None:
         np.testing.assert_allclose(np.array(ours[4:], float), np.array(theirs[4:], float), rtol=1e-12)
 
 
+MEASURED = "SELECT COUNT(DISTINCT image_id) FROM light_curve WHERE flux_relative IS NOT NULL"
+SUCCEEDED = "SELECT COUNT(*) FROM process WHERE status = 'succeeded'"
+
+
 def wait_until_succeeded(url: str, count: int) -> None:
+    wait_for(url, SUCCEEDED, count)
+
+
+def wait_for(url: str, query: str, count: int) -> None:
     while url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).exists():
         time.sleep(0.02)
     engine = database.connect(url)
@@ -105,11 +113,11 @@ def wait_until_succeeded(url: str, count: int) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         with suppress(OperationalError), sessions() as session:  # the tables may not be there yet
-            if (session.scalar(select(func.count()).where(Process.status == "succeeded")) or 0) >= count:
+            if (session.scalar(text(query)) or 0) >= count:
                 engine.dispose()
                 return
         time.sleep(0.02)
-    pytest.fail(f"fewer than {count} processes succeeded within {PATIENCE_S} s")
+    pytest.fail(f"{query!r} gave less than {count} within {PATIENCE_S} s")
 
 
 def test_the_system_gives_the_rows_of_the_embedded_run(night: Path, embedded: str, system: Programs) -> None:
@@ -158,3 +166,33 @@ def test_lightcurve_command_reads_from_the_server(embedded: str, tmp_path: Path)
     printed = programs.run("lightcurve", "--source", str(source)).stdout
     assert printed.splitlines()[0].startswith("observation_id,source_id,image_id,jd_utc,bjd_tdb,aperture,flux_raw")
     assert len(printed.splitlines()) == FRAMES + 1
+
+
+def test_a_watched_night_is_measured_by_consumers_elsewhere(
+    night: Path, embedded: str, system: Programs, tmp_path: Path
+) -> None:
+    url = system.environment["TIANYU_DATABASE_URL"]
+    folder = tmp_path / "incoming"
+    folder.mkdir()
+    lights = sorted(night.glob("Simulated_*.fits"))
+    later = lights[9:]
+    for path in sorted(set(night.glob("*.fits")) - set(later)):
+        shutil.copy(path, folder)
+    system.run("init")
+    for program in ("manager", "consumer"):
+        system.start(program)
+    watching = system.start("watch", str(folder), "--publish-only", "--first", "5", "--finish")
+    wait_for(url, MEASURED, len(lights) - len(later))
+    for path in later:
+        shutil.copy(path, folder)
+    wait_for(url, MEASURED, FRAMES)
+    watching.terminate()
+    assert watching.wait(PATIENCE_S) == 0
+    keys, values = light_curves(url)
+    names = [(Path(key[3]).name, key[2]) for key in keys]
+    other_keys, other_values = light_curves(embedded)
+    assert sorted(names) == sorted((Path(key[3]).name, key[2]) for key in other_keys)
+    # The stars that the first template showed have other positions in `source`, and sums are rounded otherwise.
+    for column in (2, 4):  # fluxes, raw and relative
+        ours, theirs = (np.sort(some[:, column]) for some in (values, other_values))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
