@@ -21,18 +21,28 @@ def box_pairs(first: NDArray[Any], second: NDArray[Any]) -> tuple[Floats, Floats
     """Mean levels a, b of each box and the variance of first − (a/b) second in it: float64[boxes], good boxes only.
 
     The variance is that of 2 × 2 checkers, ``(d00 − d01 − d10 + d11) / 2``, which no gradient of the light changes.
+    Hot and dead pixels do not count: charge that is no light does not go with the lamp, and stays in the difference.
     """
     if first.shape != second.shape or first.ndim != 2:
         raise UnusableDataError(f"flats of shapes {first.shape} and {second.shape}: expected two images of one shape")
     if min(first.shape) < BOX_PX:
         return np.empty(0), np.empty(0), np.empty(0)
     a, b = as_boxes(first), as_boxes(second)
-    level_a, level_b = a.mean(axis=(1, 2), dtype=np.float64), b.mean(axis=(1, 2), dtype=np.float64)
+    usual = _usual(a + b)
+    level_a, level_b = (np.asarray(one.mean(axis=(1, 2), dtype=np.float64, where=usual)) for one in (a, b))
     with np.errstate(divide="ignore", invalid="ignore"):
         difference = a - (level_a / level_b).astype(np.float32)[:, None, None] * b
+    difference[~usual] = np.nan
     variance = clipped_variance(checkers(difference))
     good = (level_a > 0) & (level_b > 0) & (variance > 0)
     return level_a[good], level_b[good], variance[good]
+
+
+def _usual(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """bool like float32[boxes, BOX_PX, BOX_PX]: pixels that do not stand out of their box."""
+    centre = np.median(boxes, axis=(1, 2), keepdims=True)
+    away = np.abs(boxes - centre)
+    return ~np.asarray(away > CLIP_SIGMA * MAD_TO_SIGMA * np.median(away, axis=(1, 2), keepdims=True))
 
 
 def checkers(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -50,18 +60,26 @@ def as_boxes(image: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def clipped_variance(values: NDArray[np.float32], least_sigma: float = 0.0) -> Floats:
-    """Variance of each row of float32[b, m] about zero, without values beyond 5 sigma.
+    """Variance of each row of float32[b, m] about zero, without NaN and values beyond 5 sigma.
 
     ``least_sigma``: of counts so coarse that most are the same and their median deviation is 0.
     """
     # The first scale is robust: one cosmic ray in a box would hide itself in a plain one.
-    sigma = MAD_TO_SIGMA * np.median(np.abs(values), axis=1)
+    sigma = MAD_TO_SIGMA * _median_of_rows(np.abs(values))
     sigma = np.maximum(sigma, np.float32(least_sigma))
     square = np.square(values)
     for _ in range(CLIP_ROUNDS):
         kept = square <= np.square(CLIP_SIGMA * sigma)[:, None]
         sigma = np.sqrt(np.where(kept, square, 0.0).sum(axis=1) / np.maximum(kept.sum(axis=1), 1))
     return np.asarray(np.square(sigma), dtype=np.float64)
+
+
+def _median_of_rows(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As numpy's, where there are NaN without them; those of a row of nothing else stay."""
+    found = np.median(values, axis=1)
+    some = np.isnan(found) & ~np.isnan(values).all(axis=1)
+    found[some] = np.nanmedian(values[some], axis=1)
+    return np.asarray(found)
 
 
 def without_outliers(values: Floats) -> NDArray[np.bool_]:

@@ -10,6 +10,13 @@ from numpy.typing import NDArray
 from pipeline.detector.box_noise import BOX_PX, as_boxes, checkers, clipped_variance, without_outliers
 
 CHECKERS = BOX_PX**2 // 4  # of a box: what its variance is of
+POWERS = (
+    1,
+    2,
+    3,
+)  # of level: brighter pixels that share charge bend as the first, a response that flattens as the third
+SAME_CHI2 = 6.0  # apart: two shapes of which neither is the better one
+UNSEEN_BEND = 0.03  # of the gain, where levels span too little to tell a bend: what usual cameras have
 SPAN = 3.0  # of levels, from which the curve's bend is told from its slope
 PERCENTILES = (5.0, 95.0)  # of the boxes' levels, that tell the span
 FIT_SHARE = 0.5  # of the saturation or turn-over: above it the curve is bent by more than a parabola
@@ -68,11 +75,12 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Transfer:
-    """A fitted photon-transfer curve: ``variance = read + level / gain (1 + bend level)``."""
+    """A fitted photon-transfer curve: ``variance = read + level / gain (1 + bend level ** power)``."""
 
     gain: Estimate  # e-/ADU
-    bend: Estimate | None  # per ADU; None where levels span too little to tell it
+    bend: Estimate | None  # per ADU ** power; None where levels span too little to tell it
     boxes: int
+    power: int = 1
 
 
 def read_variance(first: NDArray[Any], second: NDArray[Any], step: int = 1) -> ReadVariance | None:
@@ -109,17 +117,20 @@ def fit_transfer(boxes: Boxes, read: Estimate, ceiling: float | None) -> Transfe
     level, ratio, variance = boxes.level[usable], boxes.ratio[usable], boxes.variance[usable]
     low, high = np.percentile(level, PERCENTILES)
     is_bent = bool(high > SPAN * low)
-    values, errors, used = _fit(level, ratio, variance, read.value, is_bent)
-    shifted, _, _ = _fit(level, ratio, variance, read.value + read.error, is_bent)
-    slope, error = values[0], float(np.hypot(errors[0], shifted[0] - values[0]))
+    fits = [_fit(level, ratio, variance, read.value, power) for power in (POWERS if is_bent else (0,))]
+    best = min(fits, key=lambda fit: fit.chi2)
+    shifted = _fit(level, ratio, variance, read.value + read.error, best.power)
+    # Curves of other shapes that fit as well are as likely; where the shape cannot be seen, it is none of them.
+    alike = [fit.slope for fit in fits if fit.chi2 < best.chi2 + SAME_CHI2]
+    unseen = float(np.std([*alike, max(alike), min(alike)])) if is_bent else UNSEEN_BEND * best.slope
+    slope, error = best.slope, float(np.linalg.norm([best.slope_error, shifted.slope - best.slope, unseen]))
     below = level < level.max() / 2.0
     if is_bent and below.sum() >= FEWEST_BOXES:  # by how much a curve of another bend would be off
-        other, other_errors, _ = _fit(level[below], ratio[below], variance[below], read.value, is_bent)
-        error = float(np.sqrt(error**2 + max((other[0] - slope) ** 2 - other_errors[0] ** 2, 0.0)))
+        other = _fit(level[below], ratio[below], variance[below], read.value, best.power)
+        error = float(np.sqrt(error**2 + max((other.slope - slope) ** 2 - other.slope_error**2, 0.0)))
     if not slope > MIN_SIGNIFICANCE * error:
         return None
-    bend = Estimate(float(values[1] / slope), float(errors[1] / slope)) if is_bent else None
-    return Transfer(Estimate(float(1.0 / slope), float(error / slope**2)), bend, used)
+    return Transfer(Estimate(1.0 / slope, error / slope**2), best.bend, best.boxes, best.power)
 
 
 def curve(boxes: Boxes, read: float) -> tuple[Floats, Floats]:
@@ -171,24 +182,41 @@ def _mean(values: Floats) -> Estimate:
     return Estimate(float(kept.mean()), float(kept.std() / np.sqrt(max(kept.size - 1, 1))))
 
 
-def _fit(level: Floats, ratio: Floats, variance: Floats, read: float, is_bent: bool) -> tuple[Floats, Floats, int]:
-    """Coefficients of photon variance over light in powers of level, their errors, and how many boxes were used."""
+@dataclass(frozen=True)
+class _Fit:
+    """Photon variance over light: ``slope (1 + bend (level / highest) ** power)``; power 0: no bend."""
+
+    power: int
+    slope: float  # ADU/e-
+    slope_error: float
+    bend: Estimate | None  # per ADU**power
+    chi2: float
+    boxes: int
+
+
+def _fit(level: Floats, ratio: Floats, variance: Floats, read: float, power: int) -> _Fit:
+    """By weighted regression, without outliers; chi2 in units of what boxes scatter."""
     scale = float(level.max())
     light, dark = level * (1.0 + ratio), read * (1.0 + ratio**2)
     measured = (variance - dark) / light
-    powers = np.vander(level / scale, 2 if is_bent else 1, increasing=True)
+    terms = np.column_stack([np.ones_like(level), (level / scale) ** power][: 1 + (power > 0)])
     used = without_outliers(measured)
-    values = np.array([np.median(measured[used]), 0.0][: powers.shape[1]])
-    errors = np.full(values.size, np.inf)
+    values = np.array([np.median(measured[used]), 0.0][: terms.shape[1]])
+    errors, chi2 = np.full(values.size, np.inf), np.inf
     for _ in range(ROUNDS):
-        expected = np.maximum(powers @ values, 0.1 * abs(values[0])) * light + dark
+        expected = np.maximum(terms @ values, 0.1 * abs(values[0])) * light + dark
         sigma = expected * np.sqrt(2.0 / CHECKERS) / light
-        design = powers[used] / sigma[used, None]
+        design = terms[used] / sigma[used, None]
         inverse = np.linalg.pinv(design.T @ design)
         values = inverse @ design.T @ (measured[used] / sigma[used])
-        away = (measured - powers @ values) / sigma
-        chi2 = float(np.sum(away[used] ** 2)) / max(int(used.sum()) - values.size, 1)
-        errors = np.sqrt(np.diag(inverse) * max(chi2, 1.0))
-        used = np.abs(away) <= CLIP_SIGMA * max(np.sqrt(np.median(away**2) / 0.455), 1.0)
-    scales = scale ** np.arange(values.size)
-    return values / scales, errors / scales, int(used.sum())
+        away = (measured - terms @ values) / sigma
+        reduced = float(np.sum(away[used] ** 2)) / max(int(used.sum()) - values.size, 1)
+        errors = np.sqrt(np.diag(inverse) * max(reduced, 1.0))
+        limit = CLIP_SIGMA * max(np.sqrt(np.median(away**2) / 0.455), 1.0)
+        used = np.abs(away) <= limit
+        chi2 = float(np.sum(np.minimum(np.abs(away), limit) ** 2)) / max(reduced, 1.0)
+    slope = float(values[0])
+    bend = None
+    if power:
+        bend = Estimate(float(values[1] / slope / scale**power), float(errors[1] / slope / scale**power))
+    return _Fit(power, slope, float(errors[0]), bend, chi2, int(used.sum()))

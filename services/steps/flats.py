@@ -229,7 +229,7 @@ COMBINE_FLAT = Step(
     "combine_flat",
     CombineFlatParameters,
     run_combine_flat,
-    version=2,
+    version=3,
     gives="master flat, the gain that pairs of flats show",
     kind=FLAT,
     needs=(some_of("calibrate_flat", "flats"),),

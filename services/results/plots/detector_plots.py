@@ -46,7 +46,7 @@ def draw_transfer(
     if transfer is not None:
         x = np.geomspace(faintest, level.max(), 200)
         bend = 0.0 if transfer.bend is None else transfer.bend.value
-        y = read + x / transfer.gain.value * (1.0 + bend * x)
+        y = read + x / transfer.gain.value * (1.0 + bend * x**transfer.power)
         label = f"gain {transfer.gain.value:.4g} ± {transfer.gain.error:.2g} e-/ADU"
         axes.plot(x[y > 0], y[y > 0], color=RED, linewidth=1.2, label=label)
     axes.axhline(read, color=GREY, linestyle="--", linewidth=1.0, label="read noise")

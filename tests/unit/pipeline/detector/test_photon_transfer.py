@@ -38,13 +38,15 @@ class Detector:
     top: float = 65535.0
     well: float = 1e6  # ADU above the bias, beyond which a tenth of the light is counted
     hot: int = 60
+    hot_charge: float = 100.0  # e-, in flats; the longer they are the more
 
     def expose(self, rng: np.random.Generator, electrons: float, tilt: float = 0.0) -> Floats:
         fixed = np.random.default_rng(99)  # the same in all frames
         response = 1.0 + self.pattern * fixed.standard_normal((SIDE, SIDE))
         place = fixed.integers(0, SIDE, (2, self.hot))
         mean = electrons * response * (1.0 + tilt * np.linspace(-1, 1, SIDE)[:, None])
-        mean[place[0], place[1]] += 100.0 if electrons else 0.0  # a bias frame takes no time
+        dark = self.hot_charge * np.exp(fixed.normal(0.0, 1.5, self.hot))
+        mean[place[0], place[1]] += dark if electrons else 0.0  # a bias frame takes no time
         adu = (rng.poisson(mean) + self.read * rng.standard_normal(mean.shape)) / self.gain
         adu = adu * (1.0 - self.tail * np.clip(adu / 60000.0, 0, None) ** 3) + BIAS
         adu = np.minimum(adu, self.well + 0.1 * (adu - self.well))
@@ -110,6 +112,28 @@ def test_a_tail_that_is_not_linear_is_found_by_a_lamp_and_leaves_the_gain() -> N
     _, transfer, _ = measured(camera, rng, np.array([1000.0, 3000.0, 9000.0, 20000.0, 40000.0]))
     assert transfer is not None
     assert abs(transfer.gain.value - camera.gain) < 4.0 * transfer.gain.error
+
+
+@pytest.mark.parametrize(
+    ("camera", "levels"),
+    [
+        (Detector(hot=SIDE**2 // 50, hot_charge=250.0), [500.0, 1000.0, 3000.0]),  # long flats of a warm camera
+        (Detector(tail=0.05), [1000.0, 3000.0, 9000.0, 20000.0, 40000.0]),
+        (Detector(tail=0.10), [1000.0, 3000.0, 9000.0, 20000.0, 40000.0]),
+        (Detector(tail=0.05), [20000.0, 30000.0, 45000.0]),  # too alike to see the bend
+    ],
+)
+def test_the_error_of_the_gain_covers_what_hot_pixels_and_a_tail_do_to_it(
+    camera: Detector, levels: list[float]
+) -> None:
+    pulls = []
+    for seed in range(SEEDS // 4):
+        _, transfer, _ = measured(camera, np.random.default_rng(seed), np.array(levels))
+        assert transfer is not None
+        pulls.append((transfer.gain.value - camera.gain) / transfer.gain.error)
+        assert transfer.gain.error < 0.1 * camera.gain
+    assert abs(np.mean(pulls)) < 1.2, pulls
+    assert np.max(np.abs(pulls)) < 3.0, pulls
 
 
 def test_a_lamp_that_changes_gives_no_limit_and_a_linear_camera_a_lower_bound() -> None:
