@@ -96,7 +96,7 @@ class ImageParent(Base):
 
 
 class FrameNote(Base):
-    """What ingest found doubtful of a frame, and how it was decided; the notes of its newest reading."""
+    """What is doubtful of a frame, and how it was decided: by its newest reading, and by who read its pixels since."""
 
     __tablename__ = "frame_note"
     __table_args__ = TABLE_OPTIONS

@@ -116,6 +116,14 @@ def note_down(session: Session, notes: Mapping[int, Sequence[str]]) -> None:
         session.execute(insert(table_of(FrameNote)), rows)
 
 
+def add_note(session: Session, image_id: int, note: str) -> None:
+    """Write down what was found of a frame when its pixels were read, once."""
+    known = dict(session.execute(select(FrameNote.note, FrameNote.number).where(FrameNote.image_id == image_id)).all())
+    if note not in known:
+        number = max(known.values(), default=-1) + 1
+        session.execute(insert(table_of(FrameNote)), [{"image_id": image_id, "number": number, "note": note}])
+
+
 def notes_by_observation(session: Session, observation_id: int | None = None) -> dict[int, list[tuple[str, int]]]:
     """What ingest noted, with the number of frames that it holds for, by observation; of one or of all."""
     query = (

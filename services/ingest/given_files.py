@@ -14,6 +14,7 @@ from schema.queries import images
 from services.errors import ConfigurationError, DataError
 from services.image_store import LocalImageStore
 from services.ingest.dialect import Kind
+from services.ingest.dialect_files import Dialects
 from services.ingest.headers import FrameFacts, read_frame
 from services.ingest.raw_folder import Folder
 from services.ingest.register import register
@@ -27,7 +28,9 @@ ABOVE_NOTHING = 64.0  # ADU; a dark without bias is hardly brighter
 BELOW_NOTHING = 0.01  # of the pixels; noise about zero leaves as many below it
 
 
-def register_given(session: Session, path: Path, kind: Kind, *, site: str, root: Path) -> list[str]:
+def register_given(
+    session: Session, path: Path, kind: Kind, *, site: str, root: Path, dialects: Dialects | None = None
+) -> list[str]:
     """Register a master file of ``kind``; returns what is to be said of it, nothing where it was registered before.
 
     Raises:
@@ -51,7 +54,7 @@ def register_given(session: Session, path: Path, kind: Kind, *, site: str, root:
                 f"{where} is registered as a {known.kind} frame of observation {known.observation_id}: give the "
                 "observation instead of the file, or a copy of it elsewhere"
             )
-        facts, said = _facts(path, kind)
+        facts, said = _facts(path, kind, dialects)
     except (DataError, OSError) as error:
         raise ConfigurationError(f"{where} cannot be used: {error}") from error
     instrument, telescope = _only_camera(session) or (facts.instrument, facts.telescope)
@@ -60,8 +63,8 @@ def register_given(session: Session, path: Path, kind: Kind, *, site: str, root:
     return [f"{where}: {line}" for line in said]
 
 
-def _facts(path: Path, kind: Kind) -> tuple[FrameFacts, list[str]]:
-    facts = read_frame(path, is_product=True)
+def _facts(path: Path, kind: Kind, dialects: Dialects | None) -> tuple[FrameFacts, list[str]]:
+    facts = read_frame(path, dialects=dialects, is_product=True)
     unit = _unit(facts)
     if kind != "flat" and unit.startswith(ELECTRONS):
         raise DataError(f"its unit is {unit!r}, expected ADU: divide it by the gain")

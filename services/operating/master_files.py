@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from services.choices import Choices, apart, is_file
 from services.ingest.dialect import Kind
+from services.ingest.dialect_files import with_own
 from services.ingest.given_files import register_given
 from services.settings import Settings
 
@@ -18,11 +19,15 @@ def register_files(session: Session, settings: Settings) -> list[str]:
     Raises:
         ConfigurationError: one cannot be used; the message names it.
     """
+    files = [(kind, Path(what)) for kind in KINDS for what in _files(settings.choices, kind)]
+    if not files:
+        return []
+    # Their pixels are as a master's, whatever is cut off the camera's frames: of the reading the words alone count.
+    dialects, site, root = with_own(settings.dialects), settings.site, settings.root
     return [
         line
-        for kind in KINDS
-        for what in _files(settings.choices, kind)
-        for line in register_given(session, Path(what), kind, site=settings.site, root=settings.root)
+        for kind, path in files
+        for line in register_given(session, path, kind, site=site, root=root, dialects=dialects)
     ]
 
 

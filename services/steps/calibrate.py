@@ -57,6 +57,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
     defects = defects_of(context, masters, pixels)  # before there is a frame: it takes twice its memory
     raw = read_frame(context, frame)
     raw_header, read_out = read_header(context, frame), read_out_notes(frame, raw)
+    is_unwrapped = raw.is_unwrapped
     saturation = saturation_of(frame, raw, context.choices)
     full = Saturation.of(raw.counts, saturation)
     with errors_name(frame.path):
@@ -128,12 +129,15 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             **measured,
             ellipticity=ellipticity if np.isfinite(ellipticity) else None,
         )
+        if is_unwrapped:
+            frames.add_note(session, parameters.frame, UNWRAPPED)
         if was_rejected:  # the file has been repaired since
             frames.accept(session, [parameters.frame], context.pid)
 
     return write
 
 
+UNWRAPPED = "counts above 32767 were stored as negative ones: restored"
 READS = ("gain", "linearity", "read_noise", "saturation", "telescope_diameter_m")
 CALIBRATE = Step(
     "calibrate",

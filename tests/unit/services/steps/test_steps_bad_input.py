@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from schema import database, models
 from schema.found import Rejection
-from schema.image import MASTER_BIAS, Image
+from schema.image import MASTER_BIAS, FrameNote, Image
 from schema.processes import Site
 from schema.queries import images
 from services.choices import Choices
@@ -234,3 +234,15 @@ def test_a_flat_that_was_scaled_before_is_taken_as_it_is(context: Context) -> No
     master = combined_flats(context, {"scaled": shape.astype("f4")}, saturation=65_535.0)
     assert master is not None
     np.testing.assert_allclose(fits.getdata(context.deployment.root / master.path), shape / shape.mean(), rtol=1e-5)
+
+
+def test_counts_that_were_stored_as_negative_ones_are_noted_once(context: Context) -> None:
+    pixels = sky(4).astype(np.int16)
+    pixels[20:24, 20:24] = -20_000  # 45536
+    frame = add(context, "wrapped.fits", pixels)
+    for pid in (31, 32):
+        with context.reading.begin() as session:
+            run(replace(context, pid=pid), CALIBRATE, CalibrateParameters(frame=frame))(session)
+    with context.reading() as session:
+        notes = session.scalars(select(FrameNote.note).where(FrameNote.image_id == frame)).all()
+    assert notes == ["counts above 32767 were stored as negative ones: restored"]
