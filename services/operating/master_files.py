@@ -6,8 +6,6 @@ from sqlalchemy.orm import Session
 
 from services.choices import Choices, apart, is_file
 from services.ingest.dialect import Kind
-from services.ingest.dialect_files import with_own
-from services.ingest.given_files import register_given
 from services.settings import Settings
 
 KINDS: tuple[Kind, ...] = ("bias", "dark", "flat")
@@ -22,6 +20,10 @@ def register_files(session: Session, settings: Settings) -> list[str]:
     files = [(kind, Path(what)) for kind in KINDS for what in _files(settings.choices, kind)]
     if not files:
         return []
+    # Without files nothing here waits for what opens them: half a second of CPU each time.
+    from services.ingest.dialect_files import with_own
+    from services.ingest.given_files import register_given
+
     # Their pixels are as a master's, whatever is cut off the camera's frames: of the reading the words alone count.
     dialects, site, root = with_own(settings.dialects), settings.site, settings.root
     return [
