@@ -1,5 +1,6 @@
 """Aperture fluxes at sub-pixel positions on frames that were never resampled."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.aperture.local_sky import LocalSky, draw_to_frame, local_sky, neig
 from pipeline.aperture.pixel_phase import FIRST_QUIET_PX, phase_error, quiet_radius
 from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag
-from pipeline.frame.masked_pixels import NO_VALUE, PixelBit, fill_masked, flags_of, touched_bits
+from pipeline.frame.masked_pixels import NO_VALUE, PixelBit, filled_in, flags_of, touched_bits
 from pipeline.noise import FrameNoise, ccd_variance, flat_variance, least_sky_variance
 
 # Radii in FWHM as frames measure it, up to 1.16 times the true one; each √2 times the one before. By the CCD equation
@@ -143,7 +144,7 @@ def measure(
     current and digitisation.
 
     Args:
-        image: float32[ny, nx], background-subtracted, ADU; NaN pixels are bad.
+        image: float32[ny, nx], background-subtracted, ADU; NaN pixels are bad. Bad ones have other values meanwhile.
         xy: float64[n, 2], positions on this image, px; not finite where unknown.
         apertures: radii and annulus, px.
         noise: what is known of it.
@@ -162,7 +163,23 @@ def measure(
         UnusableDataError: arrays whose shapes do not fit.
     """
     _check(image, xy, bad, bits)
-    image = np.ascontiguousarray(image, dtype=np.float32)
+    image = np.require(image, np.float32, ("C", "W"))
+    filled, known = _masks(image, bad, bits)
+    with filled_in(image, filled) if filled is not None else nullcontext():
+        return _measured(image, xy, apertures, noise, known, isolated, neighbours, fwhm)
+
+
+def _measured(
+    image: NDArray[np.float32],
+    xy: NDArray[np.float64],
+    apertures: Apertures,
+    noise: FrameNoise,
+    known: NDArray[np.uint8] | None,
+    isolated: NDArray[np.bool_] | None,
+    neighbours: NDArray[np.float64] | None,
+    fwhm: float | None,
+) -> Measurement:
+    """`measure` on an image without holes, of whose pixels these bits are known."""
     placed, inside = _inside(image.shape, xy, apertures.radii)
     result = _empty(len(xy), apertures.number, noise.background_rms)
     circles = slice(0, len(apertures.radii))
@@ -170,9 +187,6 @@ def measure(
     if not placed.any():
         return result
 
-    filled, known = _masks(image, bad, bits)
-    if filled is not None:
-        image = fill_masked(image, filled)
     sky_area = np.full(len(xy), np.inf)
     if apertures.local:
         unusable = None if known is None else known != 0

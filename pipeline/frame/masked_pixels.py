@@ -1,5 +1,7 @@
 """Bad pixels under an aperture: filled in from their neighbours, and known by the apertures they touch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntFlag
 from typing import Any
 
@@ -35,8 +37,9 @@ _FLAG_OF = {
 _FLAGS = np.array([sum(int(f) for b, f in _FLAG_OF.items() if bits & b) for bits in range(256)], np.int32)
 
 
-def fill_masked(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Replace masked pixels by what their eight neighbours say.
+@contextmanager
+def filled_in(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> Iterator[None]:
+    """Masked pixels are IN PLACE what their eight neighbours say until it is done, and as before then.
 
     A pixel alone among good ones takes the value of the surface through its neighbours that is quadratic in x and in
     y, ``(2 * sides - corners) / 4``: in a star's core (FWHM 3 px) that is 7 % low where a plain mean is 40 % low.
@@ -44,20 +47,20 @@ def fill_masked(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArra
     an aperture that needs it is NaN and never a guess.
 
     Args:
-        image: float32[ny, nx].
+        image: float32[ny, nx], contiguous; a copy would take its memory again.
         masked: bool[ny, nx], True for pixels not to be believed.
-
-    Returns:
-        float32[ny, nx], a copy.
     """
-    filled = image.copy()
-    where = np.flatnonzero(masked)
-    filled.ravel()[where] = _from_neighbours(image, masked, where)
-    return filled
+    flat, where = image.reshape(-1), np.flatnonzero(masked)
+    kept = flat[where]
+    flat[where] = _from_neighbours(image, masked, where)
+    try:
+        yield
+    finally:
+        flat[where] = kept
 
 
 def fill_holes(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Replace masked pixels as `fill_masked` does, from their rim inwards; what lies deep in a hole becomes 0.
+    """Replace masked pixels as `filled_in` does, from their rim inwards; what lies deep in a hole becomes 0.
 
     For finding stars, not for measuring them: a column of bad pixels or a cluster of hot ones then cuts no star.
 

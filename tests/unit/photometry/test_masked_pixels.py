@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.flags import Flag
-from pipeline.frame.masked_pixels import PixelBit, fill_masked, flags_of, pixel_bits, pixel_table, touched_bits
+from pipeline.frame.masked_pixels import PixelBit, filled_in, flags_of, pixel_bits, pixel_table, touched_bits
 
 
 def test_a_lone_pixel_takes_the_quadratic_surface_through_its_neighbours() -> None:
@@ -12,7 +12,8 @@ def test_a_lone_pixel_takes_the_quadratic_surface_through_its_neighbours() -> No
     masked[11, 17] = True
     damaged = image.copy()
     damaged[masked] = np.nan
-    assert fill_masked(damaged, masked)[11, 17] == pytest.approx(image[11, 17], rel=1e-5)
+    with filled_in(damaged, masked):
+        assert damaged[11, 17] == pytest.approx(image[11, 17], rel=1e-5)
     assert np.isnan(damaged[11, 17])
 
 
@@ -20,16 +21,20 @@ def test_pixels_in_a_row_and_in_a_corner_take_the_mean_of_the_good_ones() -> Non
     image = np.arange(25, dtype=np.float32).reshape(5, 5)
     masked = np.zeros(image.shape, dtype=bool)
     masked[0, 0] = masked[2, 2] = masked[2, 3] = True
-    filled = fill_masked(image, masked)
-    assert filled[0, 0] == pytest.approx(np.mean([1, 5, 6]))
-    assert filled[2, 2] == pytest.approx(np.mean([6, 7, 8, 11, 16, 17, 18]))
-    np.testing.assert_array_equal(filled[~masked], image[~masked])
+    before = image.copy()
+    with filled_in(image, masked):
+        assert image[0, 0] == pytest.approx(np.mean([1, 5, 6]))
+        assert image[2, 2] == pytest.approx(np.mean([6, 7, 8, 11, 16, 17, 18]))
+        np.testing.assert_array_equal(image[~masked], before[~masked])
+    np.testing.assert_array_equal(image, before)
 
 
 def test_a_pixel_without_good_neighbours_is_unknown() -> None:
     masked = np.zeros((9, 9), dtype=bool)
     masked[3:6, 3:6] = True
-    assert np.argwhere(np.isnan(fill_masked(np.ones((9, 9), dtype=np.float32), masked))).tolist() == [[4, 4]]
+    image = np.ones((9, 9), dtype=np.float32)
+    with filled_in(image, masked):
+        assert np.argwhere(np.isnan(image)).tolist() == [[4, 4]]
 
 
 def test_touch_is_exact_to_the_edge_of_the_pixel() -> None:
