@@ -15,6 +15,7 @@ from services.engine.publisher.changed_choices import changes
 from services.engine.publisher.former import Former, LaidOut, formers, is_failure, is_unfinished
 from services.engine.publisher.graph import Graph
 from services.engine.publisher.keys import told_of
+from services.engine.publisher.stopped import ends_of_graphs
 from services.engine.publisher.templates import Template, frames_of, template_was_deleted
 from services.shown import processes
 from services.steps import ORDER, STEPS
@@ -81,9 +82,16 @@ def _joined(session: Session, graph: Graph, laid: LaidOut, former: Former) -> di
 
 
 def _for_the_first_time(session: Session, graph: Graph, laid: LaidOut, former: Former) -> set[int]:
-    """PIDs of steps that an earlier graph has not come to: it was asked for up to a step before these."""
+    """PIDs of steps that an earlier graph has not come to: it was asked for up to a step before these.
+
+    Steps up to that one which are missing were removed by `tianyu gc --rows`.
+    """
+    end = ends_of_graphs(session, [former.graph_pid]).get(former.graph_pid)
+    if end is None:
+        return set()
     there = adopting.commands_of(session, former.graph_pid)
-    first = [process for process in laid.processes if process.command not in there]
+    behind = {step.command for step in ORDER[ORDER.index(end) + 1 :]} - there
+    first = [process for process in laid.processes if process.command in behind]
     steps = [STEPS[command] for command in {process.command for process in first}]
     lost = {kind for step in steps for kind in (*step.opens, *step.uses)} & adopting.deleted_kinds(
         session, former.graph_pid
