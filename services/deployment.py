@@ -21,6 +21,11 @@ class Deployment(BaseModel):
 
     database_url: SecretStr = SecretStr("sqlite:///tianyu.db")
     broker_url: SecretStr = SecretStr("local://")
+    # Whether the connection to the database is encrypted, and the server's certificate looked at.
+    database_tls: Literal["auto", "verify", "off"] = "auto"
+    tls_ca_file: Path | None = None  # of authorities that database and broker are believed by
+    tls_cert_file: Path | None = None  # what this program shows of itself, and its key
+    tls_key_file: Path | None = None
     site: Name = "local"
     root: Path = Path("tianyu-data")
     # Consumers take no work while the root's disk has less: the images in hand still find room.

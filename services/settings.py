@@ -1,22 +1,25 @@
 """Settings: ``tianyu.toml`` in the working directory (or ``TIANYU_CONFIG``), then ``TIANYU_…`` environment variables.
 
-Unknown keys are refused in the file and among the variables, so that a typo is an error and not a default.
+Unknown keys are refused in the file and among the variables, so that a typo is an error and not a default. A secret may
+stand in a file of its own, which a variable ``TIANYU_…_FILE`` names.
 """
 
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import SecretStr, ValidationError
 from pydantic_core import to_jsonable_python
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
+from services import secret_files, transport_security
 from services.choices import GIVEN_MASTERS, Choices, absolute
 from services.deployment import Deployment
 from services.errors import ConfigurationError
@@ -26,6 +29,8 @@ PREFIX = "TIANYU_"
 CONFIG_VARIABLE = "TIANYU_CONFIG"
 # Variables that belong to the surroundings (tests, compose files), not to the settings.
 NOT_SETTINGS = ("TIANYU_TEST_", CONFIG_VARIABLE)
+# A URL's password, in a file of its own.
+PASSWORDS = {"database_url": f"{PREFIX}DATABASE_PASSWORD", "broker_url": f"{PREFIX}BROKER_PASSWORD"}
 
 
 class Settings(BaseSettings, Deployment, Reading, Choices):
@@ -43,7 +48,9 @@ class Settings(BaseSettings, Deployment, Reading, Choices):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         path = Path(os.environ.get(CONFIG_VARIABLE, "tianyu.toml"))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+        files = {name: secret.value for name, secret in _secrets_in_files().items()}
+        in_files = InitSettingsSource(settings_cls, init_kwargs=files)
+        return init_settings, in_files, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
 
     @property
     def deployment(self) -> Deployment:
@@ -61,6 +68,35 @@ class Settings(BaseSettings, Deployment, Reading, Choices):
         return Choices.model_validate(values)
 
 
+def _secret_names() -> list[str]:
+    return [
+        name
+        for name, field in Settings.model_fields.items()
+        if SecretStr in (field.annotation, *get_args(field.annotation))
+    ]
+
+
+def _secrets_in_files() -> dict[str, secret_files.Secret]:
+    found = secret_files.read(variable_of(name) for name in _secret_names())
+    return {variable.removeprefix(PREFIX).lower(): secret for variable, secret in found.items()}
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def file_variables() -> set[str]:
+    """Variables that name files with a secret in each."""
+    return {name + secret_files.ENDING for name in (*map(variable_of, _secret_names()), *PASSWORDS.values())}
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a program that this one starts, with these settings: its secrets have been read."""
+    kept = {name: value for name, value in os.environ.items() if name not in file_variables()}
+    return kept | as_environment(settings)
+
+
 def as_environment(settings: Settings) -> dict[str, str]:
     """Variables from which another process reads what was set here; what was left to its default stays out."""
     variables = {}
@@ -69,7 +105,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
         if isinstance(value, SecretStr):
             value = value.get_secret_value()
         if value is not None:
-            variables[PREFIX + name.upper()] = (
+            variables[variable_of(name)] = (
                 str(value)
                 if isinstance(value, str | Path)
                 else json.dumps(to_jsonable_python(value, exclude_none=True))
@@ -83,7 +119,7 @@ def load(**overrides: Any) -> Settings:
     Raises:
         ConfigurationError: a key is unknown or a value is wrong; the message names each one.
     """
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known = {variable_of(name) for name in Settings.model_fields} | file_variables()
     strange = sorted(
         n for n in os.environ if n.startswith(PREFIX) and n not in known and not n.startswith(NOT_SETTINGS)
     )
@@ -96,10 +132,31 @@ def load(**overrides: Any) -> Settings:
     if config and not Path(config).is_file():
         raise ConfigurationError(f"{CONFIG_VARIABLE} names {config!r}, which is no file: correct the path or unset it")
     try:
-        return Settings(**overrides)
+        return _connected(Settings(**overrides))
     except ValidationError as error:
         # The values themselves are left out: they may hold passwords.
         lines = [f"{'.'.join(str(part) for part in e['loc']) or 'settings'}: {e['msg']}" for e in error.errors()]
         raise ConfigurationError("settings are wrong: " + "; ".join(lines)) from None
     except ValueError as error:  # a TOML file that cannot be parsed
         raise ConfigurationError(f"settings cannot be read: {error}") from error
+
+
+def _connected(settings: Settings) -> Settings:
+    """The same, with URLs that are all that a connection is made by: passwords of files are in them, and TLS."""
+    transport_security.require_files(settings)
+    passwords = secret_files.read(PASSWORDS.values())
+    changed = {}
+    for name, secured in (
+        ("database_url", transport_security.secured_database),
+        ("broker_url", transport_security.secured_broker),
+    ):
+        given = url = getattr(settings, name).get_secret_value()
+        if secret := passwords.get(PASSWORDS[name]):
+            url = secret_files.with_password(url, secret)
+        try:
+            url = secured(url, settings)
+        except ValueError:  # who connects says what is wrong with it
+            continue
+        if url != given:
+            changed[name] = SecretStr(url)
+    return settings.model_copy(update=changed)

@@ -59,13 +59,13 @@ def server_url(variable: str) -> str:
 
 
 @contextmanager
-def fresh_database(engine: str, folder: Path) -> Iterator[str]:
+def fresh_database(engine: str, folder: Path, prefix: str = "tianyu_test_", digits: int = 32) -> Iterator[str]:
     """URL of an empty database on ``engine`` (a key of VARIABLES, or SQLite in ``folder``), dropped afterwards."""
     if engine == SQLITE:
         yield f"sqlite:///{folder / 'test.db'}"
         return
     server = make_url(server_url(VARIABLES[engine]))
-    name = f"tianyu_test_{uuid4().hex}"
+    name = f"{prefix}{uuid4().hex[:digits]}"
     administrator = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with administrator.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))

@@ -29,7 +29,7 @@ from pydantic import SecretStr
 from services import log
 from services.engine.stopping import on_stop
 from services.errors import ConfigurationError, TianyuError
-from services.settings import Settings, as_environment, load
+from services.settings import Settings, child_environment, load
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -125,7 +125,7 @@ class ConsumerProcess:
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = os.environ | as_environment(self._settings)
+        environment = child_environment(self._settings)
         command = (sys.executable, "-m", "services.engine.embedded", str(self._workers))
         with (self._logs / LOG_FILE).open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - ours, and a number

@@ -18,8 +18,8 @@ NODE = "tianyu-test@localhost"
 CONTROL_TIMEOUT_S = 60.0
 
 
-def start(folder: Path) -> str:
-    """Start in ``folder``; returns the URL.
+def start(folder: Path, more: str = "") -> str:
+    """Start in ``folder``, by ``more`` lines of configuration; returns the URL.
 
     Raises:
         CannotStart: RabbitMQ is not installed and cannot be, or does not start.
@@ -34,7 +34,7 @@ def start(folder: Path) -> str:
         (folder / name).mkdir(exist_ok=True)
     port, node_port, mapper_port = (daemon.free_port() for _ in range(3))
     (folder / "rabbitmq.conf").write_text(
-        f"listeners.tcp.1 = 127.0.0.1:{port}\ndisk_free_limit.absolute = {DISK_FREE_LIMIT}\n", encoding="utf-8"
+        f"listeners.tcp.1 = 127.0.0.1:{port}\ndisk_free_limit.absolute = {DISK_FREE_LIMIT}\n{more}", encoding="utf-8"
     )
     (folder / "enabled_plugins").write_text("[].\n", encoding="utf-8")
     (folder / "mapper_port").write_text(str(mapper_port), encoding="utf-8")
