@@ -1,18 +1,20 @@
 """Names from headers, files, the database and operators: no command breaks on them, drops them, or obeys them."""
 
+import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 from typer.testing import Result
 
 from schema.base import utc_now
-from schema.observing import Instrument
+from schema.observing import Instrument, Target
 from schema.processes import Lease, Process, ProcessAttempt, Service, Site
 from schema.skies import NamedObject
 from services.cli.app import COMMANDS
@@ -159,3 +161,24 @@ def test_json_gives_the_name_itself(made: MadeUp) -> None:
 
 def test_every_command_is_here() -> None:
     assert {words[0] for words in SHOWN.values()} | QUIET == set(COMMANDS)
+
+
+def test_a_name_is_a_value_in_sql(made: MadeUp, session: Session) -> None:
+    processes = session.scalar(select(func.count()).select_from(Process))
+    for name in ("x' OR '1'='1", "x'; DROP TABLE process; -- ", 'x" OR 1=1 -- ', "x\\' OR 1=1 -- ", "%", "_"):
+        result = tianyu("lightcurve", "--target", name)
+        assert result.exit_code == 1, name  # no star of all is meant
+        assert name.strip() in result.output
+    session.expire_all()
+    assert session.scalar(select(func.count()).select_from(Process)) == processes
+
+
+def test_no_cell_of_a_csv_is_a_formula(made: MadeUp, session: Session) -> None:
+    session.execute(update(Target).values(name='=HYPERLINK("http://x")'))
+    session.execute(update(Instrument).values(name="@SUM(A1)"))
+    session.commit()
+    lines = tianyu("lightcurve", "--source", str(made.variable), "--format", "csv").stdout.splitlines()
+    cells = [cell for row in csv.reader(lines) for cell in row]
+    assert len(cells) > 100
+    number = re.compile(r"[+-]?(\d|\.|nan|inf)")
+    assert not [cell for cell in cells if cell[:1] in "=+-@\t\r" and cell and not number.match(cell)]

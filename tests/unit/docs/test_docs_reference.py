@@ -21,7 +21,7 @@ from services.choices import Choices
 from services.deployment import Deployment
 from services.header_reading import Reading
 from services.ingest import register
-from services.settings import CONFIG_VARIABLE, PREFIX, Settings
+from services.settings import CONFIG_VARIABLE, PREFIX, Settings, file_variables
 from services.steps import COMMANDS
 from services.steps.shared import image_files
 from services.targets_file import TargetTable
@@ -79,7 +79,7 @@ def test_settings_files_can_be_loaded(page: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_variables_are_settings(page: Path) -> None:
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE} | file_variables()
     shown = set(re.findall(r"\bTIANYU_[A-Z_]+\b", page.read_text()))
     assert {name for name in shown if not name.startswith("TIANYU_TEST_")} <= known
 
