@@ -1,6 +1,6 @@
 """Where a name points: what users have said, else what SIMBAD answers, which is kept."""
 
-import re
+import shlex
 from collections.abc import Sequence
 
 import numpy as np
@@ -125,5 +125,4 @@ def _number(columns: object, name: str, url: str) -> float | None:
 
 
 def _remedy(name: str) -> str:
-    quoted = f"'{name}'" if re.search(r"\s", name) else name
-    return f"check its spelling, or run `tianyu target add {quoted} RA DEC`"
+    return f"check its spelling, or run `tianyu target add {shlex.quote(name)} RA DEC`"
