@@ -85,7 +85,7 @@ class Deployment:
 
     def _local(self, name: str, service: dict[str, Any]) -> dict[str, str]:
         """Variables as in the file, with paths and addresses of this machine."""
-        mounted = {"/data": self._folder / "root", "/etc/tianyu/tianyu.toml": DEPLOY / "tianyu.toml"}
+        mounted = {"/data": self._folder / "root", "/etc/tianyu/tianyu.toml": DEPLOY / "settings" / "tianyu.toml"}
         for secret in service.get("secrets", []):
             target = Path("/run/secrets", secret["target"])
             own = self._folder / name / target.relative_to("/run")
