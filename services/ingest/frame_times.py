@@ -72,6 +72,7 @@ class _Reading:
     is_twice: bool = False
     zone: str | None = None  # of the header or the operator, by which a local stamp was understood
     is_homeless: bool = False  # local time of a zone that nobody tells
+    is_told: bool = False  # comment or TIMESYS name its scale
 
 
 def frame_times(header: fits.Header, exposure_s: float | None, words: Dialect = STANDARD) -> Times:
@@ -116,6 +117,8 @@ def frame_times(header: fits.Header, exposure_s: float | None, words: Dialect = 
     if not chosen.is_explicit and _LOCAL.search(cards.comment(header, chosen.key)):
         notes.append(f"{chosen.source} may be local time: its comment says so; it is taken as UTC")
     middle = chosen.jd + exposure / 2.0 / SECONDS_PER_DAY
+    if words.clock_offset_h and chosen.is_told:
+        notes.append(f"{chosen.source} says that it is UTC, or of another scale: clock_offset_h is left aside")
     if chosen.zone is not None:
         notes.append(f"{chosen.source} is local time of {chosen.zone}")
     if chosen.is_twice:
@@ -217,12 +220,12 @@ def _reading(header: fits.Header, key: str, source: str, stamp: Stamp, words: Di
     is_zoned = stamp.time is not None and stamp.time.offset_s is not None
     is_named = any(part in words.keywords.utc for part in source.split("+"))
     is_end = key in words.keywords.end
-    if words.clock_offset_h is not None and not (is_zoned or is_named):
-        jd = stamp.jd_utc() - words.clock_offset_h / 24.0
-        return _Reading(key, source, jd, is_explicit=True, is_end=is_end)
     comment, system = cards.comment(header, key), (cards.text(header, ("TIMESYS",)) or "").upper()
     says_local = system in LOCAL_SYSTEMS or (_LOCAL.search(comment) is not None and _UTC.search(comment) is None)
     says_utc = (_UTC.search(comment) is not None or system in ("UTC", "UT")) and _LOCAL.search(comment) is None
+    if words.clock_offset_h is not None and not (is_zoned or is_named or says_utc or _scale(header, key)):
+        jd = stamp.jd_utc() - words.clock_offset_h / 24.0
+        return _Reading(key, source, jd, is_explicit=True, is_end=is_end)
     if not (is_zoned or is_named or says_utc) and (words.time_zone is not None or says_local):
         if (zone := zone_of(header, words)) is not None:
             ahead, twice = ahead_of_utc(zone[1], stamp.jd_utc())
@@ -234,7 +237,8 @@ def _reading(header: fits.Header, key: str, source: str, stamp: Stamp, words: Di
     is_explicit = is_zoned or key in words.keywords.utc
     is_explicit |= says_utc
     jd = stamp.jd_utc() if is_zoned or key in words.keywords.utc else _to_utc(header, key, stamp.jd_utc())
-    return _Reading(key, source, jd, is_explicit, is_end=is_end)
+    is_told = not (is_zoned or is_named) and (says_utc or _scale(header, key) is not None)
+    return _Reading(key, source, jd, is_explicit, is_end=is_end, is_told=is_told)
 
 
 def _completed(header: fits.Header, key: str, stamp: Stamp, words: Dialect) -> tuple[Stamp, str]:
@@ -307,13 +311,17 @@ def _from_short(key: str, number: float, stamps: Sequence[_Reading]) -> tuple[fl
     return number + meant, [f"{key} is taken for {names[meant]}: no other card tells"]
 
 
-def _to_utc(header: fits.Header, key: str, jd: float) -> float:
-    """By TIMESYS, else by the comment of the card."""
+def _scale(header: fits.Header, key: str) -> tuple[str, str] | None:
+    """The time scale other than UTC that a card is of, as written and by astropy: by TIMESYS, else by its comment."""
     written = (cards.text(header, ("TIMESYS",)) or "").upper()
     if written not in (*SCALES, "UTC", "UT"):
         named = _SCALE.search(cards.comment(header, key))
         written = "UTC" if named is None else named[0].upper()
-    scale = SCALES.get(written)
+    return (written, SCALES[written]) if written in SCALES else None
+
+
+def _to_utc(header: fits.Header, key: str, jd: float) -> float:
+    written, scale = _scale(header, key) or ("UTC", None)
     if scale is None:
         return jd
     from astropy.time import Time  # a tenth of a second, for the few headers that are not in UTC

@@ -120,11 +120,17 @@ def test_a_clock_offset_holds_for_stamps_that_do_not_say_that_they_are_utc(tmp_p
         "a": {"DATE_OBS": "2024-05-06T03:00:00"},
         "b": {"DATE_OBS": "2024-05-05T19:00:00Z"},
         "c": {"DATE_OBS": "2024-05-06T03:00:00", "UT": "19:00:00"},
+        "d": {"DATE_OBS": "2024-05-05T19:00:00", "TIMESYS": "UTC"},
+        "e": {"DATE_OBS": ("2024-05-05T19:00:00", "[UTC] start of exposure")},
+        "f": {"DATE_OBS": ("2024-05-06T03:00:00", "local time"), "TIMESYS": "UTC"},
+        "g": {"DATE_OBS": "2024-05-05T19:00:37", "TIMESYS": "TAI"},
     }
     for name, cards in told.items():
         write(tmp_path / f"{name}.fits", EXPTIME=10.0, OBJECT=name, **cards)
     frames = read_folder(tmp_path, reading=Reading(clock_offset_h=8.0)).frames
     assert {round((frame.start_utc or 0.0) - Time("2024-05-05T19:00:00").jd, 6) for frame in frames} == {0.0}
+    left_aside = {frame.target for frame in frames if any("clock_offset_h is left aside" in n for n in frame.notes)}
+    assert left_aside == {"d", "e", "g"}
 
 
 @pytest.mark.parametrize(
