@@ -10,6 +10,7 @@ from schema.image import CALIBRATED, MASTER_BIAS, MASTER_DARK, MASTER_FLAT, Imag
 from schema.observing import BIAS, DARK, FLAT, Observation, Target
 from schema.processes import CANCELLED, SKIPPED, SUCCEEDED, Process, PublishedChoices
 
+NO_GOOD = "all of them are saturated or outside their limits: view frame has the reasons"
 MASTERS = {BIAS: MASTER_BIAS, DARK: MASTER_DARK, FLAT: MASTER_FLAT}
 
 
@@ -20,6 +21,11 @@ class Master:
     kind: str
     lacking: int = 0
     why: str = ""
+
+    @property
+    def is_no_good(self) -> bool:
+        """Whether its frames were there, and none of them was good enough."""
+        return self.why == NO_GOOD
 
     def __str__(self) -> str:
         return f"{self.kind} none: {self.why}" if self.lacking else f"{self.kind} used"
@@ -79,7 +85,7 @@ def _why(
         return "no such frames" if observation is None else _why_none(session, observation, kind)
     status = session.scalar(select(Process.status).where(Process.pid == pid))
     if status == SUCCEEDED and session.scalar(select(Image.image_id).where(Image.pid == pid)) is None:
-        return "all of them are outside their limits: view frame has the reasons"
+        return NO_GOOD
     if status == SUCCEEDED:
         return f"process {pid} made it later"
     return f"process {pid} {'is ' if status != 'failed' else ''}{status or 'gone'}"

@@ -106,7 +106,7 @@ def _show_in_lines(results: Sequence[Result]) -> None:
             str(summary.used),
             str(summary.light_curves),
             "" if scatter is None else f"{scatter:.1f} mmag",
-            state_of(one.state),
+            _with_masters(state_of(one.state), one),
         )
     out.print(table)
     whole = [one for one in results if one.state.stopped_after is None]
@@ -120,6 +120,13 @@ def _show_in_lines(results: Sequence[Result]) -> None:
             continue
         more = f"`tianyu status {one.state.observation_id}` has the reasons"
         _show_failure(one.state, f"{one.state.failures[0].error} ({more})" if one.state.failures else more)
+
+
+def _with_masters(state: Text, result: Result) -> Text:
+    """The state, with the kinds of calibration frames of which none were good: who reads one line sees it there."""
+    if result.is_made and result.summary.no_good:
+        state.append(f", no good {' and '.join(result.summary.no_good)}", "bold yellow")
+    return state
 
 
 def _frames_and_stars(summary: Summary) -> Iterator[tuple[str, str]]:

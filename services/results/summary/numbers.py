@@ -22,6 +22,7 @@ from services.own_site import require_observation
 from services.results.lightcurves.sky_field import solution_of, unsolved_reasons
 from services.results.lightcurves.star_statistics import read_stars, saturated
 from services.results.summary.notes import notes_on
+from services.masters import masters_used
 from services.results.variability.candidates import count_candidates
 from services.steps import STEPS
 from services.steps.crossmatch import CROSSMATCH
@@ -76,6 +77,7 @@ class Summary:
     sky: SkySummary
     notes: tuple[str, ...]
     published_by: tuple[Chosen, ...]
+    no_good: tuple[str, ...] = ()  # kinds of masters that its frames do without, for none of their frames were good
 
     @property
     def bright_scatter_mmag(self) -> float | None:
@@ -112,6 +114,7 @@ def summarize(session: Session, observation_id: int) -> Summary:
         sky=_sky(session, observation),
         notes=tuple(notes_on(session, observation, frames - used - sum(kind.frames for kind in rejected))),
         published_by=chosen_by(session, [observation.graph_pid or 0])[observation.graph_pid or 0],
+        no_good=tuple(one.kind for one in masters_used(session, observation.graph_pid) if one.is_no_good),
     )
 
 
