@@ -1,6 +1,7 @@
 """How a frame is read out of its file, as its row keeps it: text in one form only, and words that tell it apart."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -13,6 +14,9 @@ from services.errors import ConfigurationError
 
 PLANE, PLANE_STEP = "plane ", 2  # a colour's name follows; pixels of the file from one of its pixels to the next
 WORDS_LENGTH, MARK_LENGTH = 64, 6  # characters of the words, as wide as their column; of a digest in them
+
+
+_SIZE = re.compile(r"(?:^|, )\d+ x \d+ pixels$", re.ASCII)
 
 
 @cache
@@ -66,6 +70,16 @@ def geometry_words(readout: Readout | None, plane: str = "", origin: tuple[int, 
     if plane:
         parts.append(PLANE + plane)
     return _bounded(", ".join(parts))
+
+
+def with_size(words: str, shape: tuple[int, int]) -> str:
+    """The words of frames of shape (ny, nx), where frames of another shape have the same words."""
+    return _bounded(", ".join(part for part in (words, f"{shape[1]} x {shape[0]} pixels") if part))
+
+
+def without_size(words: str) -> str:
+    """How frames are read out, whatever their size; sizes are compared as such."""
+    return _SIZE.sub("", words)
 
 
 def is_plane(words: str) -> bool:

@@ -19,11 +19,12 @@ from schema.queries import images
 from schema.queries.frames import REJECTED, accept, note_down
 from schema.queries.measurements import none_for_nan
 from services.errors import ConfigurationError
-from services.frame_geometry import geometry_text
+from services.frame_geometry import geometry_text, without_size
 from services.ingest.common_facts import add_hints, header_digest, mean_direction, pointings
 from services.ingest.grouping import ObservationKey, group
 from services.ingest.headers import FrameFacts
 from services.ingest.raw_folder import Folder
+from services.ingest.shapes import SameShape, by_shape
 from services.log import get_logger
 from services.own_site import stored_path
 
@@ -100,7 +101,7 @@ class _Registrar:
         """Rows (image_id, kind, size_bytes, rejected, reject_reason) by digest of what is registered of these."""
         rejected, reason = REJECTED.label("rejected"), Image.reject_reason
         known = (Image.path_digest, Image.image_id, Image.kind, Image.size_bytes, Image.observation_id)
-        columns = (*known, Image.header_digest, rejected, reason)
+        columns = (*known, Image.ny, Image.nx, Image.header_digest, rejected, reason)
         digests = sorted(set(wanted))
         rows: dict[str, Any] = {}
         for start in range(0, len(digests), DIGESTS_A_QUERY):
@@ -167,24 +168,35 @@ class _Registrar:
         return bool(known.header_digest != header_digest(frame))
 
     def observation(self, key: ObservationKey, frames: Sequence[FrameFacts], duplicates: dict[Path, str]) -> None:
-        """Register the frames of one observation."""
+        """Register frames of one key: of one observation, or of several where their shapes differ."""
+        known = [frame for frame in frames if not (self._is_corrected(frame) or self._is_new(frame))]
+        joined = self._observation_of(known) or self._observation_row(key, frames)
+        before = (self._known.get(self._digest(frame)) for frame in frames if self._is_corrected(frame))
+        anew = [(row.ny, row.nx) for row in before if row is not None and not row.rejected]
+        for part in by_shape(self._session, key, frames, joined, anew):
+            self._of_one_shape(part, joined, duplicates)
+
+    def _of_one_shape(self, part: SameShape, joined: Observation, duplicates: dict[Path, str]) -> None:
+        key, frames, observation = part.key, part.frames, joined
         corrected = {frame.path for frame in frames if self._is_corrected(frame)}
         new = [frame for frame in frames if frame.path in corrected or self._is_new(frame)]
+        if part.is_apart:
+            taken = {frame.path for frame in new}
+            known = [frame for frame in frames if frame.path not in taken]
+            observation = self._observation_of(known, key.geometry) or self._observation_row(key, frames)
+            # Those that were odd while they were few.
+            new += [one for one in known if self._known[self._digest(one)].observation_id == joined.observation_id]
         taken = {frame.path for frame in new}
         self._known_files |= {frame.path for frame in frames if frame.path not in taken}
-        observation = self._observation_of([frame for frame in frames if frame.path not in taken])
-        if observation is None:
-            observation = self._observation_row(key, frames)
         if key.kind == "light":
             add_hints(self._session, observation, frames, anew=bool(corrected))
         rejected = 0
-        shape, _ = Counter(frame.shape for frame in frames).most_common(1)[0]
         for frame, seen in zip(new, self._as_seen(new), strict=True):
             reason = duplicates.get(frame.path)
-            if reason is None and frame.shape != shape:
+            if reason is None and frame.shape != part.shape:
                 reason = (
                     f"frame {self._stored[frame.path]!r} is {frame.shape[1]} x {frame.shape[0]} pixels, most of its "
-                    f"observation are {shape[1]} x {shape[0]}: was the window or the binning changed?"
+                    f"observation are {part.shape[1]} x {part.shape[0]}: was the window or the binning changed?"
                 )
             self._take(frame, self._frame_row(observation.observation_id, frame, seen, reason))
             if reason is not None:
@@ -215,11 +227,15 @@ class _Registrar:
         row = self._known.get(self._digests[path, ""])
         return self._known.pop(self._digests[path, ""]) if row is not None and row.kind == UNKNOWN else None
 
-    def _observation_of(self, known: Sequence[FrameFacts]) -> Observation | None:
-        """The one that most of these frames belong to: those that join them belong to it, however names are written."""
+    def _observation_of(self, known: Sequence[FrameFacts], apart: str | None = None) -> Observation | None:
+        """The one that most of these frames belong to: those that join them belong to it, however names are written.
+
+        apart: its geometry, where it has a size; else it has none.
+        """
         rows = (self._known[self._digest(frame)] for frame in known)
         numbers = Counter(row.observation_id for row in rows if row.observation_id is not None)
-        return self._session.get(Observation, numbers.most_common(1)[0][0]) if numbers else None
+        found = (self._session.get_one(Observation, number) for number, _ in numbers.most_common())
+        return next((one for one in found if one.geometry == (apart or without_size(one.geometry))), None)
 
     def _observation_row(self, key: ObservationKey, frames: Sequence[FrameFacts]) -> Observation:
         first = frames[0]

@@ -13,6 +13,7 @@ from schema.observing import DARK, FLAT, LIGHT, Filter, Observation, Target
 from schema.processes import SUCCEEDED, Process, PublishedChoices
 from schema.queries.frames import USABLE
 from services.choices import Choices
+from services.frame_geometry import without_size
 
 SAME_EXPOSURE = 0.01  # relative, in the keys of observations
 GIVEN = "given "  # in the setting of observations of files that the operator gave: they serve where they are given
@@ -97,8 +98,9 @@ def is_scaled(observation: Observation, dark: Observation) -> bool:
 
 
 def _unlike_pixels(observation: Observation, candidate: Observation, own: _Frames, theirs: _Frames) -> str:
-    if candidate.geometry != observation.geometry:
-        return " instead of ".join(one.geometry or "whole frames" for one in (candidate, observation))
+    ways = [without_size(one.geometry) for one in (candidate, observation)]
+    if ways[0] != ways[1]:
+        return " instead of ".join(way or "whole frames" for way in ways)
     if candidate.binning != observation.binning and not candidate.setting.startswith(GIVEN):
         return f"binning {candidate.binning} instead of {observation.binning}"
     if own.sizes.isdisjoint(theirs.sizes):

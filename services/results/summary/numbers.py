@@ -18,11 +18,11 @@ from schema.queries.frames import REJECT_REASON, REJECTED
 from schema.skies import SourceCrossmatch, SourcePosition
 from services.alike import gather, gist
 from services.chosen import Chosen, chosen_by
+from services.masters import masters_used
 from services.own_site import require_observation
 from services.results.lightcurves.sky_field import solution_of, unsolved_reasons
 from services.results.lightcurves.star_statistics import read_stars, saturated
 from services.results.summary.notes import notes_on
-from services.masters import masters_used
 from services.results.variability.candidates import count_candidates
 from services.steps import STEPS
 from services.steps.crossmatch import CROSSMATCH

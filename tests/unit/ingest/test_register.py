@@ -20,6 +20,7 @@ from schema.queries import frames
 from services.errors import ConfigurationError
 from services.frame_notes import frame_notes
 from services.ingest.given import Given
+from services.ingest.headers import FrameFacts
 from services.ingest.raw_folder import Folder, read_folder
 from services.ingest.register import UNKNOWN, Ingest, register
 from tests.unit.ingest.made_frames import facts, pixels, write
@@ -161,6 +162,31 @@ def test_copies_and_frames_of_another_shape_are_rejected_with_the_reason(
     assert found["copy.fits"].good is False
     assert "has the same content as" in (found["copy.fits"].reject_reason or "")
     assert "30 x 25 pixels, most of its observation are 30 x 20" in (found["odd.fits"].reject_reason or "")
+
+
+def test_frames_of_another_shape_join_an_observation_of_their_own(sessions: sessionmaker[Session]) -> None:
+    """What was registered before decides the shape, however many come later; one or two are a slip of the window."""
+
+    def night(numbers: range, shape: tuple[int, int], name: str = "") -> list[FrameFacts]:
+        return [facts(f"{name}{i:03d}.fits", jd=2460374.3 + i / 1440, shape=shape) for i in numbers]
+
+    first, two = night(range(2), (20, 20)), night(range(2, 4), (28, 28))
+    ingest(sessions, Folder(first, []))
+    assert len(ingest(sessions, Folder(two, [])).rejected) == 2
+    held = rows(sessions)
+    assert "is 28 x 28 pixels, most of its observation are 20 x 20" in (held["002.fits"].reject_reason or "")
+    # As a folder that grows: with a third one they are a window of their own, and those after it join them.
+    grown = [*first, *two, *night(range(4, 9), (28, 28))]
+    result = ingest(sessions, Folder(grown, []))
+    assert [(one.key.geometry, one.new) for one in result.observations] == [("", 0), ("28 x 28 pixels", 7)]
+    ingest(sessions, Folder(night(range(9, 10), (28, 28)), []))
+    ingest(sessions, Folder(night(range(10, 11), (20, 20)), []))
+    assert ingest(sessions, Folder(grown, [])).known == len(grown)
+    found = rows(sessions)
+    assert {image.good for image in found.values()} == {None}
+    owners = {name: image.observation_id for name, image in found.items()}
+    assert len(set(owners.values())) == 2
+    assert {owners[f"{i:03d}.fits"] for i in (0, 1, 10)} == {owners["000.fits"]}
 
 
 def test_a_site_that_is_not_registered_is_named(sessions: sessionmaker[Session]) -> None:
