@@ -2,9 +2,10 @@
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.forked import Program, run_program, run_started
 
 RUN_TIMEOUT_S = 600
 
@@ -15,37 +16,26 @@ class Programs:
 
     environment: dict[str, str]
     logs: Path
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    running: list[Program] = field(default_factory=list)
+    of_another_checkout: bool = False
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; one that fails fails the test with what it said."""
-        result = subprocess.run(
-            [sys.executable, "-m", "services.cli.app", *arguments],
-            env=os.environ | self.environment,
-            capture_output=True,
-            text=True,
-            timeout=RUN_TIMEOUT_S,
-            check=False,
-        )
+        run = run_started if self.of_another_checkout else run_program
+        result = run(arguments, os.environ | self.environment, RUN_TIMEOUT_S)
         if check and result.returncode:
             raise AssertionError(f"tianyu {' '.join(arguments)} failed:\n{result.stdout}\n{result.stderr}")
         return result
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str) -> Program:
         """Start a program that runs until it is stopped."""
-        with (self.logs / f"{len(self.running)}-{arguments[0]}.log").open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli.app", *arguments],
-                env=os.environ | self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        self.running.append(process)
-        return process
+        log = self.logs / f"{len(self.running)}-{arguments[0]}.log"
+        program = Program(arguments, os.environ | self.environment, log)
+        self.running.append(program)
+        return program
 
     def stop(self) -> None:
         """Kill what still runs."""
-        for process in self.running:
-            process.kill()
-            process.wait()
+        for program in self.running:
+            program.kill()
+            program.wait()

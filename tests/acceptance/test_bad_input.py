@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from astropy.time import Time, TimeDelta
 from numpy.typing import NDArray
 
 from services.trials.simulate import night_spec, simulate
+from tests.forked import run_program
 
 Pixels = NDArray[Any]
 
@@ -66,10 +66,7 @@ class Night:
 def tianyu(*arguments: object, **settings: object) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TIANYU_")}
     environment |= {f"TIANYU_{name.upper()}": str(value) for name, value in settings.items()}
-    command = [sys.executable, "-m", "services.cli.app", *map(str, arguments)]
-    return subprocess.run(
-        command, env=environment | {"COLUMNS": "1000"}, capture_output=True, text=True, timeout=TIMEOUT_S
-    )
+    return run_program(tuple(map(str, arguments)), environment | {"COLUMNS": "1000"}, TIMEOUT_S)
 
 
 def change(

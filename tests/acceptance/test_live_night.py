@@ -2,7 +2,6 @@
 
 import signal
 import sqlite3
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import pytest
 from services.trials.simulate import night_spec, simulate
 from tests.acceptance.programs import Programs
 from tests.chaos.system import children_of, signal_all
+from tests.forked import Program
 from tests.integration.small_night import SPEC, Night
 
 FRAMES, FIRST = 14, 4
@@ -60,7 +60,7 @@ class Folder:
         del self._frames[:count]
 
 
-def until(told: Callable[[], bool], watching: "subprocess.Popen[bytes]") -> None:
+def until(told: Callable[[], bool], watching: Program) -> None:
     """Wait for it; fails where the program has ended or hangs."""
     end = time.monotonic() + TIMEOUT_S
     while not told():

@@ -3,7 +3,6 @@
 import os
 import signal
 import sqlite3
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +12,8 @@ from pathlib import Path
 from tests.chaos import checks, snapshot
 from tests.chaos.campaign import CHANGED, POLL_S, SETTINGS, STUCK_AFTER_S, Outcome
 from tests.chaos.plan import Event, Kind
-from tests.chaos.system import COMMAND, children_of, signal_all, workers_of
+from tests.chaos.system import children_of, signal_all, workers_of
+from tests.forked import Program
 
 CONSUMERS = 2
 CONSUMER_MARK = "services."  # in the command line of a child that is a program of ours
@@ -31,34 +31,22 @@ class Run:
     def __init__(self, night: Path, folder: Path) -> None:
         self.workdir = folder / "work"
         self.log = folder / "run.log"
-        self._arguments = [
-            "run",
-            str(night),
-            "--workdir",
-            str(self.workdir),
-            "--consumers",
-            str(CONSUMERS),
-            "--no-plots",
-        ]
+        self._arguments = (
+            *("run", str(night), "--workdir", str(self.workdir)),
+            *("--consumers", str(CONSUMERS), "--no-plots"),
+        )
         self._groups: list[int] = []
         self._choices: dict[str, str] = {}
         self.process = self.start()
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> Program:
         """Start it, or start it again."""
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [*COMMAND, *self._arguments],
-                env=os.environ | OWN | self._choices,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        environment = os.environ | OWN | self._choices
+        self.process = Program(self._arguments, environment, self.log, own_session=True)
         self._groups.append(self.process.pid)
         return self.process
 
-    def start_changed(self) -> subprocess.Popen[bytes]:
+    def start_changed(self) -> Program:
         """Start it with other choices when it has ended."""
         self._choices = CHANGED
         return self.start()

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from services.engine.consumer.worker import NAME
+from tests import forked
 from tests.chaos.checks import OWN
 from tests.chaos.proxy import Route
 from tests.chaos.servers import Servers
+from tests.forked import run_program
 
 RESTART_AFTER_S = 0.5  # as a service manager does
 STOP_TIMEOUT_S = 60.0
 STACK_CHARACTERS = 6000  # of the log of a program that hangs
-COMMAND = (sys.executable, "-m", "services.cli.app")
 
 
 def children_of(parent: int, file: str, mark: str) -> list[int]:
@@ -60,7 +60,7 @@ class Program:
     broker: Route
     starts: int = 0
     left: list[int] = field(default_factory=list)  # exit codes of the times that it ended by itself
-    process: subprocess.Popen[bytes] | None = None
+    process: forked.Program | None = None
     start_at: float = 0.0
 
     @property
@@ -80,14 +80,8 @@ class Program:
             self._gone()
         if self.process is None and time.monotonic() >= self.start_at:
             self.starts += 1
-            with self.log.open("ab") as output:
-                self.process = subprocess.Popen(
-                    [*COMMAND, *self.arguments],
-                    env=os.environ | self.environment | {"PYTHONFAULTHANDLER": "1"},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                )
+            environment = os.environ | self.environment | {"PYTHONFAULTHANDLER": "1"}
+            self.process = forked.Program(self.arguments, environment, self.log)
 
     def kill(self) -> bool:
         """SIGKILL; False if it was not running."""
@@ -169,21 +163,14 @@ class System:
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, past all routes."""
         environment = self._direct | settings
-        done = subprocess.run([*COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False)
+        done = run_program(arguments, environment)
         if done.returncode:
             raise AssertionError(f"tianyu {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
         return done
 
-    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, **settings: str) -> forked.Program:
         """Start a command, past all routes, and leave it alone."""
-        with (self.logs / f"{arguments[0]}.log").open("ab") as output:
-            return subprocess.Popen(
-                [*COMMAND, *arguments],
-                env=self._direct | settings,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
+        return forked.Program(arguments, self._direct | settings, self.logs / f"{arguments[0]}.log")
 
     @property
     def _direct(self) -> dict[str, str]:

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
@@ -28,6 +26,7 @@ from services.header_reading import Reading
 from services.settings import Settings, as_environment, load
 from services.setup import initialise, open_engine
 from services.steps.shared.step import Context
+from tests.forked import Program, run_program
 from tests.integration.command_line import tianyu
 from tests.integration.small_night import Night
 
@@ -68,13 +67,12 @@ class Programs:
 
     settings: Settings
     logs: Path
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    running: list[Program] = field(default_factory=list)
 
     def start(self, command: str, **changes: Any) -> None:
         environment = os.environ | as_environment(load(**self.settings.model_dump(exclude_unset=True) | changes))
-        with (self.logs / f"{len(self.running)}-{command}.log").open("wb") as output:
-            words = [sys.executable, "-m", "services.cli.app", command]
-            self.running.append(subprocess.Popen(words, env=environment, stdout=output, stderr=output))
+        log = self.logs / f"{len(self.running)}-{command}.log"
+        self.running.append(Program((command,), environment, log))
 
     def wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_S
@@ -222,10 +220,10 @@ def test_what_is_taken_over_keeps_its_choices(night: Night) -> None:
 
 def test_a_run_says_that_a_published_night_keeps_its_choices(night: Night, raw: Path, tmp_path: Path) -> None:
     variables = os.environ | {"TIANYU_LINEARITY": "3000"}
-    words = ["run", str(raw), "--workdir", str(night.settings.root), "--no-plots", "--consumers", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "services.cli.app", *words], env=variables, capture_output=True, text=True, check=True
+    done = run_program(
+        ("run", str(raw), "--workdir", str(night.settings.root), "--no-plots", "--consumers", "1"), variables
     )
+    assert done.returncode == 0, done.stderr
     said = " ".join(done.stderr.split())
     assert f"observation {night.observation()} keeps the choices that it was published by" in said
     assert "(linearity: not set -> 3000.0)" in said

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,6 +23,7 @@ from services.engine.consumer.worker import NAME
 from services.settings import Settings, load
 from services.setup import initialise, open_engine
 from tests.conftest import MAIN, broker_of, fresh_database, new_site
+from tests.forked import Program
 from tests.unit.services import made_up
 
 PATIENCE_S = 120.0
@@ -38,22 +37,16 @@ class Engine:
     settings: Settings
     environment: dict[str, str]
     logs: Path
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    running: list[Program] = field(default_factory=list)
 
     @property
     def sessions(self) -> sessionmaker[Session]:
         return database.session_factory(open_engine(self.settings))
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self.logs / f"{len(self.running)}-{arguments[0]}.log").open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli.app", *arguments],
-                env=self.environment,
-                stdout=output,
-                stderr=output,
-            )
-        self.running.append(process)
-        return process
+    def start(self, *arguments: str) -> Program:
+        program = Program(arguments, self.environment, self.logs / f"{len(self.running)}-{arguments[0]}.log")
+        self.running.append(program)
+        return program
 
     def publish(self, shape: Callable[[list[int]], list[NewProcess]], count: int) -> list[int]:
         with self.sessions.begin() as session:
@@ -84,7 +77,7 @@ class Running:
     """An engine whose programs have been started."""
 
     engine: Engine
-    consumer: subprocess.Popen[bytes]
+    consumer: Program
 
 
 def all_finished(session: Session) -> bool:

@@ -46,7 +46,7 @@ def _add_to_order(module: Path, shown: str) -> None:
 def test_a_night_with_the_new_step(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(checkout)  # where a program looks for modules first
     raw, workdir = simulate_night(tmp_path / "night"), tmp_path / "work"
-    programs = Programs({"PYTHONPATH": str(checkout), "TIANYU_CATALOG": "none"}, tmp_path)
+    programs = Programs({"PYTHONPATH": str(checkout), "TIANYU_CATALOG": "none"}, tmp_path, of_another_checkout=True)
     run = programs.run("run", str(raw), "--workdir", str(workdir), "--no-plots", "--consumers", "1")
     with sqlite3.connect(workdir / "tianyu.db") as database:
         counted = database.execute("SELECT parameters, status FROM process WHERE command = 'count_stars'").fetchall()
