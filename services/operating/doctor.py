@@ -151,8 +151,13 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
         yield Finding("database", str(database_failure(engine, error)), "start it, or correct TIANYU_DATABASE_URL")
         return
     with engine.connect().execution_options(**database.READ_ONLY) as connection:
-        version = "SQLite" if engine.dialect.name == "sqlite" else connection.execute(text("SELECT VERSION()")).scalar()
-        yield Finding("database", f"{name}, {version}, schema up to date")
+        if engine.dialect.name == "sqlite":
+            server = "SQLite"
+        else:
+            version = connection.execute(text("SELECT VERSION()")).scalar()
+            encrypted = connection.execute(text("SHOW SESSION STATUS LIKE 'Ssl_version'")).one()[1]
+            server = f"{version}, {encrypted or 'not encrypted'}"
+        yield Finding("database", f"{name}, {server}, schema up to date")
         yield from _complete(connection)
         yield from _registration(settings, engine)
         yield from _services(settings, engine)

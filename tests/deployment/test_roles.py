@@ -1,9 +1,13 @@
 """Each program has its own role and password: a night by them, and what each is refused."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import pika
 import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker, ProbableAuthenticationError
 from pydantic import SecretStr
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -128,7 +132,12 @@ def test_a_night_by_roles(own_broker: OwnBroker, tmp_path: Path, monkeypatch: py
         run("operator", "resume", "cpu")
         run("operator", "status", "--wait", "--timeout", "200")
         run("operator", "gc")
-        assert "0 waiting" in tianyu("doctor").output  # by the operator's environment
+        found = tianyu("doctor").output  # by the operator's environment
+        assert "0 waiting" in found
+        assert "not encrypted" in found or "TLSv1" in found
+        reader = create_engine(people.url("reader"), poolclass=NullPool)
+        with reader.connect() as connection:
+            assert connection.execute(text("SELECT @@max_statement_time")).scalar() == READER_STATEMENT_S
         assert_refused(people)
 
 
@@ -153,6 +162,33 @@ def test_an_upgrade_takes_back_what_a_role_has_no_more(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match=r"may not make roles.*--print"):
             database_roles.make(reader, None)
         reader.dispose()
+
+
+def test_users_of_the_broker_may_do_no_more(own_broker: OwnBroker) -> None:
+    vhost = new_vhost()
+    own_broker.users(definitions(vhost, PERMISSIONS, "secret"))
+
+    def refused(role: str, work: Callable[[BlockingChannel], object]) -> bool:
+        connection = pika.BlockingConnection(pika.URLParameters(own_broker.url(f"{vhost}_{role}", "secret", vhost)))
+        try:
+            work(connection.channel())
+        except ChannelClosedByBroker as error:
+            return bool(error.reply_code == 403)
+        finally:
+            connection.close()
+        return False
+
+    assert not refused("manager", lambda channel: channel.queue_declare("tianyu.dome.events"))
+    assert not refused("consumer", lambda channel: channel.queue_declare("tianyu.dome.cpu"))
+    assert not refused("consumer", lambda channel: channel.basic_get("tianyu.dome.cpu"))
+    assert refused("consumer", lambda channel: channel.basic_get("tianyu.dome.events"))
+    assert refused("consumer", lambda channel: channel.queue_delete("tianyu.dome.events"))
+    assert refused("consumer", lambda channel: channel.queue_declare("another"))
+    assert refused("manager", lambda channel: channel.queue_declare("another"))
+    assert refused("consumer", lambda channel: channel.exchange_declare("tianyu.mine"))
+    for role in ("publisher", "reader"):
+        with pytest.raises(ProbableAuthenticationError):
+            refused(role, lambda channel: channel.basic_get("tianyu.dome.cpu"))
 
 
 def rights_of(people: Logins) -> dict[str, Rights]:
