@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from sqlalchemy import BigInteger, ForeignKey, String, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from schema.base import TABLE_OPTIONS, Base, Pid, Real, Utc
@@ -85,6 +85,9 @@ class Observation(Base):
     ra_deg: Mapped[Real | None]
     dec_deg: Mapped[Real | None]
     pixel_scale_arcsec: Mapped[Real | None]
+    # How the detector is turned, as told: the solution of the template says how it is.
+    position_angle_deg: Mapped[Real | None]  # of +y, from north through east, less 180: a German mount turns by that
+    mirrored: Mapped[bool | None] = mapped_column(Boolean)  # east is clockwise of north on the image
     # What the views show: the graph whose images count, and the relative calibration that stands for it.
     # No foreign keys: they are set by a process's own finishing transaction.
     graph_pid: Mapped[Pid | None] = mapped_column(BigInteger)

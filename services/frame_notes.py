@@ -33,8 +33,8 @@ def frame_notes(session: Session, graphs: Mapping[int, int | None]) -> dict[int,
         *_of_unknown_range(session, graphs_there),
     ):
         found[of_graph[graph]].append(note)
-    for observation, note in place_notes(session, of_graph.values()).items():
-        found[observation].append(note)
+    for observation, notes in place_notes(session, of_graph.values()).items():
+        found[observation] += notes
     return found
 
 

@@ -34,6 +34,8 @@ class KnownInstrument(_Known):
     saturation: Positive | None = None  # ADU
     linearity: Positive | None = None  # ADU
     pixel_scale_arcsec: Annotated[float, Field(gt=0, le=36_000)] | None = None  # of a pixel that is not binned
+    position_angle_deg: Annotated[float, Field(ge=-360, le=360)] | None = None  # of +y, from north through east
+    mirrored: bool | None = None  # east is clockwise of north on the image
     pixel_size_um: Annotated[float, Field(gt=0, le=1000)] | None = None  # not binned: with a focal length, a scale
     # How its frames are read out, in place of the settings of these names.
     trim: Source | None = None

@@ -1,39 +1,61 @@
-"""Which of the places that an observation's headers tell was right, where its stars have said where the field is."""
+"""What headers and instruments tell wrongly of where a field is and how it is turned, as its stars say."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from pipeline.sky.astrometry.sphere import separation_arcsec
+from pipeline.sky.astrometry.sphere import axes_apart_deg, separation_arcsec
 from pipeline.units import ARCSEC
-from schema.observing import ToldPlace
+from schema.observing import Observation, ToldPlace
 from schema.skies import PlateSolution
 
+SAME_AXIS_DEG = 5.0  # cameras are turned by hand, and rotators have a zero point
 RIGHT_DEG = 1.0  # the worst mounts, and places of date beside places of 2000; or as far as the field reaches
 
 
-def place_notes(session: Session, observations: Iterable[int]) -> dict[int, str]:
-    """A note by observation where the newest solution is far from a place that headers tell."""
+def place_notes(session: Session, observations: Iterable[int]) -> dict[int, list[str]]:
+    """Notes by observation where the newest solution is far from a place, or turned otherwise than told."""
     wanted = set(observations)
     if not wanted:
         return {}
+    turned = select(Observation).where(
+        Observation.observation_id.in_(wanted),
+        or_(Observation.position_angle_deg.is_not(None), Observation.mirrored.is_not(None)),
+    )
+    axes = {one.observation_id: one for one in session.scalars(turned)}
     told = defaultdict(list)
     places = select(ToldPlace).where(ToldPlace.observation_id.in_(wanted)).order_by(ToldPlace.number)
     for row in session.scalars(places):
         told[row.observation_id].append(row)
     newest = (
         select(func.max(PlateSolution.pid))
-        .where(PlateSolution.solved, PlateSolution.observation_id.in_(told))
+        .where(PlateSolution.solved, PlateSolution.observation_id.in_({*told, *axes}))
         .group_by(PlateSolution.observation_id)
     )
     found = {}
     for solution in session.scalars(select(PlateSolution).where(PlateSolution.pid.in_(newest))):
-        if note := _note(solution, told[solution.observation_id or 0]):
-            found[solution.observation_id or 0] = note
+        number = solution.observation_id or 0
+        notes = (_note(solution, told[number]) if number in told else None, _axis_note(solution, axes.get(number)))
+        found[number] = [note for note in notes if note is not None]
     return found
+
+
+def _axis_note(solution: PlateSolution, told: Observation | None) -> str | None:
+    """Half a turn is none: a German mount makes it when it changes sides."""
+    if told is None:
+        return None
+    wrong = []
+    angle, found = told.position_angle_deg, solution.position_angle_deg
+    if angle is not None and found is not None and axes_apart_deg(angle, found) > SAME_AXIS_DEG:
+        wrong.append(f"its y axis points {found % 180.0:.1f} degrees east of north, told were {angle % 180.0:.1f}")
+    if None not in (told.mirrored, solution.mirrored) and told.mirrored != solution.mirrored:
+        wrong.append("it is mirrored, told was that it is not" if solution.mirrored else "it is not mirrored as told")
+    if not wrong:
+        return None
+    return f"by its stars the image is turned otherwise than told: {'; '.join(wrong)}: was the camera taken off?"
 
 
 def _note(solution: PlateSolution, told: list[ToldPlace]) -> str | None:

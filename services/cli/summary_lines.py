@@ -140,7 +140,11 @@ def _frames_and_stars(summary: Summary) -> Iterator[tuple[str, str]]:
 def _sky(sky: SkySummary) -> Iterator[tuple[str, str]]:
     if sky.unsolved is None:
         residual = "" if sky.rms_arcsec is None else f", residual {sky.rms_arcsec:.2f} arcsec"
-        solved = f"{sky.pixel_scale_arcsec:.3f} arcsec a pixel, {sky.matches} stars matched{residual}"
+        angle = sky.position_angle_deg
+        turned = (
+            "" if angle is None else f", y axis {angle:.1f} degrees east of north{', mirrored' * bool(sky.mirrored)}"
+        )
+        solved = f"{sky.pixel_scale_arcsec:.3f} arcsec a pixel{turned}, {sky.matches} stars matched{residual}"
     else:
         solved = f"none: {sky.unsolved}"
     yield "sky coordinates", solved

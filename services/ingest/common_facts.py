@@ -12,6 +12,8 @@ from schema.observing import Observation, ToldPlace
 from services.frame_geometry import geometry_text
 from services.ingest.headers import FrameFacts
 
+ONE_AXIS = 0.98  # length of the mean of unit vectors of doubled angles: they scatter by 6 degrees
+
 
 def pointings(frames: Sequence[FrameFacts]) -> list[tuple[float, float]]:
     """(ra, dec) in degrees of the frames that tell."""
@@ -35,6 +37,11 @@ def add_hints(session: Session, observation: Observation, frames: Sequence[Frame
     scales = [frame.pixel_scale_arcsec for frame in frames if frame.pixel_scale_arcsec is not None]
     if (anew or observation.pixel_scale_arcsec is None) and scales:
         observation.pixel_scale_arcsec = float(np.median(scales))
+    axes = [frame.position_angle_deg for frame in frames if frame.position_angle_deg is not None]
+    if anew or observation.position_angle_deg is None:
+        observation.position_angle_deg = mean_axis_deg(axes) if axes else None
+    if anew or observation.mirrored is None:
+        observation.mirrored = next((frame.mirrored for frame in frames if frame.mirrored is not None), None)
 
 
 def _add_places(session: Session, observation: Observation, frames: Sequence[FrameFacts], anew: bool) -> None:
@@ -52,6 +59,12 @@ def _add_places(session: Session, observation: Observation, frames: Sequence[Fra
         ra, dec = mean_direction([place[1:] for place in places])
         row = ToldPlace(observation_id=observation.observation_id, number=number, told_by=keys, ra_deg=ra, dec_deg=dec)
         session.add(row)
+
+
+def mean_axis_deg(angles: Sequence[float]) -> float | None:
+    """Mean of position angles in degrees, 0..180; None where the field turns meanwhile, as on a mount in altitude."""
+    doubled = np.exp(2j * np.radians(np.array(angles, dtype=np.float64))).mean()
+    return float(np.degrees(np.angle(doubled)) / 2.0 % 180.0) if abs(doubled) >= ONE_AXIS else None
 
 
 def mean_direction(directions: Sequence[tuple[float, float]]) -> tuple[float, float]:

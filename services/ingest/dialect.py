@@ -63,6 +63,7 @@ class Keywords(_Table):
     scale: Keys = ()
     focal_length: Keys = ()
     pixel_size: Pairs = ()
+    orientation: Keys = ()  # position angle of +y, degrees from north through east
 
     def before(self, others: Self, without: Self) -> Self:
         """These, then the others', leaving out ``without``."""

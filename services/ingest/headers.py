@@ -37,6 +37,7 @@ DIAMETER_RANGE_M = (0.01, LARGEST_DIAMETER_M)
 READ_MODE_LENGTH = 24
 PRODUCT_KEY = "TIANYUPI"  # in every image that Tianyu makes
 UNKNOWN_INSTRUMENT = "unknown"
+DEGREES = ("deg", "degree", "degrees")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class FrameFacts:
     is_twice: bool = False  # its local time came twice that night: it is that of before clocks were set back
     rival: RivalClock | None = None  # another reading of its times, until `rival_clocks` has judged all frames
     places: tuple[Pointing, ...] = ()  # all that are told of where it points, the likeliest first
+    position_angle_deg: float | None = None  # of +y, from north through east, as told
+    mirrored: bool | None = None  # east is clockwise of north, as told
     known: str = ""  # the operator's tables of instruments and stations by which facts were told
 
 
@@ -160,6 +163,7 @@ def read_frame(
         rival=times.rival,
         places=pointings,
         pixel_scale_arcsec=scale,
+        position_angle_deg=cards.number(header, keys.orientation, -360.0, 360.0, DEGREES)[0],
         place=place,
         setting=_setting(header, gain, words),
         is_float=(cards.as_number(cards.raw(header, "ZBITPIX" if "ZBITPIX" in header else "BITPIX")) or 0) < 0,

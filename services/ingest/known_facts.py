@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from pipeline.sky.astrometry.sphere import axes_apart_deg
 from services.header_reading import Reading
 from services.ingest.headers import FrameFacts
 from services.ingest.pixel_scale import ARCSEC_PER_UM_MM
@@ -20,6 +21,7 @@ WORDS = {
 PLACE = ("site_longitude", "site_latitude", "site_elevation")
 SAME = 0.05  # relative; what differs by more is said
 SAME_PLACE_DEG = 0.1
+SAME_AXIS_DEG = 5.0
 
 
 def with_known(frames: Sequence[FrameFacts], reading: Reading) -> list[FrameFacts]:
@@ -40,6 +42,7 @@ def _told(frame: FrameFacts, reading: Reading) -> FrameFacts:
     if name is not None:
         table = reading.instrument[name]
         _add(frame, told, notes, _facts(table, frame.binning, table.focal_length_mm), table.override, name)
+        _add_orientation(frame, told, notes, table, name)
     if station is not None:
         place = reading.station[station]
         known = None if name is None else reading.instrument[name]
@@ -90,6 +93,22 @@ def _add(
                 f"{WORDS[fact]} of {values[0]:g} by {used[0]} is used, {values[1]:g} by {used[1]} is not"
                 + ("" if override else "; `override = true` in its table turns that round")
             )
+
+
+def _add_orientation(
+    frame: FrameFacts, told: dict[str, Any], notes: list[str], table: KnownInstrument, name: str
+) -> None:
+    """The position angle, and whether images are mirrored, which no header tells."""
+    if table.mirrored is not None:
+        told["mirrored"] = table.mirrored
+    written, known = frame.position_angle_deg, table.position_angle_deg
+    if known is None:
+        return
+    if written is None or table.override:
+        told["position_angle_deg"] = known
+    if written is not None and axes_apart_deg(written, known) > SAME_AXIS_DEG:
+        used = f"that of {name!r}" if table.override else "the header's"
+        notes.append(f"position angle is {written:g} degrees by the header, {known:g} by {name!r}: {used} is used")
 
 
 def _add_place(frame: FrameFacts, told: dict[str, Any], notes: list[str], station: KnownStation, name: str) -> None:

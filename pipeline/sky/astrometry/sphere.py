@@ -33,6 +33,11 @@ def middle_of(radec: Floats) -> Floats:
     return directions(unit_vectors(radec).mean(axis=0, keepdims=True))
 
 
+def axes_apart_deg(one: float, other: float) -> float:
+    """How far two axes are apart, 0..90 degrees: half a turn is none."""
+    return abs((one - other + 90.0) % 180.0 - 90.0)
+
+
 def pixel_scale(xy: Floats, radec: Floats) -> float:
     """Arcsec a pixel, from how far stars lie about their middle on an image and on the sky.
 

@@ -33,6 +33,7 @@ from services.steps.zero_point import ZERO_POINT
 
 BRIGHT_SHARE = 0.1  # of the unsaturated stars, the brightest
 MIN_BRIGHT_STARS = 5
+SOLVED = ("pixel_scale_arcsec", "position_angle_deg", "mirrored", "matches", "rms_arcsec")  # of a plate solution
 MMAG_PER_UNIT = 1000.0 * MAG_PER_LN  # small relative flux to millimagnitudes
 
 
@@ -49,6 +50,8 @@ class SkySummary:
     """Where the template lies on the sky and what its stars are called; ``…_missing`` say why not, and what to do."""
 
     pixel_scale_arcsec: float | None = None
+    position_angle_deg: float | None = None  # of the image's +y, from north through east
+    mirrored: bool | None = None
     matches: int | None = None  # stars that the WCS rests on
     rms_arcsec: float | None = None
     unsolved: str | None = None
@@ -191,7 +194,7 @@ def _sky(session: Session, observation: Observation) -> SkySummary:
     facts: dict[str, Any] = {}
     solution = solution_of(session, observation)
     if solution is not None and solution.solved:
-        facts |= {name: getattr(solution, name) for name in ("pixel_scale_arcsec", "matches", "rms_arcsec")}
+        facts |= {name: getattr(solution, name) for name in SOLVED}
     elif solution is not None:
         reasons = unsolved_reasons(session, observation) or ["no reason was kept"]
         later = [_not_done(session, observation, command) for command in SOLVERS[1:]]

@@ -22,6 +22,7 @@ NAMES = {
     "scale": "pixel scale",
     "focal_length": "focal length",
     "pixel_size": "pixel size",
+    "orientation": "position angle of the y axis",
     "local_time": "local time",
     "time_of_day": "time of day",
     "read_noise": "read noise",

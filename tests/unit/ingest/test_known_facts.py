@@ -58,6 +58,19 @@ def test_a_table_that_overrides_goes_before_the_header(tmp_path: Path) -> None:
     assert (kept.gain, kept.site_latitude) == (1.2, 40.0)
 
 
+def test_a_header_says_how_it_is_turned_before_a_table_does(tmp_path: Path) -> None:
+    turned = reading({"position_angle_deg": 90.0, "mirrored": True})
+    frame = read(tmp_path, turned)
+    assert (frame.position_angle_deg, frame.mirrored) == (90.0, True)
+    frame = read(tmp_path, turned, ORIENTAT=268.0)  # half a turn and two degrees
+    assert (frame.position_angle_deg, frame.notes) == (268.0, ())
+    frame = read(tmp_path, turned, ORIENTAT=-10.0)
+    assert frame.position_angle_deg == -10.0
+    assert "position angle is -10 degrees by the header, 90 by 'Q': the header's is used" in frame.notes
+    frame = read(tmp_path, reading({"position_angle_deg": 90.0, "override": True}), ORIENTAT=-10.0)
+    assert frame.position_angle_deg == 90.0
+
+
 def test_other_cameras_are_left_alone_but_for_their_station(tmp_path: Path) -> None:
     frame = read(tmp_path, reading(), INSTRUME="Andor")
     assert (frame.gain, frame.site_latitude) == (None, -30.5)

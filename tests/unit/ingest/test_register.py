@@ -14,7 +14,7 @@ from pipeline.sky.horizontal import airmass, altitude_azimuth
 from pipeline.sky.times import bjd_tdb
 from schema import database, models
 from schema.image import CALIBRATED, Image
-from schema.observing import Instrument
+from schema.observing import Instrument, Observation
 from schema.processes import Site
 from schema.queries import frames
 from services.errors import ConfigurationError
@@ -187,6 +187,18 @@ def test_frames_of_another_shape_join_an_observation_of_their_own(sessions: sess
     owners = {name: image.observation_id for name, image in found.items()}
     assert len(set(owners.values())) == 2
     assert {owners[f"{i:03d}.fits"] for i in (0, 1, 10)} == {owners["000.fits"]}
+
+
+@pytest.mark.parametrize(("angles", "axis"), [((88.0, 272.0), 90.0), ((179.0, 3.0), 1.0), ((0.0, 40.0), None)])
+def test_an_observation_is_turned_as_its_frames_say(
+    sessions: sessionmaker[Session], angles: tuple[float, ...], axis: float | None
+) -> None:
+    """Half a turn at the meridian is none; a field that turns all night has no angle."""
+    night = [facts(f"{i}.fits", 2460374.3 + i / 1440, position_angle_deg=one) for i, one in enumerate(angles)]
+    ingest(sessions, Folder(night, []))
+    with sessions() as session:
+        [(found,)] = session.execute(select(Observation.position_angle_deg)).all()
+    assert found == (None if axis is None else pytest.approx(axis))
 
 
 def test_a_site_that_is_not_registered_is_named(sessions: sessionmaker[Session]) -> None:

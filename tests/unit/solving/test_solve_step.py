@@ -130,8 +130,33 @@ def test_each_place_that_headers_tell_is_tried_and_the_wrong_one_is_named(
     assert (found.solved, found.solver) == (True, "catalogue"), found.reason
     assert found.ra_deg == pytest.approx(CENTRE[0], abs=0.2 / 3600)
     with context.reading() as session:
-        note = place_notes(session, [1])[1]
+        note = " ".join(place_notes(session, [1])[1])
     assert "CRVAL1, CRVAL2 tells so, RA, DEC 23.1 degrees off" in note
+
+
+@pytest.mark.parametrize(
+    ("turned_by", "mirrored", "said"),
+    [
+        (3.0, True, []),
+        (180.0, True, []),  # a German mount on the other side of the meridian
+        (-90.0, True, ["degrees east of north, told were"]),
+        (0.0, False, ["it is mirrored, told was that it is not"]),
+    ],
+)
+def test_a_camera_that_is_turned_otherwise_than_told_is_noted(
+    context: Context, monkeypatch: pytest.MonkeyPatch, turned_by: float, mirrored: bool, said: list[str]
+) -> None:
+    write_template(context)
+    with context.reading.begin() as session:
+        observation = session.get_one(Observation, 1)
+        observation.position_angle_deg = truth().position_angle(SHAPE) + turned_by
+        observation.mirrored = mirrored
+    with_catalogue(monkeypatch, KnownCatalogue(stars_around()))
+    assert run(context).solved
+    with context.reading() as session:
+        notes = place_notes(session, [1])[1]
+    assert len(notes) == len(said)
+    assert all(words in note for words, note in zip(said, notes, strict=True))
 
 
 def test_a_second_attempt_leaves_the_same_file(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,13 +116,16 @@ def test_unknown_observation(session: Session) -> None:
 
 def test_the_sky_of_a_solved_field(any_session: Session) -> None:
     made = make(any_session, 30)
-    made_up.solve_field(any_session, made, made_wcs(scale=0.72, centre=(150.0, 100.0)))
+    wcs = made_wcs(scale=0.72, centre=(150.0, 100.0))
+    made_up.solve_field(any_session, made, wcs)
     for number in (2, 3, 5):
         made_up.name_in_gaia(any_session, int(made.source_ids[number]), 10 + number, 12.0)
     for pid, command in ((20, "crossmatch"), (21, "zero_point")):
         made_up.add_process(any_session, GRAPH_PID + pid, command, SUCCEEDED, made.observation_id)
     assert summarize(any_session, made.observation_id).sky == SkySummary(
         pixel_scale_arcsec=pytest.approx(0.72, rel=1e-6),
+        position_angle_deg=pytest.approx(wcs.position_angle((200, 300)), abs=1e-6),
+        mirrored=wcs.mirrored,
         matches=40,
         rms_arcsec=0.21,
         gaia_sources=3,
