@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from services.frame_bounds import FrameBounds
 
@@ -12,6 +12,30 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"  # names of sites and groups 
 DAY_S = 86_400.0  # longest of most times: what is longer is a slip, and clocks of databases end
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+LOOPBACK = "127.0.0.1"
+PORT_MOST = 65_535
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`, or of a port alone, which is for programs of this machine.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) <= PORT_MOST):
+        raise ValueError(f"{text!r} is neither a port from 1 to {PORT_MOST} nor HOST:PORT")
+    return host.removeprefix("[").removesuffix("]") or LOOPBACK, int(port)
+
+
+def _listens(text: str) -> str:
+    listen_address(text)
+    return text
+
+
+Listen = Annotated[str, BeforeValidator(str), AfterValidator(_listens)]
 
 
 class Deployment(BaseModel):
@@ -33,6 +57,7 @@ class Deployment(BaseModel):
     index_dir: Path | None = None
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    metrics_listen: Listen | None = None  # where a manager or consumer answers Prometheus
 
     # Groups by command; everything else goes to `cpu`.
     default_group: Name = "cpu"

@@ -32,4 +32,15 @@ def consumer(
     stop = threading.Event()
     on_stop(stop.set)
     with children(settings.deployment, concurrency) as workers:
-        Consumer(settings, group or [settings.default_group], workers, stop).run()
+        groups = group or [settings.default_group]
+        if settings.metrics_listen is None:
+            Consumer(settings, groups, workers, stop).run()
+            return
+        from services.operating.metrics.consumer_metrics import ConsumerMetrics
+        from services.operating.metrics.endpoint import answering
+
+        metrics = ConsumerMetrics(settings.deployment, concurrency)
+        working = Consumer(settings, groups, workers, stop, metrics.note_end)
+        metrics.watch(working)
+        with answering(settings.metrics_listen, metrics.registry):
+            working.run()

@@ -22,4 +22,12 @@ def manager() -> None:
     open_database(settings).dispose()
     stop = threading.Event()
     on_stop(stop.set)
-    Manager(settings, stop).run()
+    active = Manager(settings, stop)
+    if settings.metrics_listen is None:
+        active.run()
+        return
+    from services.operating.metrics.endpoint import answering
+    from services.operating.metrics.manager_metrics import manager_registry
+
+    with answering(settings.metrics_listen, manager_registry(settings, active)):
+        active.run()

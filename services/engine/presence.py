@@ -44,6 +44,11 @@ class Announcer(threading.Thread):
         self._stopping = False
         self.troubles = Troubles(self._changed.set)
 
+    @property
+    def state(self) -> str:
+        """The one that it tells of."""
+        return self._state
+
     def set_state(self, state: str) -> None:
         """Tell of another state at once."""
         if state != self._state:

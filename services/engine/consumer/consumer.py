@@ -10,7 +10,7 @@ from schema.queries import services
 from services.engine.broker import Broker, Delivery, RefusedError, open_broker, work_queue
 from services.engine.consumer.child import Child
 from services.engine.consumer.root_watch import RootWatch
-from services.engine.consumer.slot import Slot
+from services.engine.consumer.slot import NoteEnd, Slot
 from services.engine.presence import HOST, Announcer, introduce
 from services.engine.troubles import BROKER
 from services.errors import ConfigurationError, TransientError
@@ -30,13 +30,18 @@ class Consumer:
     """Receives the work of one or more groups of a site and runs it in slots, one for each of the worker processes."""
 
     def __init__(
-        self, settings: Settings, groups: Sequence[str], workers: Sequence[Child], stop: threading.Event | None = None
+        self,
+        settings: Settings,
+        groups: Sequence[str],
+        workers: Sequence[Child],
+        stop: threading.Event | None = None,
+        note_end: NoteEnd | None = None,
     ) -> None:
         self._settings = settings
         self._queues = [work_queue(settings.site, group) for group in groups]
         self._name = f"{HOST}:{os.getpid()}"
         self._slots = [
-            Slot(f"{self._name}/{number}", settings, lambda: self._broker, worker)
+            Slot(f"{self._name}/{number}", settings, lambda: self._broker, worker, note_end)
             for number, worker in enumerate(workers)
         ]
         self._root = RootWatch(settings.root, settings.min_free_bytes)
@@ -51,6 +56,16 @@ class Consumer:
             settings.lease_s,
         )
         self._stop = stop or threading.Event()
+
+    @property
+    def busy(self) -> int:
+        """Slots with work."""
+        return sum(slot.load > 0 for slot in self._slots)
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether it takes no work because of its root."""
+        return self._announcer.state == services.HOLDING
 
     def stop(self) -> None:
         """Finish what runs, then leave; safe in a signal handler."""

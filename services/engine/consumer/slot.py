@@ -11,7 +11,8 @@ from functools import partial
 from math import ceil
 from typing import assert_never
 
-from schema.attempts import Claim
+from schema.attempts import Claim, Usage
+from schema.processes import LOST, SUCCEEDED
 from services.engine.broker import Broker, Delivery, event_queue
 from services.engine.consumer.child import Child
 from services.engine.consumer.claims import Claims
@@ -42,19 +43,24 @@ from services.settings import Settings
 
 log = get_logger("consumer")
 RENEWALS_A_LEASE = 3
+# Hears of each attempt that ended: what it cost (None: not known), and `SUCCEEDED`, `LOST` or the error's class.
+NoteEnd = Callable[[Claim, Usage | None, str], object]
 LAST_WORD_S = 0.5  # for the worker of a lost lease
 
 
 class Slot(threading.Thread):
     """Works on deliveries, one after the other."""
 
-    def __init__(self, name: str, settings: Settings, broker: Callable[[], Broker], child: Child) -> None:
+    def __init__(
+        self, name: str, settings: Settings, broker: Callable[[], Broker], child: Child, note_end: NoteEnd | None = None
+    ) -> None:
         super().__init__(name=name, daemon=True)
         self._inbox: deque[Given | Recalled] = deque()
         self._given = self._settled = 0  # deliveries; each is counted by one thread
         self._events = event_queue(settings.site)
         self._broker = broker  # asked each time: the main thread may have connected anew
         self._child = child
+        self._note_end = note_end or (lambda _claim, _usage, _outcome: None)
         self._leaving = threading.Event()
         self._claims = Claims(name, settings, self._leaving)
         self._state = SlotState(partial(Limits.of, settings), settings.lease_s / RENEWALS_A_LEASE)
@@ -159,14 +165,17 @@ class Slot(threading.Thread):
                 return None if self._claims.renew(claim) else LeaseLost(claim)
             case NoteSuccess(claim, usage):
                 log.debug("succeeded", **facts_of(claim), seconds=round(usage.seconds, 3))
-            case RecordFailure(claim, failure):
+                self._note_end(claim, usage, SUCCEEDED)
+            case RecordFailure(claim, failure, usage):
                 log.warning("failed", **facts_of(claim), error_class=failure.error_class, reason=failure.message)
                 self._claims.record_failure(action)
+                self._note_end(claim, usage, failure.error_class)
             case AwaitLastWord(claim):
                 return self._last_word(claim)
             case Drop(claim):
                 self._child.kill()
                 log.warning("lease lost, work dropped", **facts_of(claim))
+                self._note_end(claim, None, LOST)
             case RestartWorker():
                 self._child.kill()
                 self._child.start()

@@ -4,6 +4,7 @@ events did not tell.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
@@ -34,6 +35,7 @@ POLL_S = 0.1  # how long a stop may go unnoticed
 PLENTY = 16  # messages that are out
 PLENTY_PAUSE_S = 0.05
 CYCLE = "cycle"  # subject of the trouble that interrupted one
+LEASES_EXPIRED, MESSAGES_LOST, STRAGGLERS = "leases_expired", "messages_lost", "stragglers"
 
 
 class Manager:
@@ -57,6 +59,13 @@ class Manager:
         self._queues: list[Queue] = []
         self._short: set[tuple[str, str]] = set()  # queues that lacked messages in the last sweep
         self._stop = stop or threading.Event()
+        self.tally: Counter[str] = Counter()
+        """How often since its start: ``LEASES_EXPIRED``, ``MESSAGES_LOST``, ``STRAGGLERS``."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is the one that sends."""
+        return self._announcer.state == services.ACTIVE
 
     def stop(self) -> None:
         """Leave after the current cycle; safe in a signal handler and from other threads."""
@@ -178,6 +187,7 @@ class Manager:
         if not factor or time.monotonic() < self._leases_stand_until:
             return
         offered = database.transact(sessions, partial(stragglers.offer_seconds, factor=factor, least_s=least_s))
+        self.tally[STRAGGLERS] += len(offered)
         for one, _ in offered:
             log.warning(
                 "straggler, offered to others too",
@@ -212,9 +222,10 @@ class Manager:
 
     def _look_at_leases(self, sessions: Sessions) -> None:
         if time.monotonic() >= self._leases_stand_until:
-            database.transact(sessions, self._free_expired)
+            self.tally[LEASES_EXPIRED] += database.transact(sessions, self._free_expired)
 
-    def _free_expired(self, session: Session) -> None:
+    def _free_expired(self, session: Session) -> int:
+        freed_leases = 0
         for lease in life.expired_leases(session):
             pid, attempt, worker = lease.pid, lease.attempt, lease.worker
             message = f"process {pid}: worker {worker} stopped renewing its lease in attempt {attempt}; was it killed?"
@@ -225,6 +236,8 @@ class Manager:
             freed = life.fail(*held, retry_in_s=0.0 if again else None, spared=lease.beside, outcome=LOST)
             if freed.run(session) or life.let_go(*held, outcome=LOST).run(session):
                 log.warning("lease expired", pid=pid, attempt=attempt, worker=worker, again=again)
+                freed_leases += 1
+        return freed_leases
 
     def _find_lost_messages(self, sessions: Sessions, broker: Broker) -> None:
         """Compare what should be in the queues with what is; a shortage counts when the next sweep finds it too.
@@ -241,4 +254,5 @@ class Manager:
         for site, group in sorted(short & self._short):
             log.warning("messages lost by the broker", site=site, group=group, processes=unclaimed[site, group])
             database.transact(sessions, partial(scheduling.forget_sent, site=site, group=group, seconds=seconds))
+            self.tally[MESSAGES_LOST] += unclaimed[site, group]
         self._short = short - self._short
