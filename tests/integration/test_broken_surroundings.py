@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ PASSWORD = "hunter2"
 PATIENCE_S = 30.0
 CLOSED_PORT = 9  # `discard`, which nobody runs
 RAW = "raw"
+ROOT = "tianyu-data"  # by default
 COMMANDS: dict[str, list[str]] = {
     "run": ["run", RAW],
     "init": ["init"],
@@ -124,6 +126,30 @@ def tianyu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tianyu:
     return call
 
 
+@pytest.fixture(scope="module")
+def made_by_init(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database that `tianyu init` makes in an empty folder."""
+    folder = tmp_path_factory.mktemp("init")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = CliRunner().invoke(app, ["init"])
+    assert result.exit_code == 0, result.output
+    assert (folder / ROOT).is_dir()
+    with create_engine(f"sqlite:///{folder / 'tianyu.db'}").connect() as connection:
+        connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))  # into the file that is copied
+    return folder / "tianyu.db"
+
+
+@pytest.fixture
+def initialised(tianyu: Tianyu, made_by_init: Path, tmp_path: Path) -> Tianyu:
+    """The same after `tianyu init`."""
+    shutil.copyfile(made_by_init, tmp_path / "tianyu.db")
+    with create_engine("sqlite:///tianyu.db").begin() as connection:
+        connection.execute(text("UPDATE site SET root = :root"), {"root": str(tmp_path / ROOT)})
+    (tmp_path / ROOT).mkdir()
+    return tianyu
+
+
 def says(result: Result, command: str, *words: str) -> None:
     """The command failed as it should: 1, a sentence or two (doctor: a table), no traceback and no password."""
     assert result.exit_code == 1, result.output
@@ -168,32 +194,28 @@ def test_a_database_without_schema(tianyu: Tianyu, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", OF_DATABASE)
-def test_a_schema_of_another_version(tianyu: Tianyu, command: str) -> None:
-    assert tianyu("init").exit_code == 0
+def test_a_schema_of_another_version(initialised: Tianyu, command: str) -> None:
     with create_engine("sqlite:///tianyu.db").begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = 'f00d'"))
-    says(tianyu(command), command, "f00d", "Tianyu that made" if command != "init" else "version that made")
+    says(initialised(command), command, "f00d", "Tianyu that made" if command != "init" else "version that made")
 
 
 @pytest.mark.parametrize("command", OF_SITE)
-def test_a_site_that_is_not_registered(tianyu: Tianyu, command: str) -> None:
-    assert tianyu("init").exit_code == 0
-    says(tianyu(command, site="loca1"), command, "site 'loca1' is not registered", "tianyu init")
+def test_a_site_that_is_not_registered(initialised: Tianyu, command: str) -> None:
+    says(initialised(command, site="loca1"), command, "site 'loca1' is not registered", "tianyu init")
 
 
 @pytest.mark.parametrize(
     ("command", "case"),
     [(command, case) for command in OF_BROKER for case in BROKERS if command == "doctor" or case not in AWAY],
 )
-def test_a_broker_url_that_is_wrong(tianyu: Tianyu, command: str, case: str) -> None:
+def test_a_broker_url_that_is_wrong(initialised: Tianyu, command: str, case: str) -> None:
     url, word = BROKERS[case]
-    assert tianyu("init").exit_code == 0
-    says(tianyu(command, broker_url=url), command, word)
+    says(initialised(command, broker_url=url), command, word)
 
 
 @pytest.mark.parametrize("command", ["manager", "consumer"])
-def test_a_broker_that_is_away_is_waited_for(tianyu: Tianyu, command: str) -> None:
-    assert tianyu("init").exit_code == 0
+def test_a_broker_that_is_away_is_waited_for(initialised: Tianyu, command: str) -> None:
     url, word = BROKERS["wrong port"]
     program = subprocess.Popen(
         [sys.executable, "-m", "services.cli.app", command],
@@ -217,17 +239,15 @@ def test_a_broker_that_is_away_is_waited_for(tianyu: Tianyu, command: str) -> No
 
 
 @pytest.mark.parametrize("command", OF_BROKER)
-def test_a_broker_that_refuses_the_password(tianyu: Tianyu, broker_url: str, command: str) -> None:
+def test_a_broker_that_refuses_the_password(initialised: Tianyu, broker_url: str, command: str) -> None:
     broker = make_url(broker_url).set(username="tianyu_nobody", password=PASSWORD)
-    assert tianyu("init").exit_code == 0
-    says(tianyu(command, broker_url=broker.render_as_string(hide_password=False)), command, "ACCESS_REFUSED")
+    says(initialised(command, broker_url=broker.render_as_string(hide_password=False)), command, "ACCESS_REFUSED")
 
 
 @pytest.mark.parametrize("command", OF_BROKER)
-def test_a_broker_without_that_virtual_host(tianyu: Tianyu, broker_url: str, command: str) -> None:
+def test_a_broker_without_that_virtual_host(initialised: Tianyu, broker_url: str, command: str) -> None:
     broker = make_url(broker_url).set(database="tianyu_never_made")
-    assert tianyu("init").exit_code == 0
-    result = tianyu(command, broker_url=broker.render_as_string(hide_password=False))
+    result = initialised(command, broker_url=broker.render_as_string(hide_password=False))
     says(result, command, "tianyu_never_made")
 
 
@@ -269,17 +289,16 @@ def test_a_folder_to_simulate_into_that_cannot_be_made(tianyu: Tianyu) -> None:
     says(tianyu("simulate"), "simulate", "'night'", "is not a folder")
 
 
-def test_a_root_that_is_read_only(tianyu: Tianyu, shelf: Path) -> None:
-    assert tianyu("init").exit_code == 0
+def test_a_root_that_is_read_only(initialised: Tianyu, shelf: Path) -> None:
     root = shelf / "root"
     root.mkdir()
     root.chmod(0o555)
     # A database that is refused at sight: the migrations, which a schema is compared with, lie in the checkout.
     surroundings = {"root": str(root), "database_url": "oracle://db/x", "broker_url": "local:///nowhere"}
-    tianyu("doctor", **surroundings)  # once as we are: drawing a table imports late, too
+    initialised("doctor", **surroundings)  # once as we are: drawing a table imports late, too
     with without_root():
-        says(tianyu("doctor", **surroundings), "doctor", "is not writable")
-        says(tianyu("run", "--workdir", str(root)), "run", "is not writable", "--workdir")
+        says(initialised("doctor", **surroundings), "doctor", "is not writable")
+        says(initialised("run", "--workdir", str(root)), "run", "is not writable", "--workdir")
 
 
 def test_doctor_tells_all_that_is_wrong_at_once(tianyu: Tianyu) -> None:
@@ -294,16 +313,14 @@ def test_doctor_tells_all_that_is_wrong_at_once(tianyu: Tianyu) -> None:
 
 
 def test_doctor_finds_nothing_where_nothing_is_wrong(
-    tianyu: Tianyu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    initialised: Tianyu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.operating.doctor.FREE_BYTES_LEAST", 1)
-    assert tianyu("init").exit_code == 0
-    result = tianyu("doctor")
+    result = initialised("doctor")
     assert (result.exit_code, "wrong" in result.stdout) == (0, False), result.output
 
 
-def test_a_frames_folder_that_is_missing_or_empty(tianyu: Tianyu) -> None:
-    assert tianyu("init").exit_code == 0
+def test_a_frames_folder_that_is_missing_or_empty(initialised: Tianyu) -> None:
     Path("empty").mkdir()
     for command in ("run", "ingest"):
         missing = CliRunner().invoke(app, [command, "nowhere"])
@@ -312,10 +329,9 @@ def test_a_frames_folder_that_is_missing_or_empty(tianyu: Tianyu) -> None:
         says(empty, command, "'empty' has no FITS files", ".fits")
 
 
-def test_a_frames_folder_that_may_not_be_read(tianyu: Tianyu, shelf: Path) -> None:
+def test_a_frames_folder_that_may_not_be_read(initialised: Tianyu, shelf: Path) -> None:
     closed = shelf / "closed"
     closed.mkdir(mode=0)
-    assert tianyu("init").exit_code == 0
     with without_root():
         result = CliRunner().invoke(app, ["run", str(closed)])
     says(result, "run", "cannot be read", "Permission denied")

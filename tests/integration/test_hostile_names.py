@@ -4,6 +4,10 @@ import csv
 import json
 import os
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 from typer.testing import Result
 
+from schema import database
 from schema.base import utc_now
 from schema.observing import Instrument, Target
 from schema.processes import Lease, Process, ProcessAttempt, Service, Site
@@ -20,12 +25,15 @@ from schema.skies import NamedObject
 from services.cli.app import COMMANDS
 from tests.integration.analysed_night import analyse
 from tests.integration.command_line import tianyu
+from tests.ready_databases import ReadyDatabases
 from tests.unit.services import made_up
+from tests.unit.services.conftest import open_session
 from tests.unit.services.made_up import GRAPH_PID, MadeUp
 
 MARKUP = "[/foo] [oiii] [red]x :smile:"  # rich would break on the first, drop the second, colour the third
 CODES = "\x1b[2J\x9b31m\u202e\x07"
 HOSTILE = MARKUP + CODES
+DATABASE = "night.db"
 FAILED, RUNNING, LOST = GRAPH_PID + 500, GRAPH_PID + 501, GRAPH_PID + 502
 
 # What is typed of each command, and whether the name is in its answer. {} are a star and a PID.
@@ -74,13 +82,23 @@ QUIET = {
 }
 
 
-@pytest.fixture
-def made(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeUp:
-    """A night with light curves, whose every name is hostile."""
-    root = str(tmp_path / "root [oiii]")
-    monkeypatch.setenv("TIANYU_ROOT", root)
-    monkeypatch.setenv("TIANYU_SITE", "local")
-    monkeypatch.setenv("TIANYU_CATALOG", "none")
+@dataclass(frozen=True)
+class Hostile:
+    """A file of SQLite, and what is in it."""
+
+    database: Path
+    made: MadeUp
+
+
+@pytest.fixture(scope="module")
+def hostile(ready_databases: ReadyDatabases, tmp_path_factory: pytest.TempPathFactory) -> Hostile:
+    """A night with light curves, whose every name is hostile; copied for each test."""
+    folder = tmp_path_factory.mktemp("hostile")
+    with contextmanager(open_session)(ready_databases.copy_sqlite(folder / DATABASE)) as session:
+        return Hostile(folder / DATABASE, make_up(session, folder))
+
+
+def make_up(session: Session, folder: Path) -> MadeUp:
     observation = made_up.add_observation(session, name=HOSTILE, filter_name=HOSTILE)
     made = made_up.add_light_curves(session, observation, np.random.default_rng(1))
     made_up.add_process(session, FAILED, "extract", "failed", observation, error=HOSTILE, worker=HOSTILE)
@@ -90,15 +108,36 @@ def made(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
     session.execute(update(ProcessAttempt).values(error=HOSTILE, traceback=HOSTILE, host=HOSTILE, worker=HOSTILE))
     session.execute(update(Process).where(Process.pid == FAILED).values(parameters=json.dumps(HOSTILE)))
     session.execute(update(Instrument).values(name=HOSTILE))
-    session.execute(update(Site).values(root=root))
     session.add(
         NamedObject(
             name=MARKUP.lower(), shown_name=HOSTILE, ra_deg=1.0, dec_deg=2.0, origin=HOSTILE, created_at=utc_now()
         )
     )
     session.add(_service())
-    analyse(session, made, tmp_path)
+    analyse(session, made, folder)
     return made
+
+
+@pytest.fixture
+def session(hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """Of the test's own copy, in the current folder."""
+    shutil.copyfile(hostile.database, tmp_path / DATABASE)
+    url, root = f"sqlite:///{tmp_path / DATABASE}", str(tmp_path / "root [oiii]")
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"DATABASE_URL": url, "ROOT": root, "SITE": "local", "CATALOG": "none"}.items():
+        monkeypatch.setenv(f"TIANYU_{name}", value)
+    engine = database.connect(url)
+    with database.session_factory(engine)() as session:
+        session.execute(update(Site).values(root=root))
+        session.commit()
+        yield session
+    engine.dispose()
+
+
+@pytest.fixture
+def made(hostile: Hostile, session: Session) -> MadeUp:
+    """What is in it."""
+    return hostile.made
 
 
 def _service() -> Service:
@@ -168,7 +207,7 @@ def test_a_name_is_a_value_in_sql(made: MadeUp, session: Session) -> None:
     for name in ("x' OR '1'='1", "x'; DROP TABLE process; -- ", 'x" OR 1=1 -- ', "x\\' OR 1=1 -- ", "%", "_"):
         result = tianyu("lightcurve", "--target", name)
         assert result.exit_code == 1, name  # no star of all is meant
-        assert name.strip() in result.output
+        assert repr(name.strip()) in result.output
     session.expire_all()
     assert session.scalar(select(func.count()).select_from(Process)) == processes
 
