@@ -15,7 +15,6 @@ POWERS = (
     2,
     3,
 )  # of level: brighter pixels that share charge bend as the first, a response that flattens as the third
-SAME_CHI2 = 6.0  # apart: two shapes of which neither is the better one
 UNSEEN_BEND = 0.03  # of the gain, where levels span too little to tell a bend: what usual cameras have
 SPAN = 3.0  # of levels, from which the curve's bend is told from its slope
 PERCENTILES = (5.0, 95.0)  # of the boxes' levels, that tell the span
@@ -120,10 +119,9 @@ def fit_transfer(boxes: Boxes, read: Estimate, ceiling: float | None) -> Transfe
     fits = [_fit(level, ratio, variance, read.value, power) for power in (POWERS if is_bent else (0,))]
     best = min(fits, key=lambda fit: fit.chi2)
     shifted = _fit(level, ratio, variance, read.value + read.error, best.power)
-    # Curves of other shapes that fit as well are as likely; where the shape cannot be seen, it is none of them.
-    alike = [fit.slope for fit in fits if fit.chi2 < best.chi2 + SAME_CHI2]
-    unseen = float(np.std([*alike, max(alike), min(alike)])) if is_bent else UNSEEN_BEND * best.slope
-    slope, error = best.slope, float(np.linalg.norm([best.slope_error, shifted.slope - best.slope, unseen]))
+    slope, slope_error = _averaged(fits, best)
+    unseen = 0.0 if is_bent else UNSEEN_BEND * slope
+    error = float(np.linalg.norm([slope_error, shifted.slope - best.slope, unseen]))
     below = level < level.max() / 2.0
     if is_bent and below.sum() >= FEWEST_BOXES:  # by how much a curve of another bend would be off
         other = _fit(level[below], ratio[below], variance[below], read.value, best.power)
@@ -131,6 +129,15 @@ def fit_transfer(boxes: Boxes, read: Estimate, ceiling: float | None) -> Transfe
     if not slope > MIN_SIGNIFICANCE * error:
         return None
     return Transfer(Estimate(1.0 / slope, error / slope**2), best.bend, best.boxes, best.power)
+
+
+def _averaged(fits: "Sequence[_Fit]", best: "_Fit") -> tuple[float, float]:
+    """Slope and error over all shapes, each as likely as it fits (Hoeting et al. 1999): the best one alone is luck."""
+    weights = np.array([np.exp(-(fit.chi2 - best.chi2) / 2.0) for fit in fits])
+    slopes, errors = np.array([fit.slope for fit in fits]), np.array([fit.slope_error for fit in fits])
+    weights /= weights.sum()
+    slope = float(weights @ slopes)
+    return slope, float(np.sqrt(weights @ (errors**2 + (slopes - slope) ** 2)))
 
 
 def curve(boxes: Boxes, read: float) -> tuple[Floats, Floats]:
