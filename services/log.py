@@ -1,15 +1,18 @@
-"""Logging: structlog to standard error, as text for people or JSON for machines."""
+"""Logging: structlog to standard error, as text for people or JSON for machines; libraries speak the same way."""
 
 import logging
 import sys
+import warnings
 from collections.abc import MutableMapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
 from schema.attempts import Claim
 from services.shown import shown
+
+LEVELS = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
 
 
 class _CurrentStderr:
@@ -45,6 +48,38 @@ def configure(log_format: str = "text", level: str = "INFO") -> None:
     )
     for library in ("pika", "sqlalchemy.pool"):  # what they say arrives here as exceptions
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    hear_libraries()
+
+
+class _Handler(logging.Handler):
+    """Says what libraries log as a line of ours, which names the attempt in whose course it was."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = next((level for level in LEVELS if level <= record.levelno), logging.DEBUG)
+        facts = {"exc_info": record.exc_info} if record.exc_info else {}
+        get_logger(record.name).log(level, record.getMessage(), **facts)
+
+
+_HANDLER = _Handler()
+
+
+def hear_libraries() -> None:
+    """Take over what libraries log and warn of; to be called again when astropy, which goes its own way, is loaded."""
+    logging.getLogger().addHandler(_HANDLER)  # which is there once, however often it is added
+    if "astropy" in sys.modules:
+        logging.getLogger("astropy").handlers.clear()
+    warnings.showwarning = _warn
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    get_logger("warnings").warning(str(message), category=category.__name__, where=f"{filename}:{lineno}")
 
 
 def _as_shown(_logger: Any, _method: str, facts: MutableMapping[str, Any]) -> dict[str, Any]:

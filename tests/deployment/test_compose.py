@@ -6,6 +6,7 @@ settings that the file gives it; MySQL and RabbitMQ are the tests', with the own
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,10 +23,12 @@ from tests.deployment.role_logins import Logins, logins
 from tests.deployment.test_roles import assert_refused
 from tests.deployment.topology import our_services, topology
 from tests.integration.small_night import simulate_night
+from tests.servers.daemon import free_port
 from tests.servers.env import CHECKOUT
 
 DEPLOY = CHECKOUT / "deploy"
 RUN_TIMEOUT_S = 60
+METRICS = "0.0.0.0:9464"
 
 
 def run(*command: str | Path, **environment: str) -> str:
@@ -70,6 +73,15 @@ def test_users_of_the_broker_have_the_rights_of_their_roles() -> None:
     assert {one["name"] for one in found["users"]} == wanted.keys()
 
 
+def test_prometheus_asks_all_who_answer() -> None:
+    port = METRICS.partition(":")[2]
+    who = {name for name, one in our_services().items() if (one["command"] or [])[:1] in (["manager"], ["consumer"])}
+    assert all(our_services()[name]["environment"]["TIANYU_METRICS_LISTEN"] == METRICS for name in who)
+    asked = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
+    names, asked_port = re.search(r"names: \[(.*)\].*?port: (\d+)", asked, re.DOTALL).groups()  # type: ignore[union-attr]
+    assert (set(names.split(", ")), asked_port) == (who, port)
+
+
 class Deployment:
     """Programs of the file, on this machine."""
 
@@ -97,7 +109,7 @@ class Deployment:
             local = str(mounted.get(value, value))
             for there, here in self._places.items():
                 local = local.replace(there, here)
-            found[variable] = local
+            found[variable] = local.replace(METRICS, str(free_port()))
         return found | {"TIANYU_SWEEP_S": "0.5"}
 
     def programs(self, name: str) -> tuple[Programs, list[str]]:

@@ -19,7 +19,7 @@ from services.engine.consumer.slot_actions import RecordFailure
 from services.engine.consumer.slot_events import Claimed, Duplicate, Leave, Misdirected
 from services.engine.presence import HOST, VERSION
 from services.errors import ConfigurationError, SurroundingsError, database_denies
-from services.log import get_logger
+from services.log import context, facts_of, get_logger
 
 Result = TypeVar("Result")
 log = get_logger("consumer")
@@ -83,7 +83,7 @@ class Claims:
             renewal = life.renew(claim.pid, claim.attempt, self._deployment.lease_s)
             return database.transact(self._sessions, renewal.commit)
         except DBAPIError as error:
-            log.warning("lease not renewed, database away", pid=claim.pid, reason=str(error.orig))
+            log.warning("lease not renewed, database away", **facts_of(claim), reason=str(error.orig))
             return True
 
     def record_failure(self, failed: RecordFailure) -> None:
@@ -105,7 +105,8 @@ class Claims:
             ended = life.fail(*held, retry_in_s=verdict.retry_in_s, spared=verdict.spared, **how)
             return ended.commit(connection) or life.let_go(*held, **how).commit(connection)
 
-        self._persist(record)
+        with context(**facts_of(claim)):
+            self._persist(record)
 
     def _persist(self, work: Callable[[Connection], Result]) -> Result | None:
         """Try until the database answers; a slot without its database has nothing better to do.

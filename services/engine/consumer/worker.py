@@ -179,6 +179,7 @@ def serve(pipe: Pipe, deployment: Deployment) -> None:
     log.configure(deployment.log_format, deployment.log_level)
     worker = Worker(deployment, pipe.send)
     preload()
+    log.hear_libraries()
     # What was committed stays, and the manager frees the rest, when the consumer is gone.
     with suppress(EOFError, OSError):
         pipe.send(Ready())

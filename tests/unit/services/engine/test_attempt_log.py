@@ -1,6 +1,8 @@
 """Whatever is logged in the course of an attempt says which attempt it is of."""
 
 import json
+import logging
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +28,22 @@ def say_below() -> None:
     log.get_logger("catalogue").info("asked for stars", cells=3)
 
 
+class Warn:
+    """A step whose libraries speak, each by its own way."""
+
+    read_of: ClassVar[dict[str, object]] = {}
+
+    def start(self, _context: object, _parameters: str) -> None:
+        from astropy import log as astropy_log
+
+        log.hear_libraries()
+        warnings.warn("a mean of nothing", RuntimeWarning, stacklevel=1)
+        astropy_log.warning("a header that is not standard")
+        logging.getLogger("some.library").error("no answer")
+        logging.getLogger("some.library").log(35, "between two levels")
+        raise ValueError("no more to say")
+
+
 class Talk:
     """A step that logs, and ends badly, so that nothing is committed."""
 
@@ -47,9 +65,11 @@ def one_worker(tmp_path: Path, ready_sqlite_url: str, monkeypatch: pytest.Monkey
 
 @pytest.fixture(autouse=True)
 def log_set_up_as_before() -> Iterator[None]:
-    before = structlog.get_config()
+    before, shown = structlog.get_config(), warnings.showwarning
     yield
     structlog.configure(**before)
+    warnings.showwarning = shown
+    logging.getLogger().removeHandler(log._HANDLER)
 
 
 def test_lines_of_a_step_and_of_what_it_calls_name_the_attempt(
@@ -61,6 +81,24 @@ def test_lines_of_a_step_and_of_what_it_calls_name_the_attempt(
     assert "no more to say" in report.failure.message
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [(line["event"], line["room"]) for line in lines] == [("at work", "talk"), ("asked for stars", "catalogue")]
+    assert all(line.items() >= NAMED.items() for line in lines)
+
+
+@pytest.mark.filterwarnings("always")
+def test_lines_of_libraries_name_the_attempt(
+    one_worker: Worker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(worker.STEPS, "talk", Warn())  # type: ignore[arg-type]
+    log.configure("json")
+    one_worker.run(CLAIM)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line["room"], line["level"]) for line in lines] == [
+        ("a mean of nothing", "warnings", "warning"),
+        ("a header that is not standard", "astropy", "warning"),
+        ("no answer", "some.library", "error"),
+        ("between two levels", "some.library", "warning"),
+    ]
+    assert lines[0]["category"] == "RuntimeWarning"
     assert all(line.items() >= NAMED.items() for line in lines)
 
 
