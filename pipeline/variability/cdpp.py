@@ -1,6 +1,7 @@
 """Combined differential photometric precision: what noise would hide in a transit of half an hour."""
 
-from typing import Any
+from collections.abc import Iterator
+from math import comb
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -22,6 +23,7 @@ SPIKE_SIGMA = 8.0  # robust, of the deviation from the median of the window
 MIN_FILL = 0.5  # of the points that the densest half hour has, for a mean to count
 MIN_MEANS = 10  # half-hour means of a light curve
 PPM = 1e6
+PAIRS = 1 << 18  # of a point and one of its window, at a time
 SINGULAR = 1e-6  # relative determinant of a window whose points cannot hold a parabola
 
 
@@ -53,7 +55,7 @@ def cdpp(
     _check(time, flux)
     order = np.argsort(time, kind="stable")
     smooth = _LocalParabola(time[order], detrend_hours / HOURS_PER_DAY)
-    average = _window_matrix(time[order], transit_hours / HOURS_PER_DAY)
+    average = _Windows(time[order], transit_hours / HOURS_PER_DAY)
     found = np.full(len(flux), np.nan)
     for rows in blocks(*flux.shape):
         values = _without_spikes(flux[rows][:, order])
@@ -93,11 +95,7 @@ def predicted_cdpp(
         raise UnusableDataError(f"errors {error.shape} of light curves {flux.shape}: expected one for each point")
     order = np.argsort(time, kind="stable")
     smooth = _LocalParabola(time[order], detrend_hours / HOURS_PER_DAY)
-    average = _window_matrix(time[order], transit_hours / HOURS_PER_DAY)
-    counts = np.asarray(average.sum(axis=1)).ravel()
-    counted = counts >= MIN_FILL * counts.max()
-    response = (average.multiply(1.0 / counts[:, None]).tocsr() @ smooth.residual_matrix())[counted].power(2)
-    mean_response = np.asarray(response.mean(axis=0)).ravel()
+    mean_response = _mean_response(smooth, _Windows(time[order], transit_hours / HOURS_PER_DAY))
     found = np.full(len(flux), np.nan)
     for rows in blocks(*flux.shape):
         level, typical = row_median(flux[rows]), row_median(np.where(np.isfinite(flux[rows]), error[rows], np.nan))
@@ -108,48 +106,116 @@ def predicted_cdpp(
     return found
 
 
+class _Windows:
+    """The points that lie around each time: sums over them, that cost the same however many they are."""
+
+    def __init__(self, time: Floats, width: float) -> None:
+        """``time``: float64[t], sorted; ``width``: full width of the window, same unit."""
+        self.half = 0.5 * width
+        self.time = time
+        self.first = np.searchsorted(time, time - self.half, side="left")
+        self.last = np.searchsorted(time, time + self.half, side="right")  # behind the last one
+        self.counts = (self.last - self.first).astype(np.float64)
+
+    def sums(self, values: Floats, powers: int = 1) -> list[Floats]:
+        """Of ``value * offset**k`` for each k below ``powers``; the offset is 1 half a window after the middle.
+
+        They are differences of cumulative sums. Those begin anew where half a window has passed, and their offsets are
+        from there: far from its origin a sum of powers would lose its digits.
+
+        Args:
+            values: float64[n, t], finite.
+            powers: how many.
+
+        Returns:
+            float64[n, t] for each k.
+        """
+        found = [np.empty(values.shape) for _ in range(powers)]
+        for targets in self._stretches():
+            first, last = self.first[targets], self.last[targets]
+            around = slice(first[0], last[-1])
+            origin = self.time[targets.start]
+            offset = (self.time[around] - origin) / self.half
+            shift = (origin - self.time[targets]) / self.half
+            of_origin = []
+            for k in range(powers):
+                running = np.zeros((len(values), offset.size + 1))
+                np.cumsum(values[:, around] * offset**k, axis=1, out=running[:, 1:])
+                of_origin.append(running[:, last - around.start] - running[:, first - around.start])
+                found[k][:, targets] = sum(comb(k, m) * shift ** (k - m) * of_origin[m] for m in range(k + 1))
+        return found
+
+    def _stretches(self) -> Iterator[slice]:
+        """All points, those within half a window together."""
+        start = 0
+        while start < self.time.size:
+            stop = int(self.last[start])
+            yield slice(start, stop)
+            start = stop
+
+
 class _LocalParabola:
     """A Savitzky-Golay filter on uneven times: the least-squares parabola of the window around each time."""
 
     def __init__(self, time: Floats, width: float) -> None:
         """``time``: float64[t], sorted; ``width``: full width of the window, same unit."""
-        from scipy import sparse
-
-        window = _window_matrix(time, width).tocoo()
-        offset = (time[window.col] - time[window.row]) / (0.5 * width)
-        powers = range(2 * DETREND_ORDER + 1)
-        at = window.row, window.col
-        self._powers: list[Any] = [
-            sparse.csr_matrix((offset**k, at), shape=window.shape)  # type: ignore[no-untyped-call]
-            for k in powers
-        ]
+        self.windows = _Windows(time, width)
 
     def trend(self, values: Floats) -> Floats:
         """Of float64[n, t], NaN left out; where a window holds too little for a parabola, its mean."""
         present = np.isfinite(values)
-        filled, weight = np.where(present, values, 0.0).T, present.T.astype(np.float64)
-        weights = self._weights([power @ weight for power in self._powers])
-        return np.asarray(sum(w * (power @ filled) for w, power in zip(weights, self._powers, strict=False))).T
+        weights = self._weights(present.astype(np.float64))
+        sums = self.windows.sums(np.where(present, values, 0.0), DETREND_ORDER + 1)
+        return np.asarray(sum(weight * total for weight, total in zip(weights, sums, strict=True)))
 
-    def residual_matrix(self) -> Any:
-        """Sparse [t, t] that takes values without gaps to values minus trend."""
-        from scipy import sparse
+    def weights(self) -> list[Floats]:
+        """Of values without gaps, float64[t] each: the trend is the sum of ``weight * offset**k * value``."""
+        return [weight[0] for weight in self._weights(np.ones((1, self.windows.time.size)))]
 
-        weights = self._weights([np.asarray(power.sum(axis=1)).ravel() for power in self._powers])
-        smoother = sum(power.multiply(w[:, None]) for w, power in zip(weights, self._powers, strict=False))
-        unity: Any = sparse.identity(weights[0].size)  # type: ignore[no-untyped-call]
-        return (unity - smoother).tocsr()
-
-    @staticmethod
-    def _weights(moments: list[Floats]) -> list[Floats]:
+    def _weights(self, present: Floats) -> list[Floats]:
         """What multiplies the sums of ``value * offset**k`` to give the parabola at offset 0, by Cramer's rule."""
-        s0, s1, s2, s3, s4 = moments
+        s0, s1, s2, s3, s4 = self.windows.sums(present, 2 * DETREND_ORDER + 1)
         minors = [s2 * s4 - s3**2, s2 * s3 - s1 * s4, s1 * s3 - s2**2]
         determinant = s0 * minors[0] + s1 * minors[1] + s2 * minors[2]
         solvable = determinant > SINGULAR * s0**3
         with np.errstate(divide="ignore", invalid="ignore"):
             means = [1.0 / np.maximum(s0, 1.0), np.zeros_like(s0), np.zeros_like(s0)]
             return [np.where(solvable, minor / determinant, mean) for minor, mean in zip(minors, means, strict=True)]
+
+
+def _mean_response(smooth: _LocalParabola, average: _Windows) -> Floats:
+    """Mean of ``L_ij²`` over the running means i that count, float64[t] by point j.
+
+    ``L`` is the running mean of the rows of identity minus trend, here a difference of cumulative sums of rows: of some
+    columns at a time, and of the rows that reach them.
+    """
+    filtered, time = smooth.windows, average.time
+    weights = [weight[:, None] for weight in smooth.weights()]
+    counted = average.counts >= MIN_FILL * average.counts.max()
+    total = np.zeros(time.size)
+    step = max(1, int(PAIRS // filtered.counts.max()))
+    for start in range(0, time.size, step):
+        columns = np.arange(start, min(start + step, time.size))
+        rows = _range_with(filtered, columns)  # whose trend these columns bend
+        means = _range_with(average, rows)
+        inside = (columns >= filtered.first[rows, None]) & (columns < filtered.last[rows, None])
+        offset = (time[columns] - time[rows, None]) / filtered.half
+        trend = sum(weight[rows] * offset**k for k, weight in enumerate(weights))
+        residual = (columns == rows[:, None]) - np.where(inside, trend, 0.0)
+        running = np.zeros((rows.size + 1, columns.size))
+        np.cumsum(residual, axis=0, out=running[1:])
+        means = means[counted[means]]
+        first, last = (np.clip(end[means] - rows[0], 0, rows.size) for end in (average.first, average.last))
+        response = (running[last] - running[first]) / average.counts[means, None]
+        total[columns] = np.einsum("ij,ij->j", response, response)
+    return total / np.count_nonzero(counted)
+
+
+def _range_with(windows: _Windows, points: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The windows that hold any of some neighbouring points, int64."""
+    begin = np.searchsorted(windows.last, points[0], side="right")
+    end = np.searchsorted(windows.first, points[-1], side="right")
+    return np.arange(begin, end)
 
 
 def _without_spikes(values: Floats) -> Floats:
@@ -161,24 +227,11 @@ def _without_spikes(values: Floats) -> Floats:
     return np.where(np.abs(deviation) <= SPIKE_SIGMA * robust_scatter(deviation)[:, None], values, np.nan)
 
 
-def _window_matrix(time: Floats, width: float) -> Any:
-    """Sparse [t, t] of ones: which times lie in the window around each."""
-    from scipy import sparse
-
-    first = np.searchsorted(time, time - 0.5 * width, side="left")
-    length = np.searchsorted(time, time + 0.5 * width, side="right") - first
-    pointers = np.concatenate([[0], np.cumsum(length)])
-    columns = np.arange(pointers[-1]) + np.repeat(first - pointers[:-1], length)
-    ones = np.ones(columns.size), columns, pointers
-    return sparse.csr_matrix(ones, shape=(time.size, time.size))  # type: ignore[no-untyped-call]
-
-
-def _running_mean(window: Any, values: Floats) -> Floats:
+def _running_mean(windows: _Windows, values: Floats) -> Floats:
     """Means of float64[n, t] in the windows, NaN where one holds less than MIN_FILL of the fullest."""
     present = np.isfinite(values)
-    count = (window @ present.T.astype(np.float64)).T
-    total = (window @ np.where(present, values, 0.0).T).T
-    enough = count >= max(1.0, MIN_FILL * float(window.sum(axis=1).max()))
+    [count], [total] = windows.sums(present.astype(np.float64)), windows.sums(np.where(present, values, 0.0))
+    enough = count >= max(1.0, MIN_FILL * windows.counts.max())
     return np.where(enough, total / np.maximum(count, 1.0), np.nan)
 
 

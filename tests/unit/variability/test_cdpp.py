@@ -99,3 +99,31 @@ def test_bad_shapes_and_times() -> None:
     time[3] = np.nan
     with pytest.raises(UnusableDataError, match="1 times are not finite"):
         cdpp(time, flux)
+
+
+def smoothing(time: np.ndarray, width: float, degree: int) -> np.ndarray:
+    """float64[t, t]: row i gives the value at time i of the polynomial that fits the points of its window."""
+    found = np.zeros((time.size, time.size))
+    for row, middle in enumerate(time):
+        inside = np.flatnonzero((time >= middle - 0.5 * width) & (time <= middle + 0.5 * width))
+        powers = np.vander((time[inside] - middle) / (0.5 * width), degree + 1, increasing=True)
+        found[row, inside] = np.linalg.pinv(powers)[0]
+    return found
+
+
+def test_as_fits_of_each_window_by_itself() -> None:
+    """Dense stretches, sparse ones, and nights apart: cumulative sums must not lose what a window of few points has."""
+    rng = np.random.default_rng(3)
+    stretches = [np.arange(400) * 10 / 86400, 0.1 + np.sort(rng.uniform(0, 0.15, 90)), 3 + np.arange(150) * 60 / 86400]
+    time = 2459000 + np.concatenate(stretches)
+    flux = 1e4 * (1 + NOISE * rng.normal(size=(3, time.size)))
+    error = 1e4 * NOISE * rng.uniform(0.5, 1.5, flux.shape)
+    trend, average = smoothing(time, 1 / 24, 2), smoothing(time, 0.5 / 24, 0)
+    count = np.count_nonzero(average, axis=1)
+    average = average[count >= 0.5 * count.max()]
+    response = average @ (np.eye(time.size) - trend)
+
+    expected = 1e6 * np.sqrt(error**2 @ (response**2).mean(axis=0)) / np.median(flux, axis=1)
+    np.testing.assert_allclose(predicted_cdpp(time, flux, error), expected, rtol=1e-9)
+    means = (flux / (flux @ trend.T)) @ average.T
+    np.testing.assert_allclose(cdpp(time, flux), 1e6 * means.std(axis=1), rtol=1e-9)
