@@ -10,9 +10,11 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     DateTime,
+    Select,
     String,
     Table,
     and_,
+    cast,
     func,
     insert,
     literal,
@@ -28,14 +30,13 @@ from schema.found import OF_CALIBRATED
 from schema.image import Image, ImageParent
 from schema.observing import Observation
 from schema.processes import FAILED, SUCCEEDED, UNSUCCESSFUL, Process, ProcessAttempt, ProcessDependence
-from schema.queries.images import path_digest
 from schema.queries.measurements import insert_rows
 from schema.queries.operating import lock
-from schema.queries.publishing import Ended
+from schema.queries.publishing import ROWS_PER_INSERT, Ended
 from schema.queries.scheduling import chunks
 from schema.skies import PlateSolution, SkyImage, SourcePosition
 
-_process = table_of(Process)
+_process, _image, _edge = table_of(Process), table_of(Image), table_of(ImageParent)
 _OWN = ("image_id", "pid", "graph_pid", "path_digest")  # which an image does not share with that it is taken from
 _ENDS = Ended._fields[1:]
 _POSITION = tuple(column.name for column in table_of(SourcePosition).c if column.name != "pid")
@@ -167,31 +168,37 @@ def ends_of(session: Session, pids: Mapping[int, int]) -> dict[int, Ended]:
 
 
 def take_over_images(session: Session, pids: Mapping[int, int], graph_pid: int) -> dict[int, int]:
-    """Give new processes the images of old ones (``old: new``), with their lineage and with what they found of them.
+    """Give a graph's new processes the images of old ones (``old: new``), with their lineage and what they found.
 
-    Returns the ids ``old: new``.
+    The new processes are stored with the old ones as origins, and no others of the graph have any. Columns of images
+    are many: they are copied by the server. Returns the ids ``old: new``.
     """
-    names = tuple(name for name in table_of(Image).c.keys() if name not in _OWN)  # noqa: SIM118 - names of columns
-    columns = [_stored(table_of(Image).c[name]) for name in names]
-    place = names.index("site_id"), names.index("path")
-    old_ids: dict[int, int] = {}  # by new PID
-    rows: list[tuple[Any, ...]] = []
-    for part in chunks(sorted(pids)):
-        query = select(Image.pid, Image.image_id, *columns).where(Image.pid.in_(part)).order_by(Image.pid)
-        for old, image_id, *values in session.execute(query):
-            new = pids[old]
-            old_ids[new] = image_id
-            site_id, path = (values[one] for one in place)
-            rows.append((new, graph_pid, path_digest(site_id, f"{path}\0{new}"), *values))  # two rows name one file
-    insert_rows(session, table_of(Image), (*_OWN[1:], *names), rows)
+    names = tuple(name for name in _image.c.keys() if name not in _OWN)  # noqa: SIM118 - names of columns
+    # Two rows name one file: the digest of the second is of no path, and nobody looks for it.
+    digest = literal("taken by ") + cast(_process.c.pid, String)
+    copied = select(_process.c.pid, _process.c.graph_pid, digest, *(_image.c[name] for name in names))
+    copied = copied.select_from(_process.join(_image, _image.c.pid == _process.c.origin_pid)).order_by(_process.c.pid)
     new_ids: dict[int, int] = {}
-    for part in chunks(sorted(old_ids)):
-        made = session.execute(select(Image.pid, Image.image_id).where(Image.pid.in_(part))).all()
-        new_ids |= {old_ids[pid]: image_id for pid, image_id in made if pid is not None}
-    _take_over_lineage(session, new_ids)
+    ordered = sorted(pids.values())
+    for start in range(0, len(ordered), ROWS_PER_INSERT):  # MariaDB gives out no other ids while one statement inserts
+        part = ordered[start : start + ROWS_PER_INSERT]
+        of_part = _is_taken(graph_pid) & _process.c.pid.between(part[0], part[-1])
+        session.execute(insert(_image).from_select((*_OWN[1:], *names), _straight(copied.where(of_part))))
+        ids = select(_old.c.image_id, _new.c.image_id).select_from(_of_both).where(of_part)
+        new_ids |= dict(session.execute(_straight(ids)).all())
+    _take_over_lineage(session, graph_pid, new_ids)
     for model in OF_CALIBRATED:
-        take_over_found(session, table_of(model), pids, new_ids)
+        _take_over_all_found(session, table_of(model), graph_pid, pids)
     return new_ids
+
+
+def _is_taken(graph_pid: int) -> ColumnElement[bool]:
+    return and_(_process.c.graph_pid == graph_pid, _process.c.origin_pid.is_not(None))
+
+
+def _straight(query: Select[Any]) -> Select[Any]:
+    """Tables in the order in which they are joined: of rows of this transaction the server has no statistics yet."""
+    return query.prefix_with("STRAIGHT_JOIN", dialect="mysql").prefix_with("STRAIGHT_JOIN", dialect="mariadb")
 
 
 def _stored(column: Column[Any]) -> ColumnElement[Any]:
@@ -199,13 +206,34 @@ def _stored(column: Column[Any]) -> ColumnElement[Any]:
     return type_coerce(column, String) if isinstance(column.type, DateTime) else column
 
 
-def _take_over_lineage(session: Session, new_ids: Mapping[int, int]) -> None:
-    for part in chunks(sorted(new_ids)):
-        edges = session.execute(
-            select(ImageParent.image_id, ImageParent.parent_id).where(ImageParent.image_id.in_(part))
+_old, _new, _made_from = _image.alias(), _image.alias(), _image.alias()
+_of_both = _process.join(_old, _old.c.pid == _process.c.origin_pid).join(_new, _new.c.pid == _process.c.pid)
+_of_edges = _of_both.join(_edge, _edge.c.image_id == _old.c.image_id).join(
+    _made_from, _made_from.c.image_id == _edge.c.parent_id
+)
+
+
+def _take_over_lineage(session: Session, graph_pid: int, new_ids: Mapping[int, int]) -> None:
+    """Images of the old graph that the new one took over too are replaced by its own."""
+    edges = _straight(select(_new.c.image_id, _edge.c.parent_id).select_from(_of_edges).where(_is_taken(graph_pid)))
+    outside = edges.where(_made_from.c.graph_pid.is_distinct_from(_old.c.graph_pid))  # most: frames and masters
+    session.execute(insert(_edge).from_select(("image_id", "parent_id"), outside))
+    inside = session.execute(edges.where(_made_from.c.graph_pid.is_not_distinct_from(_old.c.graph_pid))).all()
+    insert_rows(session, _edge, ("image_id", "parent_id"), [(image, new_ids.get(old, old)) for image, old in inside])
+
+
+def _take_over_all_found(session: Session, found: Table, graph_pid: int, pids: Mapping[int, int]) -> None:
+    """Give a graph's processes (``old: new``) what old ones found of the images that it took over."""
+    names = tuple(name for name in found.c.keys() if name not in ("pid", "image_id"))  # noqa: SIM118 - names of columns
+    rows = session.execute(
+        _straight(
+            select(found.c.pid, _new.c.image_id, *(_stored(found.c[name]) for name in names))
+            .select_from(_of_both.join(found, found.c.image_id == _old.c.image_id))
+            .where(_is_taken(graph_pid))
         )
-        rows = [(new_ids[image], new_ids.get(parent, parent)) for image, parent in edges]
-        insert_rows(session, table_of(ImageParent), ("image_id", "parent_id"), rows)
+    )
+    taken = ((pids[pid], *values) for pid, *values in rows if pid in pids)
+    insert_rows(session, found, ("pid", "image_id", *names), taken)
 
 
 def take_over_found(session: Session, found: Table, pids: Mapping[int, int], new_ids: Mapping[int, int]) -> None:

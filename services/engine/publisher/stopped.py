@@ -22,6 +22,8 @@ UNTIL = '"until_step":"'  # in choices that have one
 def ends_of_graphs(session: Session, graph_pids: Collection[int]) -> dict[int, AnyStep]:
     """The step at which each of these graphs ends, of those that were not asked for whole."""
     found: dict[int, AnyStep] = {}
+    if not ever_had(session, UNTIL):
+        return found  # nobody asks an archive of millions of processes
     for graph_pid, stored in of_graphs(session, graph_pids):  # what was asked for last counts
         try:
             choices = read_choices(stored.choices)
@@ -41,7 +43,7 @@ def stopped_before(session: Session, site: str, choices: Choices) -> list[int]:
     """
     end = ORDER.index(last_of(choices))
     if not ever_had(session, UNTIL):
-        return []  # nobody asks an archive of millions of processes
+        return []
     newest = (
         select(Observation.observation_id, func.max(Process.graph_pid))
         .join(Observation, Observation.observation_id == Process.observation_id)
