@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
+from schema.image import CALIBRATED, TEMPLATE, Image, ImageParent
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, WAITING, Process
 from schema.queries import adopting
 from services.engine.publisher.publication import Publication
@@ -144,3 +145,23 @@ def test_what_only_joins_a_graph_joins_while_it_is_at_work(tmp_path: Path) -> No
     assert published.graph_pid == graph
     assert [process.command for process in published.processes] == ["detrend"]
     assert publish(telescope).processes == []
+
+
+def test_images_taken_over_were_made_from_the_frames_and_from_each_other(telescope: Telescope) -> None:
+    with telescope.sessions.begin() as session:
+        frame = session.scalars(select(Image.image_id).where(Image.pid.is_(None))).first()
+        calibrated = session.scalars(select(Image.image_id).where(Image.kind == CALIBRATED)).all()
+        template = session.scalars(select(Image.image_id).where(Image.kind == TEMPLATE)).one()
+        edges = [*((image, frame) for image in calibrated), *((template, image) for image in calibrated)]
+        session.execute(insert(ImageParent), [{"image_id": image, "parent_id": made} for image, made in edges])
+    published = publish(telescope, **OTHER)
+    with telescope.sessions() as session:
+        new = dict(
+            session.execute(select(Image.image_id, Image.kind).where(Image.graph_pid == published.graph_pid)).all()
+        )
+        lineage = session.execute(
+            select(ImageParent.image_id, ImageParent.parent_id).where(ImageParent.image_id.in_(new))
+        ).all()
+    assert len(lineage) == 2 * FRAMES
+    for image, made in lineage:
+        assert made == frame if new[image] == CALIBRATED else new[made] == CALIBRATED
