@@ -1,5 +1,6 @@
 """Metrics of a small night on real servers, asked over HTTP: nobody works for the group, then a consumer does."""
 
+import json
 import threading
 import time
 import urllib.request
@@ -25,6 +26,7 @@ from tests.servers.daemon import free_port
 
 PATIENCE_S = 120.0
 POLL_S = 0.2
+OF_THE_CONSUMER = ("consumer", "metrics", "presence")  # whose lines are of itself
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -56,6 +58,8 @@ def settings(ready_databases: ReadyDatabases, broker_url: str, unique_site: str,
             site=unique_site,
             root=tmp_path / "root",
             sweep_s=0.5,
+            log_format="json",
+            log_level="DEBUG",
         )
         engine = open_engine(settings)
         initialise(settings, engine)
@@ -131,3 +135,13 @@ def test_a_group_without_consumer_is_seen_and_so_is_its_end(
     consumer.terminate()
     assert consumer.wait(timeout=60) == 0
     wait_for(lambda: of_group("tianyu_queue_consumers") == 0)
+    assert_lines_name_attempts((programs.logs / "0-consumer.log").read_text().splitlines())
+
+
+def assert_lines_name_attempts(lines: list[str]) -> None:
+    """Each line is JSON; those of steps and of what they call say whose they are."""
+    found = [json.loads(line) for line in lines]
+    of_attempts = [line for line in found if line["room"] not in OF_THE_CONSUMER or line["event"] == "succeeded"]
+    assert len(of_attempts) > FRAMES
+    for line in of_attempts:
+        assert {"pid", "attempt", "command", "observation_id"} <= line.keys(), line

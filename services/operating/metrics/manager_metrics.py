@@ -104,18 +104,20 @@ def _all_work(session: Session) -> Iterator[Metric]:
 
 
 def _queues(session: Session, live: list[fleet.LiveService]) -> Iterator[Metric]:
-    queues = scheduling.queues(session)
+    found, sent = counting.by_queue(session), counting.oldest_sent(session)
+    at_work = counting.oldest_at_work(session)
+    queues = scheduling.queues(session)  # afterwards: a group that was made meanwhile is among them
     name_of = {(one.site_id, one.group_id): (one.site, one.group) for one in queues}
     now = counting.now(session)
     counts = {(*key, state): 0 for key in name_of for state in (*UNFINISHED, *FINISHED)}
     ages: dict[tuple[str, str, str], float] = {}
-    for item in counting.by_queue(session):
+    for item in found:
         key = (item.site_id, item.group_id)
         state = (BLOCKED if item.waits else READY) if item.status == WAITING else item.status
         counts[*key, state] = counts.get((*key, state), 0) + item.count
         if state == READY:
             ages[*name_of[key], READY] = now.replace(tzinfo=UTC).timestamp() - item.oldest_pid / PIDS_PER_S
-    for state, since in ((QUEUED, counting.oldest_sent(session)), (RUNNING, counting.oldest_at_work(session))):
+    for state, since in ((QUEUED, sent), (RUNNING, at_work)):
         ages |= {(*name_of[key], state): (now - time).total_seconds() for key, time in since.items()}
     yield _gauge(
         "tianyu_queue_processes",
@@ -134,16 +136,13 @@ def _queues(session: Session, live: list[fleet.LiveService]) -> Iterator[Metric]
         "tianyu_queue_consumers",
         "Consumers that are alive and take work of the group; those that hold do not count.",
         QUEUE,
-        (((q.site, q.group), sum(c.state == services.ACTIVE for c in found)) for q, found in serving.items()),
+        (((q.site, q.group), sum(c.state == services.ACTIVE for c in who)) for q, who in serving.items()),
     )
     yield _gauge(
         "tianyu_queue_slots",
         "Processes that these consumers run at a time.",
         QUEUE,
-        (
-            ((q.site, q.group), sum(c.slots for c in found if c.state == services.ACTIVE))
-            for q, found in serving.items()
-        ),
+        (((q.site, q.group), sum(c.slots for c in who if c.state == services.ACTIVE)) for q, who in serving.items()),
     )
     yield from _hindered_queues(session, name_of, now)
 
