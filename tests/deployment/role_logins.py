@@ -45,11 +45,13 @@ def logins(engine: str, folder: Path, secrets: Path | None = None) -> Iterator[L
     with fresh_database(engine, folder, "t_", 10) as url:
         found = Logins(make_url(url), passwords)
         _as_administrator(found, _owner(found, engine))
-        yield found
-        name = str(found.administrator.database)
-        names = [f"'{login_name(name, role)}'@'%'" for role in (OWNER, *(role.name for role in ROLES))]
-        _as_administrator(found, [f"DROP USER IF EXISTS {', '.join(names)}"])
-        _as_administrator(found, [f"DROP ROLE IF EXISTS '{role_name(name, role.name)}'" for role in ROLES])
+        try:
+            yield found
+        finally:
+            name = str(found.administrator.database)
+            names = [f"'{login_name(name, role)}'@'%'" for role in (OWNER, *(role.name for role in ROLES))]
+            roles = [f"DROP ROLE IF EXISTS '{role_name(name, role.name)}'" for role in ROLES]
+            _as_administrator(found, [f"DROP USER IF EXISTS {', '.join(names)}", *roles])
 
 
 def _owner(found: Logins, engine: str) -> list[str]:
