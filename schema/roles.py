@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from schema.base import Base, table_of
 from schema.database import code_of
+from schema.observing import Observation
 
 NAME_MOST = 32  # characters of a user or role on MySQL
 HOST = "%"
@@ -53,6 +55,12 @@ class Role:
 
 Rights = dict[str, frozenset[str]]
 
+
+def _but(model: type[Base], *names: str) -> Columns:
+    """All columns of today besides these: of what several programs change, each has its own."""
+    return tuple(name for name in table_of(model).columns.keys() if name not in names)  # noqa: SIM118 - no dict
+
+
 _STATE = ("status", "not_before", "sent_at", "finished_at", "error_class", "error")
 _RESULTS = (
     *("alignment", "verdict", "reference_frame", "frame_sight", "masked_pixels", "rejection"),
@@ -83,7 +91,7 @@ PUBLISHER = Role(
         "image": ANY,
         "instrument": ANY,
         "named_object": ANY,
-        "observation": ("graph_pid", "sky_id", "obs_site_id", "ra_deg", "dec_deg", "pixel_scale_arcsec"),
+        "observation": _but(Observation, "calibration_pid", "analysis_pid", "detrend_pid", "zero_point_pid"),
         "obs_site": ("elevation_m",),
         "process": _LOCKED,
     },

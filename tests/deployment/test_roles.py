@@ -47,6 +47,7 @@ REFUSED = {
         "UPDATE process SET status = 'succeeded'",
         "INSERT INTO flux (source_id, image_id, aperture) VALUES (1, 1, 0)",
         "DELETE FROM process",
+        "UPDATE observation SET calibration_pid = 1",
         "UPDATE leader SET term = term + 1",
         "DROP TABLE flux",
     ),
