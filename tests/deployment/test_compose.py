@@ -102,6 +102,7 @@ class Deployment:
             target = Path("/run/secrets", secret["target"])
             own = self._folder / name / target.relative_to("/run")
             own.parent.mkdir(parents=True, exist_ok=True)
+            own.unlink(missing_ok=True)
             shutil.copy(self._secrets / secret["source"], own)
             mounted[str(target)] = own
         found = {}
@@ -137,9 +138,9 @@ def test_a_night_by_the_programs_of_the_file(own_broker: OwnBroker, tmp_path: Pa
         initialise, words = deployment.programs("init")
         initialise.run(*words)
         for name in ("manager", "consumer", "consumer-memory"):
-            programs, words = deployment.programs(name)
-            stack.callback(programs.stop)
             for _ in range(our_services()[name].get("deploy", {}).get("replicas", 1)):
+                programs, words = deployment.programs(name)  # each has ports of its own, as a container has
+                stack.callback(programs.stop)
                 programs.start(*words)
         operator, _ = deployment.programs("tianyu")
         operator.run("ingest", str(raw))
