@@ -3,7 +3,8 @@
 An image is taken over by a row of its own that names the same file; files are never moved or copied.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -42,6 +43,11 @@ _ENDS = Ended._fields[1:]
 _POSITION = tuple(column.name for column in table_of(SourcePosition).c if column.name != "pid")
 _SOLUTION = tuple(column.name for column in table_of(PlateSolution).c if column.name not in ("pid", "image_id"))
 
+_dependence = table_of(ProcessDependence)
+_EDGES = select(_dependence.c.parent_pid, _dependence.c.child_pid, _process.c.status).join(
+    _process, _process.c.pid == _dependence.c.child_pid
+)
+
 _parent, Outdated, _ran = aliased(Process), aliased(Process), aliased(ProcessAttempt)
 OUTDATED = (
     select(Outdated.pid)
@@ -79,56 +85,48 @@ class Keyed(NamedTuple):
 
 
 def keyed(session: Session, observation_id: int, graph_pid: int | None = None) -> list[Keyed]:
-    """Processes of an observation (or of one graph of it) whose keys are known, in order of PID.
-
-    Those whose results are not those of their keys are left out.
-    """
-    query = select(*(getattr(Process, name) for name in Keyed._fields)).where(
-        Process.observation_id == observation_id, Process.result_key.is_not(None)
+    """Processes of an observation (or of one graph of it) whose keys are known, in order of PID."""
+    query = select(*(_process.c[name] for name in Keyed._fields)).where(
+        _process.c.observation_id == observation_id, _process.c.result_key.is_not(None)
     )
     if graph_pid is not None:
-        query = query.where(Process.graph_pid == graph_pid)
-    rows = [Keyed(*row) for row in session.execute(query.order_by(Process.pid))]
-    left_out = unlike_their_keys(session, observation_id) if rows else set()
-    return [one for one in rows if one.pid not in left_out]
+        query = query.where(_process.c.graph_pid == graph_pid)
+    return [Keyed(*row) for row in session.execute(query.order_by(_process.c.pid))]
 
 
-def outdated(session: Session, observation_id: int) -> set[int]:
-    """Processes of an observation that ran before something that they wait for ended, for good or anew, or without it.
+def outdated(session: Session, pids: Collection[int]) -> set[int]:
+    """Those processes that ran before something that they wait for ended, for good or anew, or without it.
 
     What failed and is tried again ends once more, behind those that went on without it. Of what was taken over only the
     same graph's dependencies count: other graphs' were looked at when it was taken over.
     """
-    return set(session.scalars(OUTDATED.where(Outdated.observation_id == observation_id)))
+    # By the dependencies: SQLite would walk all processes that have ended, for each part.
+    parts = (OUTDATED.where(ProcessDependence.child_pid.in_(part)) for part in chunks(sorted(pids)))
+    return {pid for query in parts for pid in session.scalars(query)}
 
 
-def unlike_their_keys(session: Session, observation_id: int) -> set[int]:
-    """Processes whose results are not those of their keys: outdated ones, and all that follows from these.
+def unlike_their_keys(session: Session, pids: Collection[int]) -> set[int]:
+    """Those processes whose results are not those of their keys: outdated ones, and all that follows from these.
 
-    Of an observation, and of those that it uses: a master that lacks a frame spoils what is calibrated with it.
+    A master that lacks a frame spoils what is calibrated with it. Nothing is looked at but what these came from: a
+    night that grows leaves processes behind that waited for all frames of then, and nobody asks for them any more.
     """
-    used, asked = {observation_id}, {observation_id}
-    while asked:
-        of_parents = (
-            select(_parent.observation_id)
-            .join(ProcessDependence, ProcessDependence.parent_pid == _parent.pid)
-            .join(Outdated, Outdated.pid == ProcessDependence.child_pid)
-        )
-        query = of_parents.where(Outdated.observation_id.in_(asked), _parent.observation_id.is_not(None)).distinct()
-        asked = {number for number in session.scalars(query) if number is not None} - used
-        used |= asked
-    found = {pid for number in used for pid in outdated(session, number)}
-    follow = (
-        select(Process.pid)
-        .join(ProcessDependence, ProcessDependence.child_pid == Process.pid)
-        .where(Process.observation_id.in_(used), Process.status.in_((SUCCEEDED, FAILED)))
-    )
+    came_from: defaultdict[int, list[int]] = defaultdict(list)
+    looked_at: set[int] = set()
+    new = set(pids)
+    while new:
+        looked_at |= new
+        for part in chunks(sorted(new)):
+            for parent, child, status in session.execute(_EDGES.where(_dependence.c.child_pid.in_(part))).all():
+                if status in (SUCCEEDED, FAILED):  # what else is there has no result that its parents can have spoiled
+                    came_from[parent].append(child)
+        new = came_from.keys() - looked_at
+    found = outdated(session, looked_at)
     new = found
     while new:
-        parts = (follow.where(ProcessDependence.parent_pid.in_(part)) for part in chunks(sorted(new)))
-        new = {pid for query in parts for pid in session.scalars(query)} - found
+        new = {child for parent in new for child in came_from.get(parent, ())} - found
         found |= new
-    return found
+    return found.intersection(pids)
 
 
 def origin_of(session: Session, process: Process) -> Process:
@@ -160,9 +158,7 @@ def ends_of(session: Session, pids: Mapping[int, int]) -> dict[int, Ended]:
     for part in chunks(sorted(pids)):
         query = select(_process.c.pid, *columns).where(_process.c.pid.in_(part))
         found |= {pids[pid]: Ended(pid, *end) for pid, *end in session.execute(query)}
-    observations = select(_process.c.observation_id).where(_process.c.pid.in_(sorted(pids)[:1]))
-    number = session.execute(observations).scalar_one_or_none()
-    for pid in () if number is None else unlike_their_keys(session, number) & pids.keys():
+    for pid in unlike_their_keys(session, pids):
         found[pids[pid]] = found[pids[pid]]._replace(result_key=None)
     return found
 

@@ -64,7 +64,7 @@ class LaidOut:
 
 @dataclass(frozen=True)
 class Former:
-    """An earlier graph of an observation: of each key its newest process that is not outdated."""
+    """An earlier graph of an observation: of each key of a new one its newest process that is not outdated."""
 
     graph_pid: int
     by_key: dict[str, Keyed]
@@ -153,9 +153,17 @@ def is_failure(one: Keyed) -> bool:
     return one.status in UNSUCCESSFUL
 
 
-def formers(session: Session, observation_id: int, graph_pid: int | None = None) -> list[Former]:
-    """Earlier graphs of an observation whose keys are known, or one of them; the newest first."""
+def formers(session: Session, keyed: Sequence[Keyed], laid: Sequence[NewProcess]) -> list[Former]:
+    """Earlier graphs of an observation with what they have of a new one, the newest first.
+
+    ``keyed``: its processes whose keys are known, in order of PID. Those whose results are not those of their keys are
+    left out.
+    """
+    keys = {process.result_key for process in laid}
+    found = [one for one in keyed if one.result_key in keys]
+    left_out = adopting.unlike_their_keys(session, [one.pid for one in found])
     by_graph: dict[int, dict[str, Keyed]] = {}
-    for one in adopting.keyed(session, observation_id, graph_pid):  # in order of PID
-        by_graph.setdefault(one.graph_pid, {})[one.result_key] = one
+    for one in found:
+        if one.pid not in left_out:
+            by_graph.setdefault(one.graph_pid, {})[one.result_key] = one
     return [Former(graph_pid, by_graph[graph_pid]) for graph_pid in sorted(by_graph, reverse=True)]

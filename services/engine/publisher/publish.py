@@ -180,7 +180,7 @@ class Publisher:
             graph = self.graph(observation, publication, masters, anew=anew)
             return graph, self._lay_out(graph, kind, frames, template)
 
-        earlier = [] if again else formers(self._session, number)
+        earlier = [] if again else adopting.keyed(self._session, number)
         keeps = kind == LIGHT and earlier and not new_template
         kept = self._on_former_template(observation, publication, frames, earlier, lay_out, known) if keeps else None
         if kept is not None:
@@ -195,7 +195,7 @@ class Publisher:
             settled = Settled(graph.graph_pid, graph.processes, {}, adopted, former, template=template)
         else:
             graph, _ = lay_out()
-            found = settle(self._session, observation, graph, kind, earlier)
+            found = settle(self._session, observation, graph, kind, formers(self._session, earlier, graph.processes))
             assert found is not None  # no frame is later than its template
             settled = found
         self._settled[number] = graph, settled
@@ -214,7 +214,7 @@ class Publisher:
         observation: Observation,
         publication: Publication,
         frames: Sequence[int],
-        earlier: Sequence[Former],
+        keyed: Sequence[adopting.Keyed],
         lay_out: Callable[[Template], tuple[Graph, dict[int, int]]],
         known: bool,
     ) -> tuple[Graph, Settled] | None:
@@ -228,6 +228,7 @@ class Publisher:
             seen.add(template.key)
             graph, _ = lay_out(template)
             laid = LaidOut(graph.processes)
+            earlier = formers(self._session, keyed, graph.processes)
             if any(former.has_template(laid) for former in earlier):
                 settled = settle(self._session, observation, graph, LIGHT, earlier)
                 if settled is not None:

@@ -51,7 +51,7 @@ class Settled:
 def settle(
     session: Session, observation: Observation, graph: Graph, kind: str, earlier: Sequence[Former]
 ) -> Settled | None:
-    """Find what was made before of a graph whose keys are known; ``earlier`` graphs of the observation, newest first.
+    """Find what was made before of a graph whose keys are known; ``earlier``: see `formers`.
 
     The newest that has all is enough; else what only joins a graph, and what measures frames that came later, joins the
     newest that has all else; else a new graph takes over from the one that has most, of these the newest. None where
@@ -193,7 +193,8 @@ def _anew(session: Session, graph: Graph, laid: LaidOut, earlier: Sequence[Forme
     if best is not None:
         adopting.lock_graph(session, best.graph_pid)
         # Looked at again: nobody removes or revives anything of it now.
-        best = next(iter(formers(session, graph.observation_id, best.graph_pid)), None)
+        there = adopting.keyed(session, graph.observation_id, best.graph_pid)
+        best = next(iter(formers(session, there, graph.processes)), None)
     taken = {} if best is None else taken_over_by(best)
     if best is None or not taken:
         return Settled(graph.graph_pid, graph.processes)

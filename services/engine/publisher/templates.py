@@ -1,5 +1,6 @@
 """The template that frames are measured on which came after it was made: their own night's, or another night's."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -89,9 +90,7 @@ def frames_of(session: Session, graph_pid: int, before: int = ANY_PID) -> tuple[
     query = select(Process.parameters).where(
         Process.graph_pid == graph_pid, Process.command == CALIBRATE.command, Process.pid < before
     )
-    return tuple(
-        CALIBRATE.parameters.model_validate_json(raw).frame for raw in session.scalars(query.order_by(Process.pid))
-    )
+    return tuple(json.loads(raw)["frame"] for raw in session.scalars(query.order_by(Process.pid)))
 
 
 def template_was_deleted(session: Session, graph_pid: int) -> bool:

@@ -104,7 +104,7 @@ def test_a_frame_that_is_no_good_is_a_result(telescope: Telescope) -> None:
 def test_what_went_on_before_something_ended_again_is_outdated(telescope: Telescope) -> None:
     change(telescope, "calibrate", 1, finished_at=BEGAN + timedelta(minutes=1))
     with telescope.sessions() as session:
-        outdated = adopting.outdated(session, 1)
+        outdated = adopting.outdated(session, session.scalars(select(Process.pid)).all())
         commands = set(session.scalars(select(Process.command).where(Process.pid.in_(outdated))))
     assert commands == {"align", "choose_reference", "extract", "stack"}
     published = publish(telescope)
