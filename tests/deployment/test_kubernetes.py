@@ -102,3 +102,15 @@ def _add(session: Session, pid: int, state: str, *, group: str = "cpu", site: st
         text("UPDATE process SET status = :state, pending = :pending WHERE pid = :pid"),
         {"state": state, "pending": pending, "pid": pid},
     )
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_prometheus_reaches_the_port_at_which_programs_tell_their_metrics(overlay: str) -> None:
+    [rule] = named(overlay, "NetworkPolicy")["metrics"]["spec"]["ingress"]
+    let_in = {one["port"] for one in rule["ports"]}
+    for name in ("manager", "consumer-cpu", "consumer-memory"):
+        [container] = pods(overlay)[name]["containers"]
+        [port] = (one["containerPort"] for one in container["ports"] if one["name"] == "metrics")
+        environment = {one["name"]: one["value"] for one in container["env"]}
+        assert environment["TIANYU_METRICS_LISTEN"] == f"0.0.0.0:{port}"
+        assert {port} == let_in
