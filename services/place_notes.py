@@ -11,8 +11,10 @@ from pipeline.sky.astrometry.sphere import axes_apart_deg, separation_arcsec
 from pipeline.units import ARCSEC
 from schema.observing import Observation, ToldPlace
 from schema.skies import PlateSolution
+from services.shown import axis
 
 SAME_AXIS_DEG = 5.0  # cameras are turned by hand, and rotators have a zero point
+HALF = 180.0  # a turn of which is none
 RIGHT_DEG = 1.0  # the worst mounts, and places of date beside places of 2000; or as far as the field reaches
 
 
@@ -50,7 +52,7 @@ def _axis_note(solution: PlateSolution, told: Observation | None) -> str | None:
     wrong = []
     angle, found = told.position_angle_deg, solution.position_angle_deg
     if angle is not None and found is not None and axes_apart_deg(angle, found) > SAME_AXIS_DEG:
-        wrong.append(f"its y axis points {found % 180.0:.1f} degrees east of north, told were {angle % 180.0:.1f}")
+        wrong.append(f"its y axis points {axis(found, HALF)} degrees east of north, told were {axis(angle, HALF)}")
     if None not in (told.mirrored, solution.mirrored) and told.mirrored != solution.mirrored:
         wrong.append("it is mirrored, told was that it is not" if solution.mirrored else "it is not mirrored as told")
     if not wrong:

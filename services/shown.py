@@ -22,6 +22,11 @@ def frames(count: int) -> str:
     return f"{count} frame{'' if count == 1 else 's'}"
 
 
+def axis(degrees: float, turn: float = 360.0) -> str:
+    """A position angle from 0 up to a whole turn, or half a one, which is 0 again."""
+    return f"{round(degrees, 1) % turn:.1f}"
+
+
 def shown(text: str) -> str:
     r"""The text with what must not reach a terminal written as in JSON (``\u001b``); line ends and tabs stay."""
     return text if text.isprintable() else _PERHAPS.sub(lambda found: _shown(found[0]), text)

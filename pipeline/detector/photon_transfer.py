@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 from pipeline.detector.box_noise import BOX_PX, as_boxes, checkers, clipped_variance, without_outliers
 
 CHECKERS = BOX_PX**2 // 4  # of a box: what its variance is of
-POWERS = (
-    1,
-    2,
-    3,
-)  # of level: brighter pixels that share charge bend as the first, a response that flattens as the third
+# Of level: brighter pixels that share charge bend as the first, a response that flattens as the third.
+POWERS = (1, 2, 3)
 UNSEEN_BEND = 0.03  # of the gain, where levels span too little to tell a bend: what usual cameras have
 SPAN = 3.0  # of levels, from which the curve's bend is told from its slope
 PERCENTILES = (5.0, 95.0)  # of the boxes' levels, that tell the span

@@ -75,6 +75,11 @@ def pids_from(clock: datetime, newest: int = 0, last: int = 0) -> Iterator[int]:
         pid += 1
 
 
+def published_at(pid: int) -> float:
+    """When a process was published, Unix seconds, by the PID that it was given then."""
+    return pid / (1000 * PIDS_PER_MS)
+
+
 @dataclass(frozen=True)
 class _Outside:
     """Parents that were published before."""

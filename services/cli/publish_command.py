@@ -92,7 +92,8 @@ def publish(
         raise ConfigurationError("--template known takes another night's template, --new-template makes one: give one")
     from schema import database
     from services.engine.publisher.publish import Publisher
-    from services.engine.publisher.stopped import stopped_before, unpublished
+    from services.engine.publisher.published import unpublished
+    from services.engine.publisher.stopped import stopped_before
     from services.engine.publisher.target_choices import unknown_targets
     from services.operating.master_files import register_files
     from services.setup import open_database, require_site

@@ -15,6 +15,7 @@ from services.cli.console import out, show_error, table_of
 from services.cli.stopped_lines import show_stopped, state_of
 from services.operating.status import ObservationStatus, status
 from services.results.summary.numbers import SkySummary, Summary, summarize
+from services.shown import axis
 
 REASONS_SHOWN = 8
 MOST_WHOLE = 3  # observations of which all is printed
@@ -141,9 +142,8 @@ def _sky(sky: SkySummary) -> Iterator[tuple[str, str]]:
     if sky.unsolved is None:
         residual = "" if sky.rms_arcsec is None else f", residual {sky.rms_arcsec:.2f} arcsec"
         angle = sky.position_angle_deg
-        turned = (
-            "" if angle is None else f", y axis {angle:.1f} degrees east of north{', mirrored' * bool(sky.mirrored)}"
-        )
+        mirrored = ", mirrored" * bool(sky.mirrored)
+        turned = "" if angle is None else f", y axis {axis(angle)} degrees east of north{mirrored}"
         solved = f"{sky.pixel_scale_arcsec:.3f} arcsec a pixel{turned}, {sky.matches} stars matched{residual}"
     else:
         solved = f"none: {sky.unsolved}"

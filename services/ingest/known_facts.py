@@ -10,6 +10,7 @@ from services.header_reading import Reading
 from services.ingest.headers import FrameFacts
 from services.ingest.pixel_scale import ARCSEC_PER_UM_MM
 from services.known_instruments import KnownInstrument, KnownStation
+from services.place_notes import SAME_AXIS_DEG
 
 SOURCE = "instrument"  # of a gain or a read noise
 FACTS = ("gain", "read_noise", "saturation", "linearity", "pixel_scale_arcsec", "diameter_m")
@@ -21,7 +22,6 @@ WORDS = {
 PLACE = ("site_longitude", "site_latitude", "site_elevation")
 SAME = 0.05  # relative; what differs by more is said
 SAME_PLACE_DEG = 0.1
-SAME_AXIS_DEG = 5.0
 
 
 def with_known(frames: Sequence[FrameFacts], reading: Reading) -> list[FrameFacts]:

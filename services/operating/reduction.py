@@ -11,7 +11,8 @@ from services.alike import notes_together
 from services.engine.embedded import ProcessTree
 from services.engine.publisher.changed_choices import by_other_choices
 from services.engine.publisher.publish import Publisher
-from services.engine.publisher.stopped import stopped_before, unpublished
+from services.engine.publisher.published import unpublished
+from services.engine.publisher.stopped import stopped_before
 from services.engine.publisher.target_choices import unknown_targets
 from services.engine.publisher.templates import outgrown
 from services.errors import ConfigurationError

@@ -16,9 +16,9 @@ from schema.queries import life, scheduling
 from services.engine.consumer.worker import Worker
 from services.engine.embedded import embedded_settings
 from services.engine.publisher.publish import Publisher
+from services.engine.publisher.published import unpublished
 from services.engine.publisher.rerun import Rerun
 from services.engine.publisher.rerun import rerun as publish_rerun
-from services.engine.publisher.stopped import unpublished
 from services.errors import SurroundingsError
 from services.ingest.raw_folder import Folder, read_folder
 from services.ingest.register import register

@@ -20,6 +20,7 @@ class Publication:
     taken_over: dict[int, int] = field(default_factory=dict)  # new PIDs by those of earlier graphs
     reused: Counter[str] = field(default_factory=Counter)  # by command, of the observation that was asked for
     notes: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)  # of the notes, those on choices that differ from a graph's
     of_template: str = ""  # the note on the template that frames which came later are measured on, where there are some
     says: str = ""  # why nothing is published
 

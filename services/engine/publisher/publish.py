@@ -36,7 +36,7 @@ from services.engine.publisher.templates import (
 from services.errors import ConfigurationError
 from services.own_site import require_own
 from services.settings import Settings
-from services.steps import asked_for, last_of, masters_of, steps_of
+from services.steps import asked_for, masters_of, steps_of
 from services.steps.shared.step import AnyStep
 from services.steps.shared.told import digest
 
@@ -88,9 +88,7 @@ class Publisher:
                     publication.of_template = settled.template.says(observation_id, len(graph.later_frames))
                     publication.notes.insert(0, publication.of_template)
         if only:
-            taken_over = {pid for _, one in self._settled.values() for pid in one.taken_over.values()}
-            to_run = [process for process in publication.processes if process.pid not in taken_over]
-            require_alone(observation_id, last_of(publication.choices).command, to_run, publication.notes)
+            require_alone(publication)
         self.insert(publication)
         return publication
 
@@ -136,7 +134,6 @@ class Publisher:
         for graph, settled in self._settled.values():
             if settled.former is not None and settled.taken_over:
                 take_over(self._session, graph, settled.former.graph_pid, settled.taken_over)
-                publication.taken_over |= settled.taken_over
 
     def observation(self, observation_id: int) -> Observation:
         """The observation, locked, so that two publishers of one come one after the other.
@@ -204,6 +201,7 @@ class Publisher:
             publication.reused = Counter(process.command for process in graph.processes if process.pid in stands)
         if settled.processes:
             graph.processes = settled.processes
+            publication.taken_over |= settled.taken_over
             self.include(graph, observation, kind, publication)
         elif kind != LIGHT:
             observation.graph_pid = settled.graph_pid
@@ -293,9 +291,9 @@ class Publisher:
         stored = None if graph_pid is None else choices.of_graph(self._session, graph_pid, command)
         changed = changes(stored, publication.choices)
         if changed:
-            publication.notes.append(
-                f"observation {publication.observation_id}: other choices than of graph {graph_pid}: {changed}"
-            )
+            said = f"observation {publication.observation_id}: other choices than of graph {graph_pid}: {changed}"
+            publication.changes.append(said)
+            publication.notes.append(said)
 
     def include(self, graph: Graph, observation: Observation, kind: str, publication: Publication) -> None:
         """Take a graph that was put together into the publication; from now on it is the observation's newest."""

@@ -6,22 +6,23 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.sky.astrometry.sphere import separation_arcsec
 from pipeline.units import ARCSEC
 from schema.frame import ANY_PID
 from schema.image import TEMPLATE
-from schema.observing import LIGHT, Observation, Target
+from schema.observing import LIGHT, Observation
 from schema.processes import SUCCEEDED, UNFINISHED, Process
 from schema.queries import adopting
 from schema.queries.frames import ids_of_camera, reference_of
 from schema.skies import Sky
 from services.engine.publisher.graph import Graph, Inputs
 from services.engine.publisher.old_graph import parameters_of
+from services.engine.publisher.published import newest_graphs
 from services.errors import ConfigurationError
-from services.own_site import is_of, of_another_site
+from services.own_site import of_another_site
 from services.steps.calibrate import CALIBRATE
 from services.steps.detect import DETECT
 from services.steps.shared.step import AnyStep
@@ -213,16 +214,8 @@ def add_template(graph: Graph, template: Template) -> dict[int, int]:
 
 def outgrown(session: Session, site: str) -> list[int]:
     """Observations of the sky of this site that have usable frames which their newest graph does not have."""
-    newest = (
-        select(Observation.observation_id, func.max(Process.graph_pid))
-        .join(Process, Process.observation_id == Observation.observation_id)
-        .join(Target, Target.target_id == Observation.target_id)
-        .where(is_of(site), Target.kind == LIGHT)
-        .group_by(Observation.observation_id)
-        .order_by(Observation.observation_id)
-    )
     return [
         number
-        for number, graph_pid in session.execute(newest).all()
+        for number, graph_pid in newest_graphs(session, site).items()
         if set(ids_of_camera(session, number, LIGHT)).difference(frames_of(session, graph_pid))
     ]

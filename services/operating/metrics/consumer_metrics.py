@@ -11,14 +11,13 @@ from prometheus_client.registry import Collector
 
 from schema.attempts import Claim, Usage
 from schema.processes import SUCCEEDED
-from schema.queries.publishing import PIDS_PER_MS
+from schema.queries.publishing import published_at
 from services.deployment import Deployment
 from services.operating.metrics.commands import command_label
+from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 
 STEP_BUCKETS_S = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600)
 LATENCY_BUCKETS_S = (1, 3, 10, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
-MAKES_LIGHT_CURVES = "calibrate_relative"
-PIDS_PER_S = 1000 * PIDS_PER_MS
 
 
 class Watched(Protocol):
@@ -101,8 +100,8 @@ class ConsumerMetrics(Collector):
             counter.labels(command).inc(max(amount or 0, 0))
         if outcome == SUCCEEDED:
             self._seconds.labels(command).observe(usage.seconds)
-            if claim.command == MAKES_LIGHT_CURVES:
-                self._latency.observe(max(time.time() - claim.pid / PIDS_PER_S, 0.0))
+            if claim.command == CALIBRATE_RELATIVE.command:
+                self._latency.observe(max(time.time() - published_at(claim.pid), 0.0))
 
     def collect(self) -> Iterator[Metric]:
         """What is so now."""

@@ -6,6 +6,7 @@ The database is asked when Prometheus asks, and again only after ten times as lo
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
@@ -18,10 +19,10 @@ from sqlalchemy.orm import Session
 from schema import database
 from schema.processes import FINISHED, QUEUED, RUNNING, WAITING
 from schema.queries import counting, scheduling, services
+from schema.queries.publishing import published_at
 from services.engine.manager.manager import LEASES_EXPIRED, MESSAGES_LOST, STRAGGLERS, Manager
 from services.log import get_logger
 from services.operating.metrics.commands import command_label
-from services.operating.metrics.consumer_metrics import PIDS_PER_S
 from services.operating.status import fleet
 from services.settings import Settings
 
@@ -116,7 +117,7 @@ def _queues(session: Session, live: list[fleet.LiveService]) -> Iterator[Metric]
         state = (BLOCKED if item.waits else READY) if item.status == WAITING else item.status
         counts[*key, state] = counts.get((*key, state), 0) + item.count
         if state == READY:
-            ages[*name_of[key], READY] = now.replace(tzinfo=UTC).timestamp() - item.oldest_pid / PIDS_PER_S
+            ages[*name_of[key], READY] = now.replace(tzinfo=UTC).timestamp() - published_at(item.oldest_pid)
     for state, since in ((QUEUED, sent), (RUNNING, at_work)):
         ages |= {(*name_of[key], state): (now - time).total_seconds() for key, time in since.items()}
     yield _gauge(
@@ -174,26 +175,26 @@ def _hindered_queues(session: Session, name_of: dict[fleet.Key, tuple[str, str]]
 
 
 def _commands(session: Session) -> Iterator[Metric]:
-    counts: dict[tuple[str, str], int] = {}
-    for command, status, count in counting.by_command(session):
-        key = (command_label(command), status)
-        counts[key] = counts.get(key, 0) + count
     yield _gauge(
         "tianyu_processes",
         "Processes by command and state, of all that is published.",
         ("command", "state"),
-        counts.items(),
+        _labelled(counting.by_command(session)).items(),
     )
-    failures: dict[tuple[str, str], int] = {}
-    for command, error_class, count in counting.failed(session):
-        key = (command_label(command), error_class or "none")
-        failures[key] = failures.get(key, 0) + count
     yield _gauge(
         "tianyu_failed_processes",
         "Processes that failed for good, by the class of their last error.",
         ("command", "error_class"),
-        failures.items(),
+        _labelled(counting.failed(session)).items(),
     )
+
+
+def _labelled(rows: Iterable[tuple[str, str | None, int]]) -> Counter[tuple[str, str]]:
+    """Numbers by the label of the command, which unknown ones share, and another."""
+    found: Counter[tuple[str, str]] = Counter()
+    for command, other, count in rows:
+        found[command_label(command), other or "none"] += count
+    return found
 
 
 def _services(live: list[fleet.LiveService]) -> Iterator[Metric]:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from services import log
-from services.shown import shown
+from services.shown import axis, shown
 
 
 @pytest.mark.parametrize("text", ["", "plain [red] :smile:", "ä − μ 日本 é", "line\nline\ttab", "\\u001b"])
@@ -43,3 +43,9 @@ def test_log_lines_hold_no_escape_codes(capsys: pytest.CaptureFixture[str], form
     assert "said" in said
     assert "\x1b[2J" not in said
     assert "\x1b]" not in said
+
+
+def test_a_whole_turn_of_an_axis_is_none() -> None:
+    assert [axis(359.98), axis(359.9), axis(-0.02), axis(179.97, 180.0), axis(-45.0, 180.0)] == [
+        *("0.0", "359.9", "0.0", "0.0", "135.0")
+    ]
