@@ -19,11 +19,12 @@ ADDRESS = "127.0.0.1"
 
 @dataclass(frozen=True)
 class OwnBroker:
-    """A RabbitMQ whose users these tests make; it has a port with TLS, too."""
+    """A RabbitMQ whose users these tests make; it has a port with TLS, too, and one for Prometheus."""
 
     folder: Path
     port: int
     tls_port: int
+    metrics_port: int
 
     def url(self, user: str, password: str | None, vhost: str, *, tls: bool = False) -> str:
         """For a user of a virtual host."""
@@ -54,8 +55,10 @@ def own_broker(
     authority: Authority, server_files: Files, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OwnBroker]:
     """Started once, and ended."""
-    folder, tls_port = tmp_path_factory.mktemp("rabbitmq"), daemon.free_port()
+    folder, tls_port, metrics_port = tmp_path_factory.mktemp("rabbitmq"), daemon.free_port(), daemon.free_port()
     lines = {
+        "prometheus.tcp.ip": ADDRESS,
+        "prometheus.tcp.port": metrics_port,
         "listeners.ssl.1": f"{ADDRESS}:{tls_port}",
         "ssl_options.cacertfile": authority.file,
         "ssl_options.certfile": server_files.certificate,
@@ -63,8 +66,9 @@ def own_broker(
         "ssl_options.verify": "verify_peer",
         "ssl_options.fail_if_no_peer_cert": "false",
     }
-    url = rabbitmq.start(folder, "".join(f"{name} = {value}\n" for name, value in lines.items()))
-    yield OwnBroker(folder, int(url.rpartition(":")[2].rstrip("/")), tls_port)
+    settings = "".join(f"{name} = {value}\n" for name, value in lines.items())
+    url = rabbitmq.start(folder, settings, plugins=("rabbitmq_prometheus",))
+    yield OwnBroker(folder, int(url.rpartition(":")[2].rstrip("/")), tls_port, metrics_port)
     rabbitmq.kill(folder)
 
 

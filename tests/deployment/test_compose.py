@@ -1,42 +1,16 @@
-"""The deployment by Docker Compose: read by Compose itself, and a night by its programs as it starts them.
-
-No engine is needed: each program is started on this machine with the command, the variables, the secrets and the
-settings that the file gives it; MySQL and RabbitMQ are the tests', with the owner, roles and users of the deployment.
-"""
+"""The deployment by Docker Compose, as Compose itself reads it; `test_deployed_night` runs its programs."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-from schema.roles import RoleStatements, login_name
+from schema.roles import RoleStatements
 from services.engine.broker.permissions import PERMISSIONS
-from tests.acceptance.programs import Programs
-from tests.conftest import MYSQL
-from tests.deployment.conftest import ADDRESS, OwnBroker
-from tests.deployment.role_logins import Logins, logins
-from tests.deployment.test_roles import assert_refused
+from tests.deployment.local_programs import DEPLOY, run
 from tests.deployment.topology import our_services, topology
-from tests.integration.small_night import simulate_night
-from tests.servers.env import CHECKOUT
 
-DEPLOY = CHECKOUT / "deploy"
-RUN_TIMEOUT_S = 60
 METRICS = "0.0.0.0:9464"
-
-
-def run(*command: str | Path, **environment: str) -> str:
-    """A command of the deployment, to its end."""
-    done = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_the_image_is_built_well() -> None:
@@ -79,73 +53,3 @@ def test_prometheus_asks_all_who_answer() -> None:
     asked = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
     names, asked_port = re.search(r"names: \[(.*)\].*?port: (\d+)", asked, re.DOTALL).groups()  # type: ignore[union-attr]
     assert (set(names.split(", ")), asked_port) == (who, port)
-
-
-class Deployment:
-    """Programs of the file, on this machine."""
-
-    def __init__(self, people: Logins, broker: OwnBroker, vhost: str, secrets: Path, folder: Path) -> None:
-        server = people.administrator
-        self._folder, self._secrets = folder, secrets
-        self._places = {
-            "mysql:3306/tianyu": f"{server.host}:{server.port}/{server.database}",
-            "//tianyu_": f"//{login_name(str(server.database), '')}",
-            "rabbitmq:5672/tianyu": f"{ADDRESS}:{broker.port}/{vhost}",
-        }
-        assert vhost == server.database, "users of both carry one name"
-
-    def _local(self, name: str, service: dict[str, Any]) -> dict[str, str]:
-        """Variables as in the file, with paths and addresses of this machine."""
-        mounted = {"/data": self._folder / "root", "/etc/tianyu/tianyu.toml": DEPLOY / "settings" / "tianyu.toml"}
-        for secret in service.get("secrets", []):
-            target = Path("/run/secrets", secret["target"])
-            own = self._folder / name / target.relative_to("/run")
-            own.parent.mkdir(parents=True, exist_ok=True)
-            own.unlink(missing_ok=True)
-            shutil.copy(self._secrets / secret["source"], own)
-            mounted[str(target)] = own
-        found = {}
-        for variable, value in service["environment"].items():
-            local = str(mounted.get(value, value))
-            for there, here in self._places.items():
-                local = local.replace(there, here)
-            found[variable] = local
-        found.pop("TIANYU_METRICS_LISTEN")  # containers have an address each, these programs one together
-        return found | {"TIANYU_SWEEP_S": "0.5"}
-
-    def programs(self, name: str) -> tuple[Programs, list[str]]:
-        """Of a service: how it is started, and its command."""
-        service = our_services()[name]
-        command = [
-            word.replace("/run/logins", str(self._folder / name / "logins")) for word in service.get("command") or []
-        ]
-        logs = self._folder / name
-        logs.mkdir(exist_ok=True)
-        return Programs(self._local(name, service), logs), command
-
-
-def test_a_night_by_the_programs_of_the_file(own_broker: OwnBroker, tmp_path: Path) -> None:
-    raw, secrets = simulate_night(tmp_path / "night"), tmp_path / "secrets"
-    run(DEPLOY / "make-secrets.sh", secrets)
-    with logins(MYSQL, tmp_path, secrets) as people, ExitStack() as stack:
-        vhost = str(people.administrator.database)
-        users = run(
-            DEPLOY / "rabbitmq" / "start.sh", "cat", tmp_path / "definitions.json",
-            SECRETS=str(secrets), DEFINITIONS=str(tmp_path / "definitions.json"),
-        )  # fmt: skip
-        own_broker.users(json.loads(users.replace('"tianyu', f'"{vhost}')))
-        deployment = Deployment(people, own_broker, vhost, secrets, tmp_path)
-        initialise, words = deployment.programs("init")
-        initialise.run(*words)
-        for name in ("manager", "consumer", "consumer-memory"):
-            for _ in range(our_services()[name].get("deploy", {}).get("replicas", 1)):
-                programs, words = deployment.programs(name)  # each has ports of its own, as a container has
-                stack.callback(programs.stop)
-                programs.start(*words)
-        operator, _ = deployment.programs("tianyu")
-        operator.run("ingest", str(raw))
-        operator.run("publish", "--all")
-        assert "light curves made" in operator.run("status", "--wait", "--timeout", "200").stdout
-        alive = json.loads(operator.run("status", "--json").stdout)
-        assert json.dumps(alive).count('"standby"') == 1
-        assert_refused(people)

@@ -93,7 +93,7 @@ def test_roles_may_write_what_steps_make_and_prune_what_can_be_pruned() -> None:
 
 
 def test_a_night_by_roles(own_broker: OwnBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On MariaDB; that on MySQL is the deployment's own (`test_compose`)."""
+    """On MariaDB; that on MySQL is the deployment's own (`test_deployed_night`)."""
     raw, vhost = simulate_night(tmp_path / "night"), new_vhost()
     own_broker.users(definitions(vhost, PERMISSIONS, "secret"))
     with logins(MARIADB, tmp_path) as people, ExitStack() as stack:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.servers import daemon, debian, probe, programs
@@ -18,8 +19,8 @@ NODE = "tianyu-test@localhost"
 CONTROL_TIMEOUT_S = 60.0
 
 
-def start(folder: Path, more: str = "") -> str:
-    """Start in ``folder``, by ``more`` lines of configuration; returns the URL.
+def start(folder: Path, more: str = "", plugins: Sequence[str] = ()) -> str:
+    """Start in ``folder``, by ``more`` lines of configuration and with ``plugins``; returns the URL.
 
     Raises:
         CannotStart: RabbitMQ is not installed and cannot be, or does not start.
@@ -36,7 +37,7 @@ def start(folder: Path, more: str = "") -> str:
     (folder / "rabbitmq.conf").write_text(
         f"listeners.tcp.1 = 127.0.0.1:{port}\ndisk_free_limit.absolute = {DISK_FREE_LIMIT}\n{more}", encoding="utf-8"
     )
-    (folder / "enabled_plugins").write_text("[].\n", encoding="utf-8")
+    (folder / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n", encoding="utf-8")
     (folder / "mapper_port").write_text(str(mapper_port), encoding="utf-8")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))} | {
         "HOME": str(folder / "home"),
