@@ -31,8 +31,9 @@ def alembic_config() -> Config:
     return config
 
 
-def _head(config: Config) -> str | None:
-    return ScriptDirectory.from_config(config).get_current_head()
+def needed() -> str:
+    """The revision of the schema that this code was written for."""
+    return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
 
 
 def migrate(engine: Engine, rows_per_range: int = partitions.ROWS_PER_RANGE) -> list[str]:
@@ -40,7 +41,7 @@ def migrate(engine: Engine, rows_per_range: int = partitions.ROWS_PER_RANGE) -> 
     config = alembic_config()
     with database.changing(engine, LOCK_WAIT_S) as connection:
         config.attributes["connection"] = connection
-        if MigrationContext.configure(connection).get_current_revision() != _head(config):
+        if MigrationContext.configure(connection).get_current_revision() != needed():
             if engine.dialect.name == "sqlite":  # it alters no table that a view reads; all is one transaction there
                 views.drop(connection)
             else:
@@ -69,7 +70,7 @@ def _require_references(connection: Connection) -> None:
 
 def check_version(engine: Engine) -> None:
     """Raise ``SchemaVersionError`` unless the schema is exactly the one this code was written for."""
-    expected = _head(alembic_config())
+    expected = needed()
     with engine.connect().execution_options(**READ_ONLY) as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     if found == expected:

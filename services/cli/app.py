@@ -1,5 +1,7 @@
 """The `tianyu` command."""
 
+from typing import Annotated
+
 import typer
 
 from services.cli.later import Entry, group_of
@@ -77,13 +79,32 @@ app = typer.Typer(
     cls=group_of(COMMANDS),
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    add_completion=False,
     pretty_exceptions_show_locals=False,  # locals may hold URLs with passwords
 )
 
 
+def show_version(asked: bool) -> None:
+    """Print one line, and leave."""
+    if not asked:
+        return
+    import platform
+    from importlib.metadata import version
+
+    from schema import versions
+
+    typer.echo(f"tianyu {version('tianyu')}, schema {versions.needed()}, Python {platform.python_version()}")
+    raise typer.Exit
+
+
 @app.callback()
-def tianyu() -> None:
+def tianyu(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Version, schema that it needs, and Python."
+        ),
+    ] = False,
+) -> None:
     """A light-curve factory for survey telescopes: a night's frames in, light curves out."""
 
 

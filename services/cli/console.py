@@ -17,13 +17,13 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from services import log
 from services.errors import TianyuError
-from services.settings import Settings, load
 from services.shown import shown
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+    from services.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -123,15 +123,18 @@ def say(text: str) -> None:
     typer.echo(shown(text) if sys.stdout.isatty() else text, nl=False)
 
 
-def start(**overrides: Any) -> Settings:
+def start(**overrides: Any) -> "Settings":
     """Settings and logging of a command."""
+    from services import log  # who completes a command line waits for neither of them
+    from services.settings import load
+
     settings = load(**overrides)
     log.configure(settings.log_format, settings.log_level)
     return settings
 
 
 @contextmanager
-def reading(settings: Settings) -> "Iterator[Session]":
+def reading(settings: "Settings") -> "Iterator[Session]":
     """A session that reads the database."""
     from schema import database
     from services.setup import open_database

@@ -1,30 +1,22 @@
 """`tianyu retry`, `cancel`, `pause` and `resume`: what operators do to processes and queues."""
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, TypeVar
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from schema import database
-from schema.observing import Observation
-from schema.processes import CANCELLED, FAILED, Process, ProcessGroup, Site
-from schema.queries import dependencies, operating
-from schema.queries.scheduling import PIDS, chunks
 from services.cli.console import friendly, note, out, start
 from services.errors import ConfigurationError
-from services.settings import Settings
-from services.setup import open_database
 from services.shown import processes
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 Pids = Annotated[list[int] | None, typer.Argument(help="PIDs.", metavar="PID...")]
 Group = Annotated[str, typer.Argument(help="Group of consumers, as cpu or memory.")]
 SiteName = Annotated[str | None, typer.Option("--site", help="Another site than the one of the settings.")]
-Result = TypeVar("Result")
-
-REASONS_SHOWN = 20
-_GRAPHS = select(Process.graph_pid).where(Process.pid.in_(PIDS)).distinct()
 
 
 @friendly
@@ -46,6 +38,10 @@ def retry(
 
     Examples: `tianyu retry 1795238400000123456`, `tianyu retry --failed --observation 3`
     """
+    from schema.processes import CANCELLED, FAILED
+    from schema.queries import operating
+    from services.cli import control_changes as changes
+
     if bool(pids) == (failed or cancelled):
         raise ConfigurationError(
             "give either PIDs, or --failed or --cancelled: `tianyu retry PID`, `tianyu retry --failed`"
@@ -57,18 +53,18 @@ def retry(
     states = [state for state, asked in ((FAILED, failed), (CANCELLED, cancelled)) if asked]
 
     def work(session: Session) -> tuple[list[int], list[str]]:
-        _require_observation(session, observation)
-        asked = pids or _standing(session, operating.pids_in(session, states, observation))
+        changes.require_observation(session, observation)
+        asked = pids or changes.standing(session, operating.pids_in(session, states, observation))
         if not asked:
             where = "any observation" if observation is None else f"observation {observation}"
             return [], [f"nothing in the newest graph of {where} is {' or '.join(states)}"]
         changed = operating.retry(session, asked, more_attempts=settings.max_attempts)
         changed += operating.hurry(session, pids or ())
-        left = _left(session, asked, changed)
-        lines = [reason + _because(session, pid) for pid, reason in left]
-        return changed, [*lines, *_made_without(session, changed)]
+        left = changes.left(session, asked, changed)
+        lines = [reason + changes.because(session, pid) for pid, reason in left]
+        return changed, [*lines, *changes.made_without(session, changed)]
 
-    _report(*_transact(settings, work), "sent back to waiting")
+    _report(*changes.transact(settings, work), "sent back to waiting")
 
 
 @friendly
@@ -80,6 +76,9 @@ def cancel(
 
     Examples: `tianyu cancel 1795238400000123456`, `tianyu cancel --observation 3`
     """
+    from schema.queries import operating
+    from services.cli import control_changes as changes
+
     if bool(pids) == (observation is not None):
         raise ConfigurationError(
             "give either PIDs or --observation: `tianyu cancel PID`, `tianyu cancel --observation 3`"
@@ -87,14 +86,14 @@ def cancel(
     settings = start()
 
     def work(session: Session) -> tuple[list[int], list[str]]:
-        _require_observation(session, observation)
+        changes.require_observation(session, observation)
         asked = pids or operating.unfinished_pids(session, observation or 0)
         if not asked:
             return [], [f"nothing of observation {observation} is unfinished"]
         changed = operating.cancel(session, asked)
-        return changed, [reason for _, reason in _left(session, asked, changed)]
+        return changed, [reason for _, reason in changes.left(session, asked, changed)]
 
-    _report(*_transact(settings, work), "cancelled")
+    _report(*changes.transact(settings, work), "cancelled")
 
 
 @friendly
@@ -105,10 +104,15 @@ def pause(group: Group, site: SiteName = None) -> None:
 
     Examples: `tianyu pause gpu`, `tianyu pause memory --site north`
     """
+    from schema.queries import operating
+    from services.cli import control_changes as changes
+
     settings = start()
 
     name = site or settings.site
-    began, back = _transact(settings, lambda session: operating.pause(session, *_queue(session, name, group)))
+    began, back = changes.transact(
+        settings, lambda session: operating.pause(session, *changes.queue(session, name, group))
+    )
     said = "is paused" if began else "was paused before"
     out.print(f"group {group} of site {name} {said}; {back} queued processes went back to waiting")
 
@@ -119,74 +123,16 @@ def resume(group: Group, site: SiteName = None) -> None:
 
     Examples: `tianyu resume gpu`
     """
+    from schema.queries import operating
+    from services.cli import control_changes as changes
+
     settings = start()
 
     name = site or settings.site
-    was_paused = _transact(settings, lambda session: operating.resume(session, *_queue(session, name, group)))
+    was_paused = changes.transact(
+        settings, lambda session: operating.resume(session, *changes.queue(session, name, group))
+    )
     out.print(f"group {group} of site {name} {'goes on' if was_paused else 'was not paused'}")
-
-
-def _transact(settings: Settings, work: Callable[[Session], Result]) -> Result:
-    return database.transact(database.session_factory(open_database(settings)), work)
-
-
-def _require_observation(session: Session, observation: int | None) -> None:
-    if observation is not None and session.get(Observation, observation) is None:
-        raise ConfigurationError(
-            f"there is no observation {observation}: nothing was changed; `tianyu status` lists them"
-        )
-
-
-def _queue(session: Session, site: str, group: str) -> tuple[int, int]:
-    """Ids of a site and a group that are registered."""
-
-    sites = dict(session.execute(select(Site.name, Site.site_id)).all())
-    groups = dict(session.execute(select(ProcessGroup.name, ProcessGroup.group_id)).all())
-    for kind, name, known in (("site", site, sites), ("group", group, groups)):
-        if name not in known:
-            raise ConfigurationError(f"there is no {kind} {name!r}: known are {', '.join(sorted(known)) or 'none'}")
-    return sites[site], groups[group]
-
-
-def _left(session: Session, asked: Sequence[int], changed: Sequence[int]) -> list[tuple[int, str]]:
-    """Processes that were asked for and are as they were, the first of them, and in which state.
-
-    Raises:
-        ConfigurationError: some do not exist; nothing is changed.
-    """
-
-    left = sorted(set(asked) - set(changed))
-    states = operating.lock(session, left)
-    if unknown := [str(pid) for pid in left if pid not in states]:
-        more = f" and {len(unknown) - REASONS_SHOWN} more" if len(unknown) > REASONS_SHOWN else ""
-        raise ConfigurationError(
-            f"there is no process {', '.join(unknown[:REASONS_SHOWN])}{more}: nothing was changed; "
-            "`tianyu status` names PIDs"
-        )
-    return [(pid, f"process {pid} is {states[pid]}") for pid in left[:REASONS_SHOWN]]
-
-
-def _because(session: Session, pid: int) -> str:
-    required = operating.missing_requirement(session, pid)
-    return "" if required is None else f" and requires {required}, which did not succeed: retry that"
-
-
-def _standing(session: Session, pids: list[int]) -> list[int]:
-    """Those of these processes in whose place no later one stands."""
-    from services.engine.publisher.replaced import replaced
-
-    graphs = {graph for part in chunks(pids) for graph in session.scalars(_GRAPHS, {"pids": part})}
-    gone = {process.pid for process in replaced(session, graphs)}
-    return [pid for pid in pids if pid not in gone]
-
-
-def _made_without(session: Session, revived: Sequence[int]) -> list[str]:
-    """What keeps its result though it went on without what is tried again, and the command that makes it."""
-    return [
-        f"observation {number}: {count} results were made without these, and stay as they are: when `tianyu status "
-        f"{number} --wait` says that these have ended, `tianyu publish {number}` makes those again"
-        for number, count in dependencies.made_without(session, revived).items()
-    ]
 
 
 def _report(changed: Sequence[int], left: Sequence[str], verb: str) -> None:

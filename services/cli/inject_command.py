@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from services import log
 from services.cli.console import JsonOption, counting, friendly, note, out, reading, start, table_of
 from services.errors import ConfigurationError
 
@@ -44,6 +43,7 @@ def inject(
     """
     from schema import database
     from schema.queries.choices import of_graph
+    from services import log
     from services.choices import read_choices
     from services.cli.patience import follow
     from services.setup import open_database

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from services import log
 from services.cli.console import counting, friendly, note, out, show_error
 from services.cli.given_names import (
     FilterOption,
@@ -111,6 +110,7 @@ def run(
     """
     star = None if target is None else parse_target(target)  # what is no target is told before anything is made
     sky = pointing(radec, catalog)
+    from services import log
     from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
     from services.ingest.file_names import find_frames
     from services.ingest.given import Given

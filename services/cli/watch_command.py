@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services import log
 from services.cli.console import friendly, note, out, start
 from services.cli.given_names import (
     FilterOption,
@@ -124,6 +123,7 @@ def watch(
         require_site(settings, engine)
         _follow(engine, settings, arrivals(settings), rhythm)
         return
+    from services import log
     from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
 
     start_faster()

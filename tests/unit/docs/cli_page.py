@@ -20,6 +20,11 @@ Each command reads its settings from `tianyu.toml` and the environment: see [set
 standard output, remarks and logs to standard error. The exit code is 0 for success, 1 for failure, 2 for arguments that
 cannot be read, 130 after Ctrl-C.
 
+`tianyu --version` prints the version, the revision of the database's schema that it needs, and Python's version.
+`tianyu --install-completion` lets the shell (bash, zsh, fish) complete commands, options and their values;
+`tianyu --show-completion` prints what it would install. For a package or an image `_TIANYU_COMPLETE=source_bash tianyu`
+(`source_zsh`, `source_fish`) prints it.
+
 This page is written from the program by `python -m tests.unit.docs.cli_page`; a test fails where they differ.
 """
 TYPE_NAMES = {int: "N", str: "TEXT", Path: "PATH", float: "X"}
