@@ -141,11 +141,19 @@ def _sqlite(url: str) -> Engine:
         # A deferred transaction that reads and then writes fails at once when another wrote in between;
         # taking the write lock first makes it wait instead.
         if connection.get_execution_options().get("tianyu_read_only", False):
-            connection.exec_driver_sql("BEGIN")
+            _begin_reading(connection)
         else:
             _begin_soon(connection)
 
     return engine
+
+
+def _begin_reading(connection: Connection) -> None:
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.execute("BEGIN")
+    except sqlite3.Error:
+        connection.exec_driver_sql("BEGIN")  # in SQLAlchemy's words if it cannot be had
 
 
 def _begin_soon(connection: Connection) -> None:
@@ -246,6 +254,26 @@ class KeptConnection:
             self.close()
             raise
         self._used = time.monotonic()
+
+    def version(self) -> object:
+        """What is equal to the last answer where nothing was committed since: by SQLite's own count, for nothing.
+
+        A server does not tell: each of its answers is another.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return object()
+        try:
+            connection = self._alive()
+            driver: Any = connection.connection.driver_connection
+            try:
+                (count,) = driver.execute("PRAGMA data_version").fetchone()
+            except sqlite3.Error:  # the next question tells
+                return object()
+        except DBAPIError:
+            self.close()
+            return object()
+        self._used = time.monotonic()
+        return driver, count
 
     def _alive(self) -> Connection:
         if self._connection is None or time.monotonic() - self._used > IDLE_S:

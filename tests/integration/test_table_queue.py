@@ -235,6 +235,34 @@ def test_an_end_is_heard_of_until_it_is_counted(
     assert listener.wait_for_events(0.05) == 0
 
 
+def test_a_file_that_nobody_changed_is_looked_into_once(
+    engine: Engine, sessions: sessionmaker[Session], open_broker: Callable[[], Broker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite tells whether anybody committed; a server is asked each time."""
+    asked = []
+    for name in ("queued", "has_ended"):
+        question = getattr(queueing, name)
+        monkeypatch.setattr(
+            queueing, name, lambda *given, _name=name, _ask=question: (asked.append(_name), _ask(*given))[1]
+        )
+    manager, inbox = open_broker(), Inbox(open_broker())
+    looks = range(3)
+    for _ in looks:
+        assert (manager.wait_for_events(0.0), inbox.pid()) == (0, None)
+    counts = asked.count("has_ended"), asked.count("queued")
+    assert counts == (1, 1) if engine.dialect.name == "sqlite" else min(counts) >= len(looks)
+    queue_up(sessions, 1)
+    delivery = inbox.receive(0.2)
+    assert delivery is not None
+    assert claim(sessions, delivery.message)
+    database.transact(sessions, life.succeed(1, 1, USAGE).commit)
+    for _ in looks:
+        assert manager.wait_for_events(0.0) == 1  # until it is counted
+    queue_up(sessions, 2)
+    inbox.broker.settle(delivery)
+    assert inbox.pid() == 2
+
+
 def test_looking_walks_an_index(engine: Engine, sessions: sessionmaker[Session]) -> None:
     queue_up(sessions, *range(1, 2001))
     if engine.dialect.name != "sqlite":

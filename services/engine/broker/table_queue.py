@@ -38,6 +38,7 @@ class TableBroker:
         self._prefetch = 1
         self._deliver: Deliver | None = None
         self._out: set[Message] = set()  # handed over and not settled
+        self._nothing_at: object = None  # version of the database in which there was nothing to find
 
     def _ask(self, question: Batch[Answer]) -> Answer:
         with self._lock:
@@ -47,6 +48,16 @@ class TableBroker:
                 if database.is_denied(error):
                     raise ConfigurationError(database_denies(error)) from error
                 raise TransientError(f"the database does not tell what is queued: {error.orig}") from error
+
+    def _find(self, look: Callable[[], bool]) -> bool:
+        """Look, if the database is another than when there was nothing to find."""
+        with self._lock:
+            version = self._reading.version()
+            if version == self._nothing_at:
+                return False
+            found = look()
+            self._nothing_at = None if found else version
+            return found
 
     def declare(self, queue: str) -> None:
         """Nothing to do: the table is there."""
@@ -77,7 +88,7 @@ class TableBroker:
         """Look for queued processes."""
         deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) >= 0:
-            _poll(left, self._take)
+            _poll(left, lambda: self._find(self._take))
 
     def _take(self) -> bool:
         """Hand over a process for which there is room."""
@@ -99,6 +110,7 @@ class TableBroker:
         with self._lock:
             if delivery.connection is self:
                 self._out.discard(delivery.message)
+                self._nothing_at = None
                 self._take()
 
     def tell(self, events: str, message: Message) -> None:
@@ -109,7 +121,7 @@ class TableBroker:
 
     def wait_for_events(self, timeout_s: float) -> int:
         """Look for ends that nobody has counted."""
-        return int(_poll(timeout_s, lambda: self._ask(queueing.has_ended())))
+        return int(_poll(timeout_s, lambda: self._find(lambda: self._ask(queueing.has_ended()))))
 
     def depth(self, queue: str) -> int:
         """Processes that are queued and not yet claimed."""
