@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.console import JsonOption, friendly, note, out, reading, start, table_of
+from services.cli.console import JsonOption, friendly, note, out, reading, start
+from services.cli.listing import Column, table_for_people
 from services.cli.master_lines import master_lines
 
 if TYPE_CHECKING:
@@ -18,6 +19,30 @@ calib = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     add_completion=False,
+)
+
+
+def _camera(one: CalibrationFrames) -> str:
+    return ", ".join(part for part in (one.instrument, one.telescope) if part)
+
+
+# What machines get besides is `CalibrationFrames.to_json`.
+COLUMNS: tuple[Column[CalibrationFrames], ...] = (
+    Column("observation_id", lambda one: one.observation_id, "id"),
+    Column("kind", lambda one: one.kind, "kind"),
+    Column("instrument", _camera, "instrument", wrapped=True),
+    Column("binning", lambda one: one.binning, "binning"),
+    Column("setting", lambda one: one.setting, "setting", wrapped=True),
+    Column("filter", lambda one: one.filter, "filter", wrapped=True),
+    Column("night", lambda one: one.night, "night"),
+    Column("exposure_s", lambda one: one.exposure_s or None, "exposure", "g"),
+    Column("temperature_c", lambda one: one.temperature_c, "T", ".1f"),
+    Column("frames", lambda one: one.frames, "frames", "d"),
+    Column("rejected", lambda one: one.rejected, "rejected", "d"),
+    Column("level", lambda one: one.level, "level", ".4g"),
+    Column("noise", lambda one: one.noise, "noise", ".3g"),
+    Column("used_by", lambda one: one.used_by, "used by", "d"),
+    Column("master_pid", lambda one: one.master_pid, "master"),
 )
 
 
@@ -41,33 +66,7 @@ def show_library(as_json: JsonOption = False) -> None:
     if not found:
         note("there are no calibration frames: `tianyu ingest RAW_DIR` registers frames")
         return
-    numbers = ("exposure", "T", "frames", "rejected", "level", "noise", "used by")
-    words = ("id", "kind", "instrument", "binning", "setting", "filter", "night", *numbers, "master")
-    table = table_of(*words, right=numbers, wrapped=("instrument", "setting", "filter"))
-    for one in found:
-        table.add_row(*_row(one))
-    out.print(table)
-
-
-def _row(one: CalibrationFrames) -> list[str]:
-    name = f"{one.instrument}, {one.telescope}" if one.telescope else one.instrument
-    return [
-        str(one.observation_id),
-        one.kind,
-        name,
-        one.binning,
-        one.setting,
-        one.filter,
-        str(one.night),
-        f"{one.exposure_s:g}" if one.exposure_s else "",
-        "" if one.temperature_c is None else f"{one.temperature_c:.1f}",
-        str(one.frames),
-        str(one.rejected),
-        "" if one.level is None else f"{one.level:.4g}",
-        "" if one.noise is None else f"{one.noise:.3g}",
-        str(one.used_by),
-        "" if one.master_pid is None else str(one.master_pid),
-    ]
+    out.print(table_for_people(COLUMNS, found))
 
 
 @calib.command("explain")

@@ -1,10 +1,11 @@
 """`tianyu catalog fetch`, `tianyu catalog status`."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
-from services.cli.console import JsonOption, counting, friendly, note, out, start, table_of
+from services.cli.console import JsonOption, counting, friendly, note, out, start
+from services.cli.listing import Column, records, table_for_people
 from services.cli.positions import parse_radec
 from services.errors import ConfigurationError
 
@@ -63,6 +64,23 @@ def fetch(
     )
 
 
+class Depth(NamedTuple):
+    """What is kept to one magnitude."""
+
+    mag_limit: float
+    cells: int
+    stars: int
+    size_bytes: int
+
+
+COLUMNS: tuple[Column[Depth], ...] = (
+    Column("mag_limit", lambda one: one.mag_limit, "G to", "g"),
+    Column("cells", lambda one: one.cells, "cells", "d"),
+    Column("stars", lambda one: one.stars, "stars", "d"),
+    Column("size_bytes", lambda one: one.size_bytes, "MB", ".1f", scale=MB),
+)
+
+
 @catalog.command("status")
 @friendly
 def status(as_json: JsonOption = False) -> None:
@@ -81,19 +99,12 @@ def status(as_json: JsonOption = False) -> None:
         for place, number in enumerate((1, cell.stars, cell.size_bytes)):
             sums[place] += number
     folder = str(catalogue_folder(settings))
+    found = [Depth(depth, *sums) for depth, sums in sorted(depths.items())]
     if as_json:
-        rows = [
-            {"mag_limit": depth, "cells": cells, "stars": stars, "size_bytes": size}
-            for depth, (cells, stars, size) in sorted(depths.items())
-        ]
-        out.print_json(data={"folder": folder, "order": ORDER, "depths": rows})
+        out.print_json(data={"folder": folder, "order": ORDER, "depths": records(COLUMNS, found)})
         return
-    if not depths:
+    if not found:
         out.print(f"no cells in {folder}: `tianyu catalog fetch` brings some", soft_wrap=True, markup=False)
         return
-    headings = ("G to", "cells", "stars", "MB")
-    table = table_of(*headings, right=headings)
-    for depth, (cells, stars, size) in sorted(depths.items()):
-        table.add_row(f"{depth:g}", str(cells), str(stars), f"{size / MB:.1f}")
-    out.print(table)
+    out.print(table_for_people(COLUMNS, found))
     note(f"in {folder}; cells of HEALPix order {ORDER}, 0.84 square degrees each")

@@ -1,6 +1,7 @@
 """What all commands share: the terminal, the settings, and how errors are shown."""
 
 import functools
+import math
 import os
 import re
 import sys
@@ -34,7 +35,7 @@ PIPE_WIDTH = 500  # characters
 
 LARGE_NUMBERS = re.compile(r"(^|_)pids?$|gaia.*_id$")
 
-JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="For machines: JSON, and nothing else on standard output.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Write over a database, a frame, or whatever is there.")]
 
 
@@ -57,7 +58,7 @@ class Terminal(Console):
             yield segment if segment.control else segment._replace(text=shown(segment.text))
 
     def print_json(self, json: str | None = None, *, data: Any = None, **options: Any) -> None:
-        """Data as JSON, the numbers of processes and of Gaia's sources as text."""
+        """Data as JSON: the numbers of processes and of Gaia's sources as text, what is no number as null."""
         super().print_json(json, data=_with_texts(data), **options)
 
 
@@ -67,6 +68,8 @@ def _with_texts(data: Any, name: str = "") -> Any:
         return {key: _with_texts(value, str(key)) for key, value in data.items()}
     if isinstance(data, list | tuple):
         return [_with_texts(value, name) for value in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return None  # JSON has no word for it
     return str(data) if type(data) is int and LARGE_NUMBERS.search(name) else data
 
 

@@ -6,13 +6,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.console import JsonOption, friendly, note, out, show_error, start, table_of
+from services.cli.console import JsonOption, friendly, note, out, show_error, start
+from services.cli.listing import Column, records, table_for_people
 
 if TYPE_CHECKING:
-    from services.operating.housekeeping import Collection
+    from services.operating.housekeeping import Collection, Pruned, Removed
     from services.settings import Settings
 
 MB = 1e6
+
+IMAGES: tuple[Column[Removed], ...] = (
+    Column("observation_id", lambda one: one.observation_id, "observation"),
+    Column("kind", lambda one: one.kind, "kind"),
+    Column("what", lambda one: one.what, "why"),
+    Column("files", lambda one: one.files, "files", "d"),
+    Column("size_bytes", lambda one: one.size_bytes, "MB", ".1f", scale=MB),
+)
+ROWS: tuple[Column[Pruned], ...] = (
+    Column("observation_id", lambda one: one.observation_id, "observation"),
+    Column("graph_pid", lambda one: one.graph_pid, "graph"),
+    Column("what", lambda one: one.what, "what"),
+    Column("processes", lambda one: one.processes, "processes", lambda number: str(number or "interrupted")),
+    Column("rows", lambda one: one.rows, "rows, at most", "d"),
+)
 
 
 @friendly
@@ -94,15 +110,10 @@ def _prune(settings: Settings, observation_id: int | None, dry_run: bool, as_jso
     policy = Policy(settings.keep_graphs, settings.keep_rows_days)
     pruned = prune(open_database(settings), policy, observation_id, dry_run=dry_run, on_rows=count)
     if as_json:
-        told = [vars(one) | {"graph_pid": str(one.graph_pid)} for one in pruned]
-        out.print_json(data={"dry_run": dry_run, "pruned": told, "rows": deleted})
+        out.print_json(data={"dry_run": dry_run, "pruned": records(ROWS, pruned), "rows": deleted})
         return
-    table = table_of("observation", "graph", "what", "processes", "rows, at most", right=("processes", "rows, at most"))
-    for one in pruned:
-        observation = "" if one.observation_id is None else str(one.observation_id)
-        table.add_row(observation, str(one.graph_pid), one.what, str(one.processes or "interrupted"), str(one.rows))
     if pruned:
-        out.print(table)
+        out.print(table_for_people(ROWS, pruned))
     if dry_run:
         out.print(
             f"{sum(one.rows for one in pruned)} rows at most would be deleted; --yes deletes them", soft_wrap=True
@@ -115,7 +126,7 @@ def _print_json(collection: Collection, dry_run: bool) -> None:
     out.print_json(
         data={
             "dry_run": dry_run,
-            "removed": [vars(removed) for removed in collection.removed],
+            "removed": records(IMAGES, collection.removed),
             "failures": collection.failures,
             "notes": collection.notes,
         }
@@ -123,17 +134,8 @@ def _print_json(collection: Collection, dry_run: bool) -> None:
 
 
 def _print(collection: Collection, dry_run: bool) -> None:
-    table = table_of("observation", "kind", "why", "files", "MB", right=("files", "MB"))
-    for removed in collection.removed:
-        table.add_row(
-            str(removed.observation_id or ""),
-            removed.kind,
-            removed.what,
-            str(removed.files),
-            f"{removed.size_bytes / MB:.1f}",
-        )
     if collection.removed:
-        out.print(table)
+        out.print(table_for_people(IMAGES, collection.removed))
     files = sum(removed.files for removed in collection.removed)
     size = sum(removed.size_bytes for removed in collection.removed)
     out.print(f"{files} files, {size / MB:.1f} MB {'would be' if dry_run else 'were'} deleted", soft_wrap=True)

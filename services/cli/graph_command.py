@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.console import ForceOption, friendly, note, out, reading, say, start
+from services.cli.console import ForceOption, JsonOption, friendly, note, out, reading, say, start
 from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -33,18 +33,22 @@ def graph(
     ] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: standard output.")] = None,
     force: ForceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw the process graph of an observation: what depends on what, and how far each part is.
 
     SVG is drawn by Graphviz' program `dot`, which must be installed; `--format dot`
     writes what it reads, for `dot -Tsvg graph.dot -o graph.svg` on another machine.
 
-    Examples: `tianyu graph 4`, `tianyu graph 4 --output graph.svg`, `tianyu graph 4 --full --format dot`
+    Examples: `tianyu graph 4`, `tianyu graph 4 --output graph.svg`, `tianyu graph 4 --full --format dot`,
+    `tianyu graph 4 --json`
     """
     from services.destinations import require_replaceable
     from services.operating.graph import read_graph, to_text
     from services.whole_files import whole_file
 
+    if as_json and (form is not None or output is not None):
+        raise ConfigurationError("--json goes to standard output: give it without --format and --output")
     settings = start()
 
     chosen = form or _by_name(output)
@@ -52,6 +56,9 @@ def graph(
         if output is not None:
             require_replaceable(session, settings, [output], force=force)
         found = read_graph(session, observation_id, full=full)
+    if as_json:
+        out.print_json(data=found.to_json())
+        return
     if chosen is Format.TEXT and output is None:
         for line in to_text(found):
             out.print(line, soft_wrap=True)

@@ -1,11 +1,13 @@
 """`tianyu ingest`."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.console import counting, friendly, note, out, start, table_of
+from services.cli.console import JsonOption, counting, friendly, note, out, start
 from services.cli.given_names import (
     FilterOption,
     InstrumentOption,
@@ -14,6 +16,24 @@ from services.cli.given_names import (
     PatternOption,
     how_to_read,
     log_of,
+)
+from services.cli.listing import Column, records, table_for_people
+
+if TYPE_CHECKING:
+    from services.ingest.register import IngestedObservation
+
+COLUMNS: tuple[Column[IngestedObservation], ...] = (
+    Column("observation_id", lambda one: one.observation_id, "id", wrapped=True),
+    Column("kind", lambda one: one.key.kind, "kind", wrapped=True),
+    Column("target", lambda one: one.key.target, "target", wrapped=True),
+    Column("filter", lambda one: one.key.filter, "filter", wrapped=True),
+    Column("instrument", lambda one: one.key.instrument, "instrument", wrapped=True),
+    Column("exposure_s", lambda one: one.key.exposure, "exposure s", "g"),
+    Column("night", lambda one: one.key.night, "night"),
+    Column("new_frames", lambda one: one.new, "new", "d"),
+    Column("rejected_frames", lambda one: one.rejected, "rejected", "d"),
+    Column("corrected_frames", lambda one: one.corrected),
+    Column("published_before", lambda one: one.published),
 )
 
 
@@ -25,6 +45,7 @@ def ingest(
     instrument: InstrumentOption = None,
     pattern: PatternOption = None,
     observing_log: LogOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Register frames and group them into observations; frames registered before are left alone.
 
@@ -52,13 +73,12 @@ def ingest(
         database.session_factory(engine),
         lambda session: register(session, folder, site=settings.site, root=settings.root),
     )
-    words, numbers = ("id", "kind", "target", "filter", "instrument"), ("exposure s", "night", "new", "rejected")
-    table = table_of(*words, *numbers, right=numbers, wrapped=words)
-    for item in result.observations:
-        key = item.key
-        cells = (item.observation_id, key.kind, key.target or "", key.filter or "", key.instrument, key.exposure or "")
-        table.add_row(*map(str, (*cells, key.night, item.new, item.rejected)))
-    out.print(table)
+    if as_json:
+        rejected = [{"file": file, "reason": reason} for file, reason in result.rejected]
+        observations = records(COLUMNS, result.observations)
+        out.print_json(data={"observations": observations, "known_files": result.known, "rejected_files": rejected})
+    else:
+        out.print(table_for_people(COLUMNS, result.observations))
     if result.known:
         note(f"{result.known} files were registered before")
     for line in result.notes:

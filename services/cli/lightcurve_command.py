@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from services.cli.console import ForceOption, friendly, note, say, start
+from services.cli.console import ForceOption, JsonOption, friendly, note, out, say, start
 from services.cli.star_options import Star, required, takes_star
 from services.errors import ConfigurationError
 
@@ -32,13 +32,15 @@ def lightcurve(
     output: Annotated[Path | None, typer.Option(help="File to write; else text goes to standard output.")] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
     force: ForceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print, save or draw the light curve of one source, over all nights or of one.
 
     Each night's `flux_relative` has median 1 by itself; `mag` is on one scale over all nights.
 
     Examples: `tianyu lightcurve --target HAT-P-32`, `tianyu lightcurve --source 17 --plot lc.png --output lc.csv`,
-    `tianyu lightcurve --observation 4 --radec 31.0428,46.6878 --format fits --output lc.fits`
+    `tianyu lightcurve --observation 4 --radec 31.0428,46.6878 --format fits --output lc.fits`,
+    `tianyu lightcurve --source 17 --json`
     """
     from schema import database
     from services.cli.star_choice import located, star_on_nights
@@ -59,13 +61,14 @@ def lightcurve(
         require_replaceable(session, settings, written, force=force)
         seen = star_on_nights(session, observation, place)
         nights = read_nights(session, seen, choice)
-    if len(nights.curves) > 1 and (output is not None or plot is None) and format_name not in SEVERAL_NIGHTS:
+    prints_format = plot is None and not as_json
+    if len(nights.curves) > 1 and (output is not None or prints_format) and format_name not in SEVERAL_NIGHTS:
         numbers = ", ".join(str(curve.observation.observation_id) for curve in nights.curves)
         raise ConfigurationError(
             f"format {format_name} holds one observation and the star was seen in {numbers}: choose one (--observation)"
         )
     _tell(nights)
-    _write(nights, output, plot, format_name)
+    _write(nights, output, plot, format_name, as_json)
 
 
 def _aperture(text: str) -> ApertureChoice:
@@ -95,7 +98,7 @@ def _tell(nights: Nights) -> None:
         note(f"flux_relative of each observation has median 1 by itself; {scale}")
 
 
-def _write(nights: Nights, output: Path | None, plot: Path | None, format_name: str) -> None:
+def _write(nights: Nights, output: Path | None, plot: Path | None, format_name: str, as_json: bool) -> None:
     from services.results.lightcurves.export import write_file, write_stream
 
     table = nights.table if len(nights.curves) > 1 else nights.curves[0].table
@@ -112,7 +115,12 @@ def _write(nights: Nights, output: Path | None, plot: Path | None, format_name: 
     if output is not None:
         write_file(table, output, format_name)
         note(f"written to {output}")
-    elif plot is None:
+    if as_json:
+        from services.results.lightcurves.formats import to_json
+
+        files = [str(path) for path in (output, plot) if path is not None]
+        out.print_json(data={"light_curves": [to_json(curve.table) for curve in nights.curves], "files": files})
+    elif output is None and plot is None:
         text = StringIO()
         write_stream(table, text, format_name)
         say(text.getvalue())

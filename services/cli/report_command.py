@@ -1,11 +1,30 @@
 """`tianyu report`."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from services.cli.console import JsonOption, friendly, out, reading, start, table_of
+from services.cli.console import JsonOption, friendly, out, reading, start
+from services.cli.listing import Column, table_for_people
+
+if TYPE_CHECKING:
+    from services.operating.report import CommandCost
+
+# What machines get besides is `Report.to_json`.
+COLUMNS: tuple[Column[CommandCost], ...] = (
+    Column("command", lambda one: one.command, "command"),
+    Column("calls", lambda one: one.calls, "calls", "d"),
+    Column("seconds", lambda one: one.seconds, "wall s", ".2f"),
+    Column("mean_seconds", lambda one: one.mean_seconds, "s/call", ".3f"),
+    Column("cpu_seconds", lambda one: one.cpu_seconds, "CPU s", ".2f"),
+    Column("cpu_percent", lambda one: one.cpu_percent, "CPU %", ".0f"),
+    Column("max_rss_bytes", lambda one: one.peak_mb, "peak MB", ".0f"),
+    Column("read_bytes", lambda one: one.read_mb, "read MB", ".0f"),
+    Column("write_bytes", lambda one: one.write_mb, "write MB", ".0f"),
+)
 
 
 def _text(value: float | None, form: str) -> str:
@@ -19,7 +38,7 @@ def report(
 ) -> None:
     """Time, CPU, memory and bytes by command, and the throughput.
 
-    Example: `tianyu report 4`
+    Examples: `tianyu report 4`, `tianyu report 4 --json`
     """
     from services.cli.overview_tables import published_by
     from services.operating.report import report as make_report
@@ -30,23 +49,9 @@ def report(
     if as_json:
         out.print_json(data=result.to_json())
         return
-    numbers = ("calls", "wall s", "s/call", "CPU s", "CPU %", "peak MB", "read MB", "write MB")
     title = f"observation {observation_id}, graph {result.graph_pid}"
-    table = table_of("command", *numbers, right=numbers, title=title)
-    for row in (*result.rows, result.total):
-        if row is result.total:
-            table.add_section()
-        table.add_row(
-            row.command,
-            str(row.calls),
-            _text(row.seconds, ".2f"),
-            _text(row.mean_seconds, ".3f"),
-            _text(row.cpu_seconds, ".2f"),
-            _text(row.cpu_percent, ".0f"),
-            _text(row.peak_mb, ".0f"),
-            _text(row.read_mb, ".0f"),
-            _text(row.write_mb, ".0f"),
-        )
+    table = table_for_people(COLUMNS, (*result.rows, result.total), title=title)
+    table.rows[-2].end_section = True  # above the sum
     out.print(table)
     out.print(
         f"{result.finished_processes} processes of {result.frames} frames in {result.elapsed_s:.1f} s by "

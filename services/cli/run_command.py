@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from services.cli.console import counting, friendly, note, out, show_error
+from services.cli.console import JsonOption, counting, friendly, note, out, show_error
 from services.cli.given_names import (
     FilterOption,
     InstrumentOption,
@@ -91,6 +91,7 @@ def run(
         bool, typer.Option("--strict", help="Exit code 1 also where a short observation gave no light curves.")
     ] = False,
     plots: Annotated[bool, typer.Option(help="Draw the field, its noise, its frames and one star.")] = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Make the light curves of a night: register, publish, process, summarise.
 
@@ -106,7 +107,7 @@ def run(
     Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target HAT-P-32`,
     `tianyu run ~/night --radec 31.0428,46.6878 --catalog gaia.csv`,
     `tianyu run ~/night --existing skip --missing error --without dark`,
-    `tianyu run ~/night --until detect`
+    `tianyu run ~/night --until detect`, `tianyu run ~/night --json`
     """
     star = None if target is None else parse_target(target)  # what is no target is told before anything is made
     sky = pointing(radec, catalog)
@@ -138,7 +139,7 @@ def run(
         from services.cli.patience import follow
         from services.cli.plot_command import draw
         from services.cli.stopped_lines import are_asked_alone, show_masters
-        from services.cli.summary_lines import result_of, show_results
+        from services.cli.summary_lines import print_as_json, result_of, show_results
         from services.ingest.raw_folder import read_folder
         from services.ingest.wanted import only as only_named
         from services.operating.modes import Modes
@@ -159,7 +160,7 @@ def run(
 
         observations = reduce(tree, settings, folder, follow, note, refuse, modes)
         if are_asked_alone(settings.choices):
-            made = show_masters(tree.engine, settings.choices)
+            made = show_masters(tree.engine, settings.choices, as_json)
             raise typer.Exit(0 if made and not refused else 1)
         if not observations:
             raise ConfigurationError(
@@ -171,8 +172,11 @@ def run(
         def drawn(observation: int) -> list[Path]:
             return draw(tree.engine, settings, observation, star, insist=False) if plots else []
 
-        show_results(results, drawn)
-    out.print(f"database {settings.root / DATABASE_FILE}", soft_wrap=True)
+        if as_json:
+            print_as_json(results, settings.root / DATABASE_FILE, drawn)
+        else:
+            show_results(results, drawn)
+            out.print(f"database {settings.root / DATABASE_FILE}", soft_wrap=True)
     note(f"done in {time.monotonic() - began:.1f} s")
     asked = is_success([one.state for one in results], settings.choices, strict=strict)
     if not asked or (only is not None and refused):

@@ -1,5 +1,7 @@
 """What `tianyu run` prints of nights that were asked for up to a step."""
 
+from collections.abc import Sequence
+
 from rich.text import Text
 from sqlalchemy import Engine
 
@@ -40,16 +42,23 @@ def are_asked_alone(choices: Choices) -> bool:
     return last_of(choices).kind != LIGHT
 
 
-def show_masters(engine: Engine, choices: Choices) -> bool:
+def show_masters(engine: Engine, choices: Choices, as_json: bool) -> bool:
     """Print what was made of calibration frames; whether there is something, and nothing failed."""
     with database.reading_factory(engine)() as session:
         states = [one for one in status(session) if one.kind != LIGHT and one.graph_pid is not None]
+    if as_json:
+        out.print_json(data={"observations": [state.to_json() for state in states]})
+    else:
+        _show_masters(states, choices)
+    return bool(states) and not any(one.count(*UNSUCCESSFUL) for one in states)
+
+
+def _show_masters(states: Sequence[ObservationStatus], choices: Choices) -> None:
     for state in states:
         named = " ".join(filter(None, (state.kind, state.filter)))
         failed = "".join(f"; {group.error}" for group in state.failure_groups)
         out.print(f"observation {state.observation_id}, {named}: {_made(state)}{failed}", soft_wrap=True)
     out.print(f"stopped after {choices.until_step}, as asked: masters alone, no frames calibrated yet", soft_wrap=True)
-    return bool(states) and not any(one.count(*UNSUCCESSFUL) for one in states)
 
 
 def _made(state: ObservationStatus) -> str:

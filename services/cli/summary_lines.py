@@ -1,8 +1,9 @@
 """What `tianyu run` prints of its observations: of a few all, of many a line each."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 from sqlalchemy import Engine
@@ -19,6 +20,10 @@ from services.shown import axis
 
 REASONS_SHOWN = 8
 MOST_WHOLE = 3  # observations of which all is printed
+SUMMARY = (
+    *("frames", "used", "rejected", "sources", "reference_stars", "light_curves", "candidates"),
+    *("bright_stars", "bright_scatter", "bright_error", "sky", "notes", "no_good"),
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,11 @@ class Result:
     def is_made(self) -> bool:
         """Whether its newest graph gave light curves."""
         return self.state.end == SUCCEEDED and self.state.stopped_after is None
+
+    def to_json(self) -> dict[str, Any]:
+        """As `tianyu status` has it, with the summary of its light curves."""
+        summary = asdict(self.summary)
+        return self.state.to_json() | {"summary": {name: summary[name] for name in SUMMARY}}
 
 
 def result_of(engine: Engine, observation: int) -> Result:
@@ -60,6 +70,20 @@ def show_results(results: Sequence[Result], draw: Callable[[int], Sequence[Path]
             out.print(f"  plots            {names} in {files[0].parent}", soft_wrap=True)
     if folders and not are_few:
         out.print(f"plots {folders[0].parent}, a folder for each observation", soft_wrap=True)
+
+
+def print_as_json(
+    results: Sequence[Result], database_file: Path | None, draw: Callable[[int], Sequence[Path]] = lambda _: ()
+) -> None:
+    """The same for machines; what has no light curves is told to standard error, too."""
+    told = []
+    for one in results:
+        files = draw(one.state.observation_id) if one.is_made else ()
+        told.append(one.to_json() | {"plots": [str(file) for file in files]})
+    out.print_json(data={"database": None if database_file is None else str(database_file), "observations": told})
+    for one in results:
+        if one.state.stopped_after is None:
+            _show_failure(one.state, f"`tianyu status {one.state.observation_id}` has the reasons")
 
 
 def _show(result: Result) -> None:

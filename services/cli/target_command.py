@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.console import friendly, out, reading, start, table_of
+from services.cli.console import JsonOption, friendly, out, reading, start
+from services.cli.listing import Column, records, table_for_people
 from services.cli.positions import parse_pair, parse_radec
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add(
         str | None,
         typer.Option(metavar="RA,DEC", help="Proper motion, mas a year, in right ascension times cos(declination)."),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Say where a name points, at epoch 2000; what was known of the name before is replaced.
 
@@ -51,27 +53,29 @@ def add(
 
     engine = open_database(settings)
     kept = database.transact(database.session_factory(engine), lambda session: remember(session, found))
-    _print([kept])
+    _print([kept], as_json)
 
 
 @target.command("list")
 @friendly
-def list_names() -> None:
+def list_names(as_json: JsonOption = False) -> None:
     """List the names that are known here.
 
-    Example: `tianyu target list`
+    Examples: `tianyu target list`, `tianyu target list --json`
     """
     from services.results.targets import listed
 
     settings = start()
 
     with reading(settings) as session:
-        _print(listed(session))
+        _print(listed(session), as_json)
 
 
 @target.command("show")
 @friendly
-def show(name: Annotated[str, typer.Argument(help="A name, as given or as SIMBAD knows it.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="A name, as given or as SIMBAD knows it.")], as_json: JsonOption = False
+) -> None:
     """Show where a name points: as it was given here, else as SIMBAD says, which is kept.
 
     Example: `tianyu target show HAT-P-32`
@@ -81,13 +85,21 @@ def show(name: Annotated[str, typer.Argument(help="A name, as given or as SIMBAD
 
     settings = start()
 
-    _print([resolve(open_database(settings), settings, name)])
+    _print([resolve(open_database(settings), settings, name)], as_json)
 
 
-def _print(objects: Sequence[NamedObject]) -> None:
-    numbers = ("RA deg", "Dec deg", "pm RA mas/yr", "pm Dec mas/yr")
-    table = table_of("name", *numbers, "origin", right=numbers, wrapped=("name", "origin"))
-    for one in objects:
-        motions = ("" if pm is None else f"{pm:.2f}" for pm in (one.pm_ra_mas, one.pm_dec_mas))
-        table.add_row(one.shown_name, f"{one.ra_deg:.6f}", f"{one.dec_deg:+.6f}", *motions, one.origin)
-    out.print(table)
+COLUMNS: tuple[Column[NamedObject], ...] = (
+    Column("name", lambda one: one.shown_name, "name", wrapped=True),
+    Column("ra_deg", lambda one: one.ra_deg, "RA deg", ".6f"),
+    Column("dec_deg", lambda one: one.dec_deg, "Dec deg", "+.6f"),
+    Column("pm_ra_mas_per_year", lambda one: one.pm_ra_mas, "pm RA mas/yr", ".2f"),
+    Column("pm_dec_mas_per_year", lambda one: one.pm_dec_mas, "pm Dec mas/yr", ".2f"),
+    Column("origin", lambda one: one.origin, "origin", wrapped=True),
+)
+
+
+def _print(objects: Sequence[NamedObject], as_json: bool) -> None:
+    if as_json:
+        out.print_json(data=records(COLUMNS, objects))
+    else:
+        out.print(table_for_people(COLUMNS, objects))

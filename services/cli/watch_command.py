@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.console import friendly, note, out, start
+from services.cli.console import JsonOption, friendly, note, out, start
 from services.cli.given_names import (
     FilterOption,
     InstrumentOption,
@@ -36,10 +36,11 @@ from services.errors import ConfigurationError
 from services.operating.live.rhythm import FIRST_FRAMES, Rhythm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Engine
 
+    from services.cli.summary_lines import Result
     from services.ingest.arrivals import Arrivals
     from services.settings import Settings
 
@@ -82,6 +83,7 @@ def watch(
     instrument: InstrumentOption = None,
     pattern: PatternOption = None,
     observing_log: LogOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make light curves of a night while its frames arrive: they grow with each frame.
 
@@ -121,7 +123,7 @@ def watch(
         settings = with_masters(start(**sky), without, **given_masters)
         engine = open_database(settings)
         require_site(settings, engine)
-        _follow(engine, settings, arrivals(settings), rhythm)
+        _show(_follow(engine, settings, arrivals(settings), rhythm), None, as_json)
         return
     from services import log
     from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
@@ -130,8 +132,19 @@ def watch(
     settings = with_masters(embedded_settings(workdir, **sky), without, **given_masters)
     log.configure(settings.log_format, "WARNING")
     with process_tree(settings, consumers) as tree:
-        _follow(tree.engine, settings, arrivals(settings), rhythm, tree.look_after)
-    out.print(f"database {settings.root / DATABASE_FILE}", soft_wrap=True)
+        results = _follow(tree.engine, settings, arrivals(settings), rhythm, tree.look_after)
+    _show(results, settings.root / DATABASE_FILE, as_json)
+
+
+def _show(results: Sequence[Result], database_file: Path | None, as_json: bool) -> None:
+    from services.cli.summary_lines import print_as_json, show_results
+
+    if as_json:
+        print_as_json(results, database_file)
+        return
+    show_results(results)
+    if database_file is not None:
+        out.print(f"database {database_file}", soft_wrap=True)
 
 
 def _follow(
@@ -140,8 +153,8 @@ def _follow(
     arrivals: Arrivals,
     rhythm: Rhythm,
     look_after: Callable[[], None] = lambda: None,
-) -> None:
-    from services.cli.summary_lines import result_of, show_results
+) -> list[Result]:
+    from services.cli.summary_lines import result_of
     from services.engine.stopping import on_stop
     from services.operating.live.watching import Watch
 
@@ -150,9 +163,10 @@ def _follow(
     on_stop(watching.stop)
     note("watching; Ctrl-C leaves")
     observations = watching.run()
-    show_results([result_of(engine, observation) for observation in observations])
+    results = [result_of(engine, observation) for observation in observations]
     left = "" if observations else "; the same command goes on from here"
     note(f"watched for {time.monotonic() - began:.0f} s{left}")
+    return results
 
 
 def unix_time(text: str, now: datetime) -> float:

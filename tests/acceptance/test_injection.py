@@ -1,7 +1,6 @@
 """Signals put into a simulated night's raw frames come out again, as strong as they went in; weak ones do not."""
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from services.trials.simulate import night_spec, simulate
 from tests.acceptance.measured_night import read_night
 from tests.acceptance.own_process import reduce
 from tests.acceptance.programs import Programs
+from tests.integration import json_keys
 
 NIGHT: dict[str, Any] = {
     "shape": (420, 420),
@@ -64,7 +64,11 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     )
     assert (folder / "night").stat().st_mtime_ns == before
     with (out / "recovery.csv").open() as file:
-        return Result(out, json.loads(done.stdout), list(csv.DictReader(file)))
+        return Result(out, json_keys.parse(done.stdout), list(csv.DictReader(file)))
+
+
+def test_its_json_is_that_of_the_page(result: Result) -> None:
+    json_keys.check("tianyu inject", result.report)
 
 
 def test_stars_of_all_brightnesses_get_both_amplitudes(result: Result) -> None:

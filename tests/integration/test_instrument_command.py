@@ -1,6 +1,5 @@
 """`tianyu instrument measure` on frames of a known camera."""
 
-import json
 import tomllib
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from astropy.io import fits
 
 from services.known_instruments import KnownInstrument
+from tests.integration import json_keys
 from tests.integration.command_line import tianyu
 
 GAIN, READ, DARK, SIDE = 1.6, 8.0, 0.5, 192
@@ -37,7 +37,8 @@ def calibration(tmp_path: Path) -> Path:
 def test_a_camera_is_measured_and_its_table_can_be_read(calibration: Path, tmp_path: Path) -> None:
     result = tianyu("instrument", "measure", str(calibration), "--json", "--plots", str(tmp_path / "plots"))
     assert result.exit_code == 0, result.output
-    [report] = json.loads(result.stdout)
+    [report] = json_keys.parse(result.stdout)
+    json_keys.check("tianyu instrument measure", [report])
     found = {(fact["name"], fact["unit"]): fact for fact in report["facts"]}
     truth = {("gain", "e-/ADU"): GAIN, ("read noise", "e-"): READ, ("dark current at -10.0 °C", "e-/s"): DARK}
     for name, value in truth.items():

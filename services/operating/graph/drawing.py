@@ -1,7 +1,8 @@
 """Nodes and edges of a drawing, and the colours of the states. A node is a command, or one process."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, WAITING
 
@@ -64,6 +65,21 @@ class ProcessGraph:
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     is_full: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers, texts, lists and dictionaries only; edges name their nodes."""
+        named = [
+            {
+                "node": one.name,
+                "command": one.command,
+                "pid": one.pid,
+                "counts": {state: one.counts.get(state, 0) for state in STATE_COLOURS},
+                "in_other_graph": one.is_outside,
+                "of_observation_id": one.outside,
+            }
+            for one in self.nodes
+        ]
+        return {"title": self.title, "nodes": named, "edges": [asdict(edge) for edge in self.edges]}
 
     def totals(self) -> dict[str, int]:
         """Processes of the observation itself by state."""

@@ -5,6 +5,7 @@ an error. The `lightkurve` file keeps all points and marks those that are not us
 """
 
 import importlib.metadata
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
@@ -34,6 +35,17 @@ OTHER_FILTER = "O"  # to be described in the notes
 DIFFERENTIAL, STANDARD = "DIF", "STD"  # against an ensemble of unknown magnitudes; on the scale of a catalogue
 BTJD_ZERO = 2457000  # BJD, lightkurve's "BTJD"
 NOT_USABLE = 1 << 30  # quality bit of a point that is not usable; lower bits are those of column flag that say why
+
+
+def to_json(table: Table) -> dict[str, Any]:
+    """One light curve: its facts, the units of columns that have one, and an object a point; what is masked is None."""
+    units = {name: str(table[name].unit) for name in table.colnames if table[name].unit is not None}
+    columns = [table[name].tolist() for name in table.colnames]
+    points = [dict(zip(table.colnames, values, strict=True)) for values in zip(*columns, strict=True)]
+    facts = dict(table.meta)
+    if "choices" in facts:
+        facts["choices"] = json.loads(facts["choices"])
+    return {"facts": facts, "units": units, "points": points}
 
 
 def write_aavso(table: Table, stream: TextIO) -> None:

@@ -18,7 +18,7 @@ HEAD = """# Commands
 
 Each command reads its settings from `tianyu.toml` and the environment: see [settings](settings.md). Results go to
 standard output, remarks and logs to standard error. The exit code is 0 for success, 1 for failure, 2 for arguments that
-cannot be read, 130 after Ctrl-C.
+cannot be read, 130 after Ctrl-C. The keys of `--json` are in [JSON](json.md).
 
 `tianyu --version` prints the version, the revision of the database's schema that it needs, and Python's version.
 `tianyu --install-completion` lets the shell (bash, zsh, fish) complete commands, options and their values;

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from schema.processes import SUCCEEDED, Process
 from schema.queries import images
-from services.cli.summary_lines import Result, show_results
+from services.cli.summary_lines import Result, print_as_json, show_results
 from services.operating.status import status
 from services.results.summary.numbers import summarize
+from tests.integration import json_keys
 from tests.unit.services import made_up
 from tests.unit.services.made_up import GRAPH_PID
 
@@ -41,3 +43,14 @@ def test_the_line_of_a_night_says_that_none_of_its_flats_were_good(
     show_results([good, good, good, replace(good, summary=summary)])
     lines = [line for line in capsys.readouterr().out.splitlines() if "light curves" in line]
     assert ["no good flat" in line for line in lines if "note" not in line] == [False, False, False, True]
+    drawn = Path("plots") / "frames.png"
+    print_as_json([good, replace(good, summary=summary)], Path("tianyu.db"), lambda _: [drawn])
+    told = json_keys.parse(capsys.readouterr().out)
+    rejected = {f"observations[].summary.rejected[].{name}" for name in ("reason", "frames")}
+    pages = json_keys.documented()
+    assert (
+        {*json_keys.keys_of(told), *rejected} - pages["tianyu status"] == pages["tianyu run"] == pages["tianyu watch"]
+    )
+    assert [one["summary"]["no_good"] for one in told["observations"]] == [[], ["flat"]]
+    assert [one["plots"] for one in told["observations"]] == [[str(drawn)]] * 2
+    assert told["observations"][0]["summary"]["bright_scatter"] == summary.bright_scatter
