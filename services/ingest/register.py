@@ -6,23 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.sky.as_seen import COLUMNS as AS_SEEN
-from pipeline.sky.as_seen import as_seen, unpointed
-from schema.base import utc_now
 from schema.image import Image
-from schema.observing import Filter, Instrument, Observation, ObsSite, Target
+from schema.observing import Observation
 from schema.queries import images
 from schema.queries.frames import REJECTED, accept, note_down
-from schema.queries.measurements import none_for_nan
 from services.errors import ConfigurationError
-from services.frame_geometry import geometry_text, without_size
-from services.ingest.common_facts import add_hints, header_digest, mean_direction, pointings
+from services.frame_geometry import without_size
+from services.ingest.common_facts import add_hints, header_digest
+from services.ingest.frame_rows import Seen, as_seen_of, columns_of
 from services.ingest.grouping import ObservationKey, group
 from services.ingest.headers import FrameFacts
+from services.ingest.observation_rows import observation_row
 from services.ingest.raw_folder import Folder
 from services.ingest.shapes import SameShape, by_shape
 from services.log import get_logger
@@ -109,15 +106,6 @@ class _Registrar:
             rows |= {row.path_digest: row for row in self._session.execute(query)}
         return rows
 
-    def _get_or_add(self, model: Any, key: dict[str, Any], **more: Any) -> Any:
-        """The row with this unique key, made when it is missing."""
-        row = self._session.scalar(select(model).filter_by(**key))
-        if row is None:
-            row = model(**key, **more)
-            self._session.add(row)
-            self._session.flush()
-        return row
-
     def reject(self, path: Path, reason: str) -> None:
         """Register a file that no observation can use."""
         rows = (self._known.get(self._digests[path, plane]) for plane in ("", *images.PLANES))
@@ -170,7 +158,7 @@ class _Registrar:
     def observation(self, key: ObservationKey, frames: Sequence[FrameFacts], duplicates: dict[Path, str]) -> None:
         """Register frames of one key: of one observation, or of several where their shapes differ."""
         known = [frame for frame in frames if not (self._is_corrected(frame) or self._is_new(frame))]
-        joined = self._observation_of(known) or self._observation_row(key, frames)
+        joined = self._observation_of(known) or observation_row(self._session, self._site_id, key, frames)
         before = (self._known.get(self._digest(frame)) for frame in frames if self._is_corrected(frame))
         anew = [(row.ny, row.nx) for row in before if row is not None and not row.rejected]
         for part in by_shape(self._session, key, frames, joined, anew):
@@ -183,7 +171,9 @@ class _Registrar:
         if part.is_apart:
             taken = {frame.path for frame in new}
             known = [frame for frame in frames if frame.path not in taken]
-            observation = self._observation_of(known, key.geometry) or self._observation_row(key, frames)
+            observation = self._observation_of(known, key.geometry) or observation_row(
+                self._session, self._site_id, key, frames
+            )
             # Those that were odd while they were few.
             new += [one for one in known if self._known[self._digest(one)].observation_id == joined.observation_id]
         taken = {frame.path for frame in new}
@@ -191,7 +181,7 @@ class _Registrar:
         if key.kind == "light":
             add_hints(self._session, observation, frames, anew=bool(corrected))
         rejected = 0
-        for frame, seen in zip(new, self._as_seen(new), strict=True):
+        for frame, seen in zip(new, as_seen_of(new), strict=True):
             reason = duplicates.get(frame.path)
             if reason is None and frame.shape != part.shape:
                 reason = (
@@ -237,111 +227,10 @@ class _Registrar:
         found = (self._session.get_one(Observation, number) for number, _ in numbers.most_common())
         return next((one for one in found if one.geometry == (apart or without_size(one.geometry))), None)
 
-    def _observation_row(self, key: ObservationKey, frames: Sequence[FrameFacts]) -> Observation:
-        first = frames[0]
-        instrument = self._get_or_add(Instrument, {"name": key.instrument, "telescope": key.telescope})
-        diameter = next((f.diameter_m for f in frames if f.diameter_m is not None), None)
-        if instrument.diameter_m is None or (diameter is not None and first.known):
-            instrument.diameter_m = diameter
-        filter_row = self._get_or_add(Filter, {"name": key.filter or ""})
-        located = next((f for f in frames if f.ra_deg is not None and f.dec_deg is not None), first)
-        target = self._get_or_add(
-            Target,
-            {"kind": key.kind, "name": key.target or ""},
-            ra_deg=located.ra_deg if key.kind == "light" else None,
-            dec_deg=located.dec_deg if key.kind == "light" else None,
-        )
-        unique = {
-            "site_id": self._site_id,
-            "target_id": target.target_id,
-            "filter_id": filter_row.filter_id,
-            "instrument_id": instrument.instrument_id,
-            "exposure_s": key.exposure or 0.0,
-            "binning": key.binning,
-            "night": key.night,
-            "setting": key.setting,
-            "reduced": key.reduced,
-            "geometry": key.geometry,
-        }
-        site_id = self._obs_site_id(first)
-        observation: Observation = self._get_or_add(Observation, unique, obs_site_id=site_id, created_at=utc_now())
-        if site_id is not None and (observation.obs_site_id is None or first.known):
-            observation.obs_site_id = site_id
-        return observation
-
-    def _obs_site_id(self, frame: FrameFacts) -> int | None:
-        if frame.site_longitude is None or frame.site_latitude is None:
-            return None
-        name = f"{frame.site_latitude:+.4f} {frame.site_longitude:+.4f}"
-        site = self._get_or_add(
-            ObsSite,
-            {"name": name},
-            longitude_deg=frame.site_longitude,
-            latitude_deg=frame.site_latitude,
-            elevation_m=frame.site_elevation,
-        )
-        if frame.site_elevation is not None and (site.elevation_m is None or frame.known):
-            site.elevation_m = frame.site_elevation
-        return int(site.obs_site_id)
-
-    def _as_seen(self, frames: Sequence[FrameFacts]) -> list[dict[str, float | None]]:
-        """What `pipeline.sky.as_seen` says of mid-exposure, for frames of the sky with a time.
-
-        The field's centre is the mean pointing. A header's own airmass is never read: telescopes write one that stands
-        still, or that of another field.
-        """
-        result: list[dict[str, float | None]] = [{} for _ in frames]
-        timed = [i for i, f in enumerate(frames) if f.kind == "light" and f.jd_utc is not None]
-        if not timed:
-            return result
-        jd = np.array([frames[i].jd_utc for i in timed], dtype=np.float64)
-        site = next((f for f in frames if f.site_longitude is not None and f.site_latitude is not None), None)
-        location = None
-        if site is not None:
-            location = (site.site_longitude or 0.0, site.site_latitude or 0.0, site.site_elevation or 0.0)
-        directions = pointings(frames)
-        columns = as_seen(jd, *mean_direction(directions), location) if directions else unpointed(jd, location)
-        listed = {name: none_for_nan(values) for name, values in columns.items()}
-        for place, index in enumerate(timed):
-            result[index] = {name: values[place] for name, values in listed.items()}
-        return result
-
-    def _frame_row(
-        self, observation_id: int, frame: FrameFacts, seen: dict[str, float | None], reason: str | None
-    ) -> dict[str, Any]:
-        return self._row(
-            frame.path,
-            frame.plane,
-            kind=frame.kind,
-            observation_id=observation_id,
-            ny=frame.shape[0],
-            nx=frame.shape[1],
-            size_bytes=frame.size,
-            header_digest=header_digest(frame),
-            **_geometry(frame),
-            temperature_c=frame.temperature,
-            exposure_s=frame.exposure,
-            start_jd_utc=frame.start_utc,
-            jd_utc=frame.jd_utc,
-            **{name: seen.get(name) for name in AS_SEEN},
-            gain=frame.gain,
-            gain_source=frame.gain_source,
-            read_noise=frame.read_noise,
-            read_noise_source=frame.read_noise_source,
-            saturation=frame.saturation,
-            linearity=frame.linearity,
-            good=None if reason is None else False,
-            reject_reason=reason,
-        )
+    def _frame_row(self, observation_id: int, frame: FrameFacts, seen: Seen, reason: str | None) -> dict[str, Any]:
+        of_observation = {"observation_id": observation_id, "good": None if reason is None else False}
+        return self._row(frame.path, frame.plane, **columns_of(frame, seen), **of_observation, reject_reason=reason)
 
     def _row(self, path: Path, plane: str, **values: Any) -> dict[str, Any]:
         digest = self._digests[path, plane]
         return {"site_id": self._site_id, "path": self._stored[path], "path_digest": digest, **values}
-
-
-def _geometry(frame: FrameFacts) -> dict[str, Any]:
-    """Columns of a frame that is not all of the first image of its file, NULL of one that is."""
-    readout = None if frame.read is None else frame.read.readout
-    x, y = (None, None) if readout is None or readout.origin is None else readout.origin
-    step = None if x is None or readout is None else readout.step
-    return {"geometry": geometry_text(readout), "file_x": x, "file_y": y, "file_step": step}
