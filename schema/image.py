@@ -95,6 +95,20 @@ class ImageParent(Base):
     parent_id: Mapped[int] = mapped_column(ForeignKey("image.image_id"), primary_key=True, autoincrement=False)
 
 
+class CapturedFrame(Base):
+    """Which `capture` took a frame of the camera, and the digest of the header that it wrote.
+
+    Graphs know the frame by this PID, which they were told before there was a frame; one whose header was corrected
+    since is known by its image id, as any other.
+    """
+
+    __tablename__ = "captured_frame"
+    __table_args__ = TABLE_OPTIONS
+    image_id: Mapped[int] = mapped_column(ForeignKey("image.image_id"), primary_key=True, autoincrement=False)
+    pid: Mapped[Pid] = mapped_column(BigInteger, unique=True)
+    header_digest: Mapped[str] = mapped_column(String(32))
+
+
 class FrameNote(Base):
     """What is doubtful of a frame, and how it was decided: by its newest reading, and by who read its pixels since."""
 

@@ -14,6 +14,7 @@ STATES = UNFINISHED + FINISHED
 # Outcomes of an attempt besides succeeded, failed and cancelled: it ended its worker; its worker fell silent; another
 # attempt at the same process ended it first.
 KILLED, LOST, OUTRUN = "killed", "lost", "outrun"
+CAPTURE = "capture"  # the command that takes exposures: an event, of which two attempts never go on side by side
 
 
 class Site(Base):

@@ -113,7 +113,10 @@ MANAGER = Role(
 )
 CONSUMER = Role(
     "consumer",
-    inserts=("service", "process_attempt", "lease", "read_key", "image", "image_parent", "frame_note", *_RESULTS),
+    inserts=(
+        *("service", "process_attempt", "lease", "read_key", "image", "image_parent", "frame_note", "captured_frame"),
+        *_RESULTS,
+    ),
     updates={
         "process": (*_STATE, "attempt", "max_attempts", "slow_attempt", "slow_consumer", "origin_pid"),
         "process_attempt": ANY,

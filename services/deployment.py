@@ -38,6 +38,33 @@ def _listens(text: str) -> str:
 Listen = Annotated[str, BeforeValidator(str), AfterValidator(_listens)]
 
 
+ALPACA_DEVICE = r"^[A-Za-z0-9_.:\[\]-]{1,255}/\d{1,9}$"  # HOST:PORT/NUMBER
+Device = Annotated[str, Field(pattern=ALPACA_DEVICE)]
+CAPTURE, TELESCOPE_GROUP = "capture", "telescope"  # the command that takes exposures, and its group
+
+
+class TelescopeDeployment(BaseModel):
+    """A telescope that takes exposures: its devices by ASCOM Alpaca, each ``HOST:PORT/NUMBER``, and where it stands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    camera: Device
+    mount: Device | None = None  # None: it stands still, or somebody else points it
+    filter_wheel: Device | None = None
+    instrument: Annotated[str, Field(min_length=1, max_length=64)]  # the camera's name, in headers and in the database
+    name: Annotated[str, Field(max_length=64)] = ""  # of the telescope
+    latitude_deg: Annotated[float, Field(ge=-90, le=90)]
+    longitude_deg: Annotated[float, Field(ge=-180, le=180)]  # east positive
+    elevation_m: Annotated[float, Field(ge=-500, le=9000)] = 0.0
+    diameter_m: Annotated[float, Field(gt=0, le=15)] | None = None
+    pixel_scale_arcsec: Annotated[float, Field(gt=0, le=36_000)] | None = None  # of pixels that are not binned
+    raw_dir: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] = "raw"  # under the root
+    settle_s: Annotated[float, Field(ge=0, le=600)] = 2.0  # after the telescope was slewed
+    slew_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
+    wheel_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    readout_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0  # from the end of the exposure to the last pixel
+
+
 class Deployment(BaseModel):
     """What each machine sets for itself; units are in the names."""
 
@@ -62,6 +89,8 @@ class Deployment(BaseModel):
     # Groups by command; everything else goes to `cpu`.
     default_group: Name = "cpu"
     groups: dict[str, Name] = {}
+
+    telescope: TelescopeDeployment | None = None  # None: no exposures are taken
 
     # Process engine.
     lease_s: Annotated[float, Field(gt=0, le=DAY_S)] = 60.0
@@ -115,8 +144,15 @@ class Deployment(BaseModel):
 
     def group_of(self, command: str) -> str:
         """The group that runs ``command``."""
-        return self.groups.get(command, self.default_group)
+        own = TELESCOPE_GROUP if command == CAPTURE else self.default_group
+        return self.groups.get(command, own)
+
+    @property
+    def telescope_group(self) -> str:
+        """The group that takes exposures: one telescope, and so one consumer of one worker."""
+        return self.group_of(CAPTURE)
 
     def all_groups(self) -> list[str]:
         """Every group that the settings name, the default first."""
-        return list(dict.fromkeys([self.default_group, *self.groups.values()]))
+        of_telescope = [] if self.telescope is None else [self.telescope_group]
+        return list(dict.fromkeys([self.default_group, *self.groups.values(), *of_telescope]))

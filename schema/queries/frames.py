@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 from schema.base import table_of
 from schema.found import ReferenceFrame, Rejection
 from schema.frame import ANY_PID, Frame
-from schema.image import FrameNote, Image
+from schema.image import CapturedFrame, FrameNote, Image
 from schema.observing import Instrument, Observation, ObsSite
+from schema.queries.capturing import NUMBER, OF_CAPTURE, image_ids, is_capture
 from schema.queries.scheduling import chunks
 
 # Why the last process that spoke of an image could not use it; NULL where it is not rejected.
@@ -61,8 +62,11 @@ def of_camera(session: Session, observation_id: int, kind: str, *, refused: bool
 
 
 def ids_of_camera(session: Session, observation_id: int, kind: str, *, refused: bool = False) -> list[int]:
-    """Image ids of the same."""
-    return list(session.scalars(_of_camera(select(Image.image_id), observation_id, kind, refused=refused)))
+    """Numbers of the same (`capturing`): image ids, and behind them PIDs of those that a process took, in order."""
+    query = select(NUMBER).select_from(Image).outerjoin(CapturedFrame, OF_CAPTURE)
+    numbers = session.scalars(_of_camera(query, observation_id, kind, refused=refused)).all()
+    taken = {number for number in numbers if is_capture(number)}
+    return [*(number for number in numbers if number not in taken), *sorted(taken)]
 
 
 def _of_camera(query: Select[Any], observation_id: int, kind: str, *, refused: bool) -> Select[Any]:
@@ -141,23 +145,41 @@ def notes_by_observation(session: Session, observation_id: int | None = None) ->
     return found
 
 
-def tried_before(session: Session, image_id: int) -> tuple[Image, bool]:
-    """A frame of the camera, and whether a process could not use it."""
+def by_number(session: Session, number: int) -> Image:
+    """The frame of the camera by its number.
+
+    Raises:
+        LookupError: it was not taken.
+    """
+    return tried_before(session, number)[0]
+
+
+def tried_before(session: Session, number: int) -> tuple[Image, bool]:
+    """A frame of the camera by its number, and whether a process could not use it.
+
+    Raises:
+        LookupError: it was not taken.
+    """
+    image_id = image_ids(session, [number]).get(number)
+    if image_id is None:
+        raise LookupError(f"process {number} took no frame")
     frame, reason = session.execute(select(Image, _REASON).where(Image.image_id == image_id)).one()
     return frame, reason is not None
 
 
 def reject(session: Session, reasons: Mapping[int, str], pid: int) -> None:
-    """Write down why process ``pid`` could not use frames of the camera; reasons by image id."""
-    _write(session, ({"image_id": image_id, "pid": pid, "reason": reason} for image_id, reason in reasons.items()))
+    """Write down why process ``pid`` could not use frames of the camera; reasons by the frame's number."""
+    ids = image_ids(session, reasons)
+    rows = ((ids[number], reason) for number, reason in reasons.items() if number in ids)
+    _write(session, ({"image_id": image_id, "pid": pid, "reason": reason} for image_id, reason in rows))
 
 
-def accept(session: Session, image_ids: Sequence[int], pid: int | None) -> None:
-    """Take back what processes said of those of these frames that are rejected: they are looked at again.
+def accept(session: Session, numbers: Sequence[int], pid: int | None) -> None:
+    """Take back what processes said of those of these frames (numbers) that are rejected: they are looked at again.
 
     ``pid``: whose frames they are now, None for ingest. What ingest refused stays refused.
     """
-    for part in chunks(sorted(image_ids)):
+    for part in chunks(sorted(image_ids(session, numbers).values())):
         rejected = select(Image.image_id).where(Image.image_id.in_(part), _REASON.is_not(None))
         _write(session, [{"image_id": one, "pid": pid, "reason": None} for one in session.scalars(rejected).all()])
 

@@ -33,6 +33,7 @@ class NewProcess(NamedTuple):
     graph_pid: int = 0
     generation: int = 0
     result_key: str | None = None
+    not_before: datetime | None = None  # UTC, without a zone; None: as soon as nothing is waited for
     # Not stored: the parameters as data, and PIDs that it waits for or is told, where who laid it out knows them.
     told: Mapping[str, Any] | None = None
     needs: frozenset[int] | None = None
@@ -132,7 +133,7 @@ def publish(
     outside = _parents_outside(session, processes)
     uncounted = own | outside.uncounted
     # One clock reading for all, as text: the driver takes four times as long over each date.
-    created_at = session.execute(select(utc_now())).scalar_one().isoformat(sep=" ", timespec="microseconds")
+    created_at = _text(session.execute(select(utc_now())).scalar_one())
     ends = {} if ended is None else ended
 
     def row(process: NewProcess) -> tuple[Any, ...]:
@@ -146,12 +147,13 @@ def publish(
         return (
             *(process.pid, process.graph_pid, process.command, process.parameters, site_id, groups[process.group]),
             *(process.observation_id, process.generation, process.priority, _pending(process, uncounted), 0),
-            *(process.max_attempts, created_at, *state),
+            *(process.max_attempts, created_at, _text(process.not_before), *state),
         )
 
     columns = (
         *("pid", "graph_pid", "command", "parameters", "site_id", "group_id", "observation_id", "generation"),
-        *("priority", "pending", "propagated", "max_attempts", "created_at", *Ended._fields),
+        *("priority", "pending", "propagated", "max_attempts", "created_at", "not_before"),
+        *Ended._fields,
     )
     insert_rows(session, table_of(Process), columns, map(row, processes))
     insert_rows(
@@ -165,6 +167,10 @@ def publish(
             for parent in parents
         ),
     )
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(sep=" ", timespec="microseconds")
 
 
 def generations(session: Session, observation_id: int) -> dict[str, int]:

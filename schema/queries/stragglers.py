@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 from schema.base import table_of, utc_now
 from schema.observing import Observation
 from schema.prepared import Batch, Prepared
-from schema.processes import QUEUED, RUNNING, SUCCEEDED, Lease, Process, ProcessAttempt, Service
+from schema.processes import CAPTURE, QUEUED, RUNNING, SUCCEEDED, Lease, Process, ProcessAttempt, Service
 from schema.queries import scheduling, services
 from schema.queries.life import consumer_of
 from schema.queries.scheduling import PIDS, Ready
@@ -49,6 +49,7 @@ LONG_AT_WORK = (
         _lease.c.lease_until >= utc_now(),
         _attempt.c.started_at < utc_now(bindparam("before_s", type_=Double)),
         _process.c.observation_id.is_not(None),
+        _process.c.command != CAPTURE,
     )
     .order_by(_attempt.c.started_at, _lease.c.pid)
     .with_hint(_lease, f"FORCE INDEX ({LEASE_INDEX})", "mysql")

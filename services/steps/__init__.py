@@ -8,6 +8,7 @@ from services.steps.align import ALIGN
 from services.steps.analyze import ANALYZE
 from services.steps.calibrate import CALIBRATE
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
+from services.steps.capture import CAPTURE_FRAME
 from services.steps.check import CHECK
 from services.steps.choose_reference import CHOOSE_REFERENCE
 from services.steps.crossmatch import CROSSMATCH
@@ -25,6 +26,7 @@ from services.steps.stack_master import STACK_BIAS, STACK_DARK
 from services.steps.zero_point import ZERO_POINT
 
 ORDER: tuple[AnyStep, ...] = (
+    CAPTURE_FRAME,
     STACK_BIAS,
     STACK_DARK,
     CALIBRATE_FLAT,

@@ -32,7 +32,7 @@ from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 
 class CalibrateParameters(Parameters):
-    """One light frame (image id) and the PIDs of its masters: None where there is none, or by choice."""
+    """One light frame (its number) and the PIDs of its masters: None where there is none, or by choice."""
 
     frame: int
     bias: int | None = None
@@ -130,9 +130,9 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             ellipticity=ellipticity if np.isfinite(ellipticity) else None,
         )
         if is_unwrapped:
-            frames.add_note(session, parameters.frame, UNWRAPPED)
+            frames.add_note(session, frame.image_id, UNWRAPPED)
         if was_rejected:  # the file has been repaired since
-            frames.accept(session, [parameters.frame], context.pid)
+            frames.accept(session, [frame.image_id], context.pid)
 
     return write
 

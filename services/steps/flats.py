@@ -43,7 +43,7 @@ LEAST_OF_HIGHEST = 0.01  # of the highest level; below it a flat is in other uni
 
 
 class CalibrateFlatParameters(Parameters):
-    """One flat frame (image id) and the PIDs of the masters to take from it."""
+    """One flat frame (its number) and the PIDs of the masters to take from it."""
 
     frame: int
     bias: int | None = None
@@ -56,7 +56,7 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
     A flat that was scaled before holds neither: its pixels are no counts, and lie below the bias.
     """
     with context.reading() as session:
-        frame = images.by_id(session, parameters.frame)
+        frame = frames.by_number(session, parameters.frame)
         dark = images.by_pid(session, parameters.dark)
         observed = told_of(context, session)
         bias = None if holds_bias(dark) else images.by_pid(session, parameters.bias)

@@ -14,6 +14,7 @@ from schema.found import Rejection
 from schema.image import MASTER_BIAS, MASTER_DARK, PARTIAL_BIAS, PARTIAL_DARK, Image
 from schema.observing import BIAS, DARK, Observation
 from schema.queries import frames, images
+from schema.queries.capturing import captured_images
 from services.errors import DataError
 from services.masters import is_taken_off
 from services.steps.shared.header_rows import told_of
@@ -26,13 +27,14 @@ from services.steps.shared.some_inputs import most_frequent
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 READS = ("fan_out", "gain", "saturation")  # choices that it goes by
+NOT_TAKEN = "its exposure was not taken"
 SAMPLE_STEP = 4  # each fourth row and column tell the level of a master
 MASTER = {"bias": MASTER_BIAS, "dark": MASTER_DARK}
 PARTIAL = {"bias": PARTIAL_BIAS, "dark": PARTIAL_DARK}
 
 
 class StackMasterParameters(Parameters):
-    """Frames (image ids, in a leaf) or parents (PIDs of partial means) to average; ``root`` gives the master."""
+    """Frames (their numbers, in a leaf) or parents (PIDs of partial means) to average; ``root`` gives the master."""
 
     kind: Literal["bias", "dark"]
     frames: tuple[int, ...] = ()
@@ -84,7 +86,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
     kind = parameters.kind
     with context.reading() as session:
         if parameters.frames:
-            inputs = [images.by_id(session, image_id) for image_id in parameters.frames]
+            inputs = captured_images(session, parameters.frames)
         else:
             inputs = images.by_pids(session, parameters.parents)
         bias = images.by_pid(session, parameters.bias) if parameters.root else None
@@ -92,6 +94,7 @@ def run(context: Context, parameters: StackMasterParameters) -> Outputs:
         observation = session.get(Observation, context.observation_id) if context.observation_id else None
         was_off = kind == "dark" and observation is not None and is_taken_off(observation, BIAS)
         refused = [] if inputs else frames.reasons(session, context.observation_id)
+        refused += [NOT_TAKEN] * (len(parameters.frames) - len(inputs) if parameters.frames else 0)
     unusable: list[tuple[Image, DataError]] = []
     if parameters.frames:
         inputs, arrays, unusable = _read(context, inputs)

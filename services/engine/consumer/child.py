@@ -13,7 +13,7 @@ from pathlib import Path
 
 from schema.attempts import Claim
 from services.deployment import Deployment
-from services.engine.consumer.messages import Died, Ready, Report, Saving
+from services.engine.consumer.messages import ASK_TO_END, Died, Ready, Report, Saving
 
 START_TIMEOUT_S = 120.0
 # numpy's linear algebra would start a thread for each core, and they wait for each other by spinning: with small
@@ -109,6 +109,11 @@ class Child:
         assert self._process is not None
         assert self._process.pid is not None
         return self._process.pid
+
+    def ask_to_end(self) -> None:
+        """Tell the process that the consumer leaves: an exposure is broken off, all else is finished."""
+        if self.ready and self._process is not None and self._process.pid is not None and self._process.is_alive():
+            os.kill(self._process.pid, ASK_TO_END)
 
     def kill(self) -> None:
         """End the process at once; the next claim starts another."""

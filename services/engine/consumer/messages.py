@@ -3,9 +3,12 @@
 The other way go claims (``schema.attempts.Claim``). Each of them is answered by one report, in their order.
 """
 
+import signal
 from dataclasses import dataclass
 
 from schema.attempts import Failure, Usage
+
+ASK_TO_END = signal.SIGUSR1  # the consumer leaves: what takes long and can be done again should end
 
 
 @dataclass(frozen=True)

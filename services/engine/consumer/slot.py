@@ -88,6 +88,7 @@ class Slot(threading.Thread):
     def leave(self) -> None:
         """Finish what runs, then end; a database that is away is not waited for."""
         self._leaving.set()
+        self._child.ask_to_end()
         self._wake()
 
     def _wake(self) -> None:

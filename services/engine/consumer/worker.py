@@ -5,6 +5,7 @@ Outputs and status are committed together here, guarded by the attempt.
 """
 
 import ctypes
+import os
 import signal
 import traceback
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from services import log
 from services.choices import Choices, read_choices
 from services.deployment import Deployment
 from services.engine.consumer.cutoff import Cutoff
-from services.engine.consumer.messages import Ready, Report, Saving
+from services.engine.consumer.messages import ASK_TO_END, Ready, Report, Saving
 from services.engine.consumer.usage import Meter, give_back
 from services.engine.presence import VERSION
 from services.errors import OF_SURROUNDINGS, ConfigurationError, SurroundingsError, TianyuError, TransientError
@@ -47,7 +48,12 @@ class LostLeaseError(TransientError):
 class Worker:
     """Connections that live as long as the child process, and what the machine sets; choices come with each claim."""
 
-    def __init__(self, deployment: Deployment, tell: Callable[[Saving], object] = repr) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        tell: Callable[[Saving], object] = repr,
+        asked_to_end: Callable[[], bool] = bool,
+    ) -> None:
         """``tell`` hears ``Saving`` when a step is done and its outputs are about to be committed."""
         engine = database.connect(deployment.database_url.get_secret_value())
         self._writing = database.KeptConnection(engine)
@@ -58,6 +64,7 @@ class Worker:
         self._deployment = deployment
         self._choices: dict[int, Choices] = {}  # by their row, which never changes
         self._tell = tell
+        self._asked_to_end = asked_to_end
 
     def run(self, claim: Claim) -> Report:
         """Run one attempt to its end; never raises what a step raises. What it logs meanwhile names the attempt."""
@@ -94,6 +101,8 @@ class Worker:
             self._choices_of(claim),
             self._kept,
             last_attempt=claim.attempt >= claim.max_attempts and not claim.beside,
+            attempt=claim.attempt,
+            asked_to_end=self._asked_to_end,
         )
         outputs = self._cutoff.made_before(step, claim, context.choices) or step.start(context, claim.parameters)
         self._tell(Saving())
@@ -177,7 +186,10 @@ def serve(pipe: Pipe, deployment: Deployment) -> None:
         Path("/proc/self/comm").write_text(NAME)
     _keep_large_arrays()
     log.configure(deployment.log_format, deployment.log_level)
-    worker = Worker(deployment, pipe.send)
+    asked: list[int] = []
+    signal.signal(ASK_TO_END, lambda number, _: asked.append(number))
+    consumer = os.getppid()
+    worker = Worker(deployment, pipe.send, lambda: bool(asked) or os.getppid() != consumer)
     preload()
     log.hear_libraries()
     # What was committed stays, and the manager frees the rest, when the consumer is gone.

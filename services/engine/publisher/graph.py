@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.stack.tree import fan_in
+from schema.queries.capturing import is_capture
 from schema.queries.publishing import NewProcess
 from services.choices import Choices
 from services.deployment import Deployment
@@ -14,7 +15,7 @@ from services.steps.shared.needs import KNOWN, OWN, Each, Need, Template, Wait
 from services.steps.shared.step import AnyStep, Method, Parameters
 from services.steps.shared.told import pids_told
 
-Item = int | Method  # a frame (image id), or a method
+Item = int | Method  # a frame (its number: an image id, or the PID of the process that takes it), or a method
 BRANCHES = Need((), Wait.SOME, all_into="parents")  # of a tree over frames
 
 
@@ -185,8 +186,10 @@ class Graph:
                     if item.shown or step.each is not Each.SHOWN:
                         self._lay_item(step, item, inputs.copy(**self._chosen(step, item)), own)
                 else:
-                    told = {"frame": item} if step.command in takes_frame else {}
-                    self._lay_item(step, item, inputs.copy(**told), own)
+                    of_frame = inputs.copy(frame=item) if step.command in takes_frame else inputs.copy()
+                    if step.command in takes_frame and is_capture(item):
+                        of_frame.required = (*of_frame.required, item)
+                    self._lay_item(step, item, of_frame, own)
 
     def _lay_item(self, step: AnyStep, item: Item, inputs: Inputs, own: Sequence[Need]) -> None:
         for need in own:
@@ -215,6 +218,7 @@ class Graph:
                 inputs.take(over, children)
             elif is_leaf:
                 inputs.parameters["frames"] = tuple(children)
+                inputs.optional = (*inputs.optional, *filter(is_capture, children))
             else:
                 inputs.take(BRANCHES, children)
             return self.add(step, inputs)

@@ -24,7 +24,7 @@ def keys_of(
 
     Args:
         choices: that the processes go by.
-        frames: digests of the camera's frames that are named, by image id.
+        frames: digests of the camera's frames that are named, by their numbers.
         known: keys of processes that there are already, or that are taken over; None where one is not known. Those
             that are known are given back too.
     """
@@ -65,7 +65,7 @@ def told_of(process: NewProcess) -> Mapping[str, Any]:
 
 
 def frames_told(process: NewProcess) -> list[int]:
-    """Image ids of the camera's frames that a process is told."""
+    """Numbers of the camera's frames that a process is told."""
     if FRAMES.isdisjoint(STEPS[process.command].parameters.model_fields):
         return []
     values = told_of(process)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from schema.image import Image
 from schema.observing import DARK, FLAT, LIGHT, Filter, Observation, Target
 from schema.processes import SUCCEEDED, Process, PublishedChoices
+from schema.queries.capturing import numbers_to_come
 from schema.queries.frames import USABLE
 from services.choices import Choices
 from services.frame_geometry import without_size
@@ -34,7 +35,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class _Frames:
-    """What the frames of an observation share."""
+    """What the frames of an observation share; of frames that are all still to be taken nobody knows the size."""
 
     sizes: frozenset[tuple[int | None, int | None]]  # (ny, nx)
     usable: int
@@ -103,7 +104,7 @@ def _unlike_pixels(observation: Observation, candidate: Observation, own: _Frame
         return " instead of ".join(way or "whole frames" for way in ways)
     if candidate.binning != observation.binning and not candidate.setting.startswith(GIVEN):
         return f"binning {candidate.binning} instead of {observation.binning}"
-    if own.sizes.isdisjoint(theirs.sizes):
+    if own.sizes and theirs.sizes and own.sizes.isdisjoint(theirs.sizes):
         return " instead of ".join(_size(one) for one in (theirs, own)) + " pixels"
     return ""
 
@@ -180,7 +181,7 @@ def _setting(observation: Observation) -> dict[str, str]:
 
 
 def _frames(session: Session, observations: Sequence[int]) -> dict[int, _Frames]:
-    """Of the frames that ingest took, by observation; those without any are left out."""
+    """Of the frames that ingest took and those that are still to be taken; observations without any are left out."""
     is_usable = case((USABLE, 1), else_=0)
     warmth = func.sum(case((USABLE, Image.temperature_c)))
     told = func.sum(case((USABLE & Image.temperature_c.is_not(None), 1), else_=0))
@@ -192,13 +193,14 @@ def _frames(session: Session, observations: Sequence[int]) -> dict[int, _Frames]
     rows: dict[int, list[tuple[tuple[int | None, int | None], int, float, int]]] = {}
     for number, ny, nx, usable, total, count in session.execute(query):
         rows.setdefault(number or 0, []).append(((ny, nx), int(usable), float(total or 0.0), int(count)))
+    to_come = numbers_to_come(session, observations)
     return {
         number: _Frames(
             frozenset(size for size, *_ in found),
-            sum(usable for _, usable, _, _ in found),
+            sum(usable for _, usable, _, _ in found) + to_come.get(number, 0),
             sum(total for _, _, total, _ in found) / count if (count := sum(told for *_, told in found)) else None,
         )
-        for number, found in rows.items()
+        for number, found in (rows | {number: [] for number in to_come if number not in rows}).items()
     }
 
 

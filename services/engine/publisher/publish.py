@@ -9,11 +9,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from schema.observing import LIGHT, Observation, Target
-from schema.queries import adopting, choices, publishing
-from schema.queries.frames import ids_of_camera, registered
+from schema.queries import adopting, capturing, choices, publishing
+from schema.queries.frames import ids_of_camera
 from services.engine.presence import VERSION
 from services.engine.publisher.changed_choices import changes
 from services.engine.publisher.former import Former, LaidOut, formers
+from services.engine.publisher.frame_digests import digests_of
 from services.engine.publisher.given_reference import given_reference
 from services.engine.publisher.graph import Graph, methods_of
 from services.engine.publisher.keys import frames_told, keys_of, needed
@@ -93,9 +94,10 @@ class Publisher:
         return publication
 
     def _frames(self, observation: Observation, kind: str, *, former: bool = False) -> list[int]:
-        """Image ids of the frames that can be used; with ``former`` also of those that only processes refused."""
+        """Numbers of frames that can be used or are to come; with ``former`` of those that processes refused too."""
         number = observation.observation_id
         frames = ids_of_camera(self._session, number, kind, refused=former)
+        frames += capturing.to_come(self._session, number, missed=former)
         if not frames:
             raise ConfigurationError(
                 f"observation {observation.observation_id} has no usable {kind} frame: "
@@ -260,9 +262,7 @@ class Publisher:
         new = {p.pid: p.result_key for one, _ in self._settled.values() for p in one.processes if p.result_key}
         known: dict[int, str | None] = {**publishing.result_keys(self._session, outside), **new}
         known |= instead or {}
-        images = {image_id for process in graph.processes for image_id in frames_told(process)}
-        facts = registered(self._session, sorted(images))
-        digests = {image_id: digest({"frame": values}) for image_id, values in facts.items()}
+        digests = digests_of(self._session, {frame for process in graph.processes for frame in frames_told(process)})
         keys = keys_of(graph.processes, graph.choices, digests, known)
         graph.processes = [process._replace(result_key=keys.get(process.pid)) for process in graph.processes]
 
@@ -279,6 +279,7 @@ class Publisher:
         ``anew``: steps whose results are wanted anew, whatever was made before.
         """
         pids, priority = publishing.new_pids(self._session, self._last_pid), self._priority
+        grown = grown or capturing.graph_of_captures(self._session, observation.observation_id)
         graph = Graph(observation.observation_id, self._settings, publication.choices, pids, priority, grown=grown)
         graph.made.update({command: [pid] for command, pid in masters.items()})
         graph.given = given_reference(self._session, observation, publication, self._settings.root)

@@ -68,6 +68,8 @@ class Context:
     choices: Choices
     kept: Kept = field(default_factory=Kept)
     last_attempt: bool = False
+    attempt: int = 1
+    asked_to_end: Callable[[], bool] = bool  # the consumer leaves, or is gone: what takes long should end soon
 
     def once(self, kind: str, key: Hashable, make: Callable[[], Found], most: int = GRAPHS_KEPT) -> Found:
         """The result of ``make``, which other processes of this worker may have made by the same key already."""
@@ -126,7 +128,7 @@ class Step(Generic[AnyParameters]):
 
     @property
     def takes_frame(self) -> bool:
-        """Whether a process is told the frame (image id) that it is for."""
+        """Whether a process is told the frame (its number) that it is for."""
         return "frame" in self.parameters.model_fields
 
     def goes_with(self, other: "Step[Any]") -> bool:

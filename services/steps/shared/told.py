@@ -9,7 +9,7 @@ from services.choices import canonical
 from services.steps.shared.needs import Each
 from services.steps.shared.step import AnyStep
 
-FRAMES = frozenset({"frame", "frames"})  # names of parameters that tell image ids
+FRAMES = frozenset({"frame", "frames"})  # names of parameters that tell numbers of frames
 
 
 def replaced(

@@ -52,6 +52,9 @@ class Worker:
     def start(self) -> None:
         pass
 
+    def ask_to_end(self) -> None:
+        pass
+
     def kill(self) -> None:
         self.kills += 1
         self.claims.clear()
