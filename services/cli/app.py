@@ -9,6 +9,10 @@ from services.cli.later import Entry, group_of
 COMMANDS = {
     "run": Entry("run", "Make the light curves of a night: register, publish, process, summarise."),
     "watch": Entry("watch", "Make light curves of a night while its frames arrive: they grow with each frame."),
+    "capture": Entry(
+        "capture",
+        "Publish a plan of exposures with all that is made of them: one observation, from the sky to light curves.",
+    ),
     "init": Entry("setup", "Make or upgrade the schema, and register site and groups. Safe to repeat."),
     "ingest": Entry(
         "ingest", "Register frames and group them into observations; frames registered before are left alone."

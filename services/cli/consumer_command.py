@@ -1,12 +1,15 @@
 """`tianyu consumer`."""
 
 import threading
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from services.cli.console import friendly, start
 from services.engine.stopping import on_stop
+from services.errors import ConfigurationError
+from services.settings import Settings
 
 
 @friendly
@@ -18,13 +21,18 @@ def consumer(
 ) -> None:
     """Run processes of a group until stopped; SIGTERM finishes the current one and leaves.
 
-    Examples: `tianyu consumer`, `tianyu consumer --group cpu --group memory --concurrency 4`
+    The group of a telescope has one consumer, of one worker: it takes one exposure after the other.
+
+    Examples: `tianyu consumer`, `tianyu consumer --group cpu --group memory --concurrency 4`,
+    `tianyu consumer --group telescope`
     """
     from services.engine.consumer.child import children
     from services.engine.consumer.consumer import Consumer
     from services.setup import open_database, require_site
 
     settings = start()
+    groups = group or [settings.default_group]
+    require_telescope(settings, groups, concurrency)
 
     engine = open_database(settings)
     require_site(settings, engine)
@@ -32,7 +40,6 @@ def consumer(
     stop = threading.Event()
     on_stop(stop.set)
     with children(settings.deployment, concurrency) as workers:
-        groups = group or [settings.default_group]
         if settings.metrics_listen is None:
             Consumer(settings, groups, workers, stop).run()
             return
@@ -44,3 +51,22 @@ def consumer(
         metrics.watch(working)
         with answering(settings.metrics_listen, metrics.registry):
             working.run()
+
+
+def require_telescope(settings: Settings, groups: list[str], concurrency: int) -> None:
+    """Refuse to begin with exposures that could only fail, or be taken two at a time.
+
+    Raises:
+        ConfigurationError: the group takes exposures, and there is no telescope, no client, or more than one worker.
+    """
+    if settings.telescope_group not in groups:
+        return
+    name = f"group {settings.telescope_group!r} takes exposures"
+    if settings.telescope is None:
+        raise ConfigurationError(f"{name}: name the devices of the telescope under [telescope] of the settings")
+    if concurrency > 1:
+        raise ConfigurationError(f"{name}, one at a time: leave out --concurrency, and start one consumer for it")
+    if find_spec("alpaca") is None:
+        raise ConfigurationError(
+            f"{name}: their client is not installed, pip install 'tianyu[telescope]' on this machine"
+        )

@@ -4,8 +4,8 @@ Everything is the real thing: the consumer is the same program that runs beside 
 working folder, so that a run that was interrupted, or killed, goes on where it was when it is started again.
 
 Imports take most of a short run's start: the consumer, from which all workers are forked, begins with them before the
-database is there, and what only this process needs is imported while it does. `python -m services.engine.embedded 2` is
-such a consumer of two workers.
+database is there, and what only this process needs is imported while it does. `python -m services.engine.embedded 2
+cpu` is such a consumer of two workers for a group. A telescope has one of its own, of one worker.
 """
 
 import atexit
@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = log.get_logger("run")
 DATABASE_FILE = "tianyu.db"
 LOCK_FILE = "run.lock"
-LOG_FOLDER, LOG_FILE = "logs", "consumer.log"
+LOG_FOLDER, LOG_FILE, TELESCOPE_LOG_FILE = "logs", "consumer.log", "telescope.log"
 RELEASE = b"w"  # one byte
 EMBEDDED_SWEEP_S = 1.0
 EMBEDDED_LEASE_S = 30.0
@@ -115,20 +115,20 @@ class Restarts:
 class ConsumerProcess:
     """The consumer process of a run, started again when it dies. It waits for ``release`` before it works."""
 
-    def __init__(self, settings: Settings, workers: int) -> None:
+    def __init__(self, settings: Settings, workers: int, groups: Sequence[str], log_file: str = LOG_FILE) -> None:
         self._settings = settings
-        self._workers = workers
-        self._logs = settings.root / LOG_FOLDER
-        self._logs.mkdir(exist_ok=True)
+        self._arguments = (str(workers), *groups)
+        self._log = settings.root / LOG_FOLDER / log_file
+        self._log.parent.mkdir(exist_ok=True)
         self._restarts = Restarts()
         self._released = False
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = child_environment(self._settings)
-        command = (sys.executable, "-m", "services.engine.embedded", str(self._workers))
-        with (self._logs / LOG_FILE).open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603 - ours, and a number
+        command = (sys.executable, "-m", "services.engine.embedded", *self._arguments)
+        with self._log.open("ab") as output:
+            process = subprocess.Popen(  # noqa: S603 - ours, a number, and names of groups
                 command,
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -154,7 +154,7 @@ class ConsumerProcess:
             return
         logger.warning("consumer died, starting another", exit_code=self._process.returncode)
         if not self._restarts.allow(time.monotonic()):
-            raise TianyuError(f"the consumer dies again and again: {self._logs / LOG_FILE} has its last words")
+            raise TianyuError(f"the consumer dies again and again: {self._log} has its last words")
         self._process = self._start()
 
     def dismiss(self) -> None:
@@ -180,7 +180,7 @@ def _tell(process: subprocess.Popen[bytes]) -> None:
         process.stdin.flush()
 
 
-def consume(orders: int, workers: int) -> None:
+def consume(orders: int, workers: int, groups: Sequence[str]) -> None:
     """Main of the consumer: get ready, wait for the word, work until ``orders`` end.
 
     ``orders`` is the file descriptor of a pipe, which ends with the run at the latest, however that ended.
@@ -195,7 +195,7 @@ def consume(orders: int, workers: int) -> None:
     with children(settings.deployment, workers) as started:
         from services.engine.consumer.consumer import Consumer
 
-        consumer = Consumer(settings, settings.all_groups(), started)
+        consumer = Consumer(settings, groups, started)
 
         def wait_for_the_end() -> None:
             os.read(orders, 1)
@@ -222,8 +222,20 @@ def process_tree(settings: Settings, workers: int | None) -> Iterator[ProcessTre
     """Database, manager and consumer in ``settings.root``; without a number one worker a core, but not too many."""
     with ExitStack() as stack:
         stack.enter_context(exclusive(settings.root))
-        consumer = ConsumerProcess(settings, workers or min(os.cpu_count() or 1, MOST_WORKERS))
-        stack.callback(consumer.stop)
+        groups = [group for group in settings.all_groups() if group != settings.telescope_group]
+        consumers = [ConsumerProcess(settings, workers or min(os.cpu_count() or 1, MOST_WORKERS), groups)]
+        if settings.telescope is not None:
+            consumers.append(ConsumerProcess(settings, 1, [settings.telescope_group], TELESCOPE_LOG_FILE))
+        for consumer in consumers:
+            stack.callback(consumer.stop)
+
+        def each(work: Callable[[ConsumerProcess], None]) -> Callable[[], None]:
+            def of_each() -> None:
+                for consumer in consumers:
+                    work(consumer)
+
+            return of_each
+
         from schema import database
         from schema.queries import life
         from services.engine.manager.manager import Manager
@@ -236,17 +248,17 @@ def process_tree(settings: Settings, workers: int | None) -> Iterator[ProcessTre
             interrupted = life.expire_all_leases(session)
         if interrupted:
             logger.info("going on after an interruption", processes=interrupted)
-        consumer.release()
+        each(ConsumerProcess.release)()
         manager = Manager(settings)
         thread = threading.Thread(target=manager.run, name="manager", daemon=True)
         thread.start()
         stack.callback(thread.join, STOP_TIMEOUT_S)
         stack.callback(manager.stop)
-        yield ProcessTree(engine, consumer.watch, consumer.dismiss)
+        yield ProcessTree(engine, each(ConsumerProcess.watch), each(ConsumerProcess.dismiss))
 
 
 if __name__ == "__main__":
     try:
-        consume(sys.stdin.fileno(), int(sys.argv[1]))
+        consume(sys.stdin.fileno(), int(sys.argv[1]), sys.argv[2:])
     except TianyuError as error:
         sys.exit(f"consumer: {error}")

@@ -46,6 +46,11 @@ def reduce(
     nothing is left to do.
     """
     publish(tree.engine, settings, folder, note, refuse, modes)
+    return work_off(tree, settings, follow)
+
+
+def work_off(tree: ProcessTree, settings: Settings, follow: Follow) -> list[int]:
+    """Wait until nothing is left to do, and let the consumers leave; returns the published observations of the sky."""
     reading = database.reading_factory(tree.engine)
 
     def done() -> bool:

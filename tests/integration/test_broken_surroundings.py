@@ -34,7 +34,7 @@ for name in (
 PASSWORD = "hunter2"
 PATIENCE_S = 30.0
 CLOSED_PORT = 9  # `discard`, which nobody runs
-RAW = "raw"
+RAW, PLAN = "raw", "plan.toml"
 ROOT = "tianyu-data"  # by default
 COMMANDS: dict[str, list[str]] = {
     "run": ["run", RAW],
@@ -67,11 +67,12 @@ COMMANDS: dict[str, list[str]] = {
     "instrument": ["instrument", "measure", RAW],
     "export": ["export", "1", "--output", "red"],
     "watch": ["watch", RAW, "--publish-only", "--idle-minutes", "0"],
+    "capture": ["capture", PLAN],
 }
 WITHOUT_SERVERS = ("run", "simulate", "catalog", "instrument")
 OF_DATABASE = [name for name in COMMANDS if name not in WITHOUT_SERVERS]
 OF_SCHEMA = [name for name in OF_DATABASE if name != "init"]
-OF_SITE = ["ingest", "publish", "consumer", "doctor", "watch"]
+OF_SITE = ["ingest", "publish", "consumer", "doctor", "watch", "capture"]
 OF_BROKER = ["manager", "consumer", "doctor"]
 
 DATABASES = {
@@ -118,6 +119,7 @@ def tianyu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tianyu:
     monkeypatch.setenv("COLUMNS", "1000")
     (tmp_path / RAW).mkdir()
     (tmp_path / RAW / "text.fits").write_text("no frame")
+    (tmp_path / PLAN).write_text('[[exposures]]\nkind = "bias"\nexposure_s = 0\n')
 
     def call(command: str, *more: str, **settings: str) -> Result:
         environment = {f"TIANYU_{name.upper()}": value for name, value in settings.items()}

@@ -62,6 +62,7 @@ SHOWN = {
     "instrument": ("instrument", "measure", "night"),
     "run": ("run", "night", "--workdir", "work " + MARKUP.replace("/", "")),
     "watch": ("watch", "night", "--workdir", "work " + MARKUP.replace("/", ""), "--idle-minutes", "0"),
+    "capture": ("capture", MARKUP.replace("/", "") + ".toml"),
     "export": ("export", "1", "--source", "{star}", "--output", "red " + MARKUP.replace("/", "")),
 }
 # Their answers hold numbers and words of Tianyu's alone, or they are services that log (see test_shown).

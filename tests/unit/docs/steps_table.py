@@ -3,6 +3,7 @@
 import re
 
 from schema.observing import LIGHT
+from schema.processes import CAPTURE
 from services.steps import COMMANDS, ORDER, STEPS
 from services.steps.shared.needs import OWN, Each, Need, Wait
 from services.steps.shared.step import AnyStep
@@ -16,7 +17,7 @@ TABLE = re.compile(rf"(?<={re.escape(HEADING)}\n\n)(?:\|.*\n)+")
 
 def render() -> str:
     """The table."""
-    rows = [_row(step) for step in ORDER if step.kind is not None]
+    rows = [_row(step) for step in ORDER if step.kind is not None or step.command == CAPTURE]
     return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -31,6 +32,8 @@ def _row(step: AnyStep) -> tuple[str, ...]:
 
 
 def _how_many(step: AnyStep) -> str:
+    if step.command == CAPTURE:
+        return "one a planned frame"
     if step.each is Each.FRAME:
         return f"one a {_frame(step)}"
     if step.each is Each.METHOD:
@@ -51,6 +54,8 @@ def _frame(step: AnyStep) -> str:
 
 
 def _needs(step: AnyStep) -> str:
+    if step.command == CAPTURE:
+        return "the `capture` before it (optional)"
     needs = [need for need in step.needs_on(OWN) if need.wait is not Wait.NOT]
     parts = [_frame(step)] if step.takes_frame else []
     parts += [f"{step.kind} frames"] if step.each is Each.TREE and step.kind != LIGHT else []

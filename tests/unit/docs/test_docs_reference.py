@@ -18,13 +18,14 @@ from schema.models import metadata
 from schema.observing import BIAS, DARK, FLAT, LIGHT
 from schema.views import VIEWS
 from services.choices import Choices
-from services.deployment import Deployment
+from services.deployment import Deployment, TelescopeDeployment
 from services.header_reading import Reading
 from services.ingest import register
 from services.settings import CONFIG_VARIABLE, PREFIX, Settings, file_variables
 from services.steps import COMMANDS
 from services.steps.shared import image_files
 from services.targets_file import TargetTable
+from services.telescope.observing_plan import ObservingPlan
 from tests.unit.docs import cli_page, keywords_table, steps_table
 from tests.unit.docs.pages import DOCS, PAGES, blocks, name_of, table_rows
 
@@ -36,7 +37,14 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
     assert cli_page.PAGE.read_text() == expected, "run `python -m tests.unit.docs.cli_page`"
 
 
-DEPLOYMENT = ("Where things are", "Alerts of a live night", "Groups of consumers", "Process engine", "Free space")
+DEPLOYMENT = (
+    "Where things are",
+    "Alerts of a live night",
+    "Groups of consumers",
+    "Telescope",
+    "Process engine",
+    "Free space",
+)
 READING = ("Headers and names", "Frames")
 CHOICES = ("The sky", "Photometry")
 
@@ -69,6 +77,9 @@ def test_settings_files_can_be_loaded(page: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("TIANYU_CATALOG", raising=False)
     for block in blocks(page, "toml"):
         values = tomllib.loads(block)
+        if "exposures" in values:
+            ObservingPlan.model_validate(values)
+            continue
         if values.keys().isdisjoint(Settings.model_fields):  # a file of targets
             for table in values.values():
                 TargetTable(**table)
@@ -82,6 +93,20 @@ def test_variables_are_settings(page: Path) -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE} | file_variables()
     shown = set(re.findall(r"\bTIANYU_[A-Z_]+\b", page.read_text()))
     assert {name for name in shown if not name.startswith("TIANYU_TEST_")} <= known
+
+
+def test_what_a_telescope_is_told_is_listed() -> None:
+    rows = table_rows(REFERENCE / "settings.md", "Devices of the telescope")
+    defaults = {
+        name: None if field.is_required() else field.default for name, field in TelescopeDeployment.model_fields.items()
+    }
+    told = {
+        name: None if default in ("required", "not set") else tomllib.loads(f"x = {default}")["x"]
+        for name, default, *_ in rows
+    }
+    assert told == defaults
+    required = {name for name, field in TelescopeDeployment.model_fields.items() if field.is_required()}
+    assert {name for name, default, *_ in rows if default == "required"} == required
 
 
 def test_every_table_is_listed() -> None:
