@@ -83,9 +83,7 @@ def system(database_url: str, broker_url: str, unique_site: str, tmp_path: Path)
     programs.stop()
 
 
-def test_consumers_that_die_in_an_exposure_cost_that_exposure_alone(
-    sky: Sky, system: Programs, tmp_path: Path
-) -> None:
+def test_consumers_that_die_in_an_exposure_cost_that_exposure_alone(sky: Sky, system: Programs, tmp_path: Path) -> None:
     """One is killed, one is told to leave: each exposure is aborted, taken anew, and its frame says so."""
     url = system.environment["TIANYU_DATABASE_URL"]
     with observatory(sky, speed=sky.spec.exposure_s / 0.7) as (telescope, table):
@@ -115,8 +113,8 @@ def test_consumers_that_die_in_an_exposure_cost_that_exposure_alone(
     assert len(list((tmp_path / "root" / "raw").rglob("*"))) == 1 + LIGHTS  # a folder, and a file each
     notes = rows(url, "SELECT note FROM frame_note n JOIN captured_frame c ON c.image_id = n.image_id ORDER BY c.pid")
     assert notes == [("taken by attempt 2: no frame of an earlier one is used",)] * 2
-    lost = rows(url, "SELECT outcome, error_class FROM process_attempt WHERE outcome <> 'succeeded' ORDER BY started_at")
-    assert lost == [("lost", "transient"), ("failed", "surroundings")]
+    failed = "SELECT outcome, error_class FROM process_attempt WHERE outcome <> 'succeeded' ORDER BY started_at"
+    assert rows(url, failed) == [("lost", "transient"), ("failed", "surroundings")]
 
 
 def exposing(telescope: Observatory, number: int) -> bool:
