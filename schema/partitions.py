@@ -5,7 +5,8 @@ inserts over the whole table: past the buffer pool they fall from 480 to 21 thou
 the working set stays small (330-450 thousand rows a second). A read of one star looks into each of them, so that
 there must not be many. SQLite has no partitions and needs none at its size.
 
-Ranges are added where nothing is yet, and small ones that nobody writes to any more become one. Either is one
+Ranges are added where nothing is yet; small ones that nobody writes to any more become one, and what most rows were
+deleted of is written anew, since a server gives the space of deleted rows back to the disk in no other way. Each is one
 ``REORGANIZE PARTITION``, which loses no row whoever writes meanwhile; what it copies nobody can write to as long.
 """
 
@@ -24,10 +25,14 @@ RICHEST_OF = 3  # of so many newest ranges with rows the richest tells how many 
 ADDED_MOST = 100  # ranges in one statement: where ids have gone far ahead, they get wider
 COPIED_MOST = 1_000_000  # rows that a statement may copy while others work: some seconds
 RANGES_MOST = 1000  # above which reads of single stars become slow
+ROW_BYTES = 90  # of a row where inserts have filled the pages; 55 to 75 after a range was written anew
+SPARSE = 4  # times what its rows need: a range as large as this is written anew
+SPARSE_LEAST = 64_000_000  # bytes, of such a range
 ENGINE_MOST = 8192  # partitions of a table
 
 _RANGES = text(
-    "SELECT partition_name, partition_description, table_rows FROM information_schema.partitions "
+    "SELECT partition_name, partition_description, table_rows, data_length + data_free "
+    "FROM information_schema.partitions "
     "WHERE table_schema = DATABASE() AND table_name = :table AND partition_name IS NOT NULL "
     "ORDER BY partition_ordinal_position"
 )
@@ -40,11 +45,17 @@ _FIRST_AT_WORK = text(
 
 @dataclass(frozen=True)
 class Range:
-    """A partition: images below ``below`` and not in the one before; rows as the server estimates them."""
+    """A partition: images below ``below`` and not in the one before; rows and bytes as the server estimates them."""
 
     name: str
     below: int
     rows: int
+    size_bytes: int = 0
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether most of it is the room of rows that are gone."""
+        return self.size_bytes > max(SPARSE_LEAST, SPARSE * ROW_BYTES * self.rows)
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,10 @@ class Partitions:
                 groups.append([one])
         return [group for group in groups if len(group) > 1]
 
+    def to_write_anew(self, before: int, copied_most: int) -> list[Range]:
+        """Ranges that keep room of rows that are gone, of those that end before an image; larger ones are left."""
+        return [one for one in self.ranges if one.below <= before and one.is_sparse and one.rows <= copied_most]
+
 
 def _rows(ranges: Sequence[Range]) -> int:
     return sum(one.rows for one in ranges)
@@ -127,7 +142,11 @@ def look(connection: Connection) -> list[Partitions]:
     found = []
     for table in TABLES:
         rows = connection.execute(_RANGES, {"table": table}).all()
-        ranges = tuple(Range(name, int(below), int(count or 0)) for name, below, count in rows if name != OVERFLOW)
+        ranges = tuple(
+            Range(name, int(below), int(count or 0), int(size or 0))
+            for name, below, count, size in rows
+            if name != OVERFLOW
+        )
         found.append(Partitions(table, ranges, _beyond(connection, table) if rows else 0, newest))
     return found
 
@@ -143,7 +162,8 @@ def newest_image(connection: Connection) -> int:
 
 
 def arrange(connection: Connection, rows_per_range: int = ROWS_PER_RANGE, *, copies_all: bool = False) -> list[str]:
-    """Merge what has become small, and add ranges for images to come; safe to repeat. Returns what was done.
+    """Merge what has become small, write anew what keeps much room of rows that are gone, and add ranges for images to
+    come; safe to repeat. Returns what was done.
 
     ``copies_all``: also where so much is copied that nobody can write for minutes.
     """
@@ -158,6 +178,10 @@ def arrange(connection: Connection, rows_per_range: int = ROWS_PER_RANGE, *, cop
         if merged:
             done.append(f"table {found.table}: {sum(map(len, merged))} ranges became {len(merged)}")
         now = found.having_merged(merged)
+        for one in now.to_write_anew(settled, copied_most):
+            _reorganize(connection, found.table, [one.name], [one.below])
+            took = f"of about {one.rows} rows took {one.size_bytes / 1e6:.0f} MB, and is written anew"
+            done.append(f"table {found.table}: range {one.name} {took}")
         bounds = now.bounds_to_add(rows_per_range)
         if bounds and (copies_all or now.beyond <= COPIED_MOST):
             _reorganize(connection, now.table, [OVERFLOW] if now.ranges else [], bounds, overflow=True)

@@ -142,6 +142,36 @@ def test_small_ranges_become_one_unless_their_images_are_at_work(engine: Engine)
     assert fluxes(engine) == [50, 100, 300, 350]
 
 
+def test_a_range_of_which_most_was_deleted_gives_its_room_back(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitions, "SPARSE_LEAST", 500_000)  # bytes
+    for image in (10, 20, 60):
+        add_image(engine, image)
+    for image in (10, 20):
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO flux (source_id, image_id, aperture, flux, flag) "
+                    "WITH RECURSIVE star (s) AS (SELECT 0 UNION ALL SELECT s + 1 FROM star WHERE s < 799) "
+                    "SELECT 1000 * one.s + two.s, :i, 0, :i, 0 FROM star AS one JOIN star AS two WHERE two.s < 25"
+                ),
+                {"i": image},
+            )
+    measure(engine, 60)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM flux WHERE image_id = 10 OR source_id >= 1000"))
+        connection.execute(text("ALTER TABLE flux ANALYZE PARTITION below_50")).all()
+    before = look(engine).ranges[0]
+    assert (before.below, before.is_sparse) == (50, True)
+    with engine.begin() as connection:
+        done = partitions.arrange(connection, ROWS)
+    assert [line for line in done if line.startswith("table flux: range below_50 of about ")], done
+    now = look(engine).ranges[0]
+    assert (now.rows, now.is_sparse) == (25, False)
+    assert now.size_bytes < 0.2 * before.size_bytes
+    assert fluxes(engine) == [20, 60]
+    assert arrange(engine).ranges[0].rows == 25  # and once only
+
+
 def test_a_keeper_gives_way_to_an_open_transaction_and_comes_again(engine: Engine) -> None:
     add_image(engine, 300)
     keeper = RangeKeeper(engine, ROWS, Troubles())

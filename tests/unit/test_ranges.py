@@ -8,7 +8,10 @@ from schema.partitions import (
     ENGINE_MOST,
     IMAGES_AT_FIRST,
     IMAGES_MOST,
+    ROW_BYTES,
     ROWS_PER_RANGE,
+    SPARSE,
+    SPARSE_LEAST,
     Partitions,
     Range,
 )
@@ -89,3 +92,19 @@ def test_ranges_whose_images_are_still_measured_stay() -> None:
     assert partitioned(0, 0, 0, 0).to_merge(2500, ROWS_PER_RANGE, COPIED_MOST) == [
         list(partitioned(0, 0).ranges),
     ]
+
+
+def test_what_holds_few_rows_in_much_room_is_written_anew() -> None:
+    large, few = 100_000_000, 10_000
+    sizes = {  # rows and bytes of a range, and whether it is written anew
+        (few, large): True,
+        (few, SPARSE_LEAST): False,
+        (COPIED_MOST, SPARSE * ROW_BYTES * COPIED_MOST): False,
+        (COPIED_MOST, SPARSE * ROW_BYTES * COPIED_MOST + 1): True,
+        (COPIED_MOST + 1, 10 * large): False,  # nobody could write for too long
+    }
+    for (rows, size), wanted in sizes.items():
+        one = replace(partitioned(rows).ranges[0], size_bytes=size)
+        found = Partitions("flux", (one,), 0, 1000)
+        assert found.to_write_anew(1000, COPIED_MOST) == [one] * wanted, (rows, size)
+        assert found.to_write_anew(999, COPIED_MOST) == []  # its images are still measured
