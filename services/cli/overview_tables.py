@@ -206,6 +206,12 @@ def _retries(retrying: Sequence[Retry]) -> None:
         first = group[0]
         count = sum(one.count for one in group)
         whose = _of(count, first.command, (one.observation_id for one in group))
+        if first.is_planned:
+            text = (
+                f"{whose}, first at {first.next_at:%Y-%m-%d %H:%M:%S} UTC: {first.error} [{_pids(first.pids, count)}]"
+            )
+            _line("will begin", "green", text)
+            continue
         _line(
             "will be retried",
             "yellow",

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from schema.observing import LIGHT
 from schema.queries import images
-from services.deployment import TelescopeDeployment
+from services.deployment import CAPTURE, TelescopeDeployment
 from services.engine.publisher.planned_exposures import ExposurePublisher
 from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
@@ -53,6 +53,7 @@ def publish_plan(
         )
     if radec is None and any(one.kind == LIGHT for one in plan.exposures):
         raise ConfigurationError("the plan says not where the telescope points: give radec, or a target that is known")
+    _require_time(settings, plan, telescope)
     begin = max(plan.start or now, now)
     night = night_at(begin, telescope.longitude_deg)
     end = min(plan.end or datetime.max.replace(tzinfo=UTC), _end_of(night, telescope.longitude_deg))
@@ -75,6 +76,18 @@ def publish_plan(
     wanted = [*lights, *(number for number in planned.exposures if number not in lights)]
     planned.publications = [Publisher(session, settings, priority).publish(number) for number in wanted]
     return planned
+
+
+def _require_time(settings: Settings, plan: ObservingPlan, telescope: TelescopeDeployment) -> None:
+    """Whether the longest exposure ends before its worker is ended."""
+    limit = settings.time_limit_s.get(CAPTURE, settings.time_limit_s.get("default"))
+    longest = max(one.exposure_s for one in plan.exposures)
+    needed = longest + telescope.slew_timeout_s + telescope.wheel_timeout_s + telescope.readout_timeout_s
+    if limit is not None and needed > limit:
+        raise ConfigurationError(
+            f"an exposure of {longest:g} s may take {needed:g} s with slew and readout, an attempt has {limit:g} s: "
+            "raise time_limit_s of capture"
+        )
 
 
 def _frames(

@@ -64,7 +64,8 @@ def cards_of(wanted: WantedExposure, taken: TakenExposure, devices: TelescopeDep
             "arcsec a binned pixel",
         ),
         "EGAIN": (taken.electrons_per_adu, "electrons per ADU"),
-        "GAIN": (taken.gain, "as the camera counts it"),
+        # Alone it would be read as electrons per ADU where it is small.
+        "CAMGAIN" if taken.electrons_per_adu is None else "GAIN": (taken.gain, "gain as the camera counts it"),
         "OFFSET": (taken.offset, "as the camera counts it"),
         "SATURATE": (taken.saturation_adu, "largest count of the camera, ADU"),
         "CCD-TEMP": (taken.temperature_c, "temperature of the detector, C"),

@@ -1,6 +1,9 @@
 """One observation from a plan to light curves: exposures are processes, and what is made of them waits for them."""
 
+import json
+import re
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,8 +28,10 @@ from services.steps import capture
 from services.telescope.observing_plan import read_plan
 from tests.alpaca.observed_night import LIGHTS, Sky, observatory, write_plan
 from tests.alpaca.simulator import Observatory
+from tests.integration.command_line import tianyu
 from tests.integration.small_night import LIGHT_CURVES, Night
 
+TABLE = json.dumps({"camera": "nowhere:1/0", "instrument": "cam", "latitude_deg": 0.0, "longitude_deg": 0.0})
 OWN = ("image_id", "site_id", "observation_id", "path", "path_digest")  # columns that two registrations do not share
 
 
@@ -184,6 +189,33 @@ def test_more_exposures_of_a_night_join_it(own: Night, sky: Sky) -> None:
     assert len({name for name, *_ in curves(night)}) == LIGHTS + 2
 
 
+def test_a_graph_of_exposures_is_run_again_as_any(own: Night) -> None:
+    before = curves(own)
+    again = own.rerun("calibrate")
+    assert again.runs()["calibrate"] == LIGHTS
+    assert "capture" not in again.runs()
+    own.work()
+    assert curves(own) == before
+    assert own.rows("SELECT status FROM process WHERE status <> 'succeeded'") == []
+
+
+def test_published_again_in_its_course_nothing_is_taken_twice(sky: Sky, tmp_path: Path) -> None:
+    """Exposures that are still to come are of the graph that is at work."""
+    said: list[str] = []
+    with observatory(sky) as (telescope, table):
+        night = open_night(tmp_path / "night", table)
+        publish(night, sky.plan(lights=5, kinds=("light",)))
+
+        def after(_: str) -> None:
+            if len(telescope.exposures) == 2 and not said:
+                said.append(publish_again(night).says)
+
+        night.work(after)
+    assert "of the same frames and choices is at work" in said[0]
+    assert len(telescope.exposures) == 5
+    assert night.rows("SELECT COUNT(*) FROM process WHERE command = 'calibrate'") == [(5,)]
+
+
 def test_a_missed_exposure_is_not_made_up_for(sky: Sky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the clock has passed fails with that reason; the night goes on with the frames there are."""
     with observatory(sky) as (telescope, table):
@@ -315,6 +347,37 @@ def _cancel_when_exposing(night: Night, telescope: Observatory) -> None:
             session.execute(update(Process).where(Process.command == "capture").values(status=CANCELLED))
 
     telescope._start = started  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "said"),
+    [
+        ({}, (), r"name the devices of the telescope under \[telescope\]"),
+        ({"TIANYU_TELESCOPE": TABLE}, ("--concurrency", "2"), "one at a time: leave out --concurrency"),
+    ],
+)
+def test_a_consumer_that_could_not_expose_does_not_begin(
+    session: Session, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], words: tuple[str, ...], said: str
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    result = tianyu("consumer", "--group", "telescope", *words)
+    assert result.exit_code == 1
+    assert re.search(said, result.output)
+
+
+def test_without_the_client_it_says_what_to_install(
+    sky: Sky, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("alpaca", "alpaca.camera", "services.telescope.observing", "services.telescope.alpaca_devices"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setenv("TIANYU_TELESCOPE", TABLE)
+    assert "pip install 'tianyu[telescope]'" in tianyu("consumer", "--group", "telescope").output
+    night = open_night(tmp_path / "night", json.loads(TABLE))
+    publish(night, sky.plan(lights=1, kinds=("light",)))
+    night.work()
+    [(error,)] = night.rows("SELECT error FROM process WHERE command = 'capture'")
+    assert "pip install 'tianyu[telescope]' on this machine" in error
 
 
 def test_graphs_know_a_frame_by_who_takes_it(observed: tuple[Night, Observatory]) -> None:

@@ -13,6 +13,9 @@ from services.steps import STEPS
 from services.steps.shared.needs import Each
 
 
+NOT_YET = "its plan has not begun"  # for an error of what waits for a time and was never tried
+
+
 def iso(time: datetime) -> str:
     """UTC as ISO 8601, seconds."""
     return time.isoformat(timespec="seconds") + "Z"
@@ -80,6 +83,7 @@ class Retry:
     """Processes of one command that failed alike and will be tried again by themselves.
 
     ``attempt`` of ``max_attempts`` was the last one; the first of them starts in ``next_in_s`` seconds, at ``next_at``.
+    0: there was none, it is an exposure whose plan has not begun.
     """
 
     observation_id: int | None
@@ -92,6 +96,11 @@ class Retry:
     pids: tuple[int, ...]
     next_at: datetime
     next_in_s: float
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether nothing has failed."""
+        return self.error == NOT_YET
 
     @property
     def gist(self) -> str:

@@ -12,7 +12,7 @@ from schema.processes import QUEUED, RUNNING, WAITING, Lease, Process, ProcessAt
 from schema.queries import attempt_history
 from services.alike import examples, gather, gist
 from services.errors import SurroundingsError
-from services.operating.status.observation_status import Hindered, Retry, Running
+from services.operating.status.observation_status import NOT_YET, Hindered, Retry, Running
 
 _SURROUNDINGS = SurroundingsError.error_class
 _OF_SURROUNDINGS = func.coalesce(Process.error_class, "") == _SURROUNDINGS
@@ -69,7 +69,10 @@ def at_work(session: Session) -> list[AtWork]:
 
 
 def retries(session: Session) -> list[Retry]:
-    """All that failed for a passing reason and waits for its next try, what is alike together, the next one first."""
+    """All that failed for a passing reason and waits for its next try, what is alike together, the next one first.
+
+    And exposures whose plan has not begun, after attempt 0.
+    """
     rows = session.execute(
         select(
             Process.observation_id,
@@ -126,7 +129,7 @@ def _retry(group: Sequence[Any]) -> Retry:
         first.attempt,
         first.max_attempts,
         first.error_class,
-        first.error or "no reason given",
+        first.error or ("no reason given" if first.attempt else NOT_YET),
         len(group),
         examples([row.pid for row in group]),
         next_at,

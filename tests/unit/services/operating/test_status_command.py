@@ -51,6 +51,17 @@ def fill(session: Session) -> int:
     return observation
 
 
+def test_a_plan_that_has_not_begun_is_no_failure(session: Session) -> None:
+    observation = made_up.add_observation(session, name="tonight")
+    made_up.add_process(session, GRAPH_PID, "capture", "waiting", observation)
+    session.flush()
+    session.get_one(Process, GRAPH_PID).not_before = utc_now(7200.0)  # type: ignore[assignment]
+    session.commit()
+    whole = shown()
+    assert f"will begin: 1 capture process of observation {observation}, first at 2" in whole
+    assert "will be retried" not in whole
+
+
 def add_straggler(session: Session, *, doubled: bool) -> None:
     observation = made_up.add_observation(session, name="slow")
     pids = range(GRAPH_PID + 100, GRAPH_PID + 106)
