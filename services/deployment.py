@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from services.frame_bounds import FrameBounds
 
@@ -137,6 +137,13 @@ class Deployment(BaseModel):
     alert_timeout_s: Annotated[float, Field(gt=0, le=DAY_S)] = 10.0
     alert_false_alarm: Annotated[float, Field(gt=0, le=1)] = 0.001
 
+    @model_validator(mode="after")
+    def _telescope_alone(self) -> "Deployment":
+        others = {self.default_group, *(group for command, group in self.groups.items() if command != CAPTURE)}
+        if self.telescope_group in others:
+            raise ValueError(f"group {self.telescope_group!r} takes exposures, and no other work: name another one")
+        return self
+
     @property
     def frame_bounds(self) -> FrameBounds:
         """The largest frames that are opened."""
@@ -151,6 +158,10 @@ class Deployment(BaseModel):
     def telescope_group(self) -> str:
         """The group that takes exposures: one telescope, and so one consumer of one worker."""
         return self.group_of(CAPTURE)
+
+    def computer_groups(self) -> list[str]:
+        """All of them but the telescope's."""
+        return [group for group in self.all_groups() if group != self.telescope_group]
 
     def all_groups(self) -> list[str]:
         """Every group that the settings name, the default first."""

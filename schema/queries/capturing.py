@@ -5,12 +5,14 @@ known by that process's PID, before and after. Image ids are 32-bit numbers, PID
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
+from schema.base import utc_now
 from schema.image import CapturedFrame, Image
-from schema.processes import CAPTURE, RUNNING, UNFINISHED, UNSUCCESSFUL, Process
+from schema.processes import CAPTURE, RUNNING, UNFINISHED, UNSUCCESSFUL, Process, ProcessGroup, Site
 from schema.queries.images import path_digest
 from schema.queries.scheduling import chunks
 
@@ -49,6 +51,22 @@ def to_come(session: Session, observation_id: int, *, missed: bool = False) -> l
         Process.observation_id == observation_id, Process.command == CAPTURE, Process.status.in_(states)
     )
     return list(session.scalars(query.order_by(Process.pid)))
+
+
+def last_to_come(session: Session, site: str, group: str, begin: datetime | None, priority: int) -> int | None:
+    """PID of the last exposure of a telescope that is still to come and goes before a new plan.
+
+    It is of a plan that begins no later (``begin``: UTC, None: now) and is no less urgent.
+    """
+    query = (
+        select(func.max(Process.pid))
+        .join(Site, Site.site_id == Process.site_id)
+        .join(ProcessGroup, ProcessGroup.group_id == Process.group_id)
+        .where(Site.name == site, ProcessGroup.name == group, Process.command == CAPTURE)
+        .where(Process.status.in_(UNFINISHED), Process.priority <= priority)
+        .where(or_(Process.not_before.is_(None), Process.not_before <= (utc_now() if begin is None else begin)))
+    )
+    return session.scalar(query)
 
 
 def numbers_to_come(session: Session, observations: Collection[int]) -> dict[int, int]:

@@ -4,8 +4,8 @@ Everything is the real thing: the consumer is the same program that runs beside 
 working folder, so that a run that was interrupted, or killed, goes on where it was when it is started again.
 
 Imports take most of a short run's start: the consumer, from which all workers are forked, begins with them before the
-database is there, and what only this process needs is imported while it does. `python -m services.engine.embedded 2
-cpu` is such a consumer of two workers for a group. A telescope has one of its own, of one worker.
+database is there, and what only this process needs is imported while it does. `python -m services.engine.embedded 2` is
+such a consumer of two workers, for all groups but the telescope's, which has one of its own, of one worker.
 """
 
 import atexit
@@ -115,7 +115,7 @@ class Restarts:
 class ConsumerProcess:
     """The consumer process of a run, started again when it dies. It waits for ``release`` before it works."""
 
-    def __init__(self, settings: Settings, workers: int, groups: Sequence[str], log_file: str = LOG_FILE) -> None:
+    def __init__(self, settings: Settings, workers: int, groups: Sequence[str] = (), log_file: str = LOG_FILE) -> None:
         self._settings = settings
         self._arguments = (str(workers), *groups)
         self._log = settings.root / LOG_FOLDER / log_file
@@ -183,7 +183,8 @@ def _tell(process: subprocess.Popen[bytes]) -> None:
 def consume(orders: int, workers: int, groups: Sequence[str]) -> None:
     """Main of the consumer: get ready, wait for the word, work until ``orders`` end.
 
-    ``orders`` is the file descriptor of a pipe, which ends with the run at the latest, however that ended.
+    ``orders`` is the file descriptor of a pipe, which ends with the run at the latest, however that ended. Without
+    ``groups`` it works for all but the telescope's.
 
     Raises:
         TianyuError: the settings or the database cannot be used.
@@ -195,7 +196,7 @@ def consume(orders: int, workers: int, groups: Sequence[str]) -> None:
     with children(settings.deployment, workers) as started:
         from services.engine.consumer.consumer import Consumer
 
-        consumer = Consumer(settings, groups, started)
+        consumer = Consumer(settings, groups or settings.computer_groups(), started)
 
         def wait_for_the_end() -> None:
             os.read(orders, 1)
@@ -222,8 +223,7 @@ def process_tree(settings: Settings, workers: int | None) -> Iterator[ProcessTre
     """Database, manager and consumer in ``settings.root``; without a number one worker a core, but not too many."""
     with ExitStack() as stack:
         stack.enter_context(exclusive(settings.root))
-        groups = [group for group in settings.all_groups() if group != settings.telescope_group]
-        consumers = [ConsumerProcess(settings, workers or min(os.cpu_count() or 1, MOST_WORKERS), groups)]
+        consumers = [ConsumerProcess(settings, workers or min(os.cpu_count() or 1, MOST_WORKERS))]
         if settings.telescope is not None:
             consumers.append(ConsumerProcess(settings, 1, [settings.telescope_group], TELESCOPE_LOG_FILE))
         for consumer in consumers:

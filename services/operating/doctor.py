@@ -43,9 +43,11 @@ from services.sky.catalogue.opening import catalogue_folder, open_cells
 from services.sky.solving.index_files import USUAL_FOLDERS, find_index_files
 from services.sky.solving.index_solver import PACKAGE, installed
 from services.sky.solving.solvers import INSTALL_FILES, INSTALL_PACKAGE
+from services.telescope.looking import look_at
 
 FREE_BYTES_LEAST = 10_000_000_000  # half a night of a 2048 x 2048 camera with all its intermediate images
 CONFIRM_S = 5.0  # that the broker may take to take a message
+TELESCOPE_REMEDY = "start its Alpaca server, or correct [telescope] of the settings"
 CELLS_COUNTED = 1000  # of the catalogue's cache: 0.3 s; the whole sky has 49152
 
 
@@ -76,6 +78,9 @@ def examine(settings: Settings) -> list[Finding]:
         engine.dispose()
     findings += _broker(settings)
     findings += _sky(settings)
+    if settings.telescope is not None:
+        seen = look_at(settings.telescope)
+        findings += [Finding("telescope", found or wrong, wrong and TELESCOPE_REMEDY) for found, wrong in seen]
     return findings
 
 

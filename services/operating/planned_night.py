@@ -64,12 +64,12 @@ def publish_plan(
     except LookupError as error:
         raise ConfigurationError(str(error)) from error
     planned = PlannedNight(night, end)
-    publisher = ExposurePublisher(session, settings, priority)
+    publisher = ExposurePublisher(session, settings, priority, plan.start)
     lights: list[int] = []
     for one in plan.exposures:
         frames = _frames(plan, one, radec, telescope)
         observation = planned_observation(session, site_id, frames, night).observation_id
-        pids = publisher.publish(observation, [_parameters(one, frames, end)] * one.count, plan.start)
+        pids = publisher.publish(observation, [_parameters(one, frames, end)] * one.count)
         planned.exposures[observation] = planned.exposures.get(observation, 0) + len(pids)
         if one.kind == LIGHT and observation not in lights:
             lights.append(observation)

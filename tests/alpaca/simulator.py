@@ -87,6 +87,8 @@ class Observatory:
                 raise waiting.popleft()
             if method == "interfaceversion":
                 return {"camera": 3, "telescope": 3, "filterwheel": 2}[device]
+            if method == "name":
+                return f"simulated {device}"
             if method == "connected":
                 if values is None:
                     return self.connected.get(device, False)

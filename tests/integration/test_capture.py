@@ -216,6 +216,21 @@ def test_published_again_in_its_course_nothing_is_taken_twice(sky: Sky, tmp_path
     assert night.rows("SELECT COUNT(*) FROM process WHERE command = 'calibrate'") == [(5,)]
 
 
+def test_plans_follow_one_another(sky: Sky, tmp_path: Path) -> None:
+    """The telescope does not go to and fro between two; nobody waits for one that begins later."""
+    edges = """SELECT COUNT(*) FROM process_dependence d JOIN process c ON c.pid = d.child_pid
+        JOIN process p ON p.pid = d.parent_pid WHERE c.command = 'capture' AND p.command = 'capture'"""
+    with observatory(sky) as (telescope, table):
+        night = open_night(tmp_path / "night", table)
+        later = f"start = {datetime.now(UTC) + timedelta(minutes=30):%Y-%m-%dT%H:%M:%SZ}"
+        publish(night, sky.plan(kinds=("dark",), more=later))
+        publish(night, sky.plan(kinds=("flat",)))
+        publish(night, sky.plan(kinds=("bias",)))
+        assert night.rows(edges) == [(2 + 2 + 3,)]
+        night.work()
+    assert telescope.log == ["filter R", *["expose 3"] * 3, *["expose 0.001"] * 3]
+
+
 def test_a_missed_exposure_is_not_made_up_for(sky: Sky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the clock has passed fails with that reason; the night goes on with the frames there are."""
     with observatory(sky) as (telescope, table):

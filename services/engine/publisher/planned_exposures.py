@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from schema.processes import Process
-from schema.queries import choices, publishing
+from schema.queries import capturing, choices, publishing
 from schema.queries.publishing import NewProcess
 from services.engine.presence import VERSION
 from services.errors import ConfigurationError
@@ -17,15 +17,21 @@ from services.steps.shared.told import digest
 
 
 class ExposurePublisher:
-    """Publishes exposures of one plan, one behind the other, in the caller's transaction."""
+    """Publishes exposures of one plan, one behind the other, in the caller's transaction.
 
-    def __init__(self, session: Session, settings: Settings, priority: int) -> None:
+    Nothing is taken before ``begin`` (None: now), and nothing before the exposures of plans that begin no later.
+    """
+
+    def __init__(self, session: Session, settings: Settings, priority: int, begin: datetime | None) -> None:
         self._session, self._settings, self._priority = session, settings, priority
         self._pids: Iterator[int] = publishing.new_pids(session)
-        self._last: tuple[int, ...] = ()
+        self._begin = None if begin is None else begin.astimezone(UTC).replace(tzinfo=None)
+        group = settings.telescope_group
+        last = capturing.last_to_come(session, settings.site, group, self._begin, priority)
+        self._last: tuple[int, ...] = () if last is None else (last,)
 
-    def publish(self, observation_id: int, wanted: Sequence[CaptureParameters], start: datetime | None) -> list[int]:
-        """Insert the exposures of an observation, of which nothing is taken before ``start`` (UTC); returns their PIDs.
+    def publish(self, observation_id: int, wanted: Sequence[CaptureParameters]) -> list[int]:
+        """Insert the exposures of an observation; returns their PIDs.
 
         Each waits for the end of the one before it, with success or without: one that is tried again is not overtaken.
 
@@ -35,7 +41,6 @@ class ExposurePublisher:
         newest = self._session.scalar(
             select(func.max(Process.graph_pid)).where(Process.observation_id == observation_id)
         )
-        not_before = None if start is None else start.astimezone(UTC).replace(tzinfo=None)
         processes: list[NewProcess] = []
         for parameters in wanted:
             pid = next(self._pids)
@@ -50,7 +55,7 @@ class ExposurePublisher:
                 priority=self._priority,
                 max_attempts=self._settings.max_attempts,
                 result_key=digest({"command": CAPTURE_FRAME.command, "pid": pid}),  # an event, and none is like another
-                not_before=not_before,
+                not_before=self._begin,
             )
             processes.append(process)
             self._last = (pid,)

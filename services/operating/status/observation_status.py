@@ -12,7 +12,6 @@ from services.operating.calibration import Explained
 from services.steps import STEPS
 from services.steps.shared.needs import Each
 
-
 NOT_YET = "its plan has not begun"  # for an error of what waits for a time and was never tried
 
 

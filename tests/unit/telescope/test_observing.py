@@ -21,6 +21,7 @@ from services.errors import ConfigurationError, DataError, SurroundingsError, Tr
 from services.ingest.raw_folder import FrameReader
 from services.telescope.exposure import TakenExposure, WantedExposure
 from services.telescope.frame_header import cards_of, file_name, of_process, write_frame
+from services.telescope.looking import look_at
 from services.telescope.observing import UnwantedExposureError, pixels_of, take
 from services.telescope.pointing import as_mount_has_it
 from tests.alpaca.simulator import TOPOCENTRIC, Exposure, Observatory, serving
@@ -159,6 +160,16 @@ def test_devices_that_are_not_there() -> None:
         assert taken(at.model_copy(update={"mount": None})).exposure_s == 3.0
     with pytest.raises(SurroundingsError, match="does not answer when asked to connect"):
         taken(at)
+
+
+def test_the_doctor_looks_at_each_device() -> None:
+    with telescope() as (observatory, at):
+        found = [said for said, wrong in look_at(at) if not wrong]
+        assert [one.rpartition(": ")[2] for one in found] == [
+            f"simulated {one}" for one in ("camera", "telescope", "filterwheel")
+        ]
+        assert observatory.connected == {}
+    assert all("does not answer when asked to tell its name" in wrong for _, wrong in look_at(at))
 
 
 def test_a_camera_that_is_at_work_is_left_alone() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
+from schema.processes import ProcessGroup
 from services.deployment import CAPTURE, TelescopeDeployment
 from services.errors import ConfigurationError
 from services.operating.planned_night import publish_plan
@@ -82,16 +83,25 @@ def test_what_cannot_be_observed_is_told(session: Session, tmp_path: Path, wante
 
 def test_a_plan_ends_with_its_night(session: Session, tmp_path: Path) -> None:
     """Local noon at 70 degrees west is 16:40 UTC."""
-    more = {"groups": {CAPTURE: "cpu"}}
-    found = published(session, tmp_path, more=more)
+    session.add(ProcessGroup(name="telescope"))
+    session.flush()
+    found = published(session, tmp_path)
     assert found.night == date(2026, 11, 20)
     assert found.end == datetime(2026, 11, 21, 16, 40, tzinfo=UTC)
-    early = published(session, tmp_path, more=more, end=NOW + timedelta(hours=1))
+    early = published(session, tmp_path, end=NOW + timedelta(hours=1))
     assert early.end == NOW + timedelta(hours=1)
 
 
 def test_the_command_has_one_name() -> None:
     assert CAPTURE in STEPS
+
+
+def test_the_telescopes_group_is_its_own() -> None:
+    """What else went there would be done by one worker, between exposures."""
+    assert load(groups={CAPTURE: "dome"}).telescope_group == "dome"
+    for wrong in ({"default_group": "telescope"}, {"groups": {"detect": "telescope"}}, {"groups": {CAPTURE: "cpu"}}):
+        with pytest.raises(ConfigurationError, match="takes exposures, and no other work"):
+            load(**wrong)
 
 
 def test_a_devices_address_is_host_port_and_number() -> None:
