@@ -5,7 +5,7 @@ View ``frame`` says the same to people, of the graph that is shown.
 
 from typing import Any
 
-from sqlalchemy import Table, and_, bindparam, case, exists, func, select
+from sqlalchemy import Table, and_, bindparam, case, func, select
 from sqlalchemy.orm import Mapped
 
 from schema.base import Base, Utc, table_of
@@ -24,10 +24,10 @@ _sight, _masked = table_of(FrameSight), table_of(MaskedPixels)
 
 
 def _newest(table: Table) -> Any:
-    """Joins the row of the newest process that found something of an image."""
+    """Joins the row of the newest process that found something of an image: in a live night one of hundreds."""
     other = table.alias()
-    newer = exists().where(other.c.image_id == table.c.image_id, other.c.pid > table.c.pid, other.c.pid < _before)
-    return and_(table.c.image_id == _image.c.image_id, table.c.pid < _before, ~newer.correlate(table))
+    newest = select(func.max(other.c.pid)).where(other.c.image_id == _image.c.image_id, other.c.pid < _before)
+    return and_(table.c.image_id == _image.c.image_id, table.c.pid == newest.correlate(_image).scalar_subquery())
 
 
 def _seen(name: str, known: Any) -> Any:
