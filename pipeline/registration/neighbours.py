@@ -1,7 +1,8 @@
 """What the frames before and behind one let expect of its alignment."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,19 +57,26 @@ class Neighbours:
 
     def expect(self, number: int) -> list[Expected]:
         """What the frames before, those behind, and both together tell of a frame, the closest first."""
+        return sorted(self._expected(number), key=lambda one: one.reach)
+
+    def bears_out(self, number: int, found: Alignment) -> bool:
+        """Whether an alignment is one that the frames before, those behind or both let expect."""
+        return any(expected.agrees(found) for expected in self._expected(number))
+
+    def _expected(self, number: int) -> Iterator[Expected]:
+        """One after the other, in no order: most frames agree with the first."""
         before, behind = self._side(number, -1), self._side(number, 1)
-        found = [
-            self._told(number, side[:SHIFT_FRAMES], self._turn(number, side, other))
-            for side, other in ((before, behind), (behind, before))
-            if side
-        ]
+        found = []
+        for side, other in ((before, behind), (behind, before)):
+            if side:
+                found.append(self._told(number, side[:SHIFT_FRAMES], self._turn(number, side, other)))
+                yield found[-1]
         if before and behind and self._same_orientation(before[0], behind[0]):
             around = [*before[:SHIFT_FRAMES], *behind[:SHIFT_FRAMES]]
             both = self._told(number, around, self._turn(number, before, behind))
             # Across a dither or a new pointing, both sides together tell less than each.
             if both.reach <= max(one.reach for one in found):
-                found.append(both)
-        return sorted(found, key=lambda one: one.reach)
+                yield both
 
     def can_contradict(self, number: int) -> bool:
         """Whether a frame has neighbours enough that one of them may be wrong."""
@@ -135,8 +143,21 @@ def _lines_at(place: int, places: NDArray[np.int64], values: Values) -> tuple[Va
     if len(places) < LINE_FRAMES:
         nearest = values[np.argmin(np.abs(places - place))]
         return nearest, np.ptp(values, axis=0)
-    i, j = np.triu_indices(len(places), 1)
-    slope = np.median((values[j] - values[i]) / (places[j] - places[i])[:, None], axis=0)
+    i, j = _pairs(len(places))
+    slope = _median((values[j] - values[i]) / (places[j] - places[i])[:, None])
     level = values - slope * (places - place)[:, None]
-    centre = np.median(level, axis=0)
-    return centre, MAD_TO_SIGMA * np.median(np.abs(level - centre), axis=0)
+    centre = _median(level)
+    return centre, MAD_TO_SIGMA * _median(np.abs(level - centre))
+
+
+@cache
+def _pairs(number: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Of so many values each with each behind it."""
+    return np.triu_indices(number, 1)
+
+
+def _median(values: Values) -> Values:
+    """Along the first axis, of finite values: numpy's own takes longer to get ready than to find it."""
+    ordered, middle = np.sort(values, axis=0), len(values) // 2
+    median: Values = ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    return median

@@ -158,8 +158,7 @@ def _without_contradicting(
     for number, (one, stands) in enumerate(zip(alone, proven, strict=True)):
         if one is not None and not stands:
             neighbours = moving if may_be_fixed_pattern(one) else everybody
-            expected = neighbours.expect(number) if neighbours.can_contradict(number) else []
-            one = one if not expected or any(each.agrees(one) for each in expected) else None
+            one = one if not neighbours.can_contradict(number) or neighbours.bears_out(number, one) else None
         kept.append(one)
     return kept
 
