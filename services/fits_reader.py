@@ -36,6 +36,39 @@ class Hdu:
         return self.dtype.itemsize * math.prod(self.shape)
 
 
+@dataclass(frozen=True)
+class PlainImage:
+    """The header of a file's first HDU as it stands, whose image begins and ends at these bytes."""
+
+    header: str
+    start: int
+    end: int
+
+
+def primary_image(path: Path, most_bytes: int) -> PlainImage | None:
+    """The image of the first HDU of any plain FITS file; None where that is not all there is to it: astropy tells.
+
+    most_bytes: of the header.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        header = next_header(file, most_bytes)
+    if header is None:
+        return None
+    text = header.decode("latin-1")
+    cards = _written(text)
+    try:
+        lengths = [int(cards[f"NAXIS{axis}"]) for axis in range(1, int(cards["NAXIS"]) + 1)]
+        size = abs(int(cards["BITPIX"])) // 8 * math.prod(lengths)
+    except (KeyError, ValueError):
+        return None
+    if len(lengths) < 2 or min(lengths) < 1 or cards.keys() & {"GROUPS", "PCOUNT", "GCOUNT", "ZIMAGE"}:
+        return None
+    return PlainImage(text, len(header), len(header) + size)
+
+
 def read_arrays(path: Path, names: Sequence[str], *, rows: slice | None = None) -> list[NDArray[Any]]:
     """Arrays of these HDUs as they lie, big-endian; ``""`` is the first image, of which ``rows`` may be wanted alone.
 
@@ -96,14 +129,20 @@ def _next_hdu(file: BinaryIO, path: Path) -> tuple[str | None, Hdu | None]:
 
 
 def _values(header: str) -> Mapping[str, str]:
+    """The same, of numbers as they stand."""
+    found = _written(header)
+    strange = next(filter(CHANGED.fullmatch, found), None)
+    if strange is not None:
+        raise ValueError(f"it has {strange}, expected numbers as they stand")
+    return found
+
+
+def _written(header: str) -> dict[str, str]:
     """Values by keyword, as they are written; of a keyword that comes twice the first."""
     cards = (header[start : start + CARD_BYTES] for start in range(0, len(header), CARD_BYTES))
     found: dict[str, str] = {}
     for card in cards:
         found.setdefault(card[:KEYWORD_CHARACTERS].rstrip(), card[VALUE_START:].partition("/")[0])
-    strange = next(filter(CHANGED.fullmatch, found), None)
-    if strange is not None:
-        raise ValueError(f"it has {strange}, expected numbers as they stand")
     return found
 
 

@@ -3,6 +3,7 @@
 And cards that come later, in the room that an image's header has for them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -87,10 +88,10 @@ def first_header(file: BinaryIO, path: str) -> bytes:
     return header
 
 
-def next_header(file: BinaryIO) -> bytes | None:
+def next_header(file: BinaryIO, most_bytes: float = math.inf) -> bytes | None:
     """The whole blocks of the header that begins where the file stands, which then stands behind it; None: no such."""
     is_first, blocks = file.tell() == 0, b""
-    while len(block := file.read(FITS_BLOCK_BYTES)) == FITS_BLOCK_BYTES:
+    while len(blocks) < most_bytes and len(block := file.read(FITS_BLOCK_BYTES)) == FITS_BLOCK_BYTES:
         if not (blocks or block.startswith(b"SIMPLE  =" if is_first else b"XTENSION=")):
             return None
         blocks += block

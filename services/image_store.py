@@ -25,7 +25,7 @@ from services import disk
 from services.errors import DataError, SurroundingsError, TransientError
 from services.file_errors import unreadable
 from services.fits_cards import card_values, header_text
-from services.fits_reader import first_hdu, read_arrays, read_rows
+from services.fits_reader import first_hdu, primary_image, read_arrays, read_rows
 from services.fits_writer import first_header, with_cards, write_fits
 from services.frame_bounds import FrameBounds, require_bounded
 
@@ -235,6 +235,10 @@ class LocalImageStore:
 
     def read_header(self, path: str) -> str:
         """Read the header alone, as it is written."""
+        full = self._root / path
+        plain = self._reading(path, lambda: primary_image(full, self._bounds.header_bytes))
+        if plain is not None:
+            return plain.header
         return self._open(path, lambda hdus: header_text(hdus, _first_image(hdus, path)))
 
     def write(

@@ -10,7 +10,7 @@ from astropy.io import fits
 
 NAME_LENGTH = 64  # characters of a name that are kept, as wide as the tables' columns
 
-_PLAIN = re.compile(r"[A-Z][A-Z0-9_-]{0,7}")  # a keyword that is looked up as it stands
+_PLAIN = re.compile(r"[A-Z][A-Z0-9_-]*")  # a keyword that is looked up as it stands
 _DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+)", re.ASCII)
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d{1,3})?)\s*((?:[A-Za-z][A-Za-z/-]*)?)", re.ASCII)
 
@@ -21,18 +21,34 @@ def printable(text: str) -> str:
 
 
 class FrameHeader(fits.Header):
-    """A header that is whole: it knows at once what it has not, for it is asked for ten times as much as it has."""
+    """A header that is whole: it knows at once what it has not, for it is asked for ten times as much as it has.
+
+    And each value is made of its card once, not at each of the ten times that a frame's facts ask for it.
+    """
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """Its keywords."""
-        return frozenset(self.keys())  # type: ignore[no-untyped-call]
+        """Its keywords, as they are looked up."""
+        return frozenset(key.upper() for key in self.keys())  # type: ignore[no-untyped-call]
+
+    @cached_property
+    def values_told(self) -> dict[str, Any]:
+        """Values that were asked for, by keyword."""
+        return {}
 
 
 def raw(header: fits.Header, key: str) -> Any:
     """Value of a card, None where it is missing or undefined; a card that breaks the standard gives its text."""
-    if isinstance(header, FrameHeader) and _PLAIN.fullmatch(key) and key not in header.known:
-        return None
+    if not isinstance(header, FrameHeader):
+        return _value(header, key)
+    told = header.values_told
+    if key not in told:
+        is_missing = _PLAIN.fullmatch(key) and key not in header.known
+        told[key] = None if is_missing else _value(header, key)
+    return told[key]
+
+
+def _value(header: fits.Header, key: str) -> Any:
     try:
         value = header.get(key)
     except fits.VerifyError:

@@ -13,6 +13,7 @@ from typing import Any
 from astropy.io import fits
 
 from services.errors import DataError, TransientError
+from services.fits_reader import primary_image
 from services.frame_bounds import FrameBounds, require_bounded
 from services.ingest.amplifiers import MOST_AMPLIFIERS, FurtherImage, is_part
 from services.ingest.cards import FrameHeader, printable
@@ -162,19 +163,9 @@ def require_written(path: Path) -> None:
     """
     if _is_gzip(path):
         return  # astropy has unpacked all of it
-    size, parts = path.stat().st_size, []
-    try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            fits.open(path, memmap=True, lazy_load_hdus=True, disable_image_compression=True) as hdus,
-        ):
-            for hdu in hdus:
-                if hdu.size:
-                    parts.append((hdu.fileinfo()["datLoc"], hdu.fileinfo()["datLoc"] + hdu.size))
-    except DAMAGE_ALL as error:
-        raise _explained(error, path) from error
-    for start, end in parts[-1:]:
-        promised = -(-end // BLOCK_BYTES) * BLOCK_BYTES
+    size = path.stat().st_size
+    for start, end in _data(path, size)[-1:]:
+        promised = _padded(end)
         if promised > size:
             raise DataError(f"file {quoted(path)} is not whole: {size} bytes, its headers promise {promised}")
         with path.open("rb") as file:
@@ -182,6 +173,26 @@ def require_written(path: Path) -> None:
             tail = file.read(min(TAIL_BYTES, end - start))
         if not any(tail):
             raise DataError(f"file {quoted(path)} ends in zeros: is it still being copied?")
+
+
+def _data(path: Path, size: int) -> list[tuple[int, int]]:
+    """Where the data of each HDU that has any begin and end, in a plain file of so many bytes."""
+    try:
+        plain = primary_image(path, FrameBounds().header_bytes)
+        if plain is not None and _padded(plain.end) == size:
+            return [(plain.start, plain.end)]  # there is no other
+        with (
+            warnings.catch_warnings(action="ignore"),
+            fits.open(path, memmap=True, lazy_load_hdus=True, disable_image_compression=True) as hdus,
+        ):
+            places = [(hdu.fileinfo()["datLoc"], hdu.size) for hdu in hdus if hdu.size]
+    except DAMAGE_ALL as error:
+        raise _explained(error, path) from error
+    return [(start, start + length) for start, length in places]
+
+
+def _padded(end: int) -> int:
+    return -(-end // BLOCK_BYTES) * BLOCK_BYTES
 
 
 def _is_gzip(path: Path) -> bool:
