@@ -4,12 +4,15 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
+from schema.base import table_of
 from schema.image import Image, ImageParent
+from schema.prepared import Prepared, run
 from schema.processes import Site
 
+_SITE = Prepared(select(Site.site_id).where(Site.name == bindparam("site")))
 PLANES = ("R", "G1", "G2", "B")  # of a colour camera's frame: G1 stands in the rows of red, G2 in those of blue
 
 
@@ -33,23 +36,25 @@ def site_id_of(session: Session, site: str) -> int:
     Raises:
         LookupError: the site is not registered.
     """
-    site_id = session.scalar(select(Site.site_id).where(Site.name == site))
-    if site_id is None:
+    [found] = run(session, _SITE(site=site))
+    if not found.rows:
         raise LookupError(f"site {site!r} is not registered: run `tianyu init`")
-    return site_id
+    return int(found.rows[0][0])
 
 
 def add_image(
     session: Session, *, kind: str, site_id: int, path: str, parents: Iterable[int] = (), **values: Any
 ) -> int:
     """Insert an image with its lineage; returns its id."""
-    image = Image(kind=kind, site_id=site_id, path=path, path_digest=path_digest(site_id, path), **values)
-    session.add(image)
-    session.flush()
-    edges = [{"image_id": image.image_id, "parent_id": parent} for parent in parents]
+    named = {"kind": kind, "site_id": site_id, "path": path, "path_digest": path_digest(site_id, path)}
+    connection = session.connection()
+    key = connection.execute(insert(table_of(Image)), {**named, **values}).inserted_primary_key
+    assert key is not None
+    image_id = int(key[0])
+    edges = [{"image_id": image_id, "parent_id": parent} for parent in parents]
     if edges:
-        session.execute(insert(ImageParent), edges)
-    return image.image_id
+        connection.execute(insert(table_of(ImageParent)), edges)
+    return image_id
 
 
 def by_id(session: Session, image_id: int) -> Image:

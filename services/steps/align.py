@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
+from pipeline.errors import UnusableDataError
 from pipeline.frame.stars import star_list
 from pipeline.registration.alignment import Alignment, align
 from pipeline.registration.transparency import common_light
@@ -21,7 +22,7 @@ from services.log import get_logger
 from services.steps.shared.frame_alignment import alignment_row
 from services.steps.shared.image_files import STARS, path_of
 from services.steps.shared.needs import KNOWN, OWN, Each, required
-from services.steps.shared.raw_frames import errors_name, frame_path
+from services.steps.shared.raw_frames import frame_path
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 log = get_logger("align")
@@ -44,13 +45,19 @@ class AlignParameters(Parameters):
     detected: int | None = None
 
 
-def _template_stars(session: Session, detected: int) -> NDArray[Any]:
-    """The sources that `detect` measured on its template, as a star list."""
+def _template_stars(context: Context, session: Session, detected: int) -> NDArray[Any]:
+    """The sources that `detect` measured on its template, as a star list; what was committed never changes."""
+    return context.once("template stars", detected, lambda: _stars_of(session, detected))
+
+
+def _stars_of(session: Session, detected: int) -> NDArray[Any]:
     query = select(SourcePosition.x, SourcePosition.y, SourcePosition.flux).where(
         SourcePosition.pid == detected, SourcePosition.flux.is_not(None)
     )
     table = np.array([tuple(row) for row in session.execute(query)], dtype=np.float64).reshape(-1, 3)
-    return star_list(table[:, :2], table[:, 2])
+    stars = star_list(table[:, :2], table[:, 2])
+    stars.flags.writeable = False
+    return stars
 
 
 def run(context: Context, parameters: AlignParameters) -> Outputs:
@@ -63,12 +70,11 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
         image = images.by_pid(session, parameters.calibrated)
         known = None
         if parameters.detected is not None:
-            known = _template_stars(session, parameters.detected)
+            known = _template_stars(context, session, parameters.detected)
             reference = frames.reference_of(session, context.graph_pid)  # None: the template is another night's
         else:
             chosen = select(ReferenceFrame.image_id).where(ReferenceFrame.pid == parameters.reference)
             reference = session.scalar(select(Image).where(Image.image_id == chosen.scalar_subquery()))
-        path = frame_path(session, image)
     if image is None or (reference is None and known is None):
         raise DataError(f"process {context.pid}: its image or its reference is gone; publish the observation again")
     shape = (image.ny or 0, image.nx or 0)
@@ -80,12 +86,13 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
         assert of_reference is not None
         stars = context.images.read_extra(path_of(image), STARS)
         try:
-            with errors_name(path):
-                found = align(of_reference if known is None else known, stars, shape)
-        except DataError as error:
+            found = align(of_reference if known is None else known, stars, shape)
+        except UnusableDataError as error:
+            with context.reading() as session:
+                reason = f"frame {frame_path(session, image)!r}: {error}"
             if known is not None:
-                raise
-            log.warning("left to its neighbours", reason=str(error))
+                raise DataError(reason) from error
+            log.warning("left to its neighbours", reason=reason)
             found = None
         # All frames of a graph are compared with the same stars: those of the template are measured otherwise.
         light = np.nan if found is None else common_light(of_reference, stars, found)

@@ -19,7 +19,6 @@ from schema.frame import Frame
 from schema.observing import Observation
 from schema.photometry import Aperture, LightCurveStatistics, Variability
 from schema.processes import Process
-from schema.queries.frames import of_graph
 from schema.queries.measurements import insert_rows, none_for_nan, relative_matrices
 from services.choices import Choices
 from services.steps.detect import DETECT
@@ -59,8 +58,7 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
     """Statistics over the good frames, for each source and aperture, and of each source's variability."""
     with context.reading() as session:
         axes = graph_axes(session, context.graph_pid, context.pid)
-        frames = _frames(session, context, axes)
-        noise = _noise(context, session, [frame for frame in frames if frame.good])
+        noise = _noise(context, session, [frame for frame in axes.frames if frame.good])
         timed = axes.good & np.isfinite(axes.time)
         curves = BestCurves(axes.source_ids.size, int(timed.sum()))
         analysed, best = _analyse(context, session, axes, timed, parameters.calibration, noise, curves)
@@ -68,7 +66,7 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
     best_snr = _best_snr(np.column_stack([found.snr for found in analysed.values()]))
     # Variables are sought in the light curves that the views show; those of other methods stand beside them.
     variability = (
-        _variability(axes, frames, timed, curves, analysed, best, float(radius or 0.0)) if parameters.default else None
+        _variability(axes, timed, curves, analysed, best, float(radius or 0.0)) if parameters.default else None
     )
 
     def write(session: Session) -> None:
@@ -105,12 +103,6 @@ def run(context: Context, parameters: AnalyzeParameters) -> Outputs:
             )
 
     return write
-
-
-def _frames(session: Session, context: Context, axes: GraphAxes) -> list[Frame]:
-    """Calibrated images in the order of the axes."""
-    by_id = {row.image_id: row for row in of_graph(session, context.graph_pid, context.pid)}
-    return [by_id[image_id] for image_id in axes.image_ids.tolist()]
 
 
 def _noise(context: Context, session: Session, frames: list[Frame]) -> dict[int, ApertureNoise]:
@@ -217,7 +209,6 @@ def _cdpp(curves: LightCurves) -> dict[str, NDArray[np.float64]]:
 
 def _variability(
     axes: GraphAxes,
-    frames: list[Frame],
     timed: NDArray[np.bool_],
     curves: BestCurves,
     analysed: dict[int, _Analysed],
@@ -230,7 +221,7 @@ def _variability(
     flux = np.column_stack([found.columns["flux_median"] for found in analysed.values()])[np.arange(best.size), best]
     with np.errstate(divide="ignore", invalid="ignore"):
         magnitude = -2.5 * np.log10(flux)
-    chosen = [frames[index] for index in np.flatnonzero(timed)]
+    chosen = [axes.frames[index] for index in np.flatnonzero(timed).tolist()]
     flag = np.broadcast_to(np.int32(0), curves.flux.shape)  # flagged points are NaN
     light_curves = LightCurves(curves.flux, curves.error, flag, axes.good[timed], axes.xy, axes.time[timed])
     found = find_variables(light_curves, magnitude, radius, chosen)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import Engine, event
 
+from schema import prepared
 from schema.image import Image, ImageParent
 from schema.processes import Lease, Process, ProcessAttempt, ReadKey
 from services.choices import Choices, read_choices
@@ -61,10 +62,16 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     def statement(_connection: Any, _cursor: Any, text: str, *_: Any) -> None:
         written.update(INSERT.findall(text))
 
+    def prepared_ones(connection: Any, calls: Any, ask: Any = prepared._on_sqlite) -> Any:
+        """What goes to the driver itself, past SQLAlchemy's events."""
+        written.update(table for text, _ in calls for table in INSERT.findall(text))
+        return ask(connection, calls)
+
     with pytest.MonkeyPatch.context() as patch:
         for name in ("read", "read_all", "read_extra", "read_master", "master_rows"):
             patch.setattr(LocalImageStore, name, _noting(getattr(LocalImageStore, name), opened))
         patch.setattr(worker, "read_choices", lambda text: Noting(**read_choices(text).values()))
+        patch.setattr(prepared, "_on_sqlite", prepared_ones)
         event.listen(Engine, "before_cursor_execute", statement)
         tables, files, read = Found(set), Found(set), Found(set)
 

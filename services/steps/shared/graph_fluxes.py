@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.light_curves import LightCurves, Rows
-from schema.frame import ANY_PID
+from schema.frame import ANY_PID, Frame
 from schema.photometry import Aperture
 from schema.processes import SUCCEEDED, Process
 from schema.queries import frames
@@ -45,6 +45,7 @@ class GraphAxes:
     light_reach: Mapping[int, float] = field(default_factory=dict)  # by aperture, px between stars that share light
     gain_told: bool = True  # by headers, settings or flats, for all images
     fwhm: float = np.nan  # px, of stars: the median of the images; NaN where none tells it
+    frames: Sequence[Frame] = ()  # [n_images]
 
     def light_curves(
         self, flux: Floats, error: Floats, flag: NDArray[np.int32], rows: Rows = slice(None)
@@ -101,6 +102,7 @@ def graph_axes(session: Session, graph_pid: int, before: int = ANY_PID) -> Graph
         light_reach=light_reach(apertures, float(np.nan_to_num(fwhm))),
         gain_told=all(gain_is_told(row) for row in rows),
         fwhm=fwhm,
+        frames=rows,
     )
 
 
