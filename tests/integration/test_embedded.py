@@ -16,7 +16,7 @@ TIMEOUT_S = 120.0  # of a program that leaves by itself; the imports of a busy m
 
 def _consumer(workdir: Path, **variables: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "services.engine.embedded", "1"],
+        [sys.executable, "-m", "services.engine.embedded", "1", "cpu", "gpu"],
         env=os.environ | as_environment(embedded_settings(workdir)) | variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -32,7 +32,7 @@ def test_a_run_that_fails_before_it_began_leaves_no_consumer(tmp_path: Path) -> 
 
 
 def test_a_run_that_ends_without_a_word_takes_its_consumer_with_it(tmp_path: Path) -> None:
-    """However it ends, its end of the pipe closes. Its consumer serves every group that the settings name."""
+    """However it ends, its end of the pipe closes. Its consumer serves the groups that it is given."""
     workdir = tmp_path / "work"
     with process_tree(embedded_settings(workdir), 1):
         pass
