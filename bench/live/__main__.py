@@ -19,6 +19,7 @@ from bench.live.camera import Camera, put
 from bench.live.night import KNOWN_FRAMES, make_night
 from bench.live.observer import SECONDS, Observer
 
+WORKER = "tianyu-worker"  # as the system shows it
 QUIET_S = 10.0  # without a new light curve nothing more is expected
 TIANYU = (sys.executable, "-m", "services.cli.app")
 
@@ -59,7 +60,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> None:
         observer.follow(lambda: not camera.is_alive())
         measured, shown = observer.count("extract", "succeeded"), len(observer.shown)
         observer.follow(Last(observer).is_quiet)
-        cpu = cpu_seconds(watching.pid) - before
+        cpu = {program: used - before.get(program, 0.0) for program, used in cpu_seconds(watching.pid).items()}
     finally:
         watching.send_signal(signal.SIGINT)
         watching.wait()
@@ -69,11 +70,14 @@ def measure(folder: Path, arguments: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Kept:
-    """Frames measured, and in light curves, when the last one had just come; CPU seconds until all were done."""
+    """Frames measured, and in light curves, when the last one had just come; CPU seconds until all were done.
+
+    By program: `watch` is the manager too.
+    """
 
     measured: int
     shown: int
-    cpu: float
+    cpu: dict[str, float]
 
 
 class Last:
@@ -105,27 +109,33 @@ def report(arguments: argparse.Namespace, camera: Camera, observer: Observer, ke
         newest = f", of the last third {percentile(lags[-max(len(lags) // 3, 1) :], 50):.2f} s"
         print(f"  lag            median {percentile(lags, 50):.2f} s, 95 % {percentile(lags, 95):.2f} s{newest}")
     print(f"  never shown    {number - len(lags)} frames")
-    print(f"  CPU            {1000 * kept.cpu / number:.1f} ms a frame")
+    programs = ", ".join(f"{program} {1000 * used / number:.1f}" for program, used in kept.cpu.items())
+    print(f"  CPU            {1000 * sum(kept.cpu.values()) / number:.1f} ms a frame: {programs}")
     for command, count, wall, used in observer.ask(SECONDS):
         each, cpu = 1000 * wall / count, 1000 * (used or 0.0) / count
         print(f"    {command:<20}{count:6} of {each:7.1f} ms, {cpu:7.1f} ms of CPU")
 
 
-def cpu_seconds(root: int) -> float:
+def cpu_seconds(root: int) -> dict[str, float]:
     """Of a program and all that it started, by now."""
-    parents = {}
-    used = {}
+    parents, used, names = {}, {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            name, fields = (folder / "stat").read_text().partition("(")[2].rpartition(")")[::2]
         except OSError:
             continue
-        parents[int(folder.name)], used[int(folder.name)] = int(fields[1]), sum(map(int, fields[11:15]))
+        number, values = int(folder.name), fields.split()
+        parents[number], used[number], names[number] = int(values[1]), sum(map(int, values[11:15])), name
+    found: dict[str, float] = {}
 
-    def below(pid: int) -> int:
-        return used.get(pid, 0) + sum(below(child) for child, parent in parents.items() if parent == pid)
+    def add(pid: int) -> None:
+        name = "watch" if pid == root else "workers" if names[pid] == WORKER else "consumer"
+        found[name] = found.get(name, 0.0) + used[pid] / os.sysconf("SC_CLK_TCK")
+        for child in [child for child, parent in parents.items() if parent == pid]:
+            add(child)
 
-    return below(root) / os.sysconf("SC_CLK_TCK")
+    add(root)
+    return found
 
 
 def run(command: list[str]) -> None:

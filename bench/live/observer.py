@@ -40,17 +40,22 @@ class Observer:
         self._file = workdir / DATABASE_FILE
         self._seen: set[int] = set()  # calibrations
         self._shown: dict[int, float] = {}  # Unix time of an image's first light curve, by its id
-        self.observation = 0
+        self._known = int(self.ask(OBSERVATION)[0][0])  # the night by which the sky is known
+        self.observation = 0  # the live one, from when it is registered
 
     def ask(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         """Rows of a query about the live observation."""
-        values.setdefault("observation", self.observation)
+        if ":observation" in query:
+            values.setdefault("observation", self.observation)
         with closing(sqlite3.connect(f"file:{self._file}?mode=ro", uri=True, timeout=10)) as connection:
             return connection.execute(query, {k: v for k, v in values.items() if f":{k}" in query}).fetchall()
 
     def look(self) -> None:
         """Take in what calibrations have ended since the last look."""
-        self.observation = self.ask(OBSERVATION)[0][0]
+        newest = int(self.ask(OBSERVATION)[0][0])
+        if newest == self._known:
+            return
+        self.observation = newest
         for pid, ended in sorted(self.ask(CALIBRATIONS), key=lambda row: row[1]):
             if pid in self._seen:
                 continue

@@ -128,6 +128,8 @@ def _judged_place(frames: Sequence[FrameFacts]) -> list[FrameFacts]:
 
 def _with_place(frame: FrameFacts, east: float | None, notes: Sequence[str]) -> FrameFacts:
     latitude, elevation = (None, None) if east is None else (frame.site_latitude, frame.site_elevation)
+    if not notes and (frame.site_longitude, frame.site_latitude, frame.site_elevation) == (east, latitude, elevation):
+        return frame
     return replace(
         frame,
         site_longitude=east,

@@ -83,7 +83,7 @@ class _Search:
             self._links.append(path)
         elif not is_frame:
             self._left_out["not a frame by name"] += 1
-        elif path.is_file():
+        elif path.is_file() if entry.is_symlink() else entry.is_file():  # told by the listing of the folder
             self._frames.append(path)
         else:
             what = "a link to nothing" if entry.is_symlink() else "no regular file"

@@ -97,8 +97,10 @@ def finished(session: Session, observation_id: int | None = None) -> bool:
     For one observation, the processes of other observations that its own depend on (its masters) count too.
     """
     unfinished = Process.status.in_(UNFINISHED)
+    if not session.scalar(select(exists().where(unfinished))):
+        return True
     if observation_id is None:
-        return not session.scalar(select(exists().where(unfinished)))
+        return False
     if session.scalar(select(exists().where(Process.observation_id == observation_id, unfinished))):
         return False
     child = aliased(Process)
