@@ -1,6 +1,7 @@
 """Combined differential photometric precision: what noise would hide in a transit of half an hour."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from math import comb
 
 import numpy as np
@@ -94,8 +95,7 @@ def predicted_cdpp(
     if error.shape != flux.shape:
         raise UnusableDataError(f"errors {error.shape} of light curves {flux.shape}: expected one for each point")
     order = np.argsort(time, kind="stable")
-    smooth = _LocalParabola(time[order], detrend_hours / HOURS_PER_DAY)
-    mean_response = _mean_response(smooth, _Windows(time[order], transit_hours / HOURS_PER_DAY))
+    mean_response = _response_at(time[order].astype(np.float64).tobytes(), transit_hours, detrend_hours)
     found = np.full(len(flux), np.nan)
     for rows in blocks(*flux.shape):
         level, typical = row_median(flux[rows]), row_median(np.where(np.isfinite(flux[rows]), error[rows], np.nan))
@@ -181,6 +181,16 @@ class _LocalParabola:
         with np.errstate(divide="ignore", invalid="ignore"):
             means = [1.0 / np.maximum(s0, 1.0), np.zeros_like(s0), np.zeros_like(s0)]
             return [np.where(solvable, minor / determinant, mean) for minor, mean in zip(minors, means, strict=True)]
+
+
+@lru_cache(maxsize=1)
+def _response_at(times: bytes, transit_hours: float, detrend_hours: float) -> Floats:
+    """`_mean_response` at times, float64[t] as bytes: the same for all apertures and blocks of stars of a night."""
+    time = np.frombuffer(times, dtype=np.float64)
+    smooth = _LocalParabola(time, detrend_hours / HOURS_PER_DAY)
+    response = _mean_response(smooth, _Windows(time, transit_hours / HOURS_PER_DAY))
+    response.flags.writeable = False
+    return response
 
 
 def _mean_response(smooth: _LocalParabola, average: _Windows) -> Floats:
