@@ -64,6 +64,7 @@ class Service(Base):
     state: Mapped[str] = mapped_column(String(16))  # active, standby, holding
     host: Mapped[str] = mapped_column(String(128))
     version: Mapped[str] = mapped_column(String(32))
+    revision: Mapped[str | None] = mapped_column(String(32))  # of the schema that it was written for; NULL: before 0025
     site_id: Mapped[int | None] = mapped_column(ForeignKey("site.site_id"))  # of a consumer
     group_names: Mapped[str] = mapped_column(Text)  # that a consumer works for: a JSON list
     slots: Mapped[int]

@@ -1,5 +1,7 @@
 """Set up a database for use: schema, site and groups; and open one that is set up."""
 
+from collections.abc import Collection
+
 from alembic.util import CommandError
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
@@ -13,7 +15,7 @@ from schema import (
 from schema.database import DatabaseUrlError
 from schema.processes import ProcessGroup, Site
 from schema.queries.sessions import open_transactions
-from schema.versions import SchemaVersionError
+from schema.versions import InUseError, SchemaVersionError, UpgradingError
 from services.errors import ConfigurationError, TianyuError, TransientError
 from services.settings import Settings
 
@@ -53,26 +55,66 @@ def database_failure(engine: Engine, error: DBAPIError) -> TianyuError:
     return kind(f"database {where} cannot be used: {error.orig}; {questions} `tianyu doctor` looks closer")
 
 
-def initialise(settings: Settings, engine: Engine) -> list[str]:
-    """Migrate the schema and register site and groups of the settings; safe to repeat. Returns what was done."""
+def initialise(settings: Settings, engine: Engine, *, alone: bool = False) -> list[str]:
+    """Migrate the schema and register site and groups of the settings; safe to repeat. Returns what was done.
+
+    ``alone``: no other program is at work in the database, whatever it heard from one last.
+    """
     root = settings.root.absolute()
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"root folder {str(root)!r} cannot be made: {error}; set TIANYU_ROOT") from error
+    arranged = upgrade(settings, engine, alone=alone)
     try:
-        arranged = versions.migrate(engine, settings.rows_per_range)
         with database.session_factory(engine).begin() as session:
             return ["schema is up to date", *arranged, *_register(session, settings, str(root))]
-    except CommandError as error:  # it does not know the schema's version
-        raise ConfigurationError(
-            f"database {engine.url.render_as_string(hide_password=True)} has a schema of another Tianyu: {error}; "
-            "install the version that made it, or name another database"
+    except DBAPIError as error:
+        raise database_failure(engine, error) from error
+
+
+def upgrade(settings: Settings, engine: Engine, *, alone: bool = False, ended: Collection[str] = ()) -> list[str]:
+    """Migrate the schema, as `schema.versions.migrate` does; returns what was done to partitions.
+
+    Raises:
+        ConfigurationError: the schema is another Tianyu's, or in use by programs that could not go on.
+        TransientError: another session is in the way.
+    """
+    try:
+        return versions.migrate(engine, settings.rows_per_range, alone=alone, ended=ended)
+    except CommandError as error:
+        raise of_another(engine, error) from error
+    except InUseError as error:
+        raise _in_use(engine, error) from error
+    except UpgradingError as error:
+        raise TransientError(
+            f"database {engine.url.render_as_string(hide_password=True)} is being upgraded by somebody else: {error}. "
+            "Wait for its end; `tianyu db status` says how far it is"
         ) from error
+    except SchemaVersionError as error:
+        raise ConfigurationError(str(error)) from error
     except DBAPIError as error:
         if database.code_of(error) == database.LOCK_WAIT_CODE:
             raise _held_up(engine) from error
         raise database_failure(engine, error) from error
+
+
+def of_another(engine: Engine, error: CommandError) -> ConfigurationError:
+    """The schema's version is not known."""
+    return ConfigurationError(
+        f"database {engine.url.render_as_string(hide_password=True)} has a schema of another Tianyu: {error}; "
+        "install the version that made it, or name another database"
+    )
+
+
+def _in_use(engine: Engine, error: InUseError) -> ConfigurationError:
+    changes = "; ".join(f"{step.revision}, {step.title[0].lower()}{step.title[1:]}" for step in error.steps)
+    return ConfigurationError(
+        f"database {engine.url.render_as_string(hide_password=True)} is in use, and the upgrade changes what running "
+        f"programs use ({changes}): {'; '.join(map(str, error.services))}. Stop them (SIGTERM: what runs is finished), "
+        "then run the upgrade again; of one that has ended without a word say `tianyu db upgrade --ended NAME`. "
+        "Nothing was changed"
+    )
 
 
 def _held_up(engine: Engine) -> TransientError:

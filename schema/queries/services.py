@@ -3,13 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, inspect, null, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from schema.base import utc_now
+from schema import revisions
+from schema.base import table_of, utc_now
 from schema.processes import Service, Site
 
 MANAGER, CONSUMER = "manager", "consumer"
@@ -29,6 +31,7 @@ class Presence:
     site: str | None = None
     groups: Sequence[str] = ()
     slots: int = 0
+    revision: str = revisions.NEWEST
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def announce(session: Session, presence: Presence, state: str, alive_s: float, t
             state=state,
             host=presence.host,
             version=presence.version,
+            revision=presence.revision,
             site_id=site_id,
             group_names=json.dumps(list(presence.groups)),
             slots=presence.slots,
@@ -83,6 +87,34 @@ def alive_on(session: Session, host: str, kind: str | None = None) -> list[str]:
     """Names of the services of a host that are alive, of one kind or all."""
     query = select(Service.name).where(Service.host == host, Service.alive_until > utc_now())
     return sorted(session.scalars(query if kind is None else query.where(Service.kind == kind)))
+
+
+@dataclass(frozen=True)
+class AliveService:
+    """A manager or consumer that said so lately; ``revision`` is of the schema, None: older than that it is told."""
+
+    name: str
+    kind: str
+    host: str
+    version: str
+    revision: str | None
+    alive_until: datetime
+    silent_in_s: float  # from now, where it says nothing more
+
+    def __str__(self) -> str:
+        of = f"Tianyu {self.version}, schema {self.revision or 'older than 0025'}"
+        return f"{self.kind} {self.name} ({of}; without a word it counts as ended in {self.silent_in_s:.0f} s)"
+
+
+def alive_services(connection: Connection) -> list[AliveService]:
+    """All that are alive, also in a database of an earlier schema."""
+    columns = table_of(Service).c
+    there = {column["name"] for column in inspect(connection).get_columns(Service.__tablename__)}
+    known = columns.revision if columns.revision.name in there else null()
+    now = connection.scalars(select(utc_now())).one()
+    query = select(columns.name, columns.kind, columns.host, columns.version, known, columns.alive_until)
+    found = connection.execute(query.where(columns.alive_until > now).order_by(columns.name))
+    return [AliveService(*row, silent_in_s=(row.alive_until - now).total_seconds()) for row in found]
 
 
 def consumer_name(service: str) -> str:

@@ -14,6 +14,7 @@ COMMANDS = {
         "Publish a plan of exposures with all that is made of them: one observation, from the sky to light curves.",
     ),
     "init": Entry("setup", "Make or upgrade the schema, and register site and groups. Safe to repeat."),
+    "db": Entry("db", "The database's schema: what an upgrade would do, and the upgrade."),
     "ingest": Entry(
         "ingest", "Register frames and group them into observations; frames registered before are left alone."
     ),
@@ -94,9 +95,9 @@ def show_version(asked: bool) -> None:
     import platform
     from importlib.metadata import version
 
-    from schema import versions
+    from schema import revisions
 
-    typer.echo(f"tianyu {version('tianyu')}, schema {versions.needed()}, Python {platform.python_version()}")
+    typer.echo(f"tianyu {version('tianyu')}, schema {revisions.NEWEST}, Python {platform.python_version()}")
     raise typer.Exit
 
 

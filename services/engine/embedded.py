@@ -242,7 +242,7 @@ def process_tree(settings: Settings, workers: int | None) -> Iterator[ProcessTre
         from services.setup import initialise, open_engine
 
         engine = open_engine(settings)
-        initialise(settings, engine)
+        initialise(settings, engine, alone=True)  # we hold the folder
         with database.session_factory(engine).begin() as session:
             # We hold the folder: whoever held a lease is dead.
             interrupted = life.expire_all_leases(session)

@@ -10,11 +10,12 @@ from importlib.metadata import version
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from schema import database
+from schema import database, revisions
 from schema.database import Sessions
 from schema.queries import services
 from schema.queries.services import Presence
 from services.engine.troubles import Troubles
+from services.errors import ConfigurationError
 from services.log import get_logger
 
 log = get_logger("presence")
@@ -32,9 +33,20 @@ def introduce(kind: str, **facts: object) -> Presence:
 
 
 class Announcer(threading.Thread):
-    """Says again and again that a service is alive, and what hinders it; asks again where the database is away."""
+    """Says again and again that a service is alive, and what hinders it; asks again where the database is away.
 
-    def __init__(self, sessions: Sessions, presence: Presence, state: str, lease_s: float) -> None:
+    It looks besides whether the database is, or becomes by an upgrade, one that this program cannot use: then
+    ``refusal`` says so, and ``on_refusal`` is called.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        presence: Presence,
+        state: str,
+        lease_s: float,
+        on_refusal: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(name=f"{presence.kind}-presence", daemon=True)
         self._sessions = sessions
         self._presence = presence
@@ -42,6 +54,8 @@ class Announcer(threading.Thread):
         self._lease_s = lease_s
         self._changed = threading.Event()
         self._stopping = False
+        self._on_refusal = on_refusal
+        self.refusal: ConfigurationError | None = None
         self.troubles = Troubles(self._changed.set)
 
     @property
@@ -73,6 +87,14 @@ class Announcer(threading.Thread):
 
     def _announce(self, session: Session) -> None:
         services.announce(session, self._presence, self._state, self._lease_s, self.troubles.newest())
+        least = revisions.oldest(session.connection())
+        if least > revisions.NEWEST and self.refusal is None:
+            self.refusal = ConfigurationError(
+                f"the database is upgraded for programs of schema version {least} and later, and this "
+                f"{self._presence.kind} is of {revisions.NEWEST}: start the {self._presence.kind} of the new Tianyu"
+            )
+            log.error("the database is no longer one that this program can use", reason=str(self.refusal))
+            self._on_refusal()
 
     def _say(self, word: Callable[[Session], None]) -> bool:
         try:

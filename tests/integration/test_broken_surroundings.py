@@ -39,6 +39,7 @@ ROOT = "tianyu-data"  # by default
 COMMANDS: dict[str, list[str]] = {
     "run": ["run", RAW],
     "init": ["init"],
+    "db": ["db", "upgrade"],
     "ingest": ["ingest", RAW],
     "publish": ["publish", "--all"],
     "manager": ["manager"],

@@ -57,6 +57,7 @@ SHOWN = {
     "pause": ("pause", MARKUP),
     "resume": ("resume", MARKUP),
     "doctor": ("doctor",),
+    "db": ("db", "status"),
     "simulate": ("simulate", MARKUP.replace("/", ""), "--frames", "1", "--size", "64", "--stars", "3"),
     "ingest": ("ingest", "night"),
     "instrument": ("instrument", "measure", "night"),

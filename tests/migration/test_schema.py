@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-from schema import database, partitions, versions
+from schema import database, partitions, revisions, versions
 from schema.models import metadata
 from schema.versions import SchemaVersionError
 
@@ -92,6 +92,7 @@ def test_a_missing_schema_says_what_to_do(engine: Engine) -> None:
 def test_a_schema_of_another_version_is_refused(migrated: Engine) -> None:
     with migrated.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        revisions.set_oldest(connection, "9999")
     with pytest.raises(SchemaVersionError, match=r"9999.*needs"):
         versions.check_version(migrated)
 

@@ -12,6 +12,7 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+older_may_run = True
 
 # Columns that may be NULL, by table.
 REAL = {

@@ -12,6 +12,7 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
+older_may_run = True
 
 # Columns that may be NULL, by table.
 REAL = {

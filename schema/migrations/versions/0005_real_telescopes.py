@@ -7,6 +7,7 @@ revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
+older_may_run = True
 
 # Columns that may be NULL, by table.
 REAL = {

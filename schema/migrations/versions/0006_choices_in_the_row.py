@@ -11,6 +11,7 @@ revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
+older_may_run = False
 
 SOLVERS = ("solve", "solve_index", "solve_archive")
 

@@ -12,6 +12,7 @@ revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
+older_may_run = False
 
 Type = sa.types.TypeEngine[Any]
 REAL: Type = sa.Double()

@@ -7,6 +7,7 @@ revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
+older_may_run = True
 
 INDEX = "ix_process_result_key"
 

@@ -9,6 +9,7 @@ revision = "0015"
 down_revision = "0014"
 branch_labels = None
 depends_on = None
+older_may_run = False
 
 SAME = ("target_id", "filter_id", "instrument_id", "exposure_s", "binning", "night")
 # Whose frames were registered first; without frames, whose processes.

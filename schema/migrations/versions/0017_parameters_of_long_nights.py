@@ -8,6 +8,7 @@ revision = "0017"
 down_revision = "0016"
 branch_labels = None
 depends_on = None
+older_may_run = True
 
 LONG = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 

@@ -7,6 +7,7 @@ revision = "0019"
 down_revision = "0018"
 branch_labels = None
 depends_on = None
+older_may_run = False
 
 SAME = ("target_id", "filter_id", "instrument_id", "exposure_s", "binning", "night", "site_id")
 APART = {"setting": 64, "reduced": 3}  # characters

@@ -7,6 +7,7 @@ revision = "0020"
 down_revision = "0019"
 branch_labels = None
 depends_on = None
+older_may_run = False
 
 SAME = ("target_id", "filter_id", "instrument_id", "exposure_s", "binning", "night", "site_id", "setting", "reduced")
 NAME, FORMER = "uq_observation_same", "uq_observation_same_before"

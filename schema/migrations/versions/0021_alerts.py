@@ -8,6 +8,7 @@ revision = "0021"
 down_revision = "0020"
 branch_labels = None
 depends_on = None
+older_may_run = True
 
 TIME = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 

@@ -7,6 +7,7 @@ revision = "0022"
 down_revision = "0021"
 branch_labels = None
 depends_on = None
+older_may_run = True
 
 
 def upgrade() -> None:

@@ -54,6 +54,7 @@ class Consumer:
             introduce(services.CONSUMER, site=settings.site, groups=tuple(groups), slots=len(workers)),
             services.ACTIVE,
             settings.lease_s,
+            self.stop,
         )
         self._stop = stop or threading.Event()
 
@@ -96,7 +97,8 @@ class Consumer:
         """Work until ``stop`` is called.
 
         Raises:
-            ConfigurationError: the database or the broker does not let this user do what it must.
+            ConfigurationError: the database or the broker does not let this user do what it must, or the database was
+                upgraded for later programs.
             RefusedError: the broker is there at the start, and does not let this user in.
         """
         self._announcer.start()
@@ -109,6 +111,8 @@ class Consumer:
             self._root.stop()
             self._announcer.stop()
             log.info("consumer stopped")
+        if self._announcer.refusal is not None:
+            raise self._announcer.refusal
 
     def _serve(self) -> None:
         for slot in self._slots:

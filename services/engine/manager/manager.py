@@ -48,7 +48,7 @@ class Manager:
         self._leadership = leadership(engine)
         self._ranges: RangeKeeper | None = None
         self._announcer = Announcer(
-            database.session_factory(engine), introduce(services.MANAGER), services.STANDBY, settings.lease_s
+            database.session_factory(engine), introduce(services.MANAGER), services.STANDBY, settings.lease_s, self.stop
         )
         # While the database was away nobody could renew a lease: whoever is alive does so first.
         self._leases_stand_until = 0.0
@@ -75,7 +75,7 @@ class Manager:
         """Work until ``stop`` is called; a database or broker that is away is waited for.
 
         Raises:
-            ConfigurationError: the database does not let this user do what it must.
+            ConfigurationError: the database does not let this user do what it must, or was upgraded for later programs.
             RefusedError: the broker is there at the start, and does not let this user in.
         """
         self._announcer.start()
@@ -86,6 +86,8 @@ class Manager:
             self._disconnect()
             self._announcer.stop()
         log.info("manager stopped")
+        if self._announcer.refusal is not None:
+            raise self._announcer.refusal
 
     def _lead_or_stand_by(self) -> None:
         try:
