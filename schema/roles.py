@@ -130,7 +130,7 @@ CONSUMER = Role(
     },
     deletes=("lease", "service", "source_crossmatch"),
 )
-# Publishes, and besides stops, sends back, watches a night and tells of it, and removes what nobody needs.
+# Publishes, and besides stops, sends back, watches a night and tells of it, backs up, and removes what nobody needs.
 OPERATOR = Role(
     "operator",
     inserts=(*PUBLISHER.inserts, "paused_group", "unwanted_rows", "alert"),
@@ -140,6 +140,7 @@ OPERATOR = Role(
         "process_attempt": ("outcome", "finished_at"),
         "process_group": ("description",),
         "alert": ("sent_at", "refusal"),
+        "upkeep": ("images_held_by", "images_held_since", "images_held_until"),  # a backup, and gc, which looks
     },
     deletes=(
         *(*PUBLISHER.deletes, "paused_group", "unwanted_rows", "lease"),

@@ -21,6 +21,7 @@ from schema.found import ReferenceFrame
 from schema.image import Image
 from schema.observing import Observation
 from schema.processes import FINISHED, SUCCEEDED, UNFINISHED, Process, ProcessDependence, Site
+from schema.queries import image_hold
 from schema.queries.images import path_digests
 from schema.queries.operating import lock
 from schema.queries.scheduling import CHUNK, chunks
@@ -91,7 +92,10 @@ def mark_deleted(
     Publishing and rerunning lock the observation, and a dependency that is inserted locks its parent's row: what they
     want to use is either seen here, or they see the mark. The observation is shared with everybody else, for each
     change of a process's status looks at it; and makers whose end is not counted yet are left to the manager.
+    While a backup copies images none is marked.
     """
+    if image_hold.holder(session, lock=True) is not None:
+        return []
     session.execute(select(Observation.observation_id).where(_is(observation_id)).with_for_update(read=True)).all()
     replacing = _replacing_graph(session, observation_id, policy.made)
     of_policy = or_(Image.kind.in_(policy.kinds), Image.graph_pid < (replacing or 0))

@@ -59,6 +59,14 @@ COMMANDS = {
     ),
     "report": Entry("report", "Time, CPU, memory and bytes by command, and the throughput."),
     "gc": Entry("gc", "Delete intermediate images, or rows, that nothing needs any more. Safe while consumers run."),
+    "backup": Entry(
+        "backup",
+        "Copy database and images of this site to a new folder in FOLDER, while programs run. It prints its name.",
+    ),
+    "restore": Entry(
+        "backup",
+        "Bring a backup back, into the database and below the root of the settings. Refuses what is not empty.",
+    ),
     "simulate": Entry(
         "simulate",
         "Simulate a night with known truth: stars, seeing, drift, clouds, trails, hot pixels, a transit and more.",

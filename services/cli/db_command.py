@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ADDS, CHANGES = "adds", "changes"
 
 db = typer.Typer(
+    name="db",
     help="The database's schema: what an upgrade would do, and the upgrade.",
     no_args_is_help=True,
     rich_markup_mode="markdown",

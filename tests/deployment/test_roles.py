@@ -133,6 +133,7 @@ def test_a_night_by_roles(own_broker: OwnBroker, tmp_path: Path, monkeypatch: py
         run("operator", "resume", "cpu")
         run("operator", "status", "--wait", "--timeout", "200")
         run("operator", "gc")
+        run("operator", "backup", str(tmp_path / "backups"))
         found = tianyu("doctor").output  # by the operator's environment
         assert "0 waiting" in found
         assert "not encrypted" in found or "TLSv1" in found

@@ -67,13 +67,16 @@ COMMANDS: dict[str, list[str]] = {
     "calib": ["calib", "list"],
     "instrument": ["instrument", "measure", RAW],
     "export": ["export", "1", "--output", "red"],
+    "backup": ["backup", "backups"],
+    "restore": ["restore", "backups"],
     "watch": ["watch", RAW, "--publish-only", "--idle-minutes", "0"],
     "capture": ["capture", PLAN],
 }
-WITHOUT_SERVERS = ("run", "simulate", "catalog", "instrument")
+# Or not before something else is there: a backup, which is looked at first.
+WITHOUT_SERVERS = ("run", "simulate", "catalog", "instrument", "restore")
 OF_DATABASE = [name for name in COMMANDS if name not in WITHOUT_SERVERS]
 OF_SCHEMA = [name for name in OF_DATABASE if name != "init"]
-OF_SITE = ["ingest", "publish", "consumer", "doctor", "watch", "capture"]
+OF_SITE = ["ingest", "publish", "consumer", "doctor", "watch", "capture", "backup"]
 OF_BROKER = ["manager", "consumer", "doctor"]
 
 DATABASES = {

@@ -58,6 +58,8 @@ SHOWN = {
     "resume": ("resume", MARKUP),
     "doctor": ("doctor",),
     "db": ("db", "status"),
+    "backup": ("backup", "backups " + MARKUP.replace("/", "")),
+    "restore": ("restore", "backup " + MARKUP.replace("/", "")),
     "simulate": ("simulate", MARKUP.replace("/", ""), "--frames", "1", "--size", "64", "--stars", "3"),
     "ingest": ("ingest", "night"),
     "instrument": ("instrument", "measure", "night"),

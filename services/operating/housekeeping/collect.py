@@ -19,7 +19,7 @@ from schema import database
 from schema.image import CALIBRATED
 from schema.observing import Observation
 from schema.processes import Site
-from schema.queries import housekeeping
+from schema.queries import housekeeping, image_hold
 from schema.queries.housekeeping import Policy
 from services.errors import ConfigurationError
 from services.operating.housekeeping.folders import File, files, observation_folders, remove
@@ -75,6 +75,7 @@ def collect(
     root = settings.root.absolute()
     with database.reading_factory(engine)() as session:
         site_id = _site_id(session, settings, root)
+        held = image_hold.holder(session)
         if observation_id is None:
             wanted = sorted({*housekeeping.observations_with_images(session, site_id), *observation_folders(root)})
         elif (observation := session.get(Observation, observation_id)) is not None:
@@ -85,6 +86,11 @@ def collect(
     collector = _Collector(engine, root, site_id, policy, dry_run)
     for number in wanted:
         collector.collect(number)
+    if held is not None and not dry_run:
+        collector.collection.notes.append(
+            f"{held.holder} makes a backup since {held.since:%F %T} UTC: what was not marked as deleted before stays "
+            "until it is done"
+        )
     return collector.collection
 
 

@@ -4,6 +4,7 @@ Only regular files whose names the image store makes are seen, in folders that i
 parent and never through a link, so that nothing outside the root is ever touched.
 """
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -91,6 +92,19 @@ def files(root: Path, kind: str, number: int) -> Iterator[File]:
             continue
         except NotADirectoryError as error:
             raise NotADirectoryError(error.errno, "is a link or no folder", folder) from error
+
+
+def open_image(root: Path, path: str) -> int:
+    """File descriptor, for reading, of an image by its path as in table ``image``; no link is followed.
+
+    Raises:
+        OSError: it is not there, cannot be read, is a link, or its path is none that the image store makes.
+    """
+    kind, number, name = path.split("/") if path.count("/") == 2 else ("", "", "")
+    if kind not in MADE.derived or not NUMBER.fullmatch(number) or not WHOLE.fullmatch(name):
+        raise FileNotFoundError(errno.ENOENT, "is no image's path", path)
+    with _opened(root, kind, number) as folder:
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
 
 
 def remove(root: Path, file: File) -> bool:
