@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.console import JsonOption, friendly, note, out, start, table_of
+from services.cli.console import JsonOption, friendly, note, out, start
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -135,11 +135,10 @@ def _print(engine: Engine, plan: Plan, alive: list[AliveService]) -> None:
     out.print(f"schema     {plan.found or 'none'}; this Tianyu needs {revisions.NEWEST}", soft_wrap=True)
     if plan.is_cut:
         out.print("an upgrade is on its way, or was cut: `tianyu db upgrade` goes on where it was", soft_wrap=True)
-    if plan.steps and plan.found is not None:
-        table = table_of("migration", "beside older programs", "what")
+    if plan.found is not None:
         for step in plan.steps:
-            table.add_row(step.revision, "adds: they go on" if step.older_may_run else "changes: stop them", step.title)
-        out.print(table)
+            beside = f"{ADDS}, running programs go on" if step.older_may_run else f"{CHANGES}, stop programs first"
+            out.print(f"migration  {step.revision} {beside}: {step.title}", soft_wrap=True)
     for one in alive:
         out.print(f"alive: {one}", soft_wrap=True)
 

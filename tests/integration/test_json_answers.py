@@ -18,6 +18,7 @@ from typer.testing import Result
 from schema.base import utc_now
 from schema.processes import Lease, Process, Service
 from schema.queries.stragglers import Straggler
+from schema.versions import Step
 from services.cli import catalog_command, gc_command
 from services.cli.app import COMMANDS
 from services.cli.console import Terminal
@@ -48,6 +49,7 @@ PROCESSED = (
     ("tianyu calib list", "calib", "list"),
     ("tianyu calib explain", "calib", "explain", "{light}"),
     ("tianyu gc", "gc", "--dry-run"),
+    ("tianyu db status", "db", "status"),
     ("tianyu ingest", "ingest", "{raw}"),
     ("tianyu catalog status", "catalog", "status"),
     ("tianyu lightcurve", "lightcurve", "--source", "{star}"),
@@ -62,6 +64,7 @@ TROUBLED = (
     ("tianyu transit", "transit", "--source", "{star}", "--steps", "200"),
     ("tianyu gc --rows", "gc", "--rows", "--keep-graphs", "0", "--older-than", "0"),
     ("tianyu doctor", "doctor"),
+    ("tianyu db status", "db", "status"),
     ("tianyu target add", "target", "add", "HAT-P-32", str(EXACT_DEG), "46.6878", "--pm", "-10.1,-0.3"),
     ("tianyu target list", "target", "list"),
     ("tianyu target show", "target", "show", "HAT-P-32"),
@@ -80,6 +83,7 @@ BESIDES: dict[str, set[str]] = {
     | of("hindered[]", Hindered) | of("observations[].failed_masters[]", FailedMaster)
     | of("observations[].masters[].refused[]", Refused),
     "tianyu logs": of("waits_for[]", Parent),
+    "tianyu db status": of("migrations[]", Step),
     "tianyu calib explain": of("[].refused[]", Refused),
     "tianyu ingest": {"rejected_files[].file", "rejected_files[].reason"},
     "tianyu catalog status": {f"depths[].{column.key}" for column in catalog_command.COLUMNS},

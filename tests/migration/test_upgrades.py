@@ -252,8 +252,8 @@ def test_the_commands_say_what_they_would_do(
     code, said = tianyu("db", "status")
     assert code == 1
     assert f"schema     {BEFORE}; this Tianyu needs {revisions.NEWEST}" in said
-    assert re.search(rf"{CHANGED_BY} +changes: stop them", said)
-    assert re.search(r"0021 +adds: they go on", said)
+    assert re.search(rf"{CHANGED_BY} changes, stop programs first: Frames", said)
+    assert re.search("0021 adds, running programs go on: ", said)
     assert f"alive: consumer {name} (Tianyu 0.1.0, schema older than 0025" in said
     assert tianyu("db", "upgrade", "--plan")[0] == 0
     code, said = tianyu("db", "upgrade")
