@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
         "--reuse", action="store_true", help="only such a graph published again, nearly all of it there"
     )
     parser.add_argument("--embedded", action="store_true", help="SQLite and the local broker instead of servers")
+    parser.add_argument("--mysql", action="store_true", help="MySQL instead of MariaDB")
     parser.add_argument(
         "--processes", type=int, default=2000, help="independent processes, and backfill (default 2000)"
     )
@@ -64,7 +65,7 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.database = None if options.embedded else server(env.MARIADB)
+        self.database = None if options.embedded else server(env.MYSQL if options.mysql else env.MARIADB)
         self.broker = "local://" if options.embedded else server(env.BROKER)
         self.rows: dict[str, Row] = {}
 
@@ -160,7 +161,7 @@ class Bench:
             return
         if options.reuse:
             say("reuse")
-            self.show("Publishing what is there", reuse.measure(self.database, options.scale_graph))
+            self.show("Publishing what is there", reuse.measure(self.database, options.scale_graph, options.repeats))
             return
         repeats = options.repeats
         steps: dict[str, Callable[[], Any]] = {

@@ -154,15 +154,35 @@ def _ready(url: str, folder: Path) -> Settings:
     return settings
 
 
-def measure(server_url: str | None, count: int) -> list[Row]:
+def measure(server_url: str | None, count: int, repeats: int) -> list[Row]:
     """Rows for graphs of about ``count`` processes: flats of which 1 % changed, and a night with other apertures."""
     return [
-        *_compare(server_url, "flats, 1 % of the frames registered anew", FLAT, count, {}),
-        *_compare(server_url, "a night, other apertures", LIGHT, count * 2 // 7, {"aperture_radii": APERTURES}),
+        *_compare(server_url, "flats, 1 % of the frames registered anew", FLAT, count, {}, repeats),
+        *_compare(
+            server_url, "a night, other apertures", LIGHT, count * 2 // 7, {"aperture_radii": APERTURES}, repeats
+        ),
     ]
 
 
-def _compare(server_url: str | None, what: str, kind: str, frames: int, choices: dict[str, Any]) -> Iterator[Row]:
+def _compare(
+    server_url: str | None, what: str, kind: str, frames: int, choices: dict[str, Any], repeats: int
+) -> Iterator[Row]:
+    new, there, again = zip(*(_once(server_url, kind, frames, choices) for _ in range(repeats)), strict=True)
+    count, hits = len(new[0].publication.processes), len(again[0].publication.taken_over)
+    name = f"{what} ({count:,} processes, {hits:,} hits)"
+    pairs = list(zip(new, again, strict=True))
+    yield Row(f"{name}: new", "s", [one.seconds for one in new])
+    yield Row(f"{name}: new, CPU a process", "ms", [MS * one.cpu_seconds / count for one in new])
+    yield Row(f"{name}: nothing changed", "s", [one.seconds for one in there])
+    yield Row(f"{name}: again", "s", [one.seconds for one in again])
+    yield Row(f"{name}: again, over new", "times", [after.seconds / before.seconds for before, after in pairs], AS_NEW)
+    yield Row(f"{name}: again, over new, CPU", "times", [b.cpu_seconds / a.cpu_seconds for a, b in pairs])
+    yield Row(f"{name}: again, a hit", "ms", [MS * one.seconds / hits for one in again], HIT)
+    yield Row(f"{name}: again, CPU a hit", "ms", [MS * one.cpu_seconds / hits for one in again])
+
+
+def _once(server_url: str | None, kind: str, frames: int, choices: dict[str, Any]) -> tuple[Published, ...]:
+    """New, with nothing changed, and again."""
     with _settings(server_url) as settings:
         night = Night(settings, kind, frames)
         new = night.publish()
@@ -172,12 +192,4 @@ def _compare(server_url: str | None, what: str, kind: str, frames: int, choices:
             night.register_anew()
         again = night.publish(**choices)
         night.close()
-    count, hits = len(new.publication.processes), len(again.publication.taken_over)
-    name = f"{what} ({count:,} processes, {hits:,} hits)"
-    yield Row(f"{name}: new", "s", [new.seconds])
-    yield Row(f"{name}: new, CPU a process", "ms", [MS * new.cpu_seconds / count])
-    yield Row(f"{name}: nothing changed", "s", [there.seconds])
-    yield Row(f"{name}: again", "s", [again.seconds])
-    yield Row(f"{name}: again, over new", "times", [again.seconds / new.seconds], AS_NEW)
-    yield Row(f"{name}: again, a hit", "ms", [MS * again.seconds / hits], HIT)
-    yield Row(f"{name}: again, CPU a hit", "ms", [MS * again.cpu_seconds / hits])
+    return new, there, again

@@ -3,8 +3,7 @@
 An image is taken over by a row of its own that names the same file; files are never moved or copied.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -15,61 +14,38 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     cast,
-    func,
     insert,
     literal,
-    or_,
+    not_,
     select,
     type_coerce,
     update,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from schema.base import table_of
-from schema.found import OF_CALIBRATED
 from schema.image import Image, ImageParent
 from schema.observing import Observation
-from schema.processes import FAILED, SUCCEEDED, UNSUCCESSFUL, Process, ProcessAttempt, ProcessDependence
+from schema.processes import Process
 from schema.queries.measurements import insert_rows
-from schema.queries.operating import lock
-from schema.queries.publishing import ROWS_PER_INSERT, Ended
+from schema.queries.publishing import ROWS_PER_INSERT
 from schema.queries.scheduling import chunks
+from schema.queries.spans import spans, within
 from schema.skies import PlateSolution, SkyImage, SourcePosition
 
 _process, _image, _edge = table_of(Process), table_of(Image), table_of(ImageParent)
 _OWN = ("image_id", "pid", "graph_pid", "path_digest")  # which an image does not share with that it is taken from
-_ENDS = Ended._fields[1:]
 _POSITION = tuple(column.name for column in table_of(SourcePosition).c if column.name != "pid")
 _SOLUTION = tuple(column.name for column in table_of(PlateSolution).c if column.name not in ("pid", "image_id"))
 
-_dependence = table_of(ProcessDependence)
-_EDGES = select(_dependence.c.parent_pid, _dependence.c.child_pid, _process.c.status).join(
-    _process, _process.c.pid == _dependence.c.child_pid
-)
-
-_parent, Outdated, _ran = aliased(Process), aliased(Process), aliased(ProcessAttempt)
-OUTDATED = (
-    select(Outdated.pid)
-    .join(ProcessDependence, ProcessDependence.child_pid == Outdated.pid)
-    .join(_parent, _parent.pid == ProcessDependence.parent_pid)
-    .outerjoin(_ran, and_(_ran.pid == Outdated.pid, _ran.attempt == Outdated.attempt, Outdated.origin_pid.is_(None)))
-    .where(
-        Outdated.status.in_((SUCCEEDED, FAILED)),
-        or_(Outdated.origin_pid.is_(None), _parent.graph_pid == Outdated.graph_pid),
-        or_(
-            _parent.finished_at.is_(None),
-            _parent.finished_at > func.coalesce(_ran.started_at, Outdated.finished_at),
-            # Of another observation are masters: once, what is calibrated went on without one that failed.
-            and_(
-                Outdated.status == SUCCEEDED,
-                _parent.observation_id != Outdated.observation_id,
-                _parent.status.in_(UNSUCCESSFUL),
-            ),
-        ),
-    )
-    .distinct()
-)
+_of_graph = select(_process.c.pid, _process.c.status, _process.c.error_class)
+_of_graph = _of_graph.where(_process.c.graph_pid == bindparam("graph")).order_by(_process.c.pid)
+for _dialect in ("mysql", "mariadb"):
+    # In the order of the primary key, as others lock: the index of graphs has it behind the graph.
+    _of_graph = _of_graph.with_hint(_process, "FORCE INDEX (ix_process_graph_pid)", _dialect)
+_LOCK = _of_graph.with_for_update()
 
 
 class Keyed(NamedTuple):
@@ -78,7 +54,6 @@ class Keyed(NamedTuple):
     pid: int
     graph_pid: int
     command: str
-    parameters: str
     status: str
     error_class: str | None
     result_key: str
@@ -92,41 +67,6 @@ def keyed(session: Session, observation_id: int, graph_pid: int | None = None) -
     if graph_pid is not None:
         query = query.where(_process.c.graph_pid == graph_pid)
     return [Keyed(*row) for row in session.execute(query.order_by(_process.c.pid))]
-
-
-def outdated(session: Session, pids: Collection[int]) -> set[int]:
-    """Those processes that ran before something that they wait for ended, for good or anew, or without it.
-
-    What failed and is tried again ends once more, behind those that went on without it. Of what was taken over only the
-    same graph's dependencies count: other graphs' were looked at when it was taken over.
-    """
-    # By the dependencies: SQLite would walk all processes that have ended, for each part.
-    parts = (OUTDATED.where(ProcessDependence.child_pid.in_(part)) for part in chunks(sorted(pids)))
-    return {pid for query in parts for pid in session.scalars(query)}
-
-
-def unlike_their_keys(session: Session, pids: Collection[int]) -> set[int]:
-    """Those processes whose results are not those of their keys: outdated ones, and all that follows from these.
-
-    A master that lacks a frame spoils what is calibrated with it. Nothing is looked at but what these came from: a
-    night that grows leaves processes behind that waited for all frames of then, and nobody asks for them any more.
-    """
-    came_from: defaultdict[int, list[int]] = defaultdict(list)
-    looked_at: set[int] = set()
-    new = set(pids)
-    while new:
-        looked_at |= new
-        for part in chunks(sorted(new)):
-            for parent, child, status in session.execute(_EDGES.where(_dependence.c.child_pid.in_(part))).all():
-                if status in (SUCCEEDED, FAILED):  # what else is there has no result that its parents can have spoiled
-                    came_from[parent].append(child)
-        new = came_from.keys() - looked_at
-    found = outdated(session, looked_at)
-    new = found
-    while new:
-        new = {child for parent in new for child in came_from.get(parent, ())} - found
-        found |= new
-    return found.intersection(pids)
 
 
 def origin_of(session: Session, process: Process) -> Process:
@@ -147,45 +87,40 @@ def commands_of(session: Session, graph_pid: int) -> set[str]:
     return set(session.scalars(select(Process.command).where(Process.graph_pid == graph_pid).distinct()))
 
 
-def ends_of(session: Session, pids: Mapping[int, int]) -> dict[int, Ended]:
-    """What new processes begin with that take over the results of old ones (``old: new``).
-
-    What is not the result of its key is taken over by who asks for it on purpose; nobody else takes it for that.
-    """
-    # Times as they are stored: the ORM's own reading and writing of dates costs four times as much.
-    columns = [type_coerce(c, String) if c.name == "finished_at" else c for c in (_process.c[n] for n in _ENDS)]
-    found: dict[int, Ended] = {}
-    for part in chunks(sorted(pids)):
-        query = select(_process.c.pid, *columns).where(_process.c.pid.in_(part))
-        found |= {pids[pid]: Ended(pid, *end) for pid, *end in session.execute(query)}
-    for pid in unlike_their_keys(session, pids):
-        found[pids[pid]] = found[pids[pid]]._replace(result_key=None)
-    return found
-
-
-def take_over_images(session: Session, pids: Mapping[int, int], graph_pid: int) -> dict[int, int]:
+def take_over_images(
+    session: Session, pids: Mapping[int, int], graph_pid: int, combining: Collection[str], found: Collection[Table]
+) -> None:
     """Give a graph's new processes the images of old ones (``old: new``), with their lineage and what they found.
 
     The new processes are stored with the old ones as origins, and no others of the graph have any. Columns of images
-    are many: they are copied by the server. Returns the ids ``old: new``.
+    are many: they are copied by the server. ``combining``: commands whose images are made from others of their own
+    graph; ``found``: tables that have rows of the old processes about the images.
     """
     names = tuple(name for name in _image.c.keys() if name not in _OWN)  # noqa: SIM118 - names of columns
     # Two rows name one file: the digest of the second is of no path, and nobody looks for it.
     digest = literal("taken by ") + cast(_process.c.pid, String)
     copied = select(_process.c.pid, _process.c.graph_pid, digest, *(_image.c[name] for name in names))
     copied = copied.select_from(_process.join(_image, _image.c.pid == _process.c.origin_pid)).order_by(_process.c.pid)
-    new_ids: dict[int, int] = {}
     ordered = sorted(pids.values())
     for start in range(0, len(ordered), ROWS_PER_INSERT):  # MariaDB gives out no other ids while one statement inserts
         part = ordered[start : start + ROWS_PER_INSERT]
         of_part = _is_taken(graph_pid) & _process.c.pid.between(part[0], part[-1])
         session.execute(insert(_image).from_select((*_OWN[1:], *names), _straight(copied.where(of_part))))
-        ids = select(_old.c.image_id, _new.c.image_id).select_from(_of_both).where(of_part)
-        new_ids |= dict(session.execute(_straight(ids)).all())
-    _take_over_lineage(session, graph_pid, new_ids)
-    for model in OF_CALIBRATED:
-        _take_over_all_found(session, table_of(model), graph_pid, pids)
-    return new_ids
+    _take_over_lineage(session, graph_pid, pids, combining)
+    for table in found:
+        _take_over_all_found(session, table, graph_pid, pids)
+
+
+def _new_ids(session: Session, pids: Mapping[int, int], image_ids: Collection[int]) -> dict[int, int]:
+    """Of those of these images that were taken over (by ``old: new`` processes): ids ``old: new``."""
+    made = {image_id: pid for image_id, pid in _by(session, _image.c.image_id, image_ids) if pid in pids}
+    taken = {pid: image_id for image_id, pid in _by(session, _image.c.pid, [pids[pid] for pid in made.values()])}
+    return {image_id: taken[pids[pid]] for image_id, pid in made.items()}
+
+
+def _by(session: Session, column: Column[Any], values: Collection[int]) -> Iterator[tuple[int, int]]:
+    for span in spans(set(values)):
+        yield from session.execute(select(_image.c.image_id, _image.c.pid).where(within(column, span))).all()
 
 
 def _is_taken(graph_pid: int) -> ColumnElement[bool]:
@@ -202,20 +137,21 @@ def _stored(column: Column[Any]) -> ColumnElement[Any]:
     return type_coerce(column, String) if isinstance(column.type, DateTime) else column
 
 
-_old, _new, _made_from = _image.alias(), _image.alias(), _image.alias()
+_old, _new = _image.alias(), _image.alias()
 _of_both = _process.join(_old, _old.c.pid == _process.c.origin_pid).join(_new, _new.c.pid == _process.c.pid)
-_of_edges = _of_both.join(_edge, _edge.c.image_id == _old.c.image_id).join(
-    _made_from, _made_from.c.image_id == _edge.c.parent_id
+_EDGES = select(_new.c.image_id, _edge.c.parent_id).select_from(
+    _of_both.join(_edge, _edge.c.image_id == _old.c.image_id)
 )
 
 
-def _take_over_lineage(session: Session, graph_pid: int, new_ids: Mapping[int, int]) -> None:
+def _take_over_lineage(session: Session, graph_pid: int, pids: Mapping[int, int], combining: Collection[str]) -> None:
     """Images of the old graph that the new one took over too are replaced by its own."""
-    edges = _straight(select(_new.c.image_id, _edge.c.parent_id).select_from(_of_edges).where(_is_taken(graph_pid)))
-    outside = edges.where(_made_from.c.graph_pid.is_distinct_from(_old.c.graph_pid))  # most: frames and masters
-    session.execute(insert(_edge).from_select(("image_id", "parent_id"), outside))
-    inside = session.execute(edges.where(_made_from.c.graph_pid.is_not_distinct_from(_old.c.graph_pid))).all()
-    insert_rows(session, _edge, ("image_id", "parent_id"), [(image, new_ids.get(old, old)) for image, old in inside])
+    edges, combines = _straight(_EDGES.where(_is_taken(graph_pid))), _process.c.command.in_(combining)
+    session.execute(insert(_edge).from_select(("image_id", "parent_id"), edges.where(not_(combines))))
+    if combining:
+        made = session.execute(edges.where(combines)).all()
+        new_ids = _new_ids(session, pids, {parent for _, parent in made})
+        insert_rows(session, _edge, ("image_id", "parent_id"), [(one, new_ids.get(old, old)) for one, old in made])
 
 
 def _take_over_all_found(session: Session, found: Table, graph_pid: int, pids: Mapping[int, int]) -> None:
@@ -242,8 +178,12 @@ def take_over_found(session: Session, found: Table, pids: Mapping[int, int], new
         insert_rows(session, found, ("pid", "image_id", *names), taken)
 
 
-def take_over_detection(session: Session, old_pid: int, new_pid: int, image_ids: Mapping[int, int]) -> None:
-    """Give a new `detect` the positions that an old one measured, and sky and template to each other."""
+def take_over_detection(session: Session, old_pid: int, pids: Mapping[int, int]) -> None:
+    """Give a new `detect` the positions that an old one measured, and sky and template to each other.
+
+    ``pids``: processes of the old graph that are taken over, ``old: new``.
+    """
+    new_pid = pids[old_pid]
     positions = table_of(SourcePosition)
     session.execute(
         insert(positions).from_select(
@@ -251,11 +191,12 @@ def take_over_detection(session: Session, old_pid: int, new_pid: int, image_ids:
             select(literal(new_pid), *(positions.c[name] for name in _POSITION)).where(positions.c.pid == old_pid),
         )
     )
-    shown = session.execute(
-        select(SkyImage.sky_id, SkyImage.image_id, SkyImage.role).where(SkyImage.image_id.in_(image_ids))
-    ).all()
+    made = select(SkyImage.sky_id, SkyImage.image_id, SkyImage.role, Image.pid)
+    made = made.join(Image, Image.image_id == SkyImage.image_id).join(Process, Process.graph_pid == Image.graph_pid)
+    shown = [one for one in session.execute(made.where(Process.pid == old_pid)) if one.pid in pids]
     if shown:
-        rows = [{"sky_id": sky, "image_id": image_ids[image], "role": role} for sky, image, role in shown]
+        image_ids = _new_ids(session, pids, {one.image_id for one in shown})
+        rows = [{"sky_id": one.sky_id, "image_id": image_ids[one.image_id], "role": one.role} for one in shown]
         session.execute(insert(SkyImage), rows)
         of_new = select(Process.observation_id).where(Process.pid == new_pid).scalar_subquery()
         session.execute(update(Observation).where(Observation.observation_id == of_new).values(sky_id=shown[0].sky_id))
@@ -272,17 +213,21 @@ def solved_by(session: Session, graph_pid: int) -> int | None:
     )
 
 
-def take_over_solution(session: Session, old_pid: int, new_pid: int, image_ids: Mapping[int, int]) -> None:
-    """Give a new `solve` what an old one found of a template."""
+def take_over_solution(session: Session, old_pid: int, new_pid: int, pids: Mapping[int, int]) -> None:
+    """Give a new `solve` what an old one found of a template; ``pids``: processes that are taken over, ``old: new``."""
     solution = session.get(PlateSolution, old_pid)
     if solution is not None:
+        image_ids = _new_ids(session, pids, {solution.image_id})
         found = {name: getattr(solution, name) for name in _SOLUTION}
         session.add(PlateSolution(pid=new_pid, image_id=image_ids.get(solution.image_id, solution.image_id), **found))
 
 
-def lock_graph(session: Session, graph_pid: int) -> None:
-    """Lock the processes of a graph: nobody revives or cleans up what is about to be taken over."""
-    lock(session, session.scalars(select(Process.pid).where(Process.graph_pid == graph_pid)).all())
+def lock_graph(session: Session, graph_pid: int) -> dict[int, tuple[str, str | None]]:
+    """Lock the processes of a graph: nobody revives or cleans up what is about to be taken over.
+
+    Returns the state and the class of the error of each.
+    """
+    return {pid: (status, error_class) for pid, status, error_class in session.execute(_LOCK, {"graph": graph_pid})}
 
 
 def of_graph(session: Session, graph_pid: int) -> Sequence[Process]:

@@ -13,6 +13,7 @@ from schema.image import CapturedFrame, FrameNote, Image
 from schema.observing import Instrument, Observation, ObsSite
 from schema.queries.capturing import NUMBER, OF_CAPTURE, image_ids, is_capture
 from schema.queries.scheduling import chunks
+from schema.queries.spans import spans, within
 
 # Why the last process that spoke of an image could not use it; NULL where it is not rejected.
 _REASON = (
@@ -94,10 +95,12 @@ def registered(session: Session, image_ids: Sequence[int]) -> dict[int, list[Any
         .join(Instrument, Instrument.instrument_id == Observation.instrument_id)
         .outerjoin(ObsSite, ObsSite.obs_site_id == Observation.obs_site_id)
     )
+    wanted = set(image_ids)
     found: dict[int, list[Any]] = {}
-    for part in chunks(sorted(image_ids)):
-        for image_id, *facts in session.execute(query.where(Image.image_id.in_(part))):
-            found[image_id] = facts if facts[-1] is not None else facts[:-1]  # as it was before frames had a geometry
+    for part in spans(wanted):
+        for image_id, *facts in session.execute(query.where(within(Image.image_id, part))):
+            if image_id in wanted:  # as it was before frames had a geometry
+                found[image_id] = facts if facts[-1] is not None else facts[:-1]
     return found
 
 

@@ -13,9 +13,15 @@ from schema.base import table_of, utc_now
 from schema.processes import FINISHED, SKIPPED, SUCCEEDED, WAITING, Process, ProcessDependence, ProcessGroup, Site
 from schema.queries.measurements import insert_rows
 from schema.queries.scheduling import NOT_WITHOUT, chunks
+from schema.queries.taken_ends import insert_taken
 
 PIDS_PER_MS = 1_000_000
 ROWS_PER_INSERT = 5000
+# What a process begins with, whatever becomes of it.
+_BEGIN = (
+    *("graph_pid", "command", "site_id", "group_id", "observation_id", "generation", "priority", "pending"),
+    *("propagated", "max_attempts", "created_at", "not_before"),
+)
 
 
 class NewProcess(NamedTuple):
@@ -37,19 +43,6 @@ class NewProcess(NamedTuple):
     # Not stored: the parameters as data, and PIDs that it waits for or is told, where who laid it out knows them.
     told: Mapping[str, Any] | None = None
     needs: frozenset[int] | None = None
-
-
-class Ended(NamedTuple):
-    """How a process ended whose result a new one takes over, which so begins with its end."""
-
-    origin_pid: int | None
-    status: str
-    attempt: int
-    finished_at: Any  # as the driver has it
-    error_class: str | None
-    error: str | None
-    choices_id: int | None
-    result_key: str | None
 
 
 def new_pids(session: Session, last: int = 0) -> Iterator[int]:
@@ -82,18 +75,18 @@ def published_at(pid: int) -> float:
 
 
 @dataclass(frozen=True)
-class _Outside:
-    """Parents that were published before."""
+class _Parents:
+    """Parents that were there before what waits for them."""
 
     uncounted: set[int]  # their end is still to come, or still to be counted
     hopeless: set[int]  # they ended without success, and that is counted already
 
 
-def _parents_outside(session: Session, processes: Sequence[NewProcess]) -> _Outside:
+def _parents_outside(session: Session, processes: Sequence[NewProcess]) -> _Parents:
     """Look at the parents of other graphs, and lock them against counting and operators."""
     own = {process.pid for process in processes}
     pids = sorted({pid for process in processes for pid in (*process.required, *process.optional)} - own)
-    outside = _Outside(set(), set())
+    outside = _Parents(set(), set())
     for part in chunks(pids):
         query = select(Process.pid, Process.status, Process.propagated).where(Process.pid.in_(part))
         for pid, status, propagated in session.execute(query.order_by(Process.pid).with_for_update()):
@@ -110,14 +103,17 @@ def publish(
     *,
     site: str,
     choices_id: int | None,
-    ended: Mapping[int, Ended] | None = None,
+    origins: Mapping[int, int] | None = None,
+    keys: Mapping[int, str | None] | None = None,
 ) -> None:
     """Insert processes and dependencies; ``choices_id``: of what they go by (`schema.queries.choices`).
 
-    ``ended``: by PID, those that have ended before they begin; the manager counts them as any other.
+    ``origins``: by PID, processes whose results those take over, which have their ends from the start; ``keys``: of
+    those of these that do not have their origin's.
 
     A parent published before counts as pending until the manager has counted its end; what requires one that has ended
-    without success is skipped from the start, and ``tianyu retry`` of that one revives it.
+    without success is skipped from the start, and ``tianyu retry`` of that one revives it. So it is with what is taken
+    over, but that nobody needs to count its end.
 
     Raises:
         LookupError: the site or a group is not registered.
@@ -129,33 +125,35 @@ def publish(
     unknown = {process.group for process in processes} - groups.keys()
     if unknown:
         raise LookupError(f"groups {sorted(unknown)} are not registered: run `tianyu init`")
-    own = {process.pid for process in processes}
-    outside = _parents_outside(session, processes)
-    uncounted = own | outside.uncounted
+    origins = {} if origins is None else origins
+    parents = _parents_outside(session, processes)
     # One clock reading for all, as text: the driver takes four times as long over each date.
     created_at = _text(session.execute(select(utc_now())).scalar_one())
-    ends = {} if ended is None else ended
 
-    def row(process: NewProcess) -> tuple[Any, ...]:
-        end = ends.get(process.pid)
-        if end is not None:
-            state = end
-        elif outside.hopeless.isdisjoint(process.required):
-            state = Ended(None, WAITING, 0, None, None, None, choices_id, process.result_key)
-        else:
-            state = Ended(None, SKIPPED, 0, created_at, None, NOT_WITHOUT, choices_id, process.result_key)
+    def begin(process: NewProcess, waits_for: set[int], *, is_counted: bool) -> tuple[Any, ...]:
+        pending = sum(parent in waits_for for parent in (*process.required, *process.optional))
         return (
-            *(process.pid, process.graph_pid, process.command, process.parameters, site_id, groups[process.group]),
-            *(process.observation_id, process.generation, process.priority, _pending(process, uncounted), 0),
-            *(process.max_attempts, created_at, _text(process.not_before), *state),
+            *(process.graph_pid, process.command, site_id, groups[process.group], process.observation_id),
+            *(process.generation, process.priority, pending, is_counted, process.max_attempts, created_at),
+            _text(process.not_before),
         )
 
-    columns = (
-        *("pid", "graph_pid", "command", "parameters", "site_id", "group_id", "observation_id", "generation"),
-        *("priority", "pending", "propagated", "max_attempts", "created_at", "not_before"),
-        *Ended._fields,
-    )
-    insert_rows(session, table_of(Process), columns, map(row, processes))
+    taken = [process for process in processes if process.pid in origins]
+    if taken:
+        begun = ((one, begin(one, parents.uncounted, is_counted=True)) for one in taken)
+        insert_taken(session, _BEGIN, begun, origins, {} if keys is None else keys)
+        parents.hopeless.update(_without_success(session, {process.graph_pid for process in taken}))
+    waits_for = {process.pid for process in processes if process.pid not in origins} | parents.uncounted
+
+    def row(process: NewProcess) -> tuple[Any, ...]:
+        begun = begin(process, waits_for, is_counted=False)
+        is_hopeless = not parents.hopeless.isdisjoint(process.required)
+        end = (SKIPPED, created_at, NOT_WITHOUT) if is_hopeless else (WAITING, None, None)
+        return (process.pid, process.parameters, choices_id, process.result_key, 0, *end, *begun)
+
+    columns = ("pid", "parameters", "choices_id", "result_key", "attempt", "status", "finished_at", "error", *_BEGIN)
+    new = (process for process in processes if process.pid not in origins)
+    insert_rows(session, table_of(Process), columns, map(row, new))
     insert_rows(
         session,
         table_of(ProcessDependence),
@@ -163,14 +161,20 @@ def publish(
         (
             (parent, p.pid, required)
             for p in processes
-            for required, parents in ((1, p.required), (0, p.optional))
-            for parent in parents
+            for required, parents_of in ((1, p.required), (0, p.optional))
+            for parent in parents_of
         ),
     )
 
 
 def _text(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat(sep=" ", timespec="microseconds")
+
+
+def _without_success(session: Session, graph_pids: Collection[int]) -> Iterator[int]:
+    """What was taken over as it failed, or was skipped."""
+    query = select(Process.pid).where(Process.graph_pid.in_(graph_pids), Process.origin_pid.is_not(None))
+    return iter(session.scalars(query.where(Process.status != SUCCEEDED)))
 
 
 def generations(session: Session, observation_id: int) -> dict[str, int]:
@@ -188,7 +192,3 @@ def result_keys(session: Session, pids: Collection[int]) -> dict[int, str]:
         query = select(Process.pid, Process.result_key).where(Process.pid.in_(part), Process.result_key.is_not(None))
         found |= {pid: key for pid, key in session.execute(query) if key is not None}
     return found
-
-
-def _pending(process: NewProcess, uncounted: set[int]) -> int:
-    return sum(parent in uncounted for parent in (*process.required, *process.optional))

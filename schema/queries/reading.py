@@ -10,7 +10,8 @@ from schema.base import table_of
 from schema.image import Image
 from schema.prepared import Batch, Prepared, run
 from schema.processes import RUNNING, SUCCEEDED, Process, ProcessDependence, ReadKey
-from schema.queries.adopting import OUTDATED, Outdated, take_over_found
+from schema.queries.adopting import take_over_found
+from schema.queries.outdated import OUTDATED, Outdated
 from schema.queries.scheduling import PIDS
 
 _key, _process, _image = table_of(ReadKey), table_of(Process), table_of(Image)
@@ -87,7 +88,7 @@ def maker_of(connection: Connection, read_key: str) -> Maker | None:
 def is_outdated(connection: Connection, pids: Collection[int]) -> bool:
     """Whether one of these, or a process that they came from, ran before something that it waits for ended.
 
-    Results of theirs are not those of their keys then (`adopting.unlike_their_keys`).
+    Results of theirs are not those of their keys then (`outdated.unlike_their_keys`).
     """
     [(_, rows)] = run(connection, _OUTDATED(pids=sorted(pids)))
     return bool(rows)

@@ -4,7 +4,7 @@ Pure but for `formers`. Two rules make a result that was made before stand for a
 
 - all that the process needs is of the same earlier graph too, for the images that a graph takes over get new ids
   (but for the branches of a tree, which nobody needs any more behind a root that is there);
-- it ended for good, and had begun after all that it waited for had ended (`adopting.outdated`): a frame that was
+- it ended for good, and had begun after all that it waited for had ended (`schema.queries.outdated`): a frame that was
   repaired and tried again later is not in it.
 """
 
@@ -17,6 +17,7 @@ from schema.photometry import Flux
 from schema.processes import FAILED, SKIPPED, SUCCEEDED, UNFINISHED, UNSUCCESSFUL
 from schema.queries import adopting
 from schema.queries.adopting import Keyed
+from schema.queries.outdated import unlike_their_keys
 from schema.queries.publishing import NewProcess
 from services.engine.publisher.keys import needed
 from services.errors import DataError
@@ -32,13 +33,14 @@ class LaidOut:
     def __init__(self, processes: Sequence[NewProcess]) -> None:
         self.processes = processes
         commands = {process.pid: process.command for process in processes}
-        self._needs: dict[int, set[int]] = {}
+        pids = frozenset(commands)
+        self._needs: dict[int, frozenset[int]] = {}
         self._branches: dict[int, set[int]] = {}  # of those that have some
         for process in processes:
-            own = {pid for pid in needed(process) if pid in commands}
+            own = needed(process) & pids
             if STEPS[process.command].each is Each.TREE:
                 self._branches[process.pid] = {pid for pid in own if commands[pid] == process.command}
-                own -= self._branches[process.pid]
+                own = own - self._branches[process.pid]
             self._needs[process.pid] = own
 
     def branches_of(self, pid: int) -> set[int]:
@@ -153,17 +155,29 @@ def is_failure(one: Keyed) -> bool:
     return one.status in UNSUCCESSFUL
 
 
-def formers(session: Session, keyed: Sequence[Keyed], laid: Sequence[NewProcess]) -> list[Former]:
+def formers(session: Session, keyed: Sequence[Keyed], laid: LaidOut) -> list[Former]:
     """Earlier graphs of an observation with what they have of a new one, the newest first.
 
     ``keyed``: its processes whose keys are known, in order of PID. Those whose results are not those of their keys are
     left out.
     """
-    keys = {process.result_key for process in laid}
+    keys = {process.result_key for process in laid.processes}
     found = [one for one in keyed if one.result_key in keys]
-    left_out = adopting.unlike_their_keys(session, [one.pid for one in found])
+    left_out = unlike_their_keys(session, [one.pid for one in found])
     by_graph: dict[int, dict[str, Keyed]] = {}
     for one in found:
         if one.pid not in left_out:
             by_graph.setdefault(one.graph_pid, {})[one.result_key] = one
     return [Former(graph_pid, by_graph[graph_pid]) for graph_pid in sorted(by_graph, reverse=True)]
+
+
+def locked(session: Session, former: Former) -> Former:
+    """The same as it is now: nobody removes or revives anything of it any more, until the transaction ends."""
+    ends = adopting.lock_graph(session, former.graph_pid)
+    left_out = unlike_their_keys(session, [one.pid for one in former.by_key.values()])
+    by_key = {
+        key: one if (one.status, one.error_class) == end else one._replace(status=end[0], error_class=end[1])
+        for key, one in former.by_key.items()
+        if (end := ends.get(one.pid)) is not None and one.pid not in left_out
+    }
+    return Former(former.graph_pid, by_key)

@@ -57,6 +57,8 @@ def candidates(
         Observation.setting.not_like(f"{GIVEN}%"),
     )
     found = session.scalars(there).all()
+    if not found:
+        return []
     frames = _frames(session, [observation.observation_id, *(one.observation_id for one in found)])
     own = frames.get(observation.observation_id)
     if own is None:
@@ -182,14 +184,17 @@ def _setting(observation: Observation) -> dict[str, str]:
 
 def _frames(session: Session, observations: Sequence[int]) -> dict[int, _Frames]:
     """Of the frames that ingest took and those that are still to be taken; observations without any are left out."""
-    is_usable = case((USABLE, 1), else_=0)
-    warmth = func.sum(case((USABLE, Image.temperature_c)))
-    told = func.sum(case((USABLE & Image.temperature_c.is_not(None), 1), else_=0))
-    query = (
-        select(Image.observation_id, Image.ny, Image.nx, func.sum(is_usable), warmth, told)
+    # Each frame is looked at once: what a process said of it is a query of its own.
+    each = (
+        select(
+            Image.observation_id, Image.ny, Image.nx, Image.temperature_c, case((USABLE, 1), else_=0).label("usable")
+        )
         .where(Image.observation_id.in_(observations), Image.pid.is_(None), Image.good.is_not(False))
-        .group_by(Image.observation_id, Image.ny, Image.nx)
+        .subquery()
     )
+    shape = (each.c.observation_id, each.c.ny, each.c.nx)
+    warmth = case((each.c.usable == 1, each.c.temperature_c))
+    query = select(*shape, func.sum(each.c.usable), func.sum(warmth), func.count(warmth)).group_by(*shape)
     rows: dict[int, list[tuple[tuple[int | None, int | None], int, float, int]]] = {}
     for number, ny, nx, usable, total, count in session.execute(query):
         rows.setdefault(number or 0, []).append(((ny, nx), int(usable), float(total or 0.0), int(count)))

@@ -13,6 +13,7 @@ from schema.queries import adopting, capturing, choices, publishing
 from schema.queries.frames import ids_of_camera
 from services.engine.presence import VERSION
 from services.engine.publisher.changed_choices import changes
+from services.engine.publisher.cycles import no_search_for_cycles
 from services.engine.publisher.former import Former, LaidOut, formers
 from services.engine.publisher.frame_digests import digests_of
 from services.engine.publisher.given_reference import given_reference
@@ -23,7 +24,7 @@ from services.engine.publisher.publication import Masters, Publication
 from services.engine.publisher.serving_masters import serving
 from services.engine.publisher.settling import Settled, settle
 from services.engine.publisher.stopped import require_alone
-from services.engine.publisher.taking_over import take_over
+from services.engine.publisher.taking_over import lost_keys, take_over
 from services.engine.publisher.target_choices import choices_of
 from services.engine.publisher.templates import (
     Template,
@@ -53,6 +54,7 @@ class Publisher:
         self._settled: dict[int, tuple[Graph, Settled]] = {}  # by observation
         self._adopted: dict[int, str] = {}  # keys of what stands for another night's processes
 
+    @no_search_for_cycles()
     def publish(
         self,
         observation_id: int,
@@ -116,16 +118,14 @@ class Publisher:
         if not publication.processes:
             return
         choices_id = choices.keep(self._session, VERSION, publication.choices.text())
-        taken = [settled.taken_over for _, settled in self._settled.values() if settled.former is not None]
-        ended = {
-            pid: end
-            for pids in (*taken, taken_over or {})
-            for pid, end in adopting.ends_of(self._session, pids).items()
-        }
-        ended |= {pid: ended[pid]._replace(result_key=key) for pid, key in self._adopted.items() if pid in ended}
+        from_former = [(graph, one, one.former) for graph, one in self._settled.values() if one.former is not None]
+        taken = [*(one.taken_over for _, one, _ in from_former), taken_over or {}]
+        origins = {new: old for pids in taken for old, new in pids.items()}
+        keys = lost_keys(self._session, origins, [former for _, _, former in from_former]) | self._adopted
         site = self._settings.site
+        processes = publication.processes
         try:
-            publishing.publish(self._session, publication.processes, site=site, choices_id=choices_id, ended=ended)
+            publishing.publish(self._session, processes, site=site, choices_id=choices_id, origins=origins, keys=keys)
         except LookupError as error:
             raise ConfigurationError(str(error)) from error
         except IntegrityError as error:
@@ -133,9 +133,9 @@ class Publisher:
                 f"observation {publication.observation_id}: its PIDs collide with those of another publisher; "
                 "publish it again"
             ) from error
-        for graph, settled in self._settled.values():
-            if settled.former is not None and settled.taken_over:
-                take_over(self._session, graph, settled.former.graph_pid, settled.taken_over)
+        for graph, one, former in from_former:
+            if one.taken_over:
+                take_over(self._session, graph, former.graph_pid, one.taken_over)
 
     def observation(self, observation_id: int) -> Observation:
         """The observation, locked, so that two publishers of one come one after the other.
@@ -194,7 +194,8 @@ class Publisher:
             settled = Settled(graph.graph_pid, graph.processes, {}, adopted, former, template=template)
         else:
             graph, _ = lay_out()
-            found = settle(self._session, observation, graph, kind, formers(self._session, earlier, graph.processes))
+            laid = LaidOut(graph.processes)
+            found = settle(self._session, observation, graph, laid, kind, formers(self._session, earlier, laid))
             assert found is not None  # no frame is later than its template
             settled = found
         self._settled[number] = graph, settled
@@ -228,9 +229,9 @@ class Publisher:
             seen.add(template.key)
             graph, _ = lay_out(template)
             laid = LaidOut(graph.processes)
-            earlier = formers(self._session, keyed, graph.processes)
+            earlier = formers(self._session, keyed, laid)
             if any(former.has_template(laid) for former in earlier):
-                settled = settle(self._session, observation, graph, LIGHT, earlier)
+                settled = settle(self._session, observation, graph, laid, LIGHT, earlier)
                 if settled is not None:
                     return graph, replace(settled, template=template if graph.later else None)
             if graph.later and len(seen) == 1:

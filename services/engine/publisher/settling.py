@@ -7,12 +7,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from schema.observing import LIGHT, Observation
+from schema.processes import Process
 from schema.queries import adopting
 from schema.queries.adopting import Keyed
 from schema.queries.choices import of_graph
 from schema.queries.publishing import NewProcess
 from services.engine.publisher.changed_choices import changes
-from services.engine.publisher.former import Former, LaidOut, formers, is_failure, is_unfinished
+from services.engine.publisher.former import Former, LaidOut, is_failure, is_unfinished, locked
 from services.engine.publisher.graph import Graph
 from services.engine.publisher.keys import told_of
 from services.engine.publisher.stopped import ends_of_graphs
@@ -49,15 +50,14 @@ class Settled:
 
 
 def settle(
-    session: Session, observation: Observation, graph: Graph, kind: str, earlier: Sequence[Former]
+    session: Session, observation: Observation, graph: Graph, laid: LaidOut, kind: str, earlier: Sequence[Former]
 ) -> Settled | None:
-    """Find what was made before of a graph whose keys are known; ``earlier``: see `formers`.
+    """Find what was made before of a graph whose keys are known; ``laid``: its processes; ``earlier``: see `formers`.
 
     The newest that has all is enough; else what only joins a graph, and what measures frames that came later, joins the
     newest that has all else; else a new graph takes over from the one that has most, of these the newest. None where
     that would have to make the template again on which later frames are to be measured.
     """
-    laid = LaidOut(graph.processes)
     for former in earlier:
         if former.has_all(laid):
             return _there(observation, graph, former, kind)
@@ -189,17 +189,13 @@ def _anew(session: Session, graph: Graph, laid: LaidOut, earlier: Sequence[Forme
         taken = taken_over_by(former)
         return sum(process.pid in taken for process in laid.without_branches(taken))
 
-    best = max(earlier, key=saves, default=None)  # the newest of several
-    if best is not None:
-        adopting.lock_graph(session, best.graph_pid)
-        # Looked at again: nobody removes or revives anything of it now.
-        there = adopting.keyed(session, graph.observation_id, best.graph_pid)
-        best = next(iter(formers(session, there, graph.processes)), None)
+    best = max(earlier, key=saves) if len(earlier) > 1 else next(iter(earlier), None)  # the newest of several
+    best = None if best is None else locked(session, best)
     taken = {} if best is None else taken_over_by(best)
     if best is None or not taken:
         return Settled(graph.graph_pid, graph.processes)
     whole = laid.without_branches(taken)
-    processes = [_rooted(one, best.of(one), laid) if one.pid in taken else one for one in whole]
+    processes = [_rooted(session, one, taken[one.pid], laid) if one.pid in taken else one for one in whole]
     left = {process.pid for process in processes}
     first = processes[0].pid
     return Settled(
@@ -210,10 +206,11 @@ def _anew(session: Session, graph: Graph, laid: LaidOut, earlier: Sequence[Forme
     )
 
 
-def _rooted(process: NewProcess, old: Keyed | None, laid: LaidOut) -> NewProcess:
+def _rooted(session: Session, process: NewProcess, old_pid: int, laid: LaidOut) -> NewProcess:
     """A root that is taken over is told the branches that it was made from, and waits for none."""
     branches = laid.branches_of(process.pid)
-    if not branches or old is None:
+    if not branches:
         return process
     optional = tuple(pid for pid in process.optional if pid not in branches)
-    return process._replace(parameters=old.parameters, optional=optional, told=None, needs=None)
+    parameters = session.get_one(Process, old_pid).parameters
+    return process._replace(parameters=parameters, optional=optional, told=None, needs=None)

@@ -11,7 +11,8 @@ from sqlalchemy import insert, select, update
 
 from schema.image import CALIBRATED, TEMPLATE, Image, ImageParent
 from schema.processes import CANCELLED, FAILED, QUEUED, RUNNING, SKIPPED, SUCCEEDED, WAITING, Process
-from schema.queries import adopting
+from schema.queries import spans
+from schema.queries.outdated import OUTDATED
 from services.engine.publisher.publication import Publication
 from tests.unit.publisher.made_up import Telescope
 from tests.unit.services.made_up import BEGAN
@@ -99,12 +100,26 @@ def test_a_frame_that_is_no_good_is_a_result(telescope: Telescope) -> None:
         ).all()
     assert (states.count(FAILED), states.count(SKIPPED)) == (1, 1)
     assert states.count(SUCCEEDED) == len(states) - 2
+    with telescope.sessions() as session:
+        measured = session.scalars(
+            select(Process).where(Process.graph_pid == published.graph_pid, Process.command == "extract")
+        ).all()
+    # What requires it is skipped from the start, and what is taken over needs not be waited for.
+    assert Counter(one.status for one in measured) == {SKIPPED: 1, WAITING: FRAMES - 1}
+    assert {one.pending for one in measured} == {0}
 
 
+@pytest.fixture(params=[spans.LONG, 1])
+def by_ranges(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes are asked for one by one, as in small graphs, and by ranges, as in large ones."""
+    monkeypatch.setattr(spans, "LONG", request.param)
+
+
+@pytest.mark.usefixtures("by_ranges")
 def test_what_went_on_before_something_ended_again_is_outdated(telescope: Telescope) -> None:
     change(telescope, "calibrate", 1, finished_at=BEGAN + timedelta(minutes=1))
     with telescope.sessions() as session:
-        outdated = adopting.outdated(session, session.scalars(select(Process.pid)).all())
+        outdated = session.scalars(OUTDATED).all()
         commands = set(session.scalars(select(Process.command).where(Process.pid.in_(outdated))))
     assert commands == {"align", "choose_reference", "extract", "stack"}
     published = publish(telescope)
@@ -113,6 +128,7 @@ def test_what_went_on_before_something_ended_again_is_outdated(telescope: Telesc
     assert_closed(telescope, published)
 
 
+@pytest.mark.usefixtures("by_ranges")
 @pytest.mark.parametrize("bias_frames", [5, 10])  # trees of two levels, and of three
 def test_what_used_a_master_that_lacks_a_frame_is_outdated_too(tmp_path: Path, bias_frames: int) -> None:
     telescope = Telescope(tmp_path)
@@ -147,6 +163,7 @@ def test_what_only_joins_a_graph_joins_while_it_is_at_work(tmp_path: Path) -> No
     assert publish(telescope).processes == []
 
 
+@pytest.mark.usefixtures("by_ranges")
 def test_images_taken_over_were_made_from_the_frames_and_from_each_other(telescope: Telescope) -> None:
     with telescope.sessions.begin() as session:
         frame = session.scalars(select(Image.image_id).where(Image.pid.is_(None))).first()
