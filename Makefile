@@ -58,15 +58,18 @@ lint: env  ## Check style, types and import rules
 
 check: lint test  ## Check everything
 
-bench: env  ## Measure the pipeline
-	$(BIN)/python bench/pipeline_bench.py
+# What a bench is run by: with AGAINST=COMMIT both commits, in turns.
+bench-of = $(BIN)/python -m $(if $(AGAINST),bench.against $(AGAINST) $(1),$(2)) $(ARGS)
+
+bench: env  ## Measure the pipeline; AGAINST=COMMIT: beside that of another commit
+	$(call bench-of,pipeline,bench.pipeline_bench)
 
 bench-memory: env  ## Measure memory and time of each step on frames of 61 million pixels; ARGS="--keep DIR" keeps the 20 GB of frames
 	$(BIN)/python bench/memory_bench.py $(ARGS)
 
-bench-engine: servers  ## Measure the process engine, beside Celery; ARGS=--scale, --reuse or --embedded measure more
+bench-engine: servers  ## Measure the process engine, beside Celery; ARGS=--scale, --reuse or --embedded measure more; AGAINST=COMMIT
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	$(BIN)/python -m bench.engine $(ARGS)
+	$(call bench-of,engine,bench.engine)
 
 bench-live: env  ## Frames that come at a cadence: what is kept up with, and how soon each is in the light curves; ARGS
 	$(BIN)/python -m bench.live $(ARGS)

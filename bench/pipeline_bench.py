@@ -1,6 +1,6 @@
 """Seconds a frame by step, beside the bare library calls on the same frames in the same run.
 
-`python bench/pipeline_bench.py [--frames 60] [--size 2048] [--stars 1300] [--repeats 3] [--keep DIR]`
+`python -m bench.pipeline_bench [--frames 60] [--size 2048] [--stars 1300] [--repeats 3] [--keep DIR]`
 
 The bare calls are what any program must do with these libraries: read, calibrate, background, subtract, extract, write,
 match, stack, read, apertures, insert. The ratio is `tianyu run` with one consumer, start of the interpreter, headers,
@@ -174,15 +174,18 @@ def consumer_memory(root_pid: int) -> int:
     return total
 
 
-def tianyu_run(folder: Path, work: Path) -> Run:
-    """Run the night in a new working folder."""
+def tianyu_run(folder: Path, work: Path, python: str = sys.executable, checkout: Path | None = None) -> Run:
+    """Run the night in a new working folder, by the Tianyu of a checkout and its environment's ``python``."""
     shutil.rmtree(work, ignore_errors=True)
     command = ["run", str(folder), "--workdir", str(work), "--consumers", "1", "--no-plots"]
     peak = 0
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "services.cli.app", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [python, "-m", "services.cli.app", *command],
+        cwd=checkout,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     while process.poll() is None:
         peak = max(peak, consumer_memory(process.pid))
@@ -225,28 +228,34 @@ def report(frames: int, bare: dict[str, float], run: Run) -> None:
     print(f"  peak memory of the consumer with its worker {run.memory_bytes / 1e6:.0f} MB")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--size", type=int, default=2048)
-    parser.add_argument("--stars", type=int, default=1300)
-    parser.add_argument("--repeats", type=int, default=3, help="runs, an odd number; each takes a minute")
-    parser.add_argument("--keep", type=Path, help="keep the simulated night here, and use it again")
-    arguments = parser.parse_args()
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--frames", type=int, default=60)
+    made.add_argument("--size", type=int, default=2048)
+    made.add_argument("--stars", type=int, default=1300)
+    made.add_argument("--repeats", type=int, default=3, help="runs, an odd number; each takes a minute")
+    made.add_argument("--keep", type=Path, help="keep the simulated night here, and use it again")
+    return made
+
+
+def simulated(arguments: argparse.Namespace, folder: Path) -> Path:
+    """The night that is to be run, and what its runs go by."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["TIANYU_CATALOG"] = "none"  # the bare calls ask nobody for names either
+    night = (arguments.keep or folder / "night").resolve()
+    if not (night / "truth").is_dir():
+        print("simulating the night …", file=sys.stderr, flush=True)
+        shape = (arguments.size, arguments.size)
+        spec = night_spec("night", n_frames=arguments.frames, shape=shape, n_stars=arguments.stars, seed=1)
+        simulate(spec, night)
+    return night
+
+
+def main() -> None:
+    arguments = parser().parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        night = arguments.keep or Path(temporary) / "night"
-        if not (night / "truth").is_dir():
-            print("simulating the night …")
-            spec = night_spec(
-                "night",
-                n_frames=arguments.frames,
-                shape=(arguments.size, arguments.size),
-                n_stars=arguments.stars,
-                seed=1,
-            )
-            simulate(spec, night)
+        night = simulated(arguments, Path(temporary))
         work = Path(temporary)
         passes, runs = [bare_night(night, work / "bare")], []
         for _ in range(arguments.repeats):
