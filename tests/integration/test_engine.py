@@ -212,7 +212,9 @@ def test_killed_worker_costs_one_attempt_and_not_the_consumer(running: Running) 
     engine.wait(lambda session: session.get_one(Process, pids[1]).status == "running")
     time.sleep(0.5)  # from the claim to the step it is a matter of milliseconds
     workers = workers_of(consumer.pid)
-    assert workers
+    assert len(workers) == 2
+    # Forked, as decision 037 has it: a spawned worker is a Python of its own, which imports all anew.
+    assert {command_of(pid) for pid in workers} == {command_of(consumer.pid)}
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
     engine.wait(all_finished)
@@ -222,6 +224,11 @@ def test_killed_worker_costs_one_attempt_and_not_the_consumer(running: Running) 
         first = session.get_one(ProcessAttempt, (pids[1], 1))
         assert (first.outcome, first.error_class) == ("killed", "transient")
         assert "SIGKILL" in (first.error or "")
+
+
+def command_of(pid: int) -> bytes:
+    """The words that a process was started with; a fork has those of its parent."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def workers_of(consumer: int) -> list[int]:
