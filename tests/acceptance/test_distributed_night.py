@@ -98,6 +98,7 @@ def assert_same_images(one: str, other: str) -> None:
 
 
 MEASURED = "SELECT COUNT(DISTINCT image_id) FROM light_curve WHERE flux_relative IS NOT NULL"
+UNFINISHED = "SELECT COUNT(*) FROM process WHERE status <> 'succeeded'"
 SUCCEEDED = "SELECT COUNT(*) FROM process WHERE status = 'succeeded'"
 
 
@@ -139,6 +140,31 @@ def test_the_system_gives_the_rows_of_the_embedded_run(night: Path, embedded: st
     assert all(count == 1 for _, count in attempts)
     assert not rows(url, "SELECT pid FROM process WHERE status <> 'succeeded'")
     assert not rows(url, "SELECT pid FROM lease")
+
+
+def test_programs_that_are_restarted_one_after_the_other_cost_no_attempt(
+    night: Path, embedded: str, system: Programs
+) -> None:
+    """SIGTERM, what is in hand is finished, another one is started: consumers and both managers in turn."""
+    system.environment["TIANYU_STRAGGLER_FACTOR"] = "0"  # nor is a second one offered beside what a busy machine slows
+    url = system.environment["TIANYU_DATABASE_URL"]
+    system.run("init")
+    system.run("ingest", str(night))
+    programs = [system.start(name) for name in ("consumer", "manager", "consumer", "manager")]
+    system.run("publish", "--all")
+    published = rows(url, "SELECT COUNT(*) FROM process")[0][0]
+    for number, program in enumerate(programs):
+        wait_until_succeeded(url, published * (number + 1) // 6)
+        program.terminate()
+        assert rows(url, UNFINISHED)[0][0] > 0
+        assert program.wait(PATIENCE_S) == 0
+        successor = system.start(*program.arguments)
+        wait_for(url, f"SELECT COUNT(*) FROM service WHERE name LIKE '%:{successor.pid}:%'", 1)
+    assert "light curves made" in system.run("status", "--wait").stdout
+    assert_same_images(embedded, url)
+    assert_same_light_curves(embedded, url)
+    outcomes = rows(url, "SELECT outcome, COUNT(*), MAX(attempt) FROM process_attempt GROUP BY outcome")
+    assert outcomes == [("succeeded", published, 1)]
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(night: Path, embedded: str, tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from services import log
 from tests.chaos import campaign, checks, embedded
 from tests.chaos.campaign import Outcome
 from tests.chaos.nights import make_night
-from tests.chaos.plan import Kind, make_embedded_plan, make_plan
+from tests.chaos.plan import Kind, make_embedded_plan, make_plan, make_restart_plan
 from tests.chaos.servers import Servers
 from tests.chaos.snapshot import Snapshot
+from tests.chaos.system import PROGRAMS
 
+RESTART_SEED = 1
 SEEDS, KILLS, EMBEDDED_KILLS, FRAMES = "1 2 3", 100, 20, 400  # 1,300 processes
 
 
@@ -91,6 +93,9 @@ def main() -> int:
         try:
             calm = campaign.run(campaign.prepare(servers, night, folder / "calm", "calm"))
             good &= table.add("undisturbed", calm, calm)
+            restarts = make_restart_plan(RESTART_SEED, calm.processes, PROGRAMS)
+            system = campaign.prepare(servers, night, folder / "restarts", "restarts")
+            good &= table.add("each program restarted", campaign.run(system, restarts), calm)
             calm_run = embedded.run(night, folder / "calm-run", ())
             for seed in seeds:
                 plan = make_plan(seed, calm.processes, kills)

@@ -216,6 +216,19 @@ def _publish_again(system: System, generator: random.Random, _lease_s: float) ->
     return {Kind.PUBLISHER: 1}
 
 
+def _restart(system: System, _generator: random.Random, _lease_s: float) -> Mapping[Kind, int]:
+    """One that was not yet restarted; the next one waits until it is at work again."""
+    program = min(system.programs, key=lambda one: one.starts)
+    if code := program.restart():
+        raise AssertionError(f"{program.name} left with exit code {code} on SIGTERM:\n{system.last_words()}")
+    deadline = time.monotonic() + PATIENCE_S
+    while not system.is_ready():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{program.name} is not back within {PATIENCE_S} s:\n{system.last_words()}")
+        time.sleep(POLL_S)
+    return {Kind.RESTART: 1}
+
+
 DISTURBANCES: Mapping[Kind, Disturbance] = {
     Kind.WORKER: _kill_worker,
     Kind.CONSUMER: _kill_consumer,
@@ -239,6 +252,7 @@ DISTURBANCES: Mapping[Kind, Disturbance] = {
     Kind.LOST: _lost,
     Kind.GARBAGE: _garbage,
     Kind.PUBLISHER: _publish_again,
+    Kind.RESTART: _restart,
 }
 
 

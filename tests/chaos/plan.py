@@ -33,6 +33,7 @@ class Kind(Enum):
     LOST = "queue emptied"
     GARBAGE = "messages that nobody can read"
     PUBLISHER = "published again, and the publisher killed or not"
+    RESTART = "program stopped by SIGTERM, and started again"
     TREE = "whole `tianyu run` killed"
     MAIN = "`tianyu run` killed, its consumers left alone"
 
@@ -94,6 +95,11 @@ def make_embedded_plan(seed: int, processes: int, kills: int) -> list[Event]:
     """Kills over a graph of ``processes`` in the embedded mode; the first comes before any has succeeded."""
     first, *others = _spread(seed, processes, _shares(EMBEDDED, kills))
     return [Event(Kind.TREE, 0, first.jitter_s * 10, first.seed), *others]
+
+
+def make_restart_plan(seed: int, processes: int, programs: int) -> list[Event]:
+    """Each of ``programs`` is restarted once, one after the other, over a graph of ``processes``."""
+    return _spread(seed, processes, [Kind.RESTART] * programs)
 
 
 def _shares(shares: Mapping[Kind, int], count: int) -> list[Kind]:

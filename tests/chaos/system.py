@@ -109,9 +109,21 @@ class Program:
             last = self.log.read_text()[-STACK_CHARACTERS:]
             raise AssertionError(f"{self.name} did not leave within {STOP_TIMEOUT_S:.0f} s:\n{last}") from None
 
+    def restart(self) -> int | None:
+        """SIGTERM, and when it has left start it again; the exit code with which it left."""
+        self.terminate()
+        code = self.wait()
+        self._gone()
+        self.start_at = 0.0
+        self.tend()
+        return code
+
     def _gone(self) -> None:
         self.process = None
         self.start_at = time.monotonic() + RESTART_AFTER_S
+
+
+PROGRAMS = 4
 
 
 @dataclass
