@@ -1,5 +1,6 @@
 """An attempt at a process, as it goes between programs: plain values, for those who have no database at hand."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -41,3 +42,7 @@ class Failure:
     error_class: str
     message: str
     traceback: str | None = None
+
+
+# Hears of each attempt that ended: what it cost (None: not known), and `SUCCEEDED`, `LOST` or the error's class.
+NoteEnd = Callable[[Claim, Usage | None, str], object]

@@ -85,6 +85,7 @@ class Deployment(BaseModel):
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     metrics_listen: Listen | None = None  # where a manager or consumer answers Prometheus
+    traces: bool = False  # whether publications and attempts are told to OpenTelemetry (variables OTEL_…)
 
     # Groups by command; everything else goes to `cpu`.
     default_group: Name = "cpu"

@@ -28,6 +28,7 @@ def consumer(
     """
     from services.engine.consumer.child import children
     from services.engine.consumer.consumer import Consumer
+    from services.engine.tracing.traced import attempts_traced
     from services.setup import open_database, require_site
 
     settings = start()
@@ -41,15 +42,19 @@ def consumer(
     on_stop(stop.set)
     with children(settings.deployment, concurrency) as workers:
         if settings.metrics_listen is None:
-            Consumer(settings, groups, workers, stop).run()
+            with attempts_traced(settings) as note_end:
+                Consumer(settings, groups, workers, stop, note_end).run()
             return
         from services.operating.metrics.consumer_metrics import ConsumerMetrics
         from services.operating.metrics.endpoint import answering
 
         metrics = ConsumerMetrics(settings.deployment, concurrency)
-        working = Consumer(settings, groups, workers, stop, metrics.note_end)
-        metrics.watch(working)
-        with answering(settings.metrics_listen, metrics.registry):
+        with (
+            answering(settings.metrics_listen, metrics.registry),
+            attempts_traced(settings, metrics.note_end) as note_end,
+        ):
+            working = Consumer(settings, groups, workers, stop, note_end)
+            metrics.watch(working)
             working.run()
 
 

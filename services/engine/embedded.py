@@ -195,18 +195,20 @@ def consume(orders: int, workers: int, groups: Sequence[str]) -> None:
 
     with children(settings.deployment, workers) as started:
         from services.engine.consumer.consumer import Consumer
+        from services.engine.tracing.traced import attempts_traced
 
-        consumer = Consumer(settings, groups or settings.computer_groups(), started)
+        with attempts_traced(settings) as note_end:
+            consumer = Consumer(settings, groups or settings.computer_groups(), started, note_end=note_end)
 
-        def wait_for_the_end() -> None:
-            os.read(orders, 1)
-            consumer.stop()
+            def wait_for_the_end() -> None:
+                os.read(orders, 1)
+                consumer.stop()
 
-        on_stop(consumer.stop)
-        if not os.read(orders, 1):
-            consumer.stop()  # the run has failed before it began
-        threading.Thread(target=wait_for_the_end, daemon=True).start()
-        consumer.run()
+            on_stop(consumer.stop)
+            if not os.read(orders, 1):
+                consumer.stop()  # the run has failed before it began
+            threading.Thread(target=wait_for_the_end, daemon=True).start()
+            consumer.run()
 
 
 @dataclass(frozen=True)

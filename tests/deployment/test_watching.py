@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from schema import database
 from services.engine.manager.manager import Manager
+from services.engine.tracing import traced
 from services.operating.metrics import manager_metrics
 from services.operating.metrics.endpoint import answering
 from services.operating.metrics.manager_metrics import manager_registry
@@ -20,6 +22,7 @@ from services.settings import Settings, as_environment
 from services.setup import initialise, open_engine
 from tests.acceptance.programs import Programs
 from tests.conftest import MARIADB
+from tests.deployment.trace_receiver import TraceReceiver, trace_receiver
 from tests.integration.small_night import FRAMES, Night, simulate_night
 from tests.ready_databases import ReadyDatabases
 from tests.servers.daemon import free_port
@@ -49,7 +52,19 @@ def wait_for(what: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def settings(ready_databases: ReadyDatabases, broker_url: str, unique_site: str, tmp_path: Path) -> Iterator[Settings]:
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[TraceReceiver]:
+    """Hears this program's spans, and those of programs that it starts."""
+    with trace_receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        traced.of_publications.cache_clear()
+        yield receiver
+    traced.of_publications.cache_clear()
+
+
+@pytest.fixture
+def settings(
+    ready_databases: ReadyDatabases, broker_url: str, unique_site: str, receiver: TraceReceiver, tmp_path: Path
+) -> Iterator[Settings]:
     """A published night on MariaDB and RabbitMQ."""
     with ready_databases.lend(MARIADB, tmp_path) as url:
         settings = Settings(
@@ -60,6 +75,7 @@ def settings(ready_databases: ReadyDatabases, broker_url: str, unique_site: str,
             sweep_s=0.5,
             log_format="json",
             log_level="DEBUG",
+            traces=True,
         )
         engine = open_engine(settings)
         initialise(settings, engine)
@@ -90,7 +106,7 @@ def programs(settings: Settings, tmp_path: Path) -> Iterator[Programs]:
 
 
 def test_a_group_without_consumer_is_seen_and_so_is_its_end(
-    settings: Settings, programs: Programs, manager_port: int
+    settings: Settings, programs: Programs, manager_port: int, receiver: TraceReceiver
 ) -> None:
     of_queue = {"site": settings.site, "group": "cpu"}
 
@@ -135,7 +151,36 @@ def test_a_group_without_consumer_is_seen_and_so_is_its_end(
     consumer.terminate()
     assert consumer.wait(timeout=60) == 0
     wait_for(lambda: of_group("tianyu_queue_consumers") == 0)
+    assert_spans_are_a_tree(receiver, settings)
     assert_lines_name_attempts((programs.logs / "0-consumer.log").read_text().splitlines())
+
+
+def assert_spans_are_a_tree(receiver: TraceReceiver, settings: Settings) -> None:
+    """Each attempt is a span below its graph's publication, with links to those that made what it went by."""
+    with open_engine(settings).connect() as connection:
+        query = "SELECT p.pid, p.graph_pid, p.command, p.observation_id FROM process p JOIN process_attempt USING (pid)"
+        attempts = connection.execute(text(query)).all()
+        query = "SELECT child_pid, parent_pid FROM process_dependence"
+        needs = connection.execute(text(query)).all()
+    spans = {span.facts["tianyu.pid"]: span for span in receiver.spans if "tianyu.pid" in span.facts}
+    graphs = {span.facts["tianyu.graph_pid"]: span for span in receiver.spans if span.name == "publish"}
+    assert len(receiver.spans) == len(spans) + len(graphs) == len(attempts) + len({graph for _, graph, *_ in attempts})
+    for pid, graph_pid, command, observation_id in attempts:
+        span = spans[pid]
+        assert (span.trace_id, span.parent_id) == (f"{graph_pid:032d}", graphs[graph_pid].span_id)
+        assert span.service == "tianyu"
+        assert span.name == span.facts["tianyu.command"] == command
+        told = {"attempt": 1, "outcome": "succeeded", "observation_id": observation_id, "group": "cpu"}
+        told |= {"site": settings.site}
+        assert {name: span.facts[f"tianyu.{name}"] for name in told} == told
+        assert 0 <= span.facts["tianyu.queue_wait_s"] < PATIENCE_S
+        assert 0 < span.seconds < PATIENCE_S
+        assert set(span.links) == {spans[parent].span_id for child, parent in needs if child == pid}
+        assert span.is_ok
+    assert max(span.facts["tianyu.queue_wait_s"] for span in spans.values()) > 0  # no consumer was there at first
+    for graph_pid, graph in graphs.items():
+        assert (graph.trace_id, graph.parent_id) == (f"{graph_pid:032d}", "")
+        assert graph.facts["tianyu.processes"] == sum(of == graph_pid for _, of, *_ in attempts)
 
 
 def assert_lines_name_attempts(lines: list[str]) -> None:

@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 
 from schema import database
+from schema.attempts import NoteEnd
 from schema.queries import services
 from services.engine.broker import Broker, Delivery, RefusedError, open_broker, work_queue
 from services.engine.consumer.child import Child
 from services.engine.consumer.root_watch import RootWatch
-from services.engine.consumer.slot import NoteEnd, Slot
+from services.engine.consumer.slot import Slot
 from services.engine.presence import HOST, Announcer, introduce
 from services.engine.troubles import BROKER
 from services.errors import ConfigurationError, TransientError

@@ -11,7 +11,7 @@ from functools import partial
 from math import ceil
 from typing import assert_never
 
-from schema.attempts import Claim, Usage
+from schema.attempts import Claim, NoteEnd
 from schema.processes import LOST, SUCCEEDED
 from services.engine.broker import Broker, Delivery, event_queue
 from services.engine.consumer.child import Child
@@ -43,8 +43,6 @@ from services.settings import Settings
 
 log = get_logger("consumer")
 RENEWALS_A_LEASE = 3
-# Hears of each attempt that ended: what it cost (None: not known), and `SUCCEEDED`, `LOST` or the error's class.
-NoteEnd = Callable[[Claim, Usage | None, str], object]
 LAST_WORD_S = 0.5  # for the worker of a lost lease
 
 

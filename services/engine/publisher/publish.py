@@ -35,6 +35,7 @@ from services.engine.publisher.templates import (
     templates,
     warning,
 )
+from services.engine.tracing.traced import trace_publication
 from services.errors import ConfigurationError
 from services.own_site import require_own
 from services.settings import Settings
@@ -133,6 +134,7 @@ class Publisher:
                 f"observation {publication.observation_id}: its PIDs collide with those of another publisher; "
                 "publish it again"
             ) from error
+        trace_publication(self._settings, self._session, processes, made=origins)
         for graph, one, former in from_former:
             if one.taken_over:
                 take_over(self._session, graph, former.graph_pid, one.taken_over)

@@ -139,7 +139,9 @@ def test_a_port_that_is_taken_is_said() -> None:
 def test_nothing_is_loaded_where_it_is_off() -> None:
     code = (
         "import sys, services.cli.app, services.cli.manager_command, services.cli.consumer_command, "
-        "services.engine.manager.manager, services.engine.consumer.consumer; "
-        "assert 'prometheus_client' not in sys.modules"
+        "services.engine.manager.manager, services.engine.consumer.consumer, services.engine.publisher.publish; "
+        "from services.engine.tracing.traced import attempts_traced; from services.settings import Settings; "
+        "attempts_traced(Settings()).__enter__(); "
+        "assert {'prometheus_client', 'opentelemetry'}.isdisjoint(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
