@@ -1,6 +1,7 @@
 """The consumer of `tianyu run`: it waits for the database, and never outlives the run."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,9 @@ from services.settings import as_environment
 TIMEOUT_S = 120.0  # of a program that leaves by itself; the imports of a busy machine take a while
 
 
-def _consumer(workdir: Path, **variables: str) -> "subprocess.Popen[bytes]":
+def _consumer(workdir: Path, *groups: str, **variables: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "services.engine.embedded", "1", "cpu", "gpu"],
+        [sys.executable, "-m", "services.engine.embedded", "1", *(groups or ["cpu"])],
         env=os.environ | as_environment(embedded_settings(workdir)) | variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -32,11 +33,18 @@ def test_a_run_that_fails_before_it_began_leaves_no_consumer(tmp_path: Path) -> 
 
 
 def test_a_run_that_ends_without_a_word_takes_its_consumer_with_it(tmp_path: Path) -> None:
-    """However it ends, its end of the pipe closes. Its consumer serves the groups that it is given."""
+    """However it ends, its end of the pipe closes. Its consumer has the groups that it is told, and listens nowhere."""
     workdir = tmp_path / "work"
     with process_tree(embedded_settings(workdir), 1):
         pass
-    consumer = _consumer(workdir, TIANYU_GROUPS='{"detect": "gpu"}')
+    with socket.socket() as another:  # as a manager of this machine has the port
+        another.bind(("127.0.0.1", 0))
+        another.listen()
+        taken = another.getsockname()[1]
+        _assert_works_and_leaves(_consumer(workdir, "cpu", "gpu", TIANYU_METRICS_LISTEN=str(taken)))
+
+
+def _assert_works_and_leaves(consumer: "subprocess.Popen[bytes]") -> None:
     assert consumer.stdin is not None
     assert consumer.stdout is not None
     consumer.stdin.write(RELEASE)
