@@ -116,15 +116,14 @@ class Publisher:
         Raises:
             ConfigurationError: the site or a group is not registered, or another publisher took the same PIDs.
         """
-        if not publication.processes:
+        site, processes = self._settings.site, publication.processes
+        if not processes:
             return
         choices_id = choices.keep(self._session, VERSION, publication.choices.text())
         from_former = [(graph, one, one.former) for graph, one in self._settled.values() if one.former is not None]
         taken = [*(one.taken_over for _, one, _ in from_former), taken_over or {}]
         origins = {new: old for pids in taken for old, new in pids.items()}
         keys = lost_keys(self._session, origins, [former for _, _, former in from_former]) | self._adopted
-        site = self._settings.site
-        processes = publication.processes
         try:
             publishing.publish(self._session, processes, site=site, choices_id=choices_id, origins=origins, keys=keys)
         except LookupError as error:
@@ -339,8 +338,7 @@ class Publisher:
             )
         if not graph.made[step.command]:  # it is not asked for, only what comes before it
             return None
-        laid_out = graph.made[step.command][-1]
-        pid = settled.stands.get(laid_out, laid_out)
+        pid = settled.stands.get(laid_out := graph.made[step.command][-1], laid_out)
         pid, said_of_it = serving(self._session, pid, source, step, publication.observation_id)
         if said_of_it:
             publication.notes.append(f"{name}: {said_of_it}")
