@@ -9,8 +9,10 @@ from schema.base import TABLE_OPTIONS, Base, Pid, Real, Utc
 MASTER_BIAS, MASTER_DARK, DEBIASED_FLAT, MASTER_FLAT = "master_bias", "master_dark", "debiased_flat", "master_flat"
 PARTIAL_BIAS, PARTIAL_DARK = "partial_bias", "partial_dark"
 CALIBRATED, STACKED, TEMPLATE = "calibrated", "stacked", "template"
+PACKED = "packed"  # a derived image as it goes to another site
+COPY = "copy"  # of a derived image at another site, where its path is the same
 _MASTERS = (MASTER_BIAS, MASTER_DARK, DEBIASED_FLAT, MASTER_FLAT, PARTIAL_BIAS, PARTIAL_DARK)
-DERIVED = (*_MASTERS, CALIBRATED, STACKED, TEMPLATE)
+DERIVED = (*_MASTERS, CALIBRATED, STACKED, TEMPLATE, PACKED)  # which have a folder each
 
 
 class Image(Base):

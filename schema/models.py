@@ -1,8 +1,20 @@
 """All models in one place, for migrations and tests: importing this fills ``Base.metadata``."""
 
-from schema import alerts, found, image, observing, photometry, processes, skies, upkeep, views
+from schema import alerts, found, image, observing, photometry, processes, skies, travels, upkeep, views
 from schema.base import Base
 
 metadata = Base.metadata
 
-__all__ = ["alerts", "found", "image", "metadata", "observing", "photometry", "processes", "skies", "upkeep", "views"]
+__all__ = [
+    "alerts",
+    "found",
+    "image",
+    "metadata",
+    "observing",
+    "photometry",
+    "processes",
+    "skies",
+    "travels",
+    "upkeep",
+    "views",
+]

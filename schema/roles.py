@@ -67,6 +67,7 @@ _RESULTS = (
     *("aperture", "aperture_correction", "flux", "relative_flux", "reference_star", "relative_calibration"),
     *("zero_point", "zero_point_star", "light_curve_statistics", "variability"),
     *("sky", "plate_solution", "sky_image", "source", "source_position", "source_crossmatch"),
+    *("package", "wcs_claim"),
 )
 _FRAMES = (
     "instrument",

@@ -1,9 +1,19 @@
 """Deployment: where and how this program runs. Nothing here can change a number of a result."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from services.frame_bounds import FrameBounds
 
@@ -15,6 +25,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 LOOPBACK = "127.0.0.1"
+WEB = ("http", "https")
 PORT_MOST = 65_535
 
 
@@ -65,6 +76,40 @@ class TelescopeDeployment(BaseModel):
     readout_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0  # from the end of the exposure to the last pixel
 
 
+class OtherSite(BaseModel):
+    """Where another site offers its packed images, and how it is asked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    url: str  # of its root
+    user: str | None = None  # its password is in the file; None: the file holds a token, or there is none
+    secret_file: Path | None = None
+    ca_file: Path | None = None  # of authorities that it is believed by; None: those of this system
+    silent_s: Annotated[float, Field(gt=0, le=DAY_S)] = 60.0  # a link that brings nothing for so long is cut
+
+    @field_validator("url")
+    @classmethod
+    def _holds_no_secret(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if not parts.scheme:
+            raise ValueError("expected an address as https://HOST/PATH, file:///PATH or s3://BUCKET/PATH")
+        if parts.password is not None or parts.query or parts.fragment:
+            raise ValueError("an address holds no password, ? or #: a secret stands in a file (secret_file)")
+        if parts.scheme in WEB and not parts.hostname:
+            raise ValueError("the address names no host: expected https://HOST/PATH")
+        if parts.scheme in WEB and parts.username is not None:
+            raise ValueError("a user stands in `user`, not in the address")
+        return url
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.user is not None and self.secret_file is None:
+            raise ValueError("a user needs a password, in a file (secret_file)")
+        if urlsplit(self.url).scheme not in WEB and (self.secret_file or self.ca_file) is not None:
+            raise ValueError("secret_file and ca_file are for http and https: other ways have their own")
+        return self
+
+
 class Deployment(BaseModel):
     """What each machine sets for itself; units are in the names."""
 
@@ -92,6 +137,10 @@ class Deployment(BaseModel):
     groups: dict[str, Name] = {}
 
     telescope: TelescopeDeployment | None = None  # None: no exposures are taken
+
+    # Steps that run at another site than the frames, and how other sites offer what they pack for this one.
+    placement: dict[str, Name] = {}
+    sites: dict[Name, OtherSite] = {}
 
     # Process engine.
     lease_s: Annotated[float, Field(gt=0, le=DAY_S)] = 60.0
@@ -149,6 +198,14 @@ class Deployment(BaseModel):
     def frame_bounds(self) -> FrameBounds:
         """The largest frames that are opened."""
         return FrameBounds(self.max_header_bytes, self.max_frame_pixels)
+
+    def site_of(self, command: str) -> str:
+        """The site at which processes of ``command`` run whose frames are at this one."""
+        return self.placement.get(command, self.site)
+
+    def time_limit_of(self, command: str) -> float | None:
+        """Seconds that an attempt at ``command`` may take; None: there is no limit."""
+        return self.time_limit_s.get(command, self.time_limit_s.get("default"))
 
     def group_of(self, command: str) -> str:
         """The group that runs ``command``."""

@@ -255,7 +255,7 @@ class LocalImageStore:
         it, loses its temporary file and fails: each writer renames its own name only.
         """
         full = self._root / path
-        temporary = _temporary(full)
+        temporary = temporary_of(full)
         if not self._root.is_dir():  # making it would hide what is written below a disk that is mounted later
             raise SurroundingsError(
                 f"file {str(full)!r} cannot be written: root folder {str(self._root)!r} is away; is the disk mounted "
@@ -307,7 +307,7 @@ def _is_frame(path: str) -> bool:
 
 def _replace_header(file: BinaryIO, full: Path, header: bytes) -> None:
     """The file with another header, under a temporary name that is renamed; ``file`` stands behind its old one."""
-    temporary = _temporary(full)
+    temporary = temporary_of(full)
     temporary.parent.mkdir(parents=True, exist_ok=True)
     try:
         with temporary.open("wb") as new:
@@ -318,7 +318,7 @@ def _replace_header(file: BinaryIO, full: Path, header: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _temporary(full: Path) -> Path:
+def temporary_of(full: Path) -> Path:
     """A name that no other attempt has, on whatever host: two writers of one file never share bytes."""
     mark = f"{os.getpid()}-{secrets.token_hex(4)}"
     return full.parent / TEMPORARY_FOLDER / f"{full.name}.{mark}{TEMPORARY_SUFFIX}"

@@ -7,6 +7,8 @@ opens its star list. All other steps open files of their direct dependencies alo
 frames may come that are aligned: its reference stays.
 
 A rerun takes images over: several rows then name one file, which goes only when no row needs it.
+
+A copy of another site's image is judged as an image of the kind that it is a copy of, which its path tells.
 """
 
 from collections import defaultdict
@@ -18,7 +20,7 @@ from sqlalchemy.orm import Session, aliased
 
 from schema.base import utc_now
 from schema.found import ReferenceFrame
-from schema.image import Image
+from schema.image import COPY, Image
 from schema.observing import Observation
 from schema.processes import FINISHED, SUCCEEDED, UNFINISHED, Process, ProcessDependence, Site
 from schema.queries import image_hold
@@ -98,7 +100,7 @@ def mark_deleted(
         return []
     session.execute(select(Observation.observation_id).where(_is(observation_id)).with_for_update(read=True)).all()
     replacing = _replacing_graph(session, observation_id, policy.made)
-    of_policy = or_(Image.kind.in_(policy.kinds), Image.graph_pid < (replacing or 0))
+    of_policy = or_(Image.kind.in_((*policy.kinds, COPY)), Image.graph_pid < (replacing or 0))
     makers = session.scalars(
         select(Image.pid)
         .join(Process, Process.pid == Image.pid)
@@ -124,7 +126,7 @@ def _done() -> ColumnElement[bool]:
 def _live(observation_id: int, site_id: int, made: Kinds) -> tuple[ColumnElement[bool], ...]:
     return (
         Image.observation_id == observation_id,
-        Image.kind.in_(made.derived),
+        Image.kind.in_((*made.derived, COPY)),
         Image.site_id == site_id,
         Image.deleted_at.is_(None),
     )
@@ -155,10 +157,11 @@ def _judge(session: Session, observation_id: int, site_id: int, policy: Policy) 
     for row in session.execute(query):
         is_older = current is not None and row.graph_pid is not None and row.graph_pid < current
         replaced = is_older and row.graph_pid not in working
-        free = not row.serves_others if replaced else row.kind in policy.kinds and not row.is_reference
+        kind = row.path.partition("/")[0] if row.kind == COPY else row.kind
+        free = not row.serves_others if replaced else kind in policy.kinds and not row.is_reference
         # A maker without a row, or without an end, is unknown: neither True.
         may_go = bool(row.made and row.old and free and not row.awaited)
-        judged.append(_Judged(row.image_id, row.kind, row.path, may_go))
+        judged.append(_Judged(row.image_id, kind, row.path, may_go))
     return judged
 
 
@@ -200,11 +203,12 @@ def _replacing_graph(session: Session, observation_id: int, made: Kinds) -> int 
     return session.scalar(select(Observation.graph_pid).where(_is(observation_id), result))
 
 
-def marked_paths(session: Session, observation_id: int | None, kind: str) -> dict[str, bool]:
-    """Paths of one kind's images, at whatever site, and whether all rows that name them are marked as deleted."""
+def marked_paths(session: Session, observation_id: int | None, site_id: int, kind: str) -> dict[str, bool]:
+    """Paths of one kind's images at a site, copies too, and whether all rows that name them are marked as deleted."""
     same = Image.observation_id.is_(None) if observation_id is None else Image.observation_id == observation_id
+    query = select(Image.path, Image.deleted_at).where(same, Image.site_id == site_id, Image.kind.in_((kind, COPY)))
     marked: dict[str, bool] = {}
-    for path, deleted_at in session.execute(select(Image.path, Image.deleted_at).where(same, Image.kind == kind)):
+    for path, deleted_at in session.execute(query):
         marked[path] = marked.get(path, True) and deleted_at is not None
     return marked
 

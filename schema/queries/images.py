@@ -1,14 +1,14 @@
 """Images by the process that made them, by graph, and by observation."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from schema.base import table_of
-from schema.image import Image, ImageParent
+from schema.image import COPY, Image, ImageParent
 from schema.prepared import Prepared, run
 from schema.processes import Site
 
@@ -84,3 +84,33 @@ def of_graph(session: Session, graph_pid: int, kind: str) -> list[Image]:
     return list(
         session.scalars(select(Image).where(Image.graph_pid == graph_pid, Image.kind == kind).order_by(Image.pid))
     )
+
+
+def add_copy(session: Session, packed: Image, origin: Image, *, site_id: int, pid: int, **values: Any) -> None:
+    """Insert the row of a copy at another site, which was ``packed`` there."""
+    copy = Image(
+        kind=COPY,
+        site_id=site_id,
+        observation_id=origin.observation_id,
+        path=origin.path,
+        path_digest=f"copy of {pid}",  # there may be rows of earlier copies; nobody looks for one by its path alone
+        pid=pid,
+        nx=origin.nx,
+        ny=origin.ny,
+        **values,
+    )
+    session.add(copy)
+    session.flush()
+    session.execute(insert(ImageParent), {"image_id": copy.image_id, "parent_id": packed.image_id})
+
+
+def copies(session: Session, paths: Collection[str], observation_id: int | None, site_id: int) -> dict[str, int]:
+    """Of these images of an observation those that a site has a copy of: PIDs that brought the newest, by path."""
+    query = select(Image.path, Image.pid).where(
+        Image.observation_id == observation_id,
+        Image.kind == COPY,
+        Image.site_id == site_id,
+        Image.deleted_at.is_(None),
+        Image.pid.is_not(None),
+    )
+    return {path: pid for path, pid in session.execute(query.order_by(Image.pid)) if path in paths and pid is not None}

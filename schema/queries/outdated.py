@@ -7,7 +7,8 @@ from sqlalchemy import and_, func, not_, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from schema.base import table_of
-from schema.processes import FAILED, SUCCEEDED, UNSUCCESSFUL, Process, ProcessAttempt, ProcessDependence
+from schema.processes import FAILED, SKIPPED, SUCCEEDED, UNSUCCESSFUL, Process, ProcessAttempt, ProcessDependence
+from schema.queries.scheduling import chunks
 from schema.queries.spans import Span, spans, within
 
 _process, _dependence = table_of(Process), table_of(ProcessDependence)
@@ -84,3 +85,15 @@ def _with_what_follows(session: Session, found: set[int], parts: list[Span]) -> 
         new = {child for parent in new for child in came_from.get(parent, ())} - found
         found = found | new
     return found
+
+
+def skipped_behind(session: Session, command: str, pids: Collection[int]) -> set[int]:
+    """Those processes that were skipped since one of a command did not succeed."""
+    query = (
+        select(Outdated.pid)
+        .join(ProcessDependence, ProcessDependence.child_pid == Outdated.pid)
+        .join(_parent, _parent.pid == ProcessDependence.parent_pid)
+        .where(Outdated.status == SKIPPED, _parent.command == command, _parent.status.in_(UNSUCCESSFUL))
+    )
+    parts = (query.where(ProcessDependence.child_pid.in_(part)) for part in chunks(sorted(pids)))
+    return {pid for part in parts for pid in session.scalars(part)}

@@ -40,6 +40,7 @@ class NewProcess(NamedTuple):
     generation: int = 0
     result_key: str | None = None
     not_before: datetime | None = None  # UTC, without a zone; None: as soon as nothing is waited for
+    site: str | None = None  # None: that of who publishes
     # Not stored: the parameters as data, and PIDs that it waits for or is told, where who laid it out knows them.
     told: Mapping[str, Any] | None = None
     needs: frozenset[int] | None = None
@@ -118,9 +119,10 @@ def publish(
     Raises:
         LookupError: the site or a group is not registered.
     """
-    site_id = session.scalar(select(Site.site_id).where(Site.name == site))
-    if site_id is None:
-        raise LookupError(f"site {site!r} is not registered: run `tianyu init`")
+    sites = dict(session.execute(select(Site.name, Site.site_id)).all())
+    for name in {site} | {process.site or site for process in processes}:
+        if name not in sites:
+            raise LookupError(f"site {name!r} is not registered: run `tianyu init` on a machine of that site")
     groups = dict(session.execute(select(ProcessGroup.name, ProcessGroup.group_id)).all())
     unknown = {process.group for process in processes} - groups.keys()
     if unknown:
@@ -133,9 +135,9 @@ def publish(
     def begin(process: NewProcess, waits_for: set[int], *, is_counted: bool) -> tuple[Any, ...]:
         pending = sum(parent in waits_for for parent in (*process.required, *process.optional))
         return (
-            *(process.graph_pid, process.command, site_id, groups[process.group], process.observation_id),
-            *(process.generation, process.priority, pending, is_counted, process.max_attempts, created_at),
-            _text(process.not_before),
+            *(process.graph_pid, process.command, sites[process.site or site], groups[process.group]),
+            *(process.observation_id, process.generation, process.priority, pending, is_counted),
+            *(process.max_attempts, created_at, _text(process.not_before)),
         )
 
     taken = [process for process in processes if process.pid in origins]

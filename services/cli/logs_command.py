@@ -69,6 +69,7 @@ def _head(log: ProcessLog) -> list[str]:
         )
     if log.error is not None:
         lines.append(f"  error        {log.error_class + ': ' if log.error_class else ''}{log.error}")
+    lines += [f"  brought      {journey.says()}" for journey in log.journeys]
     lines.append(f"  attempts     {log.attempt}, at most {log.max_attempts}")
     return lines
 

@@ -19,7 +19,7 @@ from services.cli.master_options import (
 )
 from services.cli.positions import pointing
 from services.cli.star_options import PointingOption, ReferenceOption, TargetsOption, with_reference, with_targets
-from services.cli.step_options import OnlyOption, UntilOption, with_steps
+from services.cli.step_options import AtOption, OnlyOption, UntilOption, with_places, with_steps
 from services.errors import ConfigurationError
 from services.shown import processes
 
@@ -58,6 +58,7 @@ def publish(
     targets: TargetsOption = None,
     until: UntilOption = None,
     only: OnlyOption = None,
+    at: AtOption = None,
     without: Without = None,
     use_bias: UseBias = None,
     use_dark: UseDark = None,
@@ -77,11 +78,15 @@ def publish(
     With `--until STEP` the graph ends after that step, and publishing without it goes on from there; with `--only STEP`
     that step alone is published, for instance by other settings.
 
+    With `--at SITE=STEP,STEP` these steps run at another site, and images travel there; setting `placement` says it for
+    all observations.
+
     With `--template known` nothing is stacked or detected: each frame is measured as soon as it is calibrated.
 
     Examples: `tianyu publish 3`, `tianyu publish --all --priority 10`, `tianyu publish 3 --again`,
     `tianyu publish 3 --new-template`, `tianyu publish 4 --template known`, `tianyu publish 3 --without flat`,
-    `tianyu publish 3 --use-flat R=flat_R.fits --alt-bias 2`, `tianyu publish 3 --reference-frame 10`
+    `tianyu publish 3 --use-flat R=flat_R.fits --alt-bias 2`, `tianyu publish 3 --reference-frame 10`,
+    `tianyu publish 3 --at base=solve,detect,crossmatch`
     """
     if only is not None and again:
         raise ConfigurationError(
@@ -111,6 +116,7 @@ def publish(
         alt_flat=alt_flat,
     )
     settings = with_steps(with_targets(with_reference(settings, reference_frame), targets), until, only)
+    settings = with_places(settings, at)
     if settings.reference_frame is not None and template == "known":
         raise ConfigurationError(
             "--template known takes another night's template, on its reference: leave out the reference frame "

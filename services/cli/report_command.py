@@ -59,4 +59,6 @@ def report(
         f"{_text(result.processes_per_s, '.1f')} processes/s, overhead {result.overhead_s:.1f} worker seconds",
         soft_wrap=True,
     )
+    for journey in result.journeys:
+        out.print(Text(journey.says()), soft_wrap=True)
     out.print(Text(published_by(result.published_by)), soft_wrap=True)

@@ -9,7 +9,7 @@ import typer
 from services.cli.console import friendly, note, out, start
 from services.cli.publish_command import Priority, listed
 from services.cli.star_options import ReferenceOption, TargetsOption, with_reference, with_targets
-from services.cli.step_options import UntilOption, with_steps
+from services.cli.step_options import AtOption, UntilOption, with_places, with_steps
 from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def rerun(
     reference_frame: ReferenceOption = None,
     targets: TargetsOption = None,
     until: UntilOption = None,
+    at: AtOption = None,
 ) -> None:
     """Run one step of an observation and all that follow again, with the settings of now.
 
@@ -50,6 +51,7 @@ def rerun(
     from services.steps.choose_reference import CHOOSE_REFERENCE
 
     settings = with_steps(with_targets(with_reference(start(), reference_frame), targets), until)
+    settings = with_places(settings, at)
     if reference_frame is not None and step in STEPS and CHOOSE_REFERENCE not in from_on(STEPS[step]):
         raise ConfigurationError(
             f"--reference-frame has nothing to say from {step} on: run again from {CHOOSE_REFERENCE.command}"

@@ -1,9 +1,11 @@
-"""Options that say how far a night is taken: `--until` and `--only`."""
+"""Options that say how far a night is taken, `--until` and `--only`, and at which sites its steps are, `--at`."""
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.deployment import NAME_PATTERN
 from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -15,6 +17,26 @@ UntilOption = Annotated[
 OnlyOption = Annotated[
     str | None, typer.Option(metavar="STEP", help="This step alone; an error where what it goes by is not there.")
 ]
+AtOption = Annotated[
+    list[str] | None,
+    typer.Option("--at", metavar="SITE=STEP,…", help="Where steps run that need no frames; images travel there."),
+]
+
+
+def with_places(settings: "Settings", at: list[str] | None) -> "Settings":
+    """Settings with the sites of steps, besides those that they name.
+
+    Raises:
+        ConfigurationError: one is not as expected.
+    """
+    placement = dict(settings.placement)
+    for text in at or ():
+        site, equals, steps = text.partition("=")
+        named = [step.strip() for step in steps.split(",")]
+        if not equals or not all(named) or re.fullmatch(NAME_PATTERN, site) is None:
+            raise ConfigurationError(f"--at {text!r}: expected SITE=STEP,STEP, as base=detect,crossmatch")
+        placement |= dict.fromkeys(named, site)
+    return settings.model_copy(update={"placement": placement})
 
 
 def with_steps(settings: "Settings", until: str | None, only: str | None = None) -> "Settings":

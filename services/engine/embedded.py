@@ -60,7 +60,7 @@ if __name__ in ("__main__", "__mp_main__"):  # the consumer, or a worker that it
 
 
 def embedded_settings(workdir: Path, **overrides: Any) -> Settings:
-    """Settings for a run in ``workdir``: database, broker and root are fixed, all else is as configured."""
+    """Settings for a run in ``workdir``: database, broker, root and place are fixed, all else is as configured."""
     workdir = workdir.absolute()
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -73,6 +73,7 @@ def embedded_settings(workdir: Path, **overrides: Any) -> Settings:
         database_url=SecretStr(f"sqlite:///{quote(str(workdir / DATABASE_FILE))}"),
         broker_url=SecretStr("local://"),
         root=workdir,
+        placement={},
         sweep_s=EMBEDDED_SWEEP_S,
         lease_s=EMBEDDED_LEASE_S,
         **overrides,

@@ -18,6 +18,7 @@ from schema.processes import (
 )
 from schema.queries.scheduling import counted
 from services.errors import ConfigurationError
+from services.operating.journeys import Journey, of_process
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class ProcessLog:
     error: str | None
     waits_for: tuple[Parent, ...]
     attempts: tuple[Attempt, ...]
+    journeys: tuple[Journey, ...]  # of the image that it brought from another site, if it did
 
     def to_json(self) -> dict[str, Any]:
         """Numbers, texts, lists and dictionaries only; times are ISO 8601, UTC."""
@@ -114,6 +116,7 @@ def read_log(session: Session, pid: int) -> ProcessLog:
         paused_since=paused_at if unfinished else None,
         waits_for=_parents(session, pid) if unfinished else (),
         attempts=_attempts(session, pid),
+        journeys=of_process(session, pid),
     )
 
 

@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from schema.processes import FAILED, SUCCEEDED, Process, ProcessAttempt
 from services.chosen import Chosen, chosen_by
 from services.errors import DataError
+from services.operating import journeys
+from services.operating.journeys import Journey
 from services.own_site import require_observation
 from services.steps import COMMANDS
 from services.steps.calibrate import CALIBRATE
@@ -78,6 +80,7 @@ class Report:
     finished_processes: int  # succeeded or failed; a skipped process never ran
     frames: int  # calibrated
     published_by: tuple[Chosen, ...]
+    journeys: tuple[Journey, ...]  # of images from one site to another
 
     @property
     def processes_per_s(self) -> float | None:
@@ -112,6 +115,7 @@ class Report:
             "processes_per_s": self.processes_per_s,
             "frames_per_s": self.frames_per_s,
             "overhead_s": self.overhead_s,
+            "journeys": [asdict(journey) for journey in self.journeys],
         }
 
 
@@ -146,6 +150,7 @@ def report(session: Session, observation_id: int) -> Report:
         finished_processes=sum(finished for _, finished, _ in counts.values()),
         frames=counts.get(CALIBRATE.command, (0, 0, 0))[2],
         published_by=chosen_by(session, [graph_pid])[graph_pid],
+        journeys=journeys.of_graph(session, graph_pid),
     )
 
 

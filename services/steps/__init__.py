@@ -16,6 +16,7 @@ from services.steps.detect import DETECT
 from services.steps.detrend import DETREND
 from services.steps.extract import EXTRACT
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT
+from services.steps.pack import PACK
 from services.steps.place_frames import PLACE_FRAMES
 from services.steps.select import SELECT
 from services.steps.shared.step import AnyStep
@@ -23,6 +24,7 @@ from services.steps.solve import SOLVE
 from services.steps.solve_later import SOLVE_ARCHIVE, SOLVE_INDEX
 from services.steps.stack import STACK
 from services.steps.stack_master import STACK_BIAS, STACK_DARK
+from services.steps.transfer import TRANSFER
 from services.steps.zero_point import ZERO_POINT
 
 ORDER: tuple[AnyStep, ...] = (
@@ -36,6 +38,8 @@ ORDER: tuple[AnyStep, ...] = (
     ALIGN,
     SELECT,
     STACK,
+    PACK,
+    TRANSFER,
     SOLVE,
     DETECT,
     EXTRACT,

@@ -247,6 +247,7 @@ ANALYZE = Step(
     each=Each.METHOD,
     needs=(required("calibrate_relative", "calibration"),),
     chosen=_chosen,
+    anywhere=True,
     tables=(LightCurveStatistics, Variability),
     joins=True,
 )

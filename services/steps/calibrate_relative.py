@@ -236,6 +236,7 @@ CALIBRATE_RELATIVE = Step(
         optional("place_frames"),  # what follows sees the same airmass and times whenever they came
     ),
     chosen=_chosen,
+    anywhere=True,
     tables=(RelativeFlux, ReferenceStar, RelativeCalibration),
     joins=True,
 )

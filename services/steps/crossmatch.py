@@ -220,6 +220,7 @@ CROSSMATCH = Step(
     # When a solver is tried again, so are the names, after it.
     needs=(required("detect", "detected"), optional(*SOLVERS, all_into="solvers")),
     reads=("catalog", "catalog_file", "catalog_mag_limit"),
+    anywhere=True,
     tables=(SourceCrossmatch,),
     joins=True,
     wanted=wants_catalogue,

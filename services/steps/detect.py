@@ -49,7 +49,7 @@ def run(context: Context, parameters: DetectParameters) -> Outputs:
     with context.reading() as session:
         template = template_of(session, context, parameters.template)
         solution = solution_of(session, parameters.solved)
-        reference = None if solution is not None else reference_frame(session, context.graph_pid)
+        reference = None if solution is not None else reference_frame(session, context)
         session.expunge_all()  # it outlives this session
     claim = claim_of(context, reference, template.shape)
     on_stack = detect_on(context, template)
@@ -105,5 +105,6 @@ DETECT = Step(
     reads=("detection_threshold",),
     passes_on=APERTURE_CHOICES,
     opens=(TEMPLATE,),
+    anywhere=True,
     tables=(Sky, SkyImage, Source, SourcePosition, Aperture),
 )

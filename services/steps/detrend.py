@@ -103,6 +103,7 @@ DETREND = Step(
     each=Each.SHOWN,
     needs=(required("calibrate_relative", "calibration"),),
     chosen=_chosen,
+    anywhere=True,
     tables=(RelativeFlux,),
     joins=True,
     wanted=lambda choices: choices.detrend_method != "none",

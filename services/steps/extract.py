@@ -137,5 +137,6 @@ EXTRACT = Step(
     reads=APERTURE_CHOICES,
     opens=(CALIBRATED,),
     uses=(TEMPLATE,),  # tells hits from stars
+    anywhere=True,
     tables=(Flux, ApertureCorrection, MaskedPixels, FrameSight),
 )

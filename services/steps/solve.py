@@ -54,7 +54,7 @@ def solve_by(context: Context, parameters: SolveParameters, solvers: Solvers, wa
     with context.reading() as session:
         template = template_of(session, context, parameters.template)
         hints = hints_of(session, context.observation_id, context.choices)
-        reference = reference_frame(session, context.graph_pid)
+        reference = reference_frame(session, context)
     hints = with_claim(hints, claim_of(context, reference, template.shape))
     # Without any way to solve the template is not even read: milliseconds.
     found = (
@@ -124,6 +124,7 @@ SOLVE = Step(
     needs=(required("stack", "template"),),
     reads=READS,
     opens=(TEMPLATE,),
+    anywhere=True,
     tables=(PlateSolution,),
     missing="not tried: the graph is older than plate solving; `tianyu rerun --from solve {observation}` tries it",
 )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
+from schema.image import TEMPLATE
 from schema.skies import PlateSolution
 from services.choices import Choices
 from services.sky.catalogue import faintest_mag
@@ -88,6 +89,8 @@ SOLVE_INDEX = Step(
     needs=_NEEDS,
     reads=(*READS, "solve_time_s"),
     begins_early=True,
+    uses=(TEMPLATE,),  # where there is something to search with
+    anywhere=True,
     tables=(PlateSolution,),
     joins=True,
 )
@@ -100,6 +103,8 @@ SOLVE_ARCHIVE = Step(
     needs=_NEEDS,
     reads=READS,
     begins_early=True,
+    uses=(TEMPLATE,),  # where there is something to search with
+    anywhere=True,
     tables=(PlateSolution,),
     joins=True,
     wanted=asks_archive,

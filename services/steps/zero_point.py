@@ -208,6 +208,7 @@ ZERO_POINT = Step(
         some_of("extract"),
         optional("place_frames"),
     ),
+    anywhere=True,
     tables=(ZeroPoint, ZeroPointStar),
     joins=True,
     missing="no catalogue",

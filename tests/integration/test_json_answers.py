@@ -24,6 +24,7 @@ from services.cli.app import COMMANDS
 from services.cli.console import Terminal
 from services.masters import FailedMaster
 from services.operating.calibration.explaining import Refused
+from services.operating.journeys import Journey
 from services.operating.logs import Parent
 from services.operating.status import Hindered
 from services.results.variability.precision import CheckStar
@@ -82,7 +83,8 @@ BESIDES: dict[str, set[str]] = {
     "tianyu status": of("stragglers[]", Straggler)
     | of("hindered[]", Hindered) | of("observations[].failed_masters[]", FailedMaster)
     | of("observations[].masters[].refused[]", Refused),
-    "tianyu logs": of("waits_for[]", Parent),
+    "tianyu logs": of("waits_for[]", Parent) | of("journeys[]", Journey),
+    "tianyu report": of("journeys[]", Journey),
     "tianyu db status": of("migrations[]", Step),
     "tianyu calib explain": of("[].refused[]", Refused),
     "tianyu ingest": {"rejected_files[].file", "rejected_files[].reason"},

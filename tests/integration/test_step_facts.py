@@ -113,7 +113,7 @@ def test_tables_that_get_rows_are_those_that_steps_name(seen: Seen) -> None:
 
 
 def test_images_that_are_made_are_those_that_steps_name(seen: Seen) -> None:
-    told = {step.command: {*step.makes, *step.partial} for step in ORDER if step.makes or step.partial}
+    told = {step.command: {*step.makes, *step.partial} for step in ORDER if step.kind and step.makes + step.partial}
     assert seen.made == told
 
 
@@ -126,3 +126,11 @@ def test_choices_that_are_read_are_those_that_steps_name(seen: Seen) -> None:
 def test_files_without_which_a_step_cannot_be_are_opened_by_it(seen: Seen) -> None:
     for command, kinds in seen.opened.items():
         assert set(STEPS[command].opens) <= kinds, command
+
+
+def test_a_step_that_may_be_anywhere_opens_what_it_says_and_nothing_else(seen: Seen) -> None:
+    """What it opens besides would not travel to where it runs."""
+    anywhere = [step for step in ORDER if step.anywhere and step.command in seen.opened]
+    assert len(anywhere) == 9
+    for step in anywhere:
+        assert seen.opened[step.command] <= {*step.opens, *step.uses}, step.command

@@ -46,10 +46,10 @@ class Limits:
     @classmethod
     def of(cls, deployment: Deployment, command: str) -> "Limits":
         """Those that the settings name for the command, else the default's, else of memory the machine's share."""
-        seconds, memory = deployment.time_limit_s, deployment.memory_limit_bytes
+        memory = deployment.memory_limit_bytes
         whole = machine_bytes()
         share = None if whole is None else int(MEMORY_SHARE * whole)
-        return cls(seconds.get(command, seconds.get(DEFAULT)), memory.get(command, memory.get(DEFAULT, share)))
+        return cls(deployment.time_limit_of(command), memory.get(command, memory.get(DEFAULT, share)))
 
     def next_look_s(self, worked_s: float) -> float:
         """Seconds until a step that has worked for ``worked_s`` may be over a limit; infinite where there is none."""

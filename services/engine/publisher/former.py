@@ -17,7 +17,7 @@ from schema.photometry import Flux
 from schema.processes import FAILED, SKIPPED, SUCCEEDED, UNFINISHED, UNSUCCESSFUL
 from schema.queries import adopting
 from schema.queries.adopting import Keyed
-from schema.queries.outdated import unlike_their_keys
+from schema.queries.outdated import skipped_behind, unlike_their_keys
 from schema.queries.publishing import NewProcess
 from services.engine.publisher.keys import needed
 from services.errors import DataError
@@ -25,6 +25,7 @@ from services.steps import STEPS
 from services.steps.detect import DETECT
 from services.steps.shared.needs import Each
 from services.steps.shared.step import AnyStep
+from services.steps.transfer import TRANSFER
 
 
 class LaidOut:
@@ -159,11 +160,12 @@ def formers(session: Session, keyed: Sequence[Keyed], laid: LaidOut) -> list[For
     """Earlier graphs of an observation with what they have of a new one, the newest first.
 
     ``keyed``: its processes whose keys are known, in order of PID. Those whose results are not those of their keys are
-    left out.
+    left out, and those that wait for an image of another site in vain, of which no key knows.
     """
     keys = {process.result_key for process in laid.processes}
     found = [one for one in keyed if one.result_key in keys]
     left_out = unlike_their_keys(session, [one.pid for one in found])
+    left_out |= skipped_behind(session, TRANSFER.command, [one.pid for one in found if one.status == SKIPPED])
     by_graph: dict[int, dict[str, Keyed]] = {}
     for one in found:
         if one.pid not in left_out:

@@ -88,6 +88,7 @@ class Graph:
                 command=step.command,
                 parameters=parameters.model_dump_json(exclude_defaults=True),
                 group=self.deployment.group_of(step.command),
+                site=self.deployment.site_of(step.command) if step.anywhere else None,
                 observation_id=self.observation_id,
                 required=inputs.required,
                 optional=inputs.optional,

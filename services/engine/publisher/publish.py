@@ -35,6 +35,7 @@ from services.engine.publisher.templates import (
     templates,
     warning,
 )
+from services.engine.publisher.travelling import bring_images
 from services.engine.tracing.traced import trace_publication
 from services.errors import ConfigurationError
 from services.own_site import require_own
@@ -48,9 +49,7 @@ class Publisher:
     """Builds the graphs of one call; the caller owns the transaction and decides whether it is committed."""
 
     def __init__(self, session: Session, settings: Settings, priority: int = 0) -> None:
-        self._session = session
-        self._settings = settings
-        self._priority = priority
+        self._session, self._settings, self._priority = session, settings, priority
         self._last_pid = 0
         self._settled: dict[int, tuple[Graph, Settled]] = {}  # by observation
         self._adopted: dict[int, str] = {}  # keys of what stands for another night's processes
@@ -116,14 +115,15 @@ class Publisher:
         Raises:
             ConfigurationError: the site or a group is not registered, or another publisher took the same PIDs.
         """
-        site, processes = self._settings.site, publication.processes
-        if not processes:
+        if not publication.processes:
             return
         choices_id = choices.keep(self._session, VERSION, publication.choices.text())
         from_former = [(graph, one, one.former) for graph, one in self._settled.values() if one.former is not None]
         taken = [*(one.taken_over for _, one, _ in from_former), taken_over or {}]
         origins = {new: old for pids in taken for old, new in pids.items()}
         keys = lost_keys(self._session, origins, [former for _, _, former in from_former]) | self._adopted
+        bring_images(self._session, self._settings, publication, origins)
+        site, processes = self._settings.site, publication.processes
         try:
             publishing.publish(self._session, processes, site=site, choices_id=choices_id, origins=origins, keys=keys)
         except LookupError as error:

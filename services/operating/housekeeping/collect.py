@@ -79,7 +79,8 @@ def collect(
         if observation_id is None:
             wanted = sorted({*housekeeping.observations_with_images(session, site_id), *observation_folders(root)})
         elif (observation := session.get(Observation, observation_id)) is not None:
-            require_own(session, settings.site, observation)
+            if observation_id not in housekeeping.observations_with_images(session, site_id):
+                require_own(session, settings.site, observation)  # else copies of its images are here
             wanted = [observation_id]
         else:
             raise ConfigurationError(f"there is no observation {observation_id}: `tianyu status` lists them")
@@ -126,7 +127,7 @@ class _Collector:
         with self._reading() as session:
             marked: dict[str, bool] = {}
             for kind in sorted({file.kind for file in found}):
-                marked |= housekeeping.marked_paths(session, observation_id, kind)
+                marked |= housekeeping.marked_paths(session, observation_id, self._site_id, kind)
         whole = [file for file in found if not file.temporary]
         unneeded = [file for file in whole if file.path in going or marked.get(file.path)]
         self._report(observation_id, "unneeded", [file for file in unneeded if self._remove(file)])

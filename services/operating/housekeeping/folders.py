@@ -15,8 +15,8 @@ from pathlib import Path
 from services.image_store import TEMPORARY_FOLDER, TEMPORARY_SUFFIX
 from services.operating.housekeeping.image_kinds import MADE
 
-WHOLE = re.compile(r"(\d+)\.fits")
-TEMPORARY = re.compile(rf"(\d+)\.fits\.[\w-]+{re.escape(TEMPORARY_SUFFIX)}")
+WHOLE = re.compile(r"(\d+)\.(?:fits|packed)")
+TEMPORARY = re.compile(rf"(\d+)\.(?:fits|packed)\.[\w-]+{re.escape(TEMPORARY_SUFFIX)}")
 NUMBER = re.compile(r"0|[1-9]\d{0,8}")
 PID_LIMIT = 2**63
 

@@ -117,7 +117,10 @@ class Step(Generic[AnyParameters]):
     uses: tuple[str, ...] = ()  # kinds of images whose files it goes by where they are there
     makes: tuple[str, ...] = ()  # kinds of images that others use, or that are results
     partial: tuple[str, ...] = ()  # kinds of images that only serve to make one of its observation's
+    copies: tuple[str, ...] = ()  # kinds of images that it makes of another site's
     tables: tuple[type[Base], ...] = ()  # which it gives rows to, besides those of its images
+    # It may run at another site than the frames: of images it opens its graph's template and those of its needs alone.
+    anywhere: bool = False
     joins: bool = False  # run again, it joins the graph that there is: its rows are keyed by its PID
     wanted: Callable[[Choices], bool] | None = None  # whether the choices ask for it; None: they always do
     unwanted: str | None = None  # why there is none to run again, and what to do

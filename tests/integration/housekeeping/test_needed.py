@@ -7,6 +7,7 @@ from schema.image import (
     DEBIASED_FLAT,
     MASTER_BIAS,
     MASTER_FLAT,
+    PACKED,
     PARTIAL_BIAS,
     PARTIAL_DARK,
     STACKED,
@@ -34,8 +35,8 @@ def with_each_kind(house: House, graph: int = OLD) -> tuple[int, dict[str, str]]
     ("policy", "going"),
     [
         (NOTHING, set()),
-        (PARTIALS, {PARTIAL_BIAS, PARTIAL_DARK, DEBIASED_FLAT, STACKED}),
-        (ALL, {PARTIAL_BIAS, PARTIAL_DARK, DEBIASED_FLAT, STACKED, CALIBRATED}),
+        (PARTIALS, {PARTIAL_BIAS, PARTIAL_DARK, DEBIASED_FLAT, STACKED, PACKED}),
+        (ALL, {PARTIAL_BIAS, PARTIAL_DARK, DEBIASED_FLAT, STACKED, PACKED, CALIBRATED}),
     ],
 )
 def test_the_policy_names_the_kinds_that_go_of_the_current_graph(house: House, policy: Policy, going: set[str]) -> None:

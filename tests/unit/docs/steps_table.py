@@ -6,7 +6,7 @@ from schema.observing import LIGHT
 from schema.processes import CAPTURE
 from services.steps import COMMANDS, ORDER, STEPS
 from services.steps.shared.needs import OWN, Each, Need, Wait
-from services.steps.shared.step import AnyStep
+from services.steps.shared.step import MADE_BY, AnyStep
 from tests.unit.docs.pages import DOCS
 
 PAGE = DOCS / "architecture.md"
@@ -17,7 +17,7 @@ TABLE = re.compile(rf"(?<={re.escape(HEADING)}\n\n)(?:\|.*\n)+")
 
 def render() -> str:
     """The table."""
-    rows = [_row(step) for step in ORDER if step.kind is not None or step.command == CAPTURE]
+    rows = [_row(step) for step in ORDER if step.kind is not None or step.opens or step.command == CAPTURE]
     return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -27,13 +27,15 @@ def page() -> str:
 
 
 def _row(step: AnyStep) -> tuple[str, ...]:
-    makes = [*step.partial, *step.makes, *(table.__tablename__ for table in step.tables)]
+    makes = [*step.partial, *step.makes, *step.copies, *(table.__tablename__ for table in step.tables)]
     return f"`{step.command}`", _how_many(step), _needs(step), ", ".join(f"`{name}`" for name in makes), step.gives
 
 
 def _how_many(step: AnyStep) -> str:
     if step.command == CAPTURE:
         return "one a planned frame"
+    if step.kind is None:
+        return "one an image that travels"
     if step.each is Each.FRAME:
         return f"one a {_frame(step)}"
     if step.each is Each.METHOD:
@@ -56,6 +58,8 @@ def _frame(step: AnyStep) -> str:
 def _needs(step: AnyStep) -> str:
     if step.command == CAPTURE:
         return "the `capture` before it (optional)"
+    if step.kind is None:
+        return " or ".join(f"`{MADE_BY[kind]}`" for kind in step.opens)
     needs = [need for need in step.needs_on(OWN) if need.wait is not Wait.NOT]
     parts = [_frame(step)] if step.takes_frame else []
     parts += [f"{step.kind} frames"] if step.each is Each.TREE and step.kind != LIGHT else []

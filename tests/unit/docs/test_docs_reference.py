@@ -41,6 +41,7 @@ DEPLOYMENT = (
     "Where things are",
     "Alerts of a live night",
     "Groups of consumers",
+    "Several sites",
     "Telescope",
     "Process engine",
     "Free space",

@@ -16,7 +16,7 @@ from services import disk
 from services.errors import DataError, LostFrameError, SurroundingsError
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.flats import CALIBRATE_FLAT, CalibrateFlatParameters
-from services.steps.shared.header_claim import claim_of
+from services.steps.shared.header_claim import Reference, claim_of
 from services.steps.shared.step import Context
 from services.steps.stack_master import STACK_BIAS, StackMasterParameters
 from tests.unit.services.steps.test_steps_bad_input import SHAPE, add, context, rejections, root, run, sessions, sky
@@ -182,8 +182,8 @@ def test_a_header_is_waited_for_and_in_the_end_done_without(context: Context, ro
     last = replace(context, last_attempt=True)
     (root / "raw" / "night" / "0.fits").rename(root / "elsewhere.fits")
     with pytest.raises(LostFrameError):
-        claim_of(context, Image(path="raw/night/0.fits"), SHAPE)
-    assert claim_of(last, Image(path="raw/night/0.fits"), SHAPE) is None
+        claim_of(context, Reference(Image(path="raw/night/0.fits")), SHAPE)
+    assert claim_of(last, Reference(Image(path="raw/night/0.fits")), SHAPE) is None
     away(root)
     with pytest.raises(SurroundingsError):
-        claim_of(last, Image(path="raw/night/0.fits"), SHAPE)
+        claim_of(last, Reference(Image(path="raw/night/0.fits")), SHAPE)

@@ -13,7 +13,7 @@ from pipeline.detector.readout import Amplifier, Readout, Window
 from schema.image import Image
 from services.frame_geometry import geometry_text
 from services.image_store import open_store
-from services.steps.shared.header_claim import claim_of
+from services.steps.shared.header_claim import Reference, claim_of
 
 SHAPE = (60, 100)
 DATA = Window(11, 95, 3, 60)
@@ -33,7 +33,7 @@ def test_a_claim_is_of_the_frames_pixels(tmp_path: Path, phase: tuple[int, int] 
     readout = Readout((SHAPE,), (Amplifier(DATA),), cut=Window(2, 80, 0, 50), phase=phase)
     fits.writeto(tmp_path / "a.fits", np.zeros(SHAPE, np.float32), header())
     context: Any = SimpleNamespace(images=open_store(tmp_path), last_attempt=True)
-    claim = claim_of(context, Image(path="a.fits", geometry=geometry_text(readout)), readout.shape)
+    claim = claim_of(context, Reference(Image(path="a.fits", geometry=geometry_text(readout))), readout.shape)
     assert claim is not None
     of_frame = np.array([[0.0, 0.0], [31.0, 17.0]])
     of_file = of_frame * readout.step + np.array([11 + 2, 3]) + np.array(phase or (0, 0))
@@ -46,4 +46,4 @@ def test_amplifiers_that_were_joined_claim_nothing(tmp_path: Path) -> None:
     amplifiers = (Amplifier(Window(0, 50, 0, 60)), Amplifier(Window(50, 100, 0, 60), at=(50, 0)))
     context: Any = SimpleNamespace(images=open_store(tmp_path), last_attempt=True)
     frame = Image(path="a.fits", geometry=geometry_text(Readout((SHAPE,), amplifiers)))
-    assert claim_of(context, frame, SHAPE) is None
+    assert claim_of(context, Reference(frame), SHAPE) is None
