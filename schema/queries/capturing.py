@@ -53,6 +53,15 @@ def to_come(session: Session, observation_id: int, *, missed: bool = False) -> l
     return list(session.scalars(query.order_by(Process.pid)))
 
 
+def of_plan(session: Session, observations: Collection[int], plan: str) -> dict[str, int]:
+    """How many exposures of these observations a plan (its digest) has, by state."""
+    named = Process.parameters.contains(f'"plan":"{plan}"', autoescape=True)
+    query = select(Process.status, func.count()).where(
+        Process.observation_id.in_(observations), Process.command == CAPTURE, named
+    )
+    return dict(session.execute(query.group_by(Process.status)).all())
+
+
 def last_to_come(session: Session, site: str, group: str, begin: datetime | None, priority: int) -> int | None:
     """PID of the last exposure of a telescope that is still to come and goes before a new plan.
 

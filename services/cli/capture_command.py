@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from services import log
 from services.cli.console import friendly, note, out, start
-from services.cli.publish_command import Priority, listed
+from services.cli.publish_command import Priority, Template, listed
 from services.errors import ConfigurationError
 from services.shown import processes
 from services.telescope.observing_plan import ObservingPlan, read_plan
@@ -34,6 +34,12 @@ def capture(
         int | None, typer.Option(min=1, max=64, help="With --workdir: processes at a time, besides the telescope's.")
     ] = None,
     priority: Priority = 0,
+    template: Annotated[
+        Template, typer.Option(help="known: measure each frame at once, on the template of another night.")
+    ] = "own",
+    again: Annotated[
+        bool, typer.Option("--again", help="Take all exposures once more, though the plan was published before.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be published, and publish nothing.")
     ] = False,
@@ -44,7 +50,11 @@ def capture(
     frame is calibrated as soon as it is there. What is not taken by the plan's end, or by local noon, is missed: the
     night goes on with the frames there are.
 
-    With `--workdir` all is done by this one program, as by `tianyu run`.
+    With `--workdir` all is done by this one program, as by `tianyu run`. A plan that was published before for the
+    same night is not published twice: what is still to come of it goes on.
+
+    With `--template known` each frame is measured as soon as it is calibrated, if the field is known from another
+    night.
 
     Examples: `tianyu capture tonight.toml`, `tianyu capture tonight.toml --dry-run`,
     `tianyu capture tonight.toml --workdir ~/reduced`
@@ -56,16 +66,16 @@ def capture(
         settings = start()
         engine = open_database(settings)
         require_site(settings, engine)
-        _publish(engine, settings, wanted, priority, dry_run)
+        _publish(engine, settings, wanted, dry_run, priority=priority, known=template == "known", again=again)
         return
     if dry_run:
         raise ConfigurationError(
             "--dry-run publishes nothing, so that there is nothing to do in --workdir: leave one out"
         )
-    _observe(wanted, workdir, consumers, priority)
+    _observe(wanted, workdir, consumers, priority=priority, known=template == "known", again=again)
 
 
-def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, priority: int) -> None:
+def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, **how: Any) -> None:
     from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
 
     start_faster()
@@ -79,7 +89,7 @@ def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, priority
         from services.operating.night_outcome import is_success
         from services.operating.reduction import work_off
 
-        _publish(tree.engine, settings, plan, priority)
+        _publish(tree.engine, settings, plan, **how)
         observations = work_off(tree, settings, follow)
         results = [result_of(tree.engine, observation) for observation in observations]
         show_results(results, lambda number: draw(tree.engine, settings, number, None, insist=False))
@@ -89,7 +99,7 @@ def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, priority
         raise typer.Exit(1)
 
 
-def _publish(engine: Engine, settings: Settings, plan: ObservingPlan, priority: int, dry_run: bool = False) -> None:
+def _publish(engine: Engine, settings: Settings, plan: ObservingPlan, dry_run: bool = False, **how: Any) -> None:
     from schema import database
     from services.operating.planned_night import publish_plan
 
@@ -97,12 +107,14 @@ def _publish(engine: Engine, settings: Settings, plan: ObservingPlan, priority: 
     radec = _place(engine, settings, plan, now)
 
     def work(session: Session) -> PlannedNight:
-        published = publish_plan(session, settings, plan, radec, now, priority)
+        published = publish_plan(session, settings, plan, radec, now, **how)
         if dry_run:
             session.rollback()
         return published
 
     planned = database.transact(database.session_factory(engine), work)
+    if planned.says:
+        out.print(planned.says, soft_wrap=True)
     verb = "would publish" if dry_run else "published"
     for line in dict.fromkeys(line for one in planned.publications for line in one.notes):
         note(line)

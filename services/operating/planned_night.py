@@ -1,12 +1,14 @@
 """A plan of exposures as one publication: observations, exposures, and all that is made of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy.orm import Session
 
 from schema.observing import LIGHT
-from schema.queries import images
+from schema.processes import SUCCEEDED, UNFINISHED
+from schema.queries import capturing, images
 from services.deployment import CAPTURE, TelescopeDeployment
 from services.engine.publisher.planned_exposures import ExposurePublisher
 from services.engine.publisher.publication import Publication
@@ -15,10 +17,12 @@ from services.errors import ConfigurationError
 from services.ingest.planned_frames import PlannedFrames, night_at, planned_observation
 from services.settings import Settings
 from services.steps.capture import CaptureParameters
+from services.steps.shared.told import digest
 from services.telescope.observing_plan import OF_SKY, Exposures, ObservingPlan
 
 NOON = time(12)
 DEGREES_A_DAY = 360.0
+DIGITS = 16  # by which a plan is known again
 
 
 @dataclass
@@ -29,6 +33,7 @@ class PlannedNight:
     end: datetime
     exposures: dict[int, int] = field(default_factory=dict)  # by observation
     publications: list[Publication] = field(default_factory=list)
+    says: str = ""  # why nothing is published
 
 
 def publish_plan(
@@ -37,11 +42,16 @@ def publish_plan(
     plan: ObservingPlan,
     radec: tuple[float, float] | None,
     now: datetime,
+    *,
     priority: int = 0,
+    known: bool = False,
+    again: bool = False,
 ) -> PlannedNight:
     """Insert a plan's exposures and the graphs of what they give, in the caller's transaction.
 
-    ``radec``: of the target, degrees. Masters of calibration frames that the plan takes are waited for.
+    ``radec``: of the target, degrees; with ``known`` its frames are measured on another night's template. Masters of
+    calibration frames that the plan takes are waited for. Nothing is published where the plan was before, for the same
+    night, unless it is wanted ``again``.
 
     Raises:
         ConfigurationError: there is no telescope, or no place to point it to; or the plan is over.
@@ -64,17 +74,22 @@ def publish_plan(
     except LookupError as error:
         raise ConfigurationError(str(error)) from error
     planned = PlannedNight(night, end)
+    name, wanted_frames = _digest(plan), [_frames(plan, one, radec, telescope) for one in plan.exposures]
+    numbers = [planned_observation(session, site_id, frames, night).observation_id for frames in wanted_frames]
+    if not again and (before := capturing.of_plan(session, numbers, name)):
+        planned.says = _said_before(before)
+        return planned
     publisher = ExposurePublisher(session, settings, priority, plan.start)
     lights: list[int] = []
-    for one in plan.exposures:
-        frames = _frames(plan, one, radec, telescope)
-        observation = planned_observation(session, site_id, frames, night).observation_id
-        pids = publisher.publish(observation, [_parameters(one, frames, end)] * one.count)
+    for one, frames, observation in zip(plan.exposures, wanted_frames, numbers, strict=True):
+        pids = publisher.publish(observation, [_parameters(one, frames, end, name)] * one.count)
         planned.exposures[observation] = planned.exposures.get(observation, 0) + len(pids)
         if one.kind == LIGHT and observation not in lights:
             lights.append(observation)
     wanted = [*lights, *(number for number in planned.exposures if number not in lights)]
-    planned.publications = [Publisher(session, settings, priority).publish(number) for number in wanted]
+    planned.publications = [
+        Publisher(session, settings, priority).publish(number, known=known and number in lights) for number in wanted
+    ]
     return planned
 
 
@@ -88,6 +103,21 @@ def _require_time(settings: Settings, plan: ObservingPlan, telescope: TelescopeD
             f"an exposure of {longest:g} s may take {needed:g} s with slew and readout, an attempt has {limit:g} s: "
             "raise time_limit_s of capture"
         )
+
+
+def _digest(plan: ObservingPlan) -> str:
+    return digest(plan.model_dump(mode="json"))[:DIGITS]
+
+
+def _said_before(states: Mapping[str, int]) -> str:
+    """How far the exposures of a plan are that was published before."""
+    to_come = sum(states.get(state, 0) for state in UNFINISHED)
+    taken = states.get(SUCCEEDED, 0)
+    missed = sum(states.values()) - to_come - taken
+    return (
+        f"the plan was published before for this night: {taken} exposures are taken, {to_come} are to come, {missed} "
+        "failed; --again takes all once more"
+    )
 
 
 def _frames(
@@ -112,7 +142,7 @@ def _frames(
     )
 
 
-def _parameters(one: Exposures, frames: PlannedFrames, end: datetime) -> CaptureParameters:
+def _parameters(one: Exposures, frames: PlannedFrames, end: datetime, plan: str) -> CaptureParameters:
     ra, dec = (None, None) if frames.radec is None else frames.radec
     return CaptureParameters(
         kind=one.kind,
@@ -124,6 +154,7 @@ def _parameters(one: Exposures, frames: PlannedFrames, end: datetime) -> Capture
         dec_deg=dec,
         filter=one.filter,
         gain=one.gain,
+        plan=plan,
     )
 
 

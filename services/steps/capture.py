@@ -39,6 +39,7 @@ class CaptureParameters(Parameters):
     dec_deg: float | None = None
     filter: str | None = None
     gain: int | None = None
+    plan: str = ""  # digest of the plan: what is published twice is known again
 
     def wanted(self) -> WantedExposure:
         """What the telescope is to do."""

@@ -216,6 +216,44 @@ def test_published_again_in_its_course_nothing_is_taken_twice(sky: Sky, tmp_path
     assert night.rows("SELECT COUNT(*) FROM process WHERE command = 'calibrate'") == [(5,)]
 
 
+def test_a_plan_is_not_published_twice_by_mistake(own: Night, sky: Sky) -> None:
+    """The same file for the same night; asked for on purpose, all is taken once more."""
+    with observatory(sky) as (telescope, table):
+        night = own.having(telescope=TelescopeDeployment(**table))
+        said = publish(night, sky.plan())
+        assert not said.exposures
+        assert f"{9 + LIGHTS} exposures are taken, 0 are to come, 0 failed; --again" in said.says
+        night.work()
+        assert telescope.exposures == []
+        plan = read_plan(night.settings.root / "plan.toml")
+        with night.sessions.begin() as session:
+            more = publish_plan(session, night.settings, plan, plan.place, datetime.now(UTC), again=True)
+        assert sum(more.exposures.values()) == 9 + LIGHTS
+
+
+def test_a_known_field_is_measured_frame_by_frame(own: Night, sky: Sky) -> None:
+    """On the template of another night, while exposures go on."""
+    done: list[str] = []
+    with observatory(sky) as (telescope, table):
+        night = own.having(telescope=TelescopeDeployment(**table))
+        first = night.facts()
+        plan = read_plan(write_plan(night.settings.root, sky.plan(lights=5, kinds=("light",))))
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        with night.sessions.begin() as session:
+            planned = publish_plan(session, night.settings, plan, plan.place, tomorrow, known=True)
+        [publication] = planned.publications
+        assert publication.runs()["extract"] == 5
+        assert "stack" not in publication.runs()
+        night.work(done.append)
+        assert len(telescope.exposures) == 5
+    assert done.index("extract") < len(done) - 1 - done[::-1].index("capture")
+    assert night.rows("SELECT status FROM process WHERE status <> 'succeeded'") == []
+    rows = night.rows(
+        "SELECT COUNT(DISTINCT image_id) FROM light_curve WHERE observation_id <> :first", first=first.observation_id
+    )
+    assert rows == [(5,)]
+
+
 def test_plans_follow_one_another(sky: Sky, tmp_path: Path) -> None:
     """The telescope does not go to and fro between two; nobody waits for one that begins later."""
     edges = """SELECT COUNT(*) FROM process_dependence d JOIN process c ON c.pid = d.child_pid
