@@ -220,8 +220,8 @@ class _Observing:
             pixels = pixels_of(cam.ImageArray, name)
         notes: list[str] = []
         start = _start(told(cam, lambda: cam.LastExposureStartTime, "tell when it began"), before, began, notes)
-        took_s = told(cam, lambda: cam.LastExposureDuration, "tell how long it exposed")
-        took_s = exposure_s if took_s is None else float(took_s)
+        said_s = _finite(told(cam, lambda: cam.LastExposureDuration, "tell how long it exposed"))
+        took_s = exposure_s if said_s is None else said_s
         if abs(took_s - exposure_s) > SAME_EXPOSURE * (1.0 + exposure_s):
             raise TransientError(f"{name} exposed for {took_s:g} s, {exposure_s:g} s were asked for: who stopped it?")
         expected = (cam.NumY, cam.NumX)
@@ -233,10 +233,10 @@ class _Observing:
             took_s,
             electrons_per_adu=_positive(told(cam, lambda: cam.ElectronsPerADU, "tell electrons per ADU")),
             saturation_adu=_positive(told(cam, lambda: cam.MaxADU, "tell its largest count")),
-            temperature_c=told(cam, lambda: cam.CCDTemperature, "tell its temperature"),
+            temperature_c=_finite(told(cam, lambda: cam.CCDTemperature, "tell its temperature")),
             pixel_size_um=_binned(told(cam, lambda: cam.PixelSizeX, "tell the size of its pixels"), wanted.binning),
-            gain=wanted.gain if wanted.gain is not None else told(cam, lambda: cam.Gain, "tell its gain"),
-            offset=told(cam, lambda: cam.Offset, "tell its offset"),
+            gain=wanted.gain if wanted.gain is not None else _whole(told(cam, lambda: cam.Gain, "tell its gain")),
+            offset=_whole(told(cam, lambda: cam.Offset, "tell its offset")),
             notes=notes,
         )
 
@@ -307,8 +307,19 @@ def _start(written: str | None, before: datetime, began: datetime, notes: list[s
     return camera_says if camera_says.microsecond else before
 
 
-def _positive(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) and value > 0 else None
+def _finite(value: Any) -> float | None:
+    """A number as cards may have it; devices send words and NaN too."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _positive(value: Any) -> float | None:
+    number = _finite(value)
+    return number if number is not None and number > 0 else None
+
+
+def _whole(value: Any) -> int | None:
+    number = _finite(value)
+    return None if number is None else int(number)
 
 
 def _binned(size_um: float | None, binning: int) -> float | None:

@@ -89,6 +89,18 @@ def test_what_the_camera_does_not_tell_is_not_made_up(tmp_path: Path) -> None:
     assert (facts.gain, facts.notes, facts.kind, facts.ra_deg) == (None, (), "dark", None)
 
 
+@pytest.mark.parametrize("nonsense", [float("nan"), "warm", None, [1.0], 1e999])
+def test_nonsense_is_not_written_into_a_header(nonsense: Any, tmp_path: Path) -> None:
+    with telescope() as (observatory, at):
+        answer = observatory._camera
+        unsure = ("ccdtemperature", "maxadu", "electronsperadu", "pixelsizex", "lastexposureduration", "offset")
+        observatory._camera = lambda method, values: nonsense if method in unsure else answer(method, values)  # type: ignore[method-assign]
+        found = taken(at)
+    write_frame(tmp_path / "frame.fits", found.pixels, cards_of(WANTED, found, at, 17))
+    facts = FrameReader().read(tmp_path / "frame.fits")
+    assert (facts.exposure, facts.gain, facts.saturation, facts.temperature) == (3.0, None, None, None)
+
+
 def test_kinds_are_taken_as_they_are() -> None:
     with telescope() as (observatory, at):
         for kind, exposure_s in (("bias", 0.0), ("dark", 5.0), ("flat", 5.0), ("light", 5.0)):
