@@ -40,6 +40,9 @@ def capture(
     again: Annotated[
         bool, typer.Option("--again", help="Take all exposures once more, though the plan was published before.")
     ] = False,
+    plots: Annotated[
+        bool, typer.Option(help="With --workdir: draw the field, its noise, its frames and one star.")
+    ] = True,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be published, and publish nothing.")
     ] = False,
@@ -72,10 +75,10 @@ def capture(
         raise ConfigurationError(
             "--dry-run publishes nothing, so that there is nothing to do in --workdir: leave one out"
         )
-    _observe(wanted, workdir, consumers, priority=priority, known=template == "known", again=again)
+    _observe(wanted, workdir, consumers, plots, priority=priority, known=template == "known", again=again)
 
 
-def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, **how: Any) -> None:
+def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, plots: bool, **how: Any) -> None:
     from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
 
     start_faster()
@@ -92,7 +95,11 @@ def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, **how: A
         _publish(tree.engine, settings, plan, **how)
         observations = work_off(tree, settings, follow)
         results = [result_of(tree.engine, observation) for observation in observations]
-        show_results(results, lambda number: draw(tree.engine, settings, number, None, insist=False))
+
+        def drawn(number: int) -> list[Path]:
+            return draw(tree.engine, settings, number, None, insist=False) if plots else []
+
+        show_results(results, drawn)
     out.print(f"database {settings.root / DATABASE_FILE}", soft_wrap=True)
     note(f"done in {time.monotonic() - began:.1f} s")
     if results and not is_success([one.state for one in results], settings.choices, strict=False):

@@ -49,7 +49,7 @@ def test_one_program_observes_and_measures(sky: Sky, tmp_path: Path) -> None:
         telescope.fail("startexposure", 0x500, "shutter stuck")
         programs = Programs({"TIANYU_TELESCOPE": json.dumps(table), "TIANYU_BACKOFF_S": "0.1"}, tmp_path)
         plan = write_plan(tmp_path, sky.plan(lights=LIGHTS, kinds=("bias", "light")))
-        said = programs.run("capture", str(plan), "--workdir", str(tmp_path / "work"), "--consumers", "1")
+        said = programs.run("capture", str(plan), "--workdir", str(tmp_path / "work"), "--no-plots")
     url = f"sqlite:///{tmp_path / 'work' / 'tianyu.db'}"
     assert f"published {LIGHTS} exposures, to be over by" in said.stdout
     [(frames, points)] = rows(url, BY_NAME)
