@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.light_curves import LightCurves
 
+Floats = NDArray[np.float64]
+
 UNDERSAMPLED_FWHM = 2.2  # px, as frames show it
 OUT_OF_FOCUS_FWHM = 7.0  # px, the diameter that holds half of the light
 BESIDE = 4  # usable points, two before and two after where there are so many, that tell what was to be expected
@@ -24,25 +26,34 @@ def hits_may_hide(fwhm: float) -> bool:
     return fwhm < UNDERSAMPLED_FWHM or fwhm > OUT_OF_FOCUS_FWHM
 
 
-def spikes(curves: LightCurves) -> NDArray[np.float64]:
+def spikes(curves: LightCurves) -> Floats:
     """How far each point stands alone above those beside it, float64[n, t]; 0 where it does not."""
-    flux, error = curves.flux, curves.error
-    height = np.zeros(flux.shape)
-    told = curves.usable & curves.good & np.isfinite(error)
-    for star in np.flatnonzero(told.sum(axis=1) > BESIDE):
-        at = np.flatnonzero(told[star])
-        height[star, at] = _of_star(flux[star, at], error[star, at])
+    height = np.zeros(curves.flux.shape)
+    for rows, block in curves.blocks():
+        told = block.usable & block.good & np.isfinite(block.error)
+        enough = np.flatnonzero(told.sum(axis=1) > BESIDE)
+        if enough.size:
+            height[rows][enough] = _of_stars(block.flux[enough], block.error[enough], told[enough])
     return height
 
 
-def _of_star(flux: NDArray[np.float64], error: NDArray[np.float64]) -> NDArray[np.float64]:
-    points = np.arange(flux.size)
-    window = np.clip(points - BESIDE // 2, 0, flux.size - BESIDE - 1)[:, None] + np.arange(BESIDE + 1)
-    beside = np.where(window == points[:, None], np.nan, flux[window])
-    highest, lowest = np.nanmax(beside, axis=1), np.nanmin(beside, axis=1)
-    above = flux - np.nanmedian(beside, axis=1)
-    spike = above > SPIKE_SIGMA * np.hypot(1, MEDIAN_NOISE) * error
-    spike &= flux - highest > highest - lowest  # of a flare, or a trend, the points beside it differ too
-    if np.count_nonzero(spike) > max(1, MOST_SPIKES * flux.size):
-        return np.zeros(flux.size)
-    return np.where(spike, above, 0.0)
+def _of_stars(flux: Floats, error: Floats, told: NDArray[np.bool_]) -> Floats:
+    """The same, of stars that each have more than BESIDE points that tell."""
+    number = told.sum(axis=1, keepdims=True)
+    points = np.arange(flux.shape[1])
+    frames = np.argsort(~told, axis=1, kind="stable")  # those that tell first, in order of time
+    flux, error = (np.take_along_axis(values, frames, axis=1) for values in (flux, error))
+    first = np.clip(points - BESIDE // 2, 0, number - BESIDE - 1)
+    window = first[:, :, None] + np.arange(BESIDE + 1)
+    beside = np.take_along_axis(flux, window.reshape(len(flux), -1), axis=1).reshape(window.shape)
+    beside[window == points[:, None]] = np.inf
+    beside = np.sort(beside, axis=2)[:, :, :BESIDE]  # without the point itself
+    lowest, highest = beside[:, :, 0], beside[:, :, -1]
+    above = flux - beside[:, :, BESIDE // 2 - 1 : BESIDE // 2 + 1].mean(axis=2)
+    with np.errstate(invalid="ignore"):
+        spike = (points < number) & (above > SPIKE_SIGMA * np.hypot(1, MEDIAN_NOISE) * error)
+        spike &= flux - highest > highest - lowest  # of a flare, or a trend, the points beside it differ too
+    spike &= spike.sum(axis=1, keepdims=True) <= np.maximum(1, MOST_SPIKES * number)
+    height = np.zeros(flux.shape)
+    np.put_along_axis(height, frames, np.where(spike, above, 0.0), axis=1)
+    return height
