@@ -5,11 +5,12 @@ not be shared (by programs that may outlive their test, by tests of migrations) 
 """
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, select, text
@@ -29,6 +30,15 @@ def migrate(url: str) -> None:
     engine = database.connect(url)
     versions.migrate(engine)
     engine.dispose()
+
+
+@cache
+def ready_file() -> bytes:
+    """What a migrated file of SQLite holds."""
+    with TemporaryDirectory() as folder:
+        migrate(f"sqlite:///{folder}/ready.db")
+        [file] = Path(folder).iterdir()  # the write-ahead log was taken in by it
+        return file.read_bytes()
 
 
 @dataclass(frozen=True)
@@ -102,11 +112,7 @@ class ReadyDatabases:
 
     def copy_sqlite(self, path: Path) -> str:
         """Copy a migrated file; returns the URL."""
-        origin = self._folder / "ready.db"
-        if not origin.exists():
-            migrate(f"sqlite:///{origin}")
-            assert not list(self._folder.glob("ready.db-*")), "the write-ahead log was to be taken in by the file"
-        shutil.copyfile(origin, path)
+        path.write_bytes(ready_file())
         return f"sqlite:///{path}"
 
     def _make(self, engine: str) -> tuple[ReadyDatabase, ExitStack]:

@@ -14,7 +14,7 @@ from schema.observing import Observation, Target
 from schema.processes import Process, ProcessAttempt
 from schema.queries import life, scheduling
 from services.engine.consumer.worker import Worker
-from services.engine.embedded import embedded_settings
+from services.engine.embedded import DATABASE_FILE, embedded_settings
 from services.engine.publisher.publish import Publisher
 from services.engine.publisher.published import unpublished
 from services.engine.publisher.rerun import Rerun
@@ -25,6 +25,7 @@ from services.ingest.register import register
 from services.settings import Settings
 from services.setup import initialise, open_engine
 from services.trials.simulate import night_spec, simulate
+from tests.ready_databases import ready_file
 
 FRAMES = 8
 SPEC: dict[str, Any] = {
@@ -63,6 +64,9 @@ class Night:
     def open(cls, workdir: Path, **changes: Any) -> "Night":
         """The night in a working folder, with other settings than it was made with, if any."""
         settings = embedded_settings(workdir).model_copy(update=changes)
+        file = workdir / DATABASE_FILE
+        if "database_url" not in changes and not file.exists():
+            file.write_bytes(ready_file())
         engine = open_engine(settings)
         initialise(settings, engine)
         return cls(settings, database.session_factory(engine))
