@@ -1,6 +1,6 @@
 """All models in one place, for migrations and tests: importing this fills ``Base.metadata``."""
 
-from schema import alerts, found, image, observing, photometry, processes, skies, travels, upkeep, views
+from schema import alerts, found, image, observing, photometry, processes, retention, skies, travels, upkeep, views
 from schema.base import Base
 
 metadata = Base.metadata
@@ -13,6 +13,7 @@ __all__ = [
     "observing",
     "photometry",
     "processes",
+    "retention",
     "skies",
     "travels",
     "upkeep",

@@ -134,7 +134,7 @@ CONSUMER = Role(
 # Publishes, and besides stops, sends back, watches a night and tells of it, backs up, and removes what nobody needs.
 OPERATOR = Role(
     "operator",
-    inserts=(*PUBLISHER.inserts, "paused_group", "unwanted_rows", "alert"),
+    inserts=(*PUBLISHER.inserts, "paused_group", "unwanted_rows", "alert", "retention_run"),
     updates={
         **PUBLISHER.updates,
         "process": (*_STATE, "pending", "propagated", "priority", "max_attempts", "slow_attempt", "slow_consumer"),

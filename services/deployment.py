@@ -110,6 +110,31 @@ class OtherSite(BaseModel):
         return self
 
 
+Days = Annotated[float, Field(ge=0, le=36_525)]
+
+
+class Retention(BaseModel):
+    """How many days what nobody needs is kept; what is not set is kept for good."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    calibrated_days: Days | None = None  # calibrated images of observations of which nothing is at work
+    partial_days: Days | None = None  # partial stacks and single flats
+    replaced_images_days: Days | None = None  # all images of graphs that a later one has replaced
+    leftover_days: Days | None = None  # files of killed attempts, and such that no row names
+    replaced_rows_days: Days | None = None  # rows that were replaced, but of the newest `keep_graphs`
+    attempts_days: Days | None = None  # attempts of processes that succeeded: worker, cost, errors before
+    every_h: Annotated[float, Field(gt=0, le=720)] = 24.0  # how often the active manager looks
+
+    @property
+    def of_images(self) -> dict[str, float | None]:
+        """Days by rule, of what is on the disk."""
+        return {name: days for name, days in self.model_dump().items() if name in IMAGE_RULES}
+
+
+IMAGE_RULES = ("calibrated_days", "partial_days", "replaced_images_days", "leftover_days")
+
+
 class Deployment(BaseModel):
     """What each machine sets for itself; units are in the names."""
 
@@ -174,7 +199,9 @@ class Deployment(BaseModel):
     keep_partial: bool = False
     # What `tianyu gc --rows` leaves of what was replaced.
     keep_graphs: Annotated[int, Field(ge=0, le=1000)] = 1
-    keep_rows_days: Annotated[float, Field(ge=0, le=36_525)] = 30.0
+    keep_rows_days: Days = 30.0
+    # What goes by itself, and when; None: nothing does.
+    retention: Retention | None = None
 
     # The catalogue of stars.
     catalog_dir: Path | None = None  # the cache; None: `catalog` under the root

@@ -40,11 +40,18 @@ class Kinds:
 
 @dataclass(frozen=True)
 class Policy:
-    """What may go when nobody needs it: of graphs that count which kinds of images, and how old it must be."""
+    """What may go when nobody needs it: of graphs that count which kinds of images, and how old it must be.
+
+    ``replaced``: also whatever graphs that were replaced have made. ``at_rest``: of ``kinds`` only while nothing of the
+    observation is at work. ``leftovers``: also files without a row, and of killed attempts.
+    """
 
     made: Kinds
     kinds: frozenset[str] = frozenset()
     older_than_s: float = 0.0
+    replaced: bool = True
+    at_rest: bool = False
+    leftovers: bool = True
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,9 @@ def _judge(session: Session, observation_id: int, site_id: int, policy: Policy) 
         is_older = current is not None and row.graph_pid is not None and row.graph_pid < current
         replaced = is_older and row.graph_pid not in working
         kind = row.path.partition("/")[0] if row.kind == COPY else row.kind
-        free = not row.serves_others if replaced else kind in policy.kinds and not row.is_reference
+        free = kind in policy.kinds and not row.is_reference and not (policy.at_rest and working)
+        if replaced and policy.replaced:
+            free = not row.serves_others
         # A maker without a row, or without an end, is unknown: neither True.
         may_go = bool(row.made and row.old and free and not row.awaited)
         judged.append(_Judged(row.image_id, kind, row.path, may_go))

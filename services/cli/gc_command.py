@@ -8,9 +8,13 @@ import typer
 
 from services.cli.console import JsonOption, friendly, note, out, show_error, start
 from services.cli.listing import Column, records, table_for_people
+from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from services.operating.housekeeping import Collection, Pruned, Removed
+    from services.operating.housekeeping.retention import Gone
     from services.settings import Settings
 
 MB = 1e6
@@ -28,6 +32,14 @@ ROWS: tuple[Column[Pruned], ...] = (
     Column("what", lambda one: one.what, "what"),
     Column("processes", lambda one: one.processes, "processes", lambda number: str(number or "interrupted")),
     Column("rows", lambda one: one.rows, "rows, at most", "d"),
+)
+POLICY: tuple[Column[Gone], ...] = (
+    Column("rule", lambda one: one.rule, "rule"),
+    Column("observation_id", lambda one: one.observation_id, "observation"),
+    Column("what", lambda one: one.what, "what"),
+    Column("files", lambda one: one.files, "files", "d"),
+    Column("size_bytes", lambda one: one.size_bytes, "MB", ".1f", scale=MB),
+    Column("rows", lambda one: one.rows, "rows", "d"),
 )
 
 
@@ -54,6 +66,9 @@ def gc(
         int | None, typer.Option(min=0, metavar="N", help="With --rows: replaced graphs to keep; default: the setting.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="With --rows: delete them.")] = False,
+    by_policy: Annotated[
+        bool, typer.Option("--policy", help="What the settings' table [retention] lets go, and nothing else.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Delete intermediate images, or rows, that nothing needs any more. Safe while consumers run.
@@ -64,8 +79,11 @@ def gc(
     With --rows: fluxes, light curves and what was made of them, of graphs and calibrations that later ones have
     replaced, with their processes. What the views show stays as it is.
 
+    With --policy: images of this site, rows and attempts that are older than the days of `[retention]`, which the
+    active manager removes by itself where it can.
+
     Examples: `tianyu gc --dry-run`, `tianyu gc 4 --no-keep-calibrated`, `tianyu gc --older-than 30`,
-    `tianyu gc --rows --keep-graphs 0 --yes`
+    `tianyu gc --rows --keep-graphs 0 --yes`, `tianyu gc --policy --dry-run`
     """
     from services.operating.housekeeping import collect, policy_of
     from services.setup import open_database
@@ -75,6 +93,19 @@ def gc(
         "keep_partial": keep_partial,
         "keep_graphs": keep_graphs,
     }
+    if by_policy:
+        if (
+            rows
+            or yes
+            or observation_id is not None
+            or older_than is not None
+            or any(x is not None for x in given.values())
+        ):
+            raise ConfigurationError(
+                "--policy goes by the settings alone: give it with --dry-run and --json, no others"
+            )
+        _carry_out_policy(start(), dry_run, as_json)
+        return
     if rows:
         given["keep_rows_days"] = older_than
     settings = start(**{name: value for name, value in given.items() if value is not None})
@@ -88,11 +119,34 @@ def gc(
         _print_json(collection, dry_run)
     else:
         _print(collection, dry_run)
-    for line in collection.notes:
+    _tell(collection.notes, collection.failures)
+
+
+def _carry_out_policy(settings: Settings, dry_run: bool, as_json: bool) -> None:
+    from services.operating.housekeeping.retention import carry_out, require_retention
+    from services.setup import open_database
+
+    require_retention(settings)
+    outcome = carry_out(open_database(settings), settings, dry_run=dry_run)
+    if as_json:
+        told = {"gone": records(POLICY, outcome.gone), "failures": outcome.failures, "notes": outcome.notes}
+        out.print_json(data={"dry_run": dry_run} | told)
+    else:
+        if outcome.gone:
+            out.print(table_for_people(POLICY, outcome.gone))
+        files, size = (sum(getattr(one, name) for one in outcome.gone) for name in ("files", "size_bytes"))
+        number = sum(one.rows for one in outcome.gone)
+        words = "would be" if dry_run else "were"
+        out.print(f"{files} files, {size / MB:.1f} MB, and {number} rows {words} deleted", soft_wrap=True)
+    _tell(outcome.notes, outcome.failures)
+
+
+def _tell(notes: Sequence[str], failures: Sequence[str]) -> None:
+    for line in notes:
         note(line)
-    for line in collection.failures:
+    for line in failures:
         show_error(line)
-    if collection.failures:
+    if failures:
         raise typer.Exit(1)
 
 

@@ -1,9 +1,16 @@
 """`tianyu manager`."""
 
+from __future__ import annotations
+
 import threading
+from typing import TYPE_CHECKING
 
 from services.cli.console import friendly, start
 from services.engine.stopping import on_stop
+
+if TYPE_CHECKING:
+    from services.engine.manager.manager import Manager
+    from services.settings import Settings
 
 
 @friendly
@@ -15,6 +22,7 @@ def manager() -> None:
     Example: `tianyu manager`
     """
     from services.engine.manager.manager import Manager
+    from services.operating.housekeeping.retention_keeper import keeping
     from services.setup import open_database
 
     settings = start()
@@ -23,6 +31,11 @@ def manager() -> None:
     stop = threading.Event()
     on_stop(stop.set)
     active = Manager(settings, stop)
+    with keeping(settings, lambda: active.is_active):
+        _run(settings, active)
+
+
+def _run(settings: Settings, active: Manager) -> None:
     if settings.metrics_listen is None:
         active.run()
         return

@@ -9,7 +9,7 @@ import pytest
 
 from tests.servers.env import CHECKOUT
 
-UNITS = sorted((CHECKOUT / "deploy" / "systemd").glob("*.service"))
+UNITS = sorted(one for kind in ("service", "timer") for one in (CHECKOUT / "deploy" / "systemd").glob(f"*.{kind}"))
 PROGRAM = "/opt/tianyu/bin/tianyu"
 INSTANCES = {"tianyu-consumer@.service": "cpu", "tianyu-watch@.service": "srv-raw-tonight"}
 EXPOSURE_MOST = 2.0  # of 10; systemd's own services have 2 to 9
@@ -40,6 +40,6 @@ def test_units_are_understood(installed: list[Path]) -> None:
 
 
 def test_units_are_confined(installed: list[Path]) -> None:
-    for unit in installed:
+    for unit in (one for one in installed if one.suffix == ".service"):
         done = analyze("security", "--offline=true", "--no-pager", f"--threshold={10 * EXPOSURE_MOST:.0f}", unit)
         assert done.returncode == 0, done.stdout[-500:]

@@ -71,7 +71,7 @@ TROUBLED = (
     ("tianyu target show", "target", "show", "HAT-P-32"),
 )
 # Those that compute for long or need the frames of a camera: other tests look at their keys.
-ELSEWHERE = {"tianyu run", "tianyu watch", "tianyu inject", "tianyu instrument measure"}
+ELSEWHERE = {"tianyu run", "tianyu watch", "tianyu inject", "tianyu instrument measure", "tianyu gc --policy"}
 
 
 def of(before: str, kind: type) -> set[str]:

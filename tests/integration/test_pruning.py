@@ -8,10 +8,12 @@ from pydantic import SecretStr
 
 from schema.processes import WAITING
 from schema.queries import pruning
+from services.deployment import Retention
 from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
 from services.errors import ConfigurationError
 from services.operating.housekeeping.prune import MEASURING, Policy, Pruned, prune
+from services.operating.housekeeping.retention import carry_out
 from services.operating.live.freeing import PORTIONS, Freeing
 from services.steps import steps_of
 from tests.integration.small_night import Night
@@ -103,8 +105,15 @@ def test_of_calibrations_the_shown_one_stays_and_the_newest_of_each_method(night
     shown, count = night.light_curves(), rows_of(night, graph)
     assert night.facts().graph_pid == graph
     assert pruned(night, Policy(keep=2, days=0.0)) == []
-    [told] = pruned(night, Policy(keep=1, days=0.0), dry_run=False)
+    engine, retention = night.sessions.kw["bind"], {"retention": Retention(replaced_rows_days=0.0), "keep_graphs": 1}
+    by_policy = night.settings.model_copy(update=retention)
+    [told] = pruned(night, Policy(keep=1, days=0.0))
     assert (told.graph_pid, told.what) == (graph, "calibrations")
+    [would] = carry_out(engine, by_policy, dry_run=True).gone
+    assert (would.what, would.rows) == ("calibrations", told.rows)
+    [gone] = carry_out(engine, by_policy).gone
+    assert count[1] // 3 <= gone.rows <= told.rows
+    assert night.rows("SELECT deleted_rows, files FROM retention_run") == [(gone.rows, 0)]
     assert rows_of(night, graph) == [count[0], count[1] * 2 // 3]
     pruned(night, dry_run=False)
     assert rows_of(night, graph) == [count[0], count[1] // 3]

@@ -7,7 +7,7 @@ meanwhile has one.
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -64,9 +64,17 @@ def policy_of(settings: Settings, older_than_days: float = 0.0) -> Policy:
 
 
 def collect(
-    engine: Engine, settings: Settings, policy: Policy, observation_id: int | None = None, *, dry_run: bool = False
+    engine: Engine,
+    settings: Settings,
+    policy: Policy,
+    observation_id: int | None = None,
+    *,
+    dry_run: bool = False,
+    after_each: Callable[[], None] = lambda: None,
 ) -> Collection:
     """Remove what nobody needs, of one observation or of all, at the site of the settings.
+
+    after_each: called when one observation is done.
 
     Raises:
         ConfigurationError: there is no such observation, it is another site's, or the root is not the one that is
@@ -74,7 +82,7 @@ def collect(
     """
     root = settings.root.absolute()
     with database.reading_factory(engine)() as session:
-        site_id = _site_id(session, settings, root)
+        site_id = site_at_root(session, settings)
         held = image_hold.holder(session)
         if observation_id is None:
             wanted = sorted({*housekeeping.observations_with_images(session, site_id), *observation_folders(root)})
@@ -87,6 +95,7 @@ def collect(
     collector = _Collector(engine, root, site_id, policy, dry_run)
     for number in wanted:
         collector.collect(number)
+        after_each()
     if held is not None and not dry_run:
         collector.collection.notes.append(
             f"{held.holder} makes a backup since {held.since:%F %T} UTC: what was not marked as deleted before stays "
@@ -95,7 +104,13 @@ def collect(
     return collector.collection
 
 
-def _site_id(session: Session, settings: Settings, root: Path) -> int:
+def site_at_root(session: Session, settings: Settings) -> int:
+    """Id of the settings' site, whose files lie in the settings' root.
+
+    Raises:
+        ConfigurationError: the site is not registered, or with another root, or the root is not there.
+    """
+    root = settings.root.absolute()
     site = session.scalar(select(Site).where(Site.name == settings.site))
     if site is None:
         raise ConfigurationError(
@@ -131,6 +146,8 @@ class _Collector:
         whole = [file for file in found if not file.temporary]
         unneeded = [file for file in whole if file.path in going or marked.get(file.path)]
         self._report(observation_id, "unneeded", [file for file in unneeded if self._remove(file)])
+        if not self._policy.leftovers:
+            return
         self._orphans(observation_id, [file for file in whole if file.path not in marked], "orphan")
         self._orphans(observation_id, [file for file in found if file.temporary], "unfinished")
 

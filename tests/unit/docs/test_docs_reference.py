@@ -18,7 +18,7 @@ from schema.models import metadata
 from schema.observing import BIAS, DARK, FLAT, LIGHT
 from schema.views import VIEWS
 from services.choices import Choices
-from services.deployment import Deployment, TelescopeDeployment
+from services.deployment import Deployment, Retention, TelescopeDeployment
 from services.header_reading import Reading
 from services.ingest import register
 from services.settings import CONFIG_VARIABLE, PREFIX, Settings, file_variables
@@ -96,17 +96,18 @@ def test_variables_are_settings(page: Path) -> None:
     assert {name for name in shown if not name.startswith("TIANYU_TEST_")} <= known
 
 
-def test_what_a_telescope_is_told_is_listed() -> None:
-    rows = table_rows(REFERENCE / "settings.md", "Devices of the telescope")
-    defaults = {
-        name: None if field.is_required() else field.default for name, field in TelescopeDeployment.model_fields.items()
-    }
+@pytest.mark.parametrize(
+    ("heading", "kind"), [("Devices of the telescope", TelescopeDeployment), ("Retention", Retention)]
+)
+def test_what_stands_in_a_table_is_listed(heading: str, kind: type[BaseModel]) -> None:
+    rows = table_rows(REFERENCE / "settings.md", heading)
+    defaults = {name: None if field.is_required() else field.default for name, field in kind.model_fields.items()}
     told = {
         name: None if default in ("required", "not set") else tomllib.loads(f"x = {default}")["x"]
         for name, default, *_ in rows
     }
     assert told == defaults
-    required = {name for name, field in TelescopeDeployment.model_fields.items() if field.is_required()}
+    required = {name for name, field in kind.model_fields.items() if field.is_required()}
     assert {name for name, default, *_ in rows if default == "required"} == required
 
 
