@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services import log
-from services.cli.console import friendly, note, out, start
+from services.cli.console import JsonOption, friendly, note, out, start
 from services.cli.publish_command import Priority, Template, listed
 from services.errors import ConfigurationError
 from services.shown import processes
-from services.telescope.observing_plan import ObservingPlan, read_plan
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 
     from services.operating.planned_night import PlannedNight
     from services.settings import Settings
+    from services.telescope.observing_plan import ObservingPlan
 
 
 @friendly
@@ -46,6 +45,7 @@ def capture(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be published, and publish nothing.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Publish a plan of exposures with all that is made of them: one observation, from the sky to light curves.
 
@@ -60,8 +60,10 @@ def capture(
     night.
 
     Examples: `tianyu capture tonight.toml`, `tianyu capture tonight.toml --dry-run`,
-    `tianyu capture tonight.toml --workdir ~/reduced`
+    `tianyu capture tonight.toml --workdir ~/reduced`, `tianyu capture tonight.toml --dry-run --json`
     """
+    from services.telescope.observing_plan import read_plan
+
     wanted = read_plan(plan)  # what is no plan is told before anything is made
     if workdir is None:
         from services.setup import open_database, require_site
@@ -69,16 +71,21 @@ def capture(
         settings = start()
         engine = open_database(settings)
         require_site(settings, engine)
-        _publish(engine, settings, wanted, dry_run, priority=priority, known=template == "known", again=again)
+        planned = _publish(engine, settings, wanted, dry_run, priority=priority, known=template == "known", again=again)
+        if as_json:
+            out.print_json(data=planned.to_json() | {"dry_run": dry_run})
+        else:
+            _say(planned, dry_run)
         return
     if dry_run:
         raise ConfigurationError(
             "--dry-run publishes nothing, so that there is nothing to do in --workdir: leave one out"
         )
-    _observe(wanted, workdir, consumers, plots, priority=priority, known=template == "known", again=again)
+    _observe(wanted, workdir, consumers, plots, as_json, priority=priority, known=template == "known", again=again)
 
 
-def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, plots: bool, **how: Any) -> None:
+def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, plots: bool, as_json: bool, **how: Any) -> None:
+    from services import log
     from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
 
     start_faster()
@@ -88,25 +95,30 @@ def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, plots: b
     with process_tree(settings, consumers) as tree:
         from services.cli.patience import follow
         from services.cli.plot_command import draw
-        from services.cli.summary_lines import result_of, show_results
+        from services.cli.summary_lines import print_as_json, result_of, show_results
         from services.operating.night_outcome import is_success
         from services.operating.reduction import work_off
 
-        _publish(tree.engine, settings, plan, **how)
+        planned = _publish(tree.engine, settings, plan, **how)
+        if not as_json:
+            _say(planned, dry_run=False)
         observations = work_off(tree, settings, follow)
         results = [result_of(tree.engine, observation) for observation in observations]
 
         def drawn(number: int) -> list[Path]:
             return draw(tree.engine, settings, number, None, insist=False) if plots else []
 
-        show_results(results, drawn)
-    out.print(f"database {settings.root / DATABASE_FILE}", soft_wrap=True)
+        if as_json:
+            print_as_json(results, settings.root / DATABASE_FILE, drawn)
+        else:
+            show_results(results, drawn)
+            out.print(f"database {settings.root / DATABASE_FILE}", soft_wrap=True)
     note(f"done in {time.monotonic() - began:.1f} s")
     if results and not is_success([one.state for one in results], settings.choices, strict=False):
         raise typer.Exit(1)
 
 
-def _publish(engine: Engine, settings: Settings, plan: ObservingPlan, dry_run: bool = False, **how: Any) -> None:
+def _publish(engine: Engine, settings: Settings, plan: ObservingPlan, dry_run: bool = False, **how: Any) -> PlannedNight:
     from schema import database
     from services.operating.planned_night import publish_plan
 
@@ -120,11 +132,15 @@ def _publish(engine: Engine, settings: Settings, plan: ObservingPlan, dry_run: b
         return published
 
     planned = database.transact(database.session_factory(engine), work)
+    for line in dict.fromkeys(line for one in planned.publications for line in one.notes):
+        note(line)
+    return planned
+
+
+def _say(planned: PlannedNight, dry_run: bool) -> None:
     if planned.says:
         out.print(planned.says, soft_wrap=True)
     verb = "would publish" if dry_run else "published"
-    for line in dict.fromkeys(line for one in planned.publications for line in one.notes):
-        note(line)
     for number, count in planned.exposures.items():
         out.print(
             f"observation {number}: {verb} {count} exposures, to be over by {planned.end:%Y-%m-%d %H:%M} UTC",

@@ -1,15 +1,19 @@
 """`tianyu consumer`."""
 
+from __future__ import annotations
+
 import threading
 from importlib.util import find_spec
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.console import friendly, start
 from services.engine.stopping import on_stop
 from services.errors import ConfigurationError
-from services.settings import Settings
+
+if TYPE_CHECKING:
+    from services.settings import Settings
 
 
 @friendly

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -34,6 +35,17 @@ class PlannedNight:
     exposures: dict[int, int] = field(default_factory=dict)  # by observation
     publications: list[Publication] = field(default_factory=list)
     says: str = ""  # why nothing is published
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers, texts, lists and dictionaries only; times are ISO 8601, UTC."""
+        exposures = [{"observation_id": number, "exposures": count} for number, count in self.exposures.items()]
+        graphs = [
+            {"observation_id": one.observation_id, "graph_pid": one.graph_pid, "processes": one.runs().total()}
+            for one in self.publications
+            if one.runs()
+        ]
+        end = self.end.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+        return {"night": self.night.isoformat(), "end": end, "exposures": exposures, "graphs": graphs}
 
 
 def publish_plan(

@@ -66,10 +66,20 @@ TROUBLED = (
     ("tianyu gc --rows", "gc", "--rows", "--keep-graphs", "0", "--older-than", "0"),
     ("tianyu doctor", "doctor"),
     ("tianyu db status", "db", "status"),
+    ("tianyu capture", "capture", "plan.toml", "--dry-run"),
     ("tianyu target add", "target", "add", "HAT-P-32", str(EXACT_DEG), "46.6878", "--pm", "-10.1,-0.3"),
     ("tianyu target list", "target", "list"),
     ("tianyu target show", "target", "show", "HAT-P-32"),
 )
+PLAN = """
+target = "HAT-P-32"
+radec = "31.0428d,46.6878d"
+exposures = [{ kind = "bias", exposure_s = 0, count = 3 }, { kind = "light", exposure_s = 30, count = 5, filter = "R" }]
+"""
+TELESCOPE = {
+    "camera": "127.0.0.1:11111/0", "mount": "127.0.0.1:11111/0", "filter_wheel": "127.0.0.1:11111/0",
+    "instrument": "ASI6200MM", "latitude_deg": 38.6, "longitude_deg": 93.9,
+}  # fmt: skip
 # Those that compute for long or need the frames of a camera: other tests look at their keys.
 ELSEWHERE = {"tianyu run", "tianyu watch", "tianyu inject", "tianyu instrument measure", "tianyu gc --policy"}
 
@@ -156,7 +166,10 @@ def answers(
     path, made = troubled
     shutil.copyfile(path, folder / "night.db")
     there = {"DATABASE_URL": f"sqlite:///{folder / 'night.db'}", "ROOT": str(folder), "CATALOG": "none"}
+    there["TELESCOPE"] = json.dumps(TELESCOPE)
+    (folder / "plan.toml").write_text(PLAN)
     with surroundings({f"TIANYU_{name}": value for name, value in there.items()}, folder):
+        assert tianyu("init").exit_code == 0  # its group
         found = type_all(TROUBLED, {"{star}": str(made.variable)})
     night = processed.copy(folder / "work")
     with night.sessions() as session:

@@ -4,10 +4,13 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
+from schema.base import TABLE_OPTIONS
+
 revision = "0027"
 down_revision = "0026"
 branch_labels = None
 depends_on = None
+older_may_run = True
 
 TIME = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 
@@ -27,12 +30,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["site_id"], ["site.site_id"], name=op.f("fk_retention_run_site_id_site")),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_retention_run")),
-        mysql_engine="InnoDB",
-        mysql_charset="utf8mb4",
-        mysql_collate="utf8mb4_bin",
-        mariadb_engine="InnoDB",
-        mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        **TABLE_OPTIONS,
     )
 
 
