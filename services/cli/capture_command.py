@@ -118,7 +118,9 @@ def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, plots: b
         raise typer.Exit(1)
 
 
-def _publish(engine: Engine, settings: Settings, plan: ObservingPlan, dry_run: bool = False, **how: Any) -> PlannedNight:
+def _publish(
+    engine: Engine, settings: Settings, plan: ObservingPlan, dry_run: bool = False, **how: Any
+) -> PlannedNight:
     from schema import database
     from services.operating.planned_night import publish_plan
 

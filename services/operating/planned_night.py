@@ -45,7 +45,13 @@ class PlannedNight:
             if one.runs()
         ]
         end = self.end.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
-        return {"night": self.night.isoformat(), "end": end, "exposures": exposures, "graphs": graphs}
+        return {
+            "night": self.night.isoformat(),
+            "end": end,
+            "exposures": exposures,
+            "graphs": graphs,
+            "says": self.says,
+        }
 
 
 def publish_plan(
