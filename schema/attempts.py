@@ -33,6 +33,7 @@ class Usage:
     max_rss_bytes: int | None = None
     read_bytes: int | None = None
     write_bytes: int | None = None
+    rows: int | None = None  # that were inserted; told, and not stored
 
 
 @dataclass(frozen=True)

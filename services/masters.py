@@ -33,7 +33,26 @@ class Master:
 
 def is_taken_off(observation: Observation, kind: str) -> bool:
     """Whether another program has taken this master off the frames before."""
-    return kind[0].upper() in observation.reduced
+    return _takes_off(observation.reduced, kind)
+
+
+def _takes_off(reduced: str, kind: str) -> bool:
+    return kind[0].upper() in reduced
+
+
+def masters_missing(parameters: str, choices: str | None, reduced: str) -> set[str]:
+    """Kinds of masters that a `calibrate` was published without, though nobody left them out or took them off.
+
+    A bias is not missing where there is a dark: one that was made without a bias holds it. ``parameters`` and
+    ``choices`` are JSON, ``reduced`` what the observation's row says.
+    """
+    told, chosen = json.loads(parameters), json.loads(choices or "{}")
+    missing = {
+        kind
+        for kind in MASTERS
+        if told.get(kind) is None and kind not in chosen.get("without", ()) and not _takes_off(reduced, kind)
+    }
+    return missing - {BIAS} if told.get(DARK) is not None else missing
 
 
 def masters_used(session: Session, graph_pid: int | None) -> tuple[Master, ...]:

@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from schema.base import utc_now
-from schema.observing import Observation
-from schema.processes import FAILED, QUEUED, Lease, Process, ProcessAttempt
+from schema.observing import LIGHT, Observation, Target
+from schema.processes import FAILED, QUEUED, Lease, Process, ProcessAttempt, PublishedChoices, Site
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,40 @@ def oldest_at_work(session: Session) -> dict[tuple[int, int], datetime]:
 def observations(session: Session) -> int:
     """How many observations there are."""
     return session.scalar(select(func.count()).select_from(Observation)) or 0
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """An observation of the sky, and what the newest `calibrate` of its graph was published with (JSON)."""
+
+    site: str
+    reduced: str
+    parameters: str
+    choices: str | None
+
+
+def calibrated(session: Session, since_pid: int) -> list[Calibrated]:
+    """Of graphs from this PID on that observations show."""
+    newest = (
+        select(func.max(Process.pid))
+        .where(
+            Process.observation_id == Observation.observation_id,
+            Process.command == "calibrate",
+            Process.graph_pid == Observation.graph_pid,
+        )
+        .correlate(Observation)
+        .scalar_subquery()
+    )
+    query = (
+        select(Site.name, Observation.reduced, Process.parameters, PublishedChoices.choices)
+        .select_from(Observation)
+        .join(Target, Target.target_id == Observation.target_id)
+        .join(Process, (Process.observation_id == Observation.observation_id) & (Process.pid == newest))
+        .join(Site, Site.site_id == Process.site_id)
+        .outerjoin(PublishedChoices, PublishedChoices.choices_id == Process.choices_id)
+        .where(Target.kind == LIGHT, Observation.graph_pid >= since_pid)
+    )
+    return [Calibrated(*row) for row in session.execute(query)]
 
 
 def now(session: Session) -> datetime:

@@ -165,7 +165,7 @@ _END_OTHERS = Prepared(
     .where(_attempt.c.pid == bindparam("held_pid"), _attempt.c.finished_at.is_(None), RowsChanged() >= 1)
     .values(finished_at=utc_now(), outcome=OUTRUN)
 )
-_NO_USAGE = dict.fromkeys(("seconds", "cpu_seconds", "max_rss_bytes", "read_bytes", "write_bytes"))
+_USAGE = ("seconds", "cpu_seconds", "max_rss_bytes", "read_bytes", "write_bytes")
 
 
 def claim(
@@ -221,7 +221,7 @@ def _end(
         values["error_class"] = failure.error_class
         values["error"] = failure.message[:ERROR_CHARACTERS]
         values["traceback"] = failure.traceback[-TRACEBACK_CHARACTERS:] if failure.traceback else None
-    close = _END_ATTEMPT(**held, **values, **(_NO_USAGE if usage is None else vars(usage)))
+    close = _END_ATTEMPT(**held, **values, **{name: getattr(usage, name, None) for name in _USAGE})
     pid = {"held_pid": held["held_pid"]}
     rest = (_DROP_ALL_LEASES(**pid), _END_OTHERS(**pid)) if whole else (_DROP_LEASE(**held),)
     return Batch((change, close, *rest), _changed)

@@ -75,6 +75,11 @@ def published_at(pid: int) -> float:
     return pid / (1000 * PIDS_PER_MS)
 
 
+def first_pid_of(time: float) -> int:
+    """The least PID that may have been given at a time, Unix seconds."""
+    return int(time * 1000) * PIDS_PER_MS
+
+
 @dataclass(frozen=True)
 class _Parents:
     """Parents that were there before what waits for them."""

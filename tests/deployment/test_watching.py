@@ -6,6 +6,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,6 +16,7 @@ from sqlalchemy import text
 from schema import database
 from services.engine.manager.manager import Manager
 from services.engine.tracing import traced
+from services.masters import MASTERS
 from services.operating.metrics import manager_metrics
 from services.operating.metrics.endpoint import answering
 from services.operating.metrics.manager_metrics import manager_registry
@@ -28,6 +30,7 @@ from tests.ready_databases import ReadyDatabases
 from tests.servers.daemon import free_port
 
 PATIENCE_S = 120.0
+MISSING = "tianyu_recent_observations_without_masters"
 POLL_S = 0.2
 OF_THE_CONSUMER = ("consumer", "metrics", "presence")  # whose lines are of itself
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -141,6 +144,11 @@ def test_a_group_without_consumer_is_seen_and_so_is_its_end(
     frames_bytes = FRAMES * 128 * 128 * 2
     assert (value(own, "tianyu_read_bytes_total", command="calibrate") or 0) > frames_bytes
     assert (value(own, "tianyu_written_bytes_total", command="calibrate") or 0) > frames_bytes
+    [fluxes] = rows_of(settings, "SELECT COUNT(*) FROM flux")
+    assert (value(own, "tianyu_written_rows_total", command="extract") or 0) >= fluxes > FRAMES
+    assert {kind: value(before, MISSING, site=settings.site, kind=kind) for kind in MASTERS} == dict.fromkeys(
+        MASTERS, 0
+    )
     curves = sum(
         count or 0 for (name, labels), count in own.items() if name == "tianyu_light_curve_latency_seconds_count"
     )
@@ -153,6 +161,12 @@ def test_a_group_without_consumer_is_seen_and_so_is_its_end(
     wait_for(lambda: of_group("tianyu_queue_consumers") == 0)
     assert_spans_are_a_tree(receiver, settings)
     assert_lines_name_attempts((programs.logs / "0-consumer.log").read_text().splitlines())
+
+
+def rows_of(settings: Settings, query: str) -> list[Any]:
+    """First values of a query's rows."""
+    with open_engine(settings).connect() as connection:
+        return list(connection.scalars(text(query)))
 
 
 def assert_spans_are_a_tree(receiver: TraceReceiver, settings: Settings) -> None:

@@ -106,6 +106,7 @@ def opened(kind: str, folder: Path) -> Iterator[Engine]:
             "TIANYU_SWEEP_S": "0.5",
             "TIANYU_BACKOFF_S": "0.1",
             "TIANYU_LOG_LEVEL": "DEBUG",
+            "TIANYU_LOG_FORMAT": "json",
         }
         with pytest.MonkeyPatch.context() as patch:
             for name, value in variables.items():
@@ -224,6 +225,10 @@ def test_killed_worker_costs_one_attempt_and_not_the_consumer(running: Running) 
         first = session.get_one(ProcessAttempt, (pids[1], 1))
         assert (first.outcome, first.error_class) == ("killed", "transient")
         assert "SIGKILL" in (first.error or "")
+    lines = [json.loads(line) for log in engine.logs.glob("*consumer.log") for line in log.read_text().splitlines()]
+    [said] = [line for line in lines if line["event"] == "failed" and line["pid"] == pids[1]]
+    assert (said["level"], said["command"], said["attempt"]) == ("warning", "check", 1)
+    assert (said["error_class"], said["reason"]) == ("transient", first.error)
 
 
 def command_of(pid: int) -> bytes:

@@ -14,6 +14,7 @@ from schema.image import Image
 from schema.observing import Filter, Observation, Target
 from services.ingest.raw_folder import read_folder
 from services.masters import masters_used
+from services.operating.metrics.manager_metrics import without_masters
 from services.operating.reduction import publish
 from services.results.lightcurves.observation_facts import find_observation
 from services.results.plots.roles import read_positions
@@ -103,6 +104,8 @@ def test_frames_whose_overscan_is_left_out_have_masters_of_their_own(copied: Pat
     publish(open_engine(night.settings), night.settings, read_folder(copied), said.append, said.append)
     words = "observation 1 has trim 1:100,1:128 instead of trim 1:100,1:128, overscan"
     assert f"observation {night.observation()}: no bias frames that fit ({words}), going on without" in said
+    with night.sessions() as session:  # what the managers tell of it
+        assert without_masters(session) == {("local", kind): 1 for kind in ("bias", "dark", "flat")}
 
 
 def test_two_amplifiers_of_unlike_gain_are_one_frame(copied: Path, processed: Night, tmp_path: Path) -> None:

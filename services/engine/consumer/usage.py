@@ -8,6 +8,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
+
+from sqlalchemy import Engine, event
 
 from schema.attempts import Usage
 
@@ -44,6 +47,22 @@ def give_back() -> None:
     """Let the C library give the system what it keeps of freed memory, where it can."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+class RowsInserted:
+    """Counts rows that are inserted by the connections of an engine, from the last ``reset``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.number = 0
+        event.listen(engine, "after_cursor_execute", self._count)
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.number = 0
+
+    def _count(self, _connection: Any, cursor: Any, statement: str, *_how: object) -> None:
+        if statement.startswith("INSERT"):
+            self.number += max(cursor.rowcount, 0)  # a driver that does not know says -1
 
 
 @dataclass(frozen=True)

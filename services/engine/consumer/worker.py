@@ -10,6 +10,7 @@ import signal
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from services.choices import Choices, read_choices
 from services.deployment import Deployment
 from services.engine.consumer.cutoff import Cutoff
 from services.engine.consumer.messages import ASK_TO_END, Ready, Report, Saving
-from services.engine.consumer.usage import Meter, give_back
+from services.engine.consumer.usage import Meter, RowsInserted, give_back
 from services.engine.presence import VERSION
 from services.errors import OF_SURROUNDINGS, ConfigurationError, SurroundingsError, TianyuError, TransientError
 from services.image_store import open_store
@@ -57,6 +58,7 @@ class Worker:
         """``tell`` hears ``Saving`` when a step is done and its outputs are about to be committed."""
         engine = database.connect(deployment.database_url.get_secret_value())
         self._writing = database.KeptConnection(engine)
+        self._inserted = RowsInserted(engine)
         self._reading = database.reading_factory(engine)
         self._cutoff = Cutoff(database.KeptConnection(engine.execution_options(**database.READ_ONLY)), self._writing)
         self._images = open_store(deployment.root, deployment.frame_bounds)
@@ -113,11 +115,12 @@ class Worker:
             success = life.succeed(claim.pid, claim.attempt, usage)
             if not (success.run if outputs else success.commit)(connection):
                 raise LostLeaseError(f"process {claim.pid} is no longer held by attempt {claim.attempt}")
+            self._inserted.reset()
             if outputs is not None:
                 with Session(connection, expire_on_commit=False) as session:
                     outputs(session)
                     session.commit()  # hands over what is left; the connection's own transaction goes on
-            return usage
+            return replace(usage, rows=self._inserted.number)
 
         return database.transact(self._writing, finish)
 

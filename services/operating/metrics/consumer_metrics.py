@@ -64,6 +64,9 @@ class ConsumerMetrics(Collector):
         self._written = Counter(
             "tianyu_written_bytes", "Bytes that attempts wrote: files and rows.", of_command, registry=to
         )
+        self._rows = Counter(
+            "tianyu_written_rows", "Rows that attempts which succeeded inserted.", of_command, registry=to
+        )
         self._latency = Histogram(
             "tianyu_light_curve_latency_seconds",
             "From publishing frames to their light curves: the age of each calibrate_relative when it succeeded.",
@@ -96,6 +99,7 @@ class ConsumerMetrics(Collector):
             (self._cpu, usage.cpu_seconds),
             (self._read, usage.read_bytes),
             (self._written, usage.write_bytes),
+            (self._rows, usage.rows),
         ):
             counter.labels(command).inc(max(amount or 0, 0))
         if outcome == SUCCEEDED:

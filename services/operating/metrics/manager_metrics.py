@@ -19,15 +19,17 @@ from sqlalchemy.orm import Session
 from schema import database
 from schema.processes import FINISHED, QUEUED, RUNNING, WAITING
 from schema.queries import counting, scheduling, services
-from schema.queries.publishing import published_at
+from schema.queries.publishing import first_pid_of, published_at
 from services.engine.manager.manager import LEASES_EXPIRED, MESSAGES_LOST, STRAGGLERS, Manager
 from services.log import get_logger
+from services.masters import MASTERS, masters_missing
 from services.operating.metrics.commands import command_label
 from services.operating.status import fleet
 from services.settings import Settings
 
 log = get_logger("metrics")
 FRESH_S = 10.0
+RECENT_S = 86_400.0
 REST = 10.0  # times as long as the last answer took
 READY, BLOCKED = "ready", "blocked"  # what waits: for the manager, for other processes
 UNFINISHED = (BLOCKED, READY, QUEUED, RUNNING)
@@ -102,6 +104,23 @@ def _all_work(session: Session) -> Iterator[Metric]:
     yield from _commands(session)
     yield from _services(live)
     yield GaugeMetricFamily("tianyu_observations", "Observations registered.", counting.observations(session))
+    yield _gauge(
+        "tianyu_recent_observations_without_masters",
+        "Observations of the sky published within a day without this master, which nobody left out.",
+        ("site", "kind"),
+        without_masters(session).items(),
+    )
+
+
+def without_masters(session: Session) -> dict[tuple[str, str], float]:
+    """By site and kind; sites where nothing was published of late are not among them."""
+    since = counting.now(session).replace(tzinfo=UTC).timestamp() - RECENT_S
+    found: dict[tuple[str, str], float] = {}
+    for one in counting.calibrated(session, first_pid_of(since)):
+        missing = masters_missing(one.parameters, one.choices, one.reduced)
+        for kind in MASTERS:
+            found[one.site, kind] = found.get((one.site, kind), 0) + (kind in missing)
+    return found
 
 
 def _queues(session: Session, live: list[fleet.LiveService]) -> Iterator[Metric]:

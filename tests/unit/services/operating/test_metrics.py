@@ -17,6 +17,7 @@ from schema.attempts import Claim, Usage
 from services.deployment import Deployment, listen_address
 from services.engine.manager.manager import Manager
 from services.errors import ConfigurationError
+from services.masters import masters_missing
 from services.operating.metrics import manager_metrics
 from services.operating.metrics.consumer_metrics import ConsumerMetrics
 from services.operating.metrics.endpoint import answering
@@ -85,7 +86,7 @@ def test_alerts_come_and_go(tmp_path: Path) -> None:
 
 def test_attempts_are_counted_by_known_commands_alone() -> None:
     metrics = consumer_metrics()
-    metrics.note_end(CLAIM, Usage(2.0, 1.5, None, 100, None), "succeeded")
+    metrics.note_end(CLAIM, Usage(2.0, 1.5, None, 100, None, 30), "succeeded")
     metrics.note_end(Claim(1, 1, 3, "no_step", "{}", 1, 4, 1), None, "lost")
     value = metrics.registry.get_sample_value
     assert value("tianyu_attempts_total", {"command": "calibrate_relative", "outcome": "succeeded"}) == 1
@@ -93,8 +94,25 @@ def test_attempts_are_counted_by_known_commands_alone() -> None:
     assert value("tianyu_step_seconds_sum", {"command": "calibrate_relative"}) == 2.0
     assert value("tianyu_step_cpu_seconds_total", {"command": "calibrate_relative"}) == 1.5
     assert value("tianyu_read_bytes_total", {"command": "calibrate_relative"}) == 100
+    assert value("tianyu_written_rows_total", {"command": "calibrate_relative"}) == 30
     assert value("tianyu_light_curve_latency_seconds_count") == 1
     assert value("tianyu_attempts_total", {"command": "other", "outcome": "lost"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "left_out", "reduced", "missing"),
+    [
+        ({"bias": 1, "dark": 2, "flat": 3}, [], "", set()),
+        ({}, [], "", {"bias", "dark", "flat"}),
+        ({"dark": 2, "flat": None}, [], "", {"flat"}),  # the dark holds the bias
+        ({"flat": 3}, ["dark"], "", {"bias"}),
+        ({"flat": 3}, [], "B", {"dark"}),
+    ],
+)
+def test_masters_are_missing_that_nobody_left_out(
+    told: dict[str, int | None], left_out: list[str], reduced: str, missing: set[str]
+) -> None:
+    assert masters_missing(json.dumps(told), json.dumps({"without": left_out}), reduced) == missing
 
 
 def test_the_database_is_asked_once_for_scrapes_that_follow_one_another(ready_sqlite_url: str) -> None:
