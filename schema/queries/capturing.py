@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from schema.base import utc_now
 from schema.image import CapturedFrame, Image
+from schema.observing import Observation
 from schema.processes import CAPTURE, RUNNING, UNFINISHED, UNSUCCESSFUL, Process, ProcessGroup, Site
 from schema.queries.images import path_digest
 from schema.queries.scheduling import chunks
@@ -84,6 +85,18 @@ def numbers_to_come(session: Session, observations: Collection[int]) -> dict[int
         Process.observation_id.in_(observations), Process.command == CAPTURE, Process.status.in_(UNFINISHED)
     )
     return {number: count for number, count in session.execute(query.group_by(Process.observation_id)) if number}
+
+
+def sizes_taken(session: Session, observation: Observation) -> set[tuple[int | None, int | None]]:
+    """Sizes (ny, nx) of frames that were taken before by the camera of an observation in its binning."""
+    query = (
+        select(Image.ny, Image.nx)
+        .join(CapturedFrame, CapturedFrame.image_id == Image.image_id)
+        .join(Observation, Observation.observation_id == Image.observation_id)
+        .where(Observation.instrument_id == observation.instrument_id, Observation.binning == observation.binning)
+        .distinct()
+    )
+    return {(ny, nx) for ny, nx in session.execute(query)}
 
 
 def graph_of_captures(session: Session, observation_id: int) -> int | None:

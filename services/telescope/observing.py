@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ CONNECT_TIMEOUT_S = 60.0
 SAME_PLACE_ARCSEC = 30.0  # a telescope that points there is not slewed: guiding and dithering keep what they have
 ARRIVED_ARCSEC = 300.0  # from where it was sent; no mount is worse
 SAME_EXPOSURE = 0.005  # relative, and seconds: what was asked for and what the camera says it did
-CLOCKS_APART_S = 5.0  # of this computer and the camera's; more is an error of one of them
+EARLY_S, LATE_S = 0.1, 5.0  # by which an exposure may have begun before it was asked for (clocks), and behind it
+TOLD_S = 1.0  # later than that is told
 UNSIGNED_16 = 2**16 - 1
 
 Check = Callable[[], None]  # raises where the exposure is not wanted any more
@@ -286,9 +287,15 @@ def pixels_of(image: Any, name: str) -> NDArray[Any]:
 
 
 def _start(written: str | None, before: datetime, began: datetime, notes: list[str]) -> datetime:
-    """When the exposure began: the camera says it where it knows fractions of a second and its clock is right.
+    """When the exposure began: when it was asked for, or later where the camera says so and can be right.
 
-    This computer's clock knows it within the time of one request; of a camera that counts whole seconds it is better.
+    Its clock cannot be where it says that the exposure began before it was asked for. One that counts whole seconds
+    says less than this computer knows.
+
+    Args:
+        written: by the camera, UTC.
+        before: just before it was asked.
+        began: when it had answered.
     """
     try:
         camera_says = None if not written else datetime.fromisoformat(str(written))
@@ -297,14 +304,19 @@ def _start(written: str | None, before: datetime, began: datetime, notes: list[s
     if camera_says is None:
         return before
     camera_says = camera_says.replace(tzinfo=UTC) if camera_says.tzinfo is None else camera_says.astimezone(UTC)
-    margin = timedelta(seconds=CLOCKS_APART_S)
-    if not before - margin <= camera_says <= began + margin:
-        notes.append(
-            f"the camera says that the exposure began at {camera_says:%Y-%m-%dT%H:%M:%S}, the computer's clock said "
-            f"{before:%Y-%m-%dT%H:%M:%S}: the computer's is taken"
-        )
+    whole_s = 0.0 if camera_says.microsecond else 1.0
+    early_s, late_s = (before - camera_says).total_seconds(), (camera_says - began).total_seconds()
+    says = (
+        f"the camera says that the exposure began at {camera_says:%Y-%m-%dT%H:%M:%S}, it was asked at {before:%H:%M:%S}"
+    )
+    if early_s > EARLY_S + whole_s or late_s > LATE_S:
+        notes.append(f"{says} by the computer's clock: that is taken")
         return before
-    return camera_says if camera_says.microsecond else before
+    if whole_s:
+        return before
+    if late_s > TOLD_S:
+        notes.append(f"{says}: the camera's time is taken")
+    return camera_says
 
 
 def _finite(value: Any) -> float | None:

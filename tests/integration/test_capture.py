@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from astropy.io import fits
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from schema.image import CapturedFrame, Image
@@ -229,6 +229,25 @@ def test_a_plan_is_not_published_twice_by_mistake(own: Night, sky: Sky) -> None:
         with night.sessions.begin() as session:
             more = publish_plan(session, night.settings, plan, plan.place, datetime.now(UTC), again=True)
         assert sum(more.exposures.values()) == 9 + LIGHTS
+
+
+def test_masters_of_another_size_are_not_for_frames_to_come(own: Night, sky: Sky) -> None:
+    """A camera that has given frames before gives such again: a night of its own has none yet."""
+    plan = read_plan(write_plan(own.settings.root, sky.plan(lights=3, kinds=("light",))))
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+
+    def masters() -> set[str]:
+        with own.sessions() as session:
+            [publication] = publish_plan(session, own.settings, plan, plan.place, tomorrow).publications
+        told = next(process for process in publication.processes if process.command == "calibrate").told
+        return {name for name in ("bias", "dark", "flat") if told is not None and told[name] is not None}
+
+    assert masters() == {"bias", "dark", "flat"}
+    with own.sessions.begin() as session:
+        darks = select(Image.image_id).where(Image.kind == "dark")
+        session.execute(delete(CapturedFrame).where(CapturedFrame.image_id.in_(darks)))
+        session.execute(update(Image).where(Image.kind == "dark").values(nx=64, ny=64))
+    assert masters() == {"bias", "flat"}
 
 
 def test_a_known_field_is_measured_frame_by_frame(own: Night, sky: Sky) -> None:

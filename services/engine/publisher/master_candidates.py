@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from sqlalchemy import case, func, select
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from schema.image import Image
 from schema.observing import DARK, FLAT, LIGHT, Filter, Observation, Target
 from schema.processes import SUCCEEDED, Process, PublishedChoices
-from schema.queries.capturing import numbers_to_come
+from schema.queries.capturing import numbers_to_come, sizes_taken
 from schema.queries.frames import USABLE
 from services.choices import Choices
 from services.frame_geometry import without_size
@@ -63,6 +63,8 @@ def candidates(
     own = frames.get(observation.observation_id)
     if own is None:
         return []
+    if not own.sizes:  # all are to come: as large as those that the camera gave before
+        own = replace(own, sizes=frozenset(sizes_taken(session, observation)))
     judged = []
     for one in sorted(found, key=lambda one: _distance(observation, one, kind)):
         theirs = frames.get(one.observation_id)

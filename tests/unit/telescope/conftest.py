@@ -1,5 +1,5 @@
 """Sessions, as the tests of services have them."""
 
-from tests.unit.services.conftest import session
+from tests.unit.services.conftest import any_session, session
 
-__all__ = ["session"]
+__all__ = ["any_session", "session"]

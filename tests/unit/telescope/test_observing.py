@@ -210,13 +210,24 @@ def test_an_exposure_that_is_not_wanted_any_more_is_aborted(error: Exception, ab
         assert observatory.aborted == aborted
 
 
-def test_a_clock_that_is_wrong_is_not_believed() -> None:
-    with telescope(clock_s=-3600.0) as (_, at):
+@pytest.mark.parametrize(
+    ("clock_s", "note"), [(-3600.0, "that is taken"), (-2.0, "that is taken"), (3600.0, "that is")]
+)
+def test_a_clock_that_is_wrong_is_not_believed(clock_s: float, note: str) -> None:
+    with telescope(clock_s=clock_s) as (_, at):
         before = datetime.now(UTC)
         found = taken(at)
     assert before <= found.start <= datetime.now(UTC)
-    [note] = found.notes
-    assert "the computer's is taken" in note
+    assert [note in one for one in found.notes] == [True]
+
+
+def test_a_camera_that_begins_late_says_when() -> None:
+    """Some clear their detector first."""
+    with telescope(clock_s=2.0) as (_, at):
+        before = datetime.now(UTC)
+        found = taken(at)
+    assert found.start - before > timedelta(seconds=1.9)
+    assert ["the camera's time is taken" in one for one in found.notes] == [True]
 
 
 def test_no_image_comes() -> None:

@@ -81,11 +81,13 @@ def test_what_cannot_be_observed_is_told(session: Session, tmp_path: Path, wante
         published(session, tmp_path, **wanted)
 
 
-def test_a_plan_ends_with_its_night(session: Session, tmp_path: Path) -> None:
+def test_a_plan_ends_with_its_night(any_session: Session, tmp_path: Path) -> None:
     """Local noon at 70 degrees west is 16:40 UTC."""
+    session = any_session
     session.add(ProcessGroup(name="telescope"))
     session.flush()
     found = published(session, tmp_path)
+    assert "0 exposures are taken, 1 are to come" in published(session, tmp_path).says
     assert found.night == date(2026, 11, 20)
     assert found.end == datetime(2026, 11, 21, 16, 40, tzinfo=UTC)
     early = published(session, tmp_path, end=NOW + timedelta(hours=1))
