@@ -75,3 +75,14 @@ def refusal(connection: Connection, name: str) -> str | None:
         f"database {name} has schema version {there} and needs a program of version {least} or later, this Tianyu is "
         f"of {NEWEST}: install the Tianyu that made it"
     )
+
+
+def outgrown(connection: Connection, program: str) -> str | None:
+    """Why a program that runs can use the database no longer; None if it can. To be asked while it runs."""
+    least = oldest(connection)
+    if least <= NEWEST:
+        return None
+    return (
+        f"the database is upgraded for programs of schema version {least} and later, and this {program} is of "
+        f"{NEWEST}: start the {program} of the new Tianyu"
+    )

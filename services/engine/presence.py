@@ -87,12 +87,9 @@ class Announcer(threading.Thread):
 
     def _announce(self, session: Session) -> None:
         services.announce(session, self._presence, self._state, self._lease_s, self.troubles.newest())
-        least = revisions.oldest(session.connection())
-        if least > revisions.NEWEST and self.refusal is None:
-            self.refusal = ConfigurationError(
-                f"the database is upgraded for programs of schema version {least} and later, and this "
-                f"{self._presence.kind} is of {revisions.NEWEST}: start the {self._presence.kind} of the new Tianyu"
-            )
+        outgrown = revisions.outgrown(session.connection(), self._presence.kind)
+        if outgrown is not None and self.refusal is None:
+            self.refusal = ConfigurationError(outgrown)
             log.error("the database is no longer one that this program can use", reason=str(self.refusal))
             self._on_refusal()
 

@@ -1,5 +1,6 @@
 """TLS to database and broker by settings: who is let in, who is refused, and that nothing goes by an unknown server."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -9,6 +10,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 
 from services.engine.broker import open_broker
 from services.errors import TransientError
+from services.operating.backup.client_programs import LOADING, Server, environment, find, options_file
 from services.settings import Settings, load
 from services.setup import open_database, open_engine
 from tests.conftest import MARIADB, MYSQL, VARIABLES, server_url
@@ -84,6 +86,30 @@ def test_a_database_is_believed_by_its_authority_and_name(
     settings.delenv("TIANYU_TLS_CA_FILE")
     with pytest.raises(TransientError, match=UNKNOWN):  # the system's authorities know nothing of ours
         open_database(by(settings, database_tls="verify"))
+
+
+def test_programs_of_a_backup_believe_the_same_server(
+    secured: str, authority: Authority, stranger: Authority, program: Files, settings: pytest.MonkeyPatch
+) -> None:
+    own = {"tls_cert_file": program.certificate, "tls_key_file": program.key}
+    known = by(settings, database_url=secured, tls_ca_file=authority.file, **own)
+
+    def ask(asked: Settings) -> subprocess.CompletedProcess[str]:
+        url = make_url(asked.database_url.get_secret_value())
+        client = find(LOADING[MYSQL], MYSQL, "this is tried")
+        with options_file(url, client, Server(MYSQL, "", encrypted=True)) as connecting:
+            words = [client.path, connecting, "--execute=SHOW SESSION STATUS LIKE 'Ssl_version'"]
+            return subprocess.run(words, capture_output=True, text=True, env=environment(), check=False)
+
+    answer = ask(known)
+    assert "TLSv1" in answer.stdout, answer.stderr
+    for wrong in (
+        by(settings, database_url=secured.replace("127.0.0.1", "localhost")),  # another name than the certificate's
+        by(settings, database_url=secured, tls_ca_file=stranger.file),
+    ):
+        refused = ask(wrong)
+        assert (refused.stdout, refused.returncode) == ("", 1)
+        assert "certificate" in refused.stderr.lower()
 
 
 def test_who_shows_no_certificate_is_refused(secured: str, authority: Authority, settings: pytest.MonkeyPatch) -> None:

@@ -7,32 +7,36 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pika
 import pytest
 from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from schema import database
 from schema.image import CALIBRATED
 from schema.models import metadata
 from schema.processes import SUCCEEDED
 from schema.queries import image_hold, services
+from schema.versions import SchemaVersionError, check_version
 from services.engine.broker import work_queue
 from services.engine.presence import introduce
 from services.errors import ConfigurationError, TianyuError
-from services.operating.backup import back_up, open_backup, restore, verify
-from services.operating.backup.backup_folder import SUMS, BackupFolder
+from services.operating.backup import back_up, open_backup, restore, server_dump, verify
+from services.operating.backup.backup_folder import SUMS, BackupFolder, Manifest, digest_of, write_sums
 from services.operating.backup.client_programs import DUMPING
 from services.operating.housekeeping import collect, policy_of
 from services.settings import as_environment, load
 from services.setup import initialise, open_engine
 from tests.acceptance.programs import Programs
+from tests.acceptance.test_distributed_night import light_curves
 from tests.conftest import MARIADB, SQLITE, server_url
 from tests.integration.small_night import Night
-from tests.integration.test_choices import assert_same_light_curves
+from tests.migration.test_upgrades import say_alive, upgrade_to
 
 PATIENCE_S = 120.0
 HALF = 15  # processes that have succeeded when the backup begins
-FLUXES = "SELECT source_id, image_id, aperture, flux, flux_error, flag FROM flux"
+MADE = "SELECT pid, path, background, background_rms, fwhm, jd_utc, airmass FROM image WHERE pid IS NOT NULL"
 UNFINISHED = "SELECT COUNT(*) FROM process WHERE status IN ('waiting', 'queued', 'running')"
 ODD = "p\"a's\\s #@;=$%"  # a password
 
@@ -66,6 +70,10 @@ def distributed(
     engine.dispose()
 
 
+def url_of(night: Night) -> str:
+    return night.settings.database_url.get_secret_value()
+
+
 def destroy(night: Night) -> None:
     """The database, what the broker has of it, and all images."""
     engine = night.sessions.kw["bind"]
@@ -90,12 +98,10 @@ def test_a_night_goes_on_after_all_was_lost(
     night.publish(raw)
     workers = [programs.start("manager"), programs.start("consumer", "--concurrency", "2")]
     wait(lambda: night.rows("SELECT COUNT(*) FROM process WHERE status = 'succeeded'") >= [(HALF,)])
-    made = programs.run("backup", str(tmp_path / "backups"))
-    folder = Path(made.stdout.strip())
+    folder = Path(programs.run("backup", str(tmp_path / "backups")).stdout.strip())
     assert programs.run("backup", "--verify", str(folder)).stdout.endswith("files are as they were written\n")
-    assert night.settings.database_url.get_secret_value() not in (folder / "manifest.json").read_text()
-    wait(lambda: night.rows(UNFINISHED) == [(0,)])
-    before = set(night.rows(FLUXES))
+    assert url_of(night) not in (folder / "manifest.json").read_text()
+    before = set(night.rows(MADE))
     for worker in workers:
         worker.kill()
         worker.wait()
@@ -105,14 +111,21 @@ def test_a_night_goes_on_after_all_was_lost(
     assert "restored: " in restored.stdout
     assert "images are not there" not in restored.stderr
     assert night.rows(UNFINISHED) > [(0,)]
-    assert set(night.rows(FLUXES)) < before  # all that was there, to the last bit
+    made = night.rows(MADE)
+    assert len(made) > HALF / 3
+    assert set(made) <= before  # all that was there, to the last bit
     assert night.rows("SELECT COUNT(*) FROM service") == [(0,)]
     assert night.rows("SELECT images_held_by FROM upkeep") == [(None,)]
     programs.start("manager")
     programs.start("consumer", "--concurrency", "2")
     wait(lambda: night.rows(UNFINISHED) == [(0,)])
     assert night.rows("SELECT DISTINCT status FROM process") == [(SUCCEEDED,)]
-    assert_same_light_curves(night, processed)
+    # Stars by their places: of stars that were registered after the backup, servers count on behind the lost ones.
+    keys, values = light_curves(url_of(night))
+    wanted_keys, wanted = light_curves(url_of(processed))
+    assert keys == wanted_keys
+    assert len(keys) > 200
+    np.testing.assert_allclose(values, wanted, rtol=1e-12)
     again = programs.run("restore", str(folder), check=False)
     assert again.returncode == 1
     assert "is in use: " in again.stderr
@@ -306,6 +319,52 @@ def test_what_does_not_fit_is_refused(whole: BackupFolder, tmp_path: Path, reque
     stray.unlink()
     engine.dispose()
     assert restore(settings, whole, replace=False, count=nobody).images == len(whole.images)
+
+
+@pytest.mark.parametrize("each_ready_url", ["mariadb"], indirect=True)
+def test_a_restore_that_was_cut_is_taken_for_no_database(
+    each_ready_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a hold on images waits for marks that were begun."""
+    settings = load(database_url=each_ready_url, root=tmp_path / "root")
+    engine = open_engine(settings)
+    initialise(settings, engine)
+    sessions = database.session_factory(engine)
+    with sessions.begin() as marking, sessions.begin() as holding:
+        assert image_hold.holder(marking, lock=True) is None
+        holding.execute(text("SET SESSION innodb_lock_wait_timeout = 1"))
+        with pytest.raises(OperationalError, match="Lock wait timeout"):
+            image_hold.take(holding, "a backup", 60.0)
+    backup = open_backup(back_up(settings, engine, tmp_path / "backups", images=True, count=nobody).folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(server_dump, "_pour", lambda packed, into: (into.write(packed.read(20_000)), into.close()))
+        with pytest.raises(TianyuError, match=r"not whole, and no program takes it so.*--replace"):
+            restore(settings, backup, replace=True, count=nobody)
+    with pytest.raises(SchemaVersionError, match="has no Tianyu schema"):
+        check_version(engine)
+    restore(settings, backup, replace=True, count=nobody)
+    check_version(engine)
+    engine.dispose()
+
+
+def test_a_backup_of_an_earlier_schema_is_upgraded(tmp_path: Path) -> None:
+    folder = tmp_path / "earlier"
+    folder.mkdir()
+    engine = database.connect(f"sqlite:///{folder / 'database.db'}")
+    upgrade_to(engine, "0019")
+    say_alive(engine)  # when the backup was made, not now
+    engine.dispose()
+    manifest = Manifest(
+        tianyu="0.0.9", revision="0019", engine="sqlite", server="3", taken_at="2026-11-20T12:00:00+00:00",
+        site="local", root="/", with_images=True, images=0,
+    )  # fmt: skip
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    write_sums(folder, {name: digest_of(folder / name) for name in ("manifest.json", "database.db")})
+    settings = other_place(tmp_path)
+    restore(settings, open_backup(folder), replace=False, count=nobody)
+    restored = open_engine(settings)
+    check_version(restored)
+    restored.dispose()
 
 
 @pytest.mark.parametrize("each_ready_url", ["mysql"], indirect=True)

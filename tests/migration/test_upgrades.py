@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,11 @@ from schema.upgrade_progress import UpgradeProgress
 from services.cli.app import app
 from services.engine.presence import Announcer, introduce
 from services.errors import ConfigurationError
+from services.ingest.arrivals import Arrivals
+from services.ingest.raw_folder import FrameReader
+from services.operating.live.rhythm import Rhythm
+from services.operating.live.watching import Watch
+from services.settings import load
 from tests.migration.test_schema import differences
 
 CHANGED_BY = "0020"  # a migration that changes what programs use
@@ -235,6 +241,15 @@ def test_a_program_that_runs_leaves_an_upgraded_database(migrated: Engine) -> No
     assert isinstance(announcer.refusal, ConfigurationError)
     assert "9998" in str(announcer.refusal)
     assert revisions.NEWEST in str(announcer.refusal)
+
+
+def test_a_watch_ends_where_its_database_was_upgraded(migrated: Engine, tmp_path: Path) -> None:
+    settings = load(database_url=migrated.url.render_as_string(), root=tmp_path)
+    watch = Watch(migrated, settings, Arrivals(tmp_path, FrameReader()), Rhythm(), lambda _: None)
+    with migrated.begin() as connection:
+        revisions.set_oldest(connection, "9998")
+    with pytest.raises(ConfigurationError, match="this watch is of"):
+        watch.run()
 
 
 @pytest.mark.parametrize("each_database_url", ["sqlite"], indirect=True)

@@ -81,6 +81,7 @@ def restore(settings: Settings, backup: BackupFolder, *, replace: bool, count: C
             else:
                 server_dump.drop_tables(engine)
                 server_dump.load(engine, backup.database)
+                _require_whole(engine, backup)
                 found = _take_up(settings, engine, root)
     except DBAPIError as error:
         raise database_failure(engine, error) from error
@@ -102,6 +103,16 @@ def _alone(engine: Engine, root: Path) -> Iterator[None]:
         raise ConfigurationError(f"root folder {str(root)!r} cannot be made: {error}; set TIANYU_ROOT") from error
     with exclusive(root):
         yield
+
+
+def _require_whole(engine: Engine, backup: BackupFolder) -> None:
+    """The schema's version is the last thing that is loaded."""
+    with engine.connect() as connection:
+        if revisions.found(connection) != backup.manifest.revision:
+            raise DataError(
+                f"file {str(backup.database)!r} ends too early: what was loaded is not whole, and no program takes it "
+                "so. Restore another backup with --replace"
+            )
 
 
 def _require_place(engine: Engine, backup: BackupFolder, replace: bool) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from schema import database
+from schema import database, revisions
 from schema.observing import LIGHT
 from services.errors import ConfigurationError
 from services.ingest.arrivals import Arrivals
@@ -24,6 +24,7 @@ from services.settings import Settings
 from services.shown import frames as shown_frames
 
 Say = Callable[[str], None]
+SCHEMA_S = 20.0  # between looks whether the database was upgraded for later programs
 
 
 class Watch:
@@ -57,6 +58,7 @@ class Watch:
         self._away = ""
         self._look_s = 0.0  # what a look takes that finds nothing
         self._take_at = 0.0  # the next time to look for frames
+        self._look_at_schema_at = 0.0
 
     def stop(self) -> None:
         """Leave, or where the night shall be finished first, finish it; the second time leave at once."""
@@ -68,7 +70,8 @@ class Watch:
         """Watch until the night is over; returns its observations of the sky, none where it was left before.
 
         Raises:
-            ConfigurationError: a master file that was given cannot be used.
+            ConfigurationError: a master file that was given cannot be used, or the database was upgraded for later
+                programs.
             TianyuError: the consumers die again and again.
         """
         try:
@@ -114,6 +117,7 @@ class Watch:
     def _round(self, now: float, *, whole: bool = False) -> bool:
         """Whether something came. What is away for a while is said once, and waited for."""
         self._look_after()
+        self._require_usable(now)
         try:
             came = self._take(now)
             self._renew(now)
@@ -132,6 +136,21 @@ class Watch:
             self._away = ""
             self._note("it is there again, the night goes on")
         return came
+
+    def _require_usable(self, now: float) -> None:
+        """Make sure that the database was not upgraded for later programs."""
+        if now < self._look_at_schema_at:
+            return
+        try:
+            with self._sessions() as session:
+                outgrown = revisions.outgrown(session.connection(), "watch")
+        except DBAPIError as error:
+            if not database.is_away(error):
+                raise
+            return  # which is told by what follows
+        if outgrown is not None:
+            raise ConfigurationError(outgrown)
+        self._look_at_schema_at = now + SCHEMA_S
 
     def _is_away(self, why: str) -> None:
         if not self._away:
