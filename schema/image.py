@@ -13,6 +13,7 @@ PACKED = "packed"  # a derived image as it goes to another site
 COPY = "copy"  # of a derived image at another site, where its path is the same
 _MASTERS = (MASTER_BIAS, MASTER_DARK, DEBIASED_FLAT, MASTER_FLAT, PARTIAL_BIAS, PARTIAL_DARK)
 DERIVED = (*_MASTERS, CALIBRATED, STACKED, TEMPLATE, PACKED)  # which have a folder each
+STORED = (*DERIVED, COPY)  # all that processes keep under a site's root
 
 
 class Image(Base):

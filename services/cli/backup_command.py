@@ -79,7 +79,8 @@ def _tell(settings: Settings, made: Backup) -> None:
     if facts.images_elsewhere:
         note(f"{facts.images_elsewhere} images of other sites are not in it: make a backup there, too")
     if facts.frames:
-        note(f"{facts.frames} raw frames are not in it: they are yours to keep")
+        under = f", also the {facts.frames_under_root} below the root" if facts.frames_under_root else ""
+        note(f"{facts.frames} raw frames are not in it: they are yours to keep{under}")
     if settings.root.is_dir() and settings.root.stat().st_dev == made.folder.stat().st_dev:
         note("it lies on the disk of the root: what takes that away takes both")
     for path in facts.missing:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from schema import revisions
 from schema.base import table_of, utc_now
 from schema.database import READ_ONLY
-from schema.image import DERIVED, Image
+from schema.image import STORED, Image
 from schema.processes import Site
 from services.engine.presence import VERSION
 from services.errors import ConfigurationError, DataError, TransientError
@@ -99,6 +99,7 @@ def back_up(settings: Settings, engine: Engine, target: Path, *, images: bool, c
             tianyu=VERSION, revision=str(revision), engine=kind, server=server, taken_at=taken_at.isoformat(),
             site=settings.site, root=str(root), with_images=images, images=len(copies.sums), missing=copies.missing,
             images_elsewhere=facts.elsewhere, frames=facts.frames,
+            frames_under_root=facts.frames_under_root,
         )  # fmt: skip
         return Backup(
             _finish(work, target, manifest, copies.sums, taken_at), manifest, copies.copied_bytes, copies.linked
@@ -110,16 +111,18 @@ class _Facts:
     paths: list[str]  # of images of this site
     elsewhere: int  # images of other sites
     frames: int  # raw frames
+    frames_under_root: int
 
 
 def _facts(connection: Connection, site: str) -> _Facts:
     own = _image.site_id == select(Site.site_id).where(Site.name == site).scalar_subquery()
-    made = _image.kind.in_(DERIVED) & _image.deleted_at.is_(None)
+    made = _image.kind.in_(STORED) & _image.deleted_at.is_(None)
     count = select(func.count()).select_from(table_of(Image))
     return _Facts(
         list(connection.scalars(select(_image.path).where(own, made).distinct())),
         connection.scalar(count.where(~own, made)) or 0,
-        connection.scalar(count.where(_image.kind.not_in(DERIVED))) or 0,
+        connection.scalar(count.where(_image.kind.not_in(STORED))) or 0,
+        connection.scalar(count.where(_image.kind.not_in(STORED), own, _image.path.not_like("/%"))) or 0,
     )
 
 

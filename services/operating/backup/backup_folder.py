@@ -44,6 +44,7 @@ class Manifest(BaseModel):
     missing: list[str] = []  # images that the database names and that were not there
     images_elsewhere: int = 0  # of other sites, which are not in it
     frames: int = 0  # raw frames that the database names; none is in it
+    frames_under_root: int = 0  # those of this site's that lie under its root
 
 
 @dataclass(frozen=True)

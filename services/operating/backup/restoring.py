@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from schema import database, revisions
 from schema.base import table_of, utc_now
 from schema.database import READ_ONLY
-from schema.image import DERIVED, Image
+from schema.image import STORED, Image
 from schema.observing import Observation
 from schema.processes import Process, Service, Site
 from schema.queries import image_hold, life
@@ -180,13 +180,13 @@ def _take_up(settings: Settings, engine: Engine, root: Path) -> tuple[int, int, 
         own = _image.c.site_id == select(Site.site_id).where(Site.name == settings.site).scalar_subquery()
         made = session.execute(
             select(_image.c.image_id, _image.c.path).where(
-                own, _image.c.kind.in_(DERIVED), _image.c.deleted_at.is_(None)
+                own, _image.c.kind.in_(STORED), _image.c.deleted_at.is_(None)
             )
         )
         lost = [row.image_id for row in made if not is_there(root, row.path)]
         now = session.execute(select(utc_now())).scalar_one()
         for part in chunks(lost):
             session.execute(update(Image).where(Image.image_id.in_(part)).values(deleted_at=now))
-        frames = session.scalars(select(_image.c.path).where(own, _image.c.kind.not_in(DERIVED)))
+        frames = session.scalars(select(_image.c.path).where(own, _image.c.kind.not_in(STORED)))
         folders = {(root / path).parent for path in frames}
         return len(lost), interrupted, sum(not folder.is_dir() for folder in folders)
