@@ -9,6 +9,7 @@ prints, on the same servers. ARGUMENTS go to the bench, as in `make bench-engine
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -140,6 +141,7 @@ def main() -> None:
     parser.add_argument("bench", choices=("pipeline", "engine"))
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each (default {ROUNDS})")
     options, arguments = parser.parse_known_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # the other checkout goes with the temporary folder
     this = Checkout(git("describe", "--always", "--dirty=, changed"), HERE)
     with tempfile.TemporaryDirectory() as folder, checked_out(options.commit) as other:
         measure = engine(arguments) if options.bench == "engine" else pipeline(arguments, Path(folder))

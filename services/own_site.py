@@ -18,10 +18,16 @@ def require_observation(session: Session, observation_id: int) -> Observation:
     """
     observation = session.get(Observation, observation_id)
     if observation is None:
-        raise ConfigurationError(
-            f"there is no observation {observation_id}: `tianyu status` lists the observations with their ids"
-        )
+        raise no_observation(observation_id)
     return observation
+
+
+def no_observation(observation_id: int, what_was_done: str = "") -> ConfigurationError:
+    """The error of an id that no observation has; ``what_was_done``: about that, where people may wonder."""
+    done = f"{what_was_done}; " if what_was_done else ""
+    return ConfigurationError(
+        f"there is no observation {observation_id}: {done}`tianyu status` lists the observations with their ids"
+    )
 
 
 def is_of(site: str) -> ColumnElement[bool]:

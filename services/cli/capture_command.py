@@ -95,7 +95,7 @@ def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, plots: b
     with process_tree(settings, consumers) as tree:
         from services.cli.patience import follow
         from services.cli.plot_command import draw
-        from services.cli.summary_lines import print_as_json, result_of, show_results
+        from services.cli.summary_lines import print_as_json, results_of, show_results
         from services.operating.night_outcome import is_success
         from services.operating.reduction import work_off
 
@@ -103,7 +103,7 @@ def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, plots: b
         if not as_json:
             _say(planned, dry_run=False)
         observations = work_off(tree, settings, follow)
-        results = [result_of(tree.engine, observation) for observation in observations]
+        results = results_of(tree.engine, observations)
 
         def drawn(number: int) -> list[Path]:
             return draw(tree.engine, settings, number, None, insist=False) if plots else []

@@ -12,6 +12,7 @@ from schema.processes import Process, ProcessGroup, Site
 from schema.queries import dependencies, operating
 from schema.queries.scheduling import PIDS, chunks
 from services.errors import ConfigurationError
+from services.own_site import no_observation
 from services.settings import Settings
 from services.setup import open_database
 
@@ -27,9 +28,7 @@ def transact(settings: Settings, work: Callable[[Session], Result]) -> Result:
 
 def require_observation(session: Session, observation: int | None) -> None:
     if observation is not None and session.get(Observation, observation) is None:
-        raise ConfigurationError(
-            f"there is no observation {observation}: nothing was changed; `tianyu status` lists them"
-        )
+        raise no_observation(observation, "nothing was changed")
 
 
 def queue(session: Session, site: str, group: str) -> tuple[int, int]:

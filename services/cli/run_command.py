@@ -139,7 +139,7 @@ def run(
         from services.cli.patience import follow
         from services.cli.plot_command import draw
         from services.cli.stopped_lines import are_asked_alone, show_masters
-        from services.cli.summary_lines import print_as_json, result_of, show_results
+        from services.cli.summary_lines import print_as_json, results_of, show_results
         from services.ingest.raw_folder import read_folder
         from services.ingest.wanted import only as only_named
         from services.operating.modes import Modes
@@ -167,7 +167,7 @@ def run(
                 f"no observation in {str(raw_dir)!r} could be published: see the messages above; "
                 "light frames are needed, calibration frames alone give no light curves"
             )
-        results = [result_of(tree.engine, observation) for observation in observations]
+        results = results_of(tree.engine, observations)
 
         def drawn(observation: int) -> list[Path]:
             return draw(tree.engine, settings, observation, star, insist=False) if plots else []

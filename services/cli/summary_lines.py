@@ -44,11 +44,13 @@ class Result:
         return self.state.to_json() | {"summary": {name: summary[name] for name in SUMMARY}}
 
 
-def result_of(engine: Engine, observation: int) -> Result:
-    """Read what came of an observation."""
+def results_of(engine: Engine, observations: Sequence[int]) -> list[Result]:
+    """Read what came of observations."""
     with database.reading_factory(engine)() as session:
-        [state] = status(session, observation)
-        return Result(state, summarize(session, observation))
+        # As many queries for all as for one of them.
+        alone = observations[0] if len(observations) == 1 else None
+        states = {state.observation_id: state for state in status(session, alone)} if observations else {}
+        return [Result(states[observation], summarize(session, observation)) for observation in observations]
 
 
 def show_results(results: Sequence[Result], draw: Callable[[int], Sequence[Path]] = lambda _: ()) -> None:

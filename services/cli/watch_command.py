@@ -154,7 +154,7 @@ def _follow(
     rhythm: Rhythm,
     look_after: Callable[[], None] = lambda: None,
 ) -> list[Result]:
-    from services.cli.summary_lines import result_of
+    from services.cli.summary_lines import results_of
     from services.engine.stopping import on_stop
     from services.operating.live.watching import Watch
 
@@ -163,7 +163,7 @@ def _follow(
     on_stop(watching.stop)
     note("watching; Ctrl-C leaves")
     observations = watching.run()
-    results = [result_of(engine, observation) for observation in observations]
+    results = results_of(engine, observations)
     left = "" if observations else "; the same command goes on from here"
     note(f"watched for {time.monotonic() - began:.0f} s{left}")
     return results

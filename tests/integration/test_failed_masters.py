@@ -17,7 +17,7 @@ from sqlalchemy import delete, select, update
 from schema.image import Image, ImageParent
 from schema.processes import FAILED, SKIPPED, SUCCEEDED, Process, ProcessDependence
 from schema.queries import operating
-from services.cli.summary_lines import result_of, show_results
+from services.cli.summary_lines import results_of, show_results
 from services.errors import TransientError
 from services.image_store import LocalImageStore
 from services.masters import masters_used
@@ -86,7 +86,7 @@ def command(night: Night, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
 
 def told(night: Night, number: int) -> bool:
     """Print its summary; whether its newest graph gave light curves."""
-    result = result_of(night.sessions.kw["bind"], number)
+    [result] = results_of(night.sessions.kw["bind"], [number])
     show_results([result])
     return result.is_made
 

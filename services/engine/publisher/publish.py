@@ -38,7 +38,7 @@ from services.engine.publisher.templates import (
 from services.engine.publisher.travelling import bring_images
 from services.engine.tracing.traced import trace_publication
 from services.errors import ConfigurationError
-from services.own_site import require_own
+from services.own_site import no_observation, require_own
 from services.settings import Settings
 from services.steps import asked_for, masters_of, steps_of
 from services.steps.shared.step import AnyStep
@@ -148,9 +148,7 @@ class Publisher:
             select(Observation).where(Observation.observation_id == observation_id).with_for_update()
         )
         if observation is None:
-            raise ConfigurationError(
-                f"there is no observation {observation_id}: `tianyu ingest` prints the ids, `tianyu status` lists them"
-            )
+            raise no_observation(observation_id)
         require_own(self._session, self._settings.site, observation)
         return observation
 

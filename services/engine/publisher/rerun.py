@@ -16,6 +16,7 @@ from schema.processes import SUCCEEDED, UNFINISHED, Process
 from schema.queries import adopting, frames
 from schema.queries.publishing import NewProcess
 from services.choices import Choices
+from services.engine.publisher.cycles import no_search_for_cycles
 from services.engine.publisher.graph import Graph, methods_of
 from services.engine.publisher.keys import needed
 from services.engine.publisher.old_graph import OldGraph, by_place, parameters_of
@@ -42,6 +43,7 @@ class Rerun(Publication):
     source_pid: int = 0  # the graph that is run again
 
 
+@no_search_for_cycles()
 def rerun(
     session: Session,
     settings: Settings,

@@ -10,6 +10,7 @@ from schema.observing import Filter, Observation, Target
 from schema.processes import Process, ProcessDependence
 from services.errors import ConfigurationError
 from services.operating.graph.drawing import Edge, Node, ProcessGraph
+from services.own_site import no_observation
 from services.steps import COMMANDS
 
 _PLACE = {command: number for number, command in enumerate(COMMANDS)}
@@ -41,9 +42,7 @@ def _title(session: Session, observation_id: int) -> str:
         .where(Observation.observation_id == observation_id)
     ).first()
     if row is None:
-        raise ConfigurationError(
-            f"there is no observation {observation_id}: `tianyu ingest` prints the ids, `tianyu status` lists them"
-        )
+        raise no_observation(observation_id)
     target, filter_name, night = row
     parts = [f"observation {observation_id}", target, f"filter {filter_name}" if filter_name else "", str(night)]
     return ", ".join(part for part in parts if part)

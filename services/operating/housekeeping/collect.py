@@ -24,7 +24,7 @@ from schema.queries.housekeeping import Policy
 from services.errors import ConfigurationError
 from services.operating.housekeeping.folders import File, files, observation_folders, remove
 from services.operating.housekeeping.image_kinds import MADE, PARTIAL
-from services.own_site import require_own
+from services.own_site import no_observation, require_own
 from services.settings import Settings
 
 ORPHAN_AGE_S = 3600.0  # before that, somebody may be at work on a file of which the database does not know yet
@@ -91,7 +91,7 @@ def collect(
                 require_own(session, settings.site, observation)  # else copies of its images are here
             wanted = [observation_id]
         else:
-            raise ConfigurationError(f"there is no observation {observation_id}: `tianyu status` lists them")
+            raise no_observation(observation_id)
     collector = _Collector(engine, root, site_id, policy, dry_run)
     for number in wanted:
         collector.collect(number)

@@ -23,7 +23,7 @@ from schema.processes import FINISHED, SUCCEEDED, Process
 from schema.queries import pruning
 from schema.queries.pruning import OF_GRAPH, Left
 from services.engine.publisher.old_graph import Place, places
-from services.errors import ConfigurationError
+from services.own_site import no_observation
 from services.steps import ORDER, STEPS
 
 What = Literal["graph", "calibrations"]
@@ -87,7 +87,7 @@ def prune(
         elif session.get(Observation, observation_id) is not None:
             wanted = [observation_id]
         else:
-            raise ConfigurationError(f"there is no observation {observation_id}: `tianyu status` lists them")
+            raise no_observation(observation_id)
         done = [_interrupted(session, one) for one in pruning.left_over(session, observation_id)]
     for number in wanted:
         if dry_run:

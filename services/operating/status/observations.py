@@ -27,7 +27,6 @@ from schema.queries.frames import REJECTED
 from services.alike import examples, gather, gist
 from services.engine.publisher.replaced import REPEATED, replaced
 from services.engine.publisher.stopped import ends_of_graphs
-from services.errors import ConfigurationError
 from services.frame_notes import frame_notes
 from services.masters import FailedMaster
 from services.operating.status.observation_status import (
@@ -38,6 +37,7 @@ from services.operating.status.observation_status import (
     Running,
 )
 from services.operating.status.work import AtWork, at_work
+from services.own_site import no_observation
 from services.steps import COMMANDS, STEPS
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 
@@ -73,9 +73,7 @@ def status(
     """
     rows = _observations(session, observation_id)
     if observation_id is not None and not rows:
-        raise ConfigurationError(
-            f"there is no observation {observation_id}: `tianyu ingest` prints the ids, `tianyu status` lists them"
-        )
+        raise no_observation(observation_id)
     found: dict[int, _Found] = defaultdict(_Found)
     _count_processes(session, observation_id, found)
     _count_frames(session, observation_id, found)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from schema.observing import LIGHT, Filter, Instrument, Observation, Target
 from schema.processes import Site
 from services.errors import ConfigurationError, DataError
+from services.own_site import no_observation
 
 IDS_IN_A_MESSAGE = 10
 
@@ -64,9 +65,7 @@ def observation_facts(session: Session, observation_id: int) -> ObservationFacts
     """
     row = session.execute(_observations().where(Observation.observation_id == observation_id)).one_or_none()
     if row is None:
-        raise ConfigurationError(
-            f"there is no observation {observation_id}: `tianyu status` lists the observations with their ids"
-        )
+        raise no_observation(observation_id)
     return ObservationFacts(*row)
 
 
