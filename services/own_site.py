@@ -1,12 +1,17 @@
-"""An observation by its id, and whose site it is of: its frames lie under that site's root, and nowhere else."""
+"""An observation by its id, and whose site it is of: its frames lie under that site's root, and nowhere else.
+
+Copies of its images may lie at other sites, where steps open them.
+"""
 
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from schema.image import TEMPLATE, Image
 from schema.observing import Observation
 from schema.processes import Site
+from schema.queries import images
 from services.errors import ConfigurationError
 
 
@@ -53,6 +58,16 @@ def require_own(session: Session, site: str, observation: Observation) -> None:
             f"{site!r}: give the command on a machine of that site (TIANYU_SITE={name}), or ingest a copy of its "
             "frames here"
         )
+
+
+def has_template(session: Session, site: str, observation: Observation) -> bool:
+    """Whether this site can show an observation's template: it is its own, or has a copy that was sent here."""
+    site_id = session.scalar(select(Site.site_id).where(Site.name == site))
+    if site_id is None or observation.site_id == site_id:
+        return site_id is not None
+    shown = select(Image.path).where(Image.graph_pid == observation.graph_pid, Image.kind == TEMPLATE)
+    paths = session.scalars(shown).all()
+    return bool(images.copies(session, paths, observation.observation_id, site_id))
 
 
 def stored_path(path: Path, root: Path) -> str:

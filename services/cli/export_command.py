@@ -36,6 +36,7 @@ def export(
     from services.cli.star_choice import star_to_show
     from services.destinations import require_replaceable
     from services.image_store import open_store
+    from services.own_site import has_template, require_observation
     from services.results.layouts import qlcp
     from services.results.lightcurves.observation_facts import observation_facts
     from services.results.lightcurves.selection import find_source
@@ -56,7 +57,8 @@ def export(
         stars = [find_source(session, facts, source_id=source_id) for source_id in targets]
         catalogue = writer.read_catalogue(session, facts, stars)
         require_replaceable(session, settings, [output / name for name in writer.files_of(catalogue)], force=force)
-        images = open_store(settings.root) if facts.site == settings.site else None
+        is_here = has_template(session, settings.site, require_observation(session, observation))
+        images = open_store(settings.root) if is_here else None
         written, left_out = writer.write_all(session, images, catalogue, output)
     for reason in left_out:
         note(reason)

@@ -64,7 +64,7 @@ def draw(
     from services.cli.star_choice import star_to_show
     from services.destinations import require_replaceable
     from services.image_store import open_store
-    from services.results.lightcurves.observation_facts import observation_facts
+    from services.own_site import has_template, require_observation
     from services.results.plots import make_plots
 
     try:
@@ -80,6 +80,6 @@ def draw(
         def allow(files: list[Path]) -> None:
             require_replaceable(session, settings, files, force=force)
 
-        is_here = observation_facts(session, observation).site == settings.site
+        is_here = has_template(session, settings.site, require_observation(session, observation))
         images = open_store(settings.root) if is_here else None
         return make_plots(session, images, observation, folder, shown, allow)

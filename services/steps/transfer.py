@@ -118,8 +118,9 @@ def _bring(context: Context, wanted: _Travelling) -> int:
         try:
             part.parent.mkdir(parents=True, exist_ok=True)
             with held(part, PATIENCE_S):
-                came = 0 if _is_here(target, wanted) else fetch(_offer(context, wanted), part, until)
-                if came or not _is_here(target, wanted):
+                came = 0
+                if not _is_here(target, wanted):
+                    came = fetch(_offer(context, wanted), part, until)
                     _unpack(wanted, part, temporary, target)
                 part.unlink(missing_ok=True)
         except OSError as error:

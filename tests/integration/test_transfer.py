@@ -11,7 +11,7 @@ from astropy.io import fits
 from sqlalchemy import select
 
 from pipeline.sky.astrometry.sky_wcs import SkyWcs
-from schema.image import COPY, PACKED, Image
+from schema.image import COPY, PACKED, TEMPLATE, Image
 from schema.processes import FAILED, SKIPPED, SUCCEEDED
 from schema.queries import operating
 from schema.queries.images import site_id_of
@@ -23,6 +23,7 @@ from services.operating.housekeeping import collect, policy_of
 from services.operating.logs import read_log
 from services.operating.report import report
 from services.operating.status import overview
+from services.own_site import has_template, require_observation
 from services.steps.shared.image_files import PIXELS, WEIGHT
 from tests.integration.offering import AT_BASE, BASE, MOUNTAIN, Offering, offering, two_sites
 from tests.integration.small_night import FRAMES, Night
@@ -115,6 +116,8 @@ def test_the_light_curves_are_those_of_one_site_though_the_link_is_cut(
         np.testing.assert_array_equal(here.extras[name], there.extras[name])
     number = mountain.observation()
     with mountain.sessions() as session:
+        observation = require_observation(session, number)
+        assert [has_template(session, site, observation) for site in (MOUNTAIN, BASE, "nowhere")] == [True, True, False]
         [journey] = report(session, number).journeys
         assert (journey.images, journey.bytes, journey.travelled_bytes) == (1, copy.size_bytes, packed.size_bytes)
         assert read_log(session, copy.pid).journeys == (journey,)
@@ -195,6 +198,18 @@ def test_a_copy_that_is_there_is_not_fetched_again(sites: tuple[Night, Night], l
     mountain.rerun("stack")
     before = mountain.rows("SELECT COUNT(*) FROM process WHERE command = 'transfer'")
     assert before == [(2,)]
+
+
+def test_a_file_that_came_with_an_attempt_that_was_killed_is_not_fetched_again(
+    sites: tuple[Night, Night], link: Offering, expected: list[tuple[object, ...]]
+) -> None:
+    mountain, base = sites
+    path = image(mountain, TEMPLATE).path
+    (base.settings.root / path).parent.mkdir(parents=True)
+    shutil.copy(mountain.settings.root / path, base.settings.root / path)
+    mountain.work(beside=[base])
+    assert not link.asked
+    assert mountain.light_curves() == expected
 
 
 def test_a_link_that_is_away_is_waited_for_and_the_status_says_so(
