@@ -92,23 +92,22 @@ class Calibrated:
 def calibrated(session: Session, since_pid: int) -> list[Calibrated]:
     """Of graphs from this PID on that observations show."""
     newest = (
-        select(func.max(Process.pid))
-        .where(
-            Process.observation_id == Observation.observation_id,
-            Process.command == "calibrate",
-            Process.graph_pid == Observation.graph_pid,
-        )
-        .correlate(Observation)
-        .scalar_subquery()
+        select(func.max(Process.pid).label("pid"))
+        .select_from(Observation)
+        .join(Target, Target.target_id == Observation.target_id)
+        .join(Process, Process.observation_id == Observation.observation_id)
+        .where(Target.kind == LIGHT, Observation.graph_pid >= since_pid)
+        .where(Process.command == "calibrate", Process.graph_pid == Observation.graph_pid)
+        .group_by(Observation.observation_id)
+        .subquery()  # found once; a query within the join would be asked for each of a night's processes
     )
     query = (
         select(Site.name, Observation.reduced, Process.parameters, PublishedChoices.choices)
-        .select_from(Observation)
-        .join(Target, Target.target_id == Observation.target_id)
-        .join(Process, (Process.observation_id == Observation.observation_id) & (Process.pid == newest))
+        .select_from(newest)
+        .join(Process, Process.pid == newest.c.pid)
+        .join(Observation, Observation.observation_id == Process.observation_id)
         .join(Site, Site.site_id == Process.site_id)
         .outerjoin(PublishedChoices, PublishedChoices.choices_id == Process.choices_id)
-        .where(Target.kind == LIGHT, Observation.graph_pid >= since_pid)
     )
     return [Calibrated(*row) for row in session.execute(query)]
 
