@@ -6,7 +6,7 @@ and carry the database's name; a person or program has a login, and the login ha
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
@@ -265,6 +265,17 @@ def granted(connection: Connection, statements: RoleStatements, role: Role) -> d
         if code_of(error) in UNKNOWN_CODES:
             return {}
         raise
+    return _read_grants(connection, lines)
+
+
+def granted_to_me(connection: Connection, statements: RoleStatements, role: Role) -> dict[str, Rights]:
+    """Rights on single tables of this database that this connection's user has, by itself and by a role of its own."""
+    is_mariadb = bool(getattr(connection.dialect, "is_mariadb", False))
+    using = "" if is_mariadb else f" FOR CURRENT_USER() USING {statements.role(role)}"
+    return _read_grants(connection, connection.execute(text(f"SHOW GRANTS{using}")).scalars().all())
+
+
+def _read_grants(connection: Connection, lines: Iterable[str]) -> dict[str, Rights]:
     found: dict[str, Rights] = {}
     for line in lines:
         grant = _GRANT.match(line)

@@ -12,7 +12,7 @@ from services.cli.listing import Column, records, table_for_people
 from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from services.operating.doctor import Finding
+    from services.operating.finding import Finding
 
 COLUMNS: tuple[Column[Finding], ...] = (
     Column("ok", lambda one: one.ok, "", lambda ok: Text("ok", "green") if ok else Text("wrong", "bold red")),
@@ -32,7 +32,8 @@ def doctor(as_json: JsonOption = False) -> None:
 
     Examples: `tianyu doctor`, `tianyu doctor --json`
     """
-    from services.operating.doctor import Finding, examine
+    from services.operating.doctor import examine
+    from services.operating.finding import Finding
 
     try:
         findings = examine(start())

@@ -4,7 +4,6 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -26,6 +25,9 @@ from services.engine.broker import (
     work_queue,
 )
 from services.errors import TianyuError
+from services.operating.database_checks import ask_database
+from services.operating.finding import Finding
+from services.operating.host_checks import look_at_host
 from services.operating.status import LiveService, QueueStatus, overview
 from services.operating.status.fleet import active_managers, standby_managers
 from services.operating.status.stuck import (
@@ -51,23 +53,10 @@ TELESCOPE_REMEDY = "start its Alpaca server, or correct [telescope] of the setti
 CELLS_COUNTED = 1000  # of the catalogue's cache: 0.3 s; the whole sky has 49152
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at; ``remedy`` is empty when it is as it should be."""
-
-    subject: str
-    found: str
-    remedy: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Nothing to do."""
-        return not self.remedy
-
-
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; one failure does not hide the others."""
     findings = [Finding("settings", f"site {settings.site!r}, groups {', '.join(settings.all_groups())}")]
+    findings += look_at_host(settings)
     findings += _root(settings.root.absolute(), settings.min_free_bytes)
     try:
         engine = open_engine(settings)
@@ -166,6 +155,7 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
         yield from _complete(connection)
         yield from _registration(settings, engine)
         yield from _services(settings, engine)
+        yield from ask_database(settings, engine, connection)
         for found in partitions.look(connection):
             yield partitions_of(connection, found, settings.rows_per_range)
 

@@ -31,6 +31,8 @@ from schema.roles import (
 from services import database_roles
 from services.engine.broker.permissions import PERMISSIONS
 from services.errors import ConfigurationError
+from services.operating import database_checks
+from services.operating.finding import Finding
 from services.settings import Settings
 from services.setup import open_engine
 from services.steps import STEPS
@@ -136,6 +138,7 @@ def test_a_night_by_roles(own_broker: OwnBroker, tmp_path: Path, monkeypatch: py
         run("operator", "backup", str(tmp_path / "backups"))
         found = tianyu("doctor").output  # by the operator's environment
         assert "0 waiting" in found
+        assert "with all rights that it needs" in " ".join(found.split())
         assert "not encrypted" in found or "TLSv1" in found
         reader = create_engine(people.url("reader"), poolclass=NullPool)
         with reader.connect() as connection:
@@ -157,6 +160,16 @@ def test_an_upgrade_takes_back_what_a_role_has_no_more(tmp_path: Path) -> None:
         assert rights_of(people) != before
         database_roles.make(owner, None)
         assert rights_of(people) == before
+        told = ask_of_rights(people)
+        assert (told.ok, told.found.partition(" has ")[2]) == (True, "role consumer, with all rights that it needs")
+        with owner.begin() as connection:
+            connection.execute(text(f"REVOKE INSERT ON flux FROM {role}"))
+            connection.execute(text(f"REVOKE UPDATE (status) ON process FROM {role}"))
+        told = ask_of_rights(people)
+        assert "which lacks INSERT on flux, UPDATE on process" in told.found
+        assert told.remedy == "run `tianyu init --roles` as the owner"
+        database_roles.make(owner, None)
+        assert ask_of_rights(people).ok
         written = list(database_roles.write_down(owner))
         assert sum(line.startswith("CREATE ROLE") for line in written) == len(ROLES)
         owner.dispose()
@@ -191,6 +204,13 @@ def test_users_of_the_broker_may_do_no_more(own_broker: OwnBroker) -> None:
     for role in ("publisher", "reader"):
         with pytest.raises(ProbableAuthenticationError):
             refused(role, lambda channel: channel.basic_get("tianyu.dome.cpu"))
+
+
+def ask_of_rights(people: Logins) -> Finding:
+    """What `tianyu doctor` says of a consumer's login."""
+    with create_engine(people.url("consumer"), poolclass=NullPool).connect() as connection:
+        [found] = database_checks.look_at_rights(connection)
+        return found
 
 
 def rights_of(people: Logins) -> dict[str, Rights]:

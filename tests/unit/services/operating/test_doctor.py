@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from schema import database
 from schema.processes import PausedGroup, ProcessAttempt, ProcessGroup, Site
 from schema.queries.services import ACTIVE, CONSUMER, MANAGER, STANDBY, Presence, Trouble, announce
-from services.operating.doctor import Finding, examine
+from services.operating.doctor import examine
+from services.operating.finding import Finding
 from services.settings import Settings
 from services.setup import initialise, open_engine
 from services.sky.catalogue import CatalogueStars
