@@ -109,7 +109,8 @@ class _Travelling:
         if made:
             return [max(made)]  # of a tree the root stands behind all others
         query = select(Image.pid).where(Image.graph_pid == graph_pid, Image.kind == kind, Image.pid.is_not(None))
-        return [pid for pid in self.session.scalars(query) if pid is not None]
+        there = self.session.scalars(query.where(Image.deleted_at.is_(None)))  # else it goes on without, as at one site
+        return [pid for pid in there if pid is not None]
 
     def look_for_copies(self, away: Collection[NewProcess], opened: Mapping[int, Collection[int]]) -> None:
         """Find what is there already, or on its way, and hold it: `tianyu gc` sees what waits for it from now on."""
