@@ -22,7 +22,7 @@ from services.errors import ConfigurationError, TransientError, database_denies
 TAKEN: "Future[None]" = Future()
 TAKEN.set_result(None)
 POLL_FIRST_S = 0.001
-POLL_MOST_S = 0.02  # an idle process looks 50 times a second, for less than 1 % of a core
+POLL_MOST_S = 0.02  # an idle process looks 50 times a second; into a file of SQLite only where somebody committed
 
 
 class TableBroker:
