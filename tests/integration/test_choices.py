@@ -103,6 +103,7 @@ def programs(request: pytest.FixtureRequest, tmp_path: Path, unique_site: str) -
 def test_a_step_can_ask_for_no_settings() -> None:
     assert [one.name for one in fields(Context)] == [
         "pid", "graph_pid", "observation_id", "reading", "images", "deployment", "choices", "kept", "last_attempt",
+        "attempt", "asked_to_end",
     ]  # fmt: skip
     hints = get_type_hints(Context)
     assert (hints["deployment"], hints["choices"]) == (Deployment, Choices)
