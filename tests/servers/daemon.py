@@ -19,17 +19,23 @@ LOG_LINES_SHOWN = 15
 EPHEMERAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 IANA_FIRST_EPHEMERAL = 49152
 PORTS_BELOW = 10_000  # as many ports below the ephemeral ones are tried
+SHARES = 16  # of the ports: each program of a parallel run of tests has one of its own, up to so many
 
 PID_FILE = "pid"
 URL_FILE = "url"
 LOG_FILE = "log"
 
 
+_given: set[int] = set()  # who has one may close it and open it again
+
+
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody listens on, and that no outgoing connection takes meanwhile.
 
+    No port is given twice, to no two programs of a run of tests either.
     A client that tries again and again on an ephemeral port of its own machine may at last connect to itself.
     """
+    share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
     try:
         first_ephemeral = int(EPHEMERAL_PORTS.read_text(encoding="ascii").split()[0])
     except OSError:  # not Linux
@@ -37,8 +43,11 @@ def free_port() -> int:
     while True:
         # Where nearly all are ephemeral, the lowest ones that need no privilege.
         port = random.randrange(max(1024, first_ephemeral - PORTS_BELOW), max(1024 + PORTS_BELOW, first_ephemeral))
+        if port % SHARES != share % SHARES or port in _given:
+            continue
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.bind(("127.0.0.1", port))
+            _given.add(port)
             return port
 
 
