@@ -139,6 +139,11 @@ def test_a_live_night_frees_what_it_replaced_itself_and_nothing_older(night: Nig
         calibrate_again(freeing)
         assert rows_of(night, graph)[1] == (2 + number) * count
     calibrate_again(freeing)
+    assert freeing.at_work
+    freeing.remove(for_s=0.0)
+    assert rows_of(night, graph)[1] > 3 * count, "a batch at a time: frames come meanwhile"
+    while freeing.at_work:
+        freeing.remove(for_s=0.0)
     assert rows_of(night, graph)[1] == 3 * count  # the two from before, and the shown one
     assert night.light_curves() == before
     assert len(pruned(night, dry_run=False)) == 1

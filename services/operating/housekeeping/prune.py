@@ -7,7 +7,7 @@ templates, sources and their names are nobody's measurement: all of them stay.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -80,7 +80,7 @@ def prune(
     Raises:
         ConfigurationError: there is no such observation.
     """
-    reading, sessions = database.reading_factory(engine), database.session_factory(engine)
+    reading = database.reading_factory(engine)
     with reading() as session:
         if observation_id is None:
             wanted = pruning.observations(session)
@@ -94,20 +94,34 @@ def prune(
             with reading() as session:
                 done += [found.told for found in _replaced(session, number, policy)]
         else:
-            done += database.transact(sessions, partial(_disown, observation_id=number, policy=policy))
-    if dry_run:
-        return done
+            done += disown_replaced(engine, policy, number)
+    for deleted in removals(engine, observation_id) if not dry_run else ():
+        if on_rows is not None:
+            on_rows(deleted)
+    return done
+
+
+def disown_replaced(engine: Engine, policy: Policy, observation_id: int) -> list[Pruned]:
+    """Decide while nobody publishes, and take the processes away: their rows are nobody's from then on."""
+    return database.transact(
+        database.session_factory(engine), partial(_disown, observation_id=observation_id, policy=policy)
+    )
+
+
+def removals(engine: Engine, observation_id: int | None = None) -> Iterator[int]:
+    """Remove the rows that are nobody's, of one observation or of all, some at a time; yields how many went each time.
+
+    Whoever stops in between leaves the rest to the next call.
+    """
+    reading, sessions = database.reading_factory(engine), database.session_factory(engine)
     with reading() as session:
         left = pruning.left_over(session, observation_id)
     for one in left:
         with reading() as session:
             statements = pruning.batches(session, one)
         for statement in statements:
-            deleted = database.transact(sessions, partial(pruning.run, statement=statement))
-            if on_rows is not None:
-                on_rows(deleted)
+            yield database.transact(sessions, partial(pruning.run, statement=statement))
         database.transact(sessions, partial(pruning.forget, left=one))
-    return done
 
 
 @dataclass(frozen=True)
@@ -118,7 +132,6 @@ class _Replaced:
 
 
 def _disown(session: Session, observation_id: int, policy: Policy) -> list[Pruned]:
-    """Decide while nobody publishes, and take the processes away."""
     pruning.hold(session, observation_id)
     found = _replaced(session, observation_id, policy)
     return [one.told for one in found if pruning.disown(session, one.pids, one.left)]

@@ -24,6 +24,8 @@ from services.settings import Settings
 from services.shown import frames as shown_frames
 
 Say = Callable[[str], None]
+MEANWHILE_S = 0.1  # of a round for what was replaced: ten portions of 1,300 stars are millions of rows
+OVER_S = 1.0  # when no frames come any more
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ class Portions:
 
     @property
     def at_work(self) -> bool:
-        """Whether something is waiting, or of what was published something may not be finished."""
-        return bool(self._published_at or self._waiting)
+        """Whether something is waiting, or of what was published something may not be finished, or is to be removed."""
+        return bool(self._published_at or self._waiting) or self._freeing.at_work
 
     def advance(self, now: float, *, whole: bool = False) -> list[int]:
         """Publish what waits and is not held up; returns the observations whose portion is done since the last call."""
@@ -86,6 +88,7 @@ class Portions:
             self._waiting.discard(observation_id)
             if self._publish(observation_id, whole):
                 self._published_at[observation_id] = now
+        self._freeing.remove(OVER_S if whole else MEANWHILE_S)
         return done
 
     def _finished(self) -> list[int]:
