@@ -95,7 +95,7 @@ def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, plots: b
     with process_tree(settings, consumers) as tree:
         from services.cli.patience import follow
         from services.cli.plot_command import draw
-        from services.cli.summary_lines import print_as_json, results_of, show_results
+        from services.cli.summary_lines import results_of, tell_results
         from services.operating.night_outcome import is_success
         from services.operating.reduction import work_off
 
@@ -108,11 +108,7 @@ def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, plots: b
         def drawn(number: int) -> list[Path]:
             return draw(tree.engine, settings, number, None, insist=False) if plots else []
 
-        if as_json:
-            print_as_json(results, settings.root / DATABASE_FILE, drawn)
-        else:
-            show_results(results, drawn)
-            out.print(f"database {settings.root / DATABASE_FILE}", soft_wrap=True)
+        tell_results(results, settings.root / DATABASE_FILE, drawn, as_json=as_json)
     note(f"done in {time.monotonic() - began:.1f} s")
     if results and not is_success([one.state for one in results], settings.choices, strict=False):
         raise typer.Exit(1)

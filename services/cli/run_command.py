@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from services.cli.console import JsonOption, counting, friendly, note, out, show_error
+from services.cli.console import JsonOption, counting, friendly, note, show_error
 from services.cli.given_names import (
     FilterOption,
     InstrumentOption,
@@ -139,7 +139,7 @@ def run(
         from services.cli.patience import follow
         from services.cli.plot_command import draw
         from services.cli.stopped_lines import are_asked_alone, show_masters
-        from services.cli.summary_lines import print_as_json, results_of, show_results
+        from services.cli.summary_lines import results_of, tell_results
         from services.ingest.raw_folder import read_folder
         from services.ingest.wanted import only as only_named
         from services.operating.modes import Modes
@@ -172,11 +172,7 @@ def run(
         def drawn(observation: int) -> list[Path]:
             return draw(tree.engine, settings, observation, star, insist=False) if plots else []
 
-        if as_json:
-            print_as_json(results, settings.root / DATABASE_FILE, drawn)
-        else:
-            show_results(results, drawn)
-            out.print(f"database {settings.root / DATABASE_FILE}", soft_wrap=True)
+        tell_results(results, settings.root / DATABASE_FILE, drawn, as_json=as_json)
     note(f"done in {time.monotonic() - began:.1f} s")
     asked = is_success([one.state for one in results], settings.choices, strict=strict)
     if not asked or (only is not None and refused):

@@ -18,6 +18,8 @@ from services.operating.status import ObservationStatus, status
 from services.results.summary.numbers import SkySummary, Summary, summarize
 from services.shown import axis
 
+Draw = Callable[[int], Sequence[Path]]
+
 REASONS_SHOWN = 8
 MOST_WHOLE = 3  # observations of which all is printed
 SUMMARY = (
@@ -53,11 +55,23 @@ def results_of(engine: Engine, observations: Sequence[int]) -> list[Result]:
         return [Result(states[observation], summarize(session, observation)) for observation in observations]
 
 
-def show_results(results: Sequence[Result], draw: Callable[[int], Sequence[Path]] = lambda _: ()) -> None:
-    """Print all of a few observations, or of many a line each.
+def tell_results(
+    results: Sequence[Result], database_file: Path | None, draw: Draw = lambda _: (), *, as_json: bool
+) -> None:
+    """Print what came of observations, for people or machines, and where the database is, if it is a file.
 
     draw: makes the plots of an observation that has light curves; returns their files.
     """
+    if as_json:
+        print_as_json(results, database_file, draw)
+        return
+    show_results(results, draw)
+    if database_file is not None:
+        out.print(f"database {database_file}", soft_wrap=True)
+
+
+def show_results(results: Sequence[Result], draw: Draw = lambda _: ()) -> None:
+    """Print all of a few observations, or of many a line each."""
     are_few = len(results) <= MOST_WHOLE
     if not are_few:
         _show_in_lines(results)
@@ -74,9 +88,7 @@ def show_results(results: Sequence[Result], draw: Callable[[int], Sequence[Path]
         out.print(f"plots {folders[0].parent}, a folder for each observation", soft_wrap=True)
 
 
-def print_as_json(
-    results: Sequence[Result], database_file: Path | None, draw: Callable[[int], Sequence[Path]] = lambda _: ()
-) -> None:
+def print_as_json(results: Sequence[Result], database_file: Path | None, draw: Draw = lambda _: ()) -> None:
     """The same for machines; what has no light curves is told to standard error, too."""
     told = []
     for one in results:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.console import JsonOption, friendly, note, out, start
+from services.cli.console import JsonOption, friendly, note, start
 from services.cli.given_names import (
     FilterOption,
     InstrumentOption,
@@ -36,7 +36,7 @@ from services.errors import ConfigurationError
 from services.operating.live.rhythm import FIRST_FRAMES, Rhythm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sqlalchemy import Engine
 
@@ -123,28 +123,20 @@ def watch(
         settings = with_masters(start(**sky), without, **given_masters)
         engine = open_database(settings)
         require_site(settings, engine)
-        _show(_follow(engine, settings, arrivals(settings), rhythm), None, as_json)
-        return
-    from services import log
-    from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
+        results, database_file = _follow(engine, settings, arrivals(settings), rhythm), None
+    else:
+        from services import log
+        from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
 
-    start_faster()
-    settings = with_masters(embedded_settings(workdir, **sky), without, **given_masters)
-    log.configure(settings.log_format, "WARNING")
-    with process_tree(settings, consumers) as tree:
-        results = _follow(tree.engine, settings, arrivals(settings), rhythm, tree.look_after)
-    _show(results, settings.root / DATABASE_FILE, as_json)
+        start_faster()
+        settings = with_masters(embedded_settings(workdir, **sky), without, **given_masters)
+        log.configure(settings.log_format, "WARNING")
+        with process_tree(settings, consumers) as tree:
+            results = _follow(tree.engine, settings, arrivals(settings), rhythm, tree.look_after)
+        database_file = settings.root / DATABASE_FILE
+    from services.cli.summary_lines import tell_results
 
-
-def _show(results: Sequence[Result], database_file: Path | None, as_json: bool) -> None:
-    from services.cli.summary_lines import print_as_json, show_results
-
-    if as_json:
-        print_as_json(results, database_file)
-        return
-    show_results(results)
-    if database_file is not None:
-        out.print(f"database {database_file}", soft_wrap=True)
+    tell_results(results, database_file, as_json=as_json)
 
 
 def _follow(
