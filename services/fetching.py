@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from services.checksums import sha256_of
 from services.deployment import OtherSite
 from services.errors import SurroundingsError, TransientError
 from services.log import get_logger
 from services.offered_files import opened
-from services.packed_files import sha256_of
 
 log = get_logger("transfer")
 PAUSE_S = 0.5  # before what was cut is asked for again

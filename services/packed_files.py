@@ -87,16 +87,6 @@ def unpack(source: Path, target: Path, content_bytes: int) -> str:
     return digest.hexdigest()
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _decompressed(codec: "object", file: BinaryIO, body_bytes: int, block_bytes: int) -> bytes:
     body = file.read(body_bytes)
     try:

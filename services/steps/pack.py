@@ -10,10 +10,11 @@ from schema.image import CALIBRATED, PACKED, TEMPLATE, Image
 from schema.queries import images
 from schema.travels import Package, WcsClaim
 from services import disk
+from services.checksums import sha256_of
 from services.errors import DataError, TianyuError, TransientError
 from services.file_errors import unreadable
 from services.log import get_logger
-from services.packed_files import Digests, pack, sha256_of
+from services.packed_files import Digests, pack
 from services.steps.shared.header_claim import Reference, claim_of, reference_frame
 from services.steps.shared.image_files import path_of
 from services.steps.shared.step import Context, Outputs, Parameters, Step

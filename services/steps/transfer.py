@@ -12,10 +12,11 @@ from schema.image import COPY, PACKED, Image, ImageParent
 from schema.processes import Process, ProcessDependence, Site
 from schema.queries import images
 from schema.travels import Package
+from services.checksums import sha256_of
 from services.errors import ConfigurationError, DataError, TransientError
 from services.fetching import Offer, fetch, held
 from services.log import get_logger
-from services.packed_files import BrokenPackageError, sha256_of, unpack
+from services.packed_files import BrokenPackageError, unpack
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 from services.steps.shared.travelled_files import (
     arriving_path,

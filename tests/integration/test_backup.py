@@ -19,11 +19,12 @@ from schema.models import metadata
 from schema.processes import SUCCEEDED
 from schema.queries import image_hold, services
 from schema.versions import SchemaVersionError, check_version
+from services.checksums import sha256_of
 from services.engine.broker import work_queue
 from services.engine.presence import introduce
 from services.errors import ConfigurationError, TianyuError
 from services.operating.backup import back_up, open_backup, restore, server_dump, verify
-from services.operating.backup.backup_folder import SUMS, BackupFolder, Manifest, digest_of, write_sums
+from services.operating.backup.backup_folder import SUMS, BackupFolder, Manifest, write_sums
 from services.operating.backup.client_programs import DUMPING
 from services.operating.housekeeping import collect, policy_of
 from services.settings import as_environment, load
@@ -359,7 +360,7 @@ def test_a_backup_of_an_earlier_schema_is_upgraded(tmp_path: Path) -> None:
         site="local", root="/", with_images=True, images=0,
     )  # fmt: skip
     (folder / "manifest.json").write_text(manifest.model_dump_json())
-    write_sums(folder, {name: digest_of(folder / name) for name in ("manifest.json", "database.db")})
+    write_sums(folder, {name: sha256_of(folder / name) for name in ("manifest.json", "database.db")})
     settings = other_place(tmp_path)
     restore(settings, open_backup(folder), replace=False, count=nobody)
     restored = open_engine(settings)

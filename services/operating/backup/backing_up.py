@@ -21,6 +21,7 @@ from schema.base import table_of, utc_now
 from schema.database import READ_ONLY
 from schema.image import STORED, Image
 from schema.processes import Site
+from services.checksums import sha256_of
 from services.engine.presence import VERSION
 from services.errors import ConfigurationError, DataError, TransientError
 from services.operating.backup import server_dump, sqlite_copy
@@ -32,7 +33,6 @@ from services.operating.backup.backup_folder import (
     BackupFolder,
     Manifest,
     backups_in,
-    digest_of,
     open_backup,
     write_sums,
 )
@@ -171,7 +171,7 @@ def _finish(work: Path, target: Path, manifest: Manifest, sums: dict[str, str], 
     (work / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     for name in (MANIFEST, DUMP, SQLITE_FILE):
         if (work / name).exists():
-            sums[name] = digest_of(work / name)
+            sums[name] = sha256_of(work / name)
     write_sums(work, sums)
     final = target / taken_at.strftime(NAME)
     number = 2

@@ -8,7 +8,6 @@
 It is written under a temporary name and renamed when it is whole.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.checksums import sha256_of
 from services.errors import ConfigurationError, DataError
 
 MANIFEST, SUMS, IMAGES = "manifest.json", "SHA256SUMS", "images"
@@ -65,12 +65,6 @@ class BackupFolder:
         """SHA-256 of images by their path as in table ``image``."""
         prefix = f"{IMAGES}/"
         return {name.removeprefix(prefix): digest for name, digest in self.sums.items() if name.startswith(prefix)}
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_sums(folder: Path, sums: dict[str, str]) -> None:
@@ -134,7 +128,7 @@ def verify(backup: BackupFolder) -> Iterator[str]:
         try:
             if path.is_symlink() or not path.is_file():
                 yield f"file {name} is not there"
-            elif digest_of(path) != digest:
+            elif sha256_of(path) != digest:
                 yield f"file {name} has other bytes than were written"
         except OSError as error:
             yield f"file {name} cannot be read: {error.strerror}"

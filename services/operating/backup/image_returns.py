@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from services.checksums import sha256_of
 from services.errors import ConfigurationError, SurroundingsError
 from services.image_store import TEMPORARY_FOLDER, TEMPORARY_SUFFIX
-from services.operating.backup.backup_folder import IMAGES, BackupFolder, digest_of
+from services.operating.backup.backup_folder import IMAGES, BackupFolder
 from services.operating.backup.image_copies import Count
 from services.operating.housekeeping.folders import files, observation_folders, open_image
 from services.operating.housekeeping.image_kinds import MADE
@@ -43,7 +44,7 @@ def to_copy(root: Path, backup: BackupFolder, *, replace: bool) -> list[str]:
         ConfigurationError: others are there, or of the same name with other bytes, and none shall be replaced.
     """
     wanted, found = backup.images, there(root)
-    same = {path for path in wanted.keys() & found if digest_of(root / path) == wanted[path]}
+    same = {path for path in wanted.keys() & found if sha256_of(root / path) == wanted[path]}
     others = sorted(found - same)
     if others and not replace:
         raise ConfigurationError(

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services import packed_files
-from services.packed_files import MAGIC, SIZES, BrokenPackageError, pack, sha256_of, unpack
+from services.checksums import sha256_of
+from services.packed_files import MAGIC, SIZES, BrokenPackageError, pack, unpack
 
 
 def through(folder: Path, content: bytes) -> tuple[bytes, packed_files.Digests]:
