@@ -141,9 +141,14 @@ def _wait(system: System, succeeded: int) -> None:
         if time.monotonic() - since > STUCK_AFTER_S:
             states = system.sql("SELECT command, status, COUNT(*) FROM process GROUP BY command, status")
             leases = system.sql("SELECT pid, attempt, worker, lease_until FROM lease")
+            at_work = system.sql("SELECT * FROM process WHERE status IN ('queued', 'running')")
+            attempts = system.sql(
+                "SELECT a.* FROM process_attempt a JOIN process p USING (pid) WHERE p.status IN ('queued', 'running')"
+            )
             raise AssertionError(
                 f"stuck: {count} processes succeeded, expected {succeeded}, none within {STUCK_AFTER_S} s;\n"
-                f"states {states}\nleases {leases}\nlogs\n{system.last_words()}"
+                f"states {states}\nleases {leases}\nat work {at_work}\ntheir attempts {attempts}\n"
+                f"logs\n{system.last_words()}"
             )
         time.sleep(POLL_S)
 
