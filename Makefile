@@ -16,9 +16,9 @@ export PYTHONDONTWRITEBYTECODE :=
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' $(MAKEFILE_LIST)
 
-env: $(INSTALLED)  ## Make .venv with Tianyu and its tools, again when pyproject.toml has changed
+env: $(INSTALLED)  ## Make .venv with Tianyu and its tools, again when pyproject.toml or a kernel has changed
 
-$(INSTALLED): pyproject.toml client/pyproject.toml
+$(INSTALLED): pyproject.toml client/pyproject.toml hatch_build.py $(wildcard pipeline/kernels/*.[ch])
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "$(PYTHON) is not here: install Python 3.11 or later, or run make PYTHON=/path/to/python" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -7,8 +7,8 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from pipeline.binning import binned_sums, subtract_enlarged
 from pipeline.errors import UnusableDataError
+from pipeline.kernels.binning import binned_sums, subtract_enlarged
 
 BOX_PIXELS = 64  # side of a background box: many stars wide, narrower than gradients of sky and flat
 FILTER_BOXES = 3  # side of the median filter over boxes: takes out one box spoilt by a bright star

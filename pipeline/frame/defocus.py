@@ -6,9 +6,9 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from pipeline.binning import binned_sums
 from pipeline.frame.extraction import SMOOTHING, extract, noise_left, usual_noise
 from pipeline.frame.masked_pixels import fill_holes
+from pipeline.kernels.binning import binned_sums
 
 LEAST_FWHM = 4.5  # px; narrower stars have no ring that pixels could show
 # Of the light within half a FWHM of a star's centre, in half that radius, below which a star is out of focus. Gaussians

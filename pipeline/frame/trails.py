@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.binning import binned_sums
 from pipeline.frame.lines import Line, candidate_lines, densest_run, fit_line
 from pipeline.frame.trail_following import BIN, REACH, Trail, follow, places
+from pipeline.kernels.binning import binned_sums
 from pipeline.statistics import MAD_TO_SIGMA
 
 POINT_SIGMA = 2.5  # noise of a bin, of those that may belong to a trail

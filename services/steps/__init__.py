@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from pipeline.kernels.library import MissingKernelsError, load
 from services.choices import Choices
 from services.errors import ConfigurationError
 from services.steps.align import ALIGN
@@ -100,7 +101,16 @@ def from_on(step: AnyStep) -> tuple[AnyStep, ...]:
 
 
 def preload() -> None:
-    """Import what steps import when they first need it: a consumer does so before its first workers are forked."""
+    """Import what steps import when they first need it: a consumer does so before its first workers are forked.
+
+    Raises:
+        ConfigurationError: Tianyu is not whole here.
+    """
     import astropy.io.fits  # noqa: F401
     import scipy.spatial
     import scipy.special  # noqa: F401
+
+    try:
+        load()
+    except MissingKernelsError as error:
+        raise ConfigurationError(str(error)) from error

@@ -5,11 +5,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.library import SIZE, Kernel, array
+
 ROWS_AT_ONCE = 32  # of the fine image: what comes between stays in the processor's cache
+FLOATS = array(np.float32)
+_BINNED_SUMS = Kernel("binned_sums", FLOATS, SIZE, SIZE, SIZE, FLOATS, FLOATS)
+_SUBTRACT_ENLARGED = Kernel("subtract_enlarged", FLOATS, SIZE, SIZE, FLOATS, SIZE, SIZE, SIZE, FLOATS)
 
 
 def binned_sums(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """Sums of size×size pixels, float32[ny // size, nx // size]; an incomplete border is left out, NaN stays NaN."""
+    image = np.ascontiguousarray(image)
+    ny, nx = image.shape
+    sums = np.empty((ny // size, nx // size), np.float32)
+    _BINNED_SUMS(image, ny, nx, size, np.empty(nx, np.float32), sums)
+    return sums
+
+
+def subtract_enlarged(image: NDArray[np.float32], coarse: NDArray[np.float32], size: int) -> None:
+    """Subtract IN PLACE what ``coarse`` tells at the centres of size×size pixels, linear in between.
+
+    image: float32[ny, nx], contiguous; coarse: float32[ny // size, nx // size]; beyond the outermost centres it goes on
+    level.
+    """
+    work = np.empty((2, image.shape[1]), np.float32)
+    _SUBTRACT_ENLARGED(image, *image.shape, np.ascontiguousarray(coarse), *coarse.shape, size, work)
+
+
+def binned_sums_reference(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """`binned_sums` by NumPy."""
     ny, nx = (length // size for length in image.shape)
     sums = np.empty((ny, nx), np.float32)
     step = max(1, ROWS_AT_ONCE // size)
@@ -25,11 +49,8 @@ def binned_sums(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     return sums
 
 
-def subtract_enlarged(image: NDArray[np.float32], coarse: NDArray[np.float32], size: int) -> None:
-    """Subtract IN PLACE what ``coarse`` tells at the centres of size×size pixels, linear in between.
-
-    image: float32[ny, nx]; coarse: float32[ny // size, nx // size]; beyond the outermost centres it goes on level.
-    """
+def subtract_enlarged_reference(image: NDArray[np.float32], coarse: NDArray[np.float32], size: int) -> None:
+    """`subtract_enlarged` by NumPy."""
     ny, nx = image.shape
     rows, columns = np.pad(coarse, ((1, 2), (0, 0)), mode="edge"), _places(nx, size)
     step = max(1, ROWS_AT_ONCE // size)

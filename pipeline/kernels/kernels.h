@@ -1,0 +1,21 @@
+/* What all kernels need. They take contiguous arrays, allocate nothing and call nobody. */
+
+#ifndef TIANYU_KERNELS_H
+#define TIANYU_KERNELS_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Compiled for wide registers and for any processor of its kind; the loader takes what this one has. Both give the
+   same numbers: nothing is contracted, and sums are in the order in which they are written. */
+#if defined(__x86_64__) && defined(__GLIBC__)
+#define KERNEL __attribute__((target_clones("avx2", "default")))
+#else
+#define KERNEL
+#endif
+
+static inline ptrdiff_t lesser(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+static inline ptrdiff_t greater(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+
+#endif
