@@ -9,12 +9,11 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Executable, Integer
+from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
-from sqlalchemy.sql.expression import FunctionElement
 
 from schema.driver import COMMIT, SEPARATOR, JoinedCursor
 
@@ -22,24 +21,6 @@ Answer = TypeVar("Answer")
 Opened = Session | Connection
 
 PLACE = re.compile(r"%\((\w+)\)s|__\[POSTCOMPILE_(\w+)\]")  # where SQLAlchemy leaves room for a value, or for several
-
-
-class RowsChanged(FunctionElement[int]):
-    """How many rows the statement before this one changed, on the same connection."""
-
-    type = Integer()
-    inherit_cache = True
-
-
-@compiles(RowsChanged, "mysql")
-@compiles(RowsChanged, "mariadb")
-def _mysql_rows_changed(_element: RowsChanged, _compiler: Any, **_kw: Any) -> str:
-    return "ROW_COUNT()"
-
-
-@compiles(RowsChanged, "sqlite")
-def _sqlite_rows_changed(_element: RowsChanged, _compiler: Any, **_kw: Any) -> str:
-    return "changes()"
 
 
 class Found(NamedTuple):
@@ -135,7 +116,10 @@ class _Compiled:
         assert isinstance(statement, ClauseElement)
         named = type(connection.dialect)(paramstyle="pyformat")  # type: ignore[call-arg]
         compiled = statement.compile(dialect=named)
-        self._constants = dict(compiled.params)
+        assert isinstance(compiled, SQLCompiler)
+        # What must be given is no constant: it would be NULL where it was forgotten.
+        constants = {name for bind, name in compiled.bind_names.items() if not bind.required}
+        self._constants = {name: value for name, value in compiled.params.items() if name in constants}
         # Text, and between each two pieces of it the name of a value or of a list of values.
         self._pieces, names = [str(piece) for piece in PLACE.split(str(compiled))[::3]], PLACE.findall(str(compiled))
         self._order = tuple(one or many for one, many in names)

@@ -12,14 +12,18 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     Double,
     Integer,
+    Table,
     and_,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     literal,
+    not_,
     or_,
     select,
     update,
@@ -28,9 +32,10 @@ from sqlalchemy.orm import Session
 
 from schema.attempts import Claim, Failure, Usage
 from schema.base import table_of, utc_now
-from schema.prepared import Batch, Call, Found, Opened, Prepared, RowsChanged
+from schema.prepared import Batch, Call, Found, Opened, Prepared
 from schema.processes import (
     FAILED,
+    FINISHED,
     OUTRUN,
     QUEUED,
     RUNNING,
@@ -51,8 +56,9 @@ TRACEBACK_CHARACTERS = 16000
 _process, _attempt, _lease = table_of(Process), table_of(ProcessAttempt), table_of(Lease)
 _pid = _process.c.pid == bindparam("held_pid")
 _by_attempt: BindParameter[int] = bindparam("held_attempt")
-_held = and_(_pid, _process.c.attempt == _by_attempt, _process.c.status == RUNNING)
-_held_slow = and_(_pid, _process.c.slow_attempt == _by_attempt)
+_running = and_(_process.c.attempt == _by_attempt, _process.c.status == RUNNING)
+_slow = _process.c.slow_attempt == _by_attempt
+_held, _held_slow = and_(_pid, _running), and_(_pid, _slow)
 _NONE_SLOW: dict[str, Any] = {"slow_attempt": None, "slow_consumer": None}
 _CLAIM = Prepared(
     update(_process)
@@ -68,25 +74,32 @@ _CLAIM = Prepared(
     )
     .values(status=RUNNING, attempt=bindparam("next_attempt"))
 )
-# Each goes on only where the one before it changed its row: together they are one round trip.
-_if_changed = RowsChanged() == 1
+# What follows a change of a process asks for the state that it leaves, not for `ROW_COUNT()`: all of it is one round
+# trip, and servers carry out to its COMMIT what they were sent by a client that has gone meanwhile, with a row count
+# of -1 where an answer could not be sent. The first change would stay alone, a running process without a lease.
+_claimed = and_(_pid, _process.c.attempt == bindparam("next_attempt"), _process.c.status == RUNNING)
+
+
+def _is_new(table: Table) -> ColumnElement[bool]:
+    """Whether there is no such row of this attempt: the claim is not a repeated one, nor another's."""
+    mine = and_(table.c.pid == bindparam("held_pid"), table.c.attempt == bindparam("next_attempt"))
+    return not_(exists().where(mine).select_from(table))
+
+
 _BEGIN_ATTEMPT = Prepared(
     insert(_attempt).from_select(
         ("pid", "attempt", "worker", "host", "version", "started_at"),
         select(
             _process.c.pid, _process.c.attempt, bindparam("worker"), bindparam("host"), bindparam("version"), utc_now()
-        ).where(_process.c.pid == bindparam("held_pid"), _if_changed),
+        ).where(_claimed, _is_new(_attempt)),
     )
 )
 _TAKE_LEASE = Prepared(
     insert(_lease).from_select(
         ("pid", "attempt", "worker", "lease_until"),
         select(
-            _process.c.pid,
-            _process.c.attempt,
-            bindparam("worker"),
-            utc_now(bindparam("lease_s", type_=Double)),
-        ).where(_process.c.pid == bindparam("held_pid"), _if_changed),
+            _process.c.pid, _process.c.attempt, bindparam("worker"), utc_now(bindparam("lease_s", type_=Double))
+        ).where(_claimed, _is_new(_lease)),
     )
 )
 _READ_CLAIM = Prepared(
@@ -115,7 +128,7 @@ _RENEW = Prepared(
 )
 _SUCCEED = Prepared(
     update(_process)
-    .where(or_(_held, _held_slow), _process.c.status.in_(UNFINISHED))
+    .where(_pid, or_(_running, _slow), _process.c.status.in_(UNFINISHED))
     .values(status=SUCCEEDED, attempt=_by_attempt, finished_at=utc_now(), error_class=None, error=None, **_NONE_SLOW)
 )
 _why: dict[str, Any] = {"error_class": bindparam("error_class"), "error": bindparam("error")}
@@ -132,9 +145,17 @@ _SEND_BACK = Prepared(
         **_why,
     )
 )
+# An attempt is open, and leased, as long as its process is held by it.
+_is_over = not_(exists().where(_pid, or_(_running, _slow)).select_from(_process))
+_is_finished = exists().where(_pid, _process.c.status.in_(FINISHED)).select_from(_process)
 _END_ATTEMPT = Prepared(
     update(_attempt)
-    .where(_attempt.c.pid == bindparam("held_pid"), _attempt.c.attempt == bindparam("held_attempt"), _if_changed)
+    .where(
+        _attempt.c.pid == bindparam("held_pid"),
+        _attempt.c.attempt == bindparam("held_attempt"),
+        _attempt.c.finished_at.is_(None),
+        _is_over,
+    )
     .values(
         finished_at=utc_now(),
         **{
@@ -154,15 +175,13 @@ _END_ATTEMPT = Prepared(
     )
 )
 _DROP_LEASE = Prepared(
-    delete(_lease).where(
-        _lease.c.pid == bindparam("held_pid"), _lease.c.attempt == bindparam("held_attempt"), _if_changed
-    )
+    delete(_lease).where(_lease.c.pid == bindparam("held_pid"), _lease.c.attempt == bindparam("held_attempt"), _is_over)
 )
 # Where the process itself has ended.
-_DROP_ALL_LEASES = Prepared(delete(_lease).where(_lease.c.pid == bindparam("held_pid"), _if_changed))
+_DROP_ALL_LEASES = Prepared(delete(_lease).where(_lease.c.pid == bindparam("held_pid"), _is_finished))
 _END_OTHERS = Prepared(
     update(_attempt)
-    .where(_attempt.c.pid == bindparam("held_pid"), _attempt.c.finished_at.is_(None), RowsChanged() >= 1)
+    .where(_attempt.c.pid == bindparam("held_pid"), _attempt.c.finished_at.is_(None), _is_finished)
     .values(finished_at=utc_now(), outcome=OUTRUN)
 )
 _USAGE = ("seconds", "cpu_seconds", "max_rss_bytes", "read_bytes", "write_bytes")
@@ -184,12 +203,12 @@ def claim(
     None also where the worker's own consumer has the slow attempt beside which this one was offered: `hand_on`.
     May be repeated by the same worker when it cannot know whether its commit reached the database.
     """
-    held, who, consumer = {"held_pid": pid}, {"worker": worker}, consumer_of(worker)
+    held, who = {"held_pid": pid, "next_attempt": attempt}, {"worker": worker}
     calls = (
-        _CLAIM(**held, last_attempt=attempt - 1, next_attempt=attempt, site=site, group=group, consumer=consumer),
+        _CLAIM(**held, last_attempt=attempt - 1, site=site, group=group, consumer=consumer_of(worker)),
         _BEGIN_ATTEMPT(**held, **who, host=host, version=version),
         _TAKE_LEASE(**held, **who, lease_s=lease_s),
-        _READ_CLAIM(**held, **who, next_attempt=attempt),
+        _READ_CLAIM(**held, **who),
     )
     return Batch(calls, lambda found: Claim(*found[-1].rows[0]) if found[-1].rows else None)
 

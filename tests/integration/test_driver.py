@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from schema import database, driver
 from schema.base import UtcDateTime
 from schema.driver import JoiningConnection
-from schema.prepared import Batch, Call, Found, Prepared, RowsChanged, run
+from schema.prepared import Batch, Call, Found, Prepared, run
 from schema.queries.measurements import insert_rows
 
 TABLE = Table(
@@ -38,12 +38,6 @@ TABLE = Table(
 )
 ADD = Prepared(insert(TABLE).values(pid=bindparam("new_pid"), word=bindparam("new_word")))
 RENAME = Prepared(update(TABLE).where(TABLE.c.pid.in_(bindparam("pids", expanding=True))).values(word=bindparam("new")))
-COPY_IF_CHANGED = Prepared(
-    insert(TABLE).from_select(
-        ("pid", "word"),
-        select(TABLE.c.pid + 100, TABLE.c.word).where(TABLE.c.pid == bindparam("old"), RowsChanged() == 1),
-    )
-)
 WORDS = Prepared(select(TABLE.c.pid, TABLE.c.word).order_by(TABLE.c.pid))
 # What would end a text, a statement or a mark, were it not escaped.
 AWKWARD = ["'", '"', "\\", "\\'; DROP TABLE joined; -- ", "%s", "%(pid)s", "%%", "a;b", "; COMMIT", "ü✓", "", "\n\0"]
@@ -93,15 +87,6 @@ def test_each_statement_tells_what_it_did(engine: Engine) -> None:
     assert [one.changed for one in found[:5]] == [1, 1, 1, 2, 0]
     assert [tuple(row) for row in found[5].rows] == [(1, "new"), (2, "old"), (3, "new")]
     assert words(engine) == {1: "new", 2: "last", 3: "new"}
-
-
-def test_a_statement_sees_how_many_rows_the_one_before_it_changed(engine: Engine) -> None:
-    with engine.begin() as connection:
-        run(connection, *(ADD(new_pid=pid, new_word="old") for pid in (1, 2)))
-        run(connection, RENAME(pids=[1], new="new"), COPY_IF_CHANGED(old=1))
-        run(connection, RENAME(pids=[9], new="new"), COPY_IF_CHANGED(old=2))
-        run(connection, RENAME(pids=[1, 2], new="both"), COPY_IF_CHANGED(old=2))
-    assert words(engine) == {1: "both", 2: "both", 101: "new"}
 
 
 @pytest.mark.parametrize("broken", [0, 1, 2])
