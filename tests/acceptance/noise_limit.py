@@ -18,6 +18,52 @@ from tests.acceptance.measured_night import MeasuredNight, read_night
 from tests.acceptance.noise_floor import noise_floor
 from tests.acceptance.own_process import reduce
 
+NIGHTS = {
+    # Poor field: the seeing gets better, the field drifts back and turns the other way.
+    "sparse": {
+        "shape": (1024, 1024),
+        "n_stars": 75,
+        "n_frames": 36,
+        "drift": (-80.0, 50.0),
+        "rotation_deg": -0.3,
+        "seeing": 2.8,
+        "seeing_change": -0.6,
+        "seed": 42,
+    },
+    # Sharp and steady, thick clouds.
+    "medium": {
+        "shape": (768, 768),
+        "n_stars": 211,
+        "n_frames": 40,
+        "drift": (30.0, 60.0),
+        "rotation_deg": 0.1,
+        "seeing": 1.9,
+        "seeing_change": 0.2,
+        "cloudy_fraction": 0.2,
+        "cloud_transparency": 0.3,
+        "seed": 43,
+    },
+    # Crowded: 8.6 px between the nearest stars, half a degree of rotation.
+    "dense": {
+        "shape": (640, 640),
+        "n_stars": 976,
+        "n_frames": 40,
+        "drift": (40.0, -25.0),
+        "rotation_deg": 0.5,
+        "seed": 41,
+    },
+}
+COMMON = {
+    "n_transits": 1,
+    "n_pulsators": 1,
+    "n_binaries": 1,
+    "n_flares": 0,
+    "n_bias": 5,
+    "n_dark": 5,
+    "cosmic_rays": 10.0,
+}
+QUOTED_BINS = ((10.5, 14.0), (14.0, 15.5), (15.5, 17.5))  # of quoted errors
+
 FLOOR_RADII = np.arange(0.6, 3.01, 0.2)  # FWHM
 MATCH_PX = 2.0
 SEEN = 0.6  # of the good frames, unflagged; stars at the border of a drifting field are seen less often
