@@ -29,4 +29,4 @@ def newest_graphs(session: Session, site: str) -> dict[int, int]:
         .group_by(Observation.observation_id)
         .order_by(Observation.observation_id)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
