@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo servers servers-down servers-status test lint check bench bench-memory bench-engine bench-live bench-photometry chaos fuzz clean
+.PHONY: help env demo servers servers-down servers-status test lint check bench bench-memory bench-engine bench-live bench-photometry bench-peers bench-consumers bench-growth chaos fuzz clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' $(MAKEFILE_LIST)
@@ -79,6 +79,20 @@ bench-photometry: env  ## Scatter beside photutils, eloy and SExtractor; ARGS=--
 	$(BIN)/python -m venv $(VENV)/photometry
 	$(VENV)/photometry/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench-photometry]'
 	$(VENV)/photometry/bin/python -m bench.photometry $(ARGS)
+
+# An environment without Tianyu: each tool is a program of its own.
+bench-peers: env  ## Time for the same light curves by QLCP, eloy and SExtractor; ARGS="--frames 60 --rounds 3"
+	@command -v source-extractor sex sextractor >/dev/null || { \
+	  echo "SExtractor is not here, by which QLCP measures too: on Debian run apt-get install source-extractor" >&2; exit 1; }
+	$(BIN)/python -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement bench/peers/requirements.txt
+	$(BIN)/python -m bench.peers --peers $(VENV)/peers/bin/python $(ARGS)
+
+bench-consumers: env  ## A night by one to five consumers, on servers of its own: cost of each step, throughput, what limits it; ARGS
+	$(BIN)/python -m bench.consumers $(ARGS)
+
+bench-growth: env  ## CPU by the number of frames, stars, waiting processes and rows, and the exponent of each; ARGS="--only frames"
+	$(BIN)/python -m bench.growth $(ARGS)
 
 chaos: env  ## Kill and cut a running system for long, by CHAOS_SEEDS, CHAOS_KILLS, CHAOS_FRAMES; prints figures
 	@$(BIN)/python -m tests.chaos

@@ -38,7 +38,7 @@ class Programs:
     """Programs in sessions of their own, so that Ctrl-C reaches the bench alone, which then ends them in order."""
 
     def __init__(self, environment: dict[str, str], logs: Path) -> None:
-        self._environment = environment
+        self.environment = environment
         self._logs = logs
         self.running: list[subprocess.Popen[bytes]] = []
 
@@ -47,7 +47,7 @@ class Programs:
         with (self._logs / f"{len(self.running)}-{name}.log").open("wb") as output:
             program = subprocess.Popen(
                 [sys.executable, "-m", *command],
-                env=self._environment,
+                env=self.environment,
                 cwd=CHECKOUT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
