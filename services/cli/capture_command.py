@@ -161,7 +161,7 @@ def _place(engine: Engine, settings: Settings, plan: ObservingPlan, now: datetim
         for name, table in read_targets(settings.targets_file).items():
             if bare(name) == bare(plan.target) and table.radec is not None:
                 return place_on_sky(table.radec)
-    from services.cli.positions import Position
+    from services.results.positions import Position
     from services.results.targets import resolve
 
     found = resolve(engine, settings, plan.target)

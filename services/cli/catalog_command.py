@@ -6,8 +6,8 @@ import typer
 
 from services.cli.console import JsonOption, counting, friendly, note, out, start
 from services.cli.listing import Column, records, table_for_people
-from services.cli.positions import parse_radec
 from services.errors import ConfigurationError
+from services.results.positions import parse_radec
 
 MB = 1e6
 RADIUS_MAX_DEG = 30.0  # a sixteenth of the sky; to G = 18 its stars are 2 GB

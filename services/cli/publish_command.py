@@ -17,10 +17,10 @@ from services.cli.master_options import (
     Without,
     with_masters,
 )
-from services.cli.positions import pointing
 from services.cli.star_options import PointingOption, ReferenceOption, TargetsOption, with_reference, with_targets
 from services.cli.step_options import AtOption, OnlyOption, UntilOption, with_places, with_steps
 from services.errors import ConfigurationError
+from services.results.positions import pointing
 from services.shown import processes
 
 if TYPE_CHECKING:

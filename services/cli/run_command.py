@@ -28,7 +28,6 @@ from services.cli.master_options import (
     Without,
     with_masters,
 )
-from services.cli.positions import parse_target, pointing
 from services.cli.star_options import (
     TARGET_FORM,
     TARGET_HELP,
@@ -41,6 +40,7 @@ from services.cli.star_options import (
 )
 from services.cli.step_options import OnlyOption, UntilOption, with_steps
 from services.errors import ConfigurationError
+from services.results.positions import parse_target, pointing
 
 
 @friendly

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from services.cli.positions import Named, Position, parse_pair, parse_radec, parse_target
 from services.errors import ConfigurationError
+from services.results.positions import Named, Position, parse_pair, parse_radec, parse_target
 
 if TYPE_CHECKING:
     from services.settings import Settings

@@ -9,7 +9,7 @@ import typer
 
 from services.cli.console import JsonOption, friendly, out, reading, start
 from services.cli.listing import Column, records, table_for_people
-from services.cli.positions import parse_pair, parse_radec
+from services.results.positions import parse_pair, parse_radec
 
 if TYPE_CHECKING:
     from schema.skies import NamedObject

@@ -30,10 +30,10 @@ from services.cli.master_options import (
     Without,
     with_masters,
 )
-from services.cli.positions import pointing
 from services.cli.star_options import CatalogOption, PointingOption
 from services.errors import ConfigurationError
 from services.operating.live.rhythm import FIRST_FRAMES, Rhythm
+from services.results.positions import pointing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

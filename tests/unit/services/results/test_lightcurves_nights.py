@@ -15,7 +15,6 @@ from schema.frame import Frame
 from schema.image import Image
 from schema.skies import Source
 from services.cli.lightcurve_command import lightcurve as command
-from services.cli.positions import Position, parse_target
 from services.cli.run_command import run as run_command
 from services.cli.star_choice import target_source
 from services.errors import ConfigurationError
@@ -23,6 +22,7 @@ from services.results.lightcurves.observation_facts import find_observation
 from services.results.lightcurves.selection import find_source
 from services.results.lightcurves.sky_field import gaia_names, in_field, solved_field
 from services.results.lightcurves.star_nights import read_nights, seen_as, seen_at
+from services.results.positions import Position, parse_target
 from services.results.targets import named_object, remember
 from tests.unit.services import made_up
 from tests.unit.services.made_up import GRAPH_PID, MadeUp

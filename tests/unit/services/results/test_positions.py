@@ -5,8 +5,8 @@ from datetime import date
 
 import pytest
 
-from services.cli.positions import Named, Position, parse_radec, parse_target
 from services.errors import ConfigurationError
+from services.results.positions import Named, Position, parse_radec, parse_target
 
 HAT_P_32 = (31.0428333, 46.6877778)
 
