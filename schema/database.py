@@ -221,6 +221,29 @@ def reading_factory(engine: Engine) -> sessionmaker[Session]:
     return sessionmaker(engine.execution_options(**READ_ONLY), expire_on_commit=False)
 
 
+def forbid_writing(engine: Engine, statement_s: int) -> None:
+    """Have the engine's connections refuse to write, whoever logs in, and on a server end statements of longer."""
+
+    @event.listens_for(engine, "connect")
+    def _forbid(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for line in _forbidding(engine, statement_s):
+            cursor.execute(line)
+        cursor.close()
+
+    engine.dispose()  # of connections that were made before
+
+
+def _forbidding(engine: Engine, statement_s: int) -> list[str]:
+    if engine.dialect.name == "sqlite":
+        return ["PRAGMA query_only=ON"]
+    if getattr(engine.dialect, "is_mariadb", False):
+        limit = f"SET SESSION max_statement_time = {statement_s}"
+    else:
+        limit = f"SET SESSION max_execution_time = {1000 * statement_s}"
+    return ["SET SESSION TRANSACTION READ ONLY", limit]
+
+
 class Transactions(Protocol[Opened_co]):
     """What opens transactions: a factory of sessions, or a connection that is kept."""
 

@@ -19,7 +19,7 @@ from schema.observing import Observation
 NAME_MOST = 32  # characters of a user or role on MySQL
 HOST = "%"
 UNKNOWN_CODES = (1141, 1147)  # no such grant
-READER_CONNECTIONS = 20  # at a time, of a login
+READER_CONNECTIONS = 20  # at a time, of a login that only reads
 READER_STATEMENT_S = 300  # of a statement
 READER_ROWS = 500_000_000  # that the server thinks it must look at; SELECTs of more are refused, not cut off
 
@@ -151,7 +151,9 @@ OPERATOR = Role(
     ),
 )
 READER = Role("reader")
-ROLES = (PUBLISHER, MANAGER, CONSUMER, OPERATOR, READER)
+WEB = Role("web")  # `tianyu serve`: what it lacks a person may have, so that the one is stopped without the other
+ROLES = (PUBLISHER, MANAGER, CONSUMER, OPERATOR, READER, WEB)
+LIMITED = (READER, WEB)
 
 
 def role_name(database: str, role: str) -> str:
@@ -219,7 +221,7 @@ class RoleStatements:
 
     def log_in(self, role: Role) -> Iterator[str]:
         """A login with the role; `:password` is to be bound in the first two."""
-        limits = f" WITH {self._limits()}" if role is READER else ""
+        limits = f" WITH {self._limits()}" if role in LIMITED else ""
         yield f"CREATE USER IF NOT EXISTS {self.login(role)} IDENTIFIED BY :password"
         yield f"ALTER USER {self.login(role)} IDENTIFIED BY :password{limits}"
         yield f"GRANT {self.role(role)} TO {self.login(role)}"
@@ -237,7 +239,8 @@ class RoleStatements:
 
         MySQL keeps no such limits with an account, and MariaDB none of rows.
         """
-        is_reader = f"SUBSTRING_INDEX(USER(), '@', 1) = '{login_name(self._database, READER.name)}'"
+        readers = ", ".join(f"'{login_name(self._database, role.name)}'" for role in LIMITED)
+        is_reader = f"SUBSTRING_INDEX(USER(), '@', 1) IN ({readers})"
         limits = [("max_join_size", READER_ROWS)]
         if not self._is_mariadb:
             limits.append(("max_execution_time", 1000 * READER_STATEMENT_S))
