@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo servers servers-down servers-status test lint check bench bench-memory bench-engine bench-live bench-photometry bench-peers bench-consumers bench-growth chaos fuzz clean
+.PHONY: help env demo servers servers-down servers-status test lint check bench bench-memory bench-engine bench-live bench-photometry bench-peers bench-consumers bench-growth chaos fuzz web-test clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ chaos: env  ## Kill and cut a running system for long, by CHAOS_SEEDS, CHAOS_KIL
 
 fuzz: env  ## Break headers of many instruments for long, FUZZ_EXAMPLES of them; prints figures
 	@$(BIN)/python -m tests.unit.ingest.fuzz_headers
+
+web-test: servers  ## Test the pages of the web service, in a browser too
+	$(BIN)/python -m pytest tests/unit/services/web tests/integration/web
 
 clean:  ## Remove what was built and measured; the environment and the servers stay
 	rm -rf demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

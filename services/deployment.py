@@ -157,6 +157,8 @@ class Deployment(BaseModel):
     metrics_listen: Listen | None = None  # where a manager or consumer answers Prometheus
     traces: bool = False  # whether publications and attempts are told to OpenTelemetry (variables OTEL_…)
 
+    serve_token: SecretStr | None = None  # what browsers must show to `tianyu serve`
+
     # Groups by command; everything else goes to `cpu`.
     default_group: Name = "cpu"
     groups: dict[str, Name] = {}

@@ -57,6 +57,7 @@ COMMANDS = {
     "transit": Entry(
         "transit", "Fit one transit in a star's light curve, and say how much more likely it is than a trend alone."
     ),
+    "serve": Entry("serve", "Show nights, fields, light curves and candidates to a browser; it only reads."),
     "report": Entry("report", "Time, CPU, memory and bytes by command, and the throughput."),
     "gc": Entry("gc", "Delete intermediate images, or rows, that nothing needs any more. Safe while consumers run."),
     "backup": Entry(

@@ -28,8 +28,9 @@ ROLE_OF = {  # of each program, wherever it runs
     "tianyu": "operator",
     "watch": "operator",
     "retention": "operator",
+    "web": "web",
 }
-WITHOUT_BROKER = ("init", "retention")
+WITHOUT_BROKER = ("init", "retention", "web")
 
 Found = tuple[str, str, dict[str, str], list[str], set[str]]  # where, program, variables, command, secrets
 
@@ -85,13 +86,17 @@ def test_variables_commands_and_secrets_are_known(program: Found) -> None:
     if name not in WITHOUT_BROKER:
         assert environment["TIANYU_BROKER_URL"] == f"amqp://tianyu_{role}@rabbitmq:5672/tianyu"
         own.add(f"broker_{role}")
+    if name == "web":
+        own.add("serve_token")
     assert secrets == own, "a program is given its own passwords and no others"
 
 
 def test_secrets_are_those_that_are_made() -> None:
     script = (DEPLOY / "make-secrets.sh").read_text()
     made = set(
-        re.findall(r"\b(?:database|broker)_\w+|\bgrafana\b", script.partition("for name in")[2].partition("; do")[0])
+        re.findall(
+            r"\b(?:database|broker|serve)_\w+|\bgrafana\b", script.partition("for name in")[2].partition("; do")[0]
+        )
     )
     assert made == topology()["secrets"].keys()
 

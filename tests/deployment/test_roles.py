@@ -42,6 +42,7 @@ from tests.deployment.conftest import OwnBroker, definitions, new_vhost
 from tests.deployment.role_logins import Logins, logins
 from tests.integration.command_line import tianyu
 from tests.integration.small_night import simulate_night
+from tests.integration.web.asking import asking
 
 # What would spoil the work of another: a program whose password was stolen may not do it.
 REFUSED = {
@@ -80,6 +81,7 @@ REFUSED = {
         "CREATE TABLE mine (number INT)",
         "SELECT * FROM mysql.user",
     ),
+    "web": ("DELETE FROM process", "INSERT INTO named_object (name) VALUES ('x')", "UPDATE source SET ra_deg = 1"),
 }
 
 
@@ -140,9 +142,13 @@ def test_a_night_by_roles(own_broker: OwnBroker, tmp_path: Path, monkeypatch: py
         assert "0 waiting" in found
         assert "with all rights that it needs" in " ".join(found.split())
         assert "not encrypted" in found or "TLSv1" in found
-        reader = create_engine(people.url("reader"), poolclass=NullPool)
-        with reader.connect() as connection:
-            assert connection.execute(text("SELECT @@max_statement_time")).scalar() == READER_STATEMENT_S
+        with asking(Settings(database_url=SecretStr(people.url("web")), root=tmp_path / "root", site="dome")) as client:
+            assert f"/observation/{night_of(people.url('reader'))}" in client.get("/").text
+            assert len(client.get("/star/1/curve.json").json()["curves"]) == 1
+        for role in ("reader", "web"):
+            limited = create_engine(people.url(role), poolclass=NullPool)
+            with limited.connect() as connection:
+                assert connection.execute(text("SELECT @@max_statement_time")).scalar() == READER_STATEMENT_S
         assert_refused(people)
 
 

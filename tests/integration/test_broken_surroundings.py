@@ -58,6 +58,7 @@ COMMANDS: dict[str, list[str]] = {
     "graph": ["graph", "1"],
     "gc": ["gc", "--dry-run"],
     "report": ["report", "1"],
+    "serve": ["serve", "--port", "0"],
     "simulate": ["simulate", "night", "--frames", "1", "--size", "64"],
     "inject": ["inject", "1", "injected"],
     "doctor": ["doctor"],

@@ -83,6 +83,7 @@ QUIET = {
     "manager",
     "consumer",
     "health",
+    "serve",
 }
 
 

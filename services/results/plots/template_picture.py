@@ -63,18 +63,23 @@ def on_first_frame(alignment: Alignment) -> Affine2D:
     return Affine2D(np.block([[alignment.matrix, shift[:, None]], [np.zeros((1, 2)), np.ones((1, 1))]]))
 
 
+def stretch_of(pixels: NDArray[Any]) -> ImageNormalize:
+    """How light becomes gray: from the faint sky to bright stars, NaN left out."""
+    sample = pixels.ravel()[:: max(1, pixels.size // SAMPLE_PIXELS)]
+    sample = sample[np.isfinite(sample)]
+    low, high = np.percentile(sample, [FAINT_PERCENTILE, BRIGHT_PERCENTILE]) if sample.size else (0.0, 1.0)
+    return ImageNormalize(
+        vmin=float(low), vmax=float(max(high, low + 1e-6)), stretch=AsinhStretch(ASINH_SOFTENING), clip=False
+    )
+
+
 def draw_image(
     axes: Axes, pixels: NDArray[Any], alignment: Alignment, largest_side: int = LARGEST_SIDE_PX
 ) -> ImageNormalize:
     """Draw all of it in pixels of the first frame, by its alignment; returns the stretch, to show a part alike."""
     factor = -(-max(pixels.shape) // largest_side)
     shown = reduced(pixels, factor) if factor > 1 else pixels
-    sample = shown.ravel()[:: max(1, shown.size // SAMPLE_PIXELS)]
-    sample = sample[np.isfinite(sample)]
-    low, high = np.percentile(sample, [FAINT_PERCENTILE, BRIGHT_PERCENTILE]) if sample.size else (0.0, 1.0)
-    norm = ImageNormalize(
-        vmin=float(low), vmax=float(max(high, low + 1e-6)), stretch=AsinhStretch(ASINH_SOFTENING), clip=False
-    )
+    norm = stretch_of(shown)
     ny, nx = shown.shape
     axes.imshow(
         shown,

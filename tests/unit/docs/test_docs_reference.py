@@ -39,6 +39,7 @@ def test_the_page_of_commands_is_what_the_program_says() -> None:
 
 DEPLOYMENT = (
     "Where things are",
+    "Pages for a browser",
     "Alerts of a live night",
     "Groups of consumers",
     "Several sites",

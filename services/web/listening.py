@@ -1,0 +1,87 @@
+"""Listen on an address, by rules that are safe without a thought."""
+
+import ipaddress
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from services.errors import ConfigurationError
+from services.web.application import application
+from services.web.guard import LOOPBACK_NAMES, Guard, Rules
+from services.web.served import Served
+
+LEAST_TOKEN = 16  # characters
+KEEP_ALIVE_S = 15
+QUESTIONS_AT_ONCE = 200  # open connections; further ones are told to come back
+END_S = 5
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine can ask by this address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def rules_for(host: str, token: str | None, proxy: str | None) -> Rules:
+    """Who may ask a service that listens on ``host``; ``proxy``: the name by which people reach a proxy before it.
+
+    Raises:
+        ConfigurationError: others than this machine's programs could ask, and nothing would keep them from it.
+    """
+    if token is not None and len(token) < LEAST_TOKEN:
+        raise ConfigurationError(
+            f"serve_token has {len(token)} characters: expected at least {LEAST_TOKEN}, such as those of "
+            "`openssl rand -hex 24`"
+        )
+    if proxy is not None:
+        return Rules(token, LOOPBACK_NAMES | {proxy.lower()}, is_behind_proxy=True)
+    if is_loopback(host):
+        return Rules(token)
+    if token is None:
+        raise ConfigurationError(
+            f"--host {host} lets others than this machine's programs ask: give a token (TIANYU_SERVE_TOKEN_FILE names "
+            "a file with one), or --behind-proxy NAME where a reverse proxy asks people who they are"
+        )
+    return Rules(token, names=None)
+
+
+def listen(served: Served, host: str, port: int, rules: Rules, told: Callable[[str], None]) -> None:
+    """Answer until the program is told to end; ``told`` is given the address.
+
+    Raises:
+        ConfigurationError: the address cannot be listened on.
+    """
+    config = uvicorn.Config(
+        Guard(application(served), rules),
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=END_S,
+        limit_concurrency=QUESTIONS_AT_ONCE,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        ws="none",
+    )
+    with _bound(host, port) as listener:
+        name = f"[{host}]" if ":" in host else host
+        told(f"http://{name}:{listener.getsockname()[1]}/")
+        uvicorn.Server(config).run([listener])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{host} port {port} cannot be listened on ({error}): is another `tianyu serve` there? choose --port, and "
+            "as --host an address of this machine"
+        ) from error
+    return listener

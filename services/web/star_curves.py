@@ -1,0 +1,128 @@
+"""A star's light curves as data for plots: the columns that `tianyu lightcurve` reads, and no others."""
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pipeline.flags import OF_THE_STAR, SPOILING, Flag
+from schema.frame import Frame
+from schema.image import CALIBRATED, Image
+from services.results.lightcurves.observation_facts import ObservationFacts
+from services.results.lightcurves.reading import ApertureChoice, LightCurve, aperture_name, read_apertures
+from services.results.lightcurves.star_nights import Seen, read_nights
+from services.web.answers import WrongQuestionError
+
+MOST_POINTS = 200_000  # of one answer; older nights are left out and named
+COLUMNS = (
+    *("jd_utc", "flux_relative", "flux_relative_error", "flux_detrended", "flux_detrended_error"),
+    *("mag", "mag_error", "flux_raw", "flux_raw_error"),
+)
+EXACT = ("image_id", "flag", "aperture")
+FLAG_WORDS = {
+    Flag.CROWDED: "neighbours in the aperture",
+    Flag.BLENDED: "deblended from a neighbour",
+    Flag.SATURATED: "saturated",
+    Flag.EDGE: "leaves the image",
+    Flag.BAD_PIXEL: "bad pixel",
+    Flag.NO_SKY: "too few sky pixels: the frame's level",
+    Flag.COSMIC_RAY: "cosmic ray",
+    Flag.TRAIL: "trail of a satellite",
+    Flag.NONLINEAR: "detector not linear",
+    Flag.BAD_FRAME: "frame rejected",
+    Flag.MISSING: "not measured",
+}
+
+
+def aperture_of(text: str) -> ApertureChoice:
+    """An aperture of the query: best, or an index.
+
+    Raises:
+        WrongQuestionError: it is neither.
+    """
+    if text in ("", "best"):
+        return "best"
+    if text.isascii() and text.isdecimal() and len(text) <= 4:
+        return int(text)
+    raise WrongQuestionError(f"aperture {text[:30]!r} is neither best nor an index such as 0")
+
+
+def within_limit(session: Session, seen: Sequence[Seen]) -> tuple[list[Seen], list[ObservationFacts]]:
+    """The newest nights that give at most `MOST_POINTS`, and the observations that are left out."""
+    graphs = [facts.graph_pid for facts, _ in seen]
+    rows = session.execute(
+        select(Image.graph_pid, func.count().label("frames"))
+        .where(Image.graph_pid.in_(graphs), Image.kind == CALIBRATED)
+        .group_by(Image.graph_pid)
+    )
+    counted = {row.graph_pid: row.frames for row in rows}
+    taken: list[Seen] = []
+    left_out: list[ObservationFacts] = []
+    points = 0
+    for one in sorted(seen, key=lambda one: (one[0].night, one[0].observation_id), reverse=True):
+        points += counted.get(one[0].graph_pid, 0)
+        if points <= MOST_POINTS or not taken:
+            taken.append(one)
+        else:
+            left_out.append(one[0])
+    return sorted(taken, key=lambda one: (one[0].night, one[0].observation_id)), left_out
+
+
+def curves_data(session: Session, seen: Sequence[Seen], aperture: ApertureChoice) -> dict[str, Any]:
+    """Light curves of a star as lists, one a night; NULL and NaN are None.
+
+    Raises:
+        ConfigurationError: there is no such aperture.
+        DataError: a night has no light curves yet.
+    """
+    taken, left_out = within_limit(session, seen)
+    nights = read_nights(session, taken, aperture)
+    notes = [*nights.notes, *(f"observation {one.observation_id} ({one.title}) is left out" for one in left_out)]
+    return {
+        "curves": [_curve(session, curve) for curve in nights.curves],
+        "apertures": apertures_of(session, [facts for facts, _ in taken]),
+        "flags": [
+            {"bit": int(flag), "words": words, "spoils": bool(flag & SPOILING), "of_star": bool(flag & OF_THE_STAR)}
+            for flag, words in FLAG_WORDS.items()
+        ],
+        "notes": notes,
+    }
+
+
+def apertures_of(session: Session, observations: Sequence[ObservationFacts]) -> dict[int, str]:
+    """Names of the apertures of all these nights, by index."""
+    names: dict[int, set[str]] = {}
+    for facts in observations:
+        for number, aperture in read_apertures(session, facts).items():
+            names.setdefault(number, set()).add(aperture_name(aperture))
+    return {number: names[number].pop() if len(names[number]) == 1 else "each night's own" for number in sorted(names)}
+
+
+def _curve(session: Session, curve: LightCurve) -> dict[str, Any]:
+    facts, bjd = curve.observation, curve.bjd
+    return {
+        "observation": facts.observation_id,
+        "title": facts.title,
+        "filter": facts.filter,
+        "night": facts.night.isoformat(),
+        "instrument": facts.instrument,
+        "aperture_name": ", ".join(curve.aperture_names.values()),
+        "method": curve.table.meta["calibration_method"],
+        "bjd": _numbers(bjd),
+        **{name: _numbers(curve.values(name)) for name in COLUMNS},
+        **{name: curve.values(name).tolist() for name in EXACT},
+        "usable": curve.usable.tolist(),
+        "reasons": _why_rejected(session, facts),
+    }
+
+
+def _why_rejected(session: Session, facts: ObservationFacts) -> dict[int, str]:
+    """Why frames of a night are rejected, by image."""
+    query = select(Frame.image_id, Frame.reject_reason).where(Frame.graph_pid == facts.graph_pid, Frame.good.is_(False))
+    return {image_id: reason or "no reason was kept" for image_id, reason in session.execute(query)}
+
+
+def _numbers(values: Any) -> list[float | None]:
+    return [value if isfinite(value) else None for value in values.tolist()]
