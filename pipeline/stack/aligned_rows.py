@@ -5,8 +5,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.clipping import REACH, moved_pixels
 from pipeline.registration.alignment import Alignment
-from pipeline.stack.starlight import REACH
 from pipeline.statistics import MAD_TO_SIGMA
 
 Image = NDArray[np.float32]
@@ -15,7 +15,7 @@ TILE_SHIFT = 0.5  # px by which rotation and scale may move one end of a tile ag
 CLIP_ROWS = 24  # rows at once: for the processor's cache, and for rotations up to a degree
 NOISE_SAMPLE = 65536  # pixels that give a frame's noise
 WINDOW_PIXELS = 1 << 22  # of each frame that are in memory: all of 2048 x 2048
-NONE = np.empty(0, np.intp)
+NONE = np.empty(0, np.int64)
 
 
 class RowSource(Protocol):
@@ -49,8 +49,9 @@ class AlignedRows:
         ny, nx = self._source.shape
         self._placement = Placement(alignment, (ny, nx))
         self._height = min(ny, max(1, WINDOW_PIXELS // max(nx, 1)))
-        self._known = suspects.astype(np.intp)  # flat, in the source
+        self._known = suspects.astype(np.int64)  # flat, in the source
         self._first, self._window = 0, np.empty((0, nx), np.float32)
+        self._shifted, self._kept_shifts = slice(0), np.empty((0, 2), np.int64)
         self.noise, values = self._look_through()
         self._suspects, self._values = self._known, values
         if self._placement.turned:
@@ -92,26 +93,27 @@ class AlignedRows:
             self._first, self._window = start, window[::-1, ::-1] if self._placement.turned else window
         return self._window[start - self._first : stop - self._first]
 
-    def suspects(self, rows: slice) -> tuple[NDArray[np.intp], Image]:
+    def suspects(self, rows: slice) -> tuple[NDArray[np.int64], Image]:
         """Where in `rows` the suspects fall, as flat indices, and their values."""
-        nx = self.shape[1]
-        shifts = self._placement.shifts(self._placement.tiles(), (rows.start + rows.stop - 1) / 2)
+        nx, shifts = self.shape[1], self._shifts(rows)
         low, high = shifts[:, 1].min() + rows.start, shifts[:, 1].max() + rows.stop
         some = slice(*np.searchsorted(self._suspects, (low * nx, high * nx)))
-        y, x = np.divmod(self._suspects[some], nx)
-        # Tiles move unlike each other by at most a pixel: the shift at the pixel's own place is that of its tile but
-        # for some at a tile's end, which stay out.
-        tile = np.clip(x - shifts[np.clip(x // self._placement.tile, 0, len(shifts) - 1), 0], 0, nx - 1)
-        x, y = (axis - shift for axis, shift in zip((x, y), shifts[tile // self._placement.tile].T, strict=True))
-        inside = (x >= 0) & (x < nx) & (y >= rows.start) & (y < rows.stop)
-        return (y[inside] - rows.start) * nx + x[inside], self._values[some][inside]
+        which, where = moved_pixels(self._suspects[some], nx, self._placement.tile, shifts, rows)
+        return where, self._values[some][which]
 
-    def rows(self, rows: slice) -> Image:
+    def _shifts(self, rows: slice) -> NDArray[np.int64]:
+        """Of the tiles, about the middle of these rows."""
+        if rows != self._shifted:
+            self._shifted, middle = rows, (rows.start + rows.stop - 1) / 2
+            self._kept_shifts = self._placement.shifts(self._placement.tiles(), middle)
+        return self._kept_shifts
+
+    def rows_into(self, result: Image, rows: slice) -> None:
         """Rows of the reference, float32[rows, nx]; each tile moves by its own rounded shift."""
         ny, nx = self.shape
-        result = np.full((rows.stop - rows.start, nx), np.nan, np.float32)
+        result[...] = np.nan
         starts, tile = self._placement.tiles(), self._placement.tile
-        shifts = self._placement.shifts(starts, (rows.start + rows.stop - 1) / 2)
+        shifts = self._shifts(rows)
         lowest = min(max(rows.start + int(shifts[:, 1].min()), 0), ny)
         source = self._rows(lowest, max(lowest, min(rows.stop + int(shifts[:, 1].max()), ny)))
         for start, (dx, dy) in zip(starts.tolist(), shifts.tolist(), strict=True):
@@ -120,7 +122,6 @@ class AlignedRows:
             if left < right and top < bottom:
                 piece = source[top + dy - lowest : bottom + dy - lowest, left + dx : right + dx]
                 result[top - rows.start : bottom - rows.start, left:right] = piece
-        return result
 
 
 class Placement:

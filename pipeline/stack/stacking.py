@@ -8,14 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
+from pipeline.kernels.clipping import CLIP_SIGMA, REACH, clipped_sums, take_in
 from pipeline.registration.alignment import Alignment
 from pipeline.stack.aligned_rows import CLIP_ROWS, NONE, AlignedRows, Image, Placement, RowSource
-from pipeline.stack.starlight import REACH, STAR_CONTRAST, brightest_near
-
-CLIP_SIGMA = 5.0  # noise above the others at which a pixel is left out
-CLIP_BOTH = 4  # values from which two may be left out of the mean of the others
-CLIP_NEIGHBOUR_SIGMA = 2.5  # noise of that mean by which a neighbour must stand out to count
-
 
 @dataclass(frozen=True)
 class Stack:
@@ -135,98 +130,18 @@ def _clipped_mean(frames: Sequence[AlignedRows]) -> Stack:
             raise UnusableDataError(f"frame {i} has shape {frame.shape}, the first {shape}: stack one binning only")
     limits = np.array([CLIP_SIGMA * frame.noise for frame in frames], np.float32)
     image, weight = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    values = np.empty(len(frames) * (CLIP_ROWS + 2 * REACH) * shape[1], np.float32)  # of one block
     for start in range(0, shape[0], CLIP_ROWS):
         rows = slice(start, min(start + CLIP_ROWS, shape[0]))
         reach = slice(max(0, rows.start - REACH), min(rows.stop + REACH, shape[0]))
         inner = slice(rows.start - reach.start, rows.stop - reach.start)
-        total, count = _clip_block([frame.rows(reach) for frame in frames], limits)
-        _take_in(total, count, [frame.suspects(reach) for frame in frames], limits)
+        block = values[: len(frames) * (reach.stop - reach.start) * shape[1]].reshape(len(frames), -1, shape[1])
+        for part, frame in zip(block, frames, strict=True):
+            frame.rows_into(part, reach)
+        total, count = clipped_sums(block, limits)
+        where, suspects = map(np.concatenate, zip(*(frame.suspects(reach) for frame in frames), strict=True))
+        take_in(total, count, where, suspects, limits)
         with np.errstate(invalid="ignore"):
-            image[rows] = total[inner] / count[inner]
+            np.divide(total[inner], count[inner], out=image[rows])
         weight[rows] = count[inner]
     return Stack(image, weight, len(frames))
-
-
-def _clip_block(values: list[Image], limits: Image) -> tuple[Image, Image]:
-    total, count = np.zeros_like(values[0]), np.full_like(values[0], len(values))
-    highest = np.full_like(values[0], -np.inf)
-    second, lowest, lower = highest.copy(), -highest, np.empty_like(highest)
-    masks = []
-    for value in values:
-        masked = np.flatnonzero(np.isnan(value))
-        if masked.size:  # few; for what is highest they count as sky, in the sum not at all
-            value.ravel()[masked] = 0
-            count.ravel()[masked] -= 1
-            masks.append(masked)
-        np.maximum(second, np.minimum(highest, value, out=lower), out=second)
-        np.maximum(highest, value, out=highest)
-        np.minimum(lowest, value, out=lowest)
-        total += value
-        if masked.size:
-            value.ravel()[masked] = np.nan
-    # Less what noise alone makes of the brightest of the neighbours: on empty sky the noise limit decides.
-    margin = CLIP_NEIGHBOUR_SIGMA / CLIP_SIGMA * limits.min()
-    others = _mean_of_others(total, highest, second, len(values), margin)
-    if masks:
-        masked = np.concatenate(masks)
-        seen = count.ravel()[masked]
-        for number in np.unique(seen).tolist():
-            at = masked[seen == number]
-            values_at = total.ravel()[at], highest.ravel()[at], second.ravel()[at]
-            others.ravel()[at] = _mean_of_others(*values_at, int(number), margin)
-    # Sorting, and looking around, is for the few pixels where anything could be left out at all.
-    spread = np.subtract(highest, lowest, out=lower).ravel()
-    where = np.flatnonzero(spread > limits.min())
-    tolerance = STAR_CONTRAST * np.maximum(_brightest_nearby(others, where), 0)
-    clipped = spread[where] > tolerance + limits.min()
-    where, tolerance = where[clipped], tolerance[clipped]
-    if where.size:
-        some = np.stack([value.ravel()[where] for value in values])
-        ranked = np.sort(some, axis=0)  # NaN last
-        middle = (np.maximum(count.ravel()[where].astype(np.intp), 1) - 1) // 2
-        allowed = ranked[middle, np.arange(middle.size)] + tolerance + limits[:, None]
-        kept = some <= allowed  # false for NaN
-        total.ravel()[where] = np.where(kept, some, np.float32(0)).sum(axis=0)
-        count.ravel()[where] = kept.sum(axis=0)
-    return total, count
-
-
-def _take_in(total: Image, count: Image, suspects: list[tuple[NDArray[np.intp], Image]], limits: Image) -> None:
-    """Add the suspects that the light nearby allows to the sum and the number of values, in place."""
-    where = np.concatenate([place for place, _ in suspects])
-    if not where.size:
-        return
-    values = np.concatenate([value for _, value in suspects])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # Less what noise alone makes of the brightest of the neighbours, so that a suspect on the sky stays out.
-        mean = total / count - CLIP_NEIGHBOUR_SIGMA / CLIP_SIGMA * limits.min() / np.sqrt(count)
-        fits = values <= STAR_CONTRAST * brightest_near(mean, where)
-    np.add.at(total.reshape(-1), where[fits], values[fits])
-    np.add.at(count.reshape(-1), where[fits], np.float32(1))
-
-
-def _mean_of_others(total: Image, highest: Image, second: Image, count: int, margin: np.float32) -> Image:
-    """Mean of all but the highest of ``count`` values, less the margin of one value's noise."""
-    # Two of many may be hot in the same place, when the sky moves slowly.
-    without = 2 if count >= CLIP_BOTH else min(count, 1)
-    number = np.float32(max(count - without, 1))
-    with np.errstate(invalid="ignore"):
-        others: Image = total - highest if without else total.copy()
-        if without == 2:
-            others -= second
-        others /= number
-        others -= margin / np.sqrt(number)
-    return others
-
-
-def _brightest_nearby(image: Image, where: NDArray[np.intp]) -> Image:
-    """Maximum within REACH pixels in x and in y of the pixels at flat indices ``where``."""
-    tall = image.copy()
-    for step in range(1, REACH + 1):
-        np.maximum(tall[step:], image[:-step], out=tall[step:])
-        np.maximum(tall[:-step], image[step:], out=tall[:-step])
-    row, column = np.divmod(where, image.shape[1])
-    brightest: Image = tall.ravel()[where]
-    for step in (*range(-REACH, 0), *range(1, REACH + 1)):
-        np.maximum(brightest, tall[row, np.clip(column + step, 0, image.shape[1] - 1)], out=brightest)
-    return brightest

@@ -3,10 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.clipping import REACH, STAR_CONTRAST
 from pipeline.registration.alignment import Alignment
-
-STAR_CONTRAST = 5.0  # times the brightest value nearby in other frames: no change of seeing or rounded shift reaches it
-REACH = 2  # px that the brightness of a neighbour counts: wings of a frame of bad seeing, rounded shifts
 
 
 def brightest_near(image: NDArray[np.float32], where: NDArray[np.integer]) -> NDArray[np.float32]:

@@ -86,7 +86,7 @@ def test_without_a_compiler_it_is_said_what_to_install(sources: Path, monkeypatc
 
 def test_a_compiler_that_refuses_is_quoted(sources: Path, compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", f"{compiler} refuse")
-    with pytest.raises(compiling.CompilerError, match=r"refused: .*binning\.c"):
+    with pytest.raises(compiling.CompilerError, match=r"refused: .*\.c"):
         compiling.compile_kernels()
     monkeypatch.setenv("CC", str(sources / "nowhere"))
     with pytest.raises(compiling.CompilerError, match="set CC"):
