@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+FAR = 1 << 31  # px before an image
 BLOCK_PIXELS = 1 << 16  # pixels gathered at a time: 256 kB of float32
 
 
@@ -16,6 +17,16 @@ class Offsets:
     dy: NDArray[np.int64]
     dx: NDArray[np.int64]
     reach: int
+
+    @property
+    def pairs(self) -> NDArray[np.int64]:
+        """int64[m, 2]: dy, dx."""
+        return np.column_stack([self.dy, self.dx])
+
+
+def nearest_pixels(xy: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Row and column of the pixels at float64[n, 2] (x, y): int64[n, 2]; outside of any image where not finite."""
+    return np.where(np.isfinite(xy), np.rint(xy), -FAR).astype(np.int64)[:, ::-1].copy()
 
 
 def ring_offsets(inner: float, outer: float) -> Offsets:

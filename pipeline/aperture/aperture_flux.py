@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
-import sep
 from numpy.typing import NDArray
 
 from pipeline.aperture.growth import MIN_SNR, MOST_STARS, Growth, measure_growth
@@ -13,7 +12,8 @@ from pipeline.aperture.local_sky import LocalSky, draw_to_frame, local_sky, neig
 from pipeline.aperture.pixel_phase import FIRST_QUIET_PX, phase_error, quiet_radius
 from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag
-from pipeline.frame.masked_pixels import NO_VALUE, PixelBit, filled_in, flags_of, touched_bits
+from pipeline.frame.masked_pixels import NO_VALUE, PixelBit, filled_in, flags_of
+from pipeline.kernels.apertures import circle_sums, touched_bits
 from pipeline.noise import FrameNoise, ccd_variance, flat_variance, least_sky_variance
 
 # Radii in FWHM as frames measure it, up to 1.16 times the true one; each √2 times the one before. By the CCD equation
@@ -189,8 +189,7 @@ def _measured(
 
     sky_area = np.full(len(xy), np.inf)
     if apertures.local:
-        unusable = None if known is None else known != 0
-        sky = draw_to_frame(_sky(image, xy[placed], apertures, unusable, noise))
+        sky = draw_to_frame(_sky(image, xy[placed], apertures, known, noise))
         result.flag[np.flatnonzero(placed)[sky.pixels == 0]] |= Flag.NO_SKY
         sky = with_frame_levels(sky, noise.background_rms)
         result.sky[placed], result.sky_rms[placed] = sky.level, sky.rms
@@ -198,7 +197,7 @@ def _measured(
     np.maximum(result.sky_rms, np.sqrt(least_sky_variance(noise.gain, noise.read_noise)), out=result.sky_rms)
 
     area = apertures.areas(len(xy))
-    result.flux[:, circles][inside] = _sums(image, xy, apertures.radii, inside)
+    result.flux[:, circles] = circle_sums(image, xy, apertures.radii, inside)
     if apertures.ellipses is not None:
         result.flux[:, -1] = sum_ellipses(image, xy, apertures.ellipses)
         result.flag[np.isnan(result.flux[:, -1]), -1] |= Flag.EDGE
@@ -252,7 +251,7 @@ def _sky(
     image: NDArray[np.float32],
     xy: NDArray[np.float64],
     apertures: Apertures,
-    unusable: NDArray[np.bool_] | None,
+    known: NDArray[np.uint8] | None,
     noise: FrameNoise,
 ) -> LocalSky:
     rms = noise.background_rms
@@ -260,7 +259,7 @@ def _sky(
         image,
         xy,
         apertures.annulus,
-        unusable=unusable,
+        unusable=known,
         neighbours=neighbour_mask(image, xy, rms, max(LEAST_NEIGHBOUR_PX, round(min(apertures.radii)))),
         background_rms=rms,
         third_moment=noise.third_moment,
@@ -320,11 +319,3 @@ def _empty(sources: int, apertures: int, background_rms: float) -> Measurement:
         sky=np.zeros(sources),
         sky_rms=np.full(sources, background_rms),
     )
-
-
-def _sums(
-    image: NDArray[np.float32], xy: NDArray[np.float64], radii: tuple[float, ...], inside: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    source, aperture = np.nonzero(inside)
-    sums, _, _ = sep.sum_circle(image, xy[source, 0], xy[source, 1], np.asarray(radii)[aperture], subpix=0)
-    return np.asarray(sums, dtype=np.float64)

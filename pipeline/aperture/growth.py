@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import sep
 from numpy.typing import NDArray
 
+from pipeline.kernels.apertures import circle_sums
 from pipeline.stamps import pixel_blocks, ring_offsets
 from pipeline.statistics import MAD_TO_SIGMA
 
@@ -59,7 +59,7 @@ def measure_growth(
     """
     if len(xy) < FEWEST_STARS:
         return None
-    total, _, _ = sep.sum_circle(image, xy[:, 0], xy[:, 1], reference_radius, subpix=0)
+    total = circle_sums(image, xy, (reference_radius,), np.ones((len(xy), 1), np.bool_))[:, 0]
     total -= sky * np.pi * reference_radius**2
     usable = (total > 0) & (flux > 0).all(axis=1)
     if np.count_nonzero(usable) < FEWEST_STARS:

@@ -5,24 +5,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.stamps import Offsets, PixelBlock, pixel_blocks, ring_offsets
+from pipeline.kernels.annulus import CLIP_SIGMA, CLIPPED_VARIANCE, DENSITY, KEPT, annulus_means, star_pixels
+from pipeline.stamps import nearest_pixels, ring_offsets
 from pipeline.statistics import MAD_TO_SIGMA
 
-CLIP_SIGMA = 3.0
-CLIP_PASSES = 4  # the first centre is off by 0.2 sigma at most, and each pass divides what is left by 40
-START_PIXELS = 64  # of the annulus, evenly spread: enough for the first centre, eight times faster than all of them
 NEIGHBOUR_SIGMA = 5.0  # pixels above it are left out with all pixels around them: clipping alone keeps the wings
 MIN_SKY_PIXELS = 30  # fewer cannot tell the sky from a neighbour
 FEWEST_LEVELS = 20  # of a frame, that tell by how much its sky differs from place to place
 STANDS_OUT_SIGMA = 3.0  # a level further off is believed as it is, but for so much
 MEDIAN_VARIANCE = np.pi / 2.0  # of a median over that of a mean, for a Gaussian
-LEFT_OUT = np.float32(1e30)  # ADU; any value no clip keeps: finite, so that its product with a weight of 0 is 0
-
-_DENSITY = np.exp(-0.5 * CLIP_SIGMA**2) / np.sqrt(2.0 * np.pi)  # of a unit Gaussian at the clip
-_KEPT = 1.0 - 2.7e-3  # of a Gaussian within 3 sigma
-CLIPPED_VARIANCE = 1.0 - 2.0 * CLIP_SIGMA * _DENSITY / _KEPT  # of a unit Gaussian cut at the clip
 # Mean of a unit distribution of skewness g cut at ±k: -g k³ φ(k) / 3, by the Gram-Charlier series.
-CLIPPED_SKEW_SHIFT = CLIP_SIGMA**3 * _DENSITY / 3.0 / _KEPT / CLIPPED_VARIANCE
+CLIPPED_SKEW_SHIFT = CLIP_SIGMA**3 * DENSITY / 3.0 / KEPT / CLIPPED_VARIANCE
 
 
 @dataclass(frozen=True)
@@ -59,21 +52,9 @@ def neighbour_mask(
     Returns:
         bool[ny, nx].
     """
-    mask = image > np.float32(NEIGHBOUR_SIGMA * background_rms)
-    column, row = np.rint(xy).astype(np.int64).T
-    inside = (row >= 0) & (row < image.shape[0]) & (column >= 0) & (column < image.shape[1])
-    mask[row[inside], column[inside]] = True
-    grown = 0  # px on each side; in doubling steps, each a pass over the image
-    while grown < half_width:
-        step = min(2 * grown + 1, half_width - grown)
-        source = mask.copy()
-        mask[step:] |= source[:-step]
-        mask[:-step] |= source[step:]
-        np.copyto(source, mask)
-        mask[:, step:] |= source[:, :-step]
-        mask[:, :-step] |= source[:, step:]
-        grown += step
-    return mask
+    places = nearest_pixels(xy)
+    inside = ((places >= 0) & (places < image.shape)).all(axis=1)
+    return star_pixels(np.ascontiguousarray(image), places[inside], NEIGHBOUR_SIGMA * background_rms, half_width)
 
 
 def local_sky(
@@ -81,7 +62,7 @@ def local_sky(
     xy: NDArray[np.float64],
     annulus: tuple[float, float],
     *,
-    unusable: NDArray[np.bool_] | None,
+    unusable: NDArray[np.bool_] | NDArray[np.uint8] | None,
     neighbours: NDArray[np.bool_],
     background_rms: float,
     third_moment: float = 0.0,
@@ -94,7 +75,7 @@ def local_sky(
         image: float32[ny, nx], ADU.
         xy: float64[n, 2], finite positions, px.
         annulus: inner and outer radius, px.
-        unusable: bool[ny, nx], bad pixels, never used.
+        unusable: bool or uint8[ny, nx], not 0 for bad pixels, never used.
         neighbours: bool[ny, nx], pixels of stars.
         background_rms: of a sky pixel, ADU; the first clip is at least as wide.
         third_moment: third central moment of a sky pixel, ADU³ (Poisson: level / gain²). A symmetric clip cuts more
@@ -103,12 +84,12 @@ def local_sky(
     Returns:
         LocalSky of n sources; NaN and zero pixels where fewer than MIN_SKY_PIXELS are left.
     """
-    offsets = ring_offsets(*annulus)
-    left_out = neighbours if unusable is None else neighbours | unusable
-    level, rms, pixels = _annulus_means(image, xy, offsets, left_out, background_rms)
+    image, places, offsets = np.ascontiguousarray(image), nearest_pixels(xy), ring_offsets(*annulus).pairs
+    bad = np.zeros(image.shape, np.uint8) if unusable is None else np.ascontiguousarray(unusable).view(np.uint8)
+    level, rms, pixels = annulus_means(image, places, offsets, neighbours.view(np.uint8) | bad, background_rms)
     few = np.flatnonzero(pixels < MIN_SKY_PIXELS)
     if few.size:
-        level[few], rms[few], pixels[few] = _annulus_means(image, xy[few], offsets, unusable, background_rms)
+        level[few], rms[few], pixels[few] = annulus_means(image, places[few], offsets, bad, background_rms)
     none = pixels < MIN_SKY_PIXELS
     level[none] = np.nan
     rms[none] = np.nan
@@ -174,69 +155,3 @@ def with_frame_levels(sky: LocalSky, background_rms: float) -> LocalSky:
         rms=np.where(none, rms, sky.rms),
         worth=np.where(none, worth, sky.worth),
     )
-
-
-def _annulus_means(
-    image: NDArray[np.float32],
-    xy: NDArray[np.float64],
-    offsets: Offsets,
-    left_out: NDArray[np.bool_] | None,
-    least_sigma: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Level, rms and number of the pixels of each annulus; level and rms NaN where there is none."""
-    level, rms = np.full((2, len(xy)), np.nan)
-    pixels = np.zeros(len(xy), dtype=np.int64)
-    flat_image = image.ravel()
-    flat_left_out = None if left_out is None else left_out.ravel()
-    for block in pixel_blocks(xy, (image.shape[0], image.shape[1]), offsets):
-        values = _block_values(flat_image, flat_left_out, block)
-        level[block.rows], rms[block.rows], pixels[block.rows] = _clipped_mean(values, np.float32(least_sigma))
-    return level, rms, pixels
-
-
-def _block_values(
-    flat_image: NDArray[np.float32], flat_left_out: NDArray[np.bool_] | None, block: PixelBlock
-) -> NDArray[np.float32]:
-    values = flat_image.take(block.flat)
-    if flat_left_out is not None:
-        floor = flat_left_out.take(block.flat).astype(np.float32)
-        floor *= 2.0 * LEFT_OUT
-        floor -= LEFT_OUT
-        np.fmax(values, floor, out=values)  # a sixth of the time of a masked copy; replaces NaN too
-    if block.outside is not None:
-        values[block.outside] = LEFT_OUT
-    return values
-
-
-def _clipped_mean(
-    values: NDArray[np.float32], least_sigma: np.float32
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Mean, standard deviation and count of each row of float32[b, m], LEFT_OUT pixels and outliers left out."""
-    centre, sigma = _start(values, least_sigma)
-    ones = np.ones(values.shape[1], dtype=np.float32)
-    difference = np.empty_like(values)
-    size = np.empty_like(values)
-    for _ in range(CLIP_PASSES):
-        np.subtract(values, centre[:, None], out=difference)
-        np.abs(difference, out=size)
-        kept = (size <= (CLIP_SIGMA * sigma)[:, None]).astype(np.float32)
-        difference *= kept
-        count = kept @ ones
-        divisor = np.maximum(count, 1.0)
-        shift = (difference @ ones) / divisor
-        variance = np.einsum("ij,ij->i", difference, difference) / divisor - shift**2
-        centre = centre + shift
-        sigma = np.sqrt(np.maximum(variance, 0.0) / CLIPPED_VARIANCE).astype(np.float32)
-    return centre.astype(np.float64), sigma.astype(np.float64), count.astype(np.int64)
-
-
-def _start(values: NDArray[np.float32], least_sigma: np.float32) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Median of an even sample of each row, and sigma from its quartiles."""
-    stride = max(1, values.shape[1] // START_PIXELS)
-    sample = np.sort(values[:, ::stride], axis=1)
-    count = np.count_nonzero(sample < LEFT_OUT, axis=1)
-    rows = np.arange(len(sample))
-    lower, middle, upper = (sample[rows, (count * part) // 4] for part in (1, 2, 3))
-    middle = np.where(count > 0, middle, np.float32(0.0))
-    # Quartiles of whole numbers can coincide, and those of a small sample err: too wide a start costs only a pass.
-    return middle, np.where(count > 3, np.maximum((upper - lower) / np.float32(1.349), least_sigma), least_sigma)

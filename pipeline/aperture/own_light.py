@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from pipeline.aperture.template_stamps import TUKEY_SIGMA, Stamps, cut_stamps, fit_kernel
 from pipeline.frame.masked_pixels import PixelBit
+from pipeline.kernels.apertures import disc_sums
 from pipeline.nearest import tree_of
 from pipeline.noise import FrameNoise
 from pipeline.registration.alignment import Alignment
-from pipeline.stamps import Offsets, pixel_blocks, ring_offsets
+from pipeline.stamps import nearest_pixels, ring_offsets
 from pipeline.statistics import MAD_TO_SIGMA
 
 HIT_SIGMA = 8.0  # noise and misfit by which a pixel that is hit exceeds its star's light …
@@ -128,10 +129,9 @@ def _sums(
     """
     rms, gain = noise.background_rms, noise.gain
     disc = ring_offsets(0.0, np.nextafter(radius, np.inf))  # pixels at just this distance too
-    own, shown = _discs(image, places, disc), _discs(template, xy, disc)
-    seen = np.isfinite(own) & np.isfinite(shown)
-    found, light = (np.where(seen, values, 0).sum(axis=1, dtype=np.float64) for values in (own, shown))
-    variance = seen.sum(axis=1) * rms**2
+    places_of = nearest_pixels(places), nearest_pixels(xy)
+    found, light, seen = disc_sums((image, template), places_of, disc.pairs)
+    variance = seen * rms**2
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = found / light
     known = light > KNOWN_SNR * np.sqrt(variance)
@@ -153,18 +153,6 @@ def _usual(ratio: NDArray[np.float64], otherwise: float) -> tuple[float, float]:
         return otherwise, UNKNOWN_SCATTER
     usual = float(np.median(ratio))
     return usual, MAD_TO_SIGMA * float(np.median(np.abs(ratio / usual - 1)))
-
-
-def _discs(image: Stamp, xy: NDArray[np.float64], offsets: Offsets) -> Stamp:
-    """Pixels around stars, float32[n, k]; NaN for those that leave the image."""
-    discs = np.full((len(xy), offsets.dx.size), np.nan, np.float32)
-    placed = np.flatnonzero(np.isfinite(xy).all(axis=1))
-    for block in pixel_blocks(xy[placed], (image.shape[0], image.shape[1]), offsets):
-        values = image.ravel()[block.flat]
-        if block.outside is not None:
-            values[block.outside.any(axis=1)] = np.nan
-        discs[placed[block.rows]] = values
-    return discs
 
 
 def _near_suspects(bits: NDArray[np.uint8], places: NDArray[np.float64], reach: int) -> Mask:
@@ -299,7 +287,10 @@ def _hits(excess: _Excess, stamps: Stamps, nearest: Mask, inside: Mask, suspect:
     hit |= nearest & (excess.significance > BESIDE_SIGMA) & _touching(hit)
     track = inside & hit
     for _ in range(MOST_HIT):
-        track |= hit & _touching(track)
+        longer = track | (hit & _touching(track))
+        if (longer == track).all():
+            break
+        track = longer
 
     def total(values: Stamp, where: Mask) -> NDArray[np.float64]:
         return np.asarray(np.einsum("nij,nij->n", where, values, dtype=np.float64))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.grams import group_grams
 from pipeline.registration.alignment import Alignment
 from pipeline.statistics import MAD_TO_SIGMA
 
@@ -60,6 +61,14 @@ class Stamps:
         high, wide = self.values.shape[1:]
         y, x = KERNEL_REACH + dy, KERNEL_REACH + dx
         return self.template[:, y : y + high, x : x + wide]
+
+    def taps(self, reach: int, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """The template within ``reach`` px of chosen pixels, row by row: float32[pixels, (2 reach + 1)²]."""
+        star, y, x = np.nonzero(chosen)
+        high, wide = self.template.shape[1:]
+        first = (star * high + y + KERNEL_REACH - reach) * wide + x + KERNEL_REACH - reach
+        side = np.arange(2 * reach + 1)
+        return np.asarray(self.template.reshape(-1)[first[:, None] + (side[:, None] * wide + side).reshape(-1)])
 
     def interpolated(self) -> Stamp:
         """The template at the frame's pixels, by parabolas in x and in y."""
@@ -168,16 +177,14 @@ def fit_kernel(
     # Where nothing changes from pixel to pixel no kernel is told: two thirds of the pixels.
     usable = usable & (scale[:, None, None] * stamps.span() > rms)
     terms = _terms(stamps, _number_of_terms(stamps))
-    taps = np.stack(
-        [stamps.tap(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)], axis=-1
-    )[usable]
     star = np.nonzero(usable)[0]
-    columns = (terms[star][:, :, None] * taps[:, None, :]).reshape(star.size, -1)
+    starts = np.searchsorted(star, np.arange(number + 1))
+    taps = stamps.taps(reach, usable)
     value, simple, span = stamps.values[usable], stamps.interpolated()[usable], stamps.span()[usable]
-    coefficients = np.zeros(columns.shape[1], np.float32)
-    prior = np.eye(columns.shape[1]) / COEFFICIENT_PRIOR**2
+    coefficients = np.zeros((terms.shape[1], side * side), np.float32)
+    prior = np.eye(coefficients.size) / COEFFICIENT_PRIOR**2
     for turn in range(ROUNDS):
-        model = simple + columns @ coefficients
+        model = simple + np.einsum("ij,ij->i", taps, (terms @ coefficients)[star])
         misfit = LAST_MISFIT if turn else FIRST_MISFIT
         light = scale[star] * model
         variance = rms**2 + photons * np.maximum(light, 0) + np.square(misfit * scale[star] * span)
@@ -187,12 +194,25 @@ def fit_kernel(
         norm = np.bincount(star, weight * model * model, number)
         fitted = np.bincount(star, weight * model * value, number) / np.where(norm > 0, norm, 1)
         scale = np.where(fitted > 0, fitted, scale).astype(np.float32)
-        root = np.sqrt(weight)
-        matrix = columns * np.asarray(scale[star] * root, np.float32)[:, None]
-        right = np.asarray((value - scale[star] * simple) * root, np.float32)
-        solved = np.linalg.solve((matrix.T @ matrix).astype(np.float64) + prior, matrix.T @ right)
-        coefficients = solved.astype(np.float32)
+        right = (value / scale[star] - simple).astype(np.float32)
+        matrix, vector = _normal(taps, starts, (weight * np.square(scale[star])).astype(np.float32), right, terms)
+        coefficients = np.linalg.solve(matrix + prior, vector).reshape(coefficients.shape).astype(np.float32)
     return Kernel(coefficients.reshape(-1, side, side))
+
+
+def _normal(
+    taps: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    weight: NDArray[np.float32],
+    right: NDArray[np.float32],
+    terms: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Normal equations for the coefficients of all terms by taps: terms are alike in all pixels of a star."""
+    grams, sums = group_grams(taps, starts, weight, right)
+    number, side = terms.shape[1], taps.shape[1]
+    both = np.einsum("na,nb->nab", terms, terms, dtype=np.float64).reshape(len(terms), -1)
+    matrix = (both.T @ grams.reshape(len(grams), -1)).reshape(number, number, side, side)
+    return matrix.transpose(0, 2, 1, 3).reshape(number * side, -1), (terms.astype(np.float64).T @ sums).reshape(-1)
 
 
 def _number_of_terms(stamps: Stamps) -> int:

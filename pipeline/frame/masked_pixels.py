@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.flags import Flag
-from pipeline.stamps import pixel_blocks, ring_offsets
 
-PIXEL_HALF_DIAGONAL = 0.7072  # px
 HOLE_ROUNDS = 3  # px from its rim that a hole is filled in
 PIXEL_DTYPE = np.dtype([("index", "i4"), ("bits", "u1")])  # flat index (y * nx + x), bits of PixelBit
 
@@ -109,35 +107,6 @@ def _from_neighbours(
     quadratic = (2.0 * totals[1] - totals[2]) / 4.0
     mean = np.divide(totals[1] + totals[2], good, out=np.full(len(row), np.nan), where=good > 0)
     return np.where(good == 8, quadratic, mean)
-
-
-def touched_bits(bits: NDArray[np.uint8], xy: NDArray[np.float64], radii: tuple[float, ...]) -> NDArray[np.uint8]:
-    """All bits of the pixels of which at least a part lies in each aperture.
-
-    Args:
-        bits: uint8[ny, nx], of `PixelBit`.
-        xy: float64[n, 2], finite positions, px.
-        radii: k aperture radii, px.
-
-    Returns:
-        uint8[n, k].
-    """
-    touched = np.zeros((len(xy), len(radii)), dtype=np.uint8)
-    offsets = ring_offsets(0.0, max(radii) + 2.0 * PIXEL_HALF_DIAGONAL)
-    flat_bits = bits.ravel()
-    for block in pixel_blocks(xy, bits.shape, offsets):
-        hit = flat_bits.take(block.flat)
-        if block.outside is not None:
-            hit[block.outside] = 0
-        source, pixel = np.nonzero(hit)
-        rows, found = block.rows[source], hit[source, pixel]
-        x_offset = np.rint(xy[rows, 0]) + offsets.dx[pixel] - xy[rows, 0]
-        y_offset = np.rint(xy[rows, 1]) + offsets.dy[pixel] - xy[rows, 1]
-        nearest = np.hypot(np.maximum(np.abs(x_offset) - 0.5, 0.0), np.maximum(np.abs(y_offset) - 0.5, 0.0))
-        for index, radius in enumerate(radii):
-            inside = nearest < radius
-            np.bitwise_or.at(touched[:, index], rows[inside], found[inside])
-    return touched
 
 
 def flags_of(bits: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -18,9 +18,7 @@ _CLIPPED_SUMS = Kernel(
     *(_FLOATS, _FLOATS, _FLOATS, _FLOATS),
 )
 _TAKE_IN = Kernel("take_in", _FLOATS, _FLOATS, SIZE, SIZE, _WHOLE, _FLOATS, SIZE, REAL, REAL, SIZE, _BYTES)
-_MOVED_PIXELS = Kernel(
-    "moved_pixels", _WHOLE, SIZE, SIZE, SIZE, _WHOLE, SIZE, SIZE, SIZE, _WHOLE, _WHOLE, result=SIZE
-)
+_MOVED_PIXELS = Kernel("moved_pixels", _WHOLE, SIZE, SIZE, SIZE, _WHOLE, SIZE, SIZE, SIZE, _WHOLE, _WHOLE, result=SIZE)
 
 Image = NDArray[np.float32]
 
@@ -28,9 +26,9 @@ Image = NDArray[np.float32]
 def clipped_sums(values: Image, limits: Image) -> tuple[Image, Image]:
     """Sums and numbers of the values that do not stand far above the others, float32[ny, nx] each.
 
-    values: float32[n, ny, nx], NaN where there is none; limits: float32[n], `CLIP_SIGMA` times the noise of each. A value
-    is left out where it exceeds the lower median by its limit and by `STAR_CONTRAST` times the brightest mean of the
-    other values within `REACH` px, less what noise alone makes of the brightest of the neighbours.
+    values: float32[n, ny, nx], NaN where there is none; limits: float32[n], `CLIP_SIGMA` times the noise of each. A
+    value is left out where it exceeds the lower median by its limit and by `STAR_CONTRAST` times the brightest mean of
+    the other values within `REACH` px, less what noise alone makes of the brightest of the neighbours.
     """
     number, ny, nx = values.shape
     total, count = np.empty((ny, nx), np.float32), np.empty((ny, nx), np.float32)

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from pipeline.kernels import compiling
 
-SIZE, REAL = ctypes.c_ssize_t, ctypes.c_float  # ptrdiff_t and float of the sources
+SIZE, REAL, DOUBLE = ctypes.c_ssize_t, ctypes.c_float, ctypes.c_double  # ptrdiff_t, float, double of the sources
 
 
 class MissingKernelsError(ImportError):

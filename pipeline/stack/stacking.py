@@ -12,6 +12,7 @@ from pipeline.kernels.clipping import CLIP_SIGMA, REACH, clipped_sums, take_in
 from pipeline.registration.alignment import Alignment
 from pipeline.stack.aligned_rows import CLIP_ROWS, NONE, AlignedRows, Image, Placement, RowSource
 
+
 @dataclass(frozen=True)
 class Stack:
     """A mean image, its weight map, and the number of frames in it.

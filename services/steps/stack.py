@@ -62,7 +62,7 @@ class _FrameRows:
 
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Of the file."""
-        rows = np.require(self._images.read(self._path, rows=slice(start, stop)), np.float32, "CW")
+        rows = np.require(self._images.read(self._path, rows=slice(start, stop)), np.float32, ("C", "W"))
         first, last = start * self.shape[1], stop * self.shape[1]
         rows.reshape(-1)[self._trails[slice(*np.searchsorted(self._trails, (first, last)))] - first] = np.nan
         return rows

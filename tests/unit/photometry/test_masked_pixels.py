@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.flags import Flag
-from pipeline.frame.masked_pixels import PixelBit, filled_in, flags_of, pixel_bits, pixel_table, touched_bits
+from pipeline.frame.masked_pixels import PixelBit, filled_in, flags_of, pixel_bits, pixel_table
+from pipeline.kernels.apertures import touched_bits
 
 
 def test_a_lone_pixel_takes_the_quadratic_surface_through_its_neighbours() -> None:
