@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sqlalchemy import column, select, table
 from sqlalchemy.orm import Session
 
-from pipeline.flags import Flag
 from pipeline.statistics import robust_scatter
 from schema.photometry import Aperture, LightCurveStatistics
 from schema.queries.choices import of_process
@@ -19,46 +18,9 @@ from services.chosen import Chosen
 from services.errors import ConfigurationError, DataError
 from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.selection import SourceFacts
+from services.results.view_columns import LIGHT_CURVE
 
-FLAG_DESCRIPTION = f"bits: {', '.join(f'{bit.value} {bit.name.lower()}' for bit in Flag if bit.name)}"
-USABLE_DESCRIPTION = "measured on a good image, with no flag that speaks against a single point"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the view: numpy type, unit and meaning."""
-
-    name: str
-    dtype: str
-    unit: str | None
-    description: str
-
-
-COLUMNS = (
-    Column("observation_id", "i8", None, "observation"),
-    Column("source_id", "i8", None, "source"),
-    Column("image_id", "i8", None, "calibrated image"),
-    Column("jd_utc", "f8", "d", "Julian date of mid-exposure, UTC"),
-    Column("bjd_tdb", "f8", "d", "barycentric Julian date of mid-exposure, TDB"),
-    Column("aperture", "i4", None, "index of the aperture"),
-    Column("flux_raw", "f8", "adu", "aperture flux, sky subtracted"),
-    Column("flux_raw_error", "f8", "adu", "standard deviation of flux_raw by the CCD equation"),
-    Column("flux_relative", "f8", None, "flux relative to the reference stars, median 1"),
-    Column("flux_relative_error", "f8", None, "standard deviation of flux_relative, the reference stars' included"),
-    Column("reference_group", "i8", None, "group of reference stars"),
-    Column("is_reference", "bool", None, "the source is itself a reference star"),
-    Column("flag", "i4", None, FLAG_DESCRIPTION),
-    Column("image_good", "bool", None, "the image was not rejected"),
-    Column("method", "str", None, "method of the relative calibration"),
-    Column("aperture_best", "bool", None, "the aperture in which the source should scatter least"),
-    Column("flux_detrended", "f8", None, "flux_relative without what follows the instrument and the air"),
-    Column("flux_detrended_error", "f8", None, "standard deviation of flux_detrended"),
-    Column("mag", "f8", "mag", "Gaia's G by flux_raw, its frame's zero point and the star's colour"),
-    Column("mag_error", "f8", "mag", "standard deviation of mag, the calibration's included"),
-    Column("bjd_tdb_source", "f8", "d", "bjd_tdb of the star itself, where bjd_tdb is the field's centre's"),
-    Column("usable", "bool", None, USABLE_DESCRIPTION),
-)
-VIEW = table("light_curve", *(column(c.name) for c in COLUMNS))
+VIEW = table("light_curve", *(column(c.name) for c in LIGHT_CURVE))
 NEVER_NULL = {"observation_id": 0, "source_id": 0, "image_id": 0, "aperture": 0, "flag": 0, "method": ""}
 
 ApertureChoice = int | Literal["best", "all"]
@@ -182,7 +144,7 @@ def _rows(
 
 def _table(rows: Sequence[Sequence[Any]]) -> Table:
     result = Table()
-    for description, values in zip(COLUMNS, zip(*rows, strict=True), strict=True):
+    for description, values in zip(LIGHT_CURVE, zip(*rows, strict=True), strict=True):
         if description.dtype == "bool":
             # An image that nobody judged is not good; a source without a part in the calibration is no reference.
             data = np.array([bool(value) for value in values])

@@ -13,8 +13,9 @@ from schema.observing import Observation
 from schema.photometry import Flux, LightCurveStatistics, RelativeFlux
 from services.errors import ConfigurationError, DataError
 from services.results.lightcurves.observation_facts import find_observation
-from services.results.lightcurves.reading import COLUMNS, LightCurve, read_light_curve
+from services.results.lightcurves.reading import LightCurve, read_light_curve
 from services.results.lightcurves.selection import find_source
+from services.results.view_columns import LIGHT_CURVE
 from tests.unit.services import made_up
 from tests.unit.services.made_up import MadeUp
 
@@ -48,7 +49,7 @@ def test_rows_are_those_of_the_tables(any_session: Session) -> None:
     ).all()
     names = ("flux_raw", "flux_raw_error", "flux_relative", "flux_relative_error")
     np.testing.assert_array_equal(np.column_stack([curve.values(name) for name in names]), np.array(stored))
-    assert curve.table.colnames == [column.name for column in COLUMNS]
+    assert curve.table.colnames == [column.name for column in LIGHT_CURVE]
     np.testing.assert_allclose(curve.values("jd_utc"), made_up.JD0 + made_up.CADENCE_D * np.arange(FRAMES), rtol=1e-15)
     np.testing.assert_array_equal(curve.values("image_good"), made.good)
     assert curve.values("is_reference").all()
