@@ -52,13 +52,13 @@ class Rules:
         names: hosts that this service may be asked by, None for any: a stranger's name that points to loopback is not
             this machine's user.
         is_behind_proxy: the last address that the proxy adds is who asks.
-        writing: paths that may be sent to by POST.
+        writing: beginnings of paths that may be sent to by POST, and deleted.
     """
 
     token: str | None = None
     names: frozenset[str] | None = LOOPBACK_NAMES
     is_behind_proxy: bool = False
-    writing: frozenset[str] = frozenset()
+    writing: tuple[str, ...] = ()
 
 
 class Buckets:
@@ -123,7 +123,7 @@ class Guard:
             return _refuse(429, "too many questions at once: wait some seconds", {"Retry-After": "5"})
         if self._rules.token is not None and not self._knows_token(headers, address, now):
             return _refuse(401, "the token is wanted", {"WWW-Authenticate": 'Basic realm="Tianyu", charset="UTF-8"'})
-        allowed = (*READING, "POST") if scope["path"] in self._rules.writing else READING
+        allowed = (*READING, "POST", "DELETE") if scope["path"].startswith(self._rules.writing) else READING
         if scope["method"] not in allowed:
             return _refuse(405, "pages can only be read", {"Allow": ", ".join(allowed)})
         return None

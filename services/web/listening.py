@@ -3,10 +3,12 @@
 import ipaddress
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 import uvicorn
 
 from services.errors import ConfigurationError
+from services.vo.vo_routes import WRITING, VoServices
 from services.web.application import application
 from services.web.guard import LOOPBACK_NAMES, Guard, Rules
 from services.web.served import Served
@@ -50,14 +52,20 @@ def rules_for(host: str, token: str | None, proxy: str | None) -> Rules:
     return Rules(token, names=None)
 
 
+def all_services(served: Served, tables: VoServices, rules: Rules) -> Guard:
+    """Pages, and what programs of the Virtual Observatory ask, by the same rules."""
+    return Guard(application(served, tables.routes), replace(rules, writing=WRITING))
+
+
 def listen(served: Served, host: str, port: int, rules: Rules, told: Callable[[str], None]) -> None:
     """Answer until the program is told to end; ``told`` is given the address.
 
     Raises:
         ConfigurationError: the address cannot be listened on.
     """
+    tables = VoServices.open(served.settings)
     config = uvicorn.Config(
-        Guard(application(served), rules),
+        all_services(served, tables, rules),
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=END_S,
         limit_concurrency=QUESTIONS_AT_ONCE,
@@ -70,7 +78,10 @@ def listen(served: Served, host: str, port: int, rules: Rules, told: Callable[[s
     with _bound(host, port) as listener:
         name = f"[{host}]" if ":" in host else host
         told(f"http://{name}:{listener.getsockname()[1]}/")
-        uvicorn.Server(config).run([listener])
+        try:
+            uvicorn.Server(config).run([listener])
+        finally:
+            tables.close()
 
 
 def _bound(host: str, port: int) -> socket.socket:

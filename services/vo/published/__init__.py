@@ -1,0 +1,1 @@
+"""Tables that may be asked: no other can be named."""

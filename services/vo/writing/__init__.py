@@ -1,0 +1,1 @@
+"""Answers as VOTable, CSV, TSV and FITS, row after row."""

@@ -1,0 +1,90 @@
+"""What stands around the rows of a VOTable (version 1.4)."""
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from xml.sax.saxutils import escape, quoteattr
+
+from services.vo.fields import Field
+
+NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"
+SOFTWARE = f"Tianyu/{version('tianyu')}"
+MEDIA_TYPE = "application/x-votable+xml"
+# By what numbers count; which of them are there is said by the columns that refer to them.
+SYSTEMS = {
+    "icrs": '<COOSYS ID="icrs" system="ICRS"/>',
+    "tdb": '<TIMESYS ID="tdb" timeorigin="JD-origin" timescale="TDB" refposition="BARYCENTER"/>',
+    "utc": '<TIMESYS ID="utc" timeorigin="JD-origin" timescale="UTC" refposition="TOPOCENTER"/>',
+}
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def clean(text: str) -> str:
+    """Text as XML can hold it: other characters become question marks."""
+    return _NO_XML.sub("�", text)
+
+
+def attribute(text: str) -> str:
+    """With quotes."""
+    return quoteattr(clean(text))
+
+
+def content(text: str) -> str:
+    """Between tags."""
+    return escape(clean(text))
+
+
+def info(name: str, value: str, words: str = "") -> str:
+    """An INFO."""
+    return f"<INFO name={attribute(name)} value={attribute(value)}>{content(words)}</INFO>\n"
+
+
+def head(fields: Iterable[Field], facts: Mapping[str, str]) -> str:
+    """Up to the table: systems of time and place, and where it comes from."""
+    named = {field.system for field in fields}
+    systems = "".join(f"{words}\n" for name, words in SYSTEMS.items() if name in named)
+    told = {"server_software": SOFTWARE, **facts}
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<VOTABLE version="1.4" xmlns="{NAMESPACE}">\n'
+        f'{systems}<RESOURCE type="results">\n{info("QUERY_STATUS", "OK")}'
+        + "".join(info(name, value) for name, value in told.items())
+    )
+
+
+def field_words(field: Field) -> str:
+    """A FIELD."""
+    names = ("name", "datatype", "arraysize", "unit", "ucd", "utype", "xtype", "ref")
+    values = (
+        field.name,
+        field.kind.value,
+        field.arraysize,
+        field.unit,
+        field.ucd,
+        field.utype,
+        field.xtype,
+        field.system,
+    )
+    known = " ".join(f"{name}={attribute(value)}" for name, value in zip(names, values, strict=True) if value)
+    return f"<FIELD {known}>\n<DESCRIPTION>{content(field.description)}</DESCRIPTION>\n</FIELD>\n"
+
+
+def overflow(rows: int) -> str:
+    """Behind the table: there are more rows."""
+    return info("QUERY_STATUS", "OVERFLOW", f"there are more rows than the {rows} that were asked for or may be given")
+
+
+def failure(words: str) -> str:
+    """Behind the table: what follows is missing."""
+    return info("QUERY_STATUS", "ERROR", words)
+
+
+TAIL = "</RESOURCE>\n</VOTABLE>\n"
+
+
+def error_document(words: str) -> bytes:
+    """A document that only says what is wrong."""
+    status = info("QUERY_STATUS", "ERROR", words)
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<VOTABLE version="1.4" xmlns="{NAMESPACE}">\n'
+        f'<RESOURCE type="results">\n{status}{TAIL}'
+    ).encode()

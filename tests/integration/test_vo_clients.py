@@ -1,0 +1,111 @@
+"""The services as the programs of the Virtual Observatory see them: pyvo, and STILTS with its two validators."""
+
+import re
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import pyvo
+import uvicorn
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from pydantic import SecretStr
+
+from services.settings import Settings
+from services.vo.query_limits import QueryLimits
+from services.vo.vo_routes import VoServices
+from services.web.guard import Rules
+from services.web.listening import all_services
+from services.web.served import Served
+from tests.servers import debian, programs
+from tests.servers.errors import CannotStart
+from tests.unit.services.vo.conftest import fill
+from tests.unit.services.vo.solved_night import STARS
+
+START_S = 20.0
+VALIDATION_S = 120.0
+# All but those of tables that are not published here.
+STAGES = "TMV TME TMS TMC CPV CAP AVV QGE QPO QAS UWS MDQ UPL EXA"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the services answer."""
+    folder = tmp_path_factory.mktemp("vo")
+    settings = Settings(database_url=SecretStr(fill(folder / "night.db")), root=folder)
+    served, tables = Served.open(settings), VoServices.open(settings)
+    app = all_services(served, tables, Rules())
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until = time.monotonic() + START_S
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(START_S)
+    tables.close()
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def stilts() -> str:
+    """STILTS, installed where that is allowed."""
+    found = programs.find("stilts")
+    if found is None:
+        try:
+            debian.install("stilts")
+        except CannotStart as error:
+            pytest.fail(f"STILTS validates the services, and is not there: {error}; it needs Java", pytrace=False)
+        found = programs.find("stilts")
+    return str(found)
+
+
+def test_pyvo_asks_at_once_later_and_with_a_table(address: str) -> None:
+    service = pyvo.dal.TAPService(f"{address}/tap")
+    assert "tianyu.light_curve" in service.tables.keys()  # noqa: SIM118 - no dict
+    assert service.maxrec == QueryLimits.rows
+    stars = service.search("SELECT * FROM tianyu.source_catalog ORDER BY source_id").to_table()
+    assert len(stars) == STARS
+    later = service.run_async("SELECT TOP 5 bjd_tdb, mag FROM tianyu.light_curve ORDER BY bjd_tdb", maxrec=3)
+    assert len(later) == 3
+    assert later.status[0] == "OVERFLOW"
+    mine = Table({"name": ["first", "second"], "ra": stars["ra"][:2], "dec": stars["dec"][:2]})
+    match = (
+        "SELECT u.name, s.source_id FROM TAP_UPLOAD.mine AS u JOIN tianyu.source_catalog AS s "
+        "ON 1 = CONTAINS(POINT(s.ra, s.dec), CIRCLE(u.ra, u.dec, 0.0001)) ORDER BY u.name"
+    )
+    for run in (service.run_sync, service.run_async):
+        found = run(match, uploads={"mine": mine})
+        assert found["source_id"].tolist() == stars["source_id"].tolist()[:2]
+    with pytest.raises(pyvo.dal.DALQueryError, match="no table"):
+        service.search("SELECT * FROM tianyu.process")
+
+
+def test_pyvo_searches_a_cone(address: str) -> None:
+    service = pyvo.dal.SCSService(f"{address}/scs?")
+    found = service.search(pos=SkyCoord(31.0, 46.7, unit="deg"), radius=0.02)
+    assert 0 < len(found) < STARS
+    assert found[0].pos.separation(SkyCoord(31.0, 46.7, unit="deg")).deg < 0.02
+
+
+def test_taplint_finds_no_error(address: str, stilts: str) -> None:
+    report = programs.run([stilts, "taplint", f"tapurl={address}/tap", f"stages={STAGES}"], VALIDATION_S)
+    assert re.findall("^[EF]-.*", report, re.MULTILINE) == []
+    assert "Totals: Errors: 0;" in report
+
+
+def test_votlint_finds_nothing_in_an_answer(address: str, stilts: str, tmp_path: Path) -> None:
+    adql = urllib.parse.quote(
+        "SELECT l.*, s.ra, s.dec FROM light_curve AS l JOIN source_catalog AS s USING (source_id)"
+    )
+    for number, serialization in enumerate(("votable", "votable/b2")):
+        file = tmp_path / f"{number}.vot"
+        url = f"{address}/tap/sync?LANG=ADQL&MAXREC=50&QUERY={adql}&RESPONSEFORMAT={serialization}"
+        file.write_bytes(urllib.request.urlopen(url).read())
+        assert programs.run([stilts, "votlint", str(file)], VALIDATION_S).strip() == ""
