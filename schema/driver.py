@@ -6,17 +6,22 @@ them no other. Values are never part of the statements: the driver escapes them,
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from numpy.typing import NDArray
 from pymysql.connections import Connection  # type: ignore[import-untyped]
 from pymysql.constants import CLIENT  # type: ignore[import-untyped]
 from pymysql.cursors import Cursor  # type: ignore[import-untyped]
 
+from schema.binary_rows import columns
+from schema.loading import ROWS_LEAST, are_numbers, as_text, load
+
 SEPARATOR = "; "
 COMMIT = "COMMIT"
 _AT_THE_END = SEPARATOR + COMMIT
-_INSERT_ROWS = re.compile(r"(INSERT INTO \w+ \([\w, ]+\) VALUES )(\(%s(?:, %s)*\))")
+_INSERT_ROWS = re.compile(r"INSERT INTO (?P<table>\w+) \((?P<names>[\w, ]+)\) VALUES (?P<row>\(%s(?:, %s)*\))")
 STATEMENT_CHARACTERS = 500_000  # of an INSERT of many rows; with four bytes each they fit any server's packet
 
 
@@ -27,9 +32,12 @@ class JoinedCursor(Cursor):  # type: ignore[misc]
     """
 
     results: list[tuple[int, tuple[tuple[Any, ...], ...]]]
+    columns: list[NDArray[Any]]
 
     def execute(self, query: str | bytearray, args: Any = None) -> int:
         """Run one statement or several."""
+        if self.connection.gives_columns:
+            return self._ask_for_columns(self.mogrify(query, args))
         count: int = super().execute(query, args)
         self.results = [(self.rowcount, self._rows or ())]
         while self.nextset():
@@ -37,8 +45,15 @@ class JoinedCursor(Cursor):  # type: ignore[misc]
         self.connection.idle = query[-len(_AT_THE_END) :] == _AT_THE_END
         return count
 
+    def _ask_for_columns(self, query: str) -> int:
+        self.connection.idle = False
+        self.columns = columns(self.connection, query)
+        self.description = tuple((str(number), *[None] * 6) for number in range(len(self.columns)))
+        self.rowcount = len(self.columns[0])
+        return self.rowcount
+
     def executemany(self, query: str, args: Sequence[Any]) -> int | None:
-        """Run a statement for each of many values; rows of tuples go in by few statements.
+        """Run a statement for each of many values; rows of tuples go in at once, or by few statements.
 
         The driver would look at each number as long as at a text.
         """
@@ -46,8 +61,19 @@ class JoinedCursor(Cursor):  # type: ignore[misc]
         if insert is None:
             several: int | None = super().executemany(query, args)
             return several
-        rows = _written(insert[2], args, self.connection.escape)
-        self.rowcount = sum(self.execute(insert[1] + part) for part in _parts(rows))
+        self.connection.idle = False
+        plain = are_numbers(args)
+        if plain and len(args) >= ROWS_LEAST and self.connection.loads:
+            self.connection.loads = load(self.connection, insert["table"], insert["names"], args)
+            if self.connection.loads:
+                self.rowcount = len(args)
+                return self.rowcount
+        if plain:
+            rows = iter(as_text(args, insert["row"], "NULL").split("\n"))
+        else:
+            rows = _written(insert["row"], args, self.connection.escape)
+        start = query[: insert.start("row")]
+        self.rowcount = sum(self.execute(start + part) for part in _parts(rows))
         return self.rowcount
 
 
@@ -85,8 +111,19 @@ class JoiningConnection(Connection):  # type: ignore[misc]
 
     def __init__(self, *args: Any, client_flag: int = 0, **more: Any) -> None:
         self.idle = False
+        self.loads = True  # until the server says that it does not allow it
+        self.gives_columns = False
         more["cursorclass"] = JoinedCursor
-        super().__init__(*args, client_flag=client_flag | CLIENT.MULTI_STATEMENTS, **more)
+        super().__init__(*args, client_flag=client_flag | CLIENT.MULTI_STATEMENTS | CLIENT.LOCAL_FILES, **more)
+
+    @contextmanager
+    def giving_columns(self) -> Iterator[None]:
+        """Statements meanwhile are queries, and cursors have ``columns`` instead of rows: see `binary_rows.columns`."""
+        self.gives_columns = True
+        try:
+            yield
+        finally:
+            self.gives_columns = False
 
     def query(self, sql: Any, unbuffered: bool = False) -> int:
         """Ask the server."""
@@ -101,8 +138,8 @@ class JoiningConnection(Connection):  # type: ignore[misc]
             self.idle = True
 
     def rollback(self) -> None:
-        """Undo what there is."""
-        if not self.idle:
+        """Undo what there is; a connection that was cut off has nothing."""
+        if not self.idle and self.open:
             super().rollback()
             self.idle = True
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import (
     BigInteger,
@@ -11,6 +13,7 @@ from sqlalchemy import (
     Double,
     Engine,
     MetaData,
+    SmallInteger,
     String,
     Table,
     bindparam,
@@ -19,12 +22,13 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
-from schema import database, driver
+from schema import binary_rows, database, driver
 from schema.base import UtcDateTime
 from schema.driver import JoiningConnection
+from schema.loading import ROWS_LEAST
 from schema.prepared import Batch, Call, Found, Prepared, run
 from schema.queries.measurements import insert_rows
 
@@ -39,6 +43,7 @@ TABLE = Table(
 ADD = Prepared(insert(TABLE).values(pid=bindparam("new_pid"), word=bindparam("new_word")))
 RENAME = Prepared(update(TABLE).where(TABLE.c.pid.in_(bindparam("pids", expanding=True))).values(word=bindparam("new")))
 WORDS = Prepared(select(TABLE.c.pid, TABLE.c.word).order_by(TABLE.c.pid))
+MANY = 2000
 # What would end a text, a statement or a mark, were it not escaped.
 AWKWARD = ["'", '"', "\\", "\\'; DROP TABLE joined; -- ", "%s", "%(pid)s", "%%", "a;b", "; COMMIT", "ü✓", "", "\n\0"]
 
@@ -147,6 +152,83 @@ def test_many_rows_arrive_as_they_were(engine: Engine, monkeypatch: pytest.Monke
     with engine.connect() as connection:
         found = connection.execute(select(TABLE).order_by(TABLE.c.pid)).all()
     assert [tuple(row) for row in found] == [(pid, word, number, moment) for pid, word, number, _ in rows]
+
+
+@pytest.mark.parametrize("way", ["loaded", "not allowed", "few"])
+def test_numbers_arrive_to_the_last_bit(
+    engine: Engine, asked: list[str], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    numbers: list[float | None] = [None, 0.0, -0.0, 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, 1e22, 3]
+    random = np.random.default_rng(5)
+    numbers += (random.uniform(-1, 1, 300) * 10.0 ** random.integers(-300, 300, 300)).tolist()
+    numbers += random.uniform(0, 1e6, 300).tolist()
+    rows = [(pid, "", number, None) for pid, number in enumerate(numbers)]
+    if way == "not allowed":
+        monkeypatch.setattr(driver.CLIENT, "LOCAL_FILES", 0)
+    names, kept = ("pid", "number"), [(pid, number) for pid, _, number, _ in rows]
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE joined"))
+        connection.execute(text("CREATE TABLE joined (pid BIGINT PRIMARY KEY, number DOUBLE)"))
+    engine.dispose()
+    with Session(engine) as session, session.begin():
+        for start in range(0, len(kept), 50 if way == "few" else len(kept)):
+            part = kept[start : start + (50 if way == "few" else len(kept))]
+            assert insert_rows(session, TABLE, names, part) == len(part)
+    with engine.connect() as connection:
+        assert [tuple(row) for row in connection.execute(text("SELECT pid, number FROM joined ORDER BY pid"))] == kept
+    if engine.dialect.name != "sqlite":
+        assert any(one.startswith("LOAD DATA") for one in asked) == (way != "few")
+        assert any(one.startswith("INSERT") for one in asked) == (way != "loaded")
+
+
+@pytest.mark.parametrize("broken", ["key", "room", "infinite"])
+def test_rows_that_a_table_cannot_take_are_an_error_and_none_goes_in(engine: Engine, broken: str) -> None:
+    table = Table("plain", MetaData(), Column("pid", BigInteger, primary_key=True), Column("small", SmallInteger))
+    table.create(engine)
+    rows: list[tuple[int, float]] = [(pid, 1) for pid in range(ROWS_LEAST + 1)]
+    rows[7] = {"key": (3, 1), "room": (7, 100_000), "infinite": (7, float("inf"))}[broken]
+    if engine.dialect.name == "sqlite":  # it has room in each column
+        rows[7] = (3, 1)
+    with pytest.raises(DBAPIError), Session(engine) as session, session.begin():
+        insert_rows(session, table, ("pid", "small"), rows)
+    with engine.connect() as connection:
+        assert connection.execute(select(table)).all() == []
+
+
+@pytest.mark.parametrize("each_database_url", ["mariadb", "mysql"], indirect=True)
+def test_columns_are_what_rows_are(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Session(engine) as session, session.begin():
+        insert_rows(session, TABLE, ("pid", "word", "number"), [(pid, "", pid / 7) for pid in range(MANY)])
+    query = text("SELECT pid, number, CAST(pid % 100 AS UNSIGNED) FROM joined WHERE pid >= :least ORDER BY pid")
+    with engine.connect() as connection:
+        opened: Any = connection.connection.driver_connection
+
+        def columns(query: Any, **given: int) -> list[Any]:
+            with opened.giving_columns():
+                cursor: Any = connection.execute(query, given).cursor
+            return [column.tolist() for column in cursor.columns]
+
+        monkeypatch.setattr(binary_rows, "READ_BYTES", 1000)  # which ends in the midst of rows
+        for least in (0, MANY - 1, MANY):
+            rows = connection.execute(query, {"least": least}).all()
+            assert columns(query, least=least) == ([list(column) for column in zip(*rows, strict=True)] or [[]] * 3)
+        with pytest.raises(DBAPIError):
+            columns(text("SELECT no_such FROM joined"))
+        assert columns(text("SELECT 1")) == [[1]], "the connection is as good as before"
+
+
+@pytest.mark.parametrize("each_database_url", ["mariadb", "mysql"], indirect=True)
+@pytest.mark.parametrize(
+    ("query", "says"), [("SELECT word FROM joined", "hold no numbers"), ("SELECT pid, number FROM joined", "NULL")]
+)
+def test_columns_of_what_is_no_number_are_refused(engine: Engine, query: str, says: str) -> None:
+    with engine.begin() as connection:
+        run(connection, *(ADD(new_pid=pid, new_word="a") for pid in range(3)))
+    with engine.connect() as connection:
+        opened: Any = connection.connection.driver_connection
+        with pytest.raises(DBAPIError, match=says), opened.giving_columns():
+            connection.execute(text(query))
+    assert words(engine) == dict.fromkeys(range(3), "a"), "the next connection is another"
 
 
 def test_awkward_texts_stay_texts_among_joined_statements(engine: Engine) -> None:
