@@ -26,7 +26,8 @@ _sight, _masked = table_of(FrameSight), table_of(MaskedPixels)
 def _newest(table: Table) -> Any:
     """Joins the row of the newest process that found something of an image: in a live night one of hundreds."""
     other = table.alias()
-    newest = select(func.max(other.c.pid)).where(other.c.image_id == _image.c.image_id, other.c.pid < _before)
+    found = select(other.c.pid).where(other.c.image_id == _image.c.image_id, other.c.pid < _before)
+    newest = found.order_by(other.c.pid.desc()).limit(1)
     return and_(table.c.image_id == _image.c.image_id, table.c.pid == newest.correlate(_image).scalar_subquery())
 
 

@@ -5,9 +5,10 @@ inserts over the whole table: past the buffer pool they fall from 480 to 21 thou
 the working set stays small (330-450 thousand rows a second). A read of one star looks into each of them, so that
 there must not be many. SQLite has no partitions and needs none at its size.
 
-Ranges are added where nothing is yet; small ones that nobody writes to any more become one, and what most rows were
-deleted of is written anew, since a server gives the space of deleted rows back to the disk in no other way. Each is one
-``REORGANIZE PARTITION``, which loses no row whoever writes meanwhile; what it copies nobody can write to as long.
+Ranges are added where nothing is yet, wider ones the more there are, since a table takes ENGINE_MOST. Small ones that
+nobody writes to any more become one, and what most rows were deleted of is written anew, since a server gives the room
+of deleted rows back to the disk in no other way. Each is one ``REORGANIZE PARTITION``, which loses no row, whoever
+writes meanwhile; what it copies nobody can write to as long.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ ROW_BYTES = 90  # of a row where inserts have filled the pages; 55 to 75 after a
 SPARSE = 4  # times what its rows need: a range as large as this is written anew
 SPARSE_LEAST = 64_000_000  # bytes, of such a range
 ENGINE_MOST = 8192  # partitions of a table
+DOUBLINGS = 4  # of the rows of a new range until a table has so many: 2,000 of 20 million, 2,000 of 40 million, ...
+FREE_LEAST = 100  # partitions that a table lacks to the most; with fewer left, the oldest ranges become wider ones
 
 _RANGES = text(
     "SELECT partition_name, partition_description, table_rows, data_length + data_free "
@@ -77,8 +80,19 @@ class Partitions:
         """How many images there are ranges for, behind the newest."""
         return max(self.end - self.newest - 1, 0)
 
+    @property
+    def growth(self) -> int:
+        """How many times as large as is wanted a new range is, so that no table comes to the most that there may be."""
+        return int(2 ** (DOUBLINGS * len(self.ranges) // ENGINE_MOST))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is hardly room for one more range."""
+        return len(self.ranges) > ENGINE_MOST - 1 - FREE_LEAST
+
     def images_per_range(self, rows_per_range: int) -> int:
-        """How many images make so many rows, as the newest ranges tell."""
+        """How many images a new range is for, as the newest ranges with rows tell."""
+        rows_per_range *= self.growth
         starts = (0, *(one.below for one in self.ranges))
         densities = [
             one.rows / (min(one.below, self.newest + 1) - start)
@@ -87,17 +101,20 @@ class Partitions:
         ]
         if not densities:
             return min(IMAGES_AT_FIRST, rows_per_range)
-        return max(1, min(IMAGES_MOST, int(rows_per_range / max(densities[-RICHEST_OF:]))))
+        return max(1, min(IMAGES_MOST * self.growth, int(rows_per_range / max(densities[-RICHEST_OF:]))))
 
     def needed_at(self, rows_per_range: int) -> int:
         """From which newest image on ranges are to be added: there is less than one whole behind it then."""
         return self.end - self.images_per_range(rows_per_range)
 
+    def missing(self, rows_per_range: int) -> int:
+        """How many images more there should be ranges for: a whole one behind the newest image."""
+        return max(0, self.newest + 1 + self.images_per_range(rows_per_range) - self.end)
+
     def bounds_to_add(self, rows_per_range: int) -> list[int]:
-        """Where new ranges end, so that there is a whole one behind the newest image."""
-        width = self.images_per_range(rows_per_range)
-        missing = self.newest + 1 + width - self.end
-        if missing <= 0:
+        """Where new ranges end; none where a server takes no more."""
+        width, missing = self.images_per_range(rows_per_range), self.missing(rows_per_range)
+        if not missing:
             return []
         number = min(ceil(missing / width), ADDED_MOST, ENGINE_MOST - 1 - len(self.ranges))
         if number <= 0:
@@ -123,6 +140,18 @@ class Partitions:
             else:
                 groups.append([one])
         return [group for group in groups if len(group) > 1]
+
+    def to_make_room(self, before: int, rows_per_range: int) -> list[list[Range]]:
+        """Oldest neighbours that shall become as wide as new ranges are, until FREE_LEAST partitions are free again."""
+        most = rows_per_range * self.growth
+        missing = len(self.ranges) - (ENGINE_MOST - 1 - FREE_LEAST)
+        groups: list[list[Range]] = []
+        for group in self.to_merge(before, most, most):
+            if missing <= 0:
+                break
+            groups.append(group[: missing + 1])
+            missing -= len(groups[-1]) - 1
+        return groups
 
     def to_write_anew(self, before: int, copied_most: int) -> list[Range]:
         """Ranges that keep room of rows that are gone, of those that end before an image; larger ones are left."""
@@ -172,12 +201,9 @@ def arrange(connection: Connection, rows_per_range: int = ROWS_PER_RANGE, *, cop
         copied_most = rows_per_range if copies_all and len(found.ranges) > RANGES_MOST else COPIED_MOST
         at_work = connection.execute(_FIRST_AT_WORK).scalar_one_or_none()
         settled = found.newest if at_work is None else min(found.newest, int(at_work))
-        merged = found.to_merge(settled, rows_per_range, copied_most)
-        for group in merged:
-            _reorganize(connection, found.table, [one.name for one in group], [group[-1].below])
-        if merged:
-            done.append(f"table {found.table}: {sum(map(len, merged))} ranges became {len(merged)}")
-        now = found.having_merged(merged)
+        now = _merged(connection, found, found.to_merge(settled, rows_per_range, copied_most), done)
+        if copies_all:
+            now = _merged(connection, now, now.to_make_room(settled, rows_per_range), done)
         for one in now.to_write_anew(settled, copied_most):
             _reorganize(connection, found.table, [one.name], [one.below])
             took = f"of about {one.rows} rows took {one.size_bytes / 1e6:.0f} MB, and is written anew"
@@ -187,6 +213,16 @@ def arrange(connection: Connection, rows_per_range: int = ROWS_PER_RANGE, *, cop
             _reorganize(connection, now.table, [OVERFLOW] if now.ranges else [], bounds, overflow=True)
             done.append(f"table {now.table}: {len(bounds)} ranges added, for images to {bounds[-1] - 1}")
     return done
+
+
+def _merged(
+    connection: Connection, found: Partitions, groups: Sequence[Sequence[Range]], done: list[str]
+) -> Partitions:
+    for group in groups:
+        _reorganize(connection, found.table, [one.name for one in group], [group[-1].below])
+    if groups:
+        done.append(f"table {found.table}: {sum(map(len, groups))} ranges became {len(groups)}")
+    return found.having_merged(groups)
 
 
 def _reorganize(

@@ -21,10 +21,11 @@ PROVEN_MATCHES = 8  # stars of an alignment that is believed even on a rejected 
 def _newest(table: str, of: str, alias: str) -> str:
     """Joins what the newest process found of an image, as `schema.frame` does: ``of`` is the image's alias.
 
-    That none is newer is asked three times as fast as which is the newest.
+    The last by the key is one look, however many there are: a live night has had hundreds of processes. That none is
+    newer takes a look for each of them, and for MAX MariaDB reads them all.
     """
-    newer = f"SELECT 1 FROM {table} other WHERE other.image_id = {alias}.image_id AND other.pid > {alias}.pid"  # noqa: S608
-    return f"LEFT JOIN {table} {alias} ON {alias}.image_id = {of}.image_id AND NOT EXISTS ({newer})"
+    newest = f"SELECT o.pid FROM {table} o WHERE o.image_id = {of}.image_id ORDER BY o.pid DESC LIMIT 1"  # noqa: S608
+    return f"LEFT JOIN {table} {alias} ON {alias}.image_id = {of}.image_id AND {alias}.pid = ({newest})"
 
 
 def _seen(name: str) -> str:

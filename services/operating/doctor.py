@@ -164,19 +164,24 @@ def partitions_of(connection: Connection, found: Partitions, rows_per_range: int
     """Whether a table has ranges for what comes, and not so many that a read of one star takes long."""
     number = len(found.ranges)
     words = f"{found.table}: {number} ranges, room for {found.room} more images"
-    if number > partitions.RANGES_MOST:
+    if found.beyond:
+        many = "more than " if found.beyond > partitions.COPIED_MOST else ""
+        words += f"; {many}{min(found.beyond, partitions.COPIED_MOST)} rows lie behind them, slower to write"
+    if found.is_full:
         remedy = (
-            f"more than {partitions.RANGES_MOST} make reads slow (a server takes {partitions.ENGINE_MOST - 1}): run "
-            "`tianyu init` as the owner of the schema when nobody is at work, it merges them; set rows_per_range "
-            "higher where they are full"
+            f"a server takes {partitions.ENGINE_MOST - 1}: run `tianyu init` as the owner of the schema when nobody is "
+            "at work, it makes room by merging the oldest; until then nothing is lost, what has no range is slower to "
+            "write"
+        )
+    elif number > partitions.RANGES_MOST:
+        remedy = (
+            f"more than {partitions.RANGES_MOST} make reads slow: run `tianyu init` as the owner of the schema when "
+            "nobody is at work, it merges them; set rows_per_range higher where they are full"
         )
     elif found.beyond or found.room < found.images_per_range(rows_per_range) // 2:
         who = connection.execute(text("SELECT CURRENT_USER()")).scalar_one().partition("@")
         user = "@".join(f"'{part}'" for part in who[::2])
         name = connection.execute(text("SELECT DATABASE()")).scalar_one()
-        if found.beyond:
-            many = "more than " if found.beyond > partitions.COPIED_MOST else ""
-            words += f"; {many}{min(found.beyond, partitions.COPIED_MOST)} rows lie behind them, slower to write"
         remedy = (
             "an active manager adds ranges, where its user may; if its log says that it may not, as an administrator: "
             f"GRANT ALTER ON `{name}`.`{found.table}` TO {user}; or run `tianyu init` as the owner of the schema"

@@ -118,6 +118,40 @@ def test_rows_beyond_the_last_range_are_kept_and_get_one(engine: Engine) -> None
     assert fluxes(engine) == [far]
 
 
+def test_a_table_that_is_full_goes_on_and_gets_room(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ranges that are all full, and of which `init` alone may copy two at once."""
+    ends = range(110, 210, 10)
+    images = [end - 2 for end in ends]
+    with engine.begin() as connection:
+        for table in partitions.TABLES:
+            partitions._reorganize(connection, table, [partitions.OVERFLOW], ends, overflow=True)
+    for image in images:
+        add_image(engine, image)
+        measure(engine, image)
+    with engine.begin() as connection:
+        connection.execute(text("ANALYZE TABLE flux, relative_flux")).all()
+    monkeypatch.setattr(partitions, "COPIED_MOST", STARS)
+    monkeypatch.setattr(partitions, "ENGINE_MOST", len(look(engine).ranges) - 1)  # the first three become one
+    monkeypatch.setattr(partitions, "FREE_LEAST", 3)
+    assert look(engine).is_full
+    far = look(engine).end + 1000
+    add_image(engine, far)
+    measure(engine, far)
+    troubles = Troubles()
+    keeper = RangeKeeper(engine, ROWS, troubles)
+    assert "tianyu doctor" in keeper._look()  # the manager may not copy so much, and says so
+    with engine.begin() as connection:
+        found = partitions.look(connection)[0]
+        assert "makes room by merging the oldest" in doctor.partitions_of(connection, found, ROWS).remedy
+        done = partitions.arrange(connection, ROWS, copies_all=True)
+    assert any("ranges became" in line for line in done), done
+    now = look(engine)
+    assert now.end > far
+    assert len(now.ranges) < partitions.ENGINE_MOST
+    assert fluxes(engine) == [*images, far]
+    assert keeper._look() == ""
+
+
 def test_small_ranges_become_one_unless_their_images_are_at_work(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(

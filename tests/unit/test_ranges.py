@@ -1,11 +1,14 @@
 """Where ranges of images begin and end: about so many rows each, few of them, never more than a server takes."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 from schema.partitions import (
     ADDED_MOST,
     COPIED_MOST,
+    DOUBLINGS,
     ENGINE_MOST,
+    FREE_LEAST,
     IMAGES_AT_FIRST,
     IMAGES_MOST,
     ROW_BYTES,
@@ -65,6 +68,33 @@ def test_no_more_are_added_than_a_server_takes() -> None:
     assert bound > 10**7
     full = partitioned(*[0] * (ENGINE_MOST - 1), newest=10**7)
     assert full.bounds_to_add(ROWS_PER_RANGE) == []
+
+
+def test_new_ranges_are_wider_the_more_there_are_and_never_come_to_the_most() -> None:
+    """20,000 sources in three apertures: 333 images a range; 8 million images would be 24,000 of them."""
+    density, found = 60_000, partitioned(ROWS_PER_RANGE, width=333)
+    while found.newest < 8_000_000:
+        added = found.bounds_to_add(ROWS_PER_RANGE)
+        assert added, f"{len(found.ranges)} ranges, and none can be added for image {found.newest}"
+        starts = (found.end, *added)
+        full = (Range(f"p{b}", b, density * (b - a)) for a, b in pairwise(starts))
+        found = replace(found, ranges=(*found.ranges, *full), newest=added[-1] - 1)
+    assert not found.is_full
+    assert max(one.rows for one in found.ranges) < ROWS_PER_RANGE * 2**DOUBLINGS
+
+
+def test_a_full_table_gets_room_by_merging_the_oldest_and_no_more_than_that() -> None:
+    full = partitioned(*[ROWS_PER_RANGE] * (ENGINE_MOST - 1))
+    assert full.to_merge(full.newest, ROWS_PER_RANGE, COPIED_MOST) == []
+    groups = full.to_make_room(full.newest, ROWS_PER_RANGE)
+    now = full.having_merged(groups)
+    assert len(now.ranges) == ENGINE_MOST - 1 - FREE_LEAST
+    assert not now.is_full
+    assert groups[0][0] == full.ranges[0]
+    assert max(one.rows for one in now.ranges) <= ROWS_PER_RANGE * 2**DOUBLINGS
+    assert sum(one.rows for one in now.ranges) == sum(one.rows for one in full.ranges)
+    assert now.bounds_to_add(ROWS_PER_RANGE)
+    assert now.to_make_room(now.newest, ROWS_PER_RANGE) == []
 
 
 def test_small_neighbours_become_one_and_the_table_has_room_again() -> None:

@@ -77,7 +77,7 @@ class RangeKeeper(threading.Thread):
                 log.info("partitions changed", what=line)
             found = partitions.look(connection)
         self._needed_at = min(one.needed_at(self._rows_per_range) for one in found)
-        missing = [one.table for one in found if one.bounds_to_add(self._rows_per_range)]
+        missing = [one.table for one in found if one.missing(self._rows_per_range)]
         self._full = f"no range can be added to {', '.join(missing)}, see `tianyu doctor`" if missing else ""
 
     def _say_once(self, reason: str) -> None:
