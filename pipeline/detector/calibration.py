@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import SaturatedFrameError, UnusableDataError
+from pipeline.kernels.calibrated_pixels import calibrated_pixels
 from pipeline.rows import Rows
 
 ROWS_AT_ONCE = 32  # of a frame: each pixel is read once, and what comes between stays in the processor's cache
@@ -45,24 +46,13 @@ def calibrate(
     image = np.empty(raw.shape, np.float32)
     for start in range(0, raw.shape[0], ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        part = image[rows]
-        if pedestal is not None or factor is not None:
-            np.subtract(raw[rows], 0 if pedestal is None else _rows_of(pedestal, rows), out=part, dtype=np.float32)
-            if factor is not None:
-                part *= _rows_of(factor, rows)
-            if bias is not None:
-                part -= bias[rows]
-        elif bias is None:
-            part[...] = raw[rows]
-        else:
-            np.subtract(raw[rows], bias[rows], out=part, dtype=np.float32)
-        if dark is not None:
-            part -= np.multiply(dark[rows], exposure, dtype=np.float32)
-        if flat is not None:
-            response = flat[rows]
-            if not _lowest(response) > 0:  # masters made here have no such pixel; others may
-                response = np.where(response > 0, response, np.nan)
-            np.divide(part, response, out=part, casting="same_kind")
+        counts = raw[rows]
+        if pedestal is not None:
+            counts = np.subtract(counts, _rows_of(pedestal, rows), dtype=np.float32)
+        if factor is not None:
+            counts = np.multiply(counts, _rows_of(factor, rows), dtype=np.float32)
+        of_bias, of_dark, of_flat = (None if master is None else master[rows] for master in (bias, dark, flat))
+        calibrated_pixels(counts, of_bias, of_dark, exposure, of_flat, out=image[rows])
     return image, saturated
 
 

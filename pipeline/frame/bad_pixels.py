@@ -5,6 +5,8 @@ from math import erf
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.sharp_candidates import sharp_candidates
+
 SHARP_THRESHOLD = 5.0  # sky rms by which a pixel must exceed what its neighbours allow a star
 # px; nothing that a star this sharp could do is masked. Trailed stars of undersampled cameras reach 1.4 px across the
 # trail (MicroObservatory's do, in one frame of eight, when 1.5 px was the limit their cores were masked).
@@ -17,7 +19,6 @@ FRAME_MARGIN = 1.3  # over that quantile, for stars sharper than the frame's typ
 TRACK_ROUNDS = 3  # pixels at corners and ends of a track that follow from pixels already found
 
 Floats = NDArray[np.float32]
-Indices = NDArray[np.intp]
 
 
 def pair_contrast(fwhm: float) -> float:
@@ -56,18 +57,15 @@ def find_sharp_pixels(
     bad = np.zeros(image.shape, np.bool_)
     if not rms > 0 or min(image.shape) < 3:
         return bad
-    found, flat = bad.reshape(-1), np.ravel(image)
+    image = np.ascontiguousarray(image)
+    found, flat = bad.reshape(-1), image.reshape(-1)
     noise = threshold * rms
-    where = np.flatnonzero(flat > noise)
-    peak = flat[where]
-    across, along = (_opposite_mean(flat, where, image.shape, axis, -noise) for axis in (1, 0))
     contrast = CONTRAST_MARGIN * pair_contrast(fwhm)
-    run = _exceeds(peak, np.fmin(across, along), contrast, 2, noise)
-    found[where[run]] = True
+    pixels = sharp_candidates(image, noise, contrast, _least_excess(contrast, 2, noise))
+    found[pixels.place[pixels.is_run]] = True
 
-    summit = ~run & (peak > across) & (peak > along)
-    where, peak = where[summit], peak[summit]
-    ring = _ring_mean(flat, where, image.shape[1])
+    summit = ~pixels.is_run
+    where, peak, ring = pixels.place[summit], pixels.peak[summit], pixels.ring[summit]
     ceiling = _frame_contrast(peak, ring, rms, CONTRAST_MARGIN * ring_contrast(fwhm))
     found[where[_exceeds(peak, ring, ceiling, 8, noise)]] = True
     _follow_tracks(flat, found, image.shape, contrast, noise)
@@ -77,23 +75,12 @@ def find_sharp_pixels(
 def _exceeds(peak: Floats, neighbours: Floats, contrast: float, number: int, noise: float) -> NDArray[np.bool_]:
     # NaN neighbours compare false: the pixel stays.
     excess = peak - np.float32(contrast) * np.maximum(neighbours, 0)
-    return np.asarray(excess > noise * np.sqrt(1 + contrast**2 / number))
+    return np.asarray(excess > _least_excess(contrast, number, noise))
 
 
-def _opposite_mean(flat: Floats, where: Indices, shape: tuple[int, ...], axis: int, lowest: float) -> Floats:
-    step = shape[1] if axis == 0 else 1
-    place = where // shape[1] if axis == 0 else where % shape[1]
-    before, after = flat.take(where - step, mode="clip"), flat.take(where + step, mode="clip")
-    # A neighbour far below the sky is a dead pixel and says nothing about a star's profile.
-    usable = (place > 0) & (place < shape[axis] - 1) & (before > lowest) & (after > lowest)
-    return np.where(usable, (before + after) / 2, np.nan).astype(np.float32)
-
-
-def _ring_mean(flat: Floats, where: Indices, nx: int) -> Floats:
-    total = np.zeros(where.size, np.float32)
-    for step in (-nx - 1, -nx, -nx + 1, -1, 1, nx - 1, nx, nx + 1):
-        total += flat.take(where + step, mode="clip")
-    return total / np.float32(8)
+def _least_excess(contrast: float, number: int, noise: float) -> float:
+    """Of a pixel over so many neighbours' mean, by the noise of all of them."""
+    return noise * float(np.sqrt(1 + contrast**2 / number))
 
 
 def _frame_contrast(peak: Floats, ring: Floats, rms: float, ceiling: float) -> float:

@@ -1,4 +1,4 @@
-"""Detections of an image with masked pixels, by sep, which may not be told of the mask."""
+"""Detections of an image with masked pixels, which are filled in: by sep, or quickly for the stars of a frame."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 from pipeline.frame.masked_pixels import fill_holes_within
+from pipeline.kernels.bright_objects import bright_objects
 
 MINIMUM_AREA = 5  # pixels of a detection
 SMOOTHING = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32)  # applied by sep before detection
@@ -21,10 +22,13 @@ OFF_CENTRE_PX = 1.25  # at least: the brightest pixel of a lone star is off by u
 LONG = 1.4  # longest over shortest axis; pairs 1.2 FWHM apart have 1.5
 BRIGHT_PART, FEWEST_BRIGHT = 5, 20  # the brightest fifth tells how far off peaks are in this image
 LIKE_PEAK, PLATEAU_PIXELS = 0.98, 6  # so many of the 3×3 pixels about a peak, so bright: it is saturated
+PROMINENCE = 3.0  # noise of a smoothed pixel, of a star's summit over the saddle to a brighter one
+BLEND_SHARE = 0.005  # of a blend's light that lies above that saddle
 DETECTION_BUFFER = 300_000  # pixels above the threshold that sep holds at first; 1,000,000 cost 17 ms a frame more
 DEBLEND_LIMIT = 4096  # sub-objects of one detection that sep holds at first
 BUFFER_GROWTH = 8
 BUFFER_ATTEMPTS = 3
+INSEPARABLE = "detections cannot be separated ({}), expected stars on a flat sky: check the background of the image"
 
 
 def extract(
@@ -69,6 +73,42 @@ def extract(
     with _filled_in(image, noise, mask):
         objects = _outgrowing(image, threshold, err=noise, **options)
     return objects[_has_core(objects, mask)]
+
+
+def find_objects(
+    image: NDArray[np.float32], threshold: float, *, noise: float, mask: NDArray[np.bool_] | None, min_area: int
+) -> NDArray[Any]:
+    """What `extract` finds with `SMOOTHING` and one noise, in half of the time; blends are told apart at any level.
+
+    Positions, fluxes and moments of what is alone are the same. A star of a blend is what stands out in the smoothed
+    image by three times its noise, and holds half a percent of the blend's light above the saddle to a brighter one.
+
+    Args:
+        image: float32[ny, nx], contiguous, native, sky subtracted; another one meanwhile.
+        threshold: of each smoothed pixel, in units of the noise of a pixel.
+        noise: of a pixel.
+        mask: bool[ny, nx], as for `extract`.
+        min_area: pixels of a detection.
+
+    Returns:
+        `pipeline.kernels.bright_objects.OBJECT_DTYPE`.
+
+    Raises:
+        UnusableDataError: too much is above the threshold.
+    """
+
+    def objects() -> NDArray[Any]:
+        prominence = PROMINENCE * noise * noise_left(SMOOTHING)
+        try:
+            return bright_objects(image, threshold * noise, least=min_area, prominence=prominence, share=BLEND_SHARE)
+        except OverflowError as error:
+            raise UnusableDataError(INSEPARABLE.format(error)) from error
+
+    if mask is None:
+        return objects()
+    with _filled_in(image, noise, mask):
+        found = objects()
+    return found[_has_core(found, mask)]
 
 
 @contextmanager
@@ -167,17 +207,14 @@ def _outgrowing(image: NDArray[np.float32], threshold: float, **options: Any) ->
             buffer, limit = buffer * BUFFER_GROWTH, limit * BUFFER_GROWTH
         else:
             return objects
-    raise UnusableDataError(
-        f"detections cannot be separated ({message}), expected stars on a flat sky: check the background of the image"
-    )
+    raise UnusableDataError(INSEPARABLE.format(message))
 
 
 def _has_core(objects: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether most pixels about a detection's peak, and about its centroid, are its own."""
     ny, nx = mask.shape
     good = np.zeros((2, len(objects)), np.int64)
-    column = np.stack([objects["xpeak"], np.rint(objects["x"]).astype(np.int64)])
-    row = np.stack([objects["ypeak"], np.rint(objects["y"]).astype(np.int64)])
+    column, row = (np.rint([objects[f"{axis}peak"], objects[axis]]).astype(np.int64) for axis in "xy")
     for dy, dx in ((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)):
         good += ~mask[np.clip(row + dy, 0, ny - 1), np.clip(column + dx, 0, nx - 1)]
     return np.asarray((good >= CORE_GOOD).all(axis=0))

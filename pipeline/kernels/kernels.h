@@ -15,6 +15,17 @@
 #define KERNEL
 #endif
 
+enum { BLOCK = 32 };  /* pixels that are looked at together, for most are dark */
+
+static inline int any_above(const float *values, ptrdiff_t number, float threshold) {
+    int any = 0;
+    if (number == BLOCK)  /* which the compiler does at once */
+        for (int k = 0; k < BLOCK; k++) any |= values[k] > threshold;
+    else
+        for (ptrdiff_t k = 0; k < number; k++) any |= values[k] > threshold;
+    return any;
+}
+
 static inline ptrdiff_t lesser(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static inline ptrdiff_t greater(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 

@@ -21,6 +21,16 @@ def array(dtype: DTypeLike) -> Any:
     return np.ctypeslib.ndpointer(dtype, flags="C_CONTIGUOUS")
 
 
+def optional_array(dtype: DTypeLike) -> Any:
+    """The same, of an argument that may be None: NULL in the source."""
+    pointer = array(dtype)
+
+    def from_param(_: type, argument: Any) -> Any:
+        return None if argument is None else pointer.from_param(argument)
+
+    return type("OptionalArray", (pointer,), {"from_param": classmethod(from_param)})
+
+
 class Kernel:
     """A function of the library by its name and the types of its arguments; without result unless told."""
 

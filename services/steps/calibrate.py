@@ -143,7 +143,7 @@ CALIBRATE = Step(
     "calibrate",
     CalibrateParameters,
     run,
-    version=3,
+    version=4,
     gives="calibrated image without sky, star list, sky noise, FWHM",
     each=Each.FRAME,
     needs=(

@@ -99,6 +99,7 @@ DETECT = Step(
     "detect",
     DetectParameters,
     run,
+    version=2,
     gives="sources; known stars recognised, wherever they were seen before; apertures",
     template=OWN,
     needs=(required("stack", "template"), optional("solve", into="solved")),

@@ -119,6 +119,7 @@ SOLVE = Step(
     "solve",
     SolveParameters,
     run,
+    version=2,
     gives="WCS by what answers within seconds, or the reason why there is none",
     template=OWN,
     needs=(required("stack", "template"),),

@@ -6,6 +6,7 @@ import pkgutil
 import shutil
 import sys
 from collections.abc import Iterator
+from inspect import isfunction
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.parametrize("name", KERNELS)
 def test_each_kernel_has_the_same_in_numpy_beside_it(name: str) -> None:
     module = importlib.import_module(f"pipeline.kernels.{name}")
-    own = {key for key, value in vars(module).items() if callable(value) and value.__module__ == module.__name__}
+    own = {key for key, value in vars(module).items() if isfunction(value) and value.__module__ == module.__name__}
     called = {key for key in own if not key.startswith("_") and not key.endswith("_reference")}
     assert called
     assert {f"{key}_reference" for key in called} == {key for key in own if key.endswith("_reference")}
