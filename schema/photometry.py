@@ -59,7 +59,10 @@ class Flux(Base):
 
 
 class RelativeFlux(Base):
-    """Flux relative to the reference stars, median 1, keyed by the process that calibrated it."""
+    """Flux relative to the reference stars, median 1, keyed by the process that found these stars and their weights.
+
+    Frames that came later stand beside its own; table later_frame tells which, and what process divided them.
+    """
 
     __tablename__ = "relative_flux"
     __table_args__ = MEASUREMENT_OPTIONS
@@ -84,6 +87,20 @@ class ReferenceStar(Base):
     is_reference: Mapped[bool] = mapped_column(Boolean)
     role: Mapped[str | None] = mapped_column(String(16))  # target, reference, check; NULL for all others
     weight: Mapped[Single | None]
+    # By what later frames are divided; NULL of a Tianyu before it told.
+    level: Mapped[Real | None]  # the star's raw flux over that of the references, the median of its usable points
+    mean_level: Mapped[Real | None]  # a reference's, by which it is divided before it enters a weighted mean
+    scatter: Mapped[Real | None]  # of its relative light curve
+    error_factor: Mapped[Real | None]  # by which errors of the noise model are multiplied
+
+
+class LaterFrame(Base):
+    """A frame that came after a relative calibration, and the process that divided it by its reference stars."""
+
+    __tablename__ = "later_frame"
+    calibration_pid: Mapped[Pid] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    image_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    pid: Mapped[Pid] = mapped_column(BigInteger)
 
 
 class RelativeCalibration(Base):
@@ -100,6 +117,7 @@ class RelativeCalibration(Base):
     # Of relative errors: noise model, or like stars.
     error_source: Mapped[str | None] = mapped_column(String(16))
     error_scale: Mapped[Real | None]  # by which they were multiplied, median of all stars
+    takes_later: Mapped[bool | None] = mapped_column(Boolean)  # whether later frames can go by its reference stars
 
 
 class ZeroPoint(Base):

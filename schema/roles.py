@@ -65,7 +65,7 @@ _STATE = ("status", "not_before", "sent_at", "finished_at", "error_class", "erro
 _RESULTS = (
     *("alignment", "verdict", "reference_frame", "frame_sight", "masked_pixels", "rejection"),
     *("aperture", "aperture_correction", "flux", "relative_flux", "reference_star", "relative_calibration"),
-    *("zero_point", "zero_point_star", "light_curve_statistics", "variability"),
+    *("zero_point", "zero_point_star", "light_curve_statistics", "variability", "later_frame"),
     *("sky", "plate_solution", "sky_image", "source", "source_position", "source_crossmatch"),
     *("package", "wcs_claim"),
 )
@@ -147,7 +147,7 @@ OPERATOR = Role(
         *(*PUBLISHER.deletes, "paused_group", "unwanted_rows", "lease"),
         *("process", "process_attempt", "process_dependence", "read_key"),
         *("flux", "relative_flux", "reference_star", "relative_calibration", "zero_point", "zero_point_star"),
-        *("light_curve_statistics", "variability"),
+        *("light_curve_statistics", "variability", "later_frame"),
     ),
 )
 READER = Role("reader")

@@ -11,10 +11,14 @@ from services.engine.embedded import DATABASE_FILE
 
 POLL_S = 0.5
 UNIX = "(julianday({}) - 2440587.5) * 86400"
-# Calibrations that have ended, and up to five of the stars that each goes by.
+# Calibrations that have ended, and up to five of the stars that each goes by; and frames that were appended to them.
 CALIBRATIONS = f"""
 SELECT pid, {UNIX.format("finished_at")} FROM process
 WHERE command = 'calibrate_relative' AND status = 'succeeded' AND observation_id = :observation
+"""
+APPENDED = f"""
+SELECT l.image_id, {UNIX.format("p.finished_at")} FROM later_frame l JOIN process p ON p.pid = l.pid
+WHERE p.observation_id = :observation
 """
 STARS = "SELECT DISTINCT source_id FROM reference_star WHERE pid = :pid AND is_reference LIMIT 5"
 IMAGES = "SELECT DISTINCT image_id FROM relative_flux WHERE source_id = :star AND pid = :pid"
@@ -63,6 +67,8 @@ class Observer:
             for (star,) in self.ask(STARS, pid=pid):
                 for (image,) in self.ask(IMAGES, star=star, pid=pid):
                     self._shown.setdefault(image, ended)
+        for image, ended in self.ask(APPENDED):
+            self._shown[image] = min(ended, self._shown.get(image, ended))
 
     def follow(self, until: Callable[[], bool]) -> None:
         """Look until then."""

@@ -3,6 +3,7 @@
 from pipeline.relative.achieved import achieved_factors
 from pipeline.relative.ensemble import calibrate_ensemble
 from pipeline.relative.grouped import calibrate_grouped
+from pipeline.relative.later_frames import Fixed, calibrate_later
 from pipeline.relative.lone_spikes import hits_may_hide, spikes
 from pipeline.relative.manual import calibrate_manual
 from pipeline.relative.reference_candidates import Candidates, Relaxation, ensemble_candidates, reference_candidates
@@ -12,6 +13,7 @@ from pipeline.relative.shared_light import SharedLight
 
 __all__ = [
     "Candidates",
+    "Fixed",
     "PickLimits",
     "RelativeLightCurves",
     "Relaxation",
@@ -20,6 +22,7 @@ __all__ = [
     "achieved_factors",
     "calibrate_ensemble",
     "calibrate_grouped",
+    "calibrate_later",
     "calibrate_manual",
     "ensemble_candidates",
     "hits_may_hide",

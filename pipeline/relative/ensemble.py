@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pipeline.errors import UnusableDataError
 from pipeline.light_curves import LightCurves, blocks
 from pipeline.relative.constancy import spread_of, stand_out
+from pipeline.relative.reference_candidates import values_that_count
 from pipeline.relative.relative_light_curves import RelativeLightCurves
 from pipeline.relative.shared_light import Others, SharedLight
 from pipeline.statistics import robust_scatter
@@ -77,6 +78,30 @@ def calibrate_ensemble(
     return _apply(curves, members, ensemble, shared)
 
 
+def continue_ensemble(
+    curves: LightCurves,
+    weight: NDArray[np.float64],
+    level: NDArray[np.float64],
+    scatter: NDArray[np.float64],
+    shared: SharedLight,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Divide later frames by the mean that `calibrate_ensemble` found: relative fluxes and errors, float64[n, t].
+
+    Args:
+        curves: raw, on frames that the mean was not found on.
+        weight, level: float64[n], of the references, ``weight`` and ``mean_level`` of `RelativeLightCurves`.
+        scatter: float64[n], of their relative light curves; single values that stand out by 5 sigma are left out.
+        shared: stars that share light.
+    """
+    members = np.flatnonzero(weight > 0)
+    used = values_that_count(curves, weight > 0)[members]
+    value, noise = (np.where(used, values[members], 0.0) for values in (curves.flux, curves.error))
+    ensemble = _Ensemble(value, noise, used, level[members], shared.among(members, members))
+    ensemble.weigh(weight[members])
+    ensemble.leave_out_outliers(curves.good, scatter[members])
+    return _compared(curves, members, ensemble, shared)
+
+
 class _Ensemble:
     """The reference stars while their levels and variances are iterated.
 
@@ -98,6 +123,11 @@ class _Ensemble:
         self.variance = np.maximum(quoted, MIN_VARIANCE)
         self.shared = shared
         self._keep(np.ones(len(value), dtype=np.bool_))
+
+    def weigh(self, weight: NDArray[np.float64]) -> None:
+        """Take weights that are known, which are positive."""
+        self.variance = 1.0 / weight
+        self._sum()
 
     def _keep(self, constant: NDArray[np.bool_]) -> None:
         self.constant = constant
@@ -192,16 +222,17 @@ class _Ensemble:
         # The geometric mean of old and new: between two stars alone, full steps would never settle.
         self.variance[rows] = np.where(fit, np.sqrt(self.variance[rows] * new), self.variance[rows])
 
-    def leave_out_outliers(self, good: NDArray[np.bool_]) -> bool:
+    def leave_out_outliers(self, good: NDArray[np.bool_], scatter: NDArray[np.float64] | None = None) -> bool:
         """Drop single values that stand out from their star's own light curve; True when there was one.
 
-        Where most stars of an epoch stand out, it is the mean that is wrong, and all are kept.
+        ``scatter``: float64[c], of each star's light curve, where it is known from elsewhere. Where most stars of an
+        epoch stand out, it is the mean that is wrong, and all are kept.
         """
         standing_out = np.zeros_like(self.used)
         for rows in blocks(*self.value.shape):
             relative, quoted = self.relative(rows)
             relative[~self.used[rows]] = np.nan
-            own = robust_scatter(relative[:, good])
+            own = robust_scatter(relative[:, good]) if scatter is None else scatter[rows]
             sigma = np.maximum(np.where(np.isfinite(own), own, 0.0)[:, None], quoted)
             standing_out[rows] = np.abs(relative - 1.0) > OUTLIER_SIGMA * sigma
         standing_out[:, 2 * standing_out.sum(axis=0) > self.used.sum(axis=0)] = False
@@ -243,7 +274,17 @@ def _mean(flux: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[NDArr
 def _apply(
     curves: LightCurves, members: NDArray[np.int64], ensemble: _Ensemble, shared: SharedLight
 ) -> RelativeLightCurves:
-    """Divide all stars by the comparison, members and those who share light with them by that of the others."""
+    weight, mean_level = np.zeros(len(curves)), np.full(len(curves), np.nan)
+    weight[members], mean_level[members] = ensemble.weight, ensemble.level
+    group = np.zeros(len(curves), dtype=np.int64)
+    relative = _compared(curves, members, ensemble, shared)
+    return RelativeLightCurves.of(curves, relative, group, weight > 0, weight, mean_level)
+
+
+def _compared(
+    curves: LightCurves, members: NDArray[np.int64], ensemble: _Ensemble, shared: SharedLight
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """All stars over the comparison, members and those who share light with them over that of the others."""
     flux, error = curves.flux, curves.error
     none = ensemble.weight_sum <= 0
     weight_sum = np.where(none, np.nan, ensemble.weight_sum)
@@ -256,10 +297,7 @@ def _apply(
             block, block_error = np.empty_like(mean), np.empty_like(mean)
             _divide(flux[stars], error[stars], mean, variance, block, block_error)
             relative[stars], relative_error[stars] = block, block_error
-    weight = np.zeros(len(flux))
-    weight[members] = ensemble.weight
-    group = np.zeros(len(flux), dtype=np.int64)
-    return RelativeLightCurves.of(curves, (relative, relative_error), group, weight > 0, weight)
+    return relative, relative_error
 
 
 def _own_comparisons(

@@ -49,21 +49,38 @@ def calibrate_grouped(
         )
     group = assign_groups(row_median(flux[:, curves.good]), curves.xy, candidates)
     is_reference = np.zeros(len(flux), dtype=np.bool_)
-    relative = np.full(flux.shape, np.nan), np.full(flux.shape, np.nan)
     weight = np.zeros(len(flux))
     for number in np.unique(group):
         stars = np.flatnonzero(group == number)
-        members = curves.stars(stars)
-        chosen = choose_references(members.flux[:, curves.good], candidates[stars])
+        chosen = choose_references(flux[stars][:, curves.good], candidates[stars])
+        is_reference[stars] = chosen
+        weight[stars] = chosen / chosen.sum()
+    relative = over_groups(curves, group, is_reference, shared or SharedLight.none())
+    return RelativeLightCurves.of(curves, relative, group, is_reference, weight)
+
+
+def over_groups(
+    curves: LightCurves, group: NDArray[np.int64], is_reference: NDArray[np.bool_], shared: SharedLight
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each star over the plain mean of the references of its group, and the error of that, float64[n, t] each.
+
+    Args:
+        curves: raw.
+        group: int64[n].
+        is_reference: bool[n].
+        shared: stars that share light.
+    """
+    relative = np.full(curves.flux.shape, np.nan), np.full(curves.flux.shape, np.nan)
+    for number in np.unique(group):
+        stars = np.flatnonzero(group == number)
+        members, chosen = curves.stars(stars), is_reference[stars]
         total, variance = members.flux[chosen].sum(axis=0), np.square(members.error[chosen]).sum(axis=0)
-        near = (shared or SharedLight.none()).among(stars, stars).with_references(chosen, chosen)
+        near = shared.among(stars, stars).with_references(chosen, chosen)
         left_out = LeftOut.of(near, slice(0, stars.size), members)
         relative[0][stars], relative[1][stars] = over_mean(
             members, total, variance, chosen, int(chosen.sum()), left_out
         )
-        is_reference[stars] = chosen
-        weight[stars] = chosen / chosen.sum()
-    return RelativeLightCurves.of(curves, relative, group, is_reference, weight)
+    return relative
 
 
 def assign_groups(

@@ -114,9 +114,21 @@ def ensemble_candidates(
     every = constant & (positive[:, good].mean(axis=1) >= PRESENT_AT_ALL)
     if usual.sum() < min(FEWEST_CANDIDATES, every.sum()):
         return EnsembleCandidates(every, np.where(usual[:, None], values, measured), Relaxation.ALL)
-    lost = values[usual].sum(axis=0) < FEWEST_VALUES
+    return EnsembleCandidates(usual, values_that_count(curves, usual), Relaxation.NONE)
+
+
+def values_that_count(curves: LightCurves, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Values that are not spoiled; on a frame where hardly a candidate has one, all that were measured: bool[n, t].
+
+    Args:
+        curves: raw.
+        candidates: bool[n].
+    """
+    measured = np.isfinite(curves.flux) & np.isfinite(curves.error)
+    values = measured & curves.usable
+    lost = values[candidates].sum(axis=0) < FEWEST_VALUES
     values[:, lost] = measured[:, lost]
-    return EnsembleCandidates(usual, values, Relaxation.NONE)
+    return values
 
 
 def _isolated(xy: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -18,11 +18,15 @@ class RelativeLightCurves(LightCurves):
         group: int64[n], which reference group served the star.
         is_reference: bool[n].
         weight: float64[n], share of a star in its group's reference mean; 0 for other stars.
+        level: float64[n], by which each light curve was divided in the end; NaN where it means nothing.
+        mean_level: float64[n], by which a reference is divided before it enters a weighted mean; NaN where none is.
     """
 
     group: NDArray[np.int64]
     is_reference: NDArray[np.bool_]
     weight: NDArray[np.float64]
+    level: NDArray[np.float64]
+    mean_level: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -32,10 +36,13 @@ class RelativeLightCurves(LightCurves):
         group: NDArray[np.int64],
         is_reference: NDArray[np.bool_],
         weight: NDArray[np.float64],
+        mean_level: NDArray[np.float64] | None = None,
     ) -> "RelativeLightCurves":
         """From relative fluxes and errors, float64[n, t] each, which are divided by their levels in place."""
-        normalise(*relative, raw.good, raw.usable)
-        return cls(*relative, raw.flag, raw.good, raw.xy, raw.time, group, is_reference, weight)
+        level = normalise(*relative, raw.good, raw.usable)
+        if mean_level is None:
+            mean_level = np.full(len(raw), np.nan)
+        return cls(*relative, raw.flag, raw.good, raw.xy, raw.time, group, is_reference, weight, level, mean_level)
 
 
 def normalise(
@@ -43,7 +50,7 @@ def normalise(
     error: NDArray[np.float64],
     good: NDArray[np.bool_],
     usable: NDArray[np.bool_],
-) -> None:
+) -> NDArray[np.float64]:
     """Divide each light curve and its errors, in place, by its median over the usable points of the good epochs.
 
     A star without a usable point there, such as one that is saturated all night, is divided by the median of all that
@@ -53,6 +60,9 @@ def normalise(
         flux, error: float64[n, t], NaN where missing.
         good: bool[t].
         usable: bool[n, t], by `pipeline.flags.usable`.
+
+    Returns:
+        float64[n], the medians; NaN for a light curve that became so.
     """
     of_good = flux[:, good]
     level = row_median(np.where(usable[:, good], of_good, np.nan))
@@ -61,6 +71,7 @@ def normalise(
     level[~(level > 0)] = np.nan
     flux /= level[:, None]
     error /= level[:, None]
+    return np.asarray(level)
 
 
 @dataclass(frozen=True)

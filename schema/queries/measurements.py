@@ -14,8 +14,10 @@ from schema.photometry import Flux, RelativeFlux
 
 ROWS_PER_INSERT = 20_000
 SQLITE_VARIABLES = 999  # of a statement, in any build
+SOURCES_LOOKED_UP = 900  # in one statement
 ROWS_PER_FETCH = 100_000  # read at once: some 30 MB of Python's numbers
 VALUES_PER_PASS = 1 << 23  # of one column, in memory at once: 170 MB of fluxes, errors and flags
+FEW_IMAGES = 32  # of which each source's rows are looked up: its range holds all images of many nights
 SPARSE = 2  # ids of a range for each that is wanted, from which on the wanted ones are named one by one
 
 Ids = NDArray[np.int64]
@@ -191,7 +193,7 @@ def _fill(
 
     Each query takes some of the sources, so that memory stays bounded whatever the driver keeps. It names ranges, not
     lists: ids of one detection and one graph are all but contiguous, ranges prune partitions, and the few strangers
-    are dropped here. Only where few sources of many are wanted are they named.
+    are dropped here. Only where few sources of many are wanted, or few images, are they named.
     """
     if not cubes[0].size:
         return
@@ -206,8 +208,13 @@ def _fill(
     )
     ordered = np.sort(source_ids)
     step = max(1, ROWS_PER_FETCH // (image_ids.size * len(apertures)))
+    looked_up = image_ids.size <= FEW_IMAGES
+    if looked_up:
+        step = min(step, SOURCES_LOOKED_UP)
     for start in range(0, ordered.size, step):
-        values = _values(session, query.where(_among(table.source_id, ordered[start : start + step])))
+        few = ordered[start : start + step]
+        among = table.source_id.in_(few.tolist()) if looked_up else _among(table.source_id, few)
+        values = _values(session, query.where(among))
         image, aperture = np.divmod(values[:, 1].astype(np.int64), kinds)
         i, i_known = _positions(source_ids, values[:, 0].astype(np.int64))
         j, j_known = _positions(image_ids, image + first)

@@ -17,6 +17,7 @@ from schema.observing import Observation
 from schema.photometry import (
     Aperture,
     Flux,
+    LaterFrame,
     LightCurveStatistics,
     ReferenceStar,
     RelativeCalibration,
@@ -148,6 +149,8 @@ def _batches(
         zero_point = table_of(ZeroPoint)
         yield from (_delete(zero_point, pid, zero_point.c.image_id.in_(few)) for few in chunks(images))
         yield _delete(table_of(RelativeCalibration), pid)
+        later = table_of(LaterFrame)
+        yield delete(later).where(later.c.calibration_pid == pid)
 
 
 def _delete(table: Table, pid: int, *where: Any) -> Delete:

@@ -7,6 +7,7 @@ from services.choices import Choices
 from services.errors import ConfigurationError
 from services.steps.align import ALIGN
 from services.steps.analyze import ANALYZE
+from services.steps.append_relative import APPEND_RELATIVE
 from services.steps.calibrate import CALIBRATE
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 from services.steps.capture import CAPTURE_FRAME
@@ -49,6 +50,7 @@ ORDER: tuple[AnyStep, ...] = (
     PLACE_FRAMES,
     CROSSMATCH,
     CALIBRATE_RELATIVE,
+    APPEND_RELATIVE,
     DETREND,
     ANALYZE,
     ZERO_POINT,

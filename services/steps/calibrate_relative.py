@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.light_curves import LightCurves
 from pipeline.relative import (
+    Fixed,
     PickLimits,
     RelativeLightCurves,
     Relaxation,
@@ -64,13 +65,20 @@ class Calibrated:
     curves: RelativeLightCurves
     relaxation: Relaxation = Relaxation.NONE
     roles: Roles | None = None
-    error_scale: float | None = None  # of errors after like stars, the median; None for those of the noise model
+    error_factor: NDArray[np.float64] | None = None  # [n], of errors after like stars; None for the model's
+    takes_later: bool = True  # whether what it found holds for frames that it did not see
+
+    @property
+    def error_scale(self) -> float | None:
+        """The median factor."""
+        return None if self.error_factor is None else float(np.median(self.error_factor))
 
 
 def _ensemble(raw: LightCurves, axes: GraphAxes, shared: SharedLight, _: CalibrateRelativeParameters) -> Calibrated:
     candidates = ensemble_candidates(raw, axes.gaia_variable, axes.gaia_ratio)
     curves = calibrate_ensemble(raw, candidates.mask, candidates.values, shared)
-    return Calibrated(curves, candidates.relaxation)
+    # In a field so poor which flagged values count is told by the whole night.
+    return Calibrated(curves, candidates.relaxation, takes_later=candidates.relaxation is not Relaxation.ALL)
 
 
 def _paper(raw: LightCurves, axes: GraphAxes, shared: SharedLight, _: CalibrateRelativeParameters) -> Calibrated:
@@ -141,7 +149,7 @@ def _after_like_stars(calibrated: Calibrated, brightness: NDArray[np.float64]) -
     if factors is None:
         return calibrated
     scaled = replace(curves, error=curves.error * factors[:, None])
-    return replace(calibrated, curves=scaled, error_scale=float(np.median(factors)))
+    return replace(calibrated, curves=scaled, error_factor=factors)
 
 
 def _with_spikes_in_errors(calibrated: Calibrated) -> Calibrated:
@@ -165,6 +173,7 @@ def _facts(context: Context, method: str, aperture: int, calibrated: Calibrated)
         relaxation=calibrated.relaxation.name.lower(),
         error_source=NOISE_MODEL if calibrated.error_scale is None else LIKE_STARS,
         error_scale=calibrated.error_scale,
+        takes_later=calibrated.takes_later,
     )
 
 
@@ -183,10 +192,15 @@ def _write_stars(
 ) -> None:
     curves = calibrated.curves
     n = axes.source_ids.size
+    factor = np.ones(n) if calibrated.error_factor is None else calibrated.error_factor
+    fixed = Fixed.of(curves, factor, by_weights=method == "ensemble")
     insert_rows(
         session,
         ReferenceStar.__table__,
-        ("pid", "source_id", "aperture", "method", "reference_group", "is_reference", "role", "weight"),
+        (
+            *("pid", "source_id", "aperture", "method", "reference_group", "is_reference", "role", "weight"),
+            *("level", "mean_level", "scatter", "error_factor"),
+        ),
         zip(
             [pid] * n,
             axes.source_ids.tolist(),
@@ -195,7 +209,7 @@ def _write_stars(
             curves.group.tolist(),
             curves.is_reference.tolist(),
             _roles(calibrated),
-            none_for_nan(curves.weight),
+            *map(none_for_nan, (fixed.weight, fixed.level, fixed.mean_level, fixed.scatter, fixed.error_factor)),
             strict=True,
         ),
     )

@@ -12,6 +12,7 @@ from schema.observing import LIGHT, Observation, Target
 from schema.queries import adopting, capturing, choices, publishing
 from schema.queries.frames import ids_of_camera
 from services.engine.presence import VERSION
+from services.engine.publisher.appending import Calibration, append
 from services.engine.publisher.changed_choices import changes
 from services.engine.publisher.cycles import no_search_for_cycles
 from services.engine.publisher.former import Former, LaidOut, formers
@@ -48,8 +49,10 @@ from services.steps.shared.told import digest
 class Publisher:
     """Builds the graphs of one call; the caller owns the transaction and decides whether it is committed."""
 
-    def __init__(self, session: Session, settings: Settings, priority: int = 0) -> None:
-        self._session, self._settings, self._priority = session, settings, priority
+    def __init__(
+        self, session: Session, settings: Settings, priority: int = 0, later: Calibration = Calibration.WHOLE
+    ) -> None:
+        self._session, self._settings, self._priority, self._later = session, settings, priority, later
         self._last_pid = 0
         self._settled: dict[int, tuple[Graph, Settled]] = {}  # by observation
         self._adopted: dict[int, str] = {}  # keys of what stands for another night's processes
@@ -182,7 +185,7 @@ class Publisher:
         keeps = kind == LIGHT and earlier and not new_template
         kept = self._on_former_template(observation, publication, frames, earlier, lay_out, known) if keeps else None
         if kept is not None:
-            graph, settled = kept
+            graph, settled = kept[0], append(self._session, observation, *kept, self._later)
         elif known:
             template = of_another_night(self._session, observation)
             self.say_changes(publication, template.graph_pid)
@@ -252,10 +255,7 @@ class Publisher:
         return adopted
 
     def give_keys(self, graph: Graph, instead: Mapping[int, str | None] | None = None) -> None:
-        """Write into the processes of a graph the keys that are known.
-
-        ``instead``: keys of some of them, which others gave them.
-        """
+        """Write into the processes of a graph the keys that are known; ``instead``: of some, which others gave them."""
         own = {process.pid for process in graph.processes}
         outside = {pid for process in graph.processes for pid in needed(process)} - own
         # Masters that are published by the same call are no rows yet.

@@ -22,9 +22,10 @@ from schema.photometry import Flux, RelativeFlux
 from schema.processes import FINISHED, SUCCEEDED, Process
 from schema.queries import pruning
 from schema.queries.pruning import OF_GRAPH, Left
-from services.engine.publisher.old_graph import Place, places
+from services.engine.publisher.old_graph import Place, parameters_of, places
 from services.own_site import no_observation
 from services.steps import ORDER, STEPS
+from services.steps.append_relative import APPEND_RELATIVE
 
 What = Literal["graph", "calibrations"]
 
@@ -180,7 +181,7 @@ def _is_of(process: Process, policy: Policy) -> bool:
 
 def _told(session: Session, observation_id: int, graph_pid: int, chosen: Sequence[Process], whole: bool) -> _Replaced:
     images, sources, apertures = pruning.size_of(session, graph_pid)
-    made = [process for process in chosen if process.status == SUCCEEDED]
+    made = [one for one in chosen if one.status == SUCCEEDED and one.command != APPEND_RELATIVE.command]
     relative = sum(RelativeFlux in STEPS[process.command].tables for process in made)
     fluxes = sum(Flux in STEPS[process.command].tables for process in made)
     rows = (fluxes + relative * images) * sources * apertures
@@ -194,10 +195,13 @@ def _told(session: Session, observation_id: int, graph_pid: int, chosen: Sequenc
 def _older_calibrations(session: Session, observation: Observation, graph: Sequence[Process], keep: int) -> set[int]:
     """What joined a graph and is older than the newest that succeeded of its kind, and the ``keep`` before it."""
     by_place: dict[Place, list[Process]] = defaultdict(list)
+    appended: dict[int, int] = {}  # what stays, and goes, with the calibration by whose reference stars it went
     for place, process in places(graph):
-        if process.command in MEASURING and Flux not in STEPS[process.command].tables:
+        if process.command == APPEND_RELATIVE.command:
+            appended[process.pid] = parameters_of(process).calibration
+        elif process.command in MEASURING and Flux not in STEPS[process.command].tables:
             by_place[place].append(process)
-    joined = {process.pid for of_place in by_place.values() for process in of_place}
+    joined = {process.pid for of_place in by_place.values() for process in of_place} | appended.keys()
     shown = {
         observation.calibration_pid, observation.analysis_pid, observation.detrend_pid, observation.zero_point_pid
     }  # fmt: skip
@@ -208,5 +212,6 @@ def _older_calibrations(session: Session, observation: Observation, graph: Seque
         kept |= {process.pid for process in of_place if not oldest or process.pid >= oldest[0]}
     while new := (pruning.parents(session, sorted(kept)) & joined) - kept:  # they stand on these
         kept |= new
+    kept |= {pid for pid, calibration in appended.items() if calibration in kept}
     going = sorted(joined - kept)
     return set(going) - pruning.depended_on(session, going)

@@ -1,4 +1,4 @@
-"""Calibrations that a live night itself has replaced go while it grows: each portion makes one of all frames.
+"""Calibrations of all frames that a live night itself has replaced go while it grows.
 
 What was there before the watch stays as `tianyu gc --rows` would keep it, and so do replaced graphs.
 """
@@ -14,7 +14,7 @@ from schema.queries import pruning
 from services.operating.housekeeping.prune import Policy, disown_replaced, removals
 from services.settings import Settings
 
-PORTIONS = 10  # so many are replaced before they are looked for, which looks at all processes of the night
+PORTIONS = 4  # so many are replaced before they are looked for, which looks at all processes of the night
 
 
 class Freeing:

@@ -1,7 +1,8 @@
 """What of a live night is published next: what came while the last portion was at work is the next portion.
 
-What looks at the whole night runs once a portion, and takes the longer the more frames there are: portions grow with
-it, and however many frames come, each is calibrated, aligned and measured once.
+Each frame is calibrated, aligned and measured once. It goes by the reference stars of the last calibration of all
+frames; the next one is made behind the frames, and not before WHOLE_SHARE times what the last took has passed: however
+long the night is, a small share of the time goes into it.
 """
 
 from collections.abc import Callable, Collection
@@ -13,15 +14,18 @@ from sqlalchemy.orm import Session
 from schema import database
 from schema.observing import LIGHT, Observation
 from schema.queries.frames import ids_of_camera
+from services.engine.publisher.appending import BEHIND, Calibration
 from services.engine.publisher.publication import Publication
 from services.engine.publisher.publish import Publisher
 from services.engine.publisher.templates import has_known_template, templates
 from services.errors import ConfigurationError
 from services.operating.live.freeing import Freeing
-from services.operating.live.rhythm import Rhythm
+from services.operating.live.rhythm import WHOLE_SHARE, Rhythm
 from services.operating.status import finished
 from services.settings import Settings
 from services.shown import frames as shown_frames
+from services.steps.append_relative import APPEND_RELATIVE
+from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 
 Say = Callable[[str], None]
 MEANWHILE_S = 0.1  # of a round for what was replaced: ten portions of 1,300 stars are millions of rows
@@ -67,6 +71,9 @@ class Portions:
         self._note = note
         self._waiting: set[int] = set()
         self._published_at: dict[int, float] = {}  # of what may be at work
+        self._calibrating_since: dict[int, float] = {}  # all frames of these anew, behind later frames
+        self._next_whole: dict[int, float] = {}
+        self._replaced: set[int] = set()  # of these a calibration of all frames was made since they were last at rest
         self._told: set[str] = set()
 
     def add(self, observations: Collection[int]) -> None:
@@ -76,58 +83,92 @@ class Portions:
     @property
     def at_work(self) -> bool:
         """Whether something is waiting, or of what was published something may not be finished, or is to be removed."""
-        return bool(self._published_at or self._waiting) or self._freeing.at_work
+        return bool(self._published_at or self._waiting or self._calibrating_since) or self._freeing.at_work
 
     def advance(self, now: float, *, whole: bool = False) -> list[int]:
         """Publish what waits and is not held up; returns the observations whose portion is done since the last call."""
-        done = self._finished()
+        done = self._finished(now, None if whole else BEHIND - 1)
         for observation_id in sorted(self._waiting):
             since = self._published_at.get(observation_id)
             if since is not None and (whole or now - since < self._rhythm.patience_s):
                 continue
+            if whole and observation_id in self._calibrating_since:
+                continue
             self._waiting.discard(observation_id)
-            if self._publish(observation_id, whole):
-                self._published_at[observation_id] = now
+            publication = self._publish(observation_id, self._calibration(observation_id, now, whole), whole)
+            if publication is not None:
+                self._is_published(observation_id, publication, now)
         self._freeing.remove(OVER_S if whole else MEANWHILE_S)
         return done
 
-    def _finished(self) -> list[int]:
-        with self._sessions() as session:
-            done = [number for number in self._published_at if finished(session, number)]
-        for number in done:
-            del self._published_at[number]
-            self._freeing.portion_is_done(number)
-        return done
+    def _calibration(self, observation_id: int, now: float, whole: bool) -> Calibration:
+        if whole:
+            return Calibration.WHOLE
+        if observation_id in self._calibrating_since or now < self._next_whole.get(observation_id, 0.0):
+            return Calibration.LATER
+        return Calibration.BEHIND
 
-    def _publish(self, observation_id: int, whole: bool) -> bool:
-        """Whether there is something to wait for."""
+    def _is_published(self, observation_id: int, publication: Publication, now: float) -> None:
+        self._published_at[observation_id] = now
+        of_all = [process for process in publication.processes if process.command == CALIBRATE_RELATIVE.command]
+        if any(process.priority >= BEHIND for process in of_all):
+            self._calibrating_since[observation_id] = now
+        elif of_all:
+            self._replaced.add(observation_id)
+
+    def _finished(self, now: float, priority: int | None) -> list[int]:
+        """Observations of which a portion, up to a priority, or a calibration of all frames behind it, is done."""
+        with self._sessions() as session:
+            portions = [number for number in self._published_at if finished(session, number, priority)]
+            for number in portions:
+                del self._published_at[number]
+            behind = [
+                number
+                for number in self._calibrating_since
+                if number not in self._published_at and finished(session, number)
+            ]
+        for number in behind:
+            took = now - self._calibrating_since.pop(number)
+            self._next_whole[number] = now + WHOLE_SHARE * took
+            self._replaced.add(number)
+            self._waiting.add(number)  # frames that came meanwhile are to go by its reference stars
+        at_rest = {*portions, *behind} & self._replaced - self._calibrating_since.keys()
+        for number in at_rest:
+            self._replaced.discard(number)
+            self._freeing.portion_is_done(number)
+        return sorted({*portions, *behind})
+
+    def _publish(self, observation_id: int, calibration: Calibration, whole: bool) -> Publication | None:
+        """What there is to wait for."""
 
         def work(session: Session) -> tuple[Portion | None, Publication | None]:
             own = self._settings.reference_frame is not None
             how = portion(session, observation_id, self._rhythm, whole=whole, own=own)
             if how is None:
                 return None, None
-            publisher = Publisher(session, self._settings)
+            publisher = Publisher(session, self._settings, later=calibration)
             return how, publisher.publish(observation_id, known=how.known, new_template=how.new_template)
 
         try:
             how, publication = database.transact(self._sessions, work)
         except ConfigurationError as error:
             self.tell(str(error))
-            return False
+            return None
         if how is None or publication is None:
             name, first = f"observation {observation_id}", shown_frames(self._rhythm.first)
             self.tell(f"{name}: a new sky, it waits for {first} to make a template of")
-            return False
+            return None
         if publication.processes:
             self._say(observation_id, publication, how)
-        return True
+        return publication
 
     def _say(self, observation_id: int, publication: Publication, how: Portion) -> None:
         for line in publication.notes:
             if line != publication.of_template:  # that is so all night
                 self.tell(line)
         count = publication.runs()["extract"]
+        if not count and publication.counts()[APPEND_RELATIVE.command]:
+            return
         template = ", a new template" if how.new_template else ""
         self._note(f"observation {observation_id}: {shown_frames(count)} to measure{template}")
 

@@ -9,6 +9,7 @@ PATIENCE_S = 60.0  # a process that is tried again holds up later frames no long
 POLL_S = 0.25  # between looks at the folder and at what is at work
 LOOK_SHARE = 10.0  # times what a look takes passes at least until the next: a core has other work
 REGISTER_SHARE = 9.0  # times what registering took, which looks at all frames of the night: the next waits for so long
+WHOLE_SHARE = 19.0  # times what calibrating all frames anew took passes until the next: a twentieth of the time
 LONGEST_LOOK_S = 0.5  # of a slow disk; it is looked at as often
 AWAY_S = 5.0  # between attempts while the folder or the database is away
 

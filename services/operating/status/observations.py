@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, exists, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, and_, case, exists, func, literal, select, true, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from schema.frame import Frame
@@ -89,12 +89,14 @@ def status(
     return [_assemble(row, found[row.observation_id], notes[row.observation_id]) for row in rows]
 
 
-def finished(session: Session, observation_id: int | None = None) -> bool:
+def finished(session: Session, observation_id: int | None = None, priority: int | None = None) -> bool:
     """Whether nothing can move any more: no process waits, is queued or runs.
 
     For one observation, the processes of other observations that its own depend on (its masters) count too.
+    ``priority``: what has a greater number does not count.
     """
-    unfinished = Process.status.in_(UNFINISHED)
+    counts = true() if priority is None else Process.priority <= priority
+    unfinished = and_(Process.status.in_(UNFINISHED), counts)
     if not session.scalar(select(exists().where(unfinished))):
         return True
     if observation_id is None:

@@ -81,11 +81,8 @@ def graph_axes(session: Session, graph_pid: int, before: int = ANY_PID) -> Graph
         .order_by(SourcePosition.source_id)
     ).all()
     rows = sorted(frames.of_graph(session, graph_pid, before), key=lambda row: (row.jd_utc or 0.0, row.pid))
-    apertures = session.scalars(
-        select(Aperture).where(Aperture.graph_pid == graph_pid).order_by(Aperture.aperture)
-    ).all()
-    widths, bjd = column(rows, "fwhm"), column(rows, "bjd_tdb")
-    fwhm = float(np.nanmedian(widths)) if np.isfinite(widths).any() else np.nan
+    apertures = apertures_of(session, graph_pid)
+    bjd, fwhm = column(rows, "bjd_tdb"), usual_fwhm(rows)
     source_ids = np.array([row.source_id for row in sources], dtype=np.int64)
     xy = np.array([(row.x, row.y) for row in sources], dtype=np.float64).reshape(-1, 2)
     return GraphAxes(
@@ -104,6 +101,18 @@ def graph_axes(session: Session, graph_pid: int, before: int = ANY_PID) -> Graph
         fwhm=fwhm,
         frames=rows,
     )
+
+
+def apertures_of(session: Session, graph_pid: int) -> Sequence[Aperture]:
+    """Those of a graph, in order of their numbers."""
+    query = select(Aperture).where(Aperture.graph_pid == graph_pid)
+    return session.scalars(query.order_by(Aperture.aperture)).all()
+
+
+def usual_fwhm(rows: Sequence[Frame]) -> float:
+    """Median FWHM of the stars of some frames, px; NaN where none tells it."""
+    widths = column(rows, "fwhm")
+    return float(np.nanmedian(widths)) if np.isfinite(widths).any() else np.nan
 
 
 def light_reach(apertures: Sequence[Aperture], fwhm: float) -> dict[int, float]:
