@@ -17,6 +17,8 @@ from services.engine.publisher.publish import Publisher
 from services.ingest.raw_folder import read_folder
 from services.ingest.register import register
 from services.operating.housekeeping.prune import Policy, prune
+from services.operating.live.portions import Portions
+from services.operating.live.rhythm import WHOLE_SHARE, Rhythm
 from services.setup import open_engine
 from services.trials.simulate import night_spec, simulate
 from tests.integration.small_night import SPEC, Night
@@ -148,6 +150,27 @@ def test_a_portion_of_bad_frames_alone_appends_nothing_and_fails_nothing_else(ni
     assert states["append_relative", SUCCEEDED] == 2
     assert ("append_relative", FAILED) not in states
     assert night.rows(MARKS) == []
+
+
+def test_all_frames_are_calibrated_anew_for_a_small_share_of_the_time(night: Night, raw: Path) -> None:
+    number, said = night.observation(), list[str]()
+    portions = Portions(open_engine(night.settings), night.settings, Rhythm(), said.append)
+
+    def ran(folder: str, now: float) -> Counter[str]:
+        with night.sessions.begin() as session:
+            register(session, read_folder(raw / folder), site=night.settings.site, root=night.settings.root)
+        portions.add([number])
+        portions.advance(now)
+        return Counter(night.work())
+
+    assert ran("1", 0.0) == OF_FRAMES | APPENDED | OF_ALL
+    assert portions.advance(2.0) == [number]  # it took 2 s
+    assert ran("2", 2.0 + 0.9 * WHOLE_SHARE * 2.0) == OF_FRAMES | APPENDED
+    assert ran("3", 2.0 + 1.1 * WHOLE_SHARE * 2.0) == OF_FRAMES | APPENDED | OF_ALL
+    portions.advance(60.0)
+    portions.advance(61.0)
+    assert not portions.at_work
+    assert said == [f"observation {number}: 1 frame to measure"] * 3
 
 
 def test_what_was_appended_goes_with_its_calibration(night: Night, raw: Path) -> None:

@@ -121,7 +121,9 @@ class Portions:
         with self._sessions() as session:
             portions = [number for number in self._published_at if finished(session, number, priority)]
             for number in portions:
-                del self._published_at[number]
+                took = now - self._published_at.pop(number)
+                if number in self._replaced:  # its frames were measured meanwhile too
+                    self._next_whole[number] = max(self._next_whole.get(number, 0.0), now + took)
             behind = [
                 number
                 for number in self._calibrating_since
