@@ -168,11 +168,18 @@ def _replaced(session: Session, observation_id: int, policy: Policy) -> list[_Re
         else:
             whole = False
             older = _older_calibrations(session, observation, graphs[pid], policy.keep)
-            chosen = [process for process in graphs[pid] if process.pid in older and _is_of(process, policy)]
+            chosen = _with_calibrations([one for one in graphs[pid] if one.pid in older and _is_of(one, policy)])
         young = any(process.finished_at is None or process.finished_at > before for process in chosen)
         if chosen and not young:
             found.append(_told(session, observation_id, pid, chosen, whole))
     return found
+
+
+def _with_calibrations(chosen: Sequence[Process]) -> list[Process]:
+    """Without what appended frames to a calibration that stays."""
+    pids = {process.pid for process in chosen}
+    appending = APPEND_RELATIVE.command
+    return [one for one in chosen if one.command != appending or parameters_of(one).calibration in pids]
 
 
 def _is_of(process: Process, policy: Policy) -> bool:

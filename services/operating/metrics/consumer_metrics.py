@@ -14,6 +14,7 @@ from schema.processes import SUCCEEDED
 from schema.queries.publishing import published_at
 from services.deployment import Deployment
 from services.operating.metrics.commands import command_label
+from services.steps.append_relative import APPEND_RELATIVE
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 
 STEP_BUCKETS_S = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600)
@@ -69,7 +70,7 @@ class ConsumerMetrics(Collector):
         )
         self._latency = Histogram(
             "tianyu_light_curve_latency_seconds",
-            "From publishing frames to their light curves: the age of each calibrate_relative when it succeeded.",
+            "From publishing frames to their light curves: the age of each process that made relative fluxes.",
             buckets=LATENCY_BUCKETS_S,
             registry=to,
         )
@@ -104,7 +105,7 @@ class ConsumerMetrics(Collector):
             counter.labels(command).inc(max(amount or 0, 0))
         if outcome == SUCCEEDED:
             self._seconds.labels(command).observe(usage.seconds)
-            if claim.command == CALIBRATE_RELATIVE.command:
+            if claim.command in (CALIBRATE_RELATIVE.command, APPEND_RELATIVE.command):
                 self._latency.observe(max(time.time() - published_at(claim.pid), 0.0))
 
     def collect(self) -> Iterator[Metric]:
