@@ -112,7 +112,9 @@ def test_frames_are_appended_and_then_calibrated_with_all(night: Night, raw: Pat
     shares = [(appended[point][0] - found[point][0]) / found[point][1] for point in clean]
     assert np.median(np.abs(shares)) < 0.3
     assert abs(np.median(shares)) < 0.15
-    np.testing.assert_allclose([appended[point][1] for point in clean], [found[point][1] for point in clean], rtol=0.25)
+    # Whether a point stands alone, which enlarges its error, is told by frames after it too.
+    errors = np.array([appended[point][1] / found[point][1] for point in clean])
+    assert np.percentile(np.abs(errors - 1.0), 80) < 0.1
 
 
 def test_frames_that_came_during_a_calibration_of_all_go_by_it_afterwards(night: Night, raw: Path) -> None:
