@@ -7,6 +7,7 @@ from typing import Any
 from services.vo.fields import Field
 from services.vo.vo_errors import RefusedError
 from services.vo.writing.row_writers import Binary2, Fits, Separated, TableData, Writer
+from services.vo.writing.votable_words import Around
 
 VOTABLE = "application/x-votable+xml"
 # Media type, other names, and what writes it; the first one is what is answered without a wish.
@@ -19,7 +20,7 @@ FORMATS: tuple[tuple[str, tuple[str, ...], Any], ...] = (
 )
 
 
-def writer_for(name: str, fields: Sequence[Field], head: str) -> Writer:
+def writer_for(name: str, fields: Sequence[Field], around: Around) -> Writer:
     """What writes a format.
 
     Raises:
@@ -28,7 +29,7 @@ def writer_for(name: str, fields: Sequence[Field], head: str) -> Writer:
     wanted = name.replace(" ", "").lower()
     for media_type, aliases, make in FORMATS:
         if wanted in ("", media_type, *aliases):
-            made: Writer = make(fields, head)
+            made: Writer = make(fields, around)
             return made
     known = ", ".join(aliases[0] for _, aliases, _ in FORMATS)
     raise RefusedError(f"RESPONSEFORMAT {name[:60]!r} is not written here: expected one of {known}")

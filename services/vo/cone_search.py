@@ -13,7 +13,7 @@ from services.vo.fields import Kind
 from services.vo.questions import Question, maxrec_of
 from services.vo.tap_routes import TapService
 from services.vo.vo_errors import RefusedError
-from services.vo.vo_requests import told
+from services.vo.vo_requests import LINKS_PATH, base_url, told
 
 BRIEF = "source_id, ra, dec, gaia_source_id, gaia_g_mag"
 FULL = "*"
@@ -76,6 +76,7 @@ class ConeSearch:
             f"WHERE CONTAINS(POINT(ra, dec), CIRCLE({place}, {cone.radius!r})) = 1 ORDER BY distance",
             0 if cone.radius == 0 else maxrec_of(values.get("MAXREC", "")),
             values.get("RESPONSEFORMAT", ""),
+            links=f"{base_url(request)}{LINKS_PATH}",
             protocol="ivo://ivoa.net/std/ConeSearch",
             said=SAID,
         )

@@ -61,6 +61,9 @@ _KINDS = {
 }
 
 
+INDEXED = ("source_id", "healpix")  # of the tables behind the views
+
+
 @dataclass(frozen=True)
 class Field:
     """A column of an answer; ``xtype`` and ``utype`` are the standard's words."""
@@ -76,6 +79,7 @@ class Field:
     is_principal: bool = False
     is_indexed: bool = False
     is_standard: bool = False
+    is_star: bool = False  # the number of a star, to which there are links
 
     @classmethod
     def of(cls, column: Column) -> "Field":
@@ -88,6 +92,9 @@ class Field:
             column.ucd,
             xtype="timestamp" if column.dtype == "date" else "",
             system=column.system,
+            is_principal="meta.main" in column.ucd,
+            is_indexed=column.name in INDEXED,
+            is_star=column.name == "source_id",
         )
 
     @property

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from schema import database
+from schema.driver import JoiningConnection
 from services.log import get_logger
 from services.vo.adql.typed import Compiled
 from services.vo.vo_errors import RefusedError, TooLongError
@@ -33,10 +34,26 @@ class Stop:
         self.seconds = seconds
         self._deadline = time.monotonic() + seconds
         self._told = threading.Event()
+        self._lock = threading.Lock()
+        self._end: Callable[[], None] | None = None
 
     def tell(self) -> None:
         """End it."""
         self._told.set()
+        with self._lock:
+            if self._end is not None:
+                self._end()
+
+    @contextmanager
+    def ended_by(self, end: Callable[[], None]) -> Iterator[None]:
+        """Within the block, who tells calls ``end``: a server does not look at the clock of this program."""
+        with self._lock:
+            self._end = end
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._end = None
 
     @property
     def is_told(self) -> bool:
@@ -97,7 +114,20 @@ def _limited(connection: Connection, stop: Stop) -> Iterator[None]:
     else:
         limit = text("SET SESSION max_execution_time = :value").bindparams(value=int(1000 * stop.seconds))
     connection.execute(limit)
-    yield
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, JoiningConnection)
+    number = int(driver.thread_id())
+    with stop.ended_by(lambda: _end_on_server(connection.engine, number)):
+        yield
+
+
+def _end_on_server(engine: Engine, number: int) -> None:
+    """End what another connection asks; what cannot be told so ends at its limit."""
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"KILL QUERY {number:d}"))
+    except DBAPIError as error:
+        log.warning("a question could not be told to end", error=str(error.orig))
 
 
 @contextmanager

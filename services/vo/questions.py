@@ -1,6 +1,6 @@
 """A question and what answers it: which database, which SQL, and the document that its rows become."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from sqlglot import exp
 from services.vo.adql.adql_parser import parse
 from services.vo.adql.select_compiler import translate
 from services.vo.answer_formats import writer_for
+from services.vo.fields import Field
 from services.vo.published.published_table import Catalogue, PublishedTable
 from services.vo.published.science_tables import DESCRIPTION, SCHEMA, SCIENCE_TABLES
 from services.vo.published.tap_schema import DESCRIPTIONS, SCHEMA_TABLES, schema_engine
@@ -22,7 +23,7 @@ from services.vo.query_running import Stop, asked
 from services.vo.uploaded_tables import OwnResult, read_uploads
 from services.vo.vo_errors import RefusedError
 from services.vo.writing.row_writers import Writer, written
-from services.vo.writing.votable_words import head
+from services.vo.writing.votable_words import around, may_be_id
 
 PUBLISHED = (*SCIENCE_TABLES, *SCHEMA_TABLES)
 SCHEMAS = {SCHEMA: DESCRIPTION, **DESCRIPTIONS}
@@ -44,6 +45,7 @@ class Question:
     files: Mapping[str, bytes] = field(default_factory=dict)
     protocol: str = "ivo://ivoa.net/std/TAP"
     own_result: OwnResult = _no_result
+    links: str = ""  # address that gives links of a star
     said: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict
     )  # facts of columns that a protocol has otherwise
@@ -81,8 +83,9 @@ class Questions:
             uploads = self._uploads(question, is_sqlite=is_sqlite)
             tables: tuple[PublishedTable, ...] = SCHEMA_TABLES if own else SCIENCE_TABLES
             query = translate(question.adql, Catalogue((*tables, *uploads)), is_sqlite=is_sqlite)
-            fields = [replace(one, **question.said.get(one.name, {})) for one in query.fields]
-            writer = writer_for(question.response_format, fields, head(fields, _facts(question)))
+            fields = _said(query.fields, question)
+            words = around(fields, _facts(question), question.links)
+            writer = writer_for(question.response_format, fields, words)
             most = self.limits.wanted(question.maxrec)
             chunks = stack.enter_context(asked(engine, query, most, stop))
             yield self._answer(writer, chunks, most, is_whole=is_whole)
@@ -108,6 +111,12 @@ def _asks_schema(adql: str) -> bool:
     return any(one.db.upper() == TAP_SCHEMA for one in parse(adql).find_all(exp.Table))
 
 
+def _said(fields: Sequence[Field], question: Question) -> list[Field]:
+    """As the protocol calls them; of several columns of stars the first one has links."""
+    star = next((one.name for one in fields if one.is_star and may_be_id(one.name)), None)
+    return [replace(one, is_star=one.name == star, **question.said.get(one.name, {})) for one in fields]
+
+
 def _facts(question: Question) -> dict[str, str]:
     """What a document says of itself (IVOA Note on data origin)."""
     return {
@@ -118,7 +127,7 @@ def _facts(question: Question) -> dict[str, str]:
 
 
 def question_of(
-    parameters: Mapping[str, list[str]], files: Mapping[str, bytes], own_result: OwnResult = _no_result
+    parameters: Mapping[str, list[str]], files: Mapping[str, bytes], own_result: OwnResult, links: str
 ) -> Question:
     """What the parameters of TAP ask; names are in capitals.
 
@@ -139,6 +148,7 @@ def question_of(
         ";".join(parameters.get("UPLOAD", [])),
         files,
         own_result=own_result,
+        links=links,
     )
 
 

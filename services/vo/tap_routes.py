@@ -18,7 +18,7 @@ from services.vo.questions import PUBLISHED, SCHEMAS, Question, Questions, quest
 from services.vo.tap_examples import examples_page
 from services.vo.uploaded_tables import OwnResult
 from services.vo.vo_errors import NotFoundError, RefusedError
-from services.vo.vo_requests import FORM_BYTES, PartsResponse, Turns, base_url, parameters_of, told, xml
+from services.vo.vo_requests import FORM_BYTES, LINKS_PATH, PartsResponse, Turns, base_url, parameters_of, told, xml
 from services.vo.vosi_words import availability, capabilities, one_table, table_set
 
 
@@ -46,7 +46,10 @@ class TapService:
     async def sync(self, request: Request) -> Response:
         """A question that is answered at once."""
         parameters, files = await parameters_of(request, self.limits.upload_bytes + FORM_BYTES)
-        return await self.answer(question_of(parameters, files, self.own_result(f"{base_url(request)}/tap/async")))
+        base = base_url(request)
+        return await self.answer(
+            question_of(parameters, files, self.own_result(f"{base}/tap/async"), f"{base}{LINKS_PATH}")
+        )
 
     @told
     async def capabilities(self, request: Request) -> Response:

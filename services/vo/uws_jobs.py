@@ -34,6 +34,7 @@ class Job:
     parameters: dict[str, list[str]]
     files: Mapping[str, bytes]
     own_result: OwnResult
+    links: str
     seconds: float
     created: datetime
     destruction: datetime
@@ -57,7 +58,9 @@ class Jobs:
         self._folder = tempfile.TemporaryDirectory(prefix="tianyu-jobs-")
         self._threads = 0
 
-    def create(self, parameters: dict[str, list[str]], files: Mapping[str, bytes], own_result: OwnResult) -> Job:
+    def create(
+        self, parameters: dict[str, list[str]], files: Mapping[str, bytes], own_result: OwnResult, links: str
+    ) -> Job:
         """A job that does not run yet.
 
         Raises:
@@ -70,7 +73,7 @@ class Jobs:
                 raise BusyServiceError(f"{len(self._jobs)} jobs are kept, which is the most: delete some, or wait")
             kept = timedelta(seconds=self._limits.job_kept_s)
             seconds = self._limits.job_seconds
-            job = Job(secrets.token_hex(12), parameters, files, own_result, seconds, now, now + kept)
+            job = Job(secrets.token_hex(12), parameters, files, own_result, links, seconds, now, now + kept)
             self._jobs[job.job_id] = job
         return job
 
@@ -170,7 +173,7 @@ class Jobs:
             self._end(job, ERROR, "the question could not be answered; what happened is in the service's log")
 
     def _answer(self, job: Job, stop: Stop) -> None:
-        question = question_of(job.parameters, job.files, job.own_result)
+        question = question_of(job.parameters, job.files, job.own_result, job.links)
         path = Path(self._folder.name) / job.job_id
         with self._questions.answered(question, stop, is_whole=True) as answer, path.open("wb") as file:
             for part in answer.parts:

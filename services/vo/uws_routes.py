@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -14,7 +15,7 @@ from services.vo.query_limits import QueryLimits
 from services.vo.uws_jobs import ACTIVE, COMPLETED, PHASES, Job, Jobs
 from services.vo.uws_words import job_list, job_words, moment, parameters_words, results_words
 from services.vo.vo_errors import NotFoundError, RefusedError
-from services.vo.vo_requests import FORM_BYTES, base_url, parameters_of, told, xml
+from services.vo.vo_requests import FORM_BYTES, LINKS_PATH, base_url, parameters_of, told, xml
 from services.vo.writing.votable_words import MEDIA_TYPE, error_document
 
 LONGEST_WAIT_S = 60.0
@@ -40,7 +41,7 @@ class JobService:
     async def _create(self, request: Request, address: str) -> Response:
         parameters, files = await parameters_of(request, self._limits.upload_bytes + FORM_BYTES)
         phase = parameters.pop("PHASE", [""])[0]
-        job = self._jobs.create(parameters, files, self.own_result(address))
+        job = self._jobs.create(parameters, files, self.own_result(address), f"{base_url(request)}{LINKS_PATH}")
         if phase == "RUN":
             self._jobs.start(job)
         return RedirectResponse(f"{address}/{job.job_id}", SEE_OTHER)
@@ -66,25 +67,25 @@ class JobService:
         """One job; with WAIT when something of it has changed. POST changes it, or deletes it."""
         job, address = self._found(request), base_url(request) + PATH
         if request.method == "DELETE":
-            return self._deleted(job, address)
+            return await self._deleted(job, address)
         if request.method == "POST":
             parameters, _ = await parameters_of(request, FORM_BYTES)
             action = parameters.pop("ACTION", [""])[0]
             if action == "DELETE":
-                return self._deleted(job, address)
+                return await self._deleted(job, address)
             if action:
                 raise RefusedError(f"ACTION is {action[:40]!r}: expected DELETE")
             phase = parameters.pop("PHASE", [""])[0]
             if parameters:
                 self._jobs.change(job, parameters)
             if phase:
-                self._to_phase(job, phase)
+                await self._to_phase(job, phase)
             return RedirectResponse(f"{address}/{job.job_id}", SEE_OTHER)
         await self._wait(request, job)
         return xml(job_words(job, f"{address}/{job.job_id}"))
 
-    def _deleted(self, job: Job, address: str) -> Response:
-        self._jobs.delete(job)
+    async def _deleted(self, job: Job, address: str) -> Response:
+        await anyio.to_thread.run_sync(self._jobs.delete, job)
         return RedirectResponse(address, SEE_OTHER)
 
     def _found(self, request: Request) -> Job:
@@ -110,14 +111,14 @@ class JobService:
         if request.method == "GET":
             return PlainTextResponse(job.phase)
         parameters, _ = await parameters_of(request, FORM_BYTES)
-        self._to_phase(job, parameters.get("PHASE", [""])[0])
+        await self._to_phase(job, parameters.get("PHASE", [""])[0])
         return self._back(request, job)
 
-    def _to_phase(self, job: Job, phase: str) -> None:
+    async def _to_phase(self, job: Job, phase: str) -> None:
         if phase == "RUN":
             self._jobs.start(job)
         elif phase == "ABORT":
-            self._jobs.abort(job)
+            await anyio.to_thread.run_sync(self._jobs.abort, job)
         else:
             raise RefusedError(f"PHASE is {phase[:40]!r}: expected RUN or ABORT")
 

@@ -19,6 +19,7 @@ from services.log import get_logger
 from services.vo.vo_errors import BusyServiceError, NotFoundError
 from services.vo.writing.votable_words import MEDIA_TYPE, error_document
 
+LINKS_PATH = "/datalink"
 FORM_BYTES = 1_000_000  # of all that is no file
 FILES_MOST = 10
 FIELDS_MOST = 50

@@ -10,13 +10,15 @@ from schema import database
 from services.settings import Settings
 from services.setup import open_database
 from services.vo.cone_search import cone_routes
+from services.vo.datalink import link_routes
 from services.vo.query_limits import QueryLimits
 from services.vo.questions import Questions
 from services.vo.tap_routes import TapService, tap_routes
 from services.vo.uws_jobs import Jobs
 from services.vo.uws_routes import JobService, job_routes
+from services.vo.vo_requests import LINKS_PATH
 
-WRITING = ("/tap/",)  # addresses to which forms are sent begin so
+WRITING = ("/tap/", LINKS_PATH)  # addresses to which forms are sent begin so
 
 
 def vo_routes(engine: Engine, limits: QueryLimits) -> list[BaseRoute]:
@@ -24,7 +26,7 @@ def vo_routes(engine: Engine, limits: QueryLimits) -> list[BaseRoute]:
     questions = Questions(engine, limits)
     jobs = JobService(Jobs(questions, limits), limits)
     tap = TapService(questions, limits, jobs.own_result)
-    return [*tap_routes(tap), *job_routes(jobs), *cone_routes(tap)]
+    return [*tap_routes(tap), *job_routes(jobs), *cone_routes(tap), *link_routes(tap)]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The services as the programs of the Virtual Observatory see them: pyvo, and STILTS with its two validators."""
 
+import io
 import re
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 import pyvo
 import uvicorn
 from astropy.coordinates import SkyCoord
+from astropy.io.votable import parse_single_table
 from astropy.table import Table
 from pydantic import SecretStr
 
@@ -85,6 +87,26 @@ def test_pyvo_asks_at_once_later_and_with_a_table(address: str) -> None:
         assert found["source_id"].tolist() == stars["source_id"].tolist()[:2]
     with pytest.raises(pyvo.dal.DALQueryError, match="no table"):
         service.search("SELECT * FROM tianyu.process")
+
+
+def test_stars_lead_to_their_light_curves(address: str, stilts: str, tmp_path: Path) -> None:
+    stars = pyvo.dal.TAPService(f"{address}/tap").search(
+        "SELECT TOP 2 source_id FROM source_catalog ORDER BY source_id"
+    )
+    assert len(stars) == 2
+    for star in stars:
+        links = star.getdatalink()
+        files = links.bysemantics("#this", include_narrower=False)
+        [whole] = [one for one in files if one.content_type == "application/x-votable+xml"]
+        [page] = links.bysemantics("#auxiliary", include_narrower=False)
+        curve = parse_single_table(io.BytesIO(urllib.request.urlopen(whole.access_url).read())).to_table()
+        assert set(curve["source_id"]) == {star["source_id"]}
+        assert b"<html" in urllib.request.urlopen(page.access_url).read()
+    file = tmp_path / "links.vot"
+    file.write_bytes(urllib.request.urlopen(f"{address}/datalink?ID=1&ID=999999").read())
+    report = programs.run([stilts, "datalinklint", f"votable={file}"], VALIDATION_S)
+    assert re.findall("^[EF]-.*", report, re.MULTILINE) == []
+    assert "Totals: Errors: 0;" in report
 
 
 def test_pyvo_searches_a_cone(address: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from services.errors import TianyuError
 from services.vo.fields import Field, Kind
-from services.vo.writing.votable_words import TAIL, clean, content, failure, field_words, overflow
+from services.vo.writing.votable_words import Around, clean, content, failure, field_words, overflow
 
 Rows = Sequence[tuple[Any, ...]]
 PACKED = {
@@ -61,12 +61,12 @@ class TableData:
 
     media_type, suffix = "application/x-votable+xml", "vot"
 
-    def __init__(self, fields: Sequence[Field], head: str) -> None:
-        self._fields, self._head = fields, head
+    def __init__(self, fields: Sequence[Field], around: Around) -> None:
+        self._fields, self._around = fields, around
 
     def start(self) -> bytes:
         """Before the first row."""
-        return f"{self._head}<TABLE>\n{''.join(map(field_words, self._fields))}<DATA>\n<TABLEDATA>\n".encode()
+        return f"{self._around.start}<TABLE>\n{''.join(map(field_words, self._fields))}<DATA>\n<TABLEDATA>\n".encode()
 
     def rows(self, rows: Rows) -> bytes:
         """Some rows."""
@@ -86,7 +86,7 @@ class TableData:
 
     def end(self, *, rows: int, is_cut: bool = False, error: str = "") -> bytes:
         """After the last row."""
-        return ("</TABLEDATA>\n</DATA>\n</TABLE>\n" + _status(rows, is_cut, error) + TAIL).encode()
+        return ("</TABLEDATA>\n</DATA>\n</TABLE>\n" + _status(rows, is_cut, error) + self._around.end).encode()
 
 
 class Binary2:
@@ -94,13 +94,13 @@ class Binary2:
 
     media_type, suffix = "application/x-votable+xml;serialization=binary2", "vot"
 
-    def __init__(self, fields: Sequence[Field], head: str) -> None:
-        self._fields, self._head, self._rest = fields, head, b""
+    def __init__(self, fields: Sequence[Field], around: Around) -> None:
+        self._fields, self._around, self._rest = fields, around, b""
 
     def start(self) -> bytes:
         """Before the first row."""
         words = "".join(map(field_words, self._fields))
-        return f'{self._head}<TABLE>\n{words}<DATA>\n<BINARY2>\n<STREAM encoding="base64">\n'.encode()
+        return f'{self._around.start}<TABLE>\n{words}<DATA>\n<BINARY2>\n<STREAM encoding="base64">\n'.encode()
 
     def rows(self, rows: Rows) -> bytes:
         """Some rows: which cells are empty, a bit each, and then the cells."""
@@ -126,14 +126,14 @@ class Binary2:
     def end(self, *, rows: int, is_cut: bool = False, error: str = "") -> bytes:
         """After the last row."""
         rest = base64.b64encode(self._rest)
-        words = "\n</STREAM>\n</BINARY2>\n</DATA>\n</TABLE>\n" + _status(rows, is_cut, error) + TAIL
+        words = "\n</STREAM>\n</BINARY2>\n</DATA>\n</TABLE>\n" + _status(rows, is_cut, error) + self._around.end
         return rest + words.encode()
 
 
 class Separated:
     """CSV or TSV with a line of names; what is cut off cannot be said in it."""
 
-    def __init__(self, fields: Sequence[Field], _head: str, *, separator: str = ",") -> None:
+    def __init__(self, fields: Sequence[Field], _around: Around, *, separator: str = ",") -> None:
         self._fields, self._separator = fields, separator
         self.media_type, self.suffix = (
             ("text/csv;header=present", "csv") if separator == "," else ("text/tab-separated-values", "tsv")
@@ -176,7 +176,7 @@ class Fits:
 
     media_type, suffix = "application/fits", "fits"
 
-    def __init__(self, fields: Sequence[Field], _head: str) -> None:
+    def __init__(self, fields: Sequence[Field], _around: Around) -> None:
         self._fields = fields
         self._rows: list[tuple[Any, ...]] = []
 

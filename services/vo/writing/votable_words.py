@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from xml.sax.saxutils import escape, quoteattr
 
@@ -16,6 +17,8 @@ SYSTEMS = {
     "tdb": '<TIMESYS ID="tdb" timeorigin="JD-origin" timescale="TDB" refposition="BARYCENTER"/>',
     "utc": '<TIMESYS ID="utc" timeorigin="JD-origin" timescale="UTC" refposition="TOPOCENTER"/>',
 }
+LINKS = "ivo://ivoa.net/std/DataLink#links-1.1"
+_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -39,22 +42,35 @@ def info(name: str, value: str, words: str = "") -> str:
     return f"<INFO name={attribute(name)} value={attribute(value)}>{content(words)}</INFO>\n"
 
 
-def head(fields: Iterable[Field], facts: Mapping[str, str]) -> str:
-    """Up to the table: systems of time and place, and where it comes from."""
-    named = {field.system for field in fields}
+@dataclass(frozen=True)
+class Around:
+    """What stands before the table, and behind it and what is said of its rows."""
+
+    start: str
+    end: str
+
+
+def around(fields: Iterable[Field], facts: Mapping[str, str], links_address: str = "") -> Around:
+    """Systems of time and place, where it comes from, and links of stars where there are any."""
+    listed = list(fields)
+    named = {field.system for field in listed}
+    star = next((field.name for field in listed if field.is_star), "")
+    of_stars = links(links_address, star) if links_address and star else ""
     systems = "".join(f"{words}\n" for name, words in SYSTEMS.items() if name in named)
     told = {"server_software": SOFTWARE, **facts}
-    return (
+    start = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<VOTABLE version="1.4" xmlns="{NAMESPACE}">\n'
         f'{systems}<RESOURCE type="results">\n{info("QUERY_STATUS", "OK")}'
         + "".join(info(name, value) for name, value in told.items())
     )
+    return Around(start, f"</RESOURCE>\n{of_stars}</VOTABLE>\n")
 
 
 def field_words(field: Field) -> str:
     """A FIELD."""
-    names = ("name", "datatype", "arraysize", "unit", "ucd", "utype", "xtype", "ref")
+    names = ("ID", "name", "datatype", "arraysize", "unit", "ucd", "utype", "xtype", "ref")
     values = (
+        field.name if field.is_star else "",  # by which some readers call the column
         field.name,
         field.kind.value,
         field.arraysize,
@@ -68,6 +84,22 @@ def field_words(field: Field) -> str:
     return f"<FIELD {known}>\n<DESCRIPTION>{content(field.description)}</DESCRIPTION>\n</FIELD>\n"
 
 
+def may_be_id(name: str) -> bool:
+    """Whether a column can be referred to by its name."""
+    return name not in SYSTEMS and _ID.fullmatch(name) is not None
+
+
+def links(address: str, column: str) -> str:
+    """A service that a client may ask about the star of each row (DataLink)."""
+    return (
+        '<RESOURCE type="meta" utype="adhoc:service">\n<DESCRIPTION>Light curves and page of the star</DESCRIPTION>\n'
+        f'<PARAM name="standardID" datatype="char" arraysize="*" value="{LINKS}"/>\n'
+        f'<PARAM name="accessURL" datatype="char" arraysize="*" value={attribute(address)}/>\n'
+        '<GROUP name="inputParams">\n'
+        f'<PARAM name="ID" datatype="char" arraysize="*" value="" ref="{column}"/>\n</GROUP>\n</RESOURCE>\n'
+    )
+
+
 def overflow(rows: int) -> str:
     """Behind the table: there are more rows."""
     return info("QUERY_STATUS", "OVERFLOW", f"there are more rows than the {rows} that were asked for or may be given")
@@ -78,13 +110,10 @@ def failure(words: str) -> str:
     return info("QUERY_STATUS", "ERROR", words)
 
 
-TAIL = "</RESOURCE>\n</VOTABLE>\n"
-
-
 def error_document(words: str) -> bytes:
     """A document that only says what is wrong."""
     status = info("QUERY_STATUS", "ERROR", words)
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<VOTABLE version="1.4" xmlns="{NAMESPACE}">\n'
-        f'<RESOURCE type="results">\n{status}{TAIL}'
+        f'<RESOURCE type="results">\n{status}</RESOURCE>\n</VOTABLE>\n'
     ).encode()

@@ -1,21 +1,31 @@
 """Answers to ADQL on each database, beside what NumPy says of the same stars."""
 
+import io
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from schema.skies import Source
 from services.vo.adql.select_compiler import translate
-from services.vo.published.published_table import Catalogue
+from services.vo.published.published_table import Catalogue, PublishedTable
 from services.vo.published.science_tables import SCIENCE_TABLES
+from services.vo.query_limits import QueryLimits
 from services.vo.query_running import Stop, asked
+from services.vo.uploaded_tables import read_uploads
+from services.vo.vo_errors import RefusedError, TooLongError
 from tests.unit.services.vo.solved_night import CENTRE, FRAMES, STARS, reading_engine, solved_night
 
 RA, DEC = CENTRE
+ENDLESS = (
+    "SELECT COUNT(*) FROM light_curve AS a, light_curve AS b, light_curve AS c, light_curve AS d "
+    "WHERE a.flag + b.flag + c.flag + d.flag > 1e9"
+)
 
 
 class Asked:
@@ -28,9 +38,15 @@ class Asked:
         self.engine = reading_engine(session.get_bind().engine.url.render_as_string(hide_password=False))
         session.close()
 
-    def rows(self, adql: str) -> list[tuple[Any, ...]]:
-        query = translate(adql, Catalogue(SCIENCE_TABLES), is_sqlite=self.engine.dialect.name == "sqlite")
-        with asked(self.engine, query, 10_000, Stop(30)) as chunks:
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    def rows(
+        self, adql: str, stop: Stop | None = None, uploads: tuple[PublishedTable, ...] = ()
+    ) -> list[tuple[Any, ...]]:
+        query = translate(adql, Catalogue((*SCIENCE_TABLES, *uploads)), is_sqlite=self.is_sqlite)
+        with asked(self.engine, query, 10_000, stop or Stop(30.0)) as chunks:
             return [row for chunk in chunks for row in chunk]
 
     def ids(self, condition: str) -> list[int]:
@@ -53,6 +69,8 @@ def test_answers_are_those_of_the_stars(any_session: Session) -> None:
     _places_on_the_sky(it)
     _words_of_adql(it)
     _queries_in_queries(it)
+    _uploaded_stars(it)
+    _limits(it)
     it.engine.dispose()
 
 
@@ -145,3 +163,47 @@ def _queries_in_queries(it: Asked) -> None:
     assert it.rows("SELECT DISTINCT aperture FROM light_curve ORDER BY aperture DESC") == [(2,), (1,), (0,)]
     rest = it.rows(f"SELECT source_id FROM source_catalog ORDER BY source_id OFFSET {STARS - 2}")
     assert [row[0] for row in rest] == ids[-2:]
+
+
+def _uploaded_stars(it: Asked) -> None:
+    """Values of all kinds come back as they were sent, and stars are matched."""
+    big = 2**62 + 1
+    sent = Table(
+        {
+            "name": ["öne", 'it\'s \\ "two"', "HAT-P-32"],
+            "ra": [float(it.ra[0]), float(it.ra[5]), 200.0],
+            "dec": [float(it.dec[0]), float(it.dec[5]), 0.1],
+            "big": [big, -big, 0],
+            "small": np.array([1, 2, 3], dtype=np.int16),
+            "single": np.array([0.1, np.nan, 3], dtype=np.float32),
+        }
+    )
+    content = io.BytesIO()
+    sent.write(content, format="votable")
+    files = {"t": content.getvalue()}
+    uploads = tuple(read_uploads("mine,param:t", files, lambda _: None, QueryLimits(), is_sqlite=it.is_sqlite))
+    back = it.rows("SELECT name, ra, dec, big, small, single FROM TAP_UPLOAD.mine ORDER BY small", uploads=uploads)
+    assert [row[0] for row in back] == sent["name"].tolist()
+    assert [row[1:5] for row in back] == [tuple(row)[1:5] for row in sent.iterrows()]
+    assert [row[5] for row in back] == [float(np.float32(0.1)), None, 3.0]
+    near = "1 = CONTAINS(POINT(s.ra, s.dec), CIRCLE(u.ra, u.dec, 1 / 3600.0))"
+    joined = f"TAP_UPLOAD.mine AS u LEFT JOIN source_catalog AS s ON {near}"
+    match = it.rows(f"SELECT u.small, s.source_id FROM {joined} ORDER BY u.small", uploads=uploads)
+    assert match == [(1, it.source_ids[0]), (2, it.source_ids[5]), (3, None)]
+    named = "SELECT o.observation_id FROM observation AS o JOIN TAP_UPLOAD.mine AS u ON u.name = o.target"
+    assert len(it.rows(named, uploads=uploads)) == 1
+
+
+def _limits(it: Asked) -> None:
+    with pytest.raises(TooLongError, match=r"longer than 0\.3 s"):
+        it.rows(ENDLESS, Stop(0.3))
+    stop = Stop(120.0)
+    teller = threading.Timer(0.3, stop.tell)
+    teller.start()
+    with pytest.raises(TooLongError, match="told to end"):
+        it.rows(ENDLESS, stop)
+    teller.join()
+    assert it.rows("SELECT COUNT(*) FROM observation") == [(1,)]
+    if not it.is_sqlite:  # which has infinity
+        with pytest.raises(RefusedError, match="cannot compute"):
+            it.rows("SELECT POWER(10, 300) * POWER(10, 300) FROM observation")

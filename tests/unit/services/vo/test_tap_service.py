@@ -35,7 +35,7 @@ def ask(client: TestClient, adql: str, **more: Any) -> Any:
 
 def status(content: bytes) -> list[str]:
     """Values of QUERY_STATUS of a VOTable, in their order."""
-    [resource] = parse_votable(io.BytesIO(content)).resources
+    [resource] = [one for one in parse_votable(io.BytesIO(content)).resources if one.type == "results"]
     return [one.value for one in resource.infos if one.name == "QUERY_STATUS"]
 
 
