@@ -62,6 +62,9 @@ def capture(
     Examples: `tianyu capture tonight.toml`, `tianyu capture tonight.toml --dry-run`,
     `tianyu capture tonight.toml --workdir ~/reduced`, `tianyu capture tonight.toml --dry-run --json`
     """
+    from services.engine.embedded import start_faster
+
+    start_faster()
     from services.telescope.observing_plan import read_plan
 
     wanted = read_plan(plan)  # what is no plan is told before anything is made
@@ -86,9 +89,8 @@ def capture(
 
 def _observe(plan: ObservingPlan, workdir: Path, consumers: int | None, plots: bool, as_json: bool, **how: Any) -> None:
     from services import log
-    from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
+    from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree
 
-    start_faster()
     settings = embedded_settings(workdir)
     log.configure(settings.log_format, "WARNING")
     began = time.monotonic()

@@ -111,13 +111,14 @@ def run(
     """
     star = None if target is None else parse_target(target)  # what is no target is told before anything is made
     sky = pointing(radec, catalog)
-    from services import log
     from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
+
+    start_faster()
+    from services import log
     from services.ingest.file_names import find_frames
     from services.ingest.given import Given
 
     given, observations_told = Given(object_name, filter_name, instrument), log_of(observing_log)
-    start_faster()
     log.configure(level="WARNING")  # until the settings say in which form
     find_frames(raw_dir)  # a folder that cannot be read is told before anything is made
     settings = with_masters(
@@ -135,7 +136,6 @@ def run(
     reading = how_to_read(settings.reading, pattern)
     began = time.monotonic()
     with process_tree(settings, consumers) as tree:
-        # While the consumer imports what its workers need.
         from services.cli.patience import follow
         from services.cli.plot_command import draw
         from services.cli.stopped_lines import are_asked_alone, show_masters

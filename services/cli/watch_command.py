@@ -102,6 +102,9 @@ def watch(
         finish=finish,
     )
     sky = pointing(radec, catalog)
+    from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
+
+    start_faster()
     from services.ingest.arrivals import Arrivals
     from services.ingest.file_names import find_frames
     from services.ingest.given import Given
@@ -126,9 +129,7 @@ def watch(
         results, database_file = _follow(engine, settings, arrivals(settings), rhythm), None
     else:
         from services import log
-        from services.engine.embedded import DATABASE_FILE, embedded_settings, process_tree, start_faster
 
-        start_faster()
         settings = with_masters(embedded_settings(workdir, **sky), without, **given_masters)
         log.configure(settings.log_format, "WARNING")
         with process_tree(settings, consumers) as tree:

@@ -3,9 +3,10 @@
 Everything is the real thing: the consumer is the same program that runs beside RabbitMQ. The state lies in the
 working folder, so that a run that was interrupted, or killed, goes on where it was when it is started again.
 
-Imports take most of a short run's start: the consumer, from which all workers are forked, begins with them before the
-database is there, and what only this process needs is imported while it does. `python -m services.engine.embedded 2` is
-such a consumer of two workers, for all groups but the telescope's, which has one of its own, of one worker.
+Imports take most of a short run's start: the consumer is a fork of this program, made before there are threads and
+connections, and its workers are forks of the consumer. Where that is not safe it is a program of its own:
+`python -m services.engine.embedded 2` is a consumer of two workers, for all groups but the telescope's. These exposures
+have a consumer of one worker to themselves.
 """
 
 import atexit
@@ -21,12 +22,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
 from pydantic import SecretStr
 
 from services import log
+from services.engine.forked import Forked, call_yourself, have_no_threads, is_safe_to_fork
 from services.engine.stopping import on_stop
 from services.errors import ConfigurationError, TianyuError
 from services.settings import Settings, child_environment, load
@@ -38,6 +40,7 @@ logger = log.get_logger("run")
 DATABASE_FILE = "tianyu.db"
 LOCK_FILE = "run.lock"
 LOG_FOLDER, LOG_FILE, TELESCOPE_LOG_FILE = "logs", "consumer.log", "telescope.log"
+CONSUMER_NAME = "tianyu-consumer"  # as `top` shows it
 RELEASE = b"w"  # one byte
 EMBEDDED_SWEEP_S = 1.0
 EMBEDDED_LEASE_S = 30.0
@@ -50,7 +53,11 @@ MOST_RESTARTS, RESTARTS_WITHIN_S = 5, 3600.0
 
 
 def start_faster() -> None:
-    """Let this program start and end faster: it seldom looks for garbage, and not once more when it leaves."""
+    """Let this program start and end faster; to be called before it imports much.
+
+    It seldom looks for garbage, and not once more when it leaves; and libraries start no threads, so that it can fork.
+    """
+    have_no_threads()
     gc.set_threshold(GARBAGE_OBJECTS)
     atexit.register(gc.freeze)
 
@@ -118,27 +125,41 @@ class ConsumerProcess:
 
     def __init__(self, settings: Settings, workers: int, groups: Sequence[str] = (), log_file: str = LOG_FILE) -> None:
         self._settings = settings
-        self._arguments = (str(workers), *groups)
+        self._workers, self._groups = workers, tuple(groups)
         self._log = settings.root / LOG_FOLDER / log_file
         self._log.parent.mkdir(exist_ok=True)
         self._restarts = Restarts()
         self._released = False
         self._process = self._start()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        environment = child_environment(self._settings)
-        command = (sys.executable, "-m", "services.engine.embedded", *self._arguments)
+    def _start(self) -> "subprocess.Popen[bytes] | Forked":
         with self._log.open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603 - ours, a number, and names of groups
-                command,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-            )
+            process = self._fork(output) if is_safe_to_fork() else self._spawn(output)
         if self._released:
             _tell(process)
         return process
+
+    def _fork(self, output: BinaryIO) -> Forked:
+        from services.engine.consumer.child import import_for_all
+
+        import_for_all()  # most of it is needed here, too
+
+        def main() -> None:
+            try:
+                consume(self._settings, sys.stdin.fileno(), self._workers, self._groups)
+            except TianyuError as error:
+                sys.exit(f"consumer: {error}")
+
+        return Forked(main, output)
+
+    def _spawn(self, output: BinaryIO) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(  # noqa: S603 - ours, a number, and names of groups
+            (sys.executable, "-m", "services.engine.embedded", str(self._workers), *self._groups),
+            env=child_environment(self._settings),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+        )
 
     def release(self) -> None:
         """The database is set up: let it work."""
@@ -174,23 +195,23 @@ class ConsumerProcess:
             self._process.wait()
 
 
-def _tell(process: subprocess.Popen[bytes]) -> None:
+def _tell(process: "subprocess.Popen[bytes] | Forked") -> None:
     assert process.stdin is not None
     with suppress(OSError):  # it died: `watch` starts another
         process.stdin.write(RELEASE)
         process.stdin.flush()
 
 
-def consume(orders: int, workers: int, groups: Sequence[str]) -> None:
+def consume(settings: Settings, orders: int, workers: int, groups: Sequence[str]) -> None:
     """Main of the consumer: get ready, wait for the word, work until ``orders`` end.
 
     ``orders`` is the file descriptor of a pipe, which ends with the run at the latest, however that ended. Without
     ``groups`` it works for all but the telescope's.
 
     Raises:
-        TianyuError: the settings or the database cannot be used.
+        TianyuError: the database cannot be used.
     """
-    settings = load()
+    call_yourself(CONSUMER_NAME)
     log.configure(settings.log_format, settings.log_level)
     from services.engine.consumer.child import children
 
@@ -262,6 +283,6 @@ def process_tree(settings: Settings, workers: int | None) -> Iterator[ProcessTre
 
 if __name__ == "__main__":
     try:
-        consume(sys.stdin.fileno(), int(sys.argv[1]), sys.argv[2:])
+        consume(load(), sys.stdin.fileno(), int(sys.argv[1]), sys.argv[2:])
     except TianyuError as error:
         sys.exit(f"consumer: {error}")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from services.engine.embedded import CONSUMER_NAME
 from services.trials.simulate import night_spec, simulate
 from tests.acceptance.programs import Programs
 from tests.chaos.system import children_of, signal_all
@@ -103,7 +104,7 @@ def test_the_rows_of_a_disturbed_live_night_are_those_of_one_published_at_once(
     watching = programs.start(*command)
     raw.put(CALIBRATION + FIRST + 1)
     until(lambda: number(workdir, POINTS) >= FIRST and not number(workdir, UNFINISHED), watching)
-    assert signal_all(children_of(watching.pid, "cmdline", "services.engine.embedded"), signal.SIGKILL) == 1
+    assert signal_all(children_of(watching.pid, "comm", CONSUMER_NAME), signal.SIGKILL) == 1
     raw.put(3)
     until(lambda: number(workdir, POINTS) >= FIRST + 3, watching)
     raw.put(2)

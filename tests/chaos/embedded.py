@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from services.engine.embedded import CONSUMER_NAME
 from tests.chaos import checks, snapshot
 from tests.chaos.campaign import CHANGED, POLL_S, SETTINGS, STUCK_AFTER_S, Outcome
 from tests.chaos.plan import Event, Kind
@@ -16,7 +17,6 @@ from tests.chaos.system import children_of, signal_all, workers_of
 from tests.forked import Program
 
 CONSUMERS = 2
-CONSUMER_MARK = "services."  # in the command line of a child that is a program of ours
 # What a run keeps in its working folder beside the images.
 APART = frozenset({"tianyu.db", "tianyu.db-wal", "tianyu.db-shm", "tianyu.db.manager.lock", "run.lock", "logs"})
 SUCCEEDED = f"SELECT COUNT(*) FROM process p WHERE status = 'succeeded' AND {checks.OWN}"
@@ -53,7 +53,7 @@ class Run:
 
     def consumers(self) -> list[int]:
         """PID of its consumer, if it is there."""
-        return children_of(self.process.pid, "cmdline", CONSUMER_MARK)
+        return children_of(self.process.pid, "comm", CONSUMER_NAME)
 
     def kill_tree(self) -> None:
         """SIGKILL to all at once."""

@@ -9,19 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from schema.attempts import Claim
 from services.deployment import Deployment
 from services.engine.consumer.messages import ASK_TO_END, Died, Ready, Report, Saving
+from services.engine.forked import have_no_threads, is_safe_to_fork
 
 START_TIMEOUT_S = 120.0
-# numpy's linear algebra would start a thread for each core, and they wait for each other by spinning: with small
-# matrices that burns more than it gives. Cores are used by more workers. Read by the libraries when they are loaded.
-ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # A forked child has what this program has imported, for nothing; but also the locks that other threads hold.
 FORK, SPAWN = multiprocessing.get_context("fork"), multiprocessing.get_context("spawn")
-THREADS = Path("/proc/self/task")  # of this program, those of libraries too; elsewhere than on Linux fork is not safe
 
 
 class Child:
@@ -39,7 +35,7 @@ class Child:
 
         ``others``: that were started before; with their ends of pipes it would keep them from hearing that we died.
         """
-        context = FORK if _is_safe_to_fork() else SPAWN
+        context = FORK if is_safe_to_fork() else SPAWN
         ours, theirs = context.Pipe()
         inherited = [ours, *(other._pipe for other in others if other._pipe)] if context is FORK else []
         process = context.Process(
@@ -134,12 +130,7 @@ def serve(connection: Connection, deployment: Deployment, inherited: Sequence[Co
     serve_worker(connection, deployment)
 
 
-def _is_safe_to_fork() -> bool:
-    """Whether this is Linux, and no other thread of this program can hold a lock."""
-    return THREADS.is_dir() and len(list(THREADS.iterdir())) == 1
-
-
-def _import_for_all() -> None:
+def import_for_all() -> None:
     """Import what workers need before they are forked."""
     from services.steps import preload
 
@@ -154,10 +145,9 @@ def children(deployment: Deployment, number: int) -> Iterator[list[Child]]:
 
     They take no other signal: what they did is committed, and what they may still do is fenced by its lease.
     """
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    if _is_safe_to_fork():
-        _import_for_all()
+    have_no_threads()
+    if is_safe_to_fork():
+        import_for_all()
     workers = [Child(deployment) for _ in range(number)]
     try:
         for count, worker in enumerate(workers):

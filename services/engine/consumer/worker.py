@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
-from pathlib import Path
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -27,6 +26,7 @@ from services.deployment import Deployment
 from services.engine.consumer.cutoff import Cutoff
 from services.engine.consumer.messages import ASK_TO_END, Ready, Report, Saving
 from services.engine.consumer.usage import Meter, RowsInserted, give_back
+from services.engine.forked import call_yourself
 from services.engine.presence import VERSION
 from services.errors import OF_SURROUNDINGS, ConfigurationError, SurroundingsError, TianyuError, TransientError
 from services.image_store import open_store
@@ -185,8 +185,7 @@ def serve(pipe: Pipe, deployment: Deployment) -> None:
     # The consumer decides when to stop; a terminal's Ctrl-C and a service manager's SIGTERM go to the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with suppress(OSError):  # no Linux
-        Path("/proc/self/comm").write_text(NAME)
+    call_yourself(NAME)
     _keep_large_arrays()
     log.configure(deployment.log_format, deployment.log_level)
     asked: list[int] = []
