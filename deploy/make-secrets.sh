@@ -7,7 +7,7 @@ folder=${1:-secrets}
 umask 077
 mkdir -p "$folder"
 for name in database_root database_owner database_publisher database_manager database_consumer database_operator \
-  database_reader database_web broker_manager broker_consumer broker_operator grafana serve_token; do
+  database_reader database_web database_reviewer broker_manager broker_consumer broker_operator grafana serve_token; do
   [ -e "$folder/$name" ] && continue
   # Letters and digits only: they have a meaning in no URL and no file of a server.
   od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "$folder/$name"

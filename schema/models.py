@@ -1,6 +1,19 @@
 """All models in one place, for migrations and tests: importing this fills ``Base.metadata``."""
 
-from schema import alerts, found, image, observing, photometry, processes, retention, skies, travels, upkeep, views
+from schema import (
+    alerts,
+    found,
+    image,
+    observing,
+    photometry,
+    processes,
+    retention,
+    skies,
+    travels,
+    upkeep,
+    verdicts,
+    views,
+)
 from schema.base import Base
 
 metadata = Base.metadata
@@ -17,5 +30,6 @@ __all__ = [
     "skies",
     "travels",
     "upkeep",
+    "verdicts",
     "views",
 ]

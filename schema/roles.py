@@ -152,7 +152,8 @@ OPERATOR = Role(
 )
 READER = Role("reader")
 WEB = Role("web")  # `tianyu serve`: what it lacks a person may have, so that the one is stopped without the other
-ROLES = (PUBLISHER, MANAGER, CONSUMER, OPERATOR, READER, WEB)
+REVIEWER = Role("reviewer", inserts=("candidate_verdict",))  # `tianyu serve`, for verdicts on candidates alone
+ROLES = (PUBLISHER, MANAGER, CONSUMER, OPERATOR, READER, WEB, REVIEWER)
 LIMITED = (READER, WEB)
 
 

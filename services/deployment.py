@@ -158,6 +158,7 @@ class Deployment(BaseModel):
     traces: bool = False  # whether publications and attempts are told to OpenTelemetry (variables OTEL_…)
 
     serve_token: SecretStr | None = None  # what browsers must show to `tianyu serve`
+    review_database_url: SecretStr | None = None  # by which `tianyu serve` writes verdicts; None: it takes none
 
     # Groups by command; everything else goes to `cpu`.
     default_group: Name = "cpu"

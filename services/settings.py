@@ -30,7 +30,11 @@ CONFIG_VARIABLE = "TIANYU_CONFIG"
 # Variables that belong to the surroundings (tests, compose files), not to the settings.
 NOT_SETTINGS = ("TIANYU_TEST_", CONFIG_VARIABLE)
 # A URL's password, in a file of its own.
-PASSWORDS = {"database_url": f"{PREFIX}DATABASE_PASSWORD", "broker_url": f"{PREFIX}BROKER_PASSWORD"}
+PASSWORDS = {
+    "database_url": f"{PREFIX}DATABASE_PASSWORD",
+    "broker_url": f"{PREFIX}BROKER_PASSWORD",
+    "review_database_url": f"{PREFIX}REVIEW_DATABASE_PASSWORD",
+}
 
 
 class Settings(BaseSettings, Deployment, Reading, Choices):
@@ -149,8 +153,11 @@ def _connected(settings: Settings) -> Settings:
     for name, secured in (
         ("database_url", transport_security.secured_database),
         ("broker_url", transport_security.secured_broker),
+        ("review_database_url", transport_security.secured_database),
     ):
-        given = url = getattr(settings, name).get_secret_value()
+        if (setting := getattr(settings, name)) is None:
+            continue
+        given = url = setting.get_secret_value()
         if secret := passwords.get(PASSWORDS[name]):
             url = secret_files.with_password(url, secret)
         try:

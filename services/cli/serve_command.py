@@ -28,6 +28,9 @@ def serve(
         str | None,
         typer.Option("--behind-proxy", metavar="NAME", help="Host name of a reverse proxy that asks who people are."),
     ] = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="Take verdicts on candidates; with a server, by review_database_url.")
+    ] = False,
 ) -> None:
     """Show nights, fields, light curves and candidates to a browser; it only reads.
 
@@ -42,11 +45,27 @@ def serve(
 
     token = settings.serve_token
     rules = rules_for(host, None if token is None else token.get_secret_value(), proxy)
-    served = Served.open(settings)
+    served = Served.open(_with_review(settings) if review else settings)
     try:
         listen(served, host, port, rules, told=lambda address: note(f"open {address} in a browser; Ctrl-C ends"))
     finally:
         served.close()
+
+
+def _with_review(settings: Settings) -> Settings:
+    """Settings by which verdicts are written: with SQLite into the file itself.
+
+    Raises:
+        ConfigurationError: the database is a server's, and nothing says by which login.
+    """
+    if settings.review_database_url is not None:
+        return settings
+    if not settings.database_url.get_secret_value().startswith("sqlite"):
+        raise ConfigurationError(
+            "--review writes by a login of its own: set TIANYU_REVIEW_DATABASE_URL, such as "
+            "mysql+pymysql://tianyu_reviewer@HOST/tianyu with TIANYU_REVIEW_DATABASE_PASSWORD_FILE"
+        )
+    return settings.model_copy(update={"review_database_url": settings.database_url})
 
 
 def _of_folder(workdir: Path) -> Settings:
@@ -65,4 +84,4 @@ def _of_folder(workdir: Path) -> Settings:
         )
     settings = embedded_settings(workdir)
     log.configure(settings.log_format, settings.log_level)
-    return settings
+    return settings.model_copy(update={"review_database_url": None})  # verdicts go into the folder's own database

@@ -120,8 +120,15 @@ class WrongQuestionError(TianyuError):
     """A part of the query cannot be read."""
 
 
+class RefusedError(TianyuError):
+    """Who asks may not do that."""
+
+
 class BusyError(TianyuError):
     """The service does as much at a time as it may."""
+
+
+STATUS: dict[type[TianyuError], int] = {WrongQuestionError: 400, RefusedError: 403, BusyError: 429}
 
 
 def _explained(request: Request, status: int, words: str) -> Response:
@@ -135,7 +142,7 @@ def not_made(request: Request, error: Exception) -> Response:
     if isinstance(error, TransientError):
         log.warning("not answered", path=request.url.path, error=str(error))
         return _explained(request, 503, "the database or the disk does not answer at the moment; try it again")
-    status = 400 if isinstance(error, WrongQuestionError) else 429 if isinstance(error, BusyError) else 404
+    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 404)
     return _explained(request, status, str(error))
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -10,13 +11,16 @@ from starlette.staticfiles import StaticFiles
 
 from services.web import (
     candidate_pages,
+    comparison_pages,
     field_pages,
     frame_pages,
     night_pages,
     process_pages,
     star_pages,
+    verdicts,
 )
 from services.web.answers import HANDLERS, prepare
+from services.web.guard import Guard, Rules
 from services.web.served import Served
 
 AT_A_TIME = 8  # pages that are made at once: each holds a connection
@@ -26,14 +30,16 @@ ROUTES: tuple[BaseRoute, ...] = (
     *field_pages.ROUTES,
     *star_pages.ROUTES,
     *candidate_pages.ROUTES,
+    *comparison_pages.ROUTES,
     *process_pages.ROUTES,
     *frame_pages.ROUTES,
+    *verdicts.ROUTES,
     Mount("/static", StaticFiles(packages=[("services.web", "static")]), name="static"),
 )
 
 
-def application(served: Served, more: Sequence[BaseRoute] = ()) -> Starlette:
-    """All pages of a database; ``more`` are further routes, such as another service's under a path of its own."""
+def application(served: Served, rules: Rules, more: Sequence[BaseRoute] = ()) -> Guard:
+    """All pages of a database, guarded; ``more`` are further routes, such as another service's under its own path."""
 
     @contextlib.asynccontextmanager
     async def living(_: Starlette) -> AsyncIterator[None]:
@@ -42,5 +48,6 @@ def application(served: Served, more: Sequence[BaseRoute] = ()) -> Starlette:
 
     prepare()
     app = Starlette(routes=[*ROUTES, *more], exception_handlers=HANDLERS, lifespan=living)
-    app.state.served = served
-    return app
+    app.state.served, app.state.rules = served, rules
+    own = (verdicts.PATH,) if served.reviewing is not None else ()
+    return Guard(app, replace(rules, writing=(*rules.writing, *own)))

@@ -4,10 +4,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from schema.queries import judging
 from services.results.lightcurves.observation_facts import observation_facts, with_light_curves
 from services.results.variability.candidates import count_candidates, read_candidates
 from services.web.answers import id_of, number_of, page
-from services.web.served import served
+from services.web.served import form_key, served
 
 A_PAGE = 50
 MOST = 5000  # of a list
@@ -28,6 +29,7 @@ def candidates(request: Request) -> Response:
         facts = observation_facts(session, number)
         listed = read_candidates(session, facts, min(first + A_PAGE, MOST) + 1)
         total = count_candidates(session, facts.analysis_pid)
+        judged = judging.of_observation(session, number)
     shown = listed[first : first + A_PAGE]
     return page(
         request,
@@ -37,6 +39,8 @@ def candidates(request: Request) -> Response:
         total=total,
         first=first,
         a_page=A_PAGE,
+        judged=judged,
+        form_key=form_key(request),
         more=len(listed) > first + A_PAGE,
     )
 

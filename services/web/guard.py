@@ -151,17 +151,33 @@ def _host(header: str) -> str:
     return (name if colon and port.isdecimal() else header).lower()
 
 
+def shown_user(headers: Headers, *, is_behind_proxy: bool) -> str:
+    """Who asks, as a proxy says (`X-Forwarded-User`), or as was typed beside the token; empty where nobody says."""
+    if is_behind_proxy:
+        return headers.get("x-forwarded-user", "")
+    typed = _basic(headers.get("authorization", ""))
+    return "" if typed is None else typed[0]
+
+
 def _credential(header: str) -> str | None:
     """A bearer's token, or the password of any user; None where there is neither."""
     scheme, _, value = header.partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()
+    typed = _basic(header)
+    return None if typed is None else typed[1]
+
+
+def _basic(header: str) -> tuple[str, str] | None:
+    """User and password, empty where they cannot be read; None where it is no such header."""
+    scheme, _, value = header.partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
-        return base64.b64decode(value, validate=True).decode().partition(":")[2]
+        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
-        return ""
+        return "", ""
+    return user, password
 
 
 def _refuse(status: int, words: str, headers: dict[str, str] | None = None) -> Response:

@@ -54,7 +54,7 @@ def rules_for(host: str, token: str | None, proxy: str | None) -> Rules:
 
 def all_services(served: Served, tables: VoServices, rules: Rules) -> Guard:
     """Pages, and what programs of the Virtual Observatory ask, by the same rules."""
-    return Guard(application(served, tables.routes), replace(rules, writing=WRITING))
+    return application(served, replace(rules, writing=WRITING), tables.routes)
 
 
 def listen(served: Served, host: str, port: int, rules: Rules, told: Callable[[str], None]) -> None:

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
+import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pipeline.flags import OF_THE_STAR, SPOILING, Flag
 from schema.frame import Frame
 from schema.image import CALIBRATED, Image
+from schema.queries.measurements import relative_matrix
+from services.results.lightcurves.calibrations import calibrations
 from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.reading import ApertureChoice, LightCurve, aperture_name, read_apertures
 from services.results.lightcurves.star_nights import Seen, read_nights
@@ -70,8 +73,10 @@ def within_limit(session: Session, seen: Sequence[Seen]) -> tuple[list[Seen], li
     return sorted(taken, key=lambda one: (one[0].night, one[0].observation_id)), left_out
 
 
-def curves_data(session: Session, seen: Sequence[Seen], aperture: ApertureChoice) -> dict[str, Any]:
+def curves_data(session: Session, seen: Sequence[Seen], aperture: ApertureChoice, method: str = "") -> dict[str, Any]:
     """Light curves of a star as lists, one a night; NULL and NaN are None.
+
+    ``method``: of the relative flux; a night without it, and an empty one, has that which the views show.
 
     Raises:
         ConfigurationError: there is no such aperture.
@@ -81,7 +86,7 @@ def curves_data(session: Session, seen: Sequence[Seen], aperture: ApertureChoice
     nights = read_nights(session, taken, aperture)
     notes = [*nights.notes, *(f"observation {one.observation_id} ({one.title}) is left out" for one in left_out)]
     return {
-        "curves": [_curve(session, curve) for curve in nights.curves],
+        "curves": [_curve(session, curve, method) for curve in nights.curves],
         "apertures": apertures_of(session, [facts for facts, _ in taken]),
         "flags": [
             {"bit": int(flag), "words": words, "spoils": bool(flag & SPOILING), "of_star": bool(flag & OF_THE_STAR)}
@@ -100,8 +105,10 @@ def apertures_of(session: Session, observations: Sequence[ObservationFacts]) -> 
     return {number: names[number].pop() if len(names[number]) == 1 else "each night's own" for number in sorted(names)}
 
 
-def _curve(session: Session, curve: LightCurve) -> dict[str, Any]:
+def _curve(session: Session, curve: LightCurve, method: str) -> dict[str, Any]:
     facts, bjd = curve.observation, curve.bjd
+    shown = str(curve.table.meta["calibration_method"])
+    other = calibrations(session, facts).get(method) if method not in ("", shown) else None
     return {
         "observation": facts.observation_id,
         "title": facts.title,
@@ -109,13 +116,25 @@ def _curve(session: Session, curve: LightCurve) -> dict[str, Any]:
         "night": facts.night.isoformat(),
         "instrument": facts.instrument,
         "aperture_name": ", ".join(curve.aperture_names.values()),
-        "method": curve.table.meta["calibration_method"],
-        "bjd": _numbers(bjd),
-        **{name: _numbers(curve.values(name)) for name in COLUMNS},
+        "method": shown if other is None else method,
+        "bjd": numbers(bjd),
+        **{name: numbers(curve.values(name)) for name in COLUMNS},
+        **({} if other is None else _relative(session, curve, other)),
         **{name: curve.values(name).tolist() for name in EXACT},
         "usable": curve.usable.tolist(),
         "reasons": _why_rejected(session, facts),
     }
+
+
+def _relative(session: Session, curve: LightCurve, pid: int) -> dict[str, list[float | None]]:
+    """Relative fluxes of another calibration, for the same points."""
+    star, images, apertures = curve.source.source_id, curve.values("image_id"), curve.values("aperture")
+    flux, error = np.full(images.shape, np.nan), np.full(images.shape, np.nan)
+    for aperture in np.unique(apertures).tolist():
+        of_aperture = apertures == aperture
+        found = relative_matrix(session, pid, aperture, np.array([star]), images[of_aperture])
+        flux[of_aperture], error[of_aperture] = found.flux[0], found.error[0]
+    return {"flux_relative": numbers(flux), "flux_relative_error": numbers(error)}
 
 
 def _why_rejected(session: Session, facts: ObservationFacts) -> dict[int, str]:
@@ -124,5 +143,6 @@ def _why_rejected(session: Session, facts: ObservationFacts) -> dict[int, str]:
     return {image_id: reason or "no reason was kept" for image_id, reason in session.execute(query)}
 
 
-def _numbers(values: Any) -> list[float | None]:
+def numbers(values: Any) -> list[float | None]:
+    """As JSON has them: NaN, and what is infinite, is None."""
     return [value if isfinite(value) else None for value in values.tolist()]

@@ -13,7 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from schema.photometry import LightCurveStatistics
+from schema.queries import judging
 from schema.skies import Source, SourceCrossmatch
+from services.results.lightcurves.calibrations import calibrations
 from services.results.lightcurves.export import write_file, write_stream
 from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.selection import SourceFacts
@@ -23,11 +25,12 @@ from services.results.plots.roles import read_roles, read_spots, short_names
 from services.results.variability.periods import find_periods
 from services.web.answers import BusyError, NotThereError, data, file, id_of, page
 from services.web.field_pages import template_of, view_of
-from services.web.served import served
+from services.web.served import form_key, served
 from services.web.star_curves import aperture_of, apertures_of, curves_data, within_limit
 from services.web.star_search import found_stars
 
 MOST_REFERENCES, MOST_CHECKS = 15, 8  # that are listed, as finding charts name them
+MOST_VERDICTS = 50
 PERIOD_SEARCHES = 1  # at a time: each takes a core for seconds
 FORMATS = {
     "csv": ("csv", "text/csv"),
@@ -53,9 +56,11 @@ def star(request: Request) -> Response:
             .order_by(SourceCrossmatch.match_rank)
             .limit(1)
         ).one_or_none()
+        verdicts = judging.of_star(session, number, MOST_VERDICTS)
         shown: dict[str, Any] = {"names": {}, "gaia_of": {}, "view": None, "marks": [], "statistics": None}
         if seen:
             shown |= _on_newest(request, session, max(seen, key=lambda one: (one[0].night, one[0].observation_id)))
+    shown |= {"verdicts": verdicts, "form_key": form_key(request)}
     return page(request, "star.html", star=number, source=source, seen=seen, gaia=gaia, formats=FORMATS, **shown)
 
 
@@ -74,6 +79,7 @@ def _on_newest(request: Request, session: Session, seen: Seen) -> dict[str, Any]
         "gaia_of": gaia_names(session, list(names.values())),
         "view": view_of(served(request), session, template_of(session, facts)),
         "marks": marks,
+        "methods": list(calibrations(session, facts)),
         "apertures": apertures_of(session, [facts]),
         "statistics": _statistics(session, facts, place),
     }
@@ -100,7 +106,8 @@ def curve_json(request: Request) -> Response:
     """The light curves of all nights, in one aperture."""
     number, aperture = id_of(request, "star"), aperture_of(request.query_params.get("aperture", ""))
     with served(request).reading() as session:
-        return data(request, curves_data(session, _seen(session, number), aperture))
+        method = request.query_params.get("method", "")
+        return data(request, curves_data(session, _seen(session, number), aperture, method))
 
 
 def download(request: Request) -> Response:

@@ -82,6 +82,11 @@ REFUSED = {
         "SELECT * FROM mysql.user",
     ),
     "web": ("DELETE FROM process", "INSERT INTO named_object (name) VALUES ('x')", "UPDATE source SET ra_deg = 1"),
+    "reviewer": (
+        "DELETE FROM candidate_verdict",
+        "UPDATE candidate_verdict SET verdict = 'confirmed'",
+        "INSERT INTO named_object (name) VALUES ('x')",
+    ),
 }
 
 

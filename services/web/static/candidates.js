@@ -5,6 +5,7 @@
   if (!rows.length) return;
   const told = box.querySelector(".told"), kept = new Map();
   const plot = new PointPlot(box.querySelector(".plot"), { height: 230, told: () => {} });
+  const form = box.querySelector("form");
   let chosen = -1;
 
   async function choose(place) {
@@ -13,6 +14,7 @@
     chosen = place;
     const row = rows[place], star = row.dataset.star;
     row.setAttribute("aria-selected", "true");
+    if (form) form.elements.star.value = star;
     if (document.activeElement !== document.body) row.focus({ preventScroll: true });
     row.scrollIntoView({ block: "nearest" });
     try {
@@ -45,7 +47,10 @@
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA|BUTTON)$/.test(document.activeElement.tagName)) return;
     if (event.key === "j" || event.key === "ArrowDown") { event.preventDefault(); choose(chosen + 1); }
     if (event.key === "k" || event.key === "ArrowUp") { event.preventDefault(); choose(chosen - 1); }
+    const button = form && { y: "confirmed", x: "refused" }[event.key];
+    if (button) form.querySelector(`button[value="${button}"]`).click();
     if (event.key === "Enter" && chosen >= 0 && document.activeElement.tagName !== "A") location.assign(`/star/${rows[chosen].dataset.star}`);
   });
-  choose(0);
+  const asked = rows.findIndex((row) => `#${row.id}` === location.hash);
+  choose(Math.max(asked, 0));
 })();

@@ -26,6 +26,7 @@
 
   const value = (name) => controls.elements[name].value;
   const number = (name) => (Number(value(name)) > 0 ? Number(value(name)) : null);
+  const chosenMethod = () => controls.elements.method?.value ?? "";
   const usesBjd = () => found.curves.every((curve) => curve.bjd.some((time) => time !== null));
   const times = (curve) => (usesBjd() ? curve.bjd : curve.jd_utc);
 
@@ -39,7 +40,7 @@
   async function read() {
     told.textContent = "The curve is being read …";
     try {
-      found = await fetched(`${box.dataset.url}?aperture=${value("aperture")}`);
+      found = await fetched(`${box.dataset.url}?aperture=${value("aperture")}&method=${chosenMethod()}`);
     } catch (error) {
       told.textContent = error.message;
       return;
@@ -158,6 +159,7 @@
   function remember() {
     const kept = new URLSearchParams();
     for (const name of ["quantity", "aperture", "bins", "period", "epoch"]) if (value(name) && value(name) !== "best") kept.set(name, value(name));
+    if (controls.elements.method && controls.elements.method.selectedIndex > 0) kept.set("method", chosenMethod());
     for (const name of ["spoiled", "errors"]) if (!controls.elements[name].checked) kept.set(name, "0");
     history.replaceState(null, "", `${location.pathname}?${kept}`);
   }
@@ -181,7 +183,7 @@
 
   controls.addEventListener("change", (event) => {
     remember();
-    if (event.target.name === "aperture") {
+    if (event.target.name === "aperture" || event.target.name === "method") {
       document.querySelectorAll("a.save").forEach((link) => { link.search = `?aperture=${value("aperture")}`; });
       read();
     } else show();

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from services.settings import Settings
 from services.web.application import application
-from services.web.guard import Guard, Rules
+from services.web.guard import Rules
 from services.web.served import Served
 
 HERE = "http://127.0.0.1:8421"
@@ -18,7 +18,7 @@ def asking(settings: Settings, rules: Rules | None = None) -> Iterator[TestClien
     """The service of a database; errors are answers."""
     served = Served.open(settings)
     try:
-        with TestClient(Guard(application(served), rules or Rules()), base_url=HERE) as client:
+        with TestClient(application(served, rules or Rules()), base_url=HERE) as client:
             yield client
     finally:
         served.close()

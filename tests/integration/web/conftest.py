@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from services.settings import Settings
 from services.web.application import application
-from services.web.guard import Guard, Rules
+from services.web.guard import Rules
 from services.web.served import Served
 from tests.unit.services.conftest import open_session
 
@@ -24,7 +24,7 @@ def any_session(each_ready_url: str) -> Iterator[Session]:
 def listening(settings: Settings) -> Iterator[str]:
     """Address of the service, answered by a thread."""
     served = Served.open(settings)
-    server = uvicorn.Server(uvicorn.Config(Guard(application(served), Rules()), port=0, log_config=None, ws="none"))
+    server = uvicorn.Server(uvicorn.Config(application(served, Rules()), port=0, log_config=None, ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -122,6 +122,22 @@ def test_candidates_are_paged_by_the_keyboard(page: Page, processed: Night) -> N
     page.wait_for_url(f"**/star/{second}*")
 
 
+def test_comparison_stars_are_chosen_and_saved(page: Page, processed: Night) -> None:
+    page.goto("/star/1")
+    page.get_by_role("link", name="Choose comparison stars by hand").click()
+    told = page.locator("#chosen .told")
+    expect(told).to_contain_text("scatter")
+    before = told.text_content()
+    chosen = page.get_by_label("Compare with star").and_(page.locator(":checked"))
+    count = chosen.count()
+    chosen.first.uncheck()
+    expect(told).to_contain_text(f"{count - 1} stars")
+    assert told.text_content() != before
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Save the choice").click()
+    assert saved.value.path().read_text().count("manual_references") == 1
+
+
 @pytest.mark.parametrize("look", ["dark", "phone"])
 def test_pages_fit_their_window(chromium: Browser, address: str, processed: Night, look: str) -> None:
     number = processed.observation()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tomllib
 from collections.abc import Iterator
 from io import BytesIO, StringIO
 
@@ -22,6 +23,7 @@ from services.results.lightcurves.observation_facts import observation_facts
 from services.results.lightcurves.selection import find_source
 from services.results.lightcurves.star_nights import read_nights
 from services.results.plots.roles import read_spots
+from services.settings import Settings
 from services.web.pictures import picture_of
 from services.web.star_curves import COLUMNS
 from tests.integration.small_night import FRAMES, Night
@@ -82,6 +84,50 @@ def test_a_curve_has_the_numbers_of_the_command(client: TestClient, processed: N
     assert curve["image_id"] == wanted.values("image_id").tolist()
     assert curve["usable"] == wanted.usable.tolist()
     assert np.isfinite(np.array(curve["flux_relative"], dtype=float)).sum() >= FRAMES - 1
+
+
+def test_the_relative_flux_is_by_the_method_that_is_chosen(client: TestClient, processed: Night, star: int) -> None:
+    [shown], [other], [unknown] = (
+        client.get(f"/star/{star}/curve.json?method={method}").json()["curves"] for method in ("", "paper", "none")
+    )
+    assert [shown["method"], other["method"], unknown["method"]] == ["ensemble", "paper", "ensemble"]
+    rows = processed.rows(
+        "SELECT f.image_id, f.flux FROM relative_flux f JOIN relative_calibration c ON c.pid = f.pid "
+        "AND c.aperture = f.aperture WHERE c.method = 'paper' AND f.source_id = :s AND f.aperture = :a",
+        s=star,
+        a=other["aperture"][0],
+    )
+    assert dict(zip(other["image_id"], other["flux_relative"], strict=True)) == dict(rows)
+    assert other["flux_relative"] != shown["flux_relative"] == unknown["flux_relative"]
+    assert other["flux_raw"] == shown["flux_raw"]
+
+
+def test_comparison_stars_are_offered_with_their_fluxes(
+    client: TestClient, processed: Night, light: int, star: int
+) -> None:
+    place = f"/observation/{light}/star/{star}"
+    page = client.get(f"{place}/comparison").text
+    told = client.get(f"{place}/fluxes.json").json()
+    assert page.count("<tr data-star=") == len(told["stars"]) > 5
+    [curve] = client.get(f"/star/{star}/curve.json").json()["curves"]
+    assert told["image_id"] == curve["image_id"]
+    other, found = next(iter(told["stars"].items()))
+    rows = processed.rows(
+        "SELECT image_id, flux_raw, usable FROM light_curve WHERE source_id = :s AND aperture = :a ORDER BY jd_utc",
+        s=int(other),
+        a=curve["aperture"][0],
+    )
+    assert [image for image, *_ in rows] == told["image_id"]
+    assert found["flux"] == [flux if usable else None for _, flux, usable in rows]
+
+
+def test_a_choice_is_saved_as_settings(client: TestClient, light: int, star: int) -> None:
+    place = f"/observation/{light}/star/{star}"
+    settings = tomllib.loads(client.get(f"{place}/choice.toml?references=2,3&checks=4").text)
+    assert Settings(**settings).manual_references == ("2", "3")
+    assert settings["manual_targets"] == [str(star)]
+    for wrong, code in (("references=x", 400), ("references=1,,2", 400), ("references=999", 404)):
+        assert client.get(f"{place}/choice.toml?{wrong}").status_code == code, wrong
 
 
 @pytest.mark.parametrize("aperture", [0, 1])
