@@ -13,7 +13,7 @@ FEWEST_POINTS = 5  # that tell a scatter: of four, every tenth is off by a facto
 # Of n Gaussian values the median of the median absolute deviation is short by (n - MAD_LOST - MAD_LOST_ONCE / n) / n:
 # the median is taken from the values themselves. Fitted to simulations, good to 0.6 % from n = 5 up.
 MAD_LOST, MAD_LOST_ONCE = 1.07, 1.1
-BLOCK_VALUES = 1 << 20  # values of a block of light curves: 8 MB of float64
+BLOCK_VALUES = 1 << 16  # values of a block of light curves: 0.5 MB of float64, for the processor's cache
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,21 @@
 """Median of a pile of images, pixel by pixel."""
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Real = TypeVar("Real", np.float32, np.float64)
 
-def column_median(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Median along the first axis, as `numpy.median`: float32[n, ...] to float32[...]; NaN where any value is NaN.
+
+def column_median(block: NDArray[Real]) -> NDArray[Real]:
+    """Median along the first axis, as `numpy.median`: real[n, ...] to real[...]; NaN where any value is NaN.
 
     The layers of the block are sorted against each other by a fixed network of comparisons, each the minimum and the
     maximum of two whole layers. `numpy.median` takes one pixel after the other: ten flats take it twelve times as long.
     """
-    layers: list[NDArray[np.float32]] = list(block.copy())
+    layers: list[NDArray[Real]] = list(block.copy())
     lower = np.empty_like(layers[0])
     for i, j in _comparisons(len(layers)):
         # Both are NaN where one of the two is, so that a NaN reaches every layer in the end.
@@ -22,7 +25,7 @@ def column_median(block: NDArray[np.float32]) -> NDArray[np.float32]:
     middle = len(layers) // 2
     if len(layers) % 2:
         return layers[middle]
-    return np.asarray((layers[middle - 1] + layers[middle]) / np.float32(2))
+    return np.asarray((layers[middle - 1] + layers[middle]) / layers[middle].dtype.type(2))
 
 
 def _comparisons(n: int) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from pipeline.detector.column_median import column_median
 from pipeline.errors import UnusableDataError
 from pipeline.light_curves import blocks
 from pipeline.statistics import robust_scatter, row_median
@@ -233,7 +234,7 @@ def _without_spikes(values: Floats) -> Floats:
     columns = np.arange(values.shape[1])
     last = np.maximum.accumulate(np.where(np.isfinite(values), columns, 0), axis=1)
     filled = np.pad(np.take_along_axis(values, last, axis=1), ((0, 0), (SPIKE_WINDOW // 2,) * 2), mode="edge")
-    deviation = values - np.median(sliding_window_view(filled, SPIKE_WINDOW, axis=1), axis=2)
+    deviation = values - column_median(np.moveaxis(sliding_window_view(filled, SPIKE_WINDOW, axis=1), 2, 0))
     return np.where(np.abs(deviation) <= SPIKE_SIGMA * robust_scatter(deviation)[:, None], values, np.nan)
 
 
