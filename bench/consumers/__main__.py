@@ -1,6 +1,6 @@
 """What each step takes with one consumer, and what is done with one to five: the paper's tables 4 and 5, and figure 5.
 
-`make bench-consumers`, or `python -m bench.consumers [--frames 48] [--size 1024] [--stars 600] [--most 5] [--rounds 3]
+`make bench-consumers`, or `python -m bench.consumers [--frames 60] [--size 1024] [--stars 600] [--most 5] [--rounds 3]
 [--figure consumers.png]`. In each round all numbers of consumers have their turn.
 """
 
@@ -25,7 +25,7 @@ GOAL = 1.85  # of two consumers over one, on two cores
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=48)
+    parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--stars", type=int, default=600)
     parser.add_argument("--most", type=int, default=5, help="consumers")
@@ -124,6 +124,10 @@ def main() -> None:
         for step, values in speed.items():
             middle, low, high = values[1]
             print(f"two consumers over one, {step}: {middle:.2f} ({low:.2f} to {high:.2f})")
+        alone = median(run.alone() for run in runs[1])
+        print(
+            f"steps of one process take {100 * alone:.0f} %: two consumers are at most {2 / (1 + alone):.2f} (Amdahl)"
+        )
         print(f"goal, on two cores with nothing beside: {GOAL}")
 
 

@@ -1,10 +1,11 @@
 """The night by so many consumers, from an empty database, and what each of its processes took."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -69,6 +70,12 @@ class NightRun:
         own = self.of(command)
         return len(own) / (max(one.finished_at for one in own) - min(one.started_at for one in own))
 
+    def alone(self) -> float:
+        """Share of the steps' time in steps of one process, which no second consumer makes shorter."""
+        counts = Counter(one.command for one in self.attempts)
+        total = sum(one.seconds for one in self.attempts)
+        return sum(one.seconds for one in self.attempts if counts[one.command] == 1) / total
+
     def between(self) -> float:
         """Median time from the end of a worker's process to the start of its next, s: without waits for other steps."""
         by_worker = defaultdict(list)
@@ -103,8 +110,12 @@ def run(servers: Servers, night: Path, consumers: int, folder: Path) -> NightRun
             time.sleep(SETTLE_S)
             named = {"manager": [manager.pid], "consumers": [one.pid for one in workers], **servers.pids()}
             named["workers"] = [child for one in workers for child in children(one.pid)]
-            before, machine, start = _used(named), Machine.now(), time.monotonic()
+            for one in workers:
+                os.kill(one.pid, signal.SIGSTOP)  # publishing is not measured
             _tianyu(programs, "publish", "--all")
+            before, machine, start = _used(named), Machine.now(), time.monotonic()
+            for one in workers:
+                os.kill(one.pid, signal.SIGCONT)
             _wait(programs, url)
             used = {name: seconds - before[name] for name, seconds in _used(named).items()}
             cores = Cores.between(machine, Machine.now(), used, time.monotonic() - start)

@@ -5,7 +5,6 @@
 """
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -46,10 +45,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tianyu-growth-") as temporary:
         series.frames(WARM_UP, Path(temporary))
         for name in asked.only:
-            found += measures(Path(temporary))[name]()
-            print(f"… {name}", file=sys.stderr, flush=True)
-    for one in found:
-        show(one)
+            for one in measures(Path(temporary))[name]():
+                found.append(one)
+                show(one)
     figure.draw(found, asked.figure)
     print(f"figure {asked.figure}")
 
@@ -72,7 +70,7 @@ def show(one: Series) -> None:
     }
     for name, seconds in lines.items():
         print(f"| {name} | {' | '.join(f'{value:.3g}' for value in seconds)} | {at_the_end(one.sizes, seconds):.2f} |")
-    print()
+    print(flush=True)
 
 
 if __name__ == "__main__":

@@ -77,8 +77,8 @@ def nights(what: str, sizes: Iterable[int], changes: Callable[[int], dict[str, o
 
 
 def frames(sizes: Iterable[int], folder: Path) -> Series:
-    """Frames of 128²."""
-    return nights("frames", sizes, lambda size: {"n_frames": size}, folder)
+    """Frames of 128², so short that 1,000 are one night."""
+    return nights("frames", sizes, lambda size: {"n_frames": size, "exposure_s": 5.0, "cadence_s": 10.0}, folder)
 
 
 def stars(sizes: Iterable[int], folder: Path, pixels: int) -> Series:
