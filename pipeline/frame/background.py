@@ -22,6 +22,7 @@ NOISE_PIXELS = 1 << 18  # so many, in rows apart, tell the noise of a pixel
 NOISE_STEP = 13  # rows, at most; odd, for detectors whose even rows are unlike the odd ones
 
 
+FEWEST_BOXES = 3  # of a side, to tell a slope of the sky at its ends
 NO_SKY = "no finite pixel in the image, or too few side by side, expected sky: check the masters and the frame"
 
 
@@ -85,10 +86,19 @@ def _noise(image: NDArray[np.float32], box: int) -> float:
 
 
 def _median_around(mesh: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of the 3×3 boxes about each; at a border of those beside it along the border, or a slope would bend there."""
+    """Of the 3×3 boxes about each; at a border of those beside it along the border, or a slope would bend there.
+
+    A corner has none beside it, so that a bright star in it would stay: what row, column and both lead to counts with
+    it. Of fewer than three rows or columns all boxes are taken, for few pixels tell of no slope.
+    """
     padded = np.pad(mesh, 1, constant_values=np.nan)
     around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).copy()
-    around[[0, -1], :, ::2] = around[:, [0, -1], :, ::2] = np.nan
+    if min(mesh.shape) >= FEWEST_BOXES:
+        around[[0, -1], :, ::2] = around[:, [0, -1], :, ::2] = np.nan
+        for down, right in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+            from_corner, of_corner = mesh[::down, ::right], around[::down, ::right][0, 0]
+            (_, beside, next_beside), (below, across, _), (next_below, *_) = from_corner[:3, :3]
+            of_corner[0] = 2 * beside - next_beside, 2 * below - next_below, beside + below - across
     return row_median(around.reshape(mesh.size, -1)).reshape(mesh.shape)
 
 

@@ -71,3 +71,17 @@ def test_an_image_of_any_shape_loses_its_sky(shape: tuple[int, int], bin_size: i
     image, sky = subtract_background(rng.normal(100, 3, shape).astype(np.float32), bin_size=bin_size)
     assert sky.level == pytest.approx(100, abs=2)
     assert image.mean() == pytest.approx(0, abs=2)
+
+
+@pytest.mark.parametrize("shape", [(128, 128), (100, 512), (512, 512)])
+@pytest.mark.parametrize("corner", [(0, 0), (0, -1), (-1, 0), (-1, -1)])
+def test_a_bright_star_that_fills_a_corner_box_lifts_no_sky(
+    shape: tuple[int, int], corner: tuple[int, int], rng: np.random.Generator
+) -> None:
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    middle = [32 if end == 0 else side - 33 for end, side in zip(corner, shape, strict=True)]
+    halo = 3000 / (1 + ((y - middle[0]) ** 2 + (x - middle[1]) ** 2) / 12**2) ** 2.5
+    slope = (x - y) / 20 if min(shape) > 128 else 0.0 * x  # of few boxes none is told
+    image, _ = subtract_background((rng.normal(1000, 10, shape) + halo + slope).astype(np.float32), bin_size=FRAME_BIN)
+    sky = np.median((image - halo)[(np.abs(y - middle[0]) < 30) & (np.abs(x - middle[1]) < 30)])
+    assert abs(sky) < 10
