@@ -106,14 +106,15 @@ def test_a_choice_changes_what_reads_it_and_what_follows(telescope: Telescope, c
     assert {pids[name] for name in changed(old, new)} == following(publication, readers)
 
 
-def test_a_version_changes_what_has_it_and_what_follows(telescope: Telescope, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_changes_what_has_it_and_what_follows(telescope: Telescope) -> None:
     light = telescope.observe()
     old = in_a_dry_run(telescope, light)
-    object.__setattr__(STEPS["detect"], "version", 2)
+    step, version = STEPS["detect"], STEPS["detect"].version
+    object.__setattr__(step, "version", version + 1)
     try:
         new = in_a_dry_run(telescope, light)
     finally:
-        object.__setattr__(STEPS["detect"], "version", 1)
+        object.__setattr__(step, "version", version)
     publication = telescope.publish(light)
     detect = {p.pid for p in publication.processes if p.command == "detect"}
     pids = dict(zip(named(publication), [p.pid for p in publication.processes], strict=True))
