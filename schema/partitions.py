@@ -13,6 +13,7 @@ writes meanwhile; what it copies nobody can write to as long.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from math import ceil
 
 from sqlalchemy import Connection, text
@@ -93,15 +94,17 @@ class Partitions:
     def images_per_range(self, rows_per_range: int) -> int:
         """How many images a new range is for, as the newest ranges with rows tell."""
         rows_per_range *= self.growth
-        starts = (0, *(one.below for one in self.ranges))
-        densities = [
-            one.rows / (min(one.below, self.newest + 1) - start)
-            for start, one in zip(starts, self.ranges, strict=False)
-            if one.rows and start <= self.newest
-        ]
-        if not densities:
+        richest = max(islice(self._densities(), RICHEST_OF), default=None)
+        if richest is None:
             return min(IMAGES_AT_FIRST, rows_per_range)
-        return max(1, min(IMAGES_MOST * self.growth, int(rows_per_range / max(densities[-RICHEST_OF:]))))
+        return max(1, min(IMAGES_MOST * self.growth, int(rows_per_range / richest)))
+
+    def _densities(self) -> Iterator[float]:
+        """Rows an image of the ranges that have rows, the newest first."""
+        starts = chain((one.below for one in islice(reversed(self.ranges), 1, None)), (0,))
+        for one, start in zip(reversed(self.ranges), starts, strict=False):
+            if one.rows and start <= self.newest:
+                yield one.rows / (min(one.below, self.newest + 1) - start)
 
     def needed_at(self, rows_per_range: int) -> int:
         """From which newest image on ranges are to be added: there is less than one whole behind it then."""
