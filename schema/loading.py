@@ -28,13 +28,13 @@ def are_numbers(rows: Iterable[tuple[Any, ...]]) -> bool:
     return set(map(type, chain.from_iterable(rows))) <= _PLAIN
 
 
-def as_text(rows: Iterable[tuple[Any, ...]], row: str, nothing: str, between: str = "\n") -> str:
-    """Numbers in the fewest digits that give the same double; ``row``: how a row is written, with %s for each value.
+def as_text(rows: Iterable[tuple[Any, ...]], row: str, nothing: str) -> str:
+    """A line a row, numbers in the fewest digits that give the same double; ``row`` has %s for each value.
 
     Raises:
         ProgrammingError: one is not finite, which no column takes.
     """
-    text = between.join(map(row.__mod__, rows)).replace("None", nothing)
+    text = "\n".join(map(row.__mod__, rows)).replace("None", nothing)
     if "n" in text:
         raise ProgrammingError("nan and inf can not be used with MySQL")
     return text

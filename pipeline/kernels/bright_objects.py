@@ -1,12 +1,11 @@
 """Objects on an image: islands above a threshold, parted where hills of light stand out."""
 
-import ctypes
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.library import REAL, SIZE, Kernel, array
+from pipeline.kernels.library import DOUBLE, REAL, SIZE, Kernel, array
 
 OBJECT_DTYPE = np.dtype(
     [(name, "f8") for name in ("npix", "flux", "x", "y", "x2", "y2", "xy", "peak", "xpeak", "ypeak")]
@@ -16,7 +15,6 @@ EXPECTED_SHARE = 16  # of the pixels, one in so many may be bright at first
 MOST_BRIGHT = 20_000_000  # pixels, each takes 88 bytes
 
 INDICES, NUMBERS, FLOATS, DOUBLES = (array(dtype) for dtype in (np.int64, np.int32, np.float32, np.float64))
-DOUBLE = ctypes.c_double
 _BRIGHT_PIXELS = Kernel(
     "bright_pixels", FLOATS, SIZE, SIZE, REAL, SIZE, FLOATS, NUMBERS, INDICES, FLOATS, NUMBERS, result=SIZE
 )

@@ -69,7 +69,3 @@ class Catalogue:
         asked = f"{schema}.{name}" if schema else name
         known = ", ".join(one.full_name for one in self.tables)
         raise RefusedError(f"there is no table {asked[:80]!r} to be asked: expected one of {known}")
-
-    def with_tables(self, more: tuple[PublishedTable, ...]) -> "Catalogue":
-        """These and some of who asks."""
-        return Catalogue((*self.tables, *more))

@@ -14,7 +14,8 @@ import pytest
 
 from pipeline import kernels
 from pipeline.kernels import compiling, library
-from pipeline.kernels.binning import binned_sums, subtract_enlarged
+from pipeline.kernels.binning import binned_sums
+from pipeline.kernels.sky_mesh import subtract_spline
 from services.errors import ConfigurationError
 from services.steps import preload
 
@@ -97,6 +98,6 @@ def test_a_compiler_that_refuses_is_quoted(sources: Path, compiler: str, monkeyp
 def test_arrays_that_are_not_as_the_kernel_needs_them_are_refused() -> None:
     image = np.zeros((8, 8), np.float32)
     with pytest.raises(ctypes.ArgumentError):
-        subtract_enlarged(image[:, ::2], image, 2)
+        subtract_spline(image[:, ::2], np.zeros((2, 2)), (4, 4))
     with pytest.raises(ctypes.ArgumentError):
         binned_sums(image.astype(np.float64), 2)  # type: ignore[arg-type]
