@@ -4,8 +4,6 @@ Frames are calibrated by means and medians, stars matched by the median shift of
 mean of the reference stars.
 """
 
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,9 +12,8 @@ from astropy.io import fits
 from scipy.spatial import KDTree
 
 from bench.peers.scope import Floats, Scope, Steps, leave
+from bench.source_extractor import extract
 
-NAMES = ("source-extractor", "sex", "sextractor")  # Debian's, the program's own, others'
-CONFIGURATION = Path("/usr/share/source-extractor")
 COLUMNS = ("X_IMAGE", "Y_IMAGE", "FLUX_APER({n})", "FLUXERR_APER({n})")
 LEAST_RESPONSE = 0.1  # of dead columns
 BRIGHTEST = 100  # that tell the shift
@@ -37,6 +34,8 @@ def main(scope: Scope, work: Path) -> None:
         flat = np.maximum(np.median([image / np.median(image) for image in flats], axis=0), LEAST_RESPONSE)
     parameters, image, catalogue = work / "columns.param", work / "image.fits", work / "catalogue.fits"
     parameters.write_text("\n".join(COLUMNS).format(n=len(scope.radii)) + "\n")
+    circles = ",".join(f"{2 * radius:.3f}" for radius in scope.radii)
+    options = {"PHOT_APERTURES": circles, "GAIN": scope.gain}
     values = np.full(scope.shape, np.nan)
     stars = np.array(scope.xy)
     for frame, path in enumerate(scope.lights):
@@ -44,7 +43,7 @@ def main(scope: Scope, work: Path) -> None:
             calibrated = ((read(path) - bias - dark) / flat).astype(np.float32)
             fits.writeto(image, calibrated, overwrite=True)
         with steps.timed("photometry"):
-            extract(scope, image, parameters, catalogue)
+            extract(image, parameters, catalogue, options)
             table = fits.getdata(catalogue)
         with steps.timed("match"):
             xy = np.column_stack([table["X_IMAGE"], table["Y_IMAGE"]]) - 1  # FITS counts pixels from 1
@@ -63,22 +62,6 @@ def common_shift(stars: Floats, found: Floats) -> Floats:
     apart = apart[np.abs(apart).max(axis=1) < FARTHEST_PX]
     neighbours = KDTree(apart).query_ball_point(apart, MATCH_PX)
     return np.asarray(np.median(apart[max(neighbours, key=len)], axis=0))
-
-
-def extract(scope: Scope, image: Path, parameters: Path, catalogue: Path) -> None:
-    options = {
-        "PARAMETERS_NAME": parameters,
-        "FILTER_NAME": CONFIGURATION / "default.conv",
-        "STARNNW_NAME": CONFIGURATION / "default.nnw",
-        "CATALOG_NAME": catalogue,
-        "CATALOG_TYPE": "FITS_1.0",
-        "PHOT_APERTURES": ",".join(f"{2 * radius:.3f}" for radius in scope.radii),
-        "GAIN": scope.gain,
-        "VERBOSE_TYPE": "QUIET",
-    }
-    program = next(path for name in NAMES if (path := shutil.which(name)))
-    arguments = [str(text) for name, value in options.items() for text in (f"-{name}", value)]
-    subprocess.run([program, str(image), "-c", str(CONFIGURATION / "default.sex"), *arguments], check=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench import source_extractor
 from bench.photometry import ensembles, matrix, scores, tables, with_source_extractor, with_tianyu
 from bench.photometry.light_curves import LightCurves
 from bench.photometry.night import Night, read
@@ -72,7 +73,7 @@ def light_curves(night: Night, folder: Path) -> Iterator[LightCurves]:
         say("eloy")
         raw = with_eloy.run(night)
         yield from (with_eloy.light_curves(raw, night), ensembles.tianyu(raw))
-    if with_source_extractor.program():
+    if source_extractor.program():
         say("SExtractor")
         raw = with_source_extractor.run(night, folder / "sextractor")
         yield from (ensembles.plain(raw, unsaturated), ensembles.tianyu(raw))
@@ -81,7 +82,7 @@ def light_curves(night: Night, folder: Path) -> Iterator[LightCurves]:
 def missing_tools() -> list[str]:
     """What is not installed, and how to install it."""
     missing = [f"{name}: pip install '.[bench-photometry]'" for name in PACKAGES if not find_spec(name)]
-    if not with_source_extractor.program():
+    if not source_extractor.program():
         missing.append("SExtractor: apt-get install source-extractor")
     return missing
 

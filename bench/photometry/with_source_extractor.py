@@ -1,7 +1,5 @@
 """SExtractor with its default configuration: a catalogue a frame, fluxes in fixed circles, matched by position."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +9,10 @@ from astropy.table import Table
 from bench.photometry.light_curves import RawFluxes
 from bench.photometry.masters import Calibration
 from bench.photometry.night import Night
+from bench.source_extractor import extract
 
-NAMES = ("source-extractor", "sex", "sextractor")  # Debian's, the program's own, others'
-CONFIGURATION = Path("/usr/share/source-extractor")
 RADII_FWHM = (0.75, 1.0, 1.25, 1.5, 2.0, 2.5)
 COLUMNS = ("X_IMAGE", "Y_IMAGE", "FLUX_APER", "FLUXERR_APER")
-TIMEOUT_S = 120
-
-
-def program() -> str | None:
-    """Path of the program; None where it is not installed."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def run(night: Night, work: Path) -> RawFluxes:
@@ -34,7 +25,7 @@ def run(night: Night, work: Path) -> RawFluxes:
     calibration = Calibration(night)
     for epoch, path in enumerate(night.light_frames()):
         fits.writeto(image, calibration.frame(path), overwrite=True)
-        _extract(night, image, parameters, catalogue)
+        extract(image, parameters, catalogue, _options(night))
         table = Table.read(catalogue)
         xy = np.column_stack([table["X_IMAGE"], table["Y_IMAGE"]]) - 1  # FITS counts pixels from 1
         stars = night.stars_of(epoch, xy)
@@ -43,21 +34,12 @@ def run(night: Night, work: Path) -> RawFluxes:
     return RawFluxes("SExtractor", flux, error, RADII_FWHM)
 
 
-def _extract(night: Night, image: Path, parameters: Path, catalogue: Path) -> None:
+def _options(night: Night) -> dict[str, object]:
     spec = night.truth.spec
-    options = {
-        "PARAMETERS_NAME": parameters,
-        "FILTER_NAME": CONFIGURATION / "default.conv",
-        "STARNNW_NAME": CONFIGURATION / "default.nnw",
-        "CATALOG_NAME": catalogue,
-        "CATALOG_TYPE": "FITS_1.0",
+    return {
         "PHOT_APERTURES": ",".join(f"{2 * factor * night.fwhm:.3f}" for factor in RADII_FWHM),
         "GAIN": spec.gain,
         "SATUR_LEVEL": spec.saturation,
         "PIXEL_SCALE": spec.pixel_scale,
         "SEEING_FWHM": night.fwhm * spec.pixel_scale,
-        "VERBOSE_TYPE": "QUIET",
     }
-    arguments = [str(text) for name, value in options.items() for text in (f"-{name}", value)]
-    command = [str(program()), str(image), "-c", str(CONFIGURATION / "default.sex"), *arguments]
-    subprocess.run(command, check=True, timeout=TIMEOUT_S)
