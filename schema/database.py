@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from inspect import signature
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
@@ -237,11 +237,14 @@ def forbid_writing(engine: Engine, statement_s: int) -> None:
 def _forbidding(engine: Engine, statement_s: int) -> list[str]:
     if engine.dialect.name == "sqlite":
         return ["PRAGMA query_only=ON"]
-    if getattr(engine.dialect, "is_mariadb", False):
-        limit = f"SET SESSION max_statement_time = {statement_s}"
-    else:
-        limit = f"SET SESSION max_execution_time = {1000 * statement_s}"
-    return ["SET SESSION TRANSACTION READ ONLY", limit]
+    return ["SET SESSION TRANSACTION READ ONLY", statement_limit(engine.dialect, statement_s)]
+
+
+def statement_limit(dialect: Dialect, seconds: float) -> str:
+    """What has a server end statements of a session that take longer."""
+    if getattr(dialect, "is_mariadb", False):
+        return f"SET SESSION max_statement_time = {seconds:f}"
+    return f"SET SESSION max_execution_time = {1000 * seconds:.0f}"
 
 
 class Transactions(Protocol[Opened_co]):

@@ -109,11 +109,7 @@ def _limited(connection: Connection, stop: Stop) -> Iterator[None]:
         finally:
             driver.set_progress_handler(None, 0)
         return
-    if getattr(connection.dialect, "is_mariadb", False):
-        limit = text("SET SESSION max_statement_time = :value").bindparams(value=stop.seconds)
-    else:
-        limit = text("SET SESSION max_execution_time = :value").bindparams(value=int(1000 * stop.seconds))
-    connection.execute(limit)
+    connection.exec_driver_sql(database.statement_limit(connection.dialect, stop.seconds))
     driver = connection.connection.driver_connection
     assert isinstance(driver, JoiningConnection)
     number = int(driver.thread_id())
