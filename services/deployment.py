@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from services.frame_bounds import FrameBounds
+from services.whole_numbers import whole_number
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"  # names of sites and groups become parts of queue names
 
@@ -36,9 +37,10 @@ def listen_address(text: str) -> tuple[str, int]:
         ValueError: it is neither.
     """
     host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdecimal() and 0 < int(port) <= PORT_MOST):
+    number = whole_number(port, PORT_MOST)
+    if not number:
         raise ValueError(f"{text!r} is neither a port from 1 to {PORT_MOST} nor HOST:PORT")
-    return host.removeprefix("[").removesuffix("]") or LOOPBACK, int(port)
+    return host.removeprefix("[").removesuffix("]") or LOOPBACK, number
 
 
 def _listens(text: str) -> str:

@@ -18,6 +18,7 @@ from services.vo.vo_errors import RefusedError
 from services.vo.vo_requests import FORM_BYTES, LINKS_PATH, PartsResponse, base_url, parameters_of, told
 from services.vo.writing.row_writers import TableData, written
 from services.vo.writing.votable_words import LINKS, MEDIA_TYPE, around
+from services.whole_numbers import whole_number
 
 IDS_MOST = 1000
 CONTENT_TYPE = f"{MEDIA_TYPE};content=datalink"
@@ -93,7 +94,7 @@ class Links:
 
 def _number(words: str) -> int:
     """The star that is meant; 0, which none has, where it is no number."""
-    return int(words) if words.isascii() and words.isdecimal() and len(words) < 19 else 0
+    return whole_number(words) or 0
 
 
 def link_routes(tap: TapService) -> list[BaseRoute]:

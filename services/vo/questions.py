@@ -24,6 +24,7 @@ from services.vo.uploaded_tables import OwnResult, read_uploads
 from services.vo.vo_errors import RefusedError
 from services.vo.writing.row_writers import Writer, written
 from services.vo.writing.votable_words import around, may_be_id
+from services.whole_numbers import whole_number
 
 PUBLISHED = (*SCIENCE_TABLES, *SCHEMA_TABLES)
 SCHEMAS = {SCHEMA: DESCRIPTION, **DESCRIPTIONS}
@@ -160,9 +161,10 @@ def maxrec_of(words: str) -> int | None:
     """
     if not words:
         return None
-    if not (words.isascii() and words.isdecimal() and len(words) < 19):
+    number = whole_number(words)
+    if number is None:
         raise RefusedError(f"MAXREC is {words[:40]!r}: expected a whole number from 0 on")
-    return int(words)
+    return number
 
 
 def _one(name: str, values: list[str]) -> str:

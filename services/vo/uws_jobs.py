@@ -17,7 +17,7 @@ from services.vo.query_limits import QueryLimits
 from services.vo.query_running import Stop
 from services.vo.questions import Questions, question_of
 from services.vo.uploaded_tables import OwnResult
-from services.vo.vo_errors import BusyServiceError, NotFoundError, RefusedError
+from services.vo.vo_errors import DATABASE_AWAY, UNFORESEEN, BusyServiceError, NotFoundError, RefusedError
 
 PENDING, QUEUED, EXECUTING = "PENDING", "QUEUED", "EXECUTING"
 COMPLETED, ERROR, ABORTED = "COMPLETED", "ERROR", "ABORTED"
@@ -167,10 +167,10 @@ class Jobs:
         except TianyuError as error:
             self._end(job, ERROR, str(error))
         except SQLAlchemyError:
-            self._end(job, ERROR, "the database does not answer; `tianyu doctor` looks closer")
+            self._end(job, ERROR, DATABASE_AWAY)
         except Exception as error:
             log.error("an error of Tianyu", job=job.job_id, exc_info=error)
-            self._end(job, ERROR, "the question could not be answered; what happened is in the service's log")
+            self._end(job, ERROR, UNFORESEEN)
 
     def _answer(self, job: Job, stop: Stop) -> None:
         question = question_of(job.parameters, job.files, job.own_result, job.links)

@@ -17,9 +17,11 @@ from services.vo.uws_words import job_list, job_words, moment, parameters_words,
 from services.vo.vo_errors import NotFoundError, RefusedError
 from services.vo.vo_requests import FORM_BYTES, LINKS_PATH, base_url, parameters_of, told, xml
 from services.vo.writing.votable_words import MEDIA_TYPE, error_document
+from services.whole_numbers import whole_number
 
 LONGEST_WAIT_S = 60.0
 LOOK_S = 0.05
+NUMBERS_MOST = 999_999_999  # of seconds, and of jobs
 PATH = "/tap/async"
 SEE_OTHER = 303
 
@@ -130,9 +132,10 @@ class JobService:
             return PlainTextResponse(f"{job.seconds:.0f}")
         parameters, _ = await parameters_of(request, FORM_BYTES)
         words = parameters.get("EXECUTIONDURATION", [""])[0]
-        if not (words.isascii() and words.isdecimal() and len(words) < 10):
+        seconds = whole_number(words, NUMBERS_MOST)
+        if seconds is None:
             raise RefusedError(f"EXECUTIONDURATION is {words[:40]!r}: expected a number of seconds")
-        self._jobs.limit(job, float(words))
+        self._jobs.limit(job, float(seconds))
         return self._back(request, job)
 
     @told
@@ -142,14 +145,7 @@ class JobService:
         if request.method == "GET":
             return PlainTextResponse(moment(job.destruction))
         parameters, _ = await parameters_of(request, FORM_BYTES)
-        words = parameters.get("DESTRUCTION", [""])[0]
-        try:
-            when = datetime.fromisoformat(words)
-        except ValueError as error:
-            raise RefusedError(
-                f"DESTRUCTION is {words[:40]!r}: expected a time such as 2030-01-31T12:00:00Z"
-            ) from error
-        self._jobs.expire(job, when if when.tzinfo else when.replace(tzinfo=UTC))
+        self._jobs.expire(job, _time("DESTRUCTION", parameters.get("DESTRUCTION", [""])[0]))
         return self._back(request, job)
 
     @told
@@ -203,16 +199,22 @@ def _chosen(request: Request, jobs: list[Job]) -> list[Job]:
     found = [job for job in jobs if not phases or job.phase in phases]
     for name, value in values:
         if name == "AFTER":
-            try:
-                after = datetime.fromisoformat(value)
-            except ValueError as error:
-                raise RefusedError(f"AFTER is {value[:40]!r}: expected a time such as 2030-01-31T12:00:00Z") from error
-            after = after if after.tzinfo else after.replace(tzinfo=UTC)
+            after = _time(name, value)
             found = [job for job in found if job.created > after]
     last = dict(values).get("LAST", "")
-    if last and not (last.isascii() and last.isdecimal() and len(last) < 10):
+    number = whole_number(last, NUMBERS_MOST)
+    if last and number is None:
         raise RefusedError(f"LAST is {last[:40]!r}: expected a number of jobs")
-    return found[: int(last)] if last else found
+    return found[:number]
+
+
+def _time(name: str, words: str) -> datetime:
+    """A time, which is UTC unless it says otherwise."""
+    try:
+        time = datetime.fromisoformat(words)
+    except ValueError as error:
+        raise RefusedError(f"{name} is {words[:40]!r}: expected a time such as 2030-01-31T12:00:00Z") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def job_routes(service: JobService) -> list[BaseRoute]:

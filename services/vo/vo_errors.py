@@ -2,6 +2,10 @@
 
 from services.errors import TianyuError
 
+# What is said of errors that are nobody's question's.
+DATABASE_AWAY = "the database does not answer; `tianyu doctor` looks closer"
+UNFORESEEN = "the question could not be answered; what happened is in the service's log"
+
 
 class RefusedError(TianyuError):
     """The question is not one that is answered: it must be put in another way."""

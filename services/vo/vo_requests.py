@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.errors import TianyuError
 from services.log import get_logger
-from services.vo.vo_errors import BusyServiceError, NotFoundError
+from services.vo.vo_errors import DATABASE_AWAY, UNFORESEEN, BusyServiceError, NotFoundError
 from services.vo.writing.votable_words import MEDIA_TYPE, error_document
 
 LINKS_PATH = "/datalink"
@@ -45,10 +45,10 @@ def told(handler: Handler) -> Handler:
         except HTTPException as error:
             return _failed(error.status_code, str(error.detail))
         except SQLAlchemyError:
-            return _failed(503, "the database does not answer; `tianyu doctor` looks closer")
+            return _failed(503, DATABASE_AWAY)
         except Exception as error:
             log.error("an error of Tianyu", path=request.url.path, exc_info=error)
-            return _failed(500, "the question could not be answered; what happened is in the service's log")
+            return _failed(500, UNFORESEEN)
 
     return careful
 

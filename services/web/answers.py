@@ -20,8 +20,8 @@ from services.errors import TianyuError, TransientError
 from services.log import get_logger
 from services.shown import shown
 from services.web.served import served
+from services.whole_numbers import LARGEST, whole_number
 
-LARGEST_ID = 2**63 - 1
 COMPRESSED_FROM = 2_000  # bytes of JSON
 NO_NUMBER = "–"
 DAY_IMMUTABLE = "private, max-age=86400, immutable"  # of what never changes under its address
@@ -97,7 +97,7 @@ def picture(content: bytes) -> Response:
 def id_of(request: Request, name: str) -> int:
     """A number of the address; one that no row can have is not there."""
     number = int(request.path_params[name])
-    if number > LARGEST_ID:
+    if number > LARGEST:
         raise NotThereError(f"there is no {name.replace('_', ' ')} {str(number)[:30]}…")
     return number
 
@@ -107,9 +107,10 @@ def number_of(request: Request, name: str, default: int, most: int) -> int:
     text = request.query_params.get(name, "")
     if not text:
         return default
-    if not (text.isascii() and text.isdecimal() and int(text[:20]) <= most):
+    number = whole_number(text, most)
+    if number is None:
         raise WrongQuestionError(f"{name} is {text[:30]!r}: expected a whole number from 0 to {most}")
-    return int(text)
+    return number
 
 
 class NotThereError(TianyuError):

@@ -23,6 +23,7 @@ from services.results.plots.roles import Roles, read_roles
 from services.web.answers import WrongQuestionError, data, file, id_of, page
 from services.web.served import served
 from services.web.star_curves import numbers
+from services.whole_numbers import whole_number
 
 OFFERED = 60  # stars to choose among
 MOST_CHOSEN = 200  # that a saved choice may name
@@ -33,9 +34,7 @@ def comparison(request: Request) -> Response:
     number, star = id_of(request, "observation"), id_of(request, "star")
     with served(request).reading() as session:
         facts = observation_facts(session, number)
-        curve = read_light_curve(session, facts, find_source(session, facts, source_id=star))
-        roles = read_roles(session, facts, curve.source)
-        offered = _offered(session, facts, curve, roles)
+        _, roles, offered = _to_choose(session, facts, star)
         gaia = gaia_names(session, [one.source_id for one in offered])
     return page(request, "comparison.html", facts=facts, star=star, offered=offered, roles=roles, gaia=gaia)
 
@@ -44,9 +43,8 @@ def fluxes_json(request: Request) -> Response:
     """Raw fluxes (ADU) of the star and of the stars that are offered, in the star's own best aperture."""
     number, star = id_of(request, "observation"), id_of(request, "star")
     with served(request).reading() as session:
-        facts = observation_facts(session, number)
-        curve = read_light_curve(session, facts, find_source(session, facts, source_id=star))
-        offered = [one.source_id for one in _offered(session, facts, curve, read_roles(session, facts, curve.source))]
+        curve, _, stars = _to_choose(session, observation_facts(session, number), star)
+        offered = [one.source_id for one in stars]
         [aperture] = np.unique(curve.values("aperture"))
         images = curve.values("image_id")
         raw = flux_matrix(session, int(aperture), np.array(offered, dtype=np.int64), images)
@@ -71,6 +69,13 @@ def fluxes_json(request: Request) -> Response:
 
 def _known(values: NDArray[np.float64], known: NDArray[np.bool_]) -> list[float | None]:
     return numbers(np.where(known, values, np.nan))
+
+
+def _to_choose(session: Session, facts: ObservationFacts, star: int) -> tuple[LightCurve, Roles, list[Any]]:
+    """Light curve of a star, the roles of others in it, and stars to choose among."""
+    curve = read_light_curve(session, facts, find_source(session, facts, source_id=star))
+    roles = read_roles(session, facts, curve.source)
+    return curve, roles, _offered(session, facts, curve, roles)
 
 
 def _offered(session: Session, facts: ObservationFacts, curve: LightCurve, roles: Roles) -> list[Any]:
@@ -123,10 +128,10 @@ def _listed(source_ids: list[int]) -> str:
 
 def _ids(request: Request, name: str) -> list[int]:
     text = request.query_params.get(name, "")
-    parts = text.split(",") if text else []
-    if len(parts) > MOST_CHOSEN or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
+    found = [number for part in text.split(",") if (number := whole_number(part)) is not None]
+    if len(found) > MOST_CHOSEN or (text and len(found) <= text.count(",")):
         raise WrongQuestionError(f"{name} is {text[:30]!r}: expected at most {MOST_CHOSEN} numbers of stars")
-    return [int(part) for part in parts]
+    return found
 
 
 _PLACE = "/observation/{observation:int}/star/{star:int}"

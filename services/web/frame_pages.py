@@ -15,15 +15,16 @@ from services.results.plots.roles import read_spots
 from services.steps.shared.apertures import on_frame
 from services.steps.shared.frame_alignment import alignment_of
 from services.steps.shared.raw_frames import frame_path
-from services.web.answers import LARGEST_ID, NotThereError, data, id_of, number_of, page
+from services.web.answers import NotThereError, data, id_of, number_of, page
 from services.web.field_pages import view_of, why_not_here
 from services.web.served import served
+from services.whole_numbers import LARGEST
 
 
 def frame(request: Request) -> Response:
     """The page; apertures and tiles come by themselves."""
     number = id_of(request, "frame")
-    star = number_of(request, "star", 0, LARGEST_ID) or None
+    star = number_of(request, "star", 0, LARGEST) or None
     here = served(request)
     with here.reading() as session:
         found = _frame(session, number)

@@ -17,7 +17,9 @@ from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.reading import ApertureChoice, LightCurve, aperture_name, read_apertures
 from services.results.lightcurves.star_nights import Seen, read_nights
 from services.web.answers import WrongQuestionError
+from services.whole_numbers import whole_number
 
+APERTURES_MOST = 9999  # that an index is looked for
 MOST_POINTS = 200_000  # of one answer; older nights are left out and named
 COLUMNS = (
     *("jd_utc", "flux_relative", "flux_relative_error", "flux_detrended", "flux_detrended_error"),
@@ -47,8 +49,9 @@ def aperture_of(text: str) -> ApertureChoice:
     """
     if text in ("", "best"):
         return "best"
-    if text.isascii() and text.isdecimal() and len(text) <= 4:
-        return int(text)
+    number = whole_number(text, APERTURES_MOST)
+    if number is not None:
+        return number
     raise WrongQuestionError(f"aperture {text[:30]!r} is neither best nor an index such as 0")
 
 

@@ -13,6 +13,7 @@ from services.results.lightcurves.observation_facts import with_light_curves
 from services.results.lightcurves.selection import find_source
 from services.results.lightcurves.star_nights import Seen, seen_as, seen_at
 from services.results.positions import Named, Position, parse_target
+from services.whole_numbers import LARGEST, whole_number
 
 LONGEST = 200  # characters of a question
 GAIA_FROM = 10**9  # numbers that are Gaia's; sources count from 1
@@ -35,8 +36,11 @@ def found_stars(session: Session, question: str) -> Found:
     if len(question) > LONGEST:
         return Found({}, f"the question has {len(question)} characters: expected at most {LONGEST}")
     gaia = GAIA_NAME.fullmatch(question)
-    if gaia or (question.isascii() and question.isdecimal() and len(question) <= 19):
-        return _by_number(session, int(gaia[1] if gaia else question), is_gaia=gaia is not None)
+    number = whole_number(gaia[1] if gaia else question)
+    if number is not None:
+        return _by_number(session, number, is_gaia=gaia is not None)
+    if gaia:
+        return Found({}, f"{question!r} is no number of Gaia's: they are at most {LARGEST}")
     try:
         meant = parse_target(question)
     except ConfigurationError as error:

@@ -14,9 +14,10 @@ from schema.queries import judging
 from schema.skies import Source
 from schema.verdicts import AUTHOR_LENGTH, VERDICTS
 from services.own_site import require_observation
-from services.web.answers import LARGEST_ID, NotThereError, RefusedError, WrongQuestionError
+from services.web.answers import NotThereError, RefusedError, WrongQuestionError
 from services.web.guard import shown_user
 from services.web.served import Served, served
+from services.whole_numbers import whole_number
 
 PATH = "/verdicts"
 NOTE_LENGTH = 500  # characters
@@ -65,9 +66,10 @@ def _require_own_page(request: Request, here: Served, key: str) -> None:
 
 def _number(form: dict[str, str], name: str) -> int:
     text = form.get(name, "")
-    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= LARGEST_ID):
+    number = whole_number(text)
+    if number is None:
         raise WrongQuestionError(f"{name} is {text[:30]!r}: expected its number")
-    return int(text)
+    return number
 
 
 ROUTES = (Route(PATH, give, methods=["POST"]),)

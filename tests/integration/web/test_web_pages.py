@@ -199,7 +199,16 @@ def test_the_star_is_found_by_number_and_pixels(client: TestClient, processed: N
         place = find_source(session, facts, source_id=star)
     for question in (str(star), f"{place.x:.1f}px,{place.y:.1f}px"):
         assert f'href="/star/{star}"' in client.get("/search", params={"q": question}).text, question
-    for question in ("no such star", "Gaia DR3 12345678901", "99999", "31.0,46.0d", "12,", "x" * 300):
+    for question in (
+        "no such star",
+        "Gaia DR3 12345678901",
+        "99999",
+        "9999999999999999999",
+        "Gaia DR3 9999999999999999999",
+        "31.0,46.0d",
+        "12,",
+        "x" * 300,
+    ):
         answer = client.get("/search", params={"q": question})
         assert (answer.status_code, 'class="error"' in answer.text) == (404, True), question
 
