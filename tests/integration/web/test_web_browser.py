@@ -106,6 +106,7 @@ def test_a_star_is_found_by_the_keyboard(page: Page) -> None:
     page.keyboard.type("1")
     page.keyboard.press("Enter")
     page.get_by_role("main").get_by_role("link", name="Star 1").click()
+    page.wait_for_url("**/star/1")  # its scripts, which hear the keys, too
     expect(page.get_by_role("heading", level=1)).to_contain_text("Star 1")
     page.keyboard.press("c")
     page.wait_for_url("**/candidates")
