@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -81,7 +82,7 @@ def _later(session: Session, axes: GraphAxes, parameters: AppendRelativeParamete
 def _beside(later: NDArray[np.bool_], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Good frames near those that are to be appended, of which BESIDE tell whether a point stands alone; bool[t]."""
     places = np.flatnonzero(good | later)
-    near = np.convolve(later[places], np.ones(2 * BESIDE + 1), "same") > 0
+    near = binary_dilation(later[places], np.ones(2 * BESIDE + 1))
     beside = np.zeros_like(later)
     beside[places[near]] = True
     return beside

@@ -24,6 +24,7 @@ TIMEOUT_S = 240.0
 KINDS, CALIBRATION = ("bias", "dark", "Simu", "flat"), 6  # in the order in which they come
 POINTS = "SELECT COUNT(DISTINCT image_id) FROM light_curve WHERE flux_relative IS NOT NULL"
 UNFINISHED = "SELECT COUNT(*) FROM process WHERE status IN ('waiting', 'queued', 'running')"
+FAILED = "SELECT COUNT(*) FROM process_attempt WHERE outcome = 'failed'"
 CURVES = """
 SELECT s.x, s.y, p.path, l.aperture, l.flux_raw, l.flux_raw_error, l.flux_relative, l.flux_relative_error,
        l.is_reference, l.flag, l.image_good, l.jd_utc
@@ -116,6 +117,7 @@ def test_the_rows_of_a_disturbed_live_night_are_those_of_one_published_at_once(
     until(lambda: number(workdir, POINTS) == FRAMES and not number(workdir, UNFINISHED), watching)
     watching.terminate()
     assert watching.wait(TIMEOUT_S) == 0
+    assert number(workdir, FAILED) == 0
 
     live, at_once = Night.open(workdir), Night.open(tmp_path / "at_once", aperture_radii=(3.5, 6.0))
     at_once.publish(raw.path)
