@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation  # type: ignore[attr-defined]  # see pipeline/__init__.py
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 

@@ -1,11 +1,13 @@
 """Between calibrations of all frames a live night's frames go by the reference stars of the last one."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import update
 
 from pipeline.flags import SPOILING
@@ -115,6 +117,42 @@ def test_frames_are_appended_and_then_calibrated_with_all(night: Night, raw: Pat
     # Whether a point stands alone, which enlarges its error, is told by frames after it too.
     errors = np.array([appended[point][1] / found[point][1] for point in clean])
     assert np.percentile(np.abs(errors - 1.0), 80) < 0.1
+
+
+def few(raw: Path, workdir: Path, **changes: Any) -> Night:
+    """A night of four frames, and then a portion of one: fewer than a point is compared with."""
+    night = Night.open(workdir, aperture_radii=(3.5, 6.0), **changes)
+    first = workdir / "raw"
+    lights = sorted(path.name for path in (raw / "0").glob("Sim*R_0*.fits"))
+    shutil.copytree(raw / "0", first, ignore=shutil.ignore_patterns("truth", *lights[4:]))
+    night.publish(first)
+    night.work()
+    published = come(night, raw / "1", Calibration.LATER)
+    assert published.runs() == OF_FRAMES | APPENDED
+    night.work()
+    assert {state for _, state in night.states(night.facts().graph_pid)} == {SUCCEEDED}
+    return night
+
+
+@pytest.fixture(scope="module")
+def few_curves(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    return curves(few(raw, tmp_path_factory.mktemp("few")))
+
+
+def test_a_portion_is_appended_to_a_night_of_few_frames(few_curves: dict[Any, Any]) -> None:
+    assert len({point[1] for point in few_curves}) == 5
+
+
+@pytest.mark.parametrize("database_url", ["mariadb", "mysql"], indirect=True)
+def test_servers_append_what_sqlite_appends(
+    few_curves: dict[Any, Any], database_url: str, raw: Path, tmp_path: Path
+) -> None:
+    night = few(raw, tmp_path / "work", database_url=SecretStr(database_url))
+    found = curves(night)
+    night.sessions.kw["bind"].dispose()
+    assert found.keys() == few_curves.keys()
+    for point, values in found.items():
+        assert values == pytest.approx(few_curves[point], rel=1e-6)  # servers tell weights with six digits
 
 
 def test_frames_that_came_during_a_calibration_of_all_go_by_it_afterwards(night: Night, raw: Path) -> None:
