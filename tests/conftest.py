@@ -16,7 +16,8 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from tests.ready_databases import SQLITE, ReadyDatabases
-from tests.servers import env
+from tests.servers import debian, env, programs
+from tests.servers.errors import CannotStart
 from tests.servers.index_files import index_folder
 from tests.servers.sessions import end_sessions
 
@@ -110,6 +111,19 @@ def each_ready_url(request: pytest.FixtureRequest, tmp_path: Path, ready_databas
 def ready_sqlite_url(tmp_path: Path, ready_databases: ReadyDatabases) -> str:
     """The same on SQLite alone, where no SQL is at stake: `night.db` in the test's folder."""
     return ready_databases.copy_sqlite(tmp_path / "night.db")
+
+
+@pytest.fixture(scope="session")
+def stilts() -> str:
+    """STILTS, which validates tables and services; installed where that is allowed."""
+    found = programs.find("stilts")
+    if found is None:
+        try:
+            debian.install("stilts")
+        except CannotStart as error:
+            pytest.fail(f"STILTS validates tables, and is not there: {error}; it needs Java", pytrace=False)
+        found = programs.find("stilts")
+    return str(found)
 
 
 def new_site() -> str:

@@ -13,6 +13,9 @@ from services.cli.star_options import Star, required, takes_star
 from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from services.results.lightcurves.aavso import Submission
     from services.results.lightcurves.reading import ApertureChoice
     from services.results.lightcurves.star_nights import Nights
 
@@ -28,9 +31,19 @@ def lightcurve(
     ] = None,
     star: Star | None = None,
     aperture: Annotated[str, typer.Option(help="best, all, or the index of one.")] = "best",
-    format_name: Annotated[Format, typer.Option("--format", help="Of the output.")] = "csv",
+    format_name: Annotated[
+        Format | None, typer.Option("--format", help="Of the output; by default as the file's name ends, else CSV.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="File to write; else text goes to standard output.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="File to draw: PNG, PDF or SVG, as its name ends.")] = None,
+    observer: Annotated[str | None, typer.Option(metavar="CODE", help="Of `aavso`: the observer's code.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of `aavso`: the star's name in VSX; by default as `tianyu target` knows it.")
+    ] = None,
+    chart: Annotated[str, typer.Option(metavar="ID", help="Of `aavso`: chart of the comparison stars.")] = "na",
+    band: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Of `aavso`: the filter's code, where its name does not tell it.")
+    ] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,12 +53,15 @@ def lightcurve(
 
     Examples: `tianyu lightcurve --target HAT-P-32`, `tianyu lightcurve --source 17 --plot lc.png --output lc.csv`,
     `tianyu lightcurve --observation 4 --radec 31.0428,46.6878 --format fits --output lc.fits`,
+    `tianyu lightcurve --observation 4 --target "RR Lyr" --format aavso --observer ABC --output rrlyr.txt`,
     `tianyu lightcurve --source 17 --json`
     """
     from schema import database
     from services.cli.star_choice import located, star_on_nights
     from services.destinations import require_replaceable
+    from services.results.lightcurves.export import format_of
     from services.results.lightcurves.star_nights import read_nights
+    from services.results.lightcurves.submission import read_submission
     from services.setup import open_database
 
     star = required(star)
@@ -53,7 +69,7 @@ def lightcurve(
     written = [path for path in (output, plot) if path is not None]
     if len(set(written)) < len(written):
         raise ConfigurationError(f"--output and --plot are both {str(output)!r}: choose two files")
-
+    told = format_of(output, format_name)
     choice = _aperture(aperture)
     engine = open_database(settings)
     place = located(engine, settings, star)
@@ -61,14 +77,20 @@ def lightcurve(
         require_replaceable(session, settings, written, force=force)
         seen = star_on_nights(session, observation, place)
         nights = read_nights(session, seen, choice)
-    prints_format = plot is None and not as_json
-    if len(nights.curves) > 1 and (output is not None or prints_format) and format_name not in SEVERAL_NIGHTS:
+    is_written = output is not None or (plot is None and not as_json)
+    if len(nights.curves) > 1 and is_written and told not in SEVERAL_NIGHTS:
         numbers = ", ".join(str(curve.observation.observation_id) for curve in nights.curves)
         raise ConfigurationError(
-            f"format {format_name} holds one observation and the star was seen in {numbers}: choose one (--observation)"
+            f"format {told} holds one observation and the star was seen in {numbers}: choose one (--observation)"
         )
+    submission = None
+    if told == "aavso" and is_written:
+        with database.reading_factory(engine)() as session:
+            submission = read_submission(
+                session, nights.curves[0], observer=observer, name=name, chart=chart, band=band
+            )
     _tell(nights)
-    _write(nights, output, plot, format_name, as_json)
+    _write(nights, output, plot, told, submission, as_json)
 
 
 def _aperture(text: str) -> ApertureChoice:
@@ -98,10 +120,27 @@ def _tell(nights: Nights) -> None:
         note(f"flux_relative of each observation has median 1 by itself; {scale}")
 
 
-def _write(nights: Nights, output: Path | None, plot: Path | None, format_name: str, as_json: bool) -> None:
+def _tell_errors(table: Table) -> None:
+    from services.results.lightcurves.points import achieved_over_quoted
+
+    factor = achieved_over_quoted(table)
+    if factor > 1.0:
+        note(f"errors are multiplied by {factor:.2f}: so much more than quoted do points scatter from one to the next")
+
+
+def _write(
+    nights: Nights,
+    output: Path | None,
+    plot: Path | None,
+    format_name: str,
+    submission: Submission | None,
+    as_json: bool,
+) -> None:
     from services.results.lightcurves.export import write_file, write_stream
 
     table = nights.table if len(nights.curves) > 1 else nights.curves[0].table
+    if format_name in ("exoclock", "etd"):
+        _tell_errors(table)
     if plot is not None:
         if len(nights.curves) > 1:
             from services.results.plots.nights_plot import draw_nights  # with Matplotlib, which takes 0.3 s
@@ -113,7 +152,7 @@ def _write(nights: Nights, output: Path | None, plot: Path | None, format_name: 
             draw_light_curve(nights.curves[0], plot)
         note(f"drawn to {plot}")
     if output is not None:
-        write_file(table, output, format_name)
+        write_file(table, output, format_name, submission)
         note(f"written to {output}")
     if as_json:
         from services.results.lightcurves.formats import to_json
@@ -122,5 +161,5 @@ def _write(nights: Nights, output: Path | None, plot: Path | None, format_name: 
         out.print_json(data={"light_curves": [to_json(curve.table) for curve in nights.curves], "files": files})
     elif output is None and plot is None:
         text = StringIO()
-        write_stream(table, text, format_name)
+        write_stream(table, text, format_name, submission)
         say(text.getvalue())

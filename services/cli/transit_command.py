@@ -110,6 +110,7 @@ def _print(result: StarTransit) -> None:
 def _write(result: StarTransit, folder: Path) -> list[Path]:
     """Write all files; an archive's that cannot be made is left out, with the reason."""
     from services.results.lightcurves.export import write_file
+    from services.results.lightcurves.points import achieved_over_quoted
     from services.results.plots.transit_plot import draw_corner, draw_transit  # with Matplotlib, which takes 0.3 s
     from services.whole_files import make_folder, whole_file
 
@@ -124,8 +125,11 @@ def _write(result: StarTransit, folder: Path) -> list[Path]:
         path = folder / name
         try:
             write_file(result.curve.table, path, format_name)
+            factor = achieved_over_quoted(result.curve.table)
         except DataError as error:
             note(f"no {path.name}: {error}")
         else:
+            if factor > 1.0:
+                note(f"errors in {path.name} are multiplied by {factor:.2f}, as points scatter")
             files.append(path)
     return files

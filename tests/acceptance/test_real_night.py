@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from pipeline.flags import Flag
 from pipeline.sky.astrometry import separation_arcsec
 from pipeline.transit import TrapezoidFit, fit_trapezoid
+from services.results.lightcurves.aavso import Submission
 from services.results.lightcurves.export import WRITERS, write_file
 from services.results.lightcurves.observation_facts import find_observation
 from services.results.lightcurves.reading import read_light_curve
@@ -137,7 +138,7 @@ def test_every_export_takes_the_host(result: Result, tmp_path: Path, name: str) 
         observation = find_observation(session)
         star = find_source(session, observation, source_id=int(result.night.source[result.host]))
         curve = read_light_curve(session, observation, star)
-    write_file(curve.table, tmp_path / "star", name)
+    write_file(curve.table, tmp_path / "star", name, Submission("ABC", "HAT-P-32"))
     assert curve.usable.sum() >= 0.85 * FRAMES
     assert (tmp_path / "star").stat().st_size > 25 * curve.usable.sum()  # a time and a flux at least
 

@@ -23,8 +23,7 @@ from services.vo.vo_routes import VoServices
 from services.web.guard import Rules
 from services.web.listening import all_services
 from services.web.served import Served
-from tests.servers import debian, programs
-from tests.servers.errors import CannotStart
+from tests.servers import programs
 from tests.unit.services.vo.conftest import fill
 from tests.unit.services.vo.solved_night import STARS
 
@@ -53,19 +52,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     thread.join(START_S)
     tables.close()
     served.close()
-
-
-@pytest.fixture(scope="module")
-def stilts() -> str:
-    """STILTS, installed where that is allowed."""
-    found = programs.find("stilts")
-    if found is None:
-        try:
-            debian.install("stilts")
-        except CannotStart as error:
-            pytest.fail(f"STILTS validates the services, and is not there: {error}; it needs Java", pytrace=False)
-        found = programs.find("stilts")
-    return str(found)
 
 
 def test_pyvo_asks_at_once_later_and_with_a_table(address: str) -> None:

@@ -4,57 +4,81 @@ The formats of others (`services.results.lightcurves.formats`) are written from 
 """
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 import pyarrow
-from astropy.io.votable import from_table
-from astropy.io.votable.tree import Param
 from astropy.table import Table
 from pyarrow import parquet
 
 from services.errors import ConfigurationError
 from services.results.lightcurves import formats
-from services.whole_files import whole_file
+from services.results.lightcurves.aavso import Submission, write_aavso
+from services.results.lightcurves.fits_tables import write_fits
+from services.results.lightcurves.portable import meaning_of
+from services.results.lightcurves.votables import write_votable
+from services.whole_files import Place, place_of, whole_file
 
-# FITS keywords have eight characters.
-FITS_KEYWORDS = {
-    "observation": "OBSID",
-    "target": "OBJECT",
-    "filter": "FILTER",
-    "instrument": "INSTRUME",
-    "night": "NIGHT",
-    "source": "SOURCEID",
-    "x": "XPIX",
-    "y": "YPIX",
-    "ra_deg": "RA",
-    "dec_deg": "DEC",
-    "aperture_radius_px": "APRADIUS",
-    "calibration_method": "CALMETH",
-    "tianyu_version": "TIANYUVE",
-    "choices": "CHOICES",
-    "masters": "MASTERS",
+# Whose files end so; the first is the usual one. Formats of text for other programs have suffixes of any text.
+SUFFIXES: dict[str, tuple[str, ...]] = {
+    "csv": (".csv",),
+    "ecsv": (".ecsv",),
+    "fits": (".fits", ".fit", ".fts"),
+    "votable": (".vot", ".votable", ".xml"),
+    "parquet": (".parquet", ".pq"),
+    "aavso": (".txt", ".csv", ".tsv"),  # WebObs takes no other
+    "exoclock": (".txt", ".dat", ".csv", ".tsv"),
+    "etd": (".txt", ".dat", ".csv", ".tsv"),
+    "lightkurve": (".fits", ".fit", ".fts"),
 }
-VOTABLE_TYPES = {int: {"datatype": "long"}, float: {"datatype": "double"}}
-VOTABLE_TEXT = {"datatype": "unicodeChar", "arraysize": "*"}
 
 
-def write_stream(table: Table, stream: TextIO, format_name: str = "csv") -> None:
-    """Write text to an open stream, such as standard output.
+def format_of(path: Path | None, wanted: str | None) -> str:
+    """The format of a file by its name's end, or as told; CSV where it goes to a stream.
+
+    Raises:
+        ConfigurationError: the end says another format than was told, or none.
+    """
+    suffix = "" if path is None else path.suffix.lower()
+    if path is None or place_of(path) is not Place.FILE:
+        return wanted or "csv"
+    if wanted is None:
+        for name in FORMATS:
+            if suffix in SUFFIXES[name]:
+                return name
+        ends = ", ".join(SUFFIXES[name][0] for name in FORMATS)
+        raise ConfigurationError(
+            f"the name of {str(path)!r} tells no format: let it end in {ends}, or say --format ({', '.join(WRITERS)})"
+        )
+    known = {one for suffixes in SUFFIXES.values() for one in suffixes}
+    _writer(wanted)
+    if (suffix in known or wanted == "aavso") and suffix not in SUFFIXES[wanted]:
+        raise ConfigurationError(
+            f"format {wanted} does not go with the name {str(path)!r}: expected an end of {', '.join(SUFFIXES[wanted])}"
+        )
+    return wanted
+
+
+def write_stream(table: Table, stream: TextIO, format_name: str = "csv", submission: Submission | None = None) -> None:
+    """Write text to an open stream, such as standard output; `aavso` needs what its ``submission`` says.
 
     Raises:
         ConfigurationError: the format is unknown, or is no text.
     """
+    if format_name == "aavso":
+        if submission is None:
+            raise ConfigurationError("format 'aavso' needs the observer's code and the star's name")
+        write_aavso(table, stream, submission)
+        return
     if format_name not in TEXT_FORMATS:
         _writer(format_name)
-        printable = ", ".join(TEXT_FORMATS)
+        printable = ", ".join((*TEXT_FORMATS, "aavso"))
         raise ConfigurationError(f"format {format_name!r} needs a file (--output): only {printable} can be printed")
     TEXT_FORMATS[format_name](table, stream)
 
 
-def write_file(table: Table, path: Path, format_name: str = "csv") -> None:
+def write_file(table: Table, path: Path, format_name: str = "csv", submission: Submission | None = None) -> None:
     """Write a file, replacing an old one when it is whole.
 
     Raises:
@@ -62,27 +86,11 @@ def write_file(table: Table, path: Path, format_name: str = "csv") -> None:
     """
     writer = _writer(format_name)
     with whole_file(path) as temporary:
-        writer(table, temporary)
-
-
-def _text(table: Table, path: Path, format_name: str) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        write_stream(table, stream, format_name)
-
-
-def _fits(table: Table, path: Path) -> None:
-    named = table.copy(copy_data=False)
-    named.meta = {FITS_KEYWORDS[name]: _printable(value) for name, value in table.meta.items()}
-    named.write(path, format="fits")
-
-
-def _votable(table: Table, path: Path) -> None:
-    document = from_table(table)
-    first = document.get_first_table()
-    for name, value in table.meta.items():
-        kind = VOTABLE_TYPES.get(type(value), VOTABLE_TEXT)
-        first.params.append(Param(document, name=name, value=_printable(value), **kind))
-    document.to_xml(str(path))
+        if writer is None:
+            with temporary.open("w", encoding="utf-8", newline="") as stream:
+                write_stream(table, stream, format_name, submission)
+        else:
+            writer(table, temporary)
 
 
 def _parquet(table: Table, path: Path) -> None:
@@ -92,7 +100,10 @@ def _parquet(table: Table, path: Path) -> None:
         mask = np.ma.getmaskarray(np.ma.asarray(column))
         array = pyarrow.array(np.asarray(column).tolist(), mask=mask) if column.dtype.kind == "U" else None
         array = pyarrow.array(np.asarray(column), mask=mask) if array is None else array
+        meaning = meaning_of(column.name)
         facts = {"description": column.description or "", "unit": str(column.unit or "")}
+        if meaning is not None:
+            facts |= {"ucd": meaning.ucd, "system": meaning.system}
         fields.append(pyarrow.field(column.name, array.type, metadata=facts))
         arrays.append(array)
     meta = {name: str(value) for name, value in table.meta.items()}
@@ -101,18 +112,11 @@ def _parquet(table: Table, path: Path) -> None:
         parquet.write_table(content, stream)  # type: ignore[no-untyped-call]
 
 
-def _printable(value: Any) -> Any:
-    """Text as FITS and XML can hold it: printable ASCII, the rest as backslash escapes."""
-    if not isinstance(value, str):
-        return value
-    return "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in value)
-
-
-def _writer(format_name: str) -> Callable[[Table, Path], None]:
-    writer = WRITERS.get(format_name)
-    if writer is None:
+def _writer(format_name: str) -> Callable[[Table, Path], None] | None:
+    """What writes a format's file; None of text."""
+    if format_name not in WRITERS:
         raise ConfigurationError(f"format {format_name!r} is unknown: expected one of {', '.join(WRITERS)}")
-    return writer
+    return WRITERS[format_name]
 
 
 TEXT_FORMATS: dict[str, Callable[[Table, TextIO], None]] = {
@@ -121,12 +125,13 @@ TEXT_FORMATS: dict[str, Callable[[Table, TextIO], None]] = {
     **formats.TEXT,
 }
 FORMATS: tuple[str, ...] = ("csv", "ecsv", "fits", "votable", "parquet")  # that keep every column
-WRITERS: dict[str, Callable[[Table, Path], None]] = {
-    "csv": partial(_text, format_name="csv"),
-    "ecsv": partial(_text, format_name="ecsv"),
-    "fits": _fits,
-    "votable": _votable,
+WRITERS: dict[str, Callable[[Table, Path], None] | None] = {
+    "csv": None,
+    "ecsv": None,
+    "fits": write_fits,
+    "votable": write_votable,
     "parquet": _parquet,
-    **{name: partial(_text, format_name=name) for name in formats.TEXT},
+    "aavso": None,
+    **dict.fromkeys(formats.TEXT),
     "lightkurve": formats.write_lightkurve,
 }

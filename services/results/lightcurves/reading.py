@@ -17,6 +17,7 @@ from services.choices import canonical
 from services.chosen import Chosen
 from services.errors import ConfigurationError, DataError
 from services.results.lightcurves.observation_facts import ObservationFacts
+from services.results.lightcurves.provenance import provenance
 from services.results.lightcurves.selection import SourceFacts
 from services.results.view_columns import LIGHT_CURVE
 
@@ -96,7 +97,8 @@ def read_light_curve(
         result = _least_scatter(result)
     used = {int(number) for number in np.unique(np.asarray(result["aperture"]))}
     radii = {number: radius for number, radius in radii.items() if number in used}
-    result.meta = _meta(observation, source, radii, result) | _published_by(session, observation.calibration_pid)
+    result.meta = _meta(observation, source, radii, result) | provenance(session, observation)
+    result.meta |= _published_by(session, observation.calibration_pid)
     return LightCurve(
         observation, source, radii, result, {number: aperture_name(apertures[number]) for number in radii}
     )

@@ -8,10 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from services.errors import ConfigurationError
 from services.shown import shown
 from services.whole_files import whole_file
 
 DOTS_PER_INCH = 130
+OTHER_PICTURES = frozenset((".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".webp", ".eps", ".ps"))
 COMPRESSION = 3  # of PNG: half the time of the usual 6, and files a tenth larger
 # Okabe and Ito's colours, which the colour-blind tell apart too; red is their vermilion.
 BLUE, ORANGE, RED, GREEN, PURPLE, SKY = "#0072b2", "#e69f00", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"
@@ -69,11 +71,13 @@ def note(axes: Axes, text: str, x: float = 0.99, y: float = 0.985) -> None:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG, or a PDF where the name ends in it, replacing an old one when it is whole.
+    """Write a PNG, or a PDF or SVG where the name ends in it, replacing an old one when it is whole.
 
     Raises:
-        ConfigurationError: the file cannot be written.
+        ConfigurationError: the file cannot be written, or its name is another picture's.
     """
+    if path.suffix.lower() in OTHER_PICTURES:
+        raise ConfigurationError(f"plots are written as PNG, PDF or SVG: {str(path)!r} should end so")
     engine = figure.get_layout_engine()
     if engine is not None:
         # With an engine set, matplotlib draws all once more before, only to have it laid out.
@@ -82,6 +86,8 @@ def save(figure: Figure, path: Path) -> Path:
     with whole_file(path) as temporary:
         if path.suffix.lower() == ".pdf":
             figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+        elif path.suffix.lower() == ".svg":
+            figure.savefig(temporary, format="svg", metadata={"Date": None})
         else:
             figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": COMPRESSION})
     return path

@@ -1,16 +1,21 @@
 """Every format gives back the numbers, the units and the facts that went in."""
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.io.votable import parse
 from astropy.table import MaskedColumn, Table
 from pyarrow import parquet
 
 from services.errors import ConfigurationError
-from services.results.lightcurves.export import FORMATS, write_file, write_stream
+from services.results.lightcurves.export import FORMATS, format_of, write_file, write_stream
+from tests.servers import programs
+
+VALIDATION_S = 120.0
 
 META = {
     "observation": 3,
@@ -104,7 +109,101 @@ def test_facts_and_units_of_parquet(table: Table, tmp_path: Path) -> None:
     write_file(table, tmp_path / "curve", "parquet")
     schema = parquet.read_schema(tmp_path / "curve")
     assert schema.metadata[b"target"] == "Proxima é\n".encode()
-    assert schema.field("flux_raw").metadata == {b"description": b"aperture flux", b"unit": b"adu"}
+    told = {b"description": b"aperture flux", b"unit": b"adu", b"ucd": b"phot.count", b"system": b""}
+    assert schema.field("flux_raw").metadata == told
+
+
+def test_integers_of_fits_are_null_only_where_they_are_missing(table: Table, tmp_path: Path) -> None:
+    """999999 is the number of an image, and astropy's own null."""
+    table["image_id"] = MaskedColumn(np.array([999999, 2, 3]))
+    table["reference_group"] = MaskedColumn([999999, -1, 3], mask=[0, 1, 0])
+    table["below"] = MaskedColumn(np.array([-1, 2, 3], dtype=np.int32), mask=[0, 1, 0])
+    write_file(table, tmp_path / "curve.fits", "fits")
+    header = fits.getheader(tmp_path / "curve.fits", 1)
+    nulls = {header[f"TTYPE{card[5:]}"]: value for card, value in header.items() if card.startswith("TNULL")}
+    assert nulls == {"reference_group": -1, "below": -(2**31)}
+    back = Table.read(tmp_path / "curve.fits")
+    assert back["image_id"].tolist() == [999999, 2, 3]
+    assert back["reference_group"].tolist() == [999999, None, 3]
+
+
+def test_fits_says_what_columns_mean_and_whose_clock_counts(table: Table, tmp_path: Path) -> None:
+    table["jd_utc"] = MaskedColumn([2460374.1, 2460374.2, 2460374.3], unit="d", description="when")
+    table.meta |= {"telescope": "T30", "exposure_s": 30.0, "tianyu_version": "1.2", "calibration_pid": 17 * 10**17}
+    table.meta["choices"] = '{"apertures": "%s"}' % ("1 " * 100)
+    write_file(table, tmp_path / "curve.fits", "fits")
+    with fits.open(tmp_path / "curve.fits", checksum=True) as hdus:
+        hdus.verify("exception")
+        header = hdus[1].header
+        names = hdus[1].columns.names
+    assert (header["TIMESYS"], header["TREFPOS"], header["JDREF"], header["RADESYS"]) == (
+        "TDB",
+        "BARYCENTER",
+        0,
+        "ICRS",
+    )
+    assert (header["TELESCOP"], header["EXPTIME"], header["FILTER"]) == ("T30", 30.0, "R")
+    assert (header["TIANYUVE"], header["CALPID"]) == ("1.2", 17 * 10**17)
+    assert header["CHOICES"] == table.meta["choices"]
+    clocks = {name: (header.get(f"TCTYP{n}"), header.get(f"TRPOS{n}")) for n, name in enumerate(names, 1)}
+    assert clocks["bjd_tdb"] == ("TDB", "BARYCENTER")
+    assert clocks["jd_utc"] == ("UTC", "TOPOCENTER")
+    number = names.index("flux_raw") + 1
+    told = header[f"TUNIT{number}"], header[f"TCOMM{number}"], header[f"TUCD{number}"]
+    assert told == ("adu", "aperture flux", "phot.count")
+
+
+@pytest.mark.parametrize("nights", [1, 2])
+def test_votlint_finds_nothing(table: Table, tmp_path: Path, stilts: str, nights: int) -> None:
+    """Of several nights a column has the name of a fact, and texts are of one letter."""
+    if nights == 2:
+        table["filter"] = MaskedColumn(["R", "V", "R"])
+        table.meta["night"] = "2024-03-04; 2024-03-05"
+    table["method"] = MaskedColumn(["e<\x00", "", "é"])
+    table.meta |= {"ra_deg": 31.0, "dec_deg": 46.0, "masters": "", "calibration_pid": 17 * 10**17}
+    write_file(table, tmp_path / "curve.vot", "votable")
+    assert programs.run([stilts, "votlint", str(tmp_path / "curve.vot")], VALIDATION_S).strip() == ""
+    words = (tmp_path / "curve.vot").read_text(encoding="utf-8")
+    assert 'refposition="BARYCENTER"' in words
+    assert '<COOSYS ID="icrs"' in words
+    [field] = [line for line in words.splitlines() if 'name="bjd_tdb"' in line]
+    assert 'ref="tdb"' in field
+    assert 'ucd="time.epoch"' in field
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "told"),
+    [
+        ("star.fits", None, "fits"),
+        ("star.FIT", None, "fits"),
+        ("star.vot", None, "votable"),
+        ("star.xml", None, "votable"),
+        ("star.pq", None, "parquet"),
+        ("star.csv", None, "csv"),
+        ("star.txt", "aavso", "aavso"),
+        ("star.fits", "lightkurve", "lightkurve"),
+        ("star", "fits", "fits"),
+        ("-", None, "csv"),
+        ("/dev/null", "etd", "etd"),
+        (None, None, "csv"),
+    ],
+)
+def test_a_files_name_tells_its_format(name: str | None, wanted: str | None, told: str) -> None:
+    assert format_of(None if name is None else Path(name), wanted) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "words"),
+    [
+        ("star", None, "tells no format: let it end in .csv, .ecsv, .fits, .vot, .parquet, or say --format"),
+        ("star.txt", None, "tells no format"),
+        ("star.fits", "csv", "format csv does not go with the name 'star.fits': expected an end of .csv"),
+        ("star.dat", "aavso", "expected an end of .txt, .csv, .tsv"),
+    ],
+)
+def test_a_name_that_tells_another_format_is_refused(name: str, wanted: str | None, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        format_of(Path(name), wanted)
 
 
 def test_text_formats_go_to_a_stream(table: Table) -> None:
