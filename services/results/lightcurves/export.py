@@ -15,9 +15,9 @@ from pyarrow import parquet
 from services.errors import ConfigurationError
 from services.results.lightcurves import formats
 from services.results.lightcurves.aavso import Submission, write_aavso
-from services.results.lightcurves.fits_tables import write_fits
+from services.results.lightcurves.fits_files import write_fits
 from services.results.lightcurves.portable import meaning_of
-from services.results.lightcurves.votables import write_votable
+from services.results.lightcurves.votable_files import write_votable
 from services.whole_files import Place, place_of, whole_file
 
 # Whose files end so; the first is the usual one. Formats of text for other programs have suffixes of any text.
