@@ -69,12 +69,12 @@ def lightcurve(
     written = [path for path in (output, plot) if path is not None]
     if len(set(written)) < len(written):
         raise ConfigurationError(f"--output and --plot are both {str(output)!r}: choose two files")
-    told = format_of(output, format_name)
     choice = _aperture(aperture)
     engine = open_database(settings)
     place = located(engine, settings, star)
     with database.reading_factory(engine)() as session:
         require_replaceable(session, settings, written, force=force)
+        told = format_of(output, format_name)
         seen = star_on_nights(session, observation, place)
         nights = read_nights(session, seen, choice)
     is_written = output is not None or (plot is None and not as_json)

@@ -151,8 +151,9 @@ def test_a_frame_in_the_folder_stays(made: MadeUp, tmp_path: Path, command: str)
 @pytest.mark.parametrize("command", WRITERS)
 def test_force_replaces(made: MadeUp, tmp_path: Path, command: str) -> None:
     path = raw_frame(tmp_path)
+    before = path.read_bytes()
     assert tianyu(*filled(WRITERS[command], made, path), "--force").exit_code == 0
-    assert not path.read_bytes().startswith(b"SIMPLE")
+    assert path.read_bytes() != before
 
 
 @pytest.mark.parametrize("format_name", ["csv", "ecsv", "fits", "votable", "parquet", "lightkurve"])

@@ -89,10 +89,12 @@ def of(before: str, kind: type) -> set[str]:
 
 
 # Of lists that are empty on both nights.
+FACTS_OF_SOME = ("telescope", "observatory", "detrend_pid", "zero_point_pid")  # not of these nights
 BESIDES: dict[str, set[str]] = {
     "tianyu status": of("stragglers[]", Straggler)
     | of("hindered[]", Hindered) | of("observations[].failed_masters[]", FailedMaster)
     | of("observations[].masters[].refused[]", Refused),
+    "tianyu lightcurve": {f"light_curves[].facts.{name}" for name in FACTS_OF_SOME},
     "tianyu logs": of("waits_for[]", Parent) | of("journeys[]", Journey),
     "tianyu report": of("journeys[]", Journey),
     "tianyu db status": of("migrations[]", Step),

@@ -35,13 +35,13 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
 
 
 def format_of(path: Path | None, wanted: str | None) -> str:
-    """The format of a file by its name's end, or as told; CSV where it goes to a stream.
+    """The format of a file by its name's end, or as told; CSV where the name has no end, or is a stream's.
 
     Raises:
         ConfigurationError: the end says another format than was told, or none.
     """
     suffix = "" if path is None else path.suffix.lower()
-    if path is None or place_of(path) is not Place.FILE:
+    if path is None or place_of(path) is not Place.FILE or (wanted is None and not suffix):
         return wanted or "csv"
     if wanted is None:
         for name in FORMATS:

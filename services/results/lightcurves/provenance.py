@@ -6,6 +6,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from schema.observing import Instrument, Observation, ObsSite
+from schema.queries.choices import of_process
+from services.choices import canonical
+from services.chosen import Chosen
 from services.results.lightcurves.observation_facts import ObservationFacts
 
 
@@ -36,3 +39,12 @@ def provenance(session: Session, observation: ObservationFacts) -> dict[str, Any
         "zero_point_pid": row.zero_point_pid,
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def published_by(session: Session, calibration_pid: int | None) -> dict[str, str]:
+    """Tianyu's version and, as JSON, the choices that are not its defaults; empty where none were stored."""
+    stored = None if calibration_pid is None else of_process(session, calibration_pid)
+    if stored is None:
+        return {}
+    chosen = Chosen.of(stored)
+    return {"tianyu_version": chosen.version, "choices": canonical(chosen.choices)}

@@ -12,12 +12,9 @@ from sqlalchemy.orm import Session
 
 from pipeline.statistics import robust_scatter
 from schema.photometry import Aperture, LightCurveStatistics
-from schema.queries.choices import of_process
-from services.choices import canonical
-from services.chosen import Chosen
 from services.errors import ConfigurationError, DataError
 from services.results.lightcurves.observation_facts import ObservationFacts
-from services.results.lightcurves.provenance import provenance
+from services.results.lightcurves.provenance import provenance, published_by
 from services.results.lightcurves.selection import SourceFacts
 from services.results.view_columns import LIGHT_CURVE
 
@@ -98,7 +95,7 @@ def read_light_curve(
     used = {int(number) for number in np.unique(np.asarray(result["aperture"]))}
     radii = {number: radius for number, radius in radii.items() if number in used}
     result.meta = _meta(observation, source, radii, result) | provenance(session, observation)
-    result.meta |= _published_by(session, observation.calibration_pid)
+    result.meta |= published_by(session, observation.calibration_pid)
     return LightCurve(
         observation, source, radii, result, {number: aperture_name(apertures[number]) for number in radii}
     )
@@ -167,15 +164,6 @@ def _least_scatter(rows: Table) -> Table:
     scatter = {number: robust_scatter(flux[None, aperture == number])[0] for number in np.unique(aperture)}
     best: Table = rows[aperture == min(scatter, key=lambda number: np.nan_to_num(scatter[number], nan=np.inf))]
     return best
-
-
-def _published_by(session: Session, calibration_pid: int) -> dict[str, str]:
-    """Tianyu's version and, as JSON, the choices that are not its defaults; empty where none were stored."""
-    stored = of_process(session, calibration_pid)
-    if stored is None:
-        return {}
-    chosen = Chosen.of(stored)
-    return {"tianyu_version": chosen.version, "choices": canonical(chosen.choices)}
 
 
 def _meta(

@@ -183,6 +183,7 @@ def test_votlint_finds_nothing(table: Table, tmp_path: Path, stilts: str, nights
         ("star.txt", "aavso", "aavso"),
         ("star.fits", "lightkurve", "lightkurve"),
         ("star", "fits", "fits"),
+        ("star", None, "csv"),
         ("-", None, "csv"),
         ("/dev/null", "etd", "etd"),
         (None, None, "csv"),
@@ -195,7 +196,7 @@ def test_a_files_name_tells_its_format(name: str | None, wanted: str | None, tol
 @pytest.mark.parametrize(
     ("name", "wanted", "words"),
     [
-        ("star", None, "tells no format: let it end in .csv, .ecsv, .fits, .vot, .parquet, or say --format"),
+        ("star.xlsx", None, "tells no format: let it end in .csv, .ecsv, .fits, .vot, .parquet, or say --format"),
         ("star.txt", None, "tells no format"),
         ("star.fits", "csv", "format csv does not go with the name 'star.fits': expected an end of .csv"),
         ("star.dat", "aavso", "expected an end of .txt, .csv, .tsv"),
