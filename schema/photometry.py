@@ -159,6 +159,51 @@ class ZeroPointStar(Base):
     colour: Mapped[Real]  # BP - RP; the field's median where Gaia has none
     colour_error: Mapped[Real]
     used: Mapped[bool] = mapped_column(Boolean)
+    colour_known: Mapped[bool | None] = mapped_column(Boolean)  # NULL of a Tianyu before it told
+
+
+class StandardTransformation(Base):
+    """What one night, filter and aperture need to come to a standard band, by one `zero_point` process.
+
+    band = zero_point - 2.5 log10(flux) + colour_term (colour - colour_reference)
+    + field_u u + field_v v + field_uu u² + field_uv u v + field_vv v², with the zero point and the field's terms of
+    standard_zero_point and colour, u and v of zero_point_star; for colours from colour_low to colour_high alone.
+    """
+
+    __tablename__ = "standard_transformation"
+    __table_args__ = TABLE_OPTIONS
+    pid: Mapped[Pid] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    aperture: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)
+    observation_id: Mapped[int]
+    band: Mapped[str] = mapped_column(String(8))  # B, V, Rc, Ic, g, r, i, z
+    origin: Mapped[str] = mapped_column(String(16))  # of the stars' magnitudes: relation, synthetic, table
+    colour_term: Mapped[Real]
+    colour_term_error: Mapped[Real]
+    colour_reference: Mapped[Real]  # BP - RP
+    colour_low: Mapped[Real]  # of the stars that it rests on, within those of the relation
+    colour_high: Mapped[Real]
+    systematic: Mapped[Real | None]  # published scatter of the relation, mag; NULL where a table's is not known
+    scatter: Mapped[Real]  # of the stars about the fit, median of the frames, mag
+    stars: Mapped[int]  # that it rests on
+
+
+class StandardZeroPoint(Base):
+    """The zero point of one image in a standard band, see StandardTransformation."""
+
+    __tablename__ = "standard_zero_point"
+    __table_args__ = MEASUREMENT_OPTIONS
+    pid: Mapped[Pid] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    image_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    aperture: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)
+    zero_point: Mapped[Real]  # mag, of 1 ADU in the exposure
+    zero_point_error: Mapped[Real]
+    field_u: Mapped[Real]
+    field_v: Mapped[Real]
+    field_uu: Mapped[Real]
+    field_uv: Mapped[Real]
+    field_vv: Mapped[Real]
+    scatter: Mapped[Real]  # of the stars about the fit, mag
+    stars: Mapped[int]
 
 
 class LightCurveStatistics(Base):

@@ -66,6 +66,7 @@ _RESULTS = (
     *("alignment", "verdict", "reference_frame", "frame_sight", "masked_pixels", "rejection"),
     *("aperture", "aperture_correction", "flux", "relative_flux", "reference_star", "relative_calibration"),
     *("zero_point", "zero_point_star", "light_curve_statistics", "variability", "later_frame"),
+    *("standard_transformation", "standard_zero_point"),
     *("sky", "plate_solution", "sky_image", "source", "source_position", "source_crossmatch"),
     *("package", "wcs_claim"),
 )
@@ -147,7 +148,7 @@ OPERATOR = Role(
         *(*PUBLISHER.deletes, "paused_group", "unwanted_rows", "lease"),
         *("process", "process_attempt", "process_dependence", "read_key"),
         *("flux", "relative_flux", "reference_star", "relative_calibration", "zero_point", "zero_point_star"),
-        *("light_curve_statistics", "variability", "later_frame"),
+        *("light_curve_statistics", "variability", "later_frame", "standard_transformation", "standard_zero_point"),
     ),
 )
 READER = Role("reader")

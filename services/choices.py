@@ -63,6 +63,10 @@ class Choices(BaseModel):
     solve_time_s: Annotated[float, Field(gt=0, le=86_400)] = 15.0  # of the search that measuring does not wait for
     catalog: Literal["gaia", "none"] = "gaia"  # Gaia DR3's archive, through the cache
     catalog_file: Path | None = None  # a table with Gaia's column names, instead of the archive
+    # Standard bands that filters are brought to, `R=r`; without, by their names (R is Cousins R, clear is none).
+    standard_bands: tuple[Given, ...] = ()
+    standard_file: Path | None = None  # a table of standard stars, instead of Gaia's relations
+    standard_columns: tuple[Given, ...] = ()  # its columns by Tianyu's names, `V=Vmag`
     catalog_mag_limit: Annotated[float, Field(ge=-30, le=50)] = 18.0  # G of the faintest stars that are asked for
 
     # Stars of the method `manual`: pixels of the first frame "x,y", sky "hh:mm:ss.s,+dd:mm:ss" or "12.3d,-4.5d", or a
@@ -99,6 +103,17 @@ class Choices(BaseModel):
     def _limits(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
         if value is not None and not value[0] < value[1]:
             raise ValueError("give the least level and then the greatest one")
+        return value
+
+    @field_validator("standard_bands", "standard_columns")
+    @classmethod
+    def _pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            name, sign, what = one.partition("=")
+            if not (name.strip() and sign and what.strip()):
+                raise ValueError(f"{one!r}: expected NAME=OTHER, such as R=r or V=Vmag")
+        if len({one.partition("=")[0].strip() for one in value}) < len(value):
+            raise ValueError("name each once")
         return value
 
     @field_validator("relative_methods")

@@ -61,6 +61,8 @@ class _Guard:
         files = {_real(Path(os.environ.get(CONFIG_VARIABLE, "tianyu.toml"))): "the settings"}
         if settings.catalog_file is not None:
             files[_real(settings.catalog_file)] = "the catalogue"
+        if settings.standard_file is not None:
+            files[_real(settings.standard_file)] = "the table of standard stars"
         url = self._session.get_bind().engine.url
         if url.get_backend_name() == "sqlite" and url.database:
             files |= {_real(Path(url.database + suffix)): "the database" for suffix in SQLITE_COMPANIONS}

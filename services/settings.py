@@ -67,6 +67,8 @@ class Settings(BaseSettings, Deployment, Reading, Choices):
         values = {name: getattr(self, name) for name in Choices.model_fields}
         if self.catalog_file is not None:
             values["catalog_file"] = self.catalog_file.absolute()  # consumers have another working folder
+        if self.standard_file is not None:
+            values["standard_file"] = self.standard_file.absolute()
         for name in GIVEN_MASTERS:
             values[name] = tuple(absolute(text) for text in values[name])
         return Choices.model_validate(values)

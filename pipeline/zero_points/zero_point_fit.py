@@ -42,12 +42,14 @@ class ZeroPoints:
     zero_point: Floats  # [t], mag
     error: Floats  # [t], of the magnitude of any star beside its photon noise, mag
     colour_term: float
+    colour_term_error: float
     colour_reference: float
     field: Floats  # [t, 5], mag
     scatter: Floats  # [t], of the stars about the fit, photon noise and all, mag
     stars: NDArray[np.int64]  # [t]
     transparency: Floats  # [t], 1 on the night's clearest frames
     used: Bools  # [n]
+    colours: tuple[float, float]  # BP - RP of the bluest and the reddest star in use
 
 
 def fit_zero_points(
@@ -113,12 +115,17 @@ def fit_zero_points(
         zero_point=zero_point,
         error=_error(levels, everyone, reference, count),
         colour_term=float(found[1]),
+        colour_term_error=float(np.sqrt(levels.stars.covariance[1, 1])),
         colour_reference=reference,
         field=padded(found[2 : 2 + count] + levels.frames[:, 1:]),
         scatter=robust_scatter(levels.about.T),
         stars=levels.count,
         transparency=relative_to_clearest(10.0 ** (0.4 * zero_point)),
         used=used,
+        colours=(
+            float(np.min(places.colour[used], initial=reference)),
+            float(np.max(places.colour[used], initial=reference)),
+        ),
     )
 
 

@@ -22,6 +22,8 @@ from schema.photometry import (
     ReferenceStar,
     RelativeCalibration,
     RelativeFlux,
+    StandardTransformation,
+    StandardZeroPoint,
     Variability,
     ZeroPoint,
     ZeroPointStar,
@@ -33,6 +35,7 @@ from schema.skies import SourcePosition
 
 ROWS_PER_DELETE = 10_000  # of one transaction: a tenth of a second
 OF_STARS = (ReferenceStar, ZeroPointStar, LightCurveStatistics, Variability)  # rows of one process
+OF_IMAGES = (ZeroPoint, StandardZeroPoint)
 OF_GRAPH = 0  # instead of a process: all fluxes of the graph's images
 
 
@@ -146,9 +149,9 @@ def _batches(
     if pid != OF_GRAPH:
         for few in chunks(sources):
             yield from (_delete(table, pid, table.c.source_id.in_(few)) for table in map(table_of, OF_STARS))
-        zero_point = table_of(ZeroPoint)
-        yield from (_delete(zero_point, pid, zero_point.c.image_id.in_(few)) for few in chunks(images))
-        yield _delete(table_of(RelativeCalibration), pid)
+        for few in chunks(images):
+            yield from (_delete(table, pid, table.c.image_id.in_(few)) for table in map(table_of, OF_IMAGES))
+        yield from (_delete(table_of(model), pid) for model in (RelativeCalibration, StandardTransformation))
         later = table_of(LaterFrame)
         yield delete(later).where(later.c.calibration_pid == pid)
 

@@ -54,6 +54,10 @@ COMMANDS = {
         "analyze",
         "List the stars of an observation that vary, the surest first, and say how precise its light curves are.",
     ),
+    "standard": Entry(
+        "standard",
+        "Bring a star's magnitudes to a standard band (B, V, Rc, Ic, g, r, i, z), or tell its colour by two filters.",
+    ),
     "transit": Entry(
         "transit", "Fit one transit in a star's light curve, and say how much more likely it is than a trend alone."
     ),

@@ -29,7 +29,10 @@ def simulate(
     ] = None,
     filter_name: Annotated[str | None, typer.Option("--filter", help="Name of the filter.")] = None,
     colour_term: Annotated[
-        float | None, typer.Option(help="Magnitudes in the filter are G + this times (BP − RP).")
+        float | None, typer.Option(help="Magnitudes in the filter are those of --band + this times (BP − RP).")
+    ] = None,
+    band: Annotated[
+        str | None, typer.Option(help="G, or B, V, Rc, Ic, g, r, i by Gaia's relations: what the filter nearly is.")
     ] = None,
     defocus: Annotated[float | None, typer.Option(help="Stars are rings this many pixels across.")] = None,
     pixel_scale: Annotated[float | None, typer.Option(help="Arcsec a pixel.")] = None,
@@ -66,6 +69,7 @@ def simulate(
         sky_seed=sky_seed,
         filter_name=filter_name,
         colour_term=colour_term,
+        band=band,
         pixel_scale=pixel_scale,
         position_angle_deg=position_angle,
         mirrored=mirrored or None,

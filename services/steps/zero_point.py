@@ -1,4 +1,4 @@
-"""`zero_point`: what turns fluxes into Gaia's G, for each frame and aperture."""
+"""`zero_point`: what turns fluxes into Gaia's G and into a standard band, for each frame and aperture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from pipeline.zero_points import (
 )
 from schema.image import TEMPLATE
 from schema.observing import Observation
-from schema.photometry import Aperture, ZeroPoint, ZeroPointStar
+from schema.photometry import Aperture, StandardTransformation, StandardZeroPoint, ZeroPoint, ZeroPointStar
 from schema.queries import images
 from schema.queries.measurements import insert_rows, none_for_nan
 from services.errors import DataError
@@ -32,6 +32,7 @@ from services.steps.shared.apertures import CIRCLE
 from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, raw_fluxes
 from services.steps.shared.needs import KNOWN, optional, required, some_of
 from services.steps.shared.shown_results import show
+from services.steps.shared.standard_stars import StandardStar, standard_stars, wanted_band
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 log = get_logger("zero_point")
@@ -65,7 +66,10 @@ def run(context: Context, _: ZeroPointParameters) -> Outputs | None:
             log.warning("no zero points: no source is matched to Gaia")
             return None
         stars = _stars(session, context.graph_pid, axes)
+        band = wanted_band(session, context.observation_id, context.choices)
+        standard = None if band is None else standard_stars(session, axes, band, context.choices)
         found: dict[int, ZeroPoints] = {}
+        in_band: dict[int, ZeroPoints] = {}
         used = np.zeros(axes.source_ids.size, dtype=bool)
         for aperture, known in _calibrators(context, session, stars).items():
             try:
@@ -74,12 +78,25 @@ def run(context: Context, _: ZeroPointParameters) -> Outputs | None:
                 log.warning("no zero points of this aperture", aperture=aperture, reason=str(error))
                 continue
             used[known.chosen[found[aperture].used]] = True
+            if standard is not None:
+                try:
+                    in_band[aperture] = _fit_band(stars, known, standard.magnitude)
+                except UnusableDataError as error:
+                    log.warning(
+                        "no standard magnitudes of this aperture",
+                        aperture=aperture,
+                        band=standard.band,
+                        reason=str(error),
+                    )
     if not found:
         return None
 
     def write(session: Session) -> None:
         for aperture, points in found.items():
             _write_points(session, context, aperture, axes.image_ids, points)
+        for aperture, points in in_band.items():
+            assert standard is not None
+            _write_standard(session, context, aperture, axes.image_ids, points, standard)
         _write_stars(session, context.pid, stars, used)
         show(session, context, Observation.zero_point_pid)
 
@@ -126,6 +143,15 @@ def _fit(stars: _Stars, known: _Calibrators) -> ZeroPoints:
     places = Places(stars.places.u[chosen], stars.places.v[chosen], stars.places.colour[chosen])
     good, g_mag = stars.axes.good, stars.axes.gaia.g_mag[chosen]
     return fit_zero_points(known.flux, known.error, known.usable, good, g_mag, places, stars.places)
+
+
+def _fit_band(stars: _Stars, known: _Calibrators, magnitude: Floats) -> ZeroPoints:
+    """The same fit to magnitudes in a standard band, of the calibrators that have one."""
+    has = np.isfinite(magnitude[known.chosen])
+    some = _Calibrators(known.chosen[has], known.flux[has], known.error[has], known.usable[has])
+    chosen = some.chosen
+    places = Places(stars.places.u[chosen], stars.places.v[chosen], stars.places.colour[chosen])
+    return fit_zero_points(some.flux, some.error, some.usable, stars.axes.good, magnitude[chosen], places, stars.places)
 
 
 def _calibrators(context: Context, session: Session, stars: _Stars) -> dict[int, _Calibrators]:
@@ -184,6 +210,48 @@ def _write_points(
     insert_rows(session, ZeroPoint.__table__, tuple(columns), zip(*columns.values(), strict=True))
 
 
+def _write_standard(
+    session: Session,
+    context: Context,
+    aperture: int,
+    image_ids: NDArray[np.int64],
+    points: ZeroPoints,
+    standard: StandardStar,
+) -> None:
+    known = np.isfinite(points.zero_point) & np.isfinite(points.error) & np.isfinite(points.scatter)
+    n = int(np.count_nonzero(known))
+    if not n:
+        return
+    session.add(
+        StandardTransformation(
+            pid=context.pid,
+            aperture=aperture,
+            observation_id=context.observation_id,
+            band=standard.band,
+            origin=standard.origin,
+            colour_term=points.colour_term,
+            colour_term_error=points.colour_term_error,
+            colour_reference=points.colour_reference,
+            colour_low=points.colours[0],
+            colour_high=points.colours[1],
+            systematic=standard.systematic,
+            scatter=float(np.median(points.scatter[known])),
+            stars=int(np.count_nonzero(points.used)),
+        )
+    )
+    columns: dict[str, list[Any]] = {
+        "pid": [context.pid] * n,
+        "image_id": image_ids[known].tolist(),
+        "aperture": [aperture] * n,
+        "zero_point": points.zero_point[known].tolist(),
+        "zero_point_error": points.error[known].tolist(),
+        **dict(zip(FIELD_COLUMNS, points.field[known].T.tolist(), strict=True)),
+        "scatter": points.scatter[known].tolist(),
+        "stars": points.stars[known].tolist(),
+    }
+    insert_rows(session, StandardZeroPoint.__table__, tuple(columns), zip(*columns.values(), strict=True))
+
+
 def _write_stars(session: Session, pid: int, stars: _Stars, used: NDArray[np.bool_]) -> None:
     columns: dict[str, list[Any]] = {
         "pid": [pid] * used.size,
@@ -193,6 +261,7 @@ def _write_stars(session: Session, pid: int, stars: _Stars, used: NDArray[np.boo
         "colour": stars.places.colour.tolist(),
         "colour_error": stars.colour_error.tolist(),
         "used": used.tolist(),
+        "colour_known": np.isfinite(stars.axes.gaia.colour).tolist(),
     }
     insert_rows(session, ZeroPointStar.__table__, tuple(columns), zip(*columns.values(), strict=True))
 
@@ -201,15 +270,16 @@ ZERO_POINT = Step(
     "zero_point",
     ZeroPointParameters,
     run,
-    gives="zero point, colour and field terms of each frame",
+    gives="zero point, colour and field terms of each frame, for Gaia's G and a standard band",
     needs=(
         required("crossmatch", "crossmatch"),
         optional("select", template=KNOWN),  # which is behind `extract` elsewhere
         some_of("extract"),
         optional("place_frames"),
     ),
+    reads=("catalog_file", "standard_bands", "standard_columns", "standard_file"),
     anywhere=True,
-    tables=(ZeroPoint, ZeroPointStar),
+    tables=(ZeroPoint, ZeroPointStar, StandardTransformation, StandardZeroPoint),
     joins=True,
     missing="no catalogue",
 )

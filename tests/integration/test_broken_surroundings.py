@@ -50,6 +50,7 @@ COMMANDS: dict[str, list[str]] = {
     "lightcurve": ["lightcurve", "--source", "1"],
     "plot": ["plot", "1"],
     "analyze": ["analyze", "1"],
+    "standard": ["standard", "--source", "1"],
     "transit": ["transit", "--source", "1"],
     "rerun": ["rerun", "--from", "extract", "1"],
     "pause": ["pause", "cpu"],

@@ -49,6 +49,7 @@ SHOWN = {
     "lightcurve": ("lightcurve", "--source", "{star}", "--format", "ecsv"),
     "a name unknown": ("lightcurve", "--target", MARKUP),
     "analyze": ("analyze", "1"),
+    "standard": ("standard", "--source", "{star}"),
     "transit": ("transit", "--source", "{star}", "--steps", "200"),
     "a folder that cannot be": ("plot", "1", "--output", "/dev/null/" + MARKUP),
     "a folder of that name": ("plot", "1", "--source", "{star}", "--output", MARKUP.replace("/", "")),

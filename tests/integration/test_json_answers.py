@@ -81,7 +81,10 @@ TELESCOPE = {
     "instrument": "ASI6200MM", "latitude_deg": 38.6, "longitude_deg": 93.9,
 }  # fmt: skip
 # Those that compute for long or need the frames of a camera: other tests look at their keys.
-ELSEWHERE = {"tianyu run", "tianyu watch", "tianyu inject", "tianyu instrument measure", "tianyu gc --policy"}
+ELSEWHERE = {
+    *("tianyu run", "tianyu watch", "tianyu inject", "tianyu instrument measure", "tianyu gc --policy"),
+    "tianyu standard",
+}
 
 
 def of(before: str, kind: type) -> set[str]:

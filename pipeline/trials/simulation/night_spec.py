@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.errors import UnusableDataError
 from pipeline.trials.simulation.psf import IN_FOCUS, PSFS, Psf
 from pipeline.units import SECONDS_PER_DAY
+from pipeline.zero_points import RELATIONS
 
 ADC_MAX = 65535  # ADU, of a 16-bit converter
 DENSITY_MAG = 15.0  # G; a sky's density counts the stars brighter than this
@@ -105,7 +106,9 @@ class NightSpec:
     mag_max: float = 17.5
     mag_slope: float = 0.25  # d log10(count) / d mag
     zero_point: float = 22.0  # magnitude that gives 1 electron a second at airmass 1, clear sky
-    colour_term: float = 0.0  # a star's magnitude in this filter is G + colour_term (BP - RP)
+    # A star's magnitude in the filter: that in a band (G, or one that Gaia has a relation for) + colour_term (BP - RP).
+    band: str = "G"
+    colour_term: float = 0.0
     bright_star_mag: float | None = None  # G that the constant star nearest to the first frame's middle gets instead
     min_separation_fwhm: float = 2.5  # between stars, in mean FWHM; blends belong to a harder night
     n_transits: int = 1
@@ -267,6 +270,7 @@ def _relations(spec: NightSpec) -> list[tuple[str, bool, str]]:
         ("longitude_in_headers", spec.longitude_in_headers in LONGITUDES, f"one of {', '.join(LONGITUDES)}"),
         ("seeing", narrowest >= SMALLEST_FWHM, f"FWHM from {SMALLEST_FWHM} pixel on, not {narrowest:.2f}, all night"),
         ("n_stars", spec.n_stars >= spec.n_variables, f"at least the {spec.n_variables} variables (n_transits, …)"),
+        ("band", spec.band in ("G", *RELATIONS), f"one of G, {', '.join(RELATIONS)}"),
         ("bias_level", spec.bias_level <= HIGHEST_BIAS, f"at most {HIGHEST_BIAS} ADU"),
         ("sky_gradient", abs(spec.sky_gradient) <= 1, "between -1 and 1"),
         ("distortion", abs(spec.distortion) <= STRONGEST_DISTORTION, f"at most {STRONGEST_DISTORTION} either way"),

@@ -8,7 +8,7 @@ from pipeline.trials.simulation.celestial import Sky, SkyStars, draw_sky, moved,
 from pipeline.trials.simulation.conditions import FrameTable
 from pipeline.trials.simulation.night_spec import NightSpec
 from pipeline.trials.simulation.optics import to_pixels
-from pipeline.trials.simulation.star_field import StarTable, farthest, laid_out
+from pipeline.trials.simulation.star_field import StarTable, farthest, in_filter, laid_out
 from pipeline.units import ARCSEC
 
 
@@ -24,7 +24,7 @@ def stars_of_sky(spec: NightSpec, frames: FrameTable) -> StarTable:
         id=np.arange(seen.size),
         x=x[seen],
         y=y[seen],
-        mag=stars.g_mag + spec.colour_term * stars.bp_rp,
+        mag=in_filter(spec, stars.g_mag, stars.bp_rp),
         kind=stars.kind,
         amplitude=stars.amplitude,
         period_d=stars.period_d,

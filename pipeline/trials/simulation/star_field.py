@@ -20,6 +20,7 @@ from pipeline.trials.simulation.conditions import FrameTable
 from pipeline.trials.simulation.night_spec import NightSpec, Stream
 from pipeline.trials.simulation.optics import on_frame, seen_corners, straighten, to_sky
 from pipeline.trials.simulation.variables import BINARY, CONSTANT, FLARE, MODELS, PULSATOR, TRANSIT, draw_parameters
+from pipeline.zero_points import RELATIONS, by_relation
 
 BORDER_FWHM = 10.0  # stars are laid out this far beyond what any frame sees: their wings reach in
 VARIABLE_MARGIN = 20.0  # pixels that variables keep from the border, so that their sky is measured too
@@ -61,6 +62,15 @@ class StarTable:
     parallax_mas: Floats
 
 
+def in_filter(spec: NightSpec, g_mag: Floats, colour: Floats) -> Floats:
+    """Magnitudes in the night's filter: float64[n]; beyond the colours of a band's relation a star is as at its end."""
+    band = g_mag
+    if spec.band != "G":
+        relation = RELATIONS[spec.band]
+        band = by_relation(spec.band, g_mag, np.clip(colour, relation.low, relation.high))
+    return band + spec.colour_term * colour
+
+
 def draw_stars(spec: NightSpec, frames: FrameTable, rng: np.random.Generator) -> StarTable:
     """Lay out stars over everything that the night's frames see, with the variables in view all night where possible.
 
@@ -95,7 +105,7 @@ def draw_stars(spec: NightSpec, frames: FrameTable, rng: np.random.Generator) ->
         id=np.arange(n),
         x=x,
         y=y,
-        mag=g_mag + spec.colour_term * colour,
+        mag=in_filter(spec, g_mag, colour),
         kind=kind,
         amplitude=parameters[0],
         period_d=parameters[1],

@@ -54,19 +54,29 @@ class FileCatalogue:
 
 @lru_cache(maxsize=2)
 def _read(path: Path, _mtime_ns: int, _size: int) -> CatalogueStars:
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix not in FORMATS:
-        raise ConfigurationError(
-            f"catalog_file {str(path)!r} is of an unknown kind: expected a name that ends in {', '.join(FORMATS)}"
-        )
     try:
-        return stars_of(_columns(path, FORMATS[suffix]))
+        return stars_of(read_columns(path, "catalog_file"))
     except TableProblemError as error:
         raise ConfigurationError(
             f"catalog_file {str(path)!r}: {error}; a catalogue has at least Gaia's columns {', '.join(REQUIRED)}"
         ) from error
+
+
+def read_columns(path: Path, setting: str) -> Mapping[str, Any]:
+    """The columns of a table by their names; ``setting`` is what messages call it.
+
+    Raises:
+        ConfigurationError: the file is missing, of no known kind, or damaged.
+    """
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in FORMATS:
+        raise ConfigurationError(
+            f"{setting} {str(path)!r} is of an unknown kind: expected a name that ends in {', '.join(FORMATS)}"
+        )
+    try:
+        return _columns(path, FORMATS[suffix])
     except Exception as error:  # readers of five formats have no error in common
-        raise ConfigurationError(f"catalog_file {str(path)!r} cannot be read as {suffix[1:]}: {error}") from error
+        raise ConfigurationError(f"{setting} {str(path)!r} cannot be read as {suffix[1:]}: {error}") from error
 
 
 def _columns(path: Path, kind: str) -> Mapping[str, Any]:

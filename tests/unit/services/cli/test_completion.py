@@ -42,7 +42,7 @@ def lines() -> dict[tuple[str, ...], Any]:
 
 def test_all_commands_are_completed() -> None:
     assert complete("") == [*COMMANDS]
-    assert complete("sta") == ["status"]
+    assert complete("stat") == ["status"]
     assert sorted(complete("--")) == ["--help", "--install-completion", "--show-completion", "--version"]
 
 

@@ -141,7 +141,7 @@ class Field:
         )
         return np.array(image_ids)
 
-    def run(self) -> None:
+    def run(self, choices: Choices | None = None) -> None:
         """Run the step as a worker would."""
         context = Context(
             PID,
@@ -150,7 +150,7 @@ class Field:
             self.sessions,
             LocalImageStore(Path("/nowhere")),
             Deployment(),
-            Choices(),
+            choices or Choices(),
         )
         parameters = ZeroPointParameters(crossmatch=CROSSMATCH)
         write = ZERO_POINT.start(context, parameters.model_dump_json())
