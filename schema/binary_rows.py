@@ -2,16 +2,20 @@
 
 A prepared statement's rows have the width of their types, and all that a driver does with each of them one view of the
 bytes does for all. The format is that of MySQL's protocol 4.1 ("Binary Protocol Resultset"), which both servers speak.
+
+The client (`client/tianyu`) has this file too: it knows no other of this package.
 """
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pymysql.connections import Connection  # type: ignore[import-untyped]
 from pymysql.constants import COMMAND, CR, FIELD_TYPE, FLAG  # type: ignore[import-untyped]
+from pymysql.cursors import Cursor  # type: ignore[import-untyped]
 from pymysql.err import NotSupportedError, OperationalError  # type: ignore[import-untyped]
 from pymysql.protocol import FieldDescriptorPacket, MysqlPacket  # type: ignore[import-untyped]
 
@@ -26,6 +30,39 @@ TYPES = {
     FIELD_TYPE.FLOAT: "<f4",
     FIELD_TYPE.DOUBLE: "<f8",
 }
+
+
+class ColumnCursor(Cursor):  # type: ignore[misc]
+    """Gives ``columns`` instead of rows where its connection is told to."""
+
+    columns: list[NDArray[Any]]
+
+    def execute(self, query: str | bytearray, args: Any = None) -> int:
+        """Run one statement."""
+        if not self.connection.gives_columns:
+            count: int = super().execute(query, args)
+            return count
+        self.columns = columns(self.connection, self.mogrify(query, args))
+        self.description = tuple((str(number), *[None] * 6) for number in range(len(self.columns)))
+        self.rowcount = len(self.columns[0])
+        return self.rowcount
+
+
+class ColumnConnection(Connection):  # type: ignore[misc]
+    """A connection whose queries can be told to give columns."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        self.gives_columns = False
+        super().__init__(*args, **{"cursorclass": ColumnCursor} | more)
+
+    @contextmanager
+    def giving_columns(self) -> Iterator[None]:
+        """Statements meanwhile are queries, and cursors have ``columns`` instead of rows: see `columns`."""
+        self.gives_columns = True
+        try:
+            yield
+        finally:
+            self.gives_columns = False
 
 
 def columns(connection: Connection, statement: str) -> list[NDArray[Any]]:

@@ -6,16 +6,12 @@ them no other. Values are never part of the statements: the driver escapes them,
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from numpy.typing import NDArray
-from pymysql.connections import Connection  # type: ignore[import-untyped]
 from pymysql.constants import CLIENT  # type: ignore[import-untyped]
-from pymysql.cursors import Cursor  # type: ignore[import-untyped]
 
-from schema.binary_rows import columns
+from schema.binary_rows import ColumnConnection, ColumnCursor
 from schema.loading import ROWS_LEAST, are_numbers, as_text, load
 
 SEPARATOR = "; "
@@ -25,32 +21,25 @@ _INSERT_ROWS = re.compile(r"INSERT INTO (?P<table>\w+) \((?P<names>[\w, ]+)\) VA
 STATEMENT_CHARACTERS = 500_000  # of an INSERT of many rows; with four bytes each they fit any server's packet
 
 
-class JoinedCursor(Cursor):  # type: ignore[misc]
+class JoinedCursor(ColumnCursor):
     """Runs joined statements to the last. ``results``: rows changed or found, and rows given, of each of them.
 
     The server stops at the first that fails, and its error is raised, whichever it is.
     """
 
     results: list[tuple[int, tuple[tuple[Any, ...], ...]]]
-    columns: list[NDArray[Any]]
 
     def execute(self, query: str | bytearray, args: Any = None) -> int:
         """Run one statement or several."""
         if self.connection.gives_columns:
-            return self._ask_for_columns(self.mogrify(query, args))
-        count: int = super().execute(query, args)
+            self.connection.idle = False
+            return super().execute(query, args)
+        count = super().execute(query, args)
         self.results = [(self.rowcount, self._rows or ())]
         while self.nextset():
             self.results.append((self.rowcount, self._rows or ()))
         self.connection.idle = query[-len(_AT_THE_END) :] == _AT_THE_END
         return count
-
-    def _ask_for_columns(self, query: str) -> int:
-        self.connection.idle = False
-        self.columns = columns(self.connection, query)
-        self.description = tuple((str(number), *[None] * 6) for number in range(len(self.columns)))
-        self.rowcount = len(self.columns[0])
-        return self.rowcount
 
     def executemany(self, query: str, args: Sequence[Any]) -> int | None:
         """Run a statement for each of many values; rows of tuples go in at once, or by few statements.
@@ -106,24 +95,14 @@ def _parts(rows: Iterable[str]) -> Iterator[str]:
         yield ",".join(part)
 
 
-class JoiningConnection(Connection):  # type: ignore[misc]
+class JoiningConnection(ColumnConnection):
     """Takes joined statements; a COMMIT or ROLLBACK when nothing was asked since the last one stays here."""
 
     def __init__(self, *args: Any, client_flag: int = 0, **more: Any) -> None:
         self.idle = False
         self.loads = True  # until the server says that it does not allow it
-        self.gives_columns = False
         more["cursorclass"] = JoinedCursor
         super().__init__(*args, client_flag=client_flag | CLIENT.MULTI_STATEMENTS | CLIENT.LOCAL_FILES, **more)
-
-    @contextmanager
-    def giving_columns(self) -> Iterator[None]:
-        """Statements meanwhile are queries, and cursors have ``columns`` instead of rows: see `binary_rows.columns`."""
-        self.gives_columns = True
-        try:
-            yield
-        finally:
-            self.gives_columns = False
 
     def query(self, sql: Any, unbuffered: bool = False) -> int:
         """Ask the server."""

@@ -1,11 +1,12 @@
 """From rows of views to astropy tables: units, times with their scales, NULL as masked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from astropy.table import MaskedColumn, Table
 from astropy.time import Time
+from numpy.typing import NDArray
 
 UNITS = {
     "flux_raw": "adu", "flux_raw_error": "adu", "mag": "mag", "mag_error": "mag", "exposure_s": "s",
@@ -15,6 +16,7 @@ UNITS = {
     "background": "adu", "background_rms": "adu", "read_noise": "electron",
 }  # fmt: skip
 TIMES = {"jd_utc": "utc", "start_jd_utc": "utc", "bjd_tdb": "tdb", "bjd_tdb_source": "tdb", "hjd_utc": "utc"}
+WHOLE_BUT_UNKNOWN = {"reference_group"}
 TRUTHS = {"is_reference", "image_good", "aperture_best", "usable", "good"}
 DESCRIPTIONS = {
     "flag": "1 crowded, 2 blended, 4 saturated, 8 edge, 16 bad pixel, 32 no sky, 64 cosmic ray, 128 trail, "
@@ -37,6 +39,23 @@ def table_of(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     for name, values in zip(names, columns, strict=True):
         result[name] = _column(name, values)
+    return result
+
+
+def table_of_points(columns: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Table:
+    """The same of columns that are arrays; NaN is what is not known."""
+    result = Table()
+    for name in names:
+        values = columns[name]
+        if name in TIMES:
+            result[name] = _times(values, TIMES[name], DESCRIPTIONS.get(name))
+            continue
+        unknown = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, dtype=bool)
+        values = np.where(unknown, 0, values)
+        if name in WHOLE_BUT_UNKNOWN:
+            values = values.astype(np.int64)
+        mask = unknown if unknown.any() else False
+        result[name] = MaskedColumn(values, mask=mask, unit=UNITS.get(name), description=DESCRIPTIONS.get(name))
     return result
 
 
@@ -65,7 +84,7 @@ def _are_numbers(values: Sequence[Any]) -> bool:
     return True
 
 
-def _times(values: Sequence[Any], scale: str, description: str | None) -> Time:
+def _times(values: Sequence[Any] | NDArray[Any], scale: str, description: str | None) -> Time:
     """As whole days and fractions, so that nothing is lost in arithmetic; unknown ones are masked."""
     jd = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     unknown = ~np.isfinite(jd)

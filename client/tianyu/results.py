@@ -6,12 +6,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from astropy.table import Column, Table
-from sqlalchemy import Engine, bindparam, text
+from astropy.table import Column, MaskedColumn, Table
+from sqlalchemy import text
 
-from tianyu.columns import table_of
+from tianyu.asking import Asked, Database
+from tianyu.columns import table_of, table_of_points
 from tianyu.errors import NotFoundError
-from tianyu.targets import TOLERANCE_ARCSEC, Target, chunks, sources_of
+from tianyu.light_curve_rows import NUMBERS, ApertureChoice, Points
+from tianyu.targets import TOLERANCE_ARCSEC, Target, sources_of
 
 LIGHT_CURVE = (
     *("source_id", "observation_id", "image_id", "jd_utc", "bjd_tdb", "bjd_tdb_source", "aperture"),
@@ -19,44 +21,31 @@ LIGHT_CURVE = (
     *("flux_raw", "flux_raw_error", "flag", "usable", "image_good", "is_reference", "reference_group"),
     *("method", "aperture_best"),
 )
-FRAME = (
-    *("observation_id", "frame_id", "image_id", "path", "kind", "target", "filter", "night", "exposure_s", "jd_utc"),
-    *("bjd_tdb", "airmass", "altitude_deg", "azimuth_deg", "star_count", "fwhm", "ellipticity", "sky", "sky_rms"),
-    *("transparency", "dx", "dy", "rotation_deg", "scale", "is_reference", "good", "reason", "gain", "site"),
-)
-IMAGE = (
-    *("image_id", "kind", "observation_id", "pid", "path", "nx", "ny", "exposure_s", "jd_utc", "fwhm"),
-    *("background", "background_rms", "weight"),
-)
-_OBSERVATIONS = """
-SELECT o.observation_id, t.name AS target, f.name AS filter, i.name AS instrument, i.telescope AS telescope,
-       o.night, o.exposure_s, o.graph_pid, o.calibration_pid, p.version AS tianyu_version, p.choices
-FROM observation o
-JOIN target t ON t.target_id = o.target_id
-JOIN filter f ON f.filter_id = o.filter_id
-JOIN instrument i ON i.instrument_id = o.instrument_id
-LEFT JOIN process c ON c.pid = o.calibration_pid
-LEFT JOIN published_choices p ON p.choices_id = c.choices_id
-WHERE t.kind = 'light'
-ORDER BY o.night, o.observation_id
-"""
 _SHOWN = ("observation_id", "target", "filter", "instrument", "telescope", "night", "exposure_s", "tianyu_version")
 
 
 class Results:
-    """A database of Tianyu's, opened for reading. Tables have units, times with their scales, and NULL masked."""
+    """Results of Tianyu's, opened for reading. Tables have units, times with their scales, and NULL masked."""
 
-    def __init__(self, engine: Engine, place: str) -> None:
+    def __init__(self, asked: Asked) -> None:
         """Use `tianyu.open`."""
-        self._engine = engine
-        self.place = place
+        self._asked = asked
+        self.place = asked.place
 
     def __repr__(self) -> str:
         return f"<Tianyu results in {self.place}>"
 
     def query(self, sql: str, /, **parameters: Any) -> Table:
-        """The rows of a query of one's own, as a table; parameters stand in it as ``:name``."""
-        with self._engine.connect() as connection:
+        """The rows of a query of one's own, as a table; parameters stand in it as ``:name``.
+
+        Raises:
+            NotFoundError: the results are asked over HTTP.
+        """
+        if not isinstance(self._asked, Database):
+            raise NotFoundError(
+                f"{self.place} takes no SQL: ask its tables in ADQL, as in pyvo.dal.TAPService({self.place + '/tap'!r})"
+            )
+        with self._asked.engine.connect() as connection:
             found = connection.execute(text(sql), parameters)
             names = list(found.keys())
             return table_of(names, [tuple(row) for row in found])
@@ -125,17 +114,17 @@ class Results:
             NotFoundError: one of the stars is not known.
         """
         observations = self._chosen(observation, filter)
-        with self._engine.connect() as connection:
-            ids = sources_of(connection, list(targets), within_arcsec, observations)
-            rows = []
-            for part in chunks(sorted({one for star in ids for one in star})):
-                rows += _points(connection, part, list(observations), aperture, usable_only)
-        return self._together(rows, ids, observations, aperture)
+        ids = sources_of(self._asked, list(targets), within_arcsec, observations)
+        sources = sorted({one for star in ids for one in star})
+        found = self._asked.points(sources, list(observations), _aperture(aperture), usable_only=usable_only)
+        return self._together(found, ids, observations, aperture)
 
     def frames(self, observation: int | None = None) -> Table:
         """Frames of the camera with what was made of them; of one observation or of all."""
-        where, parameters = ("", {}) if observation is None else (" WHERE observation_id = :n", {"n": observation})
-        result = self.query(f"SELECT {_list(FRAME)} FROM frame{where} ORDER BY jd_utc, frame_id", **parameters)  # noqa: S608 - own words
+        if observation is None:
+            result = table_of(*self._asked.rows("frames"))
+        else:
+            result = table_of(*self._asked.rows("frames_of", observation=int(observation)))
         result.meta["database"] = self.place
         return result
 
@@ -146,24 +135,20 @@ class Results:
             observation: of one alone.
             kind: `calibrated`, `template`, `master_bias`, `master_dark` or `master_flat` alone.
         """
-        conditions = ["i.pid IS NOT NULL", "i.deleted_at IS NULL"]
-        conditions += ["i.observation_id = :observation"] * (observation is not None)
-        conditions += ["i.kind = :kind"] * (kind is not None)
-        given = {"observation": observation, "kind": kind}
-        result = self.query(
-            f"SELECT {', '.join(f'i.{name}' for name in IMAGE)}, s.root AS file FROM image i "  # noqa: S608 - own words
-            f"JOIN site s ON s.site_id = i.site_id WHERE {' AND '.join(conditions)} ORDER BY i.pid",
-            **{name: value for name, value in given.items() if value is not None},
-        )
+        of_kind = {"kind": "%" if kind is None else str(kind)}
+        if observation is None:
+            result = table_of(*self._asked.rows("images", **of_kind))
+        else:
+            result = table_of(*self._asked.rows("images_of", observation=int(observation), **of_kind))
         paths = zip(result["file"], result["path"], strict=True)
         result.replace_column("file", Column([str(PurePosixPath(root) / path) for root, path in paths], dtype=str))
         result.meta["database"] = self.place
         return result
 
     def _observations(self) -> dict[int, Mapping[str, Any]]:
-        with self._engine.connect() as connection:
-            rows = connection.execute(text(_OBSERVATIONS)).mappings()
-            return {row["observation_id"]: dict(row) | {"night": str(row["night"])} for row in rows}
+        names, rows = self._asked.rows("observations")
+        found = (dict(zip(names, row, strict=True)) for row in rows)
+        return {row["observation_id"]: row | {"night": str(row["night"])} for row in found}
 
     def _chosen(self, observation: int | Sequence[int] | None, band: str | None) -> dict[int, Mapping[str, Any]]:
         there = self._observations()
@@ -176,13 +161,13 @@ class Results:
 
     def _together(
         self,
-        rows: list[tuple[Any, ...]],
+        points: Points,
         ids: list[list[int]],
         observations: Mapping[int, Mapping[str, Any]],
         aperture: int | str,
     ) -> Table:
-        table = table_of(LIGHT_CURVE, rows)
-        source = np.asarray(table["source_id"], dtype=np.int64)
+        table = table_of_points(points, [name for name in LIGHT_CURVE if name in NUMBERS])
+        source = points["source_id"]
         of_source: dict[int, list[int]] = {}
         for target, star in enumerate(ids):
             for one in star:
@@ -193,6 +178,9 @@ class Results:
         name = _time_column(table)
         numbers = np.asarray(table["observation_id"])
         bands = Column([observations[number]["filter"] for number in numbers.tolist()], dtype=str)
+        ungrouped = np.isnan(points["reference_group"])[place]  # without a part in the calibration
+        methods = [observations[number]["method"] or "" for number in numbers.tolist()]
+        table.add_column(MaskedColumn(methods, mask=ungrouped, dtype=str), LIGHT_CURVE.index("method"), "method")
         table.add_column(table[name], name="time", index=0)
         table.add_column(Column(asked, description="place in the list"), name="target", index=0)
         table.add_column(bands, name="filter", index=3)
@@ -209,29 +197,12 @@ class Results:
         return ordered
 
 
-def _points(
-    connection: Any, sources: list[int], observations: list[int], aperture: int | str, usable_only: bool
-) -> list[tuple[Any, ...]]:
-    if not observations:
-        return []
-    condition, given = "", {}
-    if aperture == "best":
-        condition = " AND aperture_best = 1"
-    elif aperture != "all":
-        if not isinstance(aperture, (int, np.integer)):
-            raise NotFoundError(f"aperture {aperture!r} is none: expected 'best', 'all' or an index such as 0")
-        condition, given = " AND aperture = :aperture", {"aperture": int(aperture)}
-    condition += " AND usable = 1" * usable_only
-    statement = text(
-        f"SELECT {_list(LIGHT_CURVE)} FROM light_curve "  # noqa: S608 - own words
-        f"WHERE source_id IN :sources AND observation_id IN :observations{condition}"
-    ).bindparams(bindparam("sources", expanding=True), bindparam("observations", expanding=True))
-    found = connection.execute(statement, {"sources": sources, "observations": observations, **given})
-    return [tuple(row) for row in found]
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+def _aperture(aperture: int | str) -> ApertureChoice:
+    if aperture in ("best", "all"):
+        return "best" if aperture == "best" else "all"
+    if isinstance(aperture, (int, np.integer)) and not isinstance(aperture, bool):
+        return int(aperture)
+    raise NotFoundError(f"aperture {aperture!r} is none: expected 'best', 'all' or an index such as 0")
 
 
 def _time_column(table: Table) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from sqlalchemy import Connection, bindparam, text
 
+from tianyu.asking import Asked, Rows
 from tianyu.errors import NotFoundError
 
 Observations = Mapping[int, Mapping[str, Any]]
@@ -21,28 +21,18 @@ GAIA = re.compile(r"\s*gaia\s*(?:e?dr\d)?\s*(\d{5,20})\s*", re.IGNORECASE | re.A
 PLACE = re.compile(r"\s*(\d{1,2}:\d{1,2}:[\d.]+)[\s,]+([+-]?\d{1,2}:\d{1,2}:[\d.]+)\s*", re.ASCII)
 DEGREES = re.compile(r"\s*([\d.]+)d?\s*,\s*([+-]?[\d.]+)d?\s*", re.ASCII)
 
-_GAIA = text("SELECT gaia_source_id, source_id FROM source_catalog WHERE gaia_source_id IN :numbers").bindparams(
-    bindparam("numbers", expanding=True)
-)
 PIXELS = re.compile(r"\s*([\d.]+)px\s*,\s*([\d.]+)px\s*", re.ASCII)
 TOLERANCE_PX = 5.0
-_NAMES = text("SELECT name, ra_deg, dec_deg, pm_ra_mas, pm_dec_mas FROM named_object WHERE name IN :names").bindparams(
-    bindparam("names", expanding=True)
-)
-_SOURCES = text("SELECT source_id, ra_deg, dec_deg FROM source WHERE ra_deg IS NOT NULL")
-_PLACES = text("SELECT source_id, x, y FROM source_place WHERE observation_id = :observation AND x IS NOT NULL")
-_STAR = text("SELECT source_id, same_as FROM source WHERE source_id IN :ids OR same_as IN :ids").bindparams(
-    bindparam("ids", expanding=True)
-)
+SOURCES_A_QUESTION = 50_000
 
 
 def sources_of(
-    connection: Connection, targets: Sequence[Target], within_arcsec: float, observations: Observations
+    asked: Asked, targets: Sequence[Target], within_arcsec: float, observations: Observations
 ) -> list[list[int]]:
     """Ids of all sources that are each target; a few queries, however many targets there are.
 
     Args:
-        connection: to the database.
+        asked: where the answers come from.
         targets: source ids; names, ``Gaia DR3 NUMBER``, ``hh:mm:ss,+dd:mm:ss``, ``RA,Dec`` in degrees or
             ``424px,286px`` (of the first observation's first frame, from 0); pairs (right ascension, declination) in
             degrees; or `SkyCoord`.
@@ -64,18 +54,18 @@ def sources_of(
             numbers[i] = int(gaia[1])
         elif isinstance(target, str) and (xy := PIXELS.fullmatch(target)):
             first = next(iter(observations), 0)
-            ids[i] = {_at_pixels(connection, first, float(xy[1]), float(xy[2]), TOLERANCE_PX, target)}
+            ids[i] = {_at_pixels(asked, first, float(xy[1]), float(xy[2]), TOLERANCE_PX, target)}
         elif isinstance(target, str) and not _place(target):
             names[i] = " ".join(target.split()).lower()
         else:
             places[i] = _place(target)
-    ids |= _of_gaia(connection, numbers, targets)
-    chosen = {i: found for i, name in names.items() if (found := _chosen_target(connection, name, observations))}
+    ids |= _of_gaia(asked, numbers, targets)
+    chosen = {i: found for i, name in names.items() if (found := _chosen_target(asked, name, observations))}
     ids |= {i: {found} for i, found in chosen.items()}
     names = {i: name for i, name in names.items() if i not in chosen}
-    places |= _of_names(connection, names, targets, when)
-    ids |= _of_places(connection, places, targets, within_arcsec)
-    return _whole_stars(connection, [ids[i] for i in range(len(targets))], targets)
+    places |= _of_names(asked, names, targets, when)
+    ids |= _of_places(asked, places, targets, within_arcsec)
+    return _whole_stars(asked, [ids[i] for i in range(len(targets))], targets)
 
 
 def _middle_night(observations: Observations) -> date | None:
@@ -83,20 +73,20 @@ def _middle_night(observations: Observations) -> date | None:
     return date.fromisoformat(nights[len(nights) // 2]) if nights else None
 
 
-def _chosen_target(connection: Connection, name: str, observations: Observations) -> int | None:
+def _chosen_target(asked: Asked, name: str, observations: Observations) -> int | None:
     """The star that was named by its pixels when the target of this name was reduced; None where there is none."""
     for number, row in observations.items():
         choices = json.loads(row["choices"]) if row["choices"] else {}
         pixels = re.fullmatch(r"([\d.]+),([\d.]+)", next(iter(choices.get("manual_targets", ())), ""))
         if pixels and " ".join(row["target"].split()).lower() == name:
             tolerance = choices.get("manual_match_px", TOLERANCE_PX)
-            return _at_pixels(connection, number, float(pixels[1]), float(pixels[2]), tolerance, row["target"])
+            return _at_pixels(asked, number, float(pixels[1]), float(pixels[2]), tolerance, row["target"])
     return None
 
 
-def _at_pixels(connection: Connection, observation: int, x: float, y: float, tolerance: float, target: str) -> int:
+def _at_pixels(asked: Asked, observation: int, x: float, y: float, tolerance: float, target: str) -> int:
     """The source nearest to pixels of an observation's first frame."""
-    rows = connection.execute(_PLACES, {"observation": observation}).all()
+    rows = asked.rows("places", observation=observation)[1]
     if not rows:
         raise NotFoundError(f"{target!r}: observation {observation} has no sources yet")
     numbers, xs, ys = (np.array(values, dtype=np.float64) for values in zip(*rows, strict=True))
@@ -132,10 +122,10 @@ def _place(target: Any) -> Any:
         ) from error
 
 
-def _of_gaia(connection: Connection, numbers: Mapping[int, int], targets: Sequence[Target]) -> dict[int, set[int]]:
+def _of_gaia(asked: Asked, numbers: Mapping[int, int], targets: Sequence[Target]) -> dict[int, set[int]]:
     found: dict[int, set[int]] = {}
     for part in chunks(sorted(set(numbers.values()))):
-        for number, source_id in connection.execute(_GAIA, {"numbers": part}):
+        for number, source_id in asked.rows("gaia", numbers=part)[1]:
             found.setdefault(number, set()).add(source_id)
     for i, number in numbers.items():
         if number not in found:
@@ -146,11 +136,11 @@ def _of_gaia(connection: Connection, numbers: Mapping[int, int], targets: Sequen
 
 
 def _of_names(
-    connection: Connection, names: Mapping[int, str], targets: Sequence[Target], when: date | None
+    asked: Asked, names: Mapping[int, str], targets: Sequence[Target], when: date | None
 ) -> dict[int, SkyCoord]:
     found: dict[str, Any] = {}
     for part in chunks(sorted(set(names.values()))):
-        found |= {row.name: row for row in connection.execute(_NAMES, {"names": part})}
+        found |= {row.name: row for row in asked.rows("names", names=part)[1]}
     for i, name in names.items():
         if name not in found:
             raise NotFoundError(
@@ -169,11 +159,11 @@ def _moved(row: Any, when: date | None) -> SkyCoord:
 
 
 def _of_places(
-    connection: Connection, places: Mapping[int, SkyCoord], targets: Sequence[Target], within_arcsec: float
+    asked: Asked, places: Mapping[int, SkyCoord], targets: Sequence[Target], within_arcsec: float
 ) -> dict[int, set[int]]:
     if not places:
         return {}
-    rows = connection.execute(_SOURCES).all()
+    rows = _all_sources(asked)
     if not rows:
         raise NotFoundError("no field is solved: choose stars by their source ids (view source_place has their pixels)")
     numbers, ra, dec = (np.array(values) for values in zip(*rows, strict=True))
@@ -189,13 +179,24 @@ def _of_places(
     return {i: {int(numbers[index])} for i, index in zip(places, nearest, strict=True)}
 
 
-def _whole_stars(connection: Connection, found: list[set[int]], targets: Sequence[Target]) -> list[list[int]]:
+def _all_sources(asked: Asked) -> Rows:
+    """Each source that has a place on the sky."""
+    found: Rows = []
+    while True:
+        after = int(found[-1].source_id) if found else 0
+        _, rows = asked.rows("sources", after=after, most=SOURCES_A_QUESTION)
+        found += rows
+        if len(rows) < SOURCES_A_QUESTION:
+            return found
+
+
+def _whole_stars(asked: Asked, found: list[set[int]], targets: Sequence[Target]) -> list[list[int]]:
     """All ids of each star: it may have been measured by two before its coordinates were known."""
     own: dict[int, int] = {}
     for part in chunks(sorted(set().union(*found))):
-        own |= {row.source_id: row.same_as or row.source_id for row in connection.execute(_STAR, {"ids": part})}
+        own |= {row.source_id: row.same_as or row.source_id for row in asked.rows("stars", ids=part)[1]}
     for part in chunks(sorted(set(own.values()))):
-        own |= {row.source_id: row.same_as or row.source_id for row in connection.execute(_STAR, {"ids": part})}
+        own |= {row.source_id: row.same_as or row.source_id for row in asked.rows("stars", ids=part)[1]}
     stars: dict[int, list[int]] = {}
     for source_id, star in sorted(own.items()):
         stars.setdefault(star, []).append(source_id)

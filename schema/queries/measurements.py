@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Select, Table, case, func, literal, select
+from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
-from schema.driver import JoiningConnection
+from schema.bulk_values import bulk_values
 from schema.photometry import Flux, RelativeFlux
 
 ROWS_PER_INSERT = 20_000
@@ -214,7 +214,7 @@ def _fill(
     for start in range(0, ordered.size, step):
         few = ordered[start : start + step]
         among = table.source_id.in_(few.tolist()) if looked_up else _among(table.source_id, few)
-        values = _values(session, query.where(among))
+        values = bulk_values(session.connection(), query.where(among))
         image, aperture = np.divmod(values[:, 1].astype(np.int64), kinds)
         i, i_known = _positions(source_ids, values[:, 0].astype(np.int64))
         j, j_known = _positions(image_ids, image + first)
@@ -229,43 +229,6 @@ def _among(column: Any, ids: Ids) -> Any:
     """Whether a column is one of these ids, or lies in a range with few strangers; ``ids``: sorted."""
     first, last = int(ids[0]), int(ids[-1])
     return column.in_(ids.tolist()) if last - first >= SPARSE * ids.size else column.between(first, last)
-
-
-def _values(session: Session, query: Select[Any]) -> Floats:
-    """Rows of a query as ``float64[rows, columns]``; NULL is NaN, and ids are exact up to 2^53.
-
-    They come straight from the driver: SQLAlchemy's row objects would take three times as long, and rows that nobody
-    keeps are not looked at by the garbage collector.
-    """
-    connection = session.connection()
-    if connection.dialect.name != "sqlite":
-        return _binary_values(connection, query)
-    result = connection.execute(query)
-    cursor = result.cursor
-    assert cursor is not None
-    rows: Iterator[tuple[Any, ...]] = iter(cursor)  # type: ignore[call-overload]
-    values = np.fromiter(chain.from_iterable(rows), dtype=np.float64)
-    result.close()
-    return values.reshape(-1, len(query.selected_columns))
-
-
-def _binary_values(connection: Connection, query: Select[Any]) -> Floats:
-    """The same from a server, in its binary form: which of the numbers are NULL, one number more tells."""
-    wanted = list(query.selected_columns)
-    unknown = [number for number, column in enumerate(wanted) if getattr(column, "nullable", False)]
-    nulls = sum((case((wanted[number].is_(None), 1 << bit), else_=0) for bit, number in enumerate(unknown)), literal(0))
-    given = [func.coalesce(column, 0) if number in unknown else column for number, column in enumerate(wanted)]
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, JoiningConnection)
-    with driver.giving_columns():
-        result = connection.execute(query.with_only_columns(*given, nulls.label("nulls")))
-    cursor: Any = result.cursor
-    *columns, nulls_found = cursor.columns
-    result.close()
-    values = np.stack([column.astype(np.float64) for column in columns], axis=1)
-    for bit, number in enumerate(unknown):
-        values[nulls_found & (1 << bit) != 0, number] = np.nan
-    return values
 
 
 def _positions(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

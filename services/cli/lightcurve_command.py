@@ -15,8 +15,8 @@ from services.errors import ConfigurationError
 if TYPE_CHECKING:
     from astropy.table import Table
 
+    from schema.light_curve_rows import ApertureChoice
     from services.results.lightcurves.aavso import Submission
-    from services.results.lightcurves.reading import ApertureChoice
     from services.results.lightcurves.star_nights import Nights
 
 Format = Literal["csv", "ecsv", "fits", "votable", "parquet", "aavso", "exoclock", "etd", "lightkurve"]

@@ -12,7 +12,7 @@ from services.cli.star_options import Star, required, takes_star
 from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from services.results.lightcurves.reading import ApertureChoice
+    from schema.light_curve_rows import ApertureChoice
     from services.results.lightcurves.standard import StandardCurve
 
 Format = Literal["csv", "ecsv", "fits", "votable", "parquet"]

@@ -133,7 +133,7 @@ STATUS: dict[type[TianyuError], int] = {WrongQuestionError: 400, RefusedError: 4
 
 
 def _explained(request: Request, status: int, words: str) -> Response:
-    if request.url.path.endswith(".json"):
+    if request.url.path.endswith(".json") or request.url.path.startswith("/api/"):
         return Response(json.dumps({"error": shown(words)}), status, media_type="application/json")
     return page(request, "error.html", status, words=words)
 

@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from services.web import (
     candidate_pages,
+    client_routes,
     comparison_pages,
     field_pages,
     frame_pages,
@@ -34,6 +35,7 @@ ROUTES: tuple[BaseRoute, ...] = (
     *process_pages.ROUTES,
     *frame_pages.ROUTES,
     *verdicts.ROUTES,
+    *client_routes.ROUTES,
     Mount("/static", StaticFiles(packages=[("services.web", "static")]), name="static"),
 )
 
@@ -50,4 +52,4 @@ def application(served: Served, rules: Rules, more: Sequence[BaseRoute] = ()) ->
     app = Starlette(routes=[*ROUTES, *more], exception_handlers=HANDLERS, lifespan=living)
     app.state.served, app.state.rules = served, rules
     own = (verdicts.PATH,) if served.reviewing is not None else ()
-    return Guard(app, replace(rules, writing=(*rules.writing, *own)))
+    return Guard(app, replace(rules, writing=(*rules.writing, client_routes.PATH, *own)))

@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 from pipeline.flags import OF_THE_STAR, SPOILING, Flag
 from schema.frame import Frame
 from schema.image import CALIBRATED, Image
+from schema.light_curve_rows import ApertureChoice
 from schema.queries.measurements import relative_matrix
 from services.results.lightcurves.calibrations import calibrations
 from services.results.lightcurves.observation_facts import ObservationFacts
-from services.results.lightcurves.reading import ApertureChoice, LightCurve, aperture_name, read_apertures
+from services.results.lightcurves.reading import LightCurve, aperture_name, read_apertures
 from services.results.lightcurves.star_nights import Seen, read_nights
 from services.web.answers import WrongQuestionError
 from services.whole_numbers import whole_number

@@ -1,27 +1,23 @@
 """The light curve of one source, from view ``light_curve`` to a table with units and facts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from astropy.table import MaskedColumn, Table
 from numpy.typing import NDArray
-from sqlalchemy import column, select, table
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.statistics import robust_scatter
-from schema.photometry import Aperture, LightCurveStatistics
+from schema.light_curve_rows import WHOLE, ApertureChoice, Points, points, together
+from schema.photometry import Aperture, LightCurveStatistics, ReferenceStar
 from services.errors import ConfigurationError, DataError
 from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.provenance import provenance, published_by
 from services.results.lightcurves.selection import SourceFacts
 from services.results.view_columns import LIGHT_CURVE
-
-VIEW = table("light_curve", *(column(c.name) for c in LIGHT_CURVE))
-NEVER_NULL = {"observation_id": 0, "source_id": 0, "image_id": 0, "aperture": 0, "flag": 0, "method": ""}
-
-ApertureChoice = int | Literal["best", "all"]
 
 
 @dataclass(frozen=True)
@@ -83,13 +79,13 @@ def read_light_curve(
     if isinstance(chosen, int) and chosen not in radii:
         known = ", ".join(f"{number} ({radius:g} px)" for number, radius in radii.items())
         raise ConfigurationError(f"{name} has no aperture {chosen}: it has {known or 'none'}")
-    rows = _rows(session, observation, source, chosen if isinstance(chosen, int) else None)
-    if not rows:
+    rows = _rows(session, observation, source, chosen if isinstance(chosen, int) else "all")
+    if not rows["flag"].size:
         raise DataError(
             f"source {source.source_id} at ({source.x:.1f}, {source.y:.1f}) on the first frame of {name} was "
             "measured on no image: does it leave the frames?"
         )
-    result = _table(rows)
+    result = table_of(rows, methods(session, [observation]))
     if chosen is None:
         result = _least_scatter(result)
     used = {int(number) for number in np.unique(np.asarray(result["aperture"]))}
@@ -130,31 +126,38 @@ def analysed_best(session: Session, observation: ObservationFacts, source: Sourc
     )
 
 
-def _rows(
-    session: Session, observation: ObservationFacts, source: SourceFacts, aperture: int | None
-) -> Sequence[Sequence[Any]]:
-    query = select(VIEW).where(
-        VIEW.c.source_id == source.source_id, VIEW.c.observation_id == observation.observation_id
-    )
-    if aperture is not None:
-        query = query.where(VIEW.c.aperture == aperture)
-    return session.execute(query.order_by(VIEW.c.jd_utc, VIEW.c.image_id, VIEW.c.aperture)).all()
+def _rows(session: Session, observation: ObservationFacts, source: SourceFacts, aperture: ApertureChoice) -> Points:
+    found = points(session.connection(), [source.source_id], [observation.observation_id], aperture=aperture)
+    rows = together([part for _, part in found])
+    order = np.lexsort((rows["aperture"], rows["image_id"], np.nan_to_num(rows["jd_utc"], nan=-np.inf)))
+    return {name: values[order] for name, values in rows.items()}
 
 
-def _table(rows: Sequence[Sequence[Any]]) -> Table:
+def methods(session: Session, observations: Sequence[ObservationFacts]) -> dict[int, str]:
+    """The method of each observation's relative calibration, by its id."""
+    found: dict[int, str | None] = {}
+    for pid in {one.calibration_pid for one in observations if one.calibration_pid is not None}:
+        found[pid] = session.scalar(select(ReferenceStar.method).where(ReferenceStar.pid == pid).limit(1))
+    known = ((one.observation_id, found.get(one.calibration_pid or 0)) for one in observations)
+    return {number: method for number, method in known if method is not None}
+
+
+def table_of(rows: Points, methods: Mapping[int, str]) -> Table:
+    """The view's columns with units and descriptions, NULL masked; ``methods`` by observation."""
+    observations, kinds = np.unique(rows["observation_id"], return_inverse=True)
+    names = np.array([methods.get(one, "") for one in observations.tolist()] or [""], dtype=np.str_)
+    # A source without a part in the calibration has no group in it, and no method.
+    method = np.where(np.isnan(rows["reference_group"]), "", names[kinds] if observations.size else "")
     result = Table()
-    for description, values in zip(LIGHT_CURVE, zip(*rows, strict=True), strict=True):
-        if description.dtype == "bool":
-            # An image that nobody judged is not good; a source without a part in the calibration is no reference.
-            data = np.array([bool(value) for value in values])
-        else:
-            filler = NEVER_NULL.get(description.name, 0)
-            data = np.array([filler if value is None else value for value in values], dtype=description.dtype)
-        mask = np.array([value is None for value in values])
-        nullable = description.dtype != "bool" and description.name not in NEVER_NULL
-        result[description.name] = MaskedColumn(
-            data, mask=mask if nullable else False, unit=description.unit, description=description.description
-        )
+    for description in LIGHT_CURVE:
+        name = description.name
+        data = method if name == "method" else rows[name]
+        unknown: Any = False
+        if description.dtype != "bool" and name not in (*WHOLE, "method"):
+            unknown = np.isnan(data)
+            data = np.where(unknown, 0, data)
+        data = data if name == "method" else data.astype(description.dtype)
+        result[name] = MaskedColumn(data, mask=unknown, unit=description.unit, description=description.description)
     return result
 
 

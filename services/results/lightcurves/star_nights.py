@@ -10,13 +10,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pipeline.sky.astrometry.sphere import separation_arcsec
+from schema.light_curve_rows import ApertureChoice
 from schema.observing import Observation
 from schema.processes import Process
 from schema.skies import PlateSolution, SourcePosition
 from services.errors import ConfigurationError
 from services.masters import masters_used
 from services.results.lightcurves.observation_facts import ObservationFacts, with_light_curves
-from services.results.lightcurves.reading import ApertureChoice, LightCurve, read_light_curve
+from services.results.lightcurves.reading import LightCurve, read_light_curve
 from services.results.lightcurves.selection import (
     RADEC_TOLERANCE_ARCSEC,
     RADEC_TOLERANCE_PX,

@@ -21,10 +21,10 @@ def any_session(each_ready_url: str) -> Iterator[Session]:
 
 
 @contextmanager
-def listening(settings: Settings) -> Iterator[str]:
+def listening(settings: Settings, rules: Rules | None = None) -> Iterator[str]:
     """Address of the service, answered by a thread."""
     served = Served.open(settings)
-    server = uvicorn.Server(uvicorn.Config(application(served, Rules()), port=0, log_config=None, ws="none"))
+    server = uvicorn.Server(uvicorn.Config(application(served, rules or Rules()), port=0, log_config=None, ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -1,21 +1,46 @@
 """The client's tables say what the views say, with units, scales and masks, and it writes nothing."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import tianyu
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from schema import database
 from services.results.targets import named_object, remember
+from services.settings import Settings
+from services.web import client_routes
+from services.web.guard import Rules
+from tests.integration.web.conftest import listening
 from tests.unit.services.made_up import MadeUp, add_light_curves, add_observation, base_rows, give_place, name_in_gaia
 
 RA, DEC, STEP = 31.04, 46.68, 0.01  # degrees
 GAIA = 2864243154873221479
+TOKEN = "a token of the tests, long enough"
+
+
+class Opened(NamedTuple):
+    made: MadeUp
+    results: tianyu.Results
+
+
+@pytest.fixture(params=["database", "http"])
+def opened(request: pytest.FixtureRequest, each_ready_url: str, tmp_path: Path) -> Iterator[Opened]:
+    """A made-up observation, and what the client opens: the database itself, or a service of it."""
+    made = fill(each_ready_url)
+    if request.param == "database":
+        yield Opened(made, tianyu.open(each_ready_url))
+        return
+    settings = Settings(database_url=SecretStr(each_ready_url), root=tmp_path)
+    with listening(settings, Rules(TOKEN)) as address:
+        yield Opened(made, tianyu.open(address, token=TOKEN))
 
 
 def fill(url: str) -> MadeUp:
@@ -32,12 +57,11 @@ def fill(url: str) -> MadeUp:
     return made
 
 
-def test_a_star_by_all_its_names_has_the_rows_of_the_view(each_ready_url: str) -> None:
-    made = fill(each_ready_url)
-    results = tianyu.open(each_ready_url)
+def test_a_star_by_all_its_names_has_the_rows_of_the_view(opened: Opened, each_ready_url: str) -> None:
+    made, results = opened
     second = int(made.source_ids[1])
     curve = results.light_curve(second)
-    rows = results.query(
+    rows = tianyu.open(each_ready_url).query(
         "SELECT jd_utc, flux_relative, flag FROM light_curve WHERE source_id = :star AND aperture_best = 1 "
         "AND usable = 1 ORDER BY jd_utc", star=second,
     )  # fmt: skip
@@ -55,9 +79,8 @@ def test_a_star_by_all_its_names_has_the_rows_of_the_view(each_ready_url: str) -
     assert curve.meta["observations"][0]["target"] == "HAT-P-32"
 
 
-def test_many_stars_come_in_the_order_of_the_list(each_ready_url: str) -> None:
-    made = fill(each_ready_url)
-    results = tianyu.open(each_ready_url)
+def test_many_stars_come_in_the_order_of_the_list(opened: Opened) -> None:
+    made, results = opened
     wanted = [int(star) for star in made.source_ids[[5, 2, 5, 9]]]
     together = results.light_curves(wanted)
     groups = together.group_by("target").groups
@@ -67,9 +90,8 @@ def test_many_stars_come_in_the_order_of_the_list(each_ready_url: str) -> None:
     assert len(results.light_curves(wanted, filter="no such band")) == 0
 
 
-def test_frames_images_and_observations_are_tables(each_ready_url: str) -> None:
-    made = fill(each_ready_url)
-    results = tianyu.open(each_ready_url)
+def test_frames_images_and_observations_are_tables(opened: Opened) -> None:
+    made, results = opened
     assert list(results.observations()["observation_id"]) == [made.observation_id]
     images = results.images(made.observation_id, "calibrated")
     assert len(images) == len(made.image_ids)
@@ -81,13 +103,12 @@ def test_frames_images_and_observations_are_tables(each_ready_url: str) -> None:
 def test_nothing_can_be_written(each_ready_url: str) -> None:
     fill(each_ready_url)
     results = tianyu.open(each_ready_url)
-    with pytest.raises(DBAPIError), results._engine.begin() as connection:
+    with pytest.raises(DBAPIError), results._asked.engine.begin() as connection:
         connection.execute(text("UPDATE source SET x = 0"))
 
 
-def test_what_is_not_there_is_told(ready_sqlite_url: str, tmp_path: Path) -> None:
-    fill(ready_sqlite_url)
-    results = tianyu.open(ready_sqlite_url.removeprefix("sqlite:///"))
+def test_what_is_not_there_is_told(opened: Opened) -> None:
+    results = opened.results
     for target, says in (
         (999_999, "no source 999999"), ("nobody", "does not know the name"), ((10.0, 20.0), "no source lies within"),
         ("Gaia DR3 123456", "no source is matched"), ("900px,900px", "has no source"), (None, "names no star"),
@@ -96,8 +117,48 @@ def test_what_is_not_there_is_told(ready_sqlite_url: str, tmp_path: Path) -> Non
             results.light_curve(target)  # type: ignore[arg-type]
     with pytest.raises(tianyu.NotFoundError, match="no observation 99"):
         results.light_curve(1, observation=99)
+
+
+def test_what_is_no_database_is_told(tmp_path: Path) -> None:
     with pytest.raises(tianyu.NotFoundError, match=r"has no tianyu\.db"):
         tianyu.open(tmp_path / "empty")
     (tmp_path / "other.db").touch()
     with pytest.raises(tianyu.NotFoundError, match="no database of Tianyu's"):
         tianyu.open(tmp_path / "other.db")
+
+
+def test_over_http_long_answers_come_in_parts_and_are_the_same(
+    ready_sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = fill(ready_sqlite_url)
+    monkeypatch.setattr(client_routes, "POINTS_MOST", 1)
+    monkeypatch.setattr("schema.light_curve_rows.SOURCES_AT_FIRST", 2)
+    with listening(Settings(database_url=SecretStr(ready_sqlite_url), root=tmp_path)) as address:
+        over_http = tianyu.open(address).light_curves(made.source_ids.tolist(), aperture="all", usable_only=False)
+    here = tianyu.open(ready_sqlite_url).light_curves(made.source_ids.tolist(), aperture="all", usable_only=False)
+    assert len(here) > 100
+    assert over_http.colnames == here.colnames
+    for name in ("flux_raw", "mag", "method", "reference_group", "flag"):
+        np.testing.assert_array_equal(np.ma.filled(over_http[name], 0), np.ma.filled(here[name], 0))
+        np.testing.assert_array_equal(np.ma.getmaskarray(over_http[name]), np.ma.getmaskarray(here[name]))
+
+
+def test_over_http_what_is_refused_is_told(
+    ready_sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(ready_sqlite_url)
+    settings = Settings(database_url=SecretStr(ready_sqlite_url), root=tmp_path)
+    with listening(settings, Rules(TOKEN)) as address:
+        for token in (None, "another token"):
+            with pytest.raises(tianyu.NotFoundError, match="wants a token"):
+                tianyu.open(address, token=token)
+        results = tianyu.open(address, token=TOKEN)
+        with pytest.raises(tianyu.NotFoundError, match="takes no SQL"):
+            results.query("SELECT 1")
+        monkeypatch.setattr(client_routes, "ROWS_MOST", 3)
+        with pytest.raises(tianyu.TianyuError, match="more than 3 rows"):
+            results.images()
+    with pytest.raises(tianyu.NotFoundError, match="does not answer"):
+        results.images()
+    with pytest.raises(tianyu.NotFoundError, match="no address of a service"):
+        tianyu.open("https://user:password@example.org")

@@ -1,0 +1,1 @@
+../../schema/bulk_values.py

@@ -1,0 +1,1 @@
+../../schema/client_questions.py

@@ -1,0 +1,1 @@
+../../schema/light_curve_rows.py
