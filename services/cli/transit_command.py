@@ -10,7 +10,7 @@ import typer
 
 from services.cli.console import ForceOption, JsonOption, err, friendly, note, out, print_paths, start, table_of
 from services.cli.star_options import Star, required, takes_star
-from services.errors import DataError
+from services.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
     from services.results.variability.transit import StarTransit
@@ -42,6 +42,18 @@ def transit(
         float | None,
         typer.Option(min=0.01, metavar="HOURS", help="Expected, first to fourth contact; half to twice is tried."),
     ] = None,
+    planets: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Planets, as ExoClock's planets_json or a table has them.")
+    ] = None,
+    planet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of --planets: all nights with a transit of it in one fit.")
+    ] = None,
+    limb_darkening: Annotated[
+        list[str] | None, typer.Option(metavar="FILTER=U,V", help="Quadratic, of the star in a filter; with --planet.")
+    ] = None,
+    limb_table: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Limb darkening: filter, teff, logg, u, v; with --planet.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random numbers: the same gives the same result.")] = 1,
     steps: Annotated[int, typer.Option(min=200, max=100_000, help="Of the sampler.")] = STEPS,
     output: Annotated[
@@ -55,10 +67,39 @@ def transit(
     Printed are medians with their central 68 %. A logarithm of the Bayes factor above 5 is strong evidence.
     The folder gets transit.ecsv (detrended), transit.json, transit.png, corner.png (posterior), exoclock.txt, etd.txt.
 
+    With --planet all nights of the star are fitted at once, with quadratic limb darkening and the planet's period;
+    printed are also O-C and the ephemeris that follows.
+
     Examples: `tianyu transit --source 17`,
-    `tianyu transit --observation 4 --target HAT-P-32 --mid 2458107.711 --duration 3 --output transit`
+    `tianyu transit --observation 4 --target HAT-P-32 --mid 2458107.711 --duration 3 --output transit`,
+    `tianyu transit --planets planets.json --planet HAT-P-32b --limb-darkening R=0.32,0.30 --output transits`
     """
     from schema import database
+
+    if planet is not None or planets is not None:
+        if planet is None or planets is None:
+            raise ConfigurationError("--planets FILE and --planet NAME go together: give both")
+        if mid is not None or duration is not None:
+            raise ConfigurationError("--mid and --duration are the planet's own: leave them out with --planet")
+        _fit_planet(
+            observation,
+            star,
+            planets,
+            planet,
+            limb_darkening or [],
+            limb_table,
+            window,
+            seed,
+            steps,
+            output,
+            force,
+            as_json,
+        )
+        return
+    if limb_darkening or limb_table is not None:
+        raise ConfigurationError(
+            "--limb-darkening and --limb-table go with --planet: a single transit is fitted without"
+        )
     from services.cli.star_choice import find_star, located
     from services.destinations import require_replaceable
     from services.results.lightcurves.observation_facts import find_observation
@@ -87,6 +128,54 @@ def transit(
         return
     _print(result)
     print_paths(files)
+
+
+def _fit_planet(
+    observation: int | None,
+    star: Star | None,
+    planets: Path,
+    planet: str,
+    given: list[str],
+    limb_table: Path | None,
+    window: float,
+    seed: int,
+    steps: int,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """All nights of a planet's star."""
+    from schema import database
+    from services.cli import planet_answers as joint
+    from services.cli.star_choice import located, star_on_nights
+    from services.destinations import require_replaceable
+    from services.results.lightcurves.star_nights import read_nights
+    from services.results.positions import Position
+    from services.results.variability.joint_transits import fit_planet
+    from services.results.variability.planet_table import read_planet
+    from services.setup import open_database
+
+    facts = read_planet(planets, planet)
+    coefficients = joint.given_coefficients(given)
+    if star is None and facts.ra_deg is not None and facts.dec_deg is not None:
+        star = Position(facts.ra_deg, facts.dec_deg, kind="sky")
+    star = required(star)
+    settings = start()
+    engine = open_database(settings)
+    place = located(engine, settings, star)
+    with database.reading_factory(engine)() as session:
+        nights = read_nights(session, star_on_nights(session, observation, place))
+        if output is not None:
+            of_nights = [joint.night_file(curve.observation.observation_id) for curve in nights.curves]
+            names = [output / name for name in (*joint.FILES, *of_nights)]
+            require_replaceable(session, settings, names, force=force)
+    filters = sorted({curve.observation.filter for curve in nights.curves})
+    coefficients = joint.by_table(limb_table, facts, filters, coefficients)
+    with err.status(f"sampling {steps} steps"):
+        found = fit_planet(nights.curves, facts, coefficients, window_h=window, seed=seed, steps=steps)
+    for line in nights.notes:
+        note(line)
+    joint.show(found, output, as_json=as_json)
 
 
 def _print(result: StarTransit) -> None:

@@ -29,6 +29,7 @@ from services.operating.logs import Parent
 from services.operating.status import Hindered
 from services.results.variability.precision import CheckStar
 from services.settings import as_environment
+from tests.integration import test_variable_commands as variable_commands
 from tests.integration.analysed_night import analyse
 from tests.integration.command_line import tianyu
 from tests.integration.json_keys import check, documented, parse
@@ -41,6 +42,7 @@ from tests.unit.services.made_up import GRAPH_PID, MadeUp
 
 FAILED = GRAPH_PID + 500
 EXACT_DEG = 31.04279999999999
+PLANET = ("--planets", "planets.csv", "--planet", "HAT-P-32 b")
 # What is typed of each heading of the page: on a night that was processed, and on one that has trouble.
 PROCESSED = (
     ("tianyu status", "status", "{light}"),
@@ -63,6 +65,7 @@ TROUBLED = (
     ("tianyu analyze", "analyze", "1"),
     ("tianyu analyze --all-nights", "analyze", "--source", "{star}", "--all-nights"),
     ("tianyu transit", "transit", "--source", "{star}", "--steps", "200"),
+    ("tianyu transit --planet", "transit", "--source", "{star}", "--steps", "200", *PLANET),
     ("tianyu gc --rows", "gc", "--rows", "--keep-graphs", "0", "--older-than", "0"),
     ("tianyu doctor", "doctor"),
     ("tianyu db status", "db", "status"),
@@ -173,6 +176,7 @@ def answers(
     there = {"DATABASE_URL": f"sqlite:///{folder / 'night.db'}", "ROOT": str(folder), "CATALOG": "none"}
     there["TELESCOPE"] = json.dumps(TELESCOPE)
     (folder / "plan.toml").write_text(PLAN)
+    (folder / "planets.csv").write_text(variable_commands.PLANETS)
     with surroundings({f"TIANYU_{name}": value for name, value in there.items()}, folder):
         assert tianyu("init").exit_code == 0  # its group
         found = type_all(TROUBLED, {"{star}": str(made.variable)})

@@ -18,6 +18,10 @@ from tests.unit.services import made_up
 from tests.unit.services.made_up import MadeUp
 
 DIP_MID = made_up.JD0 + 0.004 + 29.5 * made_up.CADENCE_D  # of frames 20 to 39
+LATE_D = 0.006  # the dip after what the ephemeris says
+PLANETS = f"""name,ephem_mid_time,ephem_mid_time_e1,ephem_period,ephem_period_e1,sma_over_rs,inclination,teff,logg
+HAT-P-32b,{DIP_MID - LATE_D - 200.0:.6f},0.0005,2.0,0.00002,17.0,89.5,6200,4.2
+"""
 
 
 @pytest.fixture
@@ -98,6 +102,57 @@ def test_transit_measures_the_dip(made: MadeUp) -> None:
     for name in ("transit.png", "corner.png"):
         assert imread(f"fit/{name}")[..., :3].std() > 0.02, "the picture is blank"
     assert len(Path("fit/exoclock.txt").read_text().splitlines()) == made.good.sum()
+
+
+def test_a_planets_table_gives_mid_times_beside_its_ephemeris(made: MadeUp) -> None:
+    """All nights in one fit, here one: O - C is as late as the dip, the ephemeris's own error beside it."""
+    Path("planets.csv").write_text(PLANETS)
+    star = ("transit", "--source", str(made.variable), "--planets", "planets.csv", "--planet", "hatp32 b")
+    words = (*star, "--steps", "600", "--limb-darkening", "R=0.3,0.2", "--output", "fits", "--json")
+    found = json.loads(tianyu(*words).stdout)
+    [night] = found["nights"]
+    late = night["o_minus_c_min"]
+    assert (night["epoch"], night["filter"]) == (100, "R")
+    assert late == pytest.approx(LATE_D * 1440.0, abs=made_up.CADENCE_D * 1440.0)
+    assert night["predicted_error_min"] == pytest.approx(1440.0 * np.hypot(0.0005, 100 * 0.00002), rel=1e-3)
+    [band] = found["filters"]
+    assert band["given"] is True
+    assert band["depth"]["median"] == pytest.approx(0.03, rel=0.15)
+    new = found["refined_ephemeris"]
+    assert new["mid_time_error"] <= found["ephemeris"]["mid_time_error"]
+    assert 0 < new["period_d"] - 2.0 < late / 1440.0 / 100
+    assert [Path(file).name for file in found["files"]] == [
+        *("transits.json", "mid_times.ecsv", "transits.png", "o_minus_c.png"),
+        "transit_1.ecsv",
+    ]
+    for name in ("transits.png", "o_minus_c.png"):
+        assert imread(f"fits/{name}")[..., :3].std() > 0.02, "the picture is blank"
+    table = Table.read("fits/transit_1.ecsv")
+    assert table.meta["mid_time"] == pytest.approx(night["mid_time"])
+    told = tianyu(*star, "--steps", "200")
+    assert "HAT-P-32b: 1 transit" in told.output
+    assert "ephemeris with these" in told.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--planets", "planets.csv"), "go together"),
+        (("--planets", "planets.csv", "--planet", "WASP-12b"), "no planet named 'WASP-12b'; it has HAT-P-32b"),
+        (("--planets", "away.csv", "--planet", "HAT-P-32b"), "cannot be read"),
+        (("--planets", "planets.csv", "--planet", "HAT-P-32b", "--limb-darkening", "R"), "expected FILTER=U,V"),
+        (("--planets", "planets.csv", "--planet", "HAT-P-32b", "--limb-darkening", "R=0.9,0.4"), "is no star's"),
+        (("--planets", "planets.csv", "--planet", "HAT-P-32b", "--mid", "2460374.4"), "leave them out"),
+        (("--planets", "late.csv", "--planet", "HAT-P-32b"), "no night of the star has a transit"),
+        (("--limb-darkening", "R=0.3,0.2"), "go with --planet"),
+    ],
+)
+def test_a_planet_that_cannot_be_fitted_says_why(made: MadeUp, words: tuple[str, ...], said: str) -> None:
+    Path("planets.csv").write_text(PLANETS)
+    Path("late.csv").write_text(PLANETS.replace(f"{DIP_MID - LATE_D - 200.0:.6f}", f"{DIP_MID - 201.0:.6f}"))
+    told = tianyu("transit", "--source", str(made.variable), *words)
+    assert told.exit_code == 1
+    assert said in " ".join(told.output.split())
 
 
 def test_the_same_seed_gives_the_same_fit(made: MadeUp) -> None:
