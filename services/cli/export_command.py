@@ -7,59 +7,67 @@ from typing import Annotated, Literal
 
 import typer
 
-from services.cli.console import ForceOption, friendly, note, print_paths, start
+from services.cli.console import ForceOption, friendly, print_paths, start
 from services.cli.star_options import Star, takes_star
-from services.errors import DataError
+from services.errors import ConfigurationError
 
-Layout = Literal["qlcp"]
+Format = Literal["qlcp", "regions", "parquet", "hats"]
+SUFFIXES = {".reg": "regions"}
+OF_ONE = ("qlcp", "regions")  # which take one observation, and a star
 
 
 @friendly
 @takes_star
 def export(
-    observation: Annotated[int, typer.Argument(help="Observation, as `tianyu status` lists it.")],
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the files.")],
+    observations: Annotated[
+        list[int] | None, typer.Argument(help="Observations; `parquet` and `hats` take all without.")
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="PATH", help="File or folder.")] = ...,  # type: ignore[assignment]
     star: Star | None = None,
-    layout: Annotated[Layout, typer.Option(help="Whose files and names.")] = "qlcp",
+    format_name: Annotated[
+        Format | None,
+        typer.Option("--format", "--layout", help="By default as the file's name ends, and `qlcp` of a folder."),
+    ] = None,
+    aperture: Annotated[str, typer.Option(help="Of `parquet`: best, or the index of one.")] = "best",
     force: ForceOption = False,
 ) -> None:
-    """Write an observation's results in the files of another pipeline.
+    """Write observations as files of other programs.
 
     `qlcp`: catalogue and calibrated light curves (FITS and text, one folder an aperture), list, offsets, finding
     chart, and the light curve as PNG and PDF. The target is the star that is named, else those of the calibration
-    (`manual_targets`), else the one that plots show.
+    (`manual_targets`), else the one that plots show. `regions`: the sources as regions of DS9.
 
-    Examples: `tianyu export 4 --layout qlcp --output ~/red`, `tianyu export 4 --target HAT-P-32 --output ~/red`
+    `parquet`: all light curves, one file a night in folders night=…/filter=…; a later export replaces its own nights'
+    files. `hats`: all stars with a place on the sky and their light curves, a catalogue that LSDB opens.
+
+    Examples: `tianyu export 4 --output ~/red`, `tianyu export 4 --target HAT-P-32 --output ~/red`,
+    `tianyu export 4 --output field.reg`, `tianyu export --format parquet --output ~/nights`,
+    `tianyu export --format hats --output ~/sky`
     """
-    settings = start()
-    from schema import database
-    from services.cli.star_choice import star_to_show
-    from services.destinations import require_replaceable
-    from services.image_store import open_store
-    from services.own_site import has_template, require_observation
-    from services.results.layouts import qlcp
-    from services.results.lightcurves.observation_facts import observation_facts
-    from services.results.lightcurves.selection import find_source
-    from services.results.plots.roles import read_targets
-    from services.setup import open_database
+    from services.cli.export_kinds import export_catalog, export_layout, export_nights, export_regions
 
-    writer = {"qlcp": qlcp}[layout]
-    engine = open_database(settings)
-    with database.reading_factory(engine)() as session:
-        facts = observation_facts(session, observation)
-        targets = [] if star is not None else read_targets(session, facts)
-    if not targets:
-        shown = star_to_show(engine, settings, observation, star)
-        targets = [] if shown is None else [shown]
-    if not targets:
-        raise DataError(f"observation {observation} has no star to be exported: name one (--target, --xy, --source)")
-    with database.reading_factory(engine)() as session:
-        stars = [find_source(session, facts, source_id=source_id) for source_id in targets]
-        catalogue = writer.read_catalogue(session, facts, stars)
-        require_replaceable(session, settings, [output / name for name in writer.files_of(catalogue)], force=force)
-        is_here = has_template(session, settings.site, require_observation(session, observation))
-        images = open_store(settings.root) if is_here else None
-        written, left_out = writer.write_all(session, images, catalogue, output)
-    for reason in left_out:
-        note(reason)
-    print_paths(written)
+    kind = format_name or SUFFIXES.get(output.suffix.lower(), "qlcp")
+    settings = start()
+    numbers = list(dict.fromkeys(observations or []))
+    if kind in OF_ONE:
+        if len(numbers) != 1:
+            raise ConfigurationError(f"format {kind} is of one observation: name it, as `tianyu status` lists it")
+        write = export_layout if kind == "qlcp" else export_regions
+        print_paths(write(settings, numbers[0], star, output, force))
+        return
+    if star is not None:
+        raise ConfigurationError(f"format {kind} has all stars: `tianyu lightcurve` writes one")
+    if kind == "parquet":
+        print_paths(export_nights(settings, numbers, _aperture(aperture), output, force))
+    else:
+        if aperture != "best":
+            raise ConfigurationError("a HATS catalogue has the best aperture of each star and night")
+        print_paths(export_catalog(settings, numbers, output, force))
+
+
+def _aperture(text: str) -> int | None:
+    if text == "best":
+        return None
+    if text.isdigit():
+        return int(text)
+    raise ConfigurationError(f"--aperture {text!r} is neither best nor an index such as 0")

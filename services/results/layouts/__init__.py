@@ -1,1 +1,1 @@
-"""Results in the files of other pipelines."""
+"""Results in the files of other programs."""

@@ -85,7 +85,7 @@ def find_source(
         return found
     sources = _sources(session, observation)
     if not sources:
-        raise DataError(f"{name} has no sources yet: `tianyu status {observation.observation_id}` shows how far it is")
+        raise _no_sources(observation)
     if xy is not None:
         name = f"{name}, first frame {name_of_first_frame(session, observation.graph_pid)},"
         return _nearest_by_pixels(sources, _finite(xy, "x,y"), xy_tolerance_px, name)
@@ -97,6 +97,18 @@ def find_source(
         f"{name} has no source {source_id}: its {len(sources)} sources have ids from {sources[0].source_id} to "
         f"{sources[-1].source_id}, see view source_catalog"
     )
+
+
+def observed_sources(session: Session, observation: ObservationFacts) -> list[SourceFacts]:
+    """All sources that the observation's graph detected, in order of id.
+
+    Raises:
+        DataError: there are none yet.
+    """
+    sources = _sources(session, observation)
+    if not sources:
+        raise _no_sources(observation)
+    return sources
 
 
 def source_at(
@@ -151,6 +163,13 @@ def sky_tolerance(session: Session, observation: ObservationFacts) -> float:
     solution = solution_of(session, observation)
     scale = None if solution is None else solution.pixel_scale_arcsec
     return max(RADEC_TOLERANCE_ARCSEC, RADEC_TOLERANCE_PX * (scale or 0.0))
+
+
+def _no_sources(observation: ObservationFacts) -> DataError:
+    number = observation.observation_id
+    return DataError(
+        f"observation {number} ({observation.title}) has no sources yet: `tianyu status {number}` shows how far it is"
+    )
 
 
 def _by_id(session: Session, observation: ObservationFacts, source_ids: Sequence[int]) -> list[SourceFacts]:

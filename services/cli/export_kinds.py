@@ -1,0 +1,129 @@
+"""What `tianyu export` does for each of its formats; each gives the files or folders that were written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from schema import database
+from services.cli.console import counting, note
+from services.cli.star_choice import star_to_show
+from services.cli.star_options import Star
+from services.destinations import require_replaceable
+from services.errors import DataError
+from services.image_store import open_store
+from services.own_site import has_template, require_observation
+from services.results.lightcurves.observation_facts import (
+    ObservationFacts,
+    observation_facts,
+    with_light_curves,
+)
+from services.results.lightcurves.selection import find_source
+from services.results.plots.roles import read_targets
+from services.settings import Settings
+from services.setup import open_database
+from services.whole_files import whole_file
+
+
+def export_layout(settings: Settings, number: int, star: Star | None, output: Path, force: bool) -> list[Path]:
+    """The files of QLCP."""
+    from services.results.layouts import qlcp
+
+    engine = open_database(settings)
+    targets = _targets(settings, number, star)
+    if not targets:
+        raise DataError(f"observation {number} has no star to be exported: name one (--target, --xy, --source)")
+    with database.reading_factory(engine)() as session:
+        facts = observation_facts(session, number)
+        stars = [find_source(session, facts, source_id=source_id) for source_id in targets]
+        catalogue = qlcp.read_catalogue(session, facts, stars)
+        require_replaceable(session, settings, [output / name for name in qlcp.files_of(catalogue)], force=force)
+        is_here = has_template(session, settings.site, require_observation(session, number))
+        images = open_store(settings.root) if is_here else None
+        written, left_out = qlcp.write_all(session, images, catalogue, output)
+    for reason in left_out:
+        note(reason)
+    return written
+
+
+def export_regions(settings: Settings, number: int, star: Star | None, output: Path, force: bool) -> list[Path]:
+    """The regions of DS9."""
+    from services.results.layouts.ds9_regions import regions_text
+
+    targets = _targets(settings, number, star)
+    with database.reading_factory(open_database(settings))() as session:
+        require_replaceable(session, settings, [output], force=force)
+        text = regions_text(session, observation_facts(session, number), targets)
+    with whole_file(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return [output]
+
+
+def export_nights(
+    settings: Settings, numbers: Sequence[int], aperture: int | None, output: Path, force: bool
+) -> list[Path]:
+    """Nights as Parquet."""
+    from services.results.survey.night_files import night_file, write_night
+
+    written = []
+    with database.reading_factory(open_database(settings))() as session:
+        nights = _nights(session, numbers, is_best=aperture is None)
+        require_replaceable(session, settings, [night_file(output, one) for one in nights], force=force)
+        for one in nights:
+            with counting(f"observation {one.observation_id}") as told:
+                path, points, without = write_night(session, one, output, aperture, told)
+            lost = f"; {without} stars have none: too few were usable to choose an aperture by" if without else ""
+            note(f"observation {one.observation_id} ({one.title}): {points} points{lost}")
+            written.append(path)
+    return written
+
+
+def export_catalog(settings: Settings, numbers: Sequence[int], output: Path, force: bool) -> list[Path]:
+    """A HATS catalogue."""
+    from services.results.survey.hats_catalog import PROPERTIES, require_own, write_catalog
+
+    with database.reading_factory(open_database(settings))() as session:
+        require_replaceable(session, settings, [output / PROPERTIES], force=force)
+        require_own(output)
+        nights = _nights(session, numbers, is_best=True)
+        with counting("stars") as told:
+            stars, points, without = write_catalog(session, nights, output, told)
+    note(f"{stars} stars with {points} points of {len(nights)} observations")
+    if without:
+        note(f"{without} stars are left out: their fields have no coordinates (`tianyu status` tells why)")
+    return [output]
+
+
+def _targets(settings: Settings, number: int, star: Star | None) -> list[int]:
+    """The star that is named, else those of the calibration, else the one that plots show."""
+    engine = open_database(settings)
+    with database.reading_factory(engine)() as session:
+        facts = observation_facts(session, number)
+        targets = [] if star is not None else read_targets(session, facts)
+    if not targets:
+        shown = star_to_show(engine, settings, number, star)
+        targets = [] if shown is None else [shown]
+    return targets
+
+
+def _nights(session: Session, numbers: Sequence[int], *, is_best: bool) -> list[ObservationFacts]:
+    """The observations that are named, or all that can be exported; of what is left out it is said why."""
+    from services.results.survey.survey_points import require_analysed, without_copies
+
+    if numbers:
+        named = [observation_facts(session, number) for number in numbers]
+        for one in named:
+            if is_best:
+                require_analysed(one)
+        return named
+    kept, copies = without_copies(with_light_curves(session))
+    for one in copies:
+        note(f"observation {one.observation_id} of site {one.site} has the same frames as another: left out")
+    if is_best:
+        for one in kept:
+            if one.analysis_pid is None:
+                note(f"observation {one.observation_id} ({one.title}) is not analysed yet: left out")
+        kept = [one for one in kept if one.analysis_pid is not None]
+    if not kept:
+        raise DataError("no observation has light curves yet: `tianyu status` shows what is still to be done")
+    return kept

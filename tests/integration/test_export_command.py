@@ -1,0 +1,118 @@
+"""`tianyu export`: files for other programs, by the command and as the page on exports shows them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+from regions import CircleSkyRegion, Regions
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from schema.observing import Observation
+from schema.photometry import ReferenceStar
+from schema.processes import Site
+from schema.skies import Source
+from services.image_store import open_store
+from services.results.lightcurves.observation_facts import observation_facts
+from services.results.lightcurves.selection import find_source
+from tests.integration.command_line import tianyu
+from tests.unit.docs.pages import DOCS, blocks
+from tests.unit.services.made_up import MadeUp
+from tests.unit.services.vo.solved_night import FRAMES, STARS, solved_night
+
+PAGE = DOCS / "how-to" / "export.md"
+
+
+@pytest.fixture
+def made(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeUp:
+    """A solved night, in a site whose root is a folder here; the working folder is the test's."""
+    monkeypatch.setenv("TIANYU_ROOT", str(tmp_path / "root"))
+    (tmp_path / "root").mkdir()
+    made = solved_night(session, open_store(tmp_path / "root"))
+    session.execute(update(Site).values(root=str(tmp_path / "root")))
+    session.commit()
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def test_regions_are_where_the_stars_are(made: MadeUp, session: Session) -> None:
+    """DS9's other reader has each source where the sky has it, in the colour of its part."""
+    check = int(made.source_ids[7])
+    role = update(ReferenceStar).where(ReferenceStar.source_id == check)
+    session.execute(role.values(role="check", is_reference=False))
+    session.commit()
+    result = tianyu("export", "1", "--source", str(made.variable), "--output", "field.reg")
+    assert result.exit_code == 0
+    assert result.stdout == "field.reg\n"
+    found = {int(one.meta["text"]): one for one in Regions.read("field.reg", format="ds9")}
+    assert sorted(found) == made.source_ids.tolist()
+    for number, one in found.items():
+        star = session.get_one(Source, number)
+        assert isinstance(one, CircleSkyRegion)
+        assert one.center.ra.deg == pytest.approx(star.ra_deg, abs=1e-6)
+        assert one.center.dec.deg == pytest.approx(star.dec_deg, abs=1e-6)
+    parts = {number: one.meta["tag"][0].strip("{}") for number, one in found.items()}
+    assert (parts[made.variable], parts[check]) == ("target", "check")
+    assert "reference" in parts.values()
+
+
+def test_regions_of_a_field_that_is_not_solved_are_in_pixels(made: MadeUp, session: Session) -> None:
+    session.execute(update(Source).values(ra_deg=None, dec_deg=None))
+    session.commit()
+    assert tianyu("export", "1", "--source", "2", "--output", "field.reg").exit_code == 0
+    lines = Path("field.reg").read_text().splitlines()
+    assert lines[3] == "image"
+    facts = observation_facts(session, made.observation_id)
+    stars = [find_source(session, facts, source_id=number) for number in made.source_ids.tolist()]
+    first = np.array([(star.x, star.y) for star in stars])  # the first frame's pixels, which are not the template's
+    assert np.abs(first - made.xy).max() > 0.1
+    numbers = [line[len("circle(") : line.index(")")].split(",")[:2] for line in lines[4:]]
+    np.testing.assert_allclose(np.array(numbers, dtype=float), first + 1.0, atol=1e-3)
+
+
+def test_nights_are_exported_and_what_is_left_out_is_told(made: MadeUp, session: Session) -> None:
+    result = tianyu("export", "--format", "parquet", "--output", "nights")
+    assert result.exit_code == 0
+    assert result.stdout == "nights/night=2024-03-04/filter=R/observation-1.parquet\n"
+    assert f"{STARS * FRAMES} points" in result.stderr
+    assert tianyu("export", "1", "--format", "parquet", "--aperture", "0", "--output", "nights").exit_code == 0
+    assert set(parquet.read_table(result.stdout.strip(), columns=["aperture"])["aperture"].to_pylist()) == {0}
+    session.execute(update(Observation).values(analysis_pid=None))
+    session.commit()
+    result = tianyu("export", "--format", "parquet", "--output", "nights")
+    assert result.exit_code == 1
+    assert "is not analysed yet: left out" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--output", "red"), "format qlcp is of one observation"),
+        (("1", "2", "--output", "x.reg"), "format regions is of one observation"),
+        (("--format", "hats", "--source", "1", "--output", "sky"), "format hats has all stars"),
+        (("--format", "hats", "--aperture", "1", "--output", "sky"), "has the best aperture of each star"),
+        (("--format", "parquet", "--aperture", "x", "--output", "sky"), "neither best nor an index"),
+        (("9", "--format", "parquet", "--output", "sky"), "there is no observation 9"),
+        (("--format", "hats", "--output", "root"), "no HATS catalogue of Tianyu"),
+        (("--format", "hats", "--output", "."), "choose a folder for the catalogue alone"),
+    ],
+)
+def test_what_cannot_be_exported_says_why(made: MadeUp, tmp_path: Path, words: tuple[str, ...], told: str) -> None:
+    (tmp_path / "root" / "kept").touch()
+    result = tianyu("export", *words)
+    assert result.exit_code == 1
+    assert told in " ".join(result.output.split())
+    assert not Path("sky").exists()
+    assert (tmp_path / "root" / "kept").exists()
+
+
+def test_the_pages_examples_run(made: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those on many nights, on what its commands write."""
+    assert tianyu("export", "--format", "parquet", "--output", "nights").exit_code == 0
+    assert tianyu("export", "--format", "hats", "--output", "sky").exit_code == 0
+    examples = [one for one in blocks(PAGE, "python") if "nights/" in one or '"sky"' in one]
+    assert len(examples) == 3
+    for one in examples:
+        exec(one, {"__name__": "example"})
+        assert capsys.readouterr().out.strip(), "an example prints what it found"
