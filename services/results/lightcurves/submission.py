@@ -17,12 +17,14 @@ from schema.queries.measurements import flux_matrix
 from schema.skies import NamedObject
 from services.errors import ConfigurationError
 from services.frame_geometry import PLANE
-from services.results.lightcurves.aavso import LABEL_LENGTH, NOTHING, Comparison, Submission
+from services.results.lightcurves.aavso import LABEL_LENGTH, NOTHING, Comparison, StandardMagnitudes, Submission
 from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.reading import LightCurve
 from services.results.lightcurves.selection import SourceFacts, find_source, sky_tolerance
+from services.results.lightcurves.standard import standard_curve
 
 JD_OF_DAY_0 = 1721424.5  # of the proleptic Gregorian calendar's day 0, as Python counts
+CODES_OF_BANDS = {"B": "B", "V": "V", "Rc": "R", "Ic": "I", "g": "SG", "r": "SR", "i": "SI", "z": "SZ"}
 EPOCH_OF_NAMES = 2000.0
 _PLANE = re.compile(rf"\b{PLANE}(\w+)")
 
@@ -56,7 +58,17 @@ def read_submission(
         airmass=_airmass(session, curve),
         comparison=comparison,
         check=check,
+        standard=_standard(session, curve),
     )
+
+
+def _standard(session: Session, curve: LightCurve) -> StandardMagnitudes | None:
+    """The star in its filter's standard band, where the night has a transformation to it."""
+    found = standard_curve(session, curve)
+    code = None if found is None else CODES_OF_BANDS.get(found.facts.by.band)
+    if found is None or code is None:
+        return None
+    return StandardMagnitudes(code, found.standard.magnitude, found.standard.error, found.statement)
 
 
 def known_name(session: Session, observation: ObservationFacts, star: SourceFacts) -> str:

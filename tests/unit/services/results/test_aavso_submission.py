@@ -1,5 +1,6 @@
 """What the database knows of a star that goes to AAVSO: its name, its air, and the stars beside it."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from sqlalchemy.orm import Session
 from schema import database
 from schema.image import Image
 from schema.observing import Observation, ObsSite
-from schema.photometry import ReferenceStar
+from schema.photometry import ReferenceStar, StandardTransformation, StandardZeroPoint, ZeroPointStar
 from services.errors import ConfigurationError
+from services.results.lightcurves.aavso import write_aavso
 from services.results.lightcurves.observation_facts import observation_facts
 from services.results.lightcurves.reading import LightCurve, read_light_curve
 from services.results.lightcurves.selection import find_source
@@ -107,6 +109,41 @@ def test_stars_beside_it_have_their_instrumental_magnitudes(made: tuple[Session,
     told = read_submission(session, curve, observer="A", name="x")
     assert told.comparison is not None
     assert told.comparison.name == "000-BBC-1"
+
+
+def test_standard_magnitudes_go_with_their_statement(made: tuple[Session, MadeUp]) -> None:
+    """Of a night with a transformation to its filter's band; a point without a zero point is left out."""
+    session, truth = made
+    [aperture], pid = curve_of(session, truth).radii, 17
+    none = dict.fromkeys(("field_u", "field_v", "field_uu", "field_uv", "field_vv"), 0.0)
+    fit = {
+        "colour_term": -0.05,
+        "colour_term_error": 0.0,
+        "colour_reference": 1.0,
+        "colour_low": 0.0,
+        "colour_high": 2.0,
+    }
+    of_fit = {"band": "Rc", "origin": "relation", "systematic": 0.03, "scatter": 0.01, "stars": 20}
+    session.add(
+        StandardTransformation(pid=pid, aperture=aperture, observation_id=truth.observation_id, **fit, **of_fit)
+    )
+    for image in truth.image_ids[1:].tolist():
+        known = {"zero_point": 22.0, "zero_point_error": 0.01, "scatter": 0.01, "stars": 20}
+        session.add(StandardZeroPoint(pid=pid, image_id=image, aperture=aperture, **known, **none))
+    star = {"u": 0.0, "v": 0.0, "colour": 1.4, "colour_error": 0.0, "used": True, "colour_known": True}
+    session.add(ZeroPointStar(pid=pid, source_id=truth.variable, **star))
+    session.execute(update(Observation).values(zero_point_pid=pid))
+    session.flush()
+    curve = curve_of(session, truth)
+    told = read_submission(session, curve, observer="A", name="x")
+    stream = io.StringIO()
+    write_aavso(curve.table, stream, told)
+    rows = [line.split(",") for line in stream.getvalue().splitlines() if not line.startswith("#")]
+    chosen = curve.usable & (curve.values("image_id") != truth.image_ids[0])
+    expected = 22.0 - 2.5 * np.log10(curve.values("flux_raw")[chosen]) - 0.05 * (1.4 - 1.0)
+    assert [float(row[2]) for row in rows] == pytest.approx(expected.tolist(), abs=6e-5)
+    assert {tuple(row[4:7]) for row in rows} == {("R", "YES", "STD")}
+    assert "Rc = ZP - 2.5 log10(flux) -0.0500" in rows[0][14]
 
 
 def place_of_source(session: Session, made: MadeUp, source_id: int) -> tuple[float, float]:
