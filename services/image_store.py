@@ -25,7 +25,7 @@ from services import disk
 from services.errors import DataError, SurroundingsError, TransientError
 from services.file_errors import unreadable
 from services.fits_cards import card_values, header_text
-from services.fits_reader import first_hdu, primary_image, read_arrays, read_rows
+from services.fits_reader import first_hdu, native, primary_image, read_arrays, read_plain, read_rows
 from services.fits_writer import first_header, with_cards, write_fits
 from services.frame_bounds import FrameBounds, require_bounded
 
@@ -146,7 +146,16 @@ class LocalImageStore:
             data: NDArray[Any] = hdu.section[..., rows, :] if rows is not None else hdu.data
             return np.squeeze(data) if data.ndim > 2 else data
 
-        return self._open(path, image)
+        full = self._root / path
+
+        def whole() -> NDArray[Any]:
+            plain = primary_image(full, self._bounds.header_bytes)
+            if plain is None or plain.is_unsigned is None or math.prod(plain.hdu.shape) > self._bounds.pixels:
+                return self._look(path, image)
+            data = read_plain(full, plain, rows) if len(plain.hdu.shape) == 2 else read_plain(full, plain)
+            return np.squeeze(data) if data.ndim > 2 else data
+
+        return self._reading(path, whole)
 
     def read_images(self, path: str, numbers: Sequence[int]) -> list[NDArray[Any]]:
         """Read several images in one pass, all of them within the bounds of a frame."""
@@ -163,7 +172,7 @@ class LocalImageStore:
         """Read, and keep the latest few: a derived file never changes under its name."""
         master = self._masters.get(path)
         if master is None:
-            master = _native(self.read(path))
+            master = native(self.read(path))
             master.flags.writeable = False
             self._masters[path] = master
             while len(self._masters) > 1 and sum(kept.nbytes for kept in self._masters.values()) > MASTERS_KEPT_BYTES:
@@ -201,7 +210,7 @@ class LocalImageStore:
     def _own(self, path: str, names: Sequence[str], rows: slice | None = None) -> list[NDArray[Any]]:
         """Arrays of a file that a process made: "" is the image, others are extensions."""
         full = self._root / path
-        return [_native(array) for array in self._reading(path, lambda: read_arrays(full, names, rows=rows))]
+        return [native(array) for array in self._reading(path, lambda: read_arrays(full, names, rows=rows))]
 
     def _open(self, path: str, use: Callable[["HDUList"], Result]) -> Result:
         return self._reading(path, lambda: self._look(path, use))
@@ -322,20 +331,6 @@ def temporary_of(full: Path) -> Path:
     """A name that no other attempt has, on whatever host: two writers of one file never share bytes."""
     mark = f"{os.getpid()}-{secrets.token_hex(4)}"
     return full.parent / TEMPORARY_FOLDER / f"{full.name}.{mark}{TEMPORARY_SUFFIX}"
-
-
-def _native(data: Any) -> NDArray[Any]:
-    """Arrays in the machine's byte order: numpy and sep are several times slower on FITS's big-endian ones.
-
-    An image that nobody else holds is turned where it lies, in a third of the time.
-    """
-    array = np.asarray(data)
-    if array.dtype.isnative:
-        return array
-    native = array.dtype.newbyteorder("=")
-    if array.dtype.names or not array.flags.writeable:
-        return array.astype(native)
-    return array.byteswap(inplace=True).view(native)
 
 
 def _first_image(hdus: "HDUList", path: str) -> Any:

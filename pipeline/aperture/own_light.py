@@ -190,13 +190,13 @@ class _Excess:
 
 def _compare(stamps: Stamps, usable: Mask, rms: float, gain: float | None) -> _Excess:
     photons = 0.0 if gain is None else 1.0 / gain
-    simple, span = stamps.interpolated(), stamps.span()
+    simple, span = stamps.interpolated, stamps.span
     scale, light = _scales(stamps, simple, usable, rms)
     peak = np.where(usable, simple, 0).max(axis=(1, 2)) * light
     bright = np.flatnonzero((peak > BRIGHT_PEAK * rms) & usable.all(axis=(1, 2)))
     bright = bright[np.argsort(-peak[bright], kind="stable")[:MOST_BRIGHT]]
     kernel = fit_kernel(stamps.take(bright), usable[bright], scale[bright], rms, photons)
-    model, contrast = kernel.applied(stamps), stamps.contrast()
+    model, contrast = kernel.applied(stamps), stamps.contrast
     misfit = np.full((len(scale), 1, 1), UNKNOWN_MISFIT, np.float32)
     for turn in range(ROUNDS + 1):
         here, range_here = scale[:, None, None] * model, scale[:, None, None] * span

@@ -5,6 +5,7 @@ what differs between a star on the template and on the frame: its place on the p
 """
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,7 @@ class Stamps:
         side = np.arange(2 * reach + 1)
         return np.asarray(self.template.reshape(-1)[first[:, None] + (side[:, None] * wide + side).reshape(-1)])
 
+    @cached_property
     def interpolated(self) -> Stamp:
         """The template at the frame's pixels, by parabolas in x and in y."""
         weights = [np.stack([d * (d - 1) / 2, 1 - d * d, d * (d + 1) / 2]).astype(np.float32) for d in self.shift.T]
@@ -79,6 +81,7 @@ class Stamps:
                 total += (weights[1][dy + 1] * weights[0][dx + 1])[:, None, None] * self.tap(dy, dx)
         return total
 
+    @cached_property
     def contrast(self) -> NDArray[np.float32]:
         """How sharp each star is on the template, float32[n]: 1 less the mean around its brightest pixel over that."""
         own, middle = self.tap(0, 0), self.values.shape[1] // 2
@@ -89,6 +92,7 @@ class Stamps:
         beside = sum(self.tap(dy, dx)[star, y, x] for dy in (-1, 0, 1) for dx in (-1, 0, 1)) - peak
         return np.where(peak > 0, 1 - np.clip(beside / np.where(peak > 0, 8 * peak, 1), 0, 1), 0).astype(np.float32)
 
+    @cached_property
     def span(self) -> Stamp:
         """Range of the template within a pixel: what an error of place or width can change."""
         taps = [self.tap(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
@@ -150,7 +154,7 @@ class Kernel:
         """The frame by the template."""
         reach = self.coefficients.shape[1] // 2
         weights = np.tensordot(_terms(stamps, len(self.coefficients)), self.coefficients, axes=1)
-        total = stamps.interpolated()
+        total = stamps.interpolated.copy()
         for dy in range(-reach, reach + 1):
             for dx in range(-reach, reach + 1):
                 total += weights[:, dy + reach, dx + reach, None, None] * stamps.tap(dy, dx)
@@ -175,12 +179,12 @@ def fit_kernel(
     if not reach:
         return Kernel(np.zeros((1, side, side), np.float32))
     # Where nothing changes from pixel to pixel no kernel is told: two thirds of the pixels.
-    usable = usable & (scale[:, None, None] * stamps.span() > rms)
+    usable = usable & (scale[:, None, None] * stamps.span > rms)
     terms = _terms(stamps, _number_of_terms(stamps))
     star = np.nonzero(usable)[0]
     starts = np.searchsorted(star, np.arange(number + 1))
     taps = stamps.taps(reach, usable)
-    value, simple, span = stamps.values[usable], stamps.interpolated()[usable], stamps.span()[usable]
+    value, simple, span = stamps.values[usable], stamps.interpolated[usable], stamps.span[usable]
     coefficients = np.zeros((terms.shape[1], side * side), np.float32)
     prior = np.eye(coefficients.size) / COEFFICIENT_PRIOR**2
     for turn in range(ROUNDS):
@@ -223,5 +227,5 @@ def _number_of_terms(stamps: Stamps) -> int:
 
 def _terms(stamps: Stamps, number: int) -> NDArray[np.float32]:
     """What the kernel is linear in: 1, the stars' contrast, their shift in x and in y."""
-    contrast = stamps.contrast() - MIDDLE_CONTRAST
+    contrast = stamps.contrast - MIDDLE_CONTRAST
     return np.column_stack([np.ones_like(contrast), contrast, stamps.shift])[:, :number].astype(np.float32)

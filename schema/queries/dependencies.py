@@ -4,14 +4,25 @@ from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from schema.observing import LIGHT, Observation, Target
+from schema.prepared import Prepared, run
 from schema.processes import SKIPPED, SUCCEEDED, UNSUCCESSFUL, Process, ProcessDependence
 from schema.queries.scheduling import chunks
 
 _child, _other = aliased(Process), aliased(Process)
+
+_STATES = Prepared(
+    select(Process.status, func.count())
+    .join(ProcessDependence, ProcessDependence.parent_pid == Process.pid)
+    .where(
+        ProcessDependence.child_pid == bindparam("child"),
+        Process.command.in_(bindparam("commands", expanding=True)),
+    )
+    .group_by(Process.status)
+)
 
 
 class Ended(NamedTuple):
@@ -30,13 +41,8 @@ _COLUMNS = tuple(getattr(Process, name) for name in Ended._fields)
 
 def states(session: Session, pid: int, commands: Collection[str]) -> dict[str, int]:
     """How many processes of these commands a process depends on, by their state."""
-    query = (
-        select(Process.status, func.count().label("number"))
-        .join(ProcessDependence, ProcessDependence.parent_pid == Process.pid)
-        .where(ProcessDependence.child_pid == pid, Process.command.in_(commands))
-        .group_by(Process.status)
-    )
-    return {row.status: row.number for row in session.execute(query)}
+    [(_, rows)] = run(session, _STATES(child=pid, commands=sorted(commands)))
+    return {status: int(number) for status, number in rows}
 
 
 def unsuccessful(session: Session, pid: int, commands: Collection[str]) -> list[Ended]:

@@ -42,19 +42,25 @@ def site_id_of(session: Session, site: str) -> int:
     return int(found.rows[0][0])
 
 
+_ADD, _ADD_PARENTS = insert(table_of(Image)), insert(table_of(ImageParent))
+
+
 def add_image(
     session: Session, *, kind: str, site_id: int, path: str, parents: Iterable[int] = (), **values: Any
 ) -> int:
     """Insert an image with its lineage; returns its id."""
     named = {"kind": kind, "site_id": site_id, "path": path, "path_digest": path_digest(site_id, path)}
     connection = session.connection()
-    key = connection.execute(insert(table_of(Image)), {**named, **values}).inserted_primary_key
+    key = connection.execute(_ADD, {**named, **values}).inserted_primary_key
     assert key is not None
     image_id = int(key[0])
     edges = [{"image_id": image_id, "parent_id": parent} for parent in parents]
     if edges:
-        connection.execute(insert(table_of(ImageParent)), edges)
+        connection.execute(_ADD_PARENTS, edges)
     return image_id
+
+
+_BY_PID = select(Image).where(Image.pid == bindparam("of_pid"))
 
 
 def by_id(session: Session, image_id: int) -> Image:
@@ -64,7 +70,7 @@ def by_id(session: Session, image_id: int) -> Image:
 
 def by_pid(session: Session, pid: int | None) -> Image | None:
     """The image that a process made, or None when it made none (it failed, or there is no such process)."""
-    return None if pid is None else session.scalar(select(Image).where(Image.pid == pid))
+    return None if pid is None else session.scalar(_BY_PID, {"of_pid": pid})
 
 
 def by_pids(session: Session, pids: Sequence[int]) -> list[Image]:

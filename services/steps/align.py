@@ -32,6 +32,11 @@ _REFERENCE = choice(
     .join(ReferenceFrame, ReferenceFrame.image_id == Image.image_id)
     .where(ReferenceFrame.pid == bindparam("told"))
 )
+_CHOSEN = (
+    select(Image)
+    .join(ReferenceFrame, ReferenceFrame.image_id == Image.image_id)
+    .where(ReferenceFrame.pid == bindparam("told"))
+)
 
 
 class AlignParameters(Parameters):
@@ -48,6 +53,13 @@ class AlignParameters(Parameters):
 def _template_stars(context: Context, session: Session, detected: int) -> NDArray[Any]:
     """The sources that `detect` measured on its template, as a star list; what was committed never changes."""
     return context.once("template stars", detected, lambda: _stars_of(session, detected))
+
+
+def _reference_stars(context: Context, path: str) -> NDArray[Any]:
+    """The star list of the reference, read once; its file never changes."""
+    stars = context.once("reference stars", path, lambda: context.images.read_extra(path, STARS))
+    stars.flags.writeable = False
+    return stars
 
 
 def _stars_of(session: Session, detected: int) -> NDArray[Any]:
@@ -73,8 +85,9 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
             known = _template_stars(context, session, parameters.detected)
             reference = frames.reference_of(session, context.graph_pid)  # None: the template is another night's
         else:
-            chosen = select(ReferenceFrame.image_id).where(ReferenceFrame.pid == parameters.reference)
-            reference = session.scalar(select(Image).where(Image.image_id == chosen.scalar_subquery()))
+            reference = context.once(
+                "reference", parameters.reference, lambda: session.scalar(_CHOSEN, {"told": parameters.reference})
+            )
     if image is None or (reference is None and known is None):
         raise DataError(f"process {context.pid}: its image or its reference is gone; publish the observation again")
     shape = (image.ny or 0, image.nx or 0)
@@ -82,7 +95,7 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
     if reference is not None and image.image_id == reference.image_id:
         found, light = Alignment.identity(shape), 1.0
     else:
-        of_reference = known if reference is None else context.images.read_extra(path_of(reference), STARS)
+        of_reference = known if reference is None else _reference_stars(context, path_of(reference))
         assert of_reference is not None
         stars = context.images.read_extra(path_of(image), STARS)
         try:

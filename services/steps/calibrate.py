@@ -11,7 +11,7 @@ from pipeline.frame.stars import frame_ellipticity, frame_fwhm
 from pipeline.sky.as_seen import COLUMNS as AS_SEEN
 from schema.found import Rejection
 from schema.image import CALIBRATED
-from schema.queries import frames, images
+from schema.queries import frames
 from services.steps.shared.detector_pixels import defects_of
 from services.steps.shared.header_rows import told_of
 from services.steps.shared.image_files import PIXELS, STARS, save_image
@@ -23,6 +23,7 @@ from services.steps.shared.raw_frames import (
     errors_name,
     holds_bias,
     master_rows,
+    masters_of,
     read_frame,
     read_header,
     read_out_notes,
@@ -44,10 +45,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
     """Calibrate, take off the sky, mask what no star can be, and list the stars."""
     with context.reading() as session:
         frame, was_rejected = frames.tried_before(session, parameters.frame)
-        masters = {
-            name: images.by_pid(session, pid)
-            for name, pid in (("bias", parameters.bias), ("dark", parameters.dark), ("flat", parameters.flat))
-        }
+        masters = masters_of(context, session, bias=parameters.bias, dark=parameters.dark, flat=parameters.flat)
         if holds_bias(masters["dark"]):
             masters["bias"] = None
         telescope = telescope_of(session, frame.observation_id, context.choices)

@@ -19,7 +19,7 @@ from schema.queries import frames
 from services.errors import DataError
 from services.steps.shared.frame_alignment import alignment_of
 from services.steps.shared.image_files import PIXELS, path_of
-from services.steps.shared.step import Context
+from services.steps.shared.step import GRAPHS_KEPT, Context
 
 FEWEST_FRAMES = 3  # of a template that tells a frame's hits: of fewer they are a good part of it
 
@@ -69,8 +69,9 @@ def _stored_hot_pixels(context: Context, path: str) -> NDArray[np.int32]:
 
 def template_path(context: Context, session: Session, fewest: int = 0) -> str | None:
     """Where the template of this graph lies; None where there is none of at least so many frames."""
-    query = select(Image.path).where(Image.graph_pid == context.graph_pid, Image.kind == TEMPLATE)
-    return session.scalar(query.where(Image.weight >= fewest) if fewest else query)
+    of_graph = select(Image.path).where(Image.graph_pid == context.graph_pid, Image.kind == TEMPLATE)
+    query = of_graph.where(Image.weight >= fewest) if fewest else of_graph
+    return context.once("template", (context.graph_pid, fewest), lambda: session.scalar(query), 2 * GRAPHS_KEPT)
 
 
 def template_pixels(context: Context, path: str | None) -> NDArray[np.float32] | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from pipeline.noise import DIGITISATION_VARIANCE, scintillation_variance
@@ -13,11 +13,19 @@ from schema.found import Verdict
 from schema.frame import SKY, Frame
 from schema.image import Image
 from schema.observing import Instrument, Observation, ObsSite
+from schema.prepared import Prepared, run
 from services.choices import Choices
 from services.log import get_logger
 
 log = get_logger("noise_facts")
 MEASURED, SETTINGS, UNKNOWN = "measured", "settings", "unknown"
+_TELESCOPE = Prepared(
+    select(Instrument.diameter_m, ObsSite.elevation_m)
+    .select_from(Observation)
+    .join(Instrument, Instrument.instrument_id == Observation.instrument_id)
+    .outerjoin(ObsSite, ObsSite.obs_site_id == Observation.obs_site_id)
+    .where(Observation.observation_id == bindparam("observation_id"))
+)
 CONTRADICTION = 0.2  # by which a header's value may differ from the measured one before a warning is due
 
 
@@ -46,14 +54,8 @@ def gain_of_night(session: Session, graph_pid: int, detected: int) -> float | No
 
 def telescope_of(session: Session, observation_id: int | None, choices: Choices) -> Telescope:
     """The telescope of an observation: from its headers, else from the choices."""
-    row = session.execute(
-        select(Instrument.diameter_m, ObsSite.elevation_m)
-        .select_from(Observation)
-        .join(Instrument, Instrument.instrument_id == Observation.instrument_id)
-        .outerjoin(ObsSite, ObsSite.obs_site_id == Observation.obs_site_id)
-        .where(Observation.observation_id == observation_id)
-    ).one_or_none()
-    diameter, elevation = (None, None) if row is None else row
+    [found] = run(session, _TELESCOPE(observation_id=observation_id))
+    diameter, elevation = found.rows[0] if found.rows else (None, None)
     return Telescope(diameter or choices.telescope_diameter_m, elevation)
 
 

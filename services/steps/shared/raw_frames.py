@@ -22,6 +22,7 @@ from schema.frame import Frame
 from schema.image import Image, ImageParent
 from schema.observing import LIGHT
 from schema.processes import FAILED, Process
+from schema.queries import images
 from services.choices import Choices
 from services.errors import ConfigurationError, DataError, LostFrameError
 from services.frame_geometry import readout_of
@@ -31,6 +32,7 @@ from services.steps.shared.image_files import path_of
 from services.steps.shared.step import AnyStep, Context
 
 log = get_logger("raw_frames")
+MASTERS_KEPT = 8  # rows of the masters of two graphs, and some
 
 
 @contextmanager
@@ -109,6 +111,15 @@ def read_out_notes(frame: Image, raw: RawPixels) -> list[str]:
     if raw.pedestal is not None:
         notes.append("level of the overscan subtracted")
     return notes
+
+
+def masters_of(context: Context, session: Session, **pids: int | None) -> dict[str, Image | None]:
+    """The masters that these processes made, by name; what a process made is looked up once by each worker."""
+
+    def found(pid: int) -> Image | None:
+        return context.once("master", pid, lambda: images.by_pid(session, pid), MASTERS_KEPT)
+
+    return {name: None if pid is None else found(pid) for name, pid in pids.items()}
 
 
 def master_rows(context: Context, master: Image) -> Rows:

@@ -139,7 +139,7 @@ def test_a_machine_out_of_files_is_not_the_frames_fault(tmp_path: Path, monkeypa
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(fits, "open", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(TransientError, match="Too many open files"):
         open_frame(path)
 
