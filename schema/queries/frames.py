@@ -30,6 +30,8 @@ REJECT_REASON = func.coalesce(Image.reject_reason, _REASON)
 
 
 _BY_PID = select(Frame).where(Frame.pid == bindparam("pid"))
+_BY_PIDS = select(Frame).where(Frame.pid.in_(bindparam("pids", expanding=True))).order_by(Frame.pid)
+_TRIED = select(Image, _REASON).where(Image.image_id == bindparam("number"))
 
 
 def by_pid(session: Session, pid: int, before: int = ANY_PID) -> Frame | None:
@@ -39,7 +41,7 @@ def by_pid(session: Session, pid: int, before: int = ANY_PID) -> Frame | None:
 
 def by_pids(session: Session, pids: Sequence[int], before: int = ANY_PID) -> list[Frame]:
     """Frames that these processes made, in order of PID."""
-    return list(session.scalars(select(Frame).where(Frame.pid.in_(pids)).order_by(Frame.pid), {"before": before}))
+    return list(session.scalars(_BY_PIDS, {"pids": pids, "before": before}))
 
 
 def of_graph(session: Session, graph_pid: int, before: int = ANY_PID) -> list[Frame]:
@@ -166,7 +168,7 @@ def tried_before(session: Session, number: int) -> tuple[Image, bool]:
     image_id = image_ids(session, [number]).get(number)
     if image_id is None:
         raise LookupError(f"process {number} took no frame")
-    frame, reason = session.execute(select(Image, _REASON).where(Image.image_id == image_id)).one()
+    frame, reason = session.execute(_TRIED, {"number": image_id}).one()
     return frame, reason is not None
 
 

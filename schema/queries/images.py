@@ -61,6 +61,7 @@ def add_image(
 
 
 _BY_PID = select(Image).where(Image.pid == bindparam("of_pid"))
+_BY_PIDS = select(Image).where(Image.pid.in_(bindparam("of_pids", expanding=True))).order_by(Image.pid)
 
 
 def by_id(session: Session, image_id: int) -> Image:
@@ -75,7 +76,7 @@ def by_pid(session: Session, pid: int | None) -> Image | None:
 
 def by_pids(session: Session, pids: Sequence[int]) -> list[Image]:
     """Images that these processes made, in order of PID."""
-    return list(session.scalars(select(Image).where(Image.pid.in_(pids)).order_by(Image.pid)))
+    return list(session.scalars(_BY_PIDS, {"of_pids": pids}))
 
 
 def frames_of(session: Session, image_ids: Sequence[int]) -> dict[int, Image]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from pipeline.registration.alignment import fit_alignment
@@ -22,6 +22,7 @@ from pipeline.stack.detection import match_sources
 from schema.base import utc_now
 from schema.image import TEMPLATE
 from schema.observing import Observation, Target
+from schema.prepared import Prepared, run
 from schema.processes import Process
 from schema.queries.measurements import insert_rows
 from schema.skies import PlateSolution, Sky, SkyImage, SkyRegistry, Source, SourcePosition
@@ -32,6 +33,9 @@ from services.steps.shared.known_sources import known_stars
 from services.steps.shared.step import Context
 
 log = get_logger("sky_registration")
+_IS_SOLVED = Prepared(
+    select(PlateSolution.pid).where(PlateSolution.pid == bindparam("told"), PlateSolution.solved.is_(True))
+)
 MATCH_RADIUS_PX = 1.5  # without coordinates
 
 Points = NDArray[np.float64]
@@ -65,8 +69,8 @@ class _Registered:
 
 def solution_of(session: Session, solved: int | None) -> PlateSolution | None:
     """What the `solve` of this PID found, or None when it found no WCS, failed, or was none."""
-    solution = None if solved is None else session.get(PlateSolution, solved)
-    return solution if solution is not None and solution.solved else None
+    [(_, found)] = run(session, _IS_SOLVED(told=solved))
+    return session.get(PlateSolution, solved) if found else None
 
 
 def wcs_of(solution: PlateSolution | None) -> SkyWcs | None:
