@@ -74,7 +74,7 @@ def run(context: Context, parameters: StackParameters) -> Outputs | None:
     with context.reading() as session:
         good = [frame for frame in frames.by_pids(session, leaves, context.pid) if frame.weight]
         stacks = [] if parameters.leaf else images.by_pids(session, parameters.parents)
-        judged = [] if good or stacks else _reasons(session, context)
+        judged = _reasons(session, context) if parameters.root and not (good or stacks) else []
         observed = told_of(context, session)
     context.images.forget_masters()
     inputs: Sequence[Frame] | Sequence[Image] = good if parameters.leaf else stacks
