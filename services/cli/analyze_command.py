@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from services.results.lightcurves.observation_facts import ObservationFacts
     from services.results.variability.candidates import Candidate
+    from services.results.variability.known_variables import KnownStars
     from services.results.variability.precision import Precision
 
 
@@ -31,6 +32,17 @@ def analyze(
     all_nights: Annotated[
         bool, typer.Option("--all-nights", help="Period of one star over all its nights; draws SOURCE_period.png.")
     ] = False,
+    known: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Known variables, such as VSX: which of the stars they are.")
+    ] = None,
+    known_column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COLUMN", help="Of --known: its column for name, ra, dec, type or period."),
+    ] = None,
+    known_radius: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="ARCSEC", help="Of --known, from star to place; without, 5 arcsec or a pixel."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -48,7 +60,7 @@ def analyze(
     period is sought in all its observations together, with its error and the other periods that the gaps between the
     nights allow.
 
-    Examples: `tianyu analyze 4`, `tianyu analyze 4 --top 30 --output candidates`,
+    Examples: `tianyu analyze 4`, `tianyu analyze 4 --top 30 --output candidates`, `tianyu analyze 4 --known vsx.csv`,
     `tianyu analyze 4 --source 17 --json`, `tianyu analyze --target HAT-P-32 --all-nights`
     """
     from schema import database
@@ -61,9 +73,16 @@ def analyze(
         read_candidates,
         require_analysis,
     )
+    from services.results.variability.known_variables import known_json, match_known, read_known
     from services.results.variability.precision import read_precision
     from services.setup import open_database
 
+    if known is None and (known_column or known_radius is not None):
+        raise ConfigurationError(
+            "--known-column and --known-radius are of a table of variables: give it (--known FILE)"
+        )
+    if all_nights and known is not None:
+        raise ConfigurationError("--known is of one observation's stars: leave it out with --all-nights")
     if all_nights:
         from services.cli.periods_table import show_periods  # with Matplotlib, which takes 0.3 s
 
@@ -72,6 +91,7 @@ def analyze(
     if observation is None:
         raise ConfigurationError("which observation? `tianyu status` lists them; --all-nights joins those of one star")
     settings = start()
+    table = None if known is None else read_known(known, known_column or [])
     engine = open_database(settings)
     place = None if star is None else located(engine, settings, star)
     with database.reading_factory(engine)() as session:
@@ -82,11 +102,13 @@ def analyze(
         count = count_candidates(session, facts.analysis_pid)
         trends = count_trends(session, facts.analysis_pid)
         precision = read_precision(session, facts)
+        variables = None if table is None else match_known(session, facts, table, known_radius)
         if output is not None:
             require_replaceable(session, settings, [_plot_of(star, output) for star in listed], force=force)
         plots = [] if output is None else _draw(session, facts, listed, output)
     if as_json:
-        stars = [star.to_json() for star in listed]
+        named = {} if variables is None else variables.by_source
+        stars = [star.to_json() | {"known": known_json(named.get(star.source_id))} for star in listed]
         files = [str(path) for path in plots]
         out.print_json(
             data={
@@ -95,6 +117,7 @@ def analyze(
                 "trends": trends,
                 "stars": stars,
                 "precision": precision.to_json(),
+                "known": None if variables is None else variables.to_json(),
                 "plots": files,
             }
         )
@@ -104,7 +127,12 @@ def analyze(
     out.print(f"  candidates       {count} of {precision.stars} stars vary")
     if trends:
         out.print(f"  trends           {trends} more change along the whole night, and no faster")
-    out.print(_table(listed))
+    if variables is not None:
+        out.print(
+            f"  known variables  {len(variables.by_source)} of its stars, {variables.candidates} of them candidates; "
+            f"{variables.unknown} candidates are not known"
+        )
+    out.print(_table(listed, variables))
     print_paths(plots)
 
 
@@ -156,13 +184,14 @@ def _print_precision(precision: Precision) -> None:
         )
 
 
-def _table(listed: list[Candidate]) -> Table:
+def _table(listed: list[Candidate], variables: KnownStars | None) -> Table:
     from services.results.variability.candidates import LEAST_CHANCE
 
     solved = any(star.ra_deg is not None for star in listed)
     star_is = ("rank", "source", *(("RA", "Dec") if solved else ("x", "y")), "mag")
     tests = ("false alarm", "excess", "Stetson J")
-    table = table_of(*star_is, "", "why", *tests, right=star_is + tests, wrapped=("why",))
+    names = () if variables is None else ("known as",)
+    table = table_of(*star_is, "", "why", *tests, *names, right=star_is + tests, wrapped=("why",))
     for star in listed:
         place = (star.ra_deg, star.dec_deg, "9.5f") if solved else (star.x, star.y, ".1f")
         table.add_row(
@@ -176,9 +205,15 @@ def _table(listed: list[Candidate]) -> Table:
             _text(None if star.false_alarm is None else max(star.false_alarm, LEAST_CHANCE), ".1e"),
             _percent(star.excess_scatter),
             _text(star.stetson_j, ".2f"),
+            *(() if variables is None else (_known_as(variables, star.source_id),)),
         )
     table.caption = "* candidate; doubted: improbable, but the frames, a neighbour or bad points may explain it"
     return table
+
+
+def _known_as(variables: KnownStars, source_id: int) -> str:
+    found = variables.by_source.get(source_id)
+    return "" if found is None else found.words
 
 
 def _text(value: float | None, form: str) -> str:

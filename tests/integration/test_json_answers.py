@@ -27,6 +27,7 @@ from services.operating.calibration.explaining import Refused
 from services.operating.journeys import Journey
 from services.operating.logs import Parent
 from services.operating.status import Hindered
+from services.results.variability.known_variables import KnownVariable
 from services.results.variability.precision import CheckStar
 from services.settings import as_environment
 from tests.integration import test_variable_commands as variable_commands
@@ -107,7 +108,8 @@ BESIDES: dict[str, set[str]] = {
     "tianyu calib explain": of("[].refused[]", Refused),
     "tianyu ingest": {"rejected_files[].file", "rejected_files[].reason"},
     "tianyu catalog status": {f"depths[].{column.key}" for column in catalog_command.COLUMNS},
-    "tianyu analyze": of("precision.checks[]", CheckStar),
+    "tianyu analyze": of("precision.checks[]", CheckStar) | of("stars[].known", KnownVariable)
+    | {f"known.{name}" for name in ("file", "stars", "candidates", "unknown_candidates")},
     "tianyu gc --rows": {f"pruned[].{column.key}" for column in gc_command.ROWS},
 }  # fmt: skip
 

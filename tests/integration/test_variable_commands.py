@@ -104,6 +104,59 @@ def test_transit_measures_the_dip(made: MadeUp) -> None:
     assert len(Path("fit/exoclock.txt").read_text().splitlines()) == made.good.sum()
 
 
+PLACE = (31.0428, 46.6878)
+
+
+def vsx(path: Path, offset_arcsec: float = 1.0) -> Path:
+    """A table as VizieR gives VSX: the star that dips, one without a period, and one far away."""
+    ra, dec = PLACE
+    rows = f"V1,{ra},{dec + offset_arcsec / 3600.0:.7f},EA,2.150008\nV2,{ra},{dec + 0.1},M,\nV3,200.0,-80.0,RRAB,0.5\n"
+    path.write_text("Name,RAJ2000,DEJ2000,Type,Period\n" + rows)
+    return path
+
+
+def test_known_variables_are_named(session: Session, made: MadeUp, tmp_path: Path) -> None:
+    made_up.give_place(session, made.variable, PLACE)
+    made_up.give_place(session, int(made.source_ids[8]), (PLACE[0], PLACE[1] + 0.1))
+    session.commit()
+    words = ("analyze", "1", "--top", "50", "--known", str(vsx(tmp_path / "vsx.csv")))
+    found = json.loads(tianyu(*words, "--json").stdout)
+    known = {star["source_id"]: star["known"] for star in found["stars"] if star["known"]}
+    assert set(known) == {made.variable, int(made.source_ids[8])}
+    star = known[made.variable]
+    assert (star["name"], star["type"], star["period_d"]) == ("V1", "EA", 2.150008)
+    assert star["separation_arcsec"] == pytest.approx(1.0, abs=0.01)
+    assert known[int(made.source_ids[8])]["period_d"] is None
+    assert found["known"] == {"file": str(tmp_path / "vsx.csv"), "stars": 2, "candidates": 1, "unknown_candidates": 0}
+    told = " ".join(tianyu(*words).stdout.split())
+    assert "2 of its stars, 1 of them candidates; 0 candidates are not known" in told
+    assert "V1 (EA, 2.15001 d)" in told
+    far = ("analyze", "1", "--known", str(vsx(tmp_path / "far.csv", 20.0)), "--json")
+    assert json.loads(tianyu(*far).stdout)["known"]["unknown_candidates"] == 1
+    assert json.loads(tianyu(*far, "--known-radius", "30").stdout)["known"]["unknown_candidates"] == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "said"),
+    [
+        ("Name,RAJ2000,DEJ2000\nV1,31.0,46.0\n", (), "is not solved"),
+        ("id,RAJ2000,DEJ2000\n1,31.0,46.0\n", (), "no column for name: tell which it is (--known-column name=COLUMN)"),
+        ("Name,RAJ2000,DEJ2000\nV1,02:04:10,46\n", (), "holds no numbers"),
+        ("Name,RAJ2000,DEJ2000\nV1,400,46\n", (), "nowhere on the sky"),
+        ("Name,RAJ2000,DEJ2000\nV1,31,46\n", ("--known-column", "type=Kind"), "no column 'Kind'"),
+        ("Name,RAJ2000,DEJ2000\nV1,31,46\n", ("--known-column", "kind=Type"), "NAME one of name, ra"),
+        ("Name,RAJ2000,DEJ2000\nV1,31,46\n", ("--source", "4", "--all-nights"), "leave it out with --all-nights"),
+    ],
+)
+def test_a_table_of_variables_that_cannot_be_used_says_why(
+    made: MadeUp, content: str, words: tuple[str, ...], said: str
+) -> None:
+    Path("known.csv").write_text(content)
+    told = tianyu("analyze", str(made.observation_id), "--known", "known.csv", *words)
+    assert told.exit_code == 1
+    assert said in " ".join(told.output.split())
+
+
 def test_a_planets_table_gives_mid_times_beside_its_ephemeris(made: MadeUp) -> None:
     """All nights in one fit, here one: O - C is as late as the dip, the ephemeris's own error beside it."""
     Path("planets.csv").write_text(PLANETS)
