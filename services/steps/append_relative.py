@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation  # type: ignore[attr-defined]  # see pipeline/__init__.py
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -81,6 +80,8 @@ def _later(session: Session, axes: GraphAxes, parameters: AppendRelativeParamete
 
 def _beside(later: NDArray[np.bool_], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Good frames near those that are to be appended, of which BESIDE tell whether a point stands alone; bool[t]."""
+    from scipy.ndimage import binary_dilation  # type: ignore[attr-defined]  # see pipeline/__init__.py
+
     places = np.flatnonzero(good | later)
     near = binary_dilation(later[places], np.ones(2 * BESIDE + 1))
     beside = np.zeros_like(later)

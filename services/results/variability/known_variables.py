@@ -154,8 +154,8 @@ def match_known(
     ).all()
     if not rows:
         raise DataError(
-            f"observation {observation.observation_id} ({observation.title}) is not solved: without coordinates none of its "
-            "stars can be looked up"
+            f"observation {observation.observation_id} ({observation.title}) is not solved: without "
+            "coordinates none of its stars can be looked up"
         )
     reach = sky_tolerance(session, observation) if reach_arcsec is None else reach_arcsec
     radec = np.array([(row.ra_deg, row.dec_deg) for row in rows], dtype=np.float64)
