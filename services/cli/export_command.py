@@ -11,9 +11,9 @@ from services.cli.console import ForceOption, friendly, print_paths, start
 from services.cli.star_options import Star, takes_star
 from services.errors import ConfigurationError
 
-Format = Literal["qlcp", "regions", "parquet", "hats"]
-SUFFIXES = {".reg": "regions"}
-OF_ONE = ("qlcp", "regions")  # which take one observation, and a star
+Format = Literal["qlcp", "regions", "report", "parquet", "hats"]
+SUFFIXES = {".reg": "regions", ".pdf": "report"}
+OF_ONE = ("qlcp", "regions", "report")  # which take one observation, and a star
 
 
 @friendly
@@ -35,16 +35,18 @@ def export(
 
     `qlcp`: catalogue and calibrated light curves (FITS and text, one folder an aperture), list, offsets, finding
     chart, and the light curve as PNG and PDF. The target is the star that is named, else those of the calibration
-    (`manual_targets`), else the one that plots show. `regions`: the sources as regions of DS9.
+    (`manual_targets`), else the one that plots show. `regions`: the sources as regions of DS9. `report`: one page (PDF)
+    on the night, or on the star that is named.
 
     `parquet`: all light curves, one file a night in folders night=…/filter=…; a later export replaces its own nights'
     files. `hats`: all stars with a place on the sky and their light curves, a catalogue that LSDB opens.
 
     Examples: `tianyu export 4 --output ~/red`, `tianyu export 4 --target HAT-P-32 --output ~/red`,
-    `tianyu export 4 --output field.reg`, `tianyu export --format parquet --output ~/nights`,
+    `tianyu export 4 --output field.reg`, `tianyu export 4 --output night.pdf`,
+    `tianyu export --format parquet --output ~/nights`,
     `tianyu export --format hats --output ~/sky`
     """
-    from services.cli.export_kinds import export_catalog, export_layout, export_nights, export_regions
+    from services.cli.export_kinds import export_catalog, export_layout, export_nights, export_regions, export_report
 
     kind = format_name or SUFFIXES.get(output.suffix.lower(), "qlcp")
     settings = start()
@@ -52,7 +54,7 @@ def export(
     if kind in OF_ONE:
         if len(numbers) != 1:
             raise ConfigurationError(f"format {kind} is of one observation: name it, as `tianyu status` lists it")
-        write = export_layout if kind == "qlcp" else export_regions
+        write = {"qlcp": export_layout, "regions": export_regions, "report": export_report}[kind]
         print_paths(write(settings, numbers[0], star, output, force))
         return
     if star is not None:

@@ -59,6 +59,25 @@ def export_regions(settings: Settings, number: int, star: Star | None, output: P
     return [output]
 
 
+def export_report(settings: Settings, number: int, star: Star | None, output: Path, force: bool) -> list[Path]:
+    """One page on the night, or on the star that is named."""
+    from services.results.lightcurves.reading import read_light_curve
+    from services.results.reports.night_report import night_report
+    from services.results.reports.star_report import star_report
+
+    engine = open_database(settings)
+    source_id = None if star is None else star_to_show(engine, settings, number, star)
+    with database.reading_factory(engine)() as session:
+        require_replaceable(session, settings, [output], force=force)
+        facts = observation_facts(session, number)
+        is_here = has_template(session, settings.site, require_observation(session, number))
+        images = open_store(settings.root) if is_here else None
+        if source_id is None:
+            return [night_report(session, images, facts, output)]
+        curve = read_light_curve(session, facts, find_source(session, facts, source_id=source_id))
+        return [star_report(session, images, curve, output)]
+
+
 def export_nights(
     settings: Settings, numbers: Sequence[int], aperture: int | None, output: Path, force: bool
 ) -> list[Path]:

@@ -15,7 +15,10 @@ from schema.processes import Site
 from schema.skies import Source
 from services.image_store import open_store
 from services.results.lightcurves.observation_facts import observation_facts
+from services.results.lightcurves.reading import read_light_curve
 from services.results.lightcurves.selection import find_source
+from services.results.reports import night_report, star_report
+from services.results.summary.numbers import summarize
 from tests.integration.command_line import tianyu
 from tests.unit.docs.pages import DOCS, blocks
 from tests.unit.services.made_up import MadeUp
@@ -105,6 +108,32 @@ def test_what_cannot_be_exported_says_why(made: MadeUp, tmp_path: Path, words: t
     assert told in " ".join(result.output.split())
     assert not Path("sky").exists()
     assert (tmp_path / "root" / "kept").exists()
+
+
+@pytest.mark.parametrize("star", [True, False])
+def test_a_report_is_one_page(made: MadeUp, session: Session, star: bool) -> None:
+    words = ("--source", str(made.variable)) if star else ()
+    result = tianyu("export", "1", *words, "--output", "page.pdf")
+    assert (result.exit_code, result.stdout) == (0, "page.pdf\n")
+    content = Path("page.pdf").read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert content.count(b"/Type /Page\n") + content.count(b"/Type /Page ") == 1
+    assert b"595.44 841.68" in content, "it is of A4"
+    session.execute(update(Observation).values(analysis_pid=None))
+    session.commit()
+    assert tianyu("export", "1", *words, "--output", "page.svg", "--format", "report").exit_code == 0
+    assert Path("page.svg").read_text().lstrip().startswith("<?xml")
+
+
+def test_a_report_says_what_is_known(made: MadeUp, session: Session) -> None:
+    facts = observation_facts(session, made.observation_id)
+    curve = read_light_curve(session, facts, find_source(session, facts, source_id=made.variable))
+    star = dict(star_report.facts_of(session, curve))
+    assert star["points"] == f"{int(curve.usable.sum())} usable of {FRAMES}"
+    assert star["process"] == str(made.calibration_pid)
+    night = dict(night_report.facts_of(session, facts, summarize(session, made.observation_id)))
+    assert night["frames"].startswith(f"{int(made.good.sum())} used of ")
+    assert night["sources"].startswith(f"{STARS}, ")
 
 
 def test_the_pages_examples_run(made: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ def draw_light_curve(curve: LightCurve, path: Path) -> Path:
     title = f"{curve.observation.title}\n{place}, aperture {next(iter(curve.aperture_names.values()))}"
     head(figure, "; ".join([title, *of_the_star(curve.values("flag"))]))
     for axes, name in zip(panels, series, strict=True):
-        words = _draw(axes, curve, time, name)
+        words = draw_series(axes, curve, time, name)
         tidy(axes, "", name.removeprefix("flux_") + " flux")
         axes.set_title(words, fontsize=9.5, loc="left")
     _legend(figure, panels[0])
@@ -67,7 +67,7 @@ def time_axis(curve: LightCurve) -> tuple[Values, float, str]:
     return values - origin, origin, name
 
 
-def _draw(axes: Axes, curve: LightCurve, time: Values, name: str) -> str:
+def draw_series(axes: Axes, curve: LightCurve, time: Values, name: str) -> str:
     """Draw one series; returns what is to be said of it."""
     flux, error, flag = curve.values(name), curve.values(f"{name}_error"), curve.values("flag")
     measured = np.isfinite(flux) & np.isfinite(time)

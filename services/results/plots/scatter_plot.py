@@ -54,6 +54,20 @@ def scatter_against_magnitude(
     Raises:
         DataError: the light curves have not been analysed yet.
     """
+    figure = new_figure(10.5, 6.0)
+    axes = figure.add_subplot()
+    count = draw_scatter(axes, session, observation, target_source_id)
+    head(figure, f"{observation.title}: {count} light curves, each in its best aperture")
+    axes.legend(**LEGEND, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return save(figure, path)
+
+
+def draw_scatter(axes: Axes, session: Session, observation: ObservationFacts, target_source_id: int | None) -> int:
+    """Draw the diagram in a panel, without its legend; the number of stars.
+
+    Raises:
+        DataError: the light curves have not been analysed yet.
+    """
     stars = read_stars(session, observation.analysis_pid)
     if not stars.source_id.size:
         raise DataError(
@@ -62,8 +76,6 @@ def scatter_against_magnitude(
         )
     magnitude, label = brightness(session, observation, stars)
     is_saturated = brightest_saturated(session, observation.graph_pid, stars)
-    figure = new_figure(10.5, 6.0)
-    axes = figure.add_subplot()
     size = point_size(magnitude.size)
     achieved, usual = stars.scatter * PPT, ~is_saturated
     axes.scatter(magnitude[usual], achieved[usual], s=size, color=BLUE, linewidths=0, alpha=0.8, label="achieved")
@@ -79,10 +91,8 @@ def scatter_against_magnitude(
     else:
         _draw_expected(axes, session, observation, magnitude, stars.flux)
     tidy(axes, label, "scatter of a point (parts per thousand)")
-    head(figure, f"{observation.title}: {stars.source_id.size} light curves, each in its best aperture")
     plain_log_scale(axes)
-    axes.legend(**LEGEND, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return save(figure, path)
+    return int(stars.source_id.size)
 
 
 def _draw_parts(axes: Axes, magnitude: NDArray[np.float64], prediction: Prediction, lowest: float) -> None:
