@@ -70,6 +70,16 @@ def has_template(session: Session, site: str, observation: Observation) -> bool:
     return bool(images.copies(session, paths, observation.observation_id, site_id))
 
 
+def why_not_here(session: Session, site: str, image: Image) -> str | None:
+    """Why the file of an image is not at a site; None where it should be there."""
+    if image.deleted_at is not None:
+        return f"the file of image {image.image_id} was deleted to free space"
+    own = session.scalar(select(Site.site_id).where(Site.name == site))
+    if image.site_id == own or (own is not None and images.copies(session, [image.path], image.observation_id, own)):
+        return None
+    return f"image {image.image_id} is at another site than {site}"
+
+
 def stored_path(path: Path, root: Path) -> str:
     """The path as kept in table image: relative to the site's root, absolute for files that lie elsewhere.
 

@@ -1,102 +1,161 @@
-"""DataLink 1.1: what there is of a star besides its row: its light curves as files, and its page."""
+"""DataLink 1.1: the files, pages and services of a star, of one of its light curves, or of an image."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import Engine, select
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from schema.base import table_of
-from schema.database import READ_ONLY
-from schema.skies import Source, SourcePosition
-from services.vo.fields import Field, Kind
+from services.vo.fields import LINKS_TYPE, Field, Kind
+from services.vo.identifiers import CURVE, IMAGE, STAR, Named, did, named
+from services.vo.site_images import SiteImage, SiteImages, StarImages
 from services.vo.tap_routes import TapService
 from services.vo.vo_errors import RefusedError
-from services.vo.vo_requests import FORM_BYTES, LINKS_PATH, PartsResponse, base_url, parameters_of, told
+from services.vo.vo_requests import CUTOUTS_PATH, FORM_BYTES, LINKS_PATH, PartsResponse, base_url, parameters_of, told
 from services.vo.writing.row_writers import TableData, written
-from services.vo.writing.votable_words import LINKS, MEDIA_TYPE, around
-from services.whole_numbers import whole_number
+from services.vo.writing.votable_words import LINKS, MEDIA_TYPE, around, cutouts
 
 IDS_MOST = 1000
-CONTENT_TYPE = f"{MEDIA_TYPE};content=datalink"
+ROWS_MOST = 20_000  # of one answer; names that have no room in it are to be asked again, as the standard says
+FITS = "application/fits"
+STAR_CUTOUT_DEG = 0.025  # radius, of an image about a star
 FIELDS = (
-    Field("ID", Kind.TEXT, "star", ucd="meta.id;meta.main"),
+    Field("ID", Kind.TEXT, "what the links are of", ucd="meta.id;meta.main"),
     Field("access_url", Kind.CHAR, "address of the file or page", ucd="meta.ref.url"),
     Field("service_def", Kind.CHAR, "description of a service", ucd="meta.ref"),
     Field("error_message", Kind.TEXT, "why there is none", ucd="meta.code.error"),
-    Field("semantics", Kind.CHAR, "what it is to the star", ucd="meta.code"),
+    Field("semantics", Kind.CHAR, "what it is to it", ucd="meta.code"),
     Field("description", Kind.TEXT, "what it is", ucd="meta.note"),
     Field("content_type", Kind.CHAR, "media type", ucd="meta.code.mime"),
     Field("content_length", Kind.LONG, "bytes", "byte", "phys.size;meta.file"),
 )
 # Of a star, below its page: suffix, media type.
-FILES = (("vot", MEDIA_TYPE), ("fits", "application/fits"), ("csv", "text/csv"))
-_WHOLE = "light curves of all nights, in the best aperture of each"
+FILES = (("vot", MEDIA_TYPE), ("fits", FITS), ("csv", "text/csv"))
 Row = tuple[Any, ...]
 
 
-def rows_of(wanted: str, has_curves: bool | None, base: str) -> list[Row]:
-    """Links of one star; ``has_curves`` is None where there is no such star."""
-    if has_curves is None:
-        return [(wanted, None, None, f"NotFoundFault: there is no star {wanted[:40]!r}", "#this", None, None, None)]
-    page = f"{base}/star/{wanted}"
-    shown = (wanted, page, None, None, "#auxiliary", "page of the star", "text/html", None)
-    if not has_curves:
-        return [shown]
-    files = [
-        (wanted, f"{page}/curve.{suffix}", None, None, "#this", _WHOLE, media_type, None)
-        for suffix, media_type in FILES
-    ]
-    return [*files, shown]
+def _file(wanted: str, address: str, semantics: str, words: str, media_type: str, size: int | None = None) -> Row:
+    return wanted, address, None, None, semantics, words, media_type, size
 
 
-def stars_that_are(engine: Engine, numbers: Sequence[int]) -> dict[int, bool]:
-    """Of these numbers those of stars, and whether they were measured."""
-    star, measured = table_of(Source).c.source_id, table_of(SourcePosition).c.source_id
-    with engine.execution_options(**READ_ONLY).connect() as connection:
-        known = set(connection.scalars(select(star).where(star.in_(numbers))))
-        seen = set(connection.scalars(select(measured).where(measured.in_(numbers)).distinct()))
-    return {number: number in seen for number in known}
+def not_found(wanted: str, words: str) -> Row:
+    """What is said of what there is not."""
+    return wanted, None, None, f"NotFoundFault: {words}", "#this", None, None, None
+
+
+def image_file(base: str, image_id: int) -> str:
+    """Where all of an image is."""
+    return f"{base}{CUTOUTS_PATH}?ID={quote(did(IMAGE, image_id), safe='')}"
+
+
+def rows_of_star(wanted: str, number: int, star: StarImages | None, base: str) -> list[Row]:
+    """Links of a star: its light curves, its page, and templates that show it."""
+    if star is None:
+        return [not_found(wanted, f"there is no star {wanted[:40]!r}")]
+    page = f"{base}/star/{number}"
+    rows = [_file(wanted, page, "#auxiliary", "page of the star", "text/html")]
+    if not star.templates:
+        return rows
+    whole = "light curves of all nights, in the best aperture of each"
+    curves = [_file(wanted, f"{page}/curve.{suffix}", "#this", whole, kind) for suffix, kind in FILES]
+    for observation_id, image_id in star.templates.items():
+        if not image_id:
+            continue
+        night, address = f"observation {observation_id}", image_file(base, image_id)
+        rows.append(_file(wanted, address, "#progenitor", f"stacked image of {night}, on which it was found", FITS))
+        if star.place is not None:
+            circle = quote(f"{star.place[0]!r} {star.place[1]!r} {STAR_CUTOUT_DEG}")
+            words = f"part of the stacked image of {night} about the star"
+            rows.append(_file(wanted, f"{address}&CIRCLE={circle}", "#cutout", words, FITS))
+    return [*curves, *rows]
+
+
+def rows_of_curve(wanted: str, name: Named, star: StarImages | None, base: str) -> list[Row]:
+    """Links of a star's light curve in one observation."""
+    if star is None or name.observation not in star.templates:
+        return [not_found(wanted, f"there is no light curve {wanted[:80]!r}")]
+    page, chosen = f"{base}/star/{name.number}", f"?observation={name.observation}"
+    words = f"light curve of observation {name.observation}, in the best aperture"
+    curves = [_file(wanted, f"{page}/curve.{suffix}{chosen}", "#this", words, kind) for suffix, kind in FILES]
+    image_id = star.templates[name.observation]
+    if image_id:
+        curves.append(
+            _file(wanted, image_file(base, image_id), "#progenitor", "stacked image on which it was found", FITS)
+        )
+    return [*curves, _file(wanted, page, "#auxiliary", "page of the star", "text/html")]
+
+
+def rows_of_image(wanted: str, image: SiteImage | str, base: str) -> list[Row]:
+    """Links of an image: all of it, parts of it, and its page."""
+    if isinstance(image, str):
+        return [not_found(wanted, image)]
+    size = 4 * image.shape[0] * image.shape[1]
+    what = "the stacked image" if image.is_template else "the calibrated image"
+    rows = [_file(wanted, image_file(base, image.image_id), "#this", what, FITS, size)]
+    if image.wcs is not None:
+        rows.append((wanted, None, f"soda-{image.image_id}", None, "#cutout", f"parts of {what}", FITS, None))
+    page = f"observation/{image.observation_id}/field" if image.is_template else f"frame/{image.image_id}"
+    return [*rows, _file(wanted, f"{base}/{page}", "#auxiliary", "page of the image", "text/html")]
 
 
 class Links:
-    """Answers about stars, by the database of TAP."""
+    """Answers by the database of TAP."""
 
-    def __init__(self, tap: TapService) -> None:
-        self._tap = tap
+    def __init__(self, tap: TapService, images: SiteImages) -> None:
+        self._tap, self._images = tap, images
 
     @told
     async def links(self, request: Request) -> Response:
-        """Links of the stars that the parameters ID name."""
+        """Links of what the parameters ID name."""
         parameters, _ = await parameters_of(request, FORM_BYTES)
         wanted = parameters.get("ID", [])
         if len(wanted) > IDS_MOST:
-            raise RefusedError(f"{len(wanted)} stars are asked for: expected at most {IDS_MOST}")
+            raise RefusedError(f"{len(wanted)} names are asked for: expected at most {IDS_MOST}")
         base, turns = base_url(request), self._tap.turns
         await turns.take()
         try:
-            known = await turns.run(
-                stars_that_are, self._tap.questions.engine, [one for one in map(_number, wanted) if one]
-            )
+            rows, services, is_cut = await turns.run(self._rows, wanted, base)
         except BaseException:
             turns.give()
             raise
-        rows = [row for one in wanted for row in rows_of(one, known.get(_number(one)), base)]
         facts = {"standardID": LINKS, "service_protocol": LINKS}
+        most = len(rows) - 1 if is_cut else len(rows)  # the last one is left out, and so it is told that there are more
         parts: Iterator[bytes] = written(
-            TableData(FIELDS, around(FIELDS, facts)), iter([rows]), len(rows), len(rows) * 10**6
+            TableData(FIELDS, around(FIELDS, facts, services=services)), iter([rows]), most, len(rows) * 10**6
         )
-        return PartsResponse(parts, CONTENT_TYPE, ExitStack(), turns, "links.vot")
+        return PartsResponse(parts, LINKS_TYPE, ExitStack(), turns, "links.vot")
+
+    def _rows(self, wanted: Sequence[str], base: str) -> tuple[list[Row], str, bool]:
+        """Rows name by name, descriptions of services, and whether some had no room: then a last row is too many."""
+        names = [(one, named(one)) for one in wanted]
+        stars = self._images.of_stars([name.number for _, name in names if name is not None and name.kind != IMAGE])
+        images = self._images.find([name.number for _, name in names if name is not None and name.kind == IMAGE])
+        rows: list[Row] = []
+        services: dict[int, str] = {}
+        for one, name in names:
+            if name is None:
+                more = [not_found(one, f"there is no star and no data set {one[:40]!r}")]
+            elif name.kind == IMAGE:
+                image = images[name.number]
+                more = rows_of_image(one, image, base)
+                if not isinstance(image, str) and image.circle is not None:
+                    services[image.image_id] = cutouts(
+                        f"soda-{image.image_id}", f"{base}{CUTOUTS_PATH}", did(IMAGE, image.image_id), image.circle
+                    )
+            elif name.kind == CURVE:
+                more = rows_of_curve(one, name, stars.get(name.number), base)
+            else:
+                assert name.kind == STAR
+                more = rows_of_star(one, name.number, stars.get(name.number), base)
+            if rows and len(rows) + len(more) > ROWS_MOST:
+                return [*rows, more[0]], "".join(services.values()), True
+            rows += more
+        return rows, "".join(services.values()), False
 
 
-def _number(words: str) -> int:
-    """The star that is meant; 0, which none has, where it is no number."""
-    return whole_number(words) or 0
-
-
-def link_routes(tap: TapService) -> list[BaseRoute]:
+def link_routes(tap: TapService, images: SiteImages) -> list[BaseRoute]:
     """The address `/datalink`."""
-    return [Route(LINKS_PATH, Links(tap).links, methods=["GET", "POST"])]
+    return [Route(LINKS_PATH, Links(tap, images).links, methods=["GET", "POST"])]

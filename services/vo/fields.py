@@ -61,6 +61,8 @@ _KINDS = {
 }
 
 
+REGION = "adql:REGION"  # xtype of a region as TAP writes it
+LINKS_TYPE = "application/x-votable+xml;content=datalink"
 INDEXED = ("source_id", "healpix")  # of the tables behind the views
 
 

@@ -14,6 +14,8 @@ from services.vo.adql.adql_parser import parse
 from services.vo.adql.select_compiler import translate
 from services.vo.answer_formats import writer_for
 from services.vo.fields import Field
+from services.vo.published import obscore
+from services.vo.published.obscore import obscore as obscore_of
 from services.vo.published.published_table import Catalogue, PublishedTable
 from services.vo.published.science_tables import DESCRIPTION, SCHEMA, SCIENCE_TABLES
 from services.vo.published.tap_schema import DESCRIPTIONS, SCHEMA_TABLES, schema_engine
@@ -26,8 +28,8 @@ from services.vo.writing.row_writers import Writer, written
 from services.vo.writing.votable_words import around, may_be_id
 from services.whole_numbers import whole_number
 
-PUBLISHED = (*SCIENCE_TABLES, *SCHEMA_TABLES)
-SCHEMAS = {SCHEMA: DESCRIPTION, **DESCRIPTIONS}
+PUBLISHED = (*SCIENCE_TABLES, obscore_of("", ""), *SCHEMA_TABLES)
+SCHEMAS = {SCHEMA: DESCRIPTION, obscore.SCHEMA: obscore.DESCRIPTION, **DESCRIPTIONS}
 LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
 
 
@@ -62,10 +64,10 @@ class Answer:
 
 
 class Questions:
-    """Answers about one database."""
+    """Answers about one database; data sets are those whose files lie at ``site``."""
 
-    def __init__(self, engine: Engine, limits: QueryLimits) -> None:
-        self.engine, self.limits = engine, limits
+    def __init__(self, engine: Engine, limits: QueryLimits, site: str) -> None:
+        self.engine, self.limits, self.site = engine, limits, site
 
     @contextmanager
     def answered(self, question: Question, stop: Stop, *, is_whole: bool = False) -> Iterator[Answer]:
@@ -82,7 +84,9 @@ class Questions:
             engine = self._engine(stack, own=own)
             is_sqlite = engine.dialect.name == "sqlite"
             uploads = self._uploads(question, is_sqlite=is_sqlite)
-            tables: tuple[PublishedTable, ...] = SCHEMA_TABLES if own else SCIENCE_TABLES
+            tables: tuple[PublishedTable, ...] = (
+                SCHEMA_TABLES if own else (*SCIENCE_TABLES, obscore_of(question.links, self.site))
+            )
             query = translate(question.adql, Catalogue((*tables, *uploads)), is_sqlite=is_sqlite)
             fields = _said(query.fields, question)
             words = around(fields, _facts(question), question.links)
@@ -114,7 +118,9 @@ def _asks_schema(adql: str) -> bool:
 
 def _said(fields: Sequence[Field], question: Question) -> list[Field]:
     """As the protocol calls them; of several columns of stars the first one has links."""
-    star = next((one.name for one in fields if one.is_star and may_be_id(one.name)), None)
+    stars = [one for one in fields if one.is_star and may_be_id(one.name)]
+    # Some programs cannot ask by numbers: they do not find their stars in the answer, which names them by texts.
+    star = next((one.name for one in sorted(stars, key=lambda one: one.kind.is_number)), None)
     return [replace(one, is_star=one.name == star, **question.said.get(one.name, {})) for one in fields]
 
 

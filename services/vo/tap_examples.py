@@ -23,15 +23,21 @@ EXAMPLES = (
         "JOIN tianyu.observation AS o ON o.observation_id = v.observation_id\n"
         "JOIN tianyu.source_catalog AS s ON s.source_id = v.source_id\n"
         "WHERE v.candidate = 1\n"
-        "ORDER BY v.false_alarm",
+        "ORDER BY false_alarm",
+    ),
+    (
+        "Images and light curves about a place, as data sets",
+        "SELECT dataproduct_type, obs_title, t_min, access_url\n"
+        "FROM ivoa.obscore\n"
+        "WHERE 1 = INTERSECTS(CIRCLE('ICRS', 31.0428, 46.6878, 0.01), s_region)",
     ),
     (
         "Nights, and how many of their frames are good",
-        "SELECT o.observation_id, o.target, o.filter, o.night, SUM(f.good) AS good, COUNT(*) AS frames\n"
+        "SELECT o.observation_id, o.target, o.filter, o.night AS evening, SUM(f.good) AS good, COUNT(*) AS frames\n"
         "FROM tianyu.observation AS o\n"
         "JOIN tianyu.frame AS f ON f.observation_id = o.observation_id\n"
         "GROUP BY o.observation_id, o.target, o.filter, o.night\n"
-        "ORDER BY o.night",
+        "ORDER BY evening",
     ),
 )
 

@@ -20,6 +20,7 @@ from services.vo.vo_errors import DATABASE_AWAY, UNFORESEEN, BusyServiceError, N
 from services.vo.writing.votable_words import MEDIA_TYPE, error_document
 
 LINKS_PATH = "/datalink"
+CUTOUTS_PATH = "/soda/sync"
 FORM_BYTES = 1_000_000  # of all that is no file
 FILES_MOST = 10
 FIELDS_MOST = 50

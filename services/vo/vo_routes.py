@@ -7,26 +7,35 @@ from sqlalchemy import Engine
 from starlette.routing import BaseRoute
 
 from schema import database
+from services.image_store import ImageStore, open_store
 from services.settings import Settings
 from services.setup import open_database
 from services.vo.cone_search import cone_routes
 from services.vo.datalink import link_routes
 from services.vo.query_limits import QueryLimits
 from services.vo.questions import Questions
+from services.vo.site_images import SiteImages
+from services.vo.soda import cutout_routes
 from services.vo.tap_routes import TapService, tap_routes
 from services.vo.uws_jobs import Jobs
 from services.vo.uws_routes import JobService, job_routes
-from services.vo.vo_requests import LINKS_PATH
+from services.vo.vo_requests import CUTOUTS_PATH, LINKS_PATH
 
-WRITING = ("/tap/", LINKS_PATH)  # addresses to which forms are sent begin so
+WRITING = ("/tap/", LINKS_PATH, CUTOUTS_PATH)  # addresses to which forms are sent begin so
 
 
-def vo_routes(engine: Engine, limits: QueryLimits) -> list[BaseRoute]:
-    """Routes of a database that ``engine`` cannot write to."""
-    questions = Questions(engine, limits)
+def vo_routes(engine: Engine, limits: QueryLimits, store: ImageStore, site: str) -> list[BaseRoute]:
+    """Routes of a database that ``engine`` cannot write to, and of the images of a site."""
+    questions, images = Questions(engine, limits, site), SiteImages(engine, store, site)
     jobs = JobService(Jobs(questions, limits), limits)
     tap = TapService(questions, limits, jobs.own_result)
-    return [*tap_routes(tap), *job_routes(jobs), *cone_routes(tap), *link_routes(tap)]
+    return [
+        *tap_routes(tap),
+        *job_routes(jobs),
+        *cone_routes(tap),
+        *link_routes(tap, images),
+        *cutout_routes(tap, images),
+    ]
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,8 @@ class VoServices:
         limits = QueryLimits()
         engine = open_database(settings)
         database.forbid_writing(engine, int(limits.job_seconds))
-        return cls(engine, vo_routes(engine, limits))
+        store = open_store(settings.root, settings.frame_bounds)
+        return cls(engine, vo_routes(engine, limits, store, settings.site))
 
     def close(self) -> None:
         """Give up the connections."""

@@ -70,6 +70,7 @@ def _tap(base: str, limits: QueryLimits) -> str:
     return (
         '<capability standardID="ivo://ivoa.net/std/TAP" xsi:type="tr:TableAccess">\n'
         f"{_interface('vs:ParamHTTP', f'{base}/tap', is_base=True, version='1.1')}"
+        '<dataModel ivo-id="ivo://ivoa.net/std/ObsCore#core-1.1">ObsCore-1.1</dataModel>\n'
         f"<language><name>ADQL</name>\n{versions}<description>ADQL 2.1</description>\n{features}</language>\n{formats}"
         '<uploadMethod ivo-id="ivo://ivoa.net/std/TAPRegExt#upload-inline"/>\n'
         '<uploadMethod ivo-id="ivo://ivoa.net/std/TAPRegExt#upload-http"/>\n'

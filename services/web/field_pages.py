@@ -11,9 +11,9 @@ from starlette.routing import Route
 from schema.image import TEMPLATE, Image
 from schema.photometry import Variability
 from schema.processes import Process
-from schema.queries.images import copies, site_id_of
 from schema.skies import Source, SourceCrossmatch, SourcePosition
 from services.errors import DataError
+from services.own_site import why_not_here
 from services.results.lightcurves.observation_facts import ObservationFacts, observation_facts
 from services.results.lightcurves.sky_field import solution_of
 from services.results.plots.roles import read_roles
@@ -54,22 +54,9 @@ def template_of(session: Session, facts: ObservationFacts) -> Image | None:
 
 def view_of(here: Served, session: Session, image: Image | None) -> dict[str, int] | None:
     """What the script needs to show an image; None where its file is not at this site."""
-    if image is None or not (image.nx and image.ny) or why_not_here(here, session, image):
+    if image is None or not (image.nx and image.ny) or why_not_here(session, here.settings.site, image):
         return None
     return {"image": image.image_id, "nx": image.nx, "ny": image.ny, "tile": TILE_PX}
-
-
-def why_not_here(here: Served, session: Session, image: Image) -> str | None:
-    """Why an image cannot be shown; None where its file should be here."""
-    if image.deleted_at is not None:
-        return f"the file of image {image.image_id} was deleted to free space"
-    try:
-        own = site_id_of(session, here.settings.site)
-    except LookupError:
-        own = None
-    if image.site_id == own or (own is not None and copies(session, [image.path], image.observation_id, own)):
-        return None
-    return f"image {image.image_id} is at another site than {here.settings.site}"
 
 
 def stars_json(request: Request) -> Response:
@@ -128,7 +115,7 @@ def picture_of_image(request: Request) -> Picture:
         image = session.get(Image, number)
         if image is None:
             raise NotThereError(f"there is no image {number}")
-        lacking = why_not_here(here, session, image)
+        lacking = why_not_here(session, here.settings.site, image)
     if lacking:
         raise DataError(lacking)
     return here.pictures.of(image)

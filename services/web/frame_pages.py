@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from schema.frame import Frame
 from schema.image import CALIBRATED, Image
+from services.own_site import why_not_here
 from services.results.lightcurves.observation_facts import observation_facts
 from services.results.lightcurves.reading import read_apertures
 from services.results.plots.roles import read_spots
@@ -16,7 +17,7 @@ from services.steps.shared.apertures import on_frame
 from services.steps.shared.frame_alignment import alignment_of
 from services.steps.shared.raw_frames import frame_path
 from services.web.answers import NotThereError, data, id_of, number_of, page
-from services.web.field_pages import view_of, why_not_here
+from services.web.field_pages import view_of
 from services.web.served import served
 from services.whole_numbers import LARGEST
 
@@ -39,7 +40,7 @@ def frame(request: Request) -> Response:
             star=star,
             file=frame_path(session, found),
             view=view_of(here, session, image),
-            lacking=why_not_here(here, session, image),
+            lacking=why_not_here(session, here.settings.site, image),
             apertures=read_apertures(session, facts),
             beside=beside,
         )

@@ -23,11 +23,12 @@ from services.results.lightcurves.sky_field import gaia_names
 from services.results.lightcurves.star_nights import Seen, read_nights, seen_as
 from services.results.plots.roles import read_roles, read_spots, short_names
 from services.results.variability.periods import find_periods
-from services.web.answers import BusyError, NotThereError, data, file, id_of, page
+from services.web.answers import BusyError, NotThereError, data, file, id_of, number_of, page
 from services.web.field_pages import template_of, view_of
 from services.web.served import form_key, served
 from services.web.star_curves import aperture_of, apertures_of, curves_data, within_limit
 from services.web.star_search import found_stars
+from services.whole_numbers import LARGEST
 
 MOST_REFERENCES, MOST_CHECKS = 15, 8  # that are listed, as finding charts name them
 MOST_VERDICTS = 50
@@ -113,12 +114,15 @@ def curve_json(request: Request) -> Response:
 def download(request: Request) -> Response:
     """The same rows as `tianyu lightcurve` writes."""
     number, aperture = id_of(request, "star"), aperture_of(request.query_params.get("aperture", ""))
-    suffix = request.path_params["suffix"]
+    suffix, only = request.path_params["suffix"], number_of(request, "observation", 0, LARGEST)
     if suffix not in FORMATS:
         raise NotThereError(f"light curves are not written as {suffix[:20]!r}: expected {', '.join(FORMATS)}")
     format_name, media_type = FORMATS[suffix]
     with served(request).reading() as session:
-        taken, _ = within_limit(session, _seen(session, number))
+        seen = [one for one in _seen(session, number) if only in (0, one[0].observation_id)]
+        if not seen:
+            raise NotThereError(f"star {number} has no light curve in observation {only}")
+        taken, _ = within_limit(session, seen)
         nights = read_nights(session, taken, aperture)
     table = nights.table if len(nights.curves) > 1 else nights.curves[0].table
     if format_name in ("csv", "ecsv"):

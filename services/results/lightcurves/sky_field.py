@@ -44,8 +44,8 @@ class SolvedField:
         return bool(-0.5 <= x <= nx - 0.5 and -0.5 <= y <= ny - 0.5)  # NaN, behind the sky, is not inside
 
 
-def solution_of(session: Session, observation: "ObservationFacts | Observation") -> PlateSolution | None:
-    """What was found of the observation's template, solved or not; None where nobody's search has ended."""
+def solution_of(session: Session, observation: "ObservationFacts | Observation | Image") -> PlateSolution | None:
+    """What was found of the template of an observation's or image's graph, solved or not; None: no search has ended."""
     return session.scalar(
         select(PlateSolution)
         .join(Process, Process.pid == PlateSolution.pid)

@@ -137,6 +137,8 @@ class Sky:
 
     def shape(self, node: exp.Expr) -> Shape:
         """A geometry that is written out."""
+        if isinstance(node, exp.Column):
+            return self._region(node)
         if not isinstance(node, exp.Anonymous):
             raise RefusedError(f"{said(node)} is no geometry: expected POINT, CIRCLE, POLYGON or BOX")
         self._regions += 1
@@ -154,6 +156,15 @@ class Sky:
             numbers = _constants([*self._spread(arguments[:-2]), *arguments[-2:]], "BOX")
             return box(*numbers)
         raise RefusedError(f"{said(node)} is no geometry that is known, or has another number of arguments")
+
+    def _region(self, node: exp.Column) -> Circle:
+        """A column of regions."""
+        origin = self._value(node).origin
+        names = None if origin is None else origin.table.circles.get(origin.name)
+        if origin is None or names is None:
+            raise RefusedError(f"{said(node)} is no geometry: expected a column of regions, such as s_region")
+        ra, dec, diameter = (origin.clause.c[name] for name in names)
+        return Circle(Point(ra, dec, None, None), diameter / _number(2), None)
 
     def _two(self, arguments: list[exp.Expr], name: str) -> tuple[Shape, Shape]:
         if len(arguments) != 2:

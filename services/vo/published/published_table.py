@@ -1,7 +1,7 @@
 """A table as those who ask see it, and where its rows come from."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from sqlalchemy import FromClause, column, table
@@ -20,6 +20,7 @@ class PublishedTable:
     Attributes:
         position: names of its columns of right ascension and declination (ICRS), degrees.
         healpix: column with the cell of order 12 in which that lies, indexed.
+        circles: columns of regions, which are circles: those of its right ascension, declination and diameter.
     """
 
     schema: str
@@ -30,6 +31,7 @@ class PublishedTable:
     position: tuple[str, str] | None = None
     healpix: str | None = None
     utype: str = ""
+    circles: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
 
     @property
     def full_name(self) -> str:
@@ -39,7 +41,7 @@ class PublishedTable:
     @cached_property
     def by_name(self) -> dict[str, Field]:
         """Fields by name."""
-        return {field.name: field for field in self.fields}
+        return {one.name: one for one in self.fields}
 
 
 def of_view(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import FromClause, and_, select
+from sqlalchemy import FromClause, String, and_, cast, column, literal, select, table, type_coerce
 
 from schema.base import table_of
 from schema.observing import LIGHT, Filter, Instrument, Observation, ObsSite, Target
@@ -11,7 +11,9 @@ from schema.processes import Process, PublishedChoices, Site
 from schema.skies import Sky
 from services.results import view_columns
 from services.results.view_columns import Column
-from services.vo.fields import Field
+from services.vo.fields import Field, Kind
+from services.vo.identifiers import STAR, start_of
+from services.vo.published.path_free import path_free
 from services.vo.published.published_table import PublishedTable, RowsOf, of_view
 
 SCHEMA = "tianyu"
@@ -70,14 +72,39 @@ def _analysed(model: Any, columns: tuple[Column, ...]) -> RowsOf:
 
 
 def _of_view(name: str, columns: tuple[Column, ...], description: str, **more: Any) -> PublishedTable:
-    without = more.pop("without", ())
-    fields, rows = of_view(name, columns, without=without)
+    fields, rows = of_view(name, columns)
     return PublishedTable(SCHEMA, name, description, fields, rows, **more)
 
 
-SOURCES = _of_view(
-    *("source_catalog", view_columns.SOURCE_CATALOG),
-    "Stars, with their places and the Gaia sources that they are",
+def _frames() -> tuple[tuple[Field, ...], RowsOf]:
+    """Frames without their paths, which reasons name too."""
+    fields, _ = of_view("frame", view_columns.FRAME, without=("path",))
+    clause, site = table("frame", *(column(one.name) for one in view_columns.FRAME)), table_of(Site)
+    published = [
+        path_free(clause.c.reason, site.c.root, clause.c.path).label("reason")
+        if one.name == "reason"
+        else clause.c[one.name]
+        for one in fields
+    ]
+    typed = [
+        type_coerce(one, field.kind.sql_type).label(field.name) for one, field in zip(published, fields, strict=True)
+    ]
+    made = select(*typed).select_from(clause.join(site, site.c.name == clause.c.site))
+    return fields, lambda: made.subquery()
+
+
+def _stars() -> tuple[tuple[Field, ...], RowsOf]:
+    """Stars, and how DataLink calls them: some programs cannot ask it by numbers."""
+    fields, rows = of_view("source_catalog", view_columns.SOURCE_CATALOG)
+    did = Field("source_did", Kind.CHAR, "name of the star, for DataLink", ucd="meta.ref.ivoid", is_star=True)
+    clause = rows()
+    name = literal(start_of(STAR)).concat(cast(clause.c.source_id, String(64))).label(did.name)
+    return (*fields, did), lambda: select(*clause.c, name).subquery()
+
+
+SOURCES = PublishedTable(
+    *(SCHEMA, "source_catalog", "Stars, with their places and the Gaia sources that they are"),
+    *_stars(),
     position=("ra", "dec"),
     healpix="healpix",
 )
@@ -93,7 +120,7 @@ SCIENCE_TABLES = (
         *(_fields(view_columns.OBSERVATION), _observations),
         position=("ra", "dec"),
     ),
-    _of_view("frame", view_columns.FRAME, "Frames of the camera, and what was found of each", without=("path",)),
+    PublishedTable(SCHEMA, "frame", "Frames of the camera, and what was found of each", *_frames()),
     _of_view("source_place", view_columns.SOURCE_PLACE, "Where each source lies on an observation's frames"),
     PublishedTable(
         *(SCHEMA, "variability", "Stars by how variable they are, night by night; candidate = 1 for candidates"),

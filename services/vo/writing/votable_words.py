@@ -18,6 +18,7 @@ SYSTEMS = {
     "utc": '<TIMESYS ID="utc" timeorigin="JD-origin" timescale="UTC" refposition="TOPOCENTER"/>',
 }
 LINKS = "ivo://ivoa.net/std/DataLink#links-1.1"
+CUTOUTS = "ivo://ivoa.net/std/SODA#sync-1.0"
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -50,8 +51,8 @@ class Around:
     end: str
 
 
-def around(fields: Iterable[Field], facts: Mapping[str, str], links_address: str = "") -> Around:
-    """Systems of time and place, where it comes from, and links of stars where there are any."""
+def around(fields: Iterable[Field], facts: Mapping[str, str], links_address: str = "", *, services: str = "") -> Around:
+    """Systems of time and place, where it comes from, links of stars where there are any, and further ``services``."""
     listed = list(fields)
     named = {field.system for field in listed}
     star = next((field.name for field in listed if field.is_star), "")
@@ -63,7 +64,7 @@ def around(fields: Iterable[Field], facts: Mapping[str, str], links_address: str
         f'{systems}<RESOURCE type="results">\n{info("QUERY_STATUS", "OK")}'
         + "".join(info(name, value) for name, value in told.items())
     )
-    return Around(start, f"</RESOURCE>\n{of_stars}</VOTABLE>\n")
+    return Around(start, f"</RESOURCE>\n{of_stars}{services}</VOTABLE>\n")
 
 
 def field_words(field: Field) -> str:
@@ -97,6 +98,32 @@ def links(address: str, column: str) -> str:
         f'<PARAM name="accessURL" datatype="char" arraysize="*" value={attribute(address)}/>\n'
         '<GROUP name="inputParams">\n'
         f'<PARAM name="ID" datatype="char" arraysize="*" value="" ref="{column}"/>\n</GROUP>\n</RESOURCE>\n'
+    )
+
+
+def cutouts(name: str, address: str, identifier: str, circle: tuple[float, float, float]) -> str:
+    """A service that gives parts of one image (SODA); ``circle`` holds all of it: ra, dec and radius, degrees."""
+    ra, dec, radius = circle
+    shapes = (
+        ("CIRCLE", "double", "3", "circle", f'<VALUES><MAX value="{ra:.6f} {dec:.6f} {radius:.6f}"/></VALUES>'),
+        ("POLYGON", "double", "*", "polygon", ""),
+        ("POS", "char", "*", "", ""),
+    )
+    asked = "".join(
+        f'<PARAM name="{name}" datatype="{kind}" arraysize="{size}" ucd="pos.outline;obs" unit="deg" value=""'
+        + (f' xtype="{extended}"' if extended else "")
+        + (f">{values}</PARAM>\n" if values else "/>\n")
+        for name, kind, size, extended, values in shapes
+    ).replace(' unit="deg" value=""/>', ' value=""/>')
+    return (
+        f'<RESOURCE type="meta" utype="adhoc:service" ID={attribute(name)}>\n'
+        "<DESCRIPTION>The part of the image that holds a region (ICRS, degrees)</DESCRIPTION>\n"
+        f'<PARAM name="standardID" datatype="char" arraysize="*" value="{CUTOUTS}"/>\n'
+        f'<PARAM name="accessURL" datatype="char" arraysize="*" value={attribute(address)}/>\n'
+        '<PARAM name="contentType" datatype="char" arraysize="*" value="application/fits"/>\n'
+        '<GROUP name="inputParams">\n'
+        f'<PARAM name="ID" datatype="char" arraysize="*" ucd="meta.id;meta.dataset" value={attribute(identifier)}/>\n'
+        f"{asked}</GROUP>\n</RESOURCE>\n"
     )
 
 

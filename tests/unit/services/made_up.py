@@ -22,6 +22,7 @@ from schema.queries.measurements import RelativeFluxes, insert_fluxes, insert_re
 from schema.skies import PlateSolution, Sky, Source, SourceCrossmatch, SourcePosition
 from services.image_store import ImageStore
 
+SITE = "local"
 GRAPH_PID = 1_700_000_000_000_000_000
 BEGAN = datetime(2024, 3, 4, 20, 0, 0)
 NIGHT = date(2024, 3, 4)
@@ -49,7 +50,7 @@ class MadeUp:
 
 def base_rows(session: Session) -> None:
     """A site and a group, as `tianyu init` makes them."""
-    session.add_all([Site(site_id=1, name="local", root="/nowhere"), ProcessGroup(group_id=1, name="cpu")])
+    session.add_all([Site(site_id=1, name=SITE, root="/nowhere"), ProcessGroup(group_id=1, name="cpu")])
     session.flush()
 
 

@@ -8,11 +8,11 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from schema import database
+from services.image_store import open_store
 from services.vo.query_limits import QueryLimits
-from services.vo.vo_routes import vo_routes
 from tests.ready_databases import ready_file
 from tests.unit.services import made_up
-from tests.unit.services.vo.solved_night import reading_engine, solved_night
+from tests.unit.services.vo.solved_night import reading_engine, routes_of, solved_night
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def fill(file: Path) -> str:
     engine = database.connect(f"sqlite:///{file}")
     with database.session_factory(engine)() as session:
         made_up.base_rows(session)
-        solved_night(session)
+        solved_night(session, open_store(file.parent))
     engine.dispose()
     return f"sqlite:///{file}"
 
@@ -37,6 +37,7 @@ def fill(file: Path) -> str:
 def client(night_url: str) -> Iterator[TestClient]:
     """What asks."""
     engine = reading_engine(night_url)
-    with TestClient(Starlette(routes=vo_routes(engine, QueryLimits()))) as made:
+    root = Path(night_url.removeprefix("sqlite:///")).parent
+    with TestClient(Starlette(routes=routes_of(engine, QueryLimits(), root))) as made:
         yield made
     engine.dispose()

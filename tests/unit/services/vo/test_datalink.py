@@ -19,8 +19,10 @@ def test_a_star_has_light_curves_and_a_page(client: TestClient) -> None:
     assert [urlsplit(str(one)).path for one in found["access_url"]] == [
         *(f"/star/3/curve.{suffix}" for suffix in ("vot", "fits", "csv")),
         "/star/3",
+        "/soda/sync",
+        "/soda/sync",
     ]
-    assert [str(one) for one in found["semantics"]] == ["#this", "#this", "#this", "#auxiliary"]
+    assert [str(one) for one in found["semantics"]] == [*["#this"] * 3, "#auxiliary", "#progenitor", "#cutout"]
     assert {str(one) for one in found["error_message"]} == {""}
 
 

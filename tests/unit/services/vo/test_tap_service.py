@@ -15,8 +15,7 @@ from starlette.testclient import TestClient
 
 from services.vo.query_limits import QueryLimits
 from services.vo.tap_examples import EXAMPLES
-from services.vo.vo_routes import vo_routes
-from tests.unit.services.vo.solved_night import FRAMES, STARS, reading_engine
+from tests.unit.services.vo.solved_night import FRAMES, STARS, reading_engine, routes_of
 
 STARS_WANTED = "SELECT source_id, ra, gaia_g_mag, same_as FROM tianyu.source_catalog ORDER BY source_id"
 TEXTS = (
@@ -101,7 +100,7 @@ def test_rows_beyond_the_limit_are_told(client: TestClient, serialization: str) 
 def test_no_one_gets_more_than_the_most(night_url: str) -> None:
     engine = reading_engine(night_url)
     limits = QueryLimits(rows=4, rows_most=7, seconds=0.5)
-    client = TestClient(Starlette(routes=vo_routes(engine, limits)))
+    client = TestClient(Starlette(routes=routes_of(engine, limits)))
     for asked, wanted in (("", 4), ("7", 7), ("1000000", 7)):
         content = ask(client, STARS_WANTED, MAXREC=asked).content
         assert len(parse_single_table(io.BytesIO(content)).array) == wanted
@@ -116,7 +115,7 @@ def test_no_one_gets_more_than_the_most(night_url: str) -> None:
 
 def test_bytes_beyond_the_limit_are_told(night_url: str) -> None:
     engine = reading_engine(night_url)
-    client = TestClient(Starlette(routes=vo_routes(engine, QueryLimits(bytes_most=100_000))))
+    client = TestClient(Starlette(routes=routes_of(engine, QueryLimits(bytes_most=100_000))))
     content = ask(client, "SELECT * FROM light_curve").content
     assert 0 < len(parse_single_table(io.BytesIO(content)).array) < STARS * FRAMES * 3
     assert status(content) == ["OK", "OVERFLOW"]
@@ -150,7 +149,7 @@ def test_a_question_that_cannot_be_answered_says_why(client: TestClient, paramet
 def test_an_error_of_the_database_tells_no_secret(night_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     nowhere = tmp_path_factory.mktemp("none") / "secret-name.db"
     engine = reading_engine(f"sqlite:///{nowhere}")
-    answer = ask(TestClient(Starlette(routes=vo_routes(engine, QueryLimits()))), STARS_WANTED)
+    answer = ask(TestClient(Starlette(routes=routes_of(engine, QueryLimits()))), STARS_WANTED)
     assert answer.status_code == 503
     assert "secret-name" not in answer.text
     assert "source_catalog" not in answer.text
@@ -207,7 +206,7 @@ def test_an_upload_that_cannot_be_used_is_refused(client: TestClient, content: b
 
 def test_an_upload_that_is_too_large_is_not_read(night_url: str) -> None:
     engine = reading_engine(night_url)
-    client = TestClient(Starlette(routes=vo_routes(engine, QueryLimits(upload_bytes=1000))))
+    client = TestClient(Starlette(routes=routes_of(engine, QueryLimits(upload_bytes=1000))))
     answer = client.post("/tap/sync", data={"QUERY": "SELECT 1 FROM frame"}, files={"x": ("x", b"x" * 1_100_000)})
     assert answer.status_code == 413
     engine.dispose()

@@ -9,8 +9,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from services.vo.query_limits import QueryLimits
-from services.vo.vo_routes import vo_routes
-from tests.unit.services.vo.solved_night import STARS, reading_engine
+from tests.unit.services.vo.solved_night import STARS, reading_engine, routes_of
 
 UWS = "{http://www.ivoa.net/xml/UWS/v1.0}"
 STARS_WANTED = "SELECT source_id, ra, dec FROM tianyu.source_catalog"
@@ -88,7 +87,7 @@ def test_a_job_ends_when_it_is_told_to(client: TestClient) -> None:
 def test_a_job_ends_at_its_limit_and_many_are_not_kept(night_url: str) -> None:
     engine = reading_engine(night_url)
     limits = QueryLimits(job_seconds=0.3, jobs=2)
-    client = TestClient(Starlette(routes=vo_routes(engine, limits)))
+    client = TestClient(Starlette(routes=routes_of(engine, limits)))
     address = created(client, ENDLESS, PHASE="RUN")
     assert ended(client, address) == "ERROR"
     assert b"takes longer than 0.3 s" in client.get(f"{address}/error").content
