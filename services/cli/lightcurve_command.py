@@ -14,9 +14,11 @@ from services.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from astropy.table import Table
+    from sqlalchemy.orm import Session
 
     from schema.light_curve_rows import ApertureChoice
     from services.results.lightcurves.aavso import Submission
+    from services.results.lightcurves.reading import LightCurve
     from services.results.lightcurves.star_nights import Nights
 
 Format = Literal["csv", "ecsv", "fits", "votable", "parquet", "aavso", "exoclock", "etd", "lightkurve"]
@@ -39,6 +41,13 @@ def lightcurve(
     observer: Annotated[str | None, typer.Option(metavar="CODE", help="Of `aavso`: the observer's code.")] = None,
     name: Annotated[
         str | None, typer.Option(help="Of `aavso`: the star's name in VSX; by default as `tianyu target` knows it.")
+    ] = None,
+    known: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of `aavso`: known variables, such as VSX, that name the star.")
+    ] = None,
+    known_column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COLUMN", help="Of --known: its column for name, ra, dec, type or period."),
     ] = None,
     chart: Annotated[str, typer.Option(metavar="ID", help="Of `aavso`: chart of the comparison stars.")] = "na",
     band: Annotated[
@@ -86,11 +95,32 @@ def lightcurve(
     submission = None
     if told == "aavso" and is_written:
         with database.reading_factory(engine)() as session:
-            submission = read_submission(
-                session, nights.curves[0], observer=observer, name=name, chart=chart, band=band
-            )
+            curve = nights.curves[0]
+            called = name if name is not None or known is None else _name_in(known, known_column or [], session, curve)
+            submission = read_submission(session, curve, observer=observer, name=called, chart=chart, band=band)
     _tell(nights)
     _write(nights, output, plot, told, submission, as_json)
+
+
+def _name_in(table: Path, columns: list[str], session: Session, curve: LightCurve) -> str:
+    """The name of the star in a table of known variables."""
+    import numpy as np
+
+    from services.results.lightcurves.selection import sky_tolerance
+    from services.results.variability.known_variables import read_known
+
+    star = curve.source
+    if star.ra_deg is None or star.dec_deg is None:
+        raise ConfigurationError(f"source {star.source_id} has no place on the sky: say its name (--name)")
+    reach = sky_tolerance(session, curve.observation)
+    [found] = read_known(table, columns).nearest(np.array([[star.ra_deg, star.dec_deg]]), reach)
+    if found is None:
+        raise ConfigurationError(
+            f'{str(table)!r} has no star within {reach:.3g}" of source {star.source_id} at {star.ra_deg:.5f}, '
+            f"{star.dec_deg:+.5f}: say its name (--name)"
+        )
+    note(f"source {star.source_id} is {found.words} in {table}")
+    return found.name
 
 
 def _aperture(text: str) -> ApertureChoice:

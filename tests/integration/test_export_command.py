@@ -136,6 +136,20 @@ def test_a_report_says_what_is_known(made: MadeUp, session: Session) -> None:
     assert night["sources"].startswith(f"{STARS}, ")
 
 
+def test_a_table_of_variables_names_the_star_for_aavso(made: MadeUp, session: Session) -> None:
+    star = session.get_one(Source, made.variable)
+    Path("vsx.csv").write_text(f"Name,RAJ2000,DEJ2000,Type\nRR Lyr,{star.ra_deg},{star.dec_deg},RRAB\n")
+    words = ("lightcurve", "--format", "aavso", "--observer", "abc", "--known", "vsx.csv", "--source")
+    result = tianyu(*words, str(made.variable))
+    assert result.exit_code == 0
+    rows = [line for line in result.stdout.splitlines() if not line.startswith("#")]
+    assert {row.split(",")[0] for row in rows} == {"RR Lyr"}
+    other = next(one for one in made.source_ids.tolist() if one != made.variable)
+    result = tianyu(*words, str(other))
+    assert result.exit_code == 1
+    assert "'vsx.csv' has no star within" in " ".join(result.output.split())
+
+
 def test_the_pages_examples_run(made: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
     """Those on many nights, on what its commands write."""
     assert tianyu("export", "--format", "parquet", "--output", "nights").exit_code == 0
