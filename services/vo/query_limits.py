@@ -17,6 +17,8 @@ class QueryLimits:
     upload_bytes: int = 20_000_000
     jobs: int = 100  # that are kept
     jobs_at_a_time: int = 2
+    job_upload_bytes: int = 200_000_000  # of uploaded tables of all jobs that have not ended, in memory
+    job_result_bytes: int = 5_000_000_000  # of all results, on the disk
     job_kept_s: float = 86_400.0
 
     def wanted(self, maxrec: int | None) -> int:

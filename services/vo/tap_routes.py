@@ -18,14 +18,24 @@ from services.vo.questions import PUBLISHED, SCHEMAS, Question, Questions, quest
 from services.vo.tap_examples import examples_page
 from services.vo.uploaded_tables import OwnResult
 from services.vo.vo_errors import NotFoundError, RefusedError
-from services.vo.vo_requests import FORM_BYTES, LINKS_PATH, PartsResponse, Turns, base_url, parameters_of, told, xml
+from services.vo.vo_requests import (
+    FORM_BYTES,
+    LINKS_PATH,
+    PartsResponse,
+    Turns,
+    base_url,
+    caller_of,
+    parameters_of,
+    told,
+    xml,
+)
 from services.vo.vosi_words import availability, capabilities, one_table, table_set
 
 
 class TapService:
     """One database's tables; ``own_result`` reads results of jobs below an address."""
 
-    def __init__(self, questions: Questions, limits: QueryLimits, own_result: Callable[[str], OwnResult]) -> None:
+    def __init__(self, questions: Questions, limits: QueryLimits, own_result: Callable[[str, str], OwnResult]) -> None:
         self.questions, self.limits, self.own_result = questions, limits, own_result
         self.turns = Turns(limits.at_a_time)
         self._since = datetime.now(UTC)
@@ -48,7 +58,9 @@ class TapService:
         parameters, files = await parameters_of(request, self.limits.upload_bytes + FORM_BYTES)
         base = base_url(request)
         return await self.answer(
-            question_of(parameters, files, self.own_result(f"{base}/tap/async"), f"{base}{LINKS_PATH}")
+            question_of(
+                parameters, files, self.own_result(f"{base}/tap/async", caller_of(request)), f"{base}{LINKS_PATH}"
+            )
         )
 
     @told

@@ -35,6 +35,7 @@ class Job:
     files: Mapping[str, bytes]
     own_result: OwnResult
     links: str
+    owner: str  # who asked; empty: nobody says
     seconds: float
     created: datetime
     destruction: datetime
@@ -44,7 +45,12 @@ class Job:
     error: str = ""
     media_type: str = ""
     result: Path | None = None
+    result_bytes: int = 0
     stop: Stop | None = field(default=None, repr=False)
+
+
+def _size(files: Mapping[str, bytes]) -> int:
+    return sum(map(len, files.values()))
 
 
 class Jobs:
@@ -59,7 +65,12 @@ class Jobs:
         self._threads = 0
 
     def create(
-        self, parameters: dict[str, list[str]], files: Mapping[str, bytes], own_result: OwnResult, links: str
+        self,
+        parameters: dict[str, list[str]],
+        files: Mapping[str, bytes],
+        own_result: OwnResult,
+        links: str,
+        owner: str = "",
     ) -> Job:
         """A job that does not run yet.
 
@@ -71,29 +82,34 @@ class Jobs:
             self._tidy(now)
             if len(self._jobs) >= self._limits.jobs:
                 raise BusyServiceError(f"{len(self._jobs)} jobs are kept, which is the most: delete some, or wait")
+            held = sum(_size(one.files) for one in self._jobs.values())
+            if held + _size(files) > self._limits.job_upload_bytes:
+                raise BusyServiceError("uploaded tables of jobs take as much memory as they may: wait until some end")
             kept = timedelta(seconds=self._limits.job_kept_s)
             seconds = self._limits.job_seconds
-            job = Job(secrets.token_hex(12), parameters, files, own_result, links, seconds, now, now + kept)
+            job = Job(secrets.token_hex(12), parameters, files, own_result, links, owner, seconds, now, now + kept)
             self._jobs[job.job_id] = job
         return job
 
-    def find(self, job_id: str) -> Job:
-        """A job that is kept.
+    def find(self, job_id: str, owner: str) -> Job:
+        """A job of this owner that is kept.
 
         Raises:
             NotFoundError: there is none of this name, or no more.
         """
         with self._lock:
             self._tidy(datetime.now(UTC))
-            if job_id not in self._jobs:
+            if job_id not in self._jobs or self._jobs[job_id].owner != owner:
                 raise NotFoundError(f"there is no job {job_id[:40]!r}, or no more")
             return self._jobs[job_id]
 
-    def all(self) -> list[Job]:
-        """The newest first."""
+    def all(self, owner: str) -> list[Job]:
+        """An owner's, the newest first."""
         with self._lock:
             self._tidy(datetime.now(UTC))
-            return sorted(self._jobs.values(), key=lambda job: job.created, reverse=True)
+            return sorted(
+                (one for one in self._jobs.values() if one.owner == owner), key=lambda job: job.created, reverse=True
+            )
 
     def change(self, job: Job, parameters: Mapping[str, list[str]]) -> None:
         """Other parameters.
@@ -124,6 +140,7 @@ class Jobs:
             if job.phase not in ACTIVE:
                 return
             job.phase, job.ended = ABORTED, datetime.now(UTC)
+            job.files = {}
             if job.stop is not None:
                 job.stop.tell()
 
@@ -176,15 +193,28 @@ class Jobs:
         question = question_of(job.parameters, job.files, job.own_result, job.links)
         path = Path(self._folder.name) / job.job_id
         with self._questions.answered(question, stop, is_whole=True) as answer, path.open("wb") as file:
+            taken = 0
             for part in answer.parts:
+                taken += len(part)
+                if taken + self._result_bytes() > self._limits.job_result_bytes:
+                    path.unlink()
+                    raise RefusedError(
+                        "results of jobs take as much of the disk as they may: delete some, or ask for less"
+                    )
                 file.write(part)
         with self._lock:
-            job.media_type, job.result = answer.media_type, path
+            job.media_type, job.result, job.result_bytes = answer.media_type, path, taken
             if job.job_id not in self._jobs or job.phase != EXECUTING:
                 path.unlink(missing_ok=True)
         self._end(job, COMPLETED)
+
+    def _result_bytes(self) -> int:
+        """Of all jobs that have ended."""
+        with self._lock:
+            return sum(one.result_bytes for one in self._jobs.values())
 
     def _end(self, job: Job, phase: str, error: str = "") -> None:
         with self._lock:
             if job.phase == EXECUTING:
                 job.phase, job.ended, job.error = phase, datetime.now(UTC), error
+                job.files = {}

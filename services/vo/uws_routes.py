@@ -15,7 +15,7 @@ from services.vo.query_limits import QueryLimits
 from services.vo.uws_jobs import ACTIVE, COMPLETED, PHASES, Job, Jobs
 from services.vo.uws_words import job_list, job_words, moment, parameters_words, results_words
 from services.vo.vo_errors import NotFoundError, RefusedError
-from services.vo.vo_requests import FORM_BYTES, LINKS_PATH, base_url, parameters_of, told, xml
+from services.vo.vo_requests import FORM_BYTES, LINKS_PATH, base_url, caller_of, parameters_of, told, xml
 from services.vo.writing.votable_words import MEDIA_TYPE, error_document
 from services.whole_numbers import whole_number
 
@@ -38,24 +38,26 @@ class JobService:
         address = base_url(request) + PATH
         if request.method == "POST":
             return await self._create(request, address)
-        return xml(job_list(_chosen(request, self._jobs.all()), address))
+        return xml(job_list(_chosen(request, self._jobs.all(caller_of(request))), address))
 
     async def _create(self, request: Request, address: str) -> Response:
         parameters, files = await parameters_of(request, self._limits.upload_bytes + FORM_BYTES)
-        phase = parameters.pop("PHASE", [""])[0]
-        job = self._jobs.create(parameters, files, self.own_result(address), f"{base_url(request)}{LINKS_PATH}")
+        phase, owner = parameters.pop("PHASE", [""])[0], caller_of(request)
+        job = self._jobs.create(
+            parameters, files, self.own_result(address, owner), f"{base_url(request)}{LINKS_PATH}", owner
+        )
         if phase == "RUN":
             self._jobs.start(job)
         return RedirectResponse(f"{address}/{job.job_id}", SEE_OTHER)
 
-    def own_result(self, address: str) -> Callable[[str], bytes | None]:
-        """What reads results of jobs whose addresses begin with ``address``."""
+    def own_result(self, address: str, owner: str) -> Callable[[str], bytes | None]:
+        """What reads results of an owner's jobs, whose addresses begin with ``address``."""
 
         def read(wanted: str) -> bytes | None:
             start, end = f"{address}/", "/results/result"
             if not (wanted.startswith(start) and wanted.endswith(end)):
                 return None
-            job = self._jobs.find(wanted[len(start) : -len(end)])
+            job = self._jobs.find(wanted[len(start) : -len(end)], owner)
             if job.phase != COMPLETED or job.result is None:
                 raise RefusedError(f"job {job.job_id} is {job.phase}: it has no result that could be uploaded")
             if job.result.stat().st_size > self._limits.upload_bytes:
@@ -91,7 +93,7 @@ class JobService:
         return RedirectResponse(address, SEE_OTHER)
 
     def _found(self, request: Request) -> Job:
-        return self._jobs.find(request.path_params["job"])
+        return self._jobs.find(request.path_params["job"], caller_of(request))
 
     async def _wait(self, request: Request, job: Job) -> None:
         values = {name.upper(): value for name, value in request.query_params.items()}
@@ -182,9 +184,14 @@ class JobService:
 
     @told
     async def nothing(self, request: Request) -> Response:
-        """Owner and quote: there is none."""
+        """A quote: there is none."""
         self._found(request)
         return PlainTextResponse("")
+
+    @told
+    async def owner(self, request: Request) -> Response:
+        """Who asked."""
+        return PlainTextResponse(self._found(request).owner)
 
     def _back(self, request: Request, job: Job) -> Response:
         return RedirectResponse(f"{base_url(request)}{PATH}/{job.job_id}", SEE_OTHER)
@@ -231,5 +238,5 @@ def job_routes(service: JobService) -> list[BaseRoute]:
         Route(f"{one}/results/result", service.result),
         Route(f"{one}/error", service.error),
         Route(f"{one}/quote", service.nothing),
-        Route(f"{one}/owner", service.nothing),
+        Route(f"{one}/owner", service.owner),
     ]

@@ -34,7 +34,7 @@ def job_words(job: Job, address: str) -> str:
         error = f'<uws:errorSummary type="fatal" hasDetail="true">{said}</uws:errorSummary>\n'
     return (
         f"<uws:job {NAMES}>\n<uws:jobId>{job.job_id}</uws:jobId>\n{run_id}"
-        '<uws:ownerId xsi:nil="true"/>\n'
+        f"{_optional('ownerId', job.owner)}"
         f"<uws:phase>{job.phase}</uws:phase>\n{_optional('quote', '')}"
         f"<uws:creationTime>{moment(job.created)}</uws:creationTime>\n"
         f"{_optional('startTime', moment(job.started))}{_optional('endTime', moment(job.ended))}"

@@ -20,6 +20,7 @@ from services.vo.vo_errors import DATABASE_AWAY, UNFORESEEN, BusyServiceError, N
 from services.vo.writing.votable_words import MEDIA_TYPE, error_document
 
 LINKS_PATH = "/datalink"
+CALLER = "tianyu.caller"  # of a request's scope: who asks, as the guard before the services knows
 CUTOUTS_PATH = "/soda/sync"
 FORM_BYTES = 1_000_000  # of all that is no file
 FILES_MOST = 10
@@ -91,6 +92,11 @@ def _at_most(receive: Receive, most: int) -> Receive:
         return message
 
     return counted
+
+
+def caller_of(request: Request) -> str:
+    """Who asks; empty where nobody says."""
+    return str(request.scope.get(CALLER, ""))
 
 
 def base_url(request: Request) -> str:

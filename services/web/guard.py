@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 
 from services.log import get_logger
+from services.vo.vo_requests import CALLER
 
 log = get_logger("web")
 
@@ -107,6 +108,7 @@ class Guard:
                     headers.setdefault("Cache-Control", "no-store")
                 await send(message)
 
+            scope[CALLER] = shown_user(Headers(scope=scope), is_behind_proxy=self._rules.is_behind_proxy)
             try:
                 await (self._refusal(scope) or self._app)(scope, receive, guarded)
             except Exception as error:

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from services.vo.query_limits import QueryLimits
+from services.web.guard import Guard, Rules
 from tests.unit.services.vo.solved_night import STARS, reading_engine, routes_of
 
 UWS = "{http://www.ivoa.net/xml/UWS/v1.0}"
@@ -95,4 +96,38 @@ def test_a_job_ends_at_its_limit_and_many_are_not_kept(night_url: str) -> None:
     assert client.post("/tap/async", data={"QUERY": STARS_WANTED}).status_code == 503
     client.post(f"{address}/destruction", data={"DESTRUCTION": "2020-01-01T00:00:00Z"})
     assert client.get(address).status_code == 404
+    engine.dispose()
+
+
+def test_a_job_is_its_askers_alone(night_url: str) -> None:
+    engine = reading_engine(night_url)
+    app = Guard(Starlette(routes=routes_of(engine, QueryLimits())), Rules(names=None, writing=("/tap/",)))
+    anna, bert = TestClient(app), TestClient(app)
+    for client, name in ((anna, "anna"), (bert, "bert")):
+        client.auth = (name, "any")
+    address = created(anna, STARS_WANTED, PHASE="RUN")
+    assert ended(anna, address) == "COMPLETED"
+    assert anna.get(f"{address}/owner").text == job(anna, address).findtext(f"{UWS}ownerId") == "anna"
+    assert bert.get(address).status_code == bert.delete(address).status_code == 404
+    assert bert.get(f"{address}/results/result").status_code == TestClient(app).get(address).status_code == 404
+    upload = {"QUERY": "SELECT COUNT(*) FROM TAP_UPLOAD.mine", "UPLOAD": f"mine,{address}/results/result"}
+    assert [client.post("/tap/sync", data=upload).status_code for client in (anna, bert)] == [200, 404]
+    assert [len(ET.fromstring(client.get("/tap/async").content)) for client in (anna, bert)] == [1, 0]
+    engine.dispose()
+
+
+def test_uploads_and_results_of_jobs_have_limits(night_url: str) -> None:
+    engine = reading_engine(night_url)
+    limits = QueryLimits(job_upload_bytes=1000, job_result_bytes=8000)
+    client = TestClient(Starlette(routes=routes_of(engine, limits)))
+    answers = [
+        client.post("/tap/async", data={"QUERY": STARS_WANTED}, files={"mine": bytes(600)}, follow_redirects=False)
+        for _ in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [303, 503]
+    client.post(f"{answers[0].headers['location']}/phase", data={"PHASE": "RUN"})
+    assert ended(client, answers[0].headers["location"]) == "COMPLETED"  # and its upload is not kept any longer
+    address = created(client, "SELECT * FROM light_curve", PHASE="RUN")
+    assert ended(client, address) == "ERROR"
+    assert b"as much of the disk" in client.get(f"{address}/error").content
     engine.dispose()
