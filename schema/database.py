@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from inspect import signature
 from typing import Any, Protocol, TypeVar
 
+from pymysql.connections import Connection as DriverConnection  # type: ignore[import-untyped]
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
@@ -51,7 +52,7 @@ SQLITE_PARAMETERS = frozenset(
     )
 )
 # Of pymysql's connections, and SQLAlchemy's names for what stands in their `ssl`.
-MYSQL_PARAMETERS = frozenset(signature(JoiningConnection.__mro__[1]).parameters) | {"ssl_capath", "ssl_cipher"}
+MYSQL_PARAMETERS = frozenset(signature(DriverConnection).parameters) | {"ssl_capath", "ssl_cipher"}
 READ_ONLY = {"tianyu_read_only": True}
 
 Result = TypeVar("Result")

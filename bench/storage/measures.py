@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,9 +13,12 @@ from sqlalchemy.orm import Session
 
 from bench.engine.report import Goal
 from bench.storage.table import Measured
-from schema import database, models, partitions
+from schema import database, models, partitions, views
 from schema.base import table_of
 from schema.image import CALIBRATED, Image
+from schema.light_curve_rows import points
+from schema.observing import LIGHT, Filter, Instrument, Observation, Target
+from schema.photometry import LightCurveStatistics, ReferenceStar
 from schema.processes import ProcessGroup, Site
 from schema.queries.measurements import (
     RelativeFluxes,
@@ -30,7 +33,9 @@ APERTURES, PID = 3, 7
 SHARE = 10  # of the frames: the first and the last tenth tell whether rates stay
 ASKED = 21  # single stars, single frames
 READ_ROWS = 2_000_000  # of one bulk read
+LISTED = 1_000  # stars of a list
 INSERT_GOAL, READ_GOAL, STAR_GOAL = Goal(150_000, at_least=True), Goal(1_000_000, at_least=True), Goal(10.0)
+LIST_GOAL = Goal(1_000_000, at_least=True)  # points a minute
 MS, S_PER_NS, LOCK_WAIT_S = 1e3, 1e-9, 60
 FRAME = text(
     "SELECT f.source_id, f.aperture, f.flux FROM source_position p "
@@ -51,12 +56,15 @@ class Measures:
         self._random = np.random.default_rng(1)
         with database.changing(self._engine, LOCK_WAIT_S) as connection:
             models.metadata.create_all(connection)
+            views.make(connection)
 
     def all(self) -> Iterator[Measured]:
         """Measure everything."""
         yield from self._frames_in()
         yield from self._bulk()
         yield self._each("fluxes of one star, ms", self._star, STAR_GOAL)
+        yield self._list()
+        yield self._each("light curve of one star, by the view, ms", self._light_curve, None)
         yield self._each("fluxes of one frame, all stars, ms", self._frame, None)
         self._engine.dispose()
 
@@ -101,9 +109,32 @@ class Measures:
             places = [{"source_id": one, "pid": PID, "x": 0.0, "y": 0.0} for one in self._ids.tolist()]
             session.execute(insert(table_of(Source)), [place | {"sky_id": 1} for place in places])
             session.execute(insert(table_of(SourcePosition)), [place | {"flux": 1.0, "flag": 0} for place in places])
+            session.add_all([Target(target_id=1, name="field", kind=LIGHT), Filter(filter_id=1, name="R")])
+            session.add(Instrument(instrument_id=1, name="camera", telescope=""))
+            session.flush()
+            shown = dict.fromkeys(("graph_pid", "calibration_pid", "analysis_pid"), PID)
+            night = {
+                "night": date(2026, 1, 1),
+                "created_at": datetime(2026, 1, 1),
+                "exposure_s": 60.0,
+                "binning": "1x1",
+            }
+            session.add(
+                Observation(observation_id=1, site_id=1, target_id=1, filter_id=1, instrument_id=1, **night, **shown)
+            )
+            session.flush()
+            each = [
+                {"pid": PID, "source_id": one, "aperture": a} for one in self._ids.tolist() for a in range(APERTURES)
+            ]
+            role = {"method": "ensemble", "reference_group": 0, "is_reference": True}
+            session.execute(insert(table_of(ReferenceStar)), [one | role for one in each])
+            known = {"observation_id": 1, "calibration_pid": PID, "epochs": 1}
+            best = [one | known | {"best_aperture": one["aperture"] == 1} for one in each]
+            session.execute(insert(table_of(LightCurveStatistics)), best)
 
     def _add_image(self, image: int) -> None:
         row = {"image_id": image, "kind": CALIBRATED, "site_id": 1, "path": f"{image}", "path_digest": f"{image:032d}"}
+        row |= {"observation_id": 1, "graph_pid": PID, "jd_utc": 2461000.0 + 0.001 * image}
         with self._sessions.begin() as session:
             session.execute(insert(table_of(Image)), [row])
         if self._server is not None and image % 100 == 1:  # as the manager looks
@@ -153,6 +184,25 @@ class Measures:
     def _star(self, star: int) -> None:
         with self._engine.connect() as connection:
             assert len(connection.execute(STAR, {"star": star}).all()) == self._frames * APERTURES
+
+    def _list(self) -> Measured:
+        """Points of many stars in their best apertures, as `tianyu lightcurve --targets` and the client read them."""
+        stars = self._random.permutation(self._ids)[:LISTED].tolist()
+
+        def read() -> None:
+            with self._engine.connect() as connection:
+                found = points(connection, stars, [1], aperture="best")
+                assert sum(part["flag"].size for _, part in found) == len(stars) * self._frames
+
+        clock, cpu = self._taking(read)
+        told = f"light curves of {len(stars):,} stars, by the view, points/min"
+        rows = 60 * len(stars) * self._frames
+        return Measured(told, rows / clock, rows / cpu, LIST_GOAL)
+
+    def _light_curve(self, star: int) -> None:
+        with self._engine.connect() as connection:
+            [(_, found)] = points(connection, [star], [1], aperture="best")
+            assert found["flag"].size == self._frames
 
     def _frame(self, image: int) -> None:
         with self._engine.connect() as connection:

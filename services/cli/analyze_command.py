@@ -9,8 +9,9 @@ import typer
 from rich.table import Table
 
 from services.cli.console import ForceOption, JsonOption, friendly, note, out, print_paths, progress, start, table_of
-from services.cli.star_options import Star, required, takes_star
+from services.cli.star_options import required, takes_star
 from services.errors import ConfigurationError, DataError
+from services.results.positions import Star
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -47,7 +47,7 @@ COMMANDS = {
     ),
     "pause": Entry("control", "Let no process of a group start until `tianyu resume`; what runs is finished."),
     "resume": Entry("control", "Let a paused group go on."),
-    "lightcurve": Entry("lightcurve", "Print, save or draw the light curve of one source, over all nights or of one."),
+    "lightcurve": Entry("lightcurve", "Print, save or draw light curves of a star or a list, over all nights or some."),
     "plot": Entry("plot", "Draw the plots of an observation: field, noise, frames, and one star's light curve."),
     "export": Entry("export", "Write an observation's results in the files of another pipeline."),
     "analyze": Entry(

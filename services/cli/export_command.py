@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from services.cli.console import ForceOption, friendly, print_paths, start
-from services.cli.star_options import Star, takes_star
+from services.cli.star_options import takes_star
 from services.errors import ConfigurationError
+from services.results.positions import Star
 
 Format = Literal["qlcp", "regions", "report", "parquet", "hats"]
 SUFFIXES = {".reg": "regions", ".pdf": "report"}

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from schema import database
 from services.cli.console import counting, note
 from services.cli.star_choice import star_to_show
-from services.cli.star_options import Star
 from services.destinations import require_replaceable
 from services.errors import DataError
 from services.image_store import open_store
@@ -20,6 +19,7 @@ from services.results.lightcurves.observation_facts import (
 )
 from services.results.lightcurves.selection import find_source
 from services.results.plots.roles import read_targets
+from services.results.positions import Star
 from services.settings import Settings
 from services.setup import open_database
 from services.whole_files import whole_file

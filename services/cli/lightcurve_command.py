@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from services.cli.console import ForceOption, JsonOption, friendly, note, out, say, start
-from services.cli.star_options import Star, required, takes_star
+from services.cli.star_options import required, takes_stars
 from services.errors import ConfigurationError
+from services.results.positions import Star
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -26,17 +27,21 @@ SEVERAL_NIGHTS = ("csv", "ecsv", "fits", "votable", "parquet")  # formats with a
 
 
 @friendly
-@takes_star
+@takes_stars
 def lightcurve(
     observation: Annotated[
-        int | None, typer.Option(help="Observation; without, all that have light curves of the star.")
+        list[int] | None, typer.Option(help="Observation, repeatable; without, all that have light curves of the star.")
     ] = None,
-    star: Star | None = None,
+    stars: list[tuple[str, Star]] = [],  # noqa: B006 - the options give it
+    targets: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="List of stars: names, places, Gaia's numbers, source ids.")
+    ] = None,
     aperture: Annotated[str, typer.Option(help="best, all, or the index of one.")] = "best",
     format_name: Annotated[
         Format | None, typer.Option("--format", help="Of the output; by default as the file's name ends, else CSV.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="File to write; else text goes to standard output.")] = None,
+    folder: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for a file a star.")] = None,
     plot: Annotated[Path | None, typer.Option(help="File to draw: PNG, PDF or SVG, as its name ends.")] = None,
     observer: Annotated[str | None, typer.Option(metavar="CODE", help="Of `aavso`: the observer's code.")] = None,
     name: Annotated[
@@ -56,25 +61,38 @@ def lightcurve(
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print, save or draw the light curve of one source, over all nights or of one.
+    """Print, save or draw light curves of a star or a list, over all nights or some.
 
-    Each night's `flux_relative` has median 1 by itself; `mag` is on one scale over all nights.
+    Each night's `flux_relative` has median 1 by itself; `mag` is on one scale over all nights. Of several stars all are
+    in one table (or a file each), and a second one says what became of each: found, ambiguous or not found, and why.
 
     Examples: `tianyu lightcurve --target HAT-P-32`, `tianyu lightcurve --source 17 --plot lc.png --output lc.csv`,
     `tianyu lightcurve --observation 4 --radec 31.0428,46.6878 --format fits --output lc.fits`,
     `tianyu lightcurve --observation 4 --target "RR Lyr" --format aavso --observer ABC --output rrlyr.txt`,
-    `tianyu lightcurve --source 17 --json`
+    `tianyu lightcurve --source 17 --json`, `tianyu lightcurve --targets list.csv --output all.fits`,
+    `tianyu lightcurve --source 17 --source 23 --observation 4 --folder curves`
     """
     from schema import database
     from services.cli.star_choice import located, star_on_nights
+    from services.cli.star_lists import ListOutput, show_list
     from services.destinations import require_replaceable
     from services.results.lightcurves.export import format_of
     from services.results.lightcurves.star_nights import read_nights
     from services.results.lightcurves.submission import read_submission
+    from services.results.lists.list_file import Wanted, read_list
     from services.setup import open_database
 
-    star = required(star)
     settings = start()
+    wanted = [Wanted(*one) for one in stars] + ([] if targets is None else read_list(targets))
+    chosen = observation or []
+    if targets is not None or folder is not None or len(wanted) > 1 or len(chosen) > 1:
+        if plot is not None:
+            raise ConfigurationError("--plot draws one star: give one, and one --observation or none")
+        required(wanted[0].star if wanted else None)
+        listed = ListOutput(output, folder, format_of(output, format_name), as_json, force)
+        show_list(open_database(settings), settings, wanted, chosen, _aperture(aperture), listed)
+        return
+    star = required(wanted[0].star if wanted else None)
     written = [path for path in (output, plot) if path is not None]
     if len(set(written)) < len(written):
         raise ConfigurationError(f"--output and --plot are both {str(output)!r}: choose two files")
@@ -84,7 +102,7 @@ def lightcurve(
     with database.reading_factory(engine)() as session:
         require_replaceable(session, settings, written, force=force)
         told = format_of(output, format_name)
-        seen = star_on_nights(session, observation, place)
+        seen = star_on_nights(session, chosen[0] if chosen else None, place)
         nights = read_nights(session, seen, choice)
     is_written = output is not None or (plot is None and not as_json)
     if len(nights.curves) > 1 and is_written and told not in SEVERAL_NIGHTS:

@@ -8,11 +8,11 @@ from pipeline.units import HOURS_PER_DAY
 from schema import database
 from services.cli.console import err, note, out, print_paths, start, table_of
 from services.cli.star_choice import located, star_on_nights
-from services.cli.star_options import Star
 from services.destinations import require_replaceable
 from services.results.lightcurves.reading import LightCurve
 from services.results.lightcurves.star_nights import read_nights, seen_as
 from services.results.plots.periods_plot import draw_periods
+from services.results.positions import Star
 from services.results.variability.candidates import LEAST_CHANCE
 from services.results.variability.periods import SHOWN_ALTERNATIVES, StarPeriods, find_periods
 from services.setup import open_database

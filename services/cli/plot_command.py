@@ -9,8 +9,9 @@ import typer
 from rich.text import Text
 
 from services.cli.console import ForceOption, err, friendly, print_paths, start
-from services.cli.star_options import Star, takes_star
+from services.cli.star_options import takes_star
 from services.errors import TianyuError
+from services.results.positions import Star
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

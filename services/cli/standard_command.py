@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from services.cli.console import ForceOption, JsonOption, friendly, note, out, start, table_of
-from services.cli.star_options import Star, required, takes_star
+from services.cli.star_options import required, takes_star
 from services.errors import ConfigurationError
+from services.results.positions import Star
 
 if TYPE_CHECKING:
     from schema.light_curve_rows import ApertureChoice

@@ -5,7 +5,6 @@ from sqlalchemy.orm import Session
 
 from schema import database
 from services.cli.console import note
-from services.cli.star_options import GaiaId, Place, SourceId, Star
 from services.errors import ConfigurationError, TianyuError
 from services.results.lightcurves.observation_facts import (
     ObservationFacts,
@@ -16,7 +15,7 @@ from services.results.lightcurves.observation_facts import (
 from services.results.lightcurves.selection import SourceFacts, find_source, source_at
 from services.results.lightcurves.sky_field import in_field, solved_field, why_not_on_sky
 from services.results.lightcurves.star_nights import Seen, seen_as, seen_at
-from services.results.positions import Named, Position, parse_target
+from services.results.positions import GaiaId, Named, Place, Position, SourceId, Star, parse_target
 from services.results.targets import resolve
 from services.results.variability.shown_star import shown_star
 from services.settings import Settings

@@ -3,14 +3,13 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from services.errors import ConfigurationError
-from services.results.positions import Named, Position, parse_pair, parse_radec, parse_target
+from services.results.positions import GaiaId, Position, SourceId, Star, parse_pair, parse_radec, parse_target
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -37,24 +36,6 @@ TargetsOption = Annotated[
     Path | None,
     typer.Option("--targets", metavar="FILE", help="Places of fields, target, reference and check stars, by target."),
 ]
-
-
-@dataclass(frozen=True)
-class SourceId:
-    """A star by its id in table `source`."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class GaiaId:
-    """A star by its source_id in Gaia DR3."""
-
-    number: int
-
-
-Place = Position | SourceId | GaiaId
-Star = Place | Named
 
 
 def with_reference(settings: "Settings", given: str | None) -> "Settings":
@@ -85,42 +66,58 @@ def with_targets(settings: "Settings", path: Path | None) -> "Settings":
     return settings.model_copy(update={"targets_file": path.absolute()})
 
 
-def chosen_star(
-    target: Annotated[str | None, typer.Option(metavar=TARGET_FORM, help=f"Star: {TARGET_HELP}")] = None,
-    source: Annotated[int | None, typer.Option(help="Source id, as in view source_catalog.")] = None,
-    xy: Annotated[str | None, typer.Option(metavar="X,Y", help="Nearest source to pixels of the first frame.")] = None,
-    radec: Annotated[str | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")] = None,
-    gaia: Annotated[
-        int | None, typer.Option(metavar="SOURCE_ID", help="The source of this number in Gaia DR3.")
+def chosen_stars(
+    target: Annotated[list[str] | None, typer.Option(metavar=TARGET_FORM, help=f"Star: {TARGET_HELP}")] = None,
+    source: Annotated[list[int] | None, typer.Option(help="Source id, as in view source_catalog.")] = None,
+    xy: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y", help="Nearest source to pixels of the first frame.")
     ] = None,
-) -> Star | None:
-    """The star that the options choose; None where none of them is given.
+    radec: Annotated[
+        list[str] | None, typer.Option(metavar="RA,DEC", help="Nearest source to these coordinates.")
+    ] = None,
+    gaia: Annotated[
+        list[int] | None, typer.Option(metavar="SOURCE_ID", help="The source of this number in Gaia DR3.")
+    ] = None,
+) -> list[tuple[str, Star]]:
+    """The stars that the options choose, as they are written and what is meant.
 
     Raises:
-        ConfigurationError: several are given, or one cannot be read.
+        ConfigurationError: one cannot be read.
     """
-    if sum(given is not None for given in (target, source, xy, radec, gaia)) > 1:
-        raise _not_one()
-    if target is not None:
-        return parse_target(target)
-    if radec is not None:
-        return Position(*parse_radec(radec), kind="sky")
-    if xy is not None:
-        return Position(*parse_pair(xy, "X,Y"), kind="pixels")
-    if source is not None:
-        return SourceId(source)
-    return None if gaia is None else GaiaId(gaia)
+    return [
+        *((one, parse_target(one)) for one in target or ()),
+        *((str(one), SourceId(one)) for one in source or ()),
+        *((f"{one} px", Position(*parse_pair(one, "X,Y"), kind="pixels")) for one in xy or ()),
+        *((one, Position(*parse_radec(one), kind="sky")) for one in radec or ()),
+        *((f"Gaia DR3 {one}", GaiaId(one)) for one in gaia or ()),
+    ]
+
+
+def takes_stars(command: Callable[..., R]) -> Callable[..., R]:
+    """A command with the options that choose stars in place of its parameter ``stars``, which is given the choice."""
+    return _taking(command, "stars", chosen_stars)
 
 
 def takes_star(command: Callable[..., R]) -> Callable[..., R]:
     """A command with the options that choose a star in place of its parameter ``star``, which is given the choice."""
-    own, options = inspect.signature(command, eval_str=True).parameters, inspect.signature(chosen_star).parameters
+
+    def one(**given: Any) -> Star | None:
+        found = chosen_stars(**given)
+        if len(found) > 1:
+            raise _not_one()
+        return found[0][1] if found else None
+
+    return _taking(command, "star", one)
+
+
+def _taking(command: Callable[..., R], parameter: str, chosen: Callable[..., Any]) -> Callable[..., R]:
+    own, options = inspect.signature(command, eval_str=True).parameters, inspect.signature(chosen_stars).parameters
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> R:
-        return command(star=chosen_star(**{name: given.pop(name) for name in options}), **given)
+        return command(**{parameter: chosen(**{name: given.pop(name) for name in options})}, **given)
 
-    shown = [one for name in own for one in (options.values() if name == "star" else [own[name]])]
+    shown = [one for name in own for one in (options.values() if name == parameter else [own[name]])]
     wrapped.__dict__["__signature__"] = inspect.Signature(shown)
     wrapped.__annotations__ = {one.name: one.annotation for one in shown}
     return wrapped

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.console import ForceOption, JsonOption, err, friendly, note, out, print_paths, start, table_of
-from services.cli.star_options import Star, required, takes_star
+from services.cli.star_options import required, takes_star
 from services.errors import ConfigurationError, DataError
+from services.results.positions import Star
 
 if TYPE_CHECKING:
     from services.results.variability.transit import StarTransit

@@ -65,6 +65,24 @@ class Named:
     name: str
 
 
+@dataclass(frozen=True)
+class SourceId:
+    """A star by its id in table `source`."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class GaiaId:
+    """A star by its source_id in Gaia DR3."""
+
+    number: int
+
+
+Place = Position | SourceId | GaiaId
+Star = Place | Named
+
+
 def on_sphere(radec: tuple[float, float]) -> bool:
     """Whether there is such a place on the sky."""
     return all(map(math.isfinite, radec)) and 0.0 <= radec[0] <= 360.0 and abs(radec[1]) <= 90.0

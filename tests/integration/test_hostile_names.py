@@ -48,6 +48,7 @@ SHOWN = {
     "logs as JSON": ("logs", "{failed}", "--json"),
     "lightcurve": ("lightcurve", "--source", "{star}", "--format", "ecsv"),
     "a name unknown": ("lightcurve", "--target", MARKUP),
+    "a list": ("lightcurve", "--source", "{star}", "--target", MARKUP, "--format", "ecsv"),
     "analyze": ("analyze", "1"),
     "standard": ("standard", "--source", "{star}"),
     "transit": ("transit", "--source", "{star}", "--steps", "200"),

@@ -57,12 +57,14 @@ PROCESSED = (
     ("tianyu ingest", "ingest", "{raw}"),
     ("tianyu catalog status", "catalog", "status"),
     ("tianyu lightcurve", "lightcurve", "--source", "{star}"),
+    ("tianyu lightcurve --targets", "lightcurve", "--source", "{star}", "--source", "1"),
 )
 TROUBLED = (
     ("tianyu status", "status"),
     ("tianyu graph", "graph", "1", "--full"),
     ("tianyu logs", "logs", str(FAILED)),
     ("tianyu lightcurve", "lightcurve", "--source", "{star}"),
+    ("tianyu lightcurve --targets", "lightcurve", "--source", "{star}", "--source", "1"),
     ("tianyu analyze", "analyze", "1"),
     ("tianyu analyze --all-nights", "analyze", "--source", "{star}", "--all-nights"),
     ("tianyu transit", "transit", "--source", "{star}", "--steps", "200"),

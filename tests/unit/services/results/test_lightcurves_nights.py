@@ -216,7 +216,6 @@ def test_one_observation_and_formats_of_one(session: Session, nights: tuple[Made
     assert (tmp_path / "nights.png").read_bytes().startswith(b"\x89PNG")
     for asked, expected in (
         ((), "give one of them"),
-        (("--source", "1", "--xy", "1,2"), "give one of them"),
         (("--gaia", "12"), "none of the 2 observations"),
         (("--target", "nobody"), "target add nobody"),
         (("--target", "5px,5px"), "choose one"),
