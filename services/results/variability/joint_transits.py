@@ -17,6 +17,7 @@ from pipeline.units import HOURS_PER_DAY, MINUTES_PER_DAY
 from services.errors import DataError
 from services.results.lightcurves.reading import LightCurve
 from services.results.variability.planet_table import MOST_ECCENTRIC, PlanetFacts
+from services.results.variability.transit import detrended_table
 
 ESTIMATES = ("radius_ratio", "axis_ratio", "impact", "inclination_deg", "duration")
 TRUSTED_SAMPLES = 500.0  # independent ones; fewer do not tell the ends of an interval
@@ -36,22 +37,9 @@ class FittedNight:
 
     def table(self) -> Table:
         """The detrended light curve."""
-        fit = self.fit
-        return Table(
-            {
-                "bjd_tdb": self.time,
-                "flux_relative": self.flux,
-                "flux_relative_error": self.error,
-                "trend": fit.trend,
-                "flux_detrended": fit.detrended,
-                "flux_detrended_error": self.error / fit.trend,
-                "model": fit.model,
-                "residual": fit.detrended - fit.model,
-                "used": fit.used,
-            },
-            units={"bjd_tdb": "d"},
-            meta={**self.curve.table.meta, "mid_time": fit.mid_time.median, "mid_time_error": fit.mid_time.error},
-        )
+        mid_time = self.fit.mid_time
+        facts = {"mid_time": mid_time.median, "mid_time_error": mid_time.error}
+        return detrended_table(self.curve, self.time, self.flux, self.error, self.fit, facts)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 from pipeline.transit import TransitFit, fit_transit
+from pipeline.transit.joint import NightFit
 from pipeline.units import HOURS_PER_DAY
 from services.errors import DataError
 from services.results.lightcurves.reading import LightCurve
 
 DURATION_FACTOR = 2.0  # how much shorter or longer than expected a transit may be
 PARAMETERS = ("mid_time", "duration", "depth", "radius_ratio", "impact", "limb_darkening", "jitter")
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -34,20 +37,41 @@ class Expectation:
         return days / DURATION_FACTOR, days * DURATION_FACTOR
 
 
+def detrended_table(
+    curve: LightCurve, time: Floats, flux: Floats, error: Floats, fit: TransitFit | NightFit, facts: dict[str, float]
+) -> Table:
+    """Points ``[t]`` of a fit with its trend, model and residuals; ``facts`` stand beside those of the light curve."""
+    return Table(
+        {
+            "bjd_tdb": time,
+            "flux_relative": flux,
+            "flux_relative_error": error,
+            "trend": fit.trend,
+            "flux_detrended": fit.detrended,
+            "flux_detrended_error": error / fit.trend,
+            "model": fit.model,
+            "residual": fit.detrended - fit.model,
+            "used": fit.used,
+        },
+        units={"bjd_tdb": "d"},
+        meta={**curve.table.meta, **facts},
+    )
+
+
 @dataclass(frozen=True)
 class StarTransit:
     """A fit and the points it was made of, ``[t]`` by time: BJD (TDB), relative flux and error."""
 
     curve: LightCurve
-    time: NDArray[np.float64]
-    flux: NDArray[np.float64]
-    error: NDArray[np.float64]
+    time: Floats
+    flux: Floats
+    error: Floats
     fit: TransitFit
     expectation: Expectation
     seed: int
 
     @property
-    def residual(self) -> NDArray[np.float64]:
+    def residual(self) -> Floats:
         """Detrended flux minus the model's, of the points used: float64[m]."""
         return (self.fit.detrended - self.fit.model)[self.fit.used]
 
@@ -58,22 +82,8 @@ class StarTransit:
 
     def table(self) -> Table:
         """The detrended light curve."""
-        fit = self.fit
-        return Table(
-            {
-                "bjd_tdb": self.time,
-                "flux_relative": self.flux,
-                "flux_relative_error": self.error,
-                "trend": fit.trend,
-                "flux_detrended": fit.detrended,
-                "flux_detrended_error": self.error / fit.trend,
-                "model": fit.model,
-                "residual": fit.detrended - fit.model,
-                "used": fit.used,
-            },
-            units={"bjd_tdb": "d"},
-            meta={**self.curve.table.meta, **{name: getattr(fit, name).median for name in PARAMETERS}},
-        )
+        estimates = {name: getattr(self.fit, name).median for name in PARAMETERS}
+        return detrended_table(self.curve, self.time, self.flux, self.error, self.fit, estimates)
 
     def to_json(self) -> dict[str, Any]:
         """Numbers and texts only."""
