@@ -15,7 +15,7 @@ from services.errors import ConfigurationError
 PLANE, PLANE_STEP = "plane ", 2  # a colour's name follows; pixels of the file from one of its pixels to the next
 WORDS_LENGTH, MARK_LENGTH = 64, 6  # characters of the words, as wide as their column; of a digest in them
 
-
+_PLANE = re.compile(rf"\b{PLANE}(\w+)")
 _SIZE = re.compile(r"(?:^|, )\d+ x \d+ pixels$", re.ASCII)
 
 
@@ -70,6 +70,12 @@ def geometry_words(readout: Readout | None, plane: str = "", origin: tuple[int, 
     if plane:
         parts.append(PLANE + plane)
     return _bounded(", ".join(parts))
+
+
+def plane_of(words: str) -> str:
+    """Name of the colour of frames that are one of a colour camera's planes; empty of all others."""
+    found = _PLANE.search(words)
+    return "" if found is None else found[1]
 
 
 def with_size(words: str, shape: tuple[int, int]) -> str:

@@ -49,7 +49,7 @@ COMMANDS = {
     "resume": Entry("control", "Let a paused group go on."),
     "lightcurve": Entry("lightcurve", "Print, save or draw light curves of a star or a list, over all nights or some."),
     "plot": Entry("plot", "Draw the plots of an observation: field, noise, frames, and one star's light curve."),
-    "export": Entry("export", "Write an observation's results in the files of another pipeline."),
+    "export": Entry("export", "Write observations as files of other programs."),
     "analyze": Entry(
         "analyze",
         "List the stars of an observation that vary, the surest first, and say how precise its light curves are.",

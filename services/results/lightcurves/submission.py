@@ -1,6 +1,5 @@
 """What a light curve's file for AAVSO says besides its points: names, air, comparison and check stars."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,7 +15,7 @@ from schema.photometry import ReferenceStar
 from schema.queries.measurements import flux_matrix
 from schema.skies import NamedObject
 from services.errors import ConfigurationError
-from services.frame_geometry import PLANE
+from services.frame_geometry import plane_of
 from services.results.lightcurves.aavso import LABEL_LENGTH, NOTHING, Comparison, StandardMagnitudes, Submission
 from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.reading import LightCurve
@@ -26,7 +25,6 @@ from services.results.lightcurves.standard import standard_curve
 JD_OF_DAY_0 = 1721424.5  # of the proleptic Gregorian calendar's day 0, as Python counts
 CODES_OF_BANDS = {"B": "B", "V": "V", "Rc": "R", "Ic": "I", "g": "SG", "r": "SR", "i": "SI", "z": "SZ"}
 EPOCH_OF_NAMES = 2000.0
-_PLANE = re.compile(rf"\b{PLANE}(\w+)")
 
 
 def read_submission(
@@ -47,14 +45,13 @@ def read_submission(
         raise ConfigurationError("AAVSO takes observations by an observer's code: say yours (--observer ABC)")
     observation, images = curve.observation, np.unique(np.asarray(curve.table["image_id"]))
     row = session.get_one(Observation, observation.observation_id)
-    plane = _PLANE.search(row.geometry)
     comparison, check = _beside(session, curve, images.tolist())
     return Submission(
         observer=observer,
         name=known_name(session, observation, curve.source) if name is None else name,
         chart=chart,
         band=band,
-        plane="" if plane is None else plane[1],
+        plane=plane_of(row.geometry),
         airmass=_airmass(session, curve),
         comparison=comparison,
         check=check,

@@ -12,6 +12,7 @@ from schema.observing import Filter, Observation
 from schema.skies import SourceCrossmatch
 from services.choices import Choices
 from services.errors import ConfigurationError
+from services.frame_geometry import plane_of
 from services.log import get_logger
 from services.sky.catalogue.standard_table import StandardStars, read_standards
 from services.steps.shared.graph_fluxes import GraphAxes
@@ -35,20 +36,23 @@ class StandardStar:
 def wanted_band(session: Session, observation_id: int | None, choices: Choices) -> str | None:
     """The band that is chosen for the filter, else the one that it is named for; None for neither.
 
+    A colour camera's red or blue pixels have the name of a band that they are not.
+
     Raises:
         ConfigurationError: the choice names no band.
     """
-    query = select(Filter.name).join(Observation, Observation.filter_id == Filter.filter_id)
-    name = session.scalar(query.where(Observation.observation_id == observation_id))
-    if name is None:
+    query = select(Filter.name, Observation.geometry).join(Observation, Observation.filter_id == Filter.filter_id)
+    row = session.execute(query.where(Observation.observation_id == observation_id)).one_or_none()
+    if row is None:
         return None
+    name, geometry = row
     for one in choices.standard_bands:
         of_filter, _, band = (part.strip() for part in one.partition("="))
         if band not in (*BANDS, "none"):
             raise ConfigurationError(f"standard_bands has {one!r}: expected one of {', '.join(BANDS)}, or none")
         if of_filter == name:
             return None if band == "none" else band
-    return band_of_filter(name)
+    return None if name == plane_of(geometry) else band_of_filter(name)
 
 
 def standard_stars(session: Session, axes: GraphAxes, band: str, choices: Choices) -> StandardStar | None:

@@ -71,6 +71,15 @@ def made(ready_sqlite_url: str) -> Iterator[Callable[[str], Standards]]:
     engine.dispose()
 
 
+def test_the_red_pixels_of_a_colour_camera_are_not_cousins_r(made: Callable[[str], Standards]) -> None:
+    field = made("R")
+    field.change(update(Observation).values(geometry="overscan, plane R"))
+    field.run()
+    with field.sessions() as session:
+        assert session.scalars(select(StandardTransformation)).all() == []
+        assert session.scalars(select(ZeroPoint)).first() is not None  # G's are there
+
+
 def test_a_filter_gives_its_band_with_the_instruments_colour_term(made: Callable[[str], Standards]) -> None:
     """R is Cousins R: term and level of all stars within their errors, the published scatter beside them."""
     field = made("R")
