@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from schema import database
+from schema.image import TEMPLATE, Image
 from services.cli.console import counting, note
 from services.cli.star_choice import star_to_show
 from services.destinations import require_replaceable
@@ -76,6 +78,41 @@ def export_report(settings: Settings, number: int, star: Star | None, output: Pa
             return [night_report(session, images, facts, output)]
         curve = read_light_curve(session, facts, find_source(session, facts, source_id=source_id))
         return [star_report(session, images, curve, output)]
+
+
+def export_cutout(
+    settings: Settings, number: int, star: Star | None, size: int, output: Path, force: bool
+) -> list[Path]:
+    """The template around a star, with coordinates where the field is solved."""
+    from services.results.cutouts import Cutout, wcs_of_image
+
+    engine = open_database(settings)
+    source_id = star_to_show(engine, settings, number, star)
+    if source_id is None:
+        raise DataError(f"observation {number} has no star to cut out: name one (--target, --xy, --source)")
+    with database.reading_factory(engine)() as session:
+        require_replaceable(session, settings, [output], force=force)
+        facts = observation_facts(session, number)
+        template = session.scalar(
+            select(Image).where(Image.graph_pid == facts.graph_pid, Image.kind == TEMPLATE).limit(1)
+        )
+        is_here = has_template(session, settings.site, require_observation(session, number))
+        if template is None or template.deleted_at is not None or not is_here:
+            raise DataError(
+                f"observation {number} has no template here to cut from: `tianyu status {number}` tells why"
+            )
+        place = find_source(session, facts, source_id=source_id)
+        corner = [round(centre) - size // 2 for centre in (place.template_y, place.template_x)]
+        sides = (template.ny or 0, template.nx or 0)
+        rows, columns = (
+            slice(max(0, start), min(start + size, side)) for start, side in zip(corner, sides, strict=True)
+        )
+        cutout = Cutout(template.image_id, template.path, (rows, columns), wcs_of_image(session, template))
+        if cutout.wcs is None:
+            note("the field is not solved: the cutout has no coordinates on the sky")
+        with whole_file(output) as temporary, temporary.open("wb") as file:
+            file.writelines(cutout.parts(open_store(settings.root)))
+    return [output]
 
 
 def export_nights(

@@ -4,15 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
 from pyarrow import parquet
 from regions import CircleSkyRegion, Regions
-from sqlalchemy import update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from schema.image import TEMPLATE, Image
 from schema.observing import Observation
 from schema.photometry import ReferenceStar
 from schema.processes import Site
-from schema.skies import Source
+from schema.skies import PlateSolution, Source
 from services.image_store import open_store
 from services.results.lightcurves.observation_facts import observation_facts
 from services.results.lightcurves.reading import read_light_curve
@@ -148,6 +151,30 @@ def test_a_table_of_variables_names_the_star_for_aavso(made: MadeUp, session: Se
     result = tianyu(*words, str(other))
     assert result.exit_code == 1
     assert "'vsx.csv' has no star within" in " ".join(result.output.split())
+
+
+def test_a_cutout_has_the_star_where_its_coordinates_say(made: MadeUp, session: Session, tmp_path: Path) -> None:
+    star = session.get_one(Source, made.variable)
+    result = tianyu("export", "1", "--source", str(made.variable), "--size", "31", "--output", "cut.fits")
+    assert (result.exit_code, result.stdout) == (0, "cut.fits\n")
+    with fits.open("cut.fits") as hdus:
+        hdus.verify("exception")
+        pixels, header = hdus[0].data, hdus[0].header
+    assert pixels.shape == (31, 31)
+    x, y = WCS(header).all_world2pix(star.ra_deg, star.dec_deg, 0)
+    here = find_source(session, observation_facts(session, 1), source_id=made.variable)
+    assert (float(x) - header["LTV1"], float(y) - header["LTV2"]) == pytest.approx(
+        (here.template_x, here.template_y), abs=0.02
+    )
+    template = session.scalars(select(Image).where(Image.kind == TEMPLATE)).one()
+    whole = open_store(tmp_path / "root").read(template.path)
+    rows, columns = int(-header["LTV2"]), int(-header["LTV1"])
+    np.testing.assert_array_equal(pixels, whole[rows : rows + 31, columns : columns + 31])
+    session.execute(delete(PlateSolution))
+    session.commit()
+    result = tianyu("export", "1", "--source", str(made.variable), "--size", "9999", "--output", "all.fits")
+    assert "has no coordinates" in " ".join(result.stderr.split())
+    assert fits.getdata("all.fits").shape == whole.shape
 
 
 def test_the_pages_examples_run(made: MadeUp, capsys: pytest.CaptureFixture[str]) -> None:
