@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
@@ -93,6 +93,7 @@ class Results:
                 f"{target!r} has no {'usable ' * usable_only}points there: `observations()` lists what there is"
             )
         found.remove_column("target")
+        del found.meta["missing"]
         found.meta["target"] = str(target)
         return found
 
@@ -105,19 +106,35 @@ class Results:
         aperture: int | str = "best",
         usable_only: bool = True,
         within_arcsec: float = TOLERANCE_ARCSEC,
+        missing: Literal["raise", "skip"] = "raise",
     ) -> Table:
         """Light curves of many stars in one table, by one query for each thousand; arguments as in `light_curve`.
 
         ``target`` is the place in the list; ``table.group_by("target").groups`` has a table for each star.
 
+        Args:
+            missing: ``raise`` where a star is not known; ``skip``: the table has the others.
+
+        Returns:
+            A table whose ``meta["missing"]`` says of each star without points, by its place in the list, why.
+
         Raises:
-            NotFoundError: one of the stars is not known.
+            NotFoundError: some of the stars are not known.
         """
+        if missing not in ("raise", "skip"):
+            raise NotFoundError(f"missing={missing!r}: expected 'raise' or 'skip'")
         observations = self._chosen(observation, filter)
-        ids = sources_of(self._asked, list(targets), within_arcsec, observations)
+        ids, lost = sources_of(self._asked, list(targets), within_arcsec, observations)
+        if lost and missing == "raise":
+            others = f" ({len(lost) - 1} more stars of the list are not known; missing='skip' takes the others)"
+            raise NotFoundError(lost[min(lost)] + others * (len(lost) > 1))
         sources = sorted({one for star in ids for one in star})
         found = self._asked.points(sources, list(observations), _aperture(aperture), usable_only=usable_only)
-        return self._together(found, ids, observations, aperture)
+        table = self._together(found, ids, observations, aperture)
+        there = set(np.asarray(table["target"]).tolist())
+        without = f"no {'usable ' * usable_only}points in these observations"
+        table.meta["missing"] = {i: lost.get(i, without) for i in range(len(ids)) if i not in there}
+        return table
 
     def frames(self, observation: int | None = None) -> Table:
         """Frames of the camera with what was made of them; of one observation or of all."""

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -28,8 +29,8 @@ SOURCES_A_QUESTION = 50_000
 
 def sources_of(
     asked: Asked, targets: Sequence[Target], within_arcsec: float, observations: Observations
-) -> list[list[int]]:
-    """Ids of all sources that are each target; a few queries, however many targets there are.
+) -> tuple[list[list[int]], dict[int, str]]:
+    """Ids of all sources that are each target, and why there are none, by place in the list; a few queries for all.
 
     Args:
         asked: where the answers come from.
@@ -38,34 +39,121 @@ def sources_of(
             degrees; or `SkyCoord`.
         within_arcsec: how far from a place its source may lie.
         observations: that are looked at, by id, in order of time.
-
-    Raises:
-        NotFoundError: one is not known; the message names it.
     """
-    ids = {i: {int(target)} for i, target in enumerate(targets) if isinstance(target, (int, np.integer))}
+    search = _Search(asked, targets)
     when = _middle_night(observations)
     numbers: dict[int, int] = {}
     places: dict[int, SkyCoord] = {}
     names: dict[int, str] = {}
     for i, target in enumerate(targets):
-        if i in ids:
-            continue
-        if isinstance(target, str) and (gaia := GAIA.fullmatch(target)):
-            numbers[i] = int(gaia[1])
-        elif isinstance(target, str) and (xy := PIXELS.fullmatch(target)):
-            first = next(iter(observations), 0)
-            ids[i] = {_at_pixels(asked, first, float(xy[1]), float(xy[2]), TOLERANCE_PX, target)}
-        elif isinstance(target, str) and not _place(target):
-            names[i] = " ".join(target.split()).lower()
-        else:
-            places[i] = _place(target)
-    ids |= _of_gaia(asked, numbers, targets)
-    chosen = {i: found for i, name in names.items() if (found := _chosen_target(asked, name, observations))}
-    ids |= {i: {found} for i, found in chosen.items()}
-    names = {i: name for i, name in names.items() if i not in chosen}
-    places |= _of_names(asked, names, targets, when)
-    ids |= _of_places(asked, places, targets, within_arcsec)
-    return _whole_stars(asked, [ids[i] for i in range(len(targets))], targets)
+        with search.of(i):
+            if isinstance(target, (int, np.integer)):
+                search.found[i] = {int(target)}
+            elif isinstance(target, str) and (gaia := GAIA.fullmatch(target)):
+                numbers[i] = int(gaia[1])
+            elif isinstance(target, str) and (xy := PIXELS.fullmatch(target)):
+                first = next(iter(observations), 0)
+                search.found[i] = {_at_pixels(asked, first, float(xy[1]), float(xy[2]), TOLERANCE_PX, target)}
+            elif (place := _place(target)) is not None:
+                places[i] = place
+            elif (chosen := _chosen_target(asked, name := _bare(str(target)), observations)) is not None:
+                search.found[i] = {chosen}
+            else:
+                names[i] = name
+    search.gaia(numbers)
+    search.places(places | search.names(names, when), within_arcsec)
+    return search.whole_stars(), search.lost
+
+
+class _Search:
+    """What is found of a list of stars, and of which nothing is, by place in the list."""
+
+    def __init__(self, asked: Asked, targets: Sequence[Target]) -> None:
+        self._asked, self._targets = asked, targets
+        self.found: dict[int, set[int]] = {}
+        self.lost: dict[int, str] = {}
+
+    @contextmanager
+    def of(self, i: int) -> Iterator[None]:
+        """Look for one star: an error is why it is not found."""
+        try:
+            yield
+        except NotFoundError as error:
+            self.lost[i] = str(error)
+
+    def gaia(self, numbers: Mapping[int, int]) -> None:
+        """Stars by Gaia's numbers."""
+        matched: dict[int, set[int]] = {}
+        for part in chunks(sorted(set(numbers.values()))):
+            for number, source_id in self._asked.rows("gaia", numbers=part)[1]:
+                matched.setdefault(number, set()).add(source_id)
+        for i, number in numbers.items():
+            if number in matched:
+                self.found[i] = matched[number]
+            else:
+                self.lost[i] = (
+                    f"no source is matched to {self._targets[i]!r}: are the fields solved, and a catalogue given?"
+                )
+
+    def names(self, names: Mapping[int, str], when: date | None) -> dict[int, SkyCoord]:
+        """Where the stars are that the database knows by name."""
+        known: dict[str, Any] = {}
+        for part in chunks(sorted(set(names.values()))):
+            known |= {row.name: row for row in self._asked.rows("names", names=part)[1]}
+        for i in names.keys() - {i for i, name in names.items() if name in known}:
+            target = self._targets[i]
+            self.lost[i] = (
+                f"the database does not know the name {target!r}: give its place, as in "
+                f"light_curve(SkyCoord.from_name({target!r})), or tell it by `tianyu target add`"
+            )
+        return {i: _moved(known[name], when) for i, name in names.items() if name in known}
+
+    def places(self, places: Mapping[int, SkyCoord], within_arcsec: float) -> None:
+        """Stars by their places on the sky."""
+        if not places:
+            return
+        rows = _all_sources(self._asked)
+        if not rows:
+            why = "no field is solved: choose stars by their source ids (view source_place has their pixels)"
+            self.lost |= dict.fromkeys(places, why)
+            return
+        numbers, ra, dec = (np.array(values) for values in zip(*rows, strict=True))
+        catalogue = SkyCoord(ra, dec, unit="deg")
+        wanted = SkyCoord([place.ra for place in places.values()], [place.dec for place in places.values()])
+        nearest, distance, _ = wanted.match_to_catalog_sky(catalogue)
+        for i, place, away, index in zip(places, wanted, distance.arcsec, nearest, strict=True):
+            if away <= within_arcsec:
+                self.found[i] = {int(numbers[index])}
+            else:
+                self.lost[i] = (
+                    f"no source lies within {within_arcsec:g} arcsec of {self._targets[i]!r} "
+                    f"({place.to_string('decimal')}): the nearest, source {numbers[index]}, is {away:.1f} arcsec away"
+                )
+
+    def whole_stars(self) -> list[list[int]]:
+        """All ids of each star: it may have been measured by two before its coordinates were known."""
+        own: dict[int, int] = {}
+        for part in chunks(sorted(set().union(*self.found.values()))):
+            own |= {row.source_id: row.same_as or row.source_id for row in self._asked.rows("stars", ids=part)[1]}
+        for part in chunks(sorted(set(own.values()))):
+            own |= {row.source_id: row.same_as or row.source_id for row in self._asked.rows("stars", ids=part)[1]}
+        stars: dict[int, list[int]] = {}
+        for source_id, star in sorted(own.items()):
+            stars.setdefault(star, []).append(source_id)
+        for i, ids in list(self.found.items()):
+            if missing := ids - own.keys():
+                self.lost[i] = (
+                    f"there is no source {min(missing)} ({self._targets[i]!r}): view source_catalog lists all"
+                )
+                del self.found[i]
+        return [
+            sorted({one for source_id in self.found.get(i, ()) for one in stars[own[source_id]]})
+            for i in range(len(self._targets))
+        ]
+
+
+def _bare(name: str) -> str:
+    return " ".join(name.split()).lower()
 
 
 def _middle_night(observations: Observations) -> date | None:
@@ -78,7 +166,7 @@ def _chosen_target(asked: Asked, name: str, observations: Observations) -> int |
     for number, row in observations.items():
         choices = json.loads(row["choices"]) if row["choices"] else {}
         pixels = re.fullmatch(r"([\d.]+),([\d.]+)", next(iter(choices.get("manual_targets", ())), ""))
-        if pixels and " ".join(row["target"].split()).lower() == name:
+        if pixels and _bare(row["target"]) == name:
             tolerance = choices.get("manual_match_px", TOLERANCE_PX)
             return _at_pixels(asked, number, float(pixels[1]), float(pixels[2]), tolerance, row["target"])
     return None
@@ -102,15 +190,15 @@ def _at_pixels(asked: Asked, observation: int, x: float, y: float, tolerance: fl
 
 def _place(target: Any) -> Any:
     """A place on the sky; None for a text that is none."""
-    if isinstance(target, SkyCoord):
-        return target.icrs
-    if isinstance(target, str):
-        if found := PLACE.fullmatch(target):
-            return SkyCoord(found[1], found[2], unit=("hourangle", "deg"))
-        if found := DEGREES.fullmatch(target):
-            return SkyCoord(float(found[1]), float(found[2]), unit="deg")
-        return None
     try:
+        if isinstance(target, SkyCoord):
+            return target.icrs
+        if isinstance(target, str):
+            if found := PLACE.fullmatch(target):
+                return SkyCoord(found[1], found[2], unit=("hourangle", "deg"))
+            if found := DEGREES.fullmatch(target):
+                return SkyCoord(float(found[1]), float(found[2]), unit="deg")
+            return None
         ra, dec = target
         if isinstance(ra, str):
             return SkyCoord(ra, dec, unit=("hourangle" if ":" in ra else "deg", "deg"))
@@ -122,61 +210,12 @@ def _place(target: Any) -> Any:
         ) from error
 
 
-def _of_gaia(asked: Asked, numbers: Mapping[int, int], targets: Sequence[Target]) -> dict[int, set[int]]:
-    found: dict[int, set[int]] = {}
-    for part in chunks(sorted(set(numbers.values()))):
-        for number, source_id in asked.rows("gaia", numbers=part)[1]:
-            found.setdefault(number, set()).add(source_id)
-    for i, number in numbers.items():
-        if number not in found:
-            raise NotFoundError(
-                f"no source is matched to {targets[i]!r}: are the fields solved, and a catalogue given?"
-            )
-    return {i: found[number] for i, number in numbers.items()}
-
-
-def _of_names(
-    asked: Asked, names: Mapping[int, str], targets: Sequence[Target], when: date | None
-) -> dict[int, SkyCoord]:
-    found: dict[str, Any] = {}
-    for part in chunks(sorted(set(names.values()))):
-        found |= {row.name: row for row in asked.rows("names", names=part)[1]}
-    for i, name in names.items():
-        if name not in found:
-            raise NotFoundError(
-                f"the database does not know the name {targets[i]!r}: give its place, as in "
-                f"light_curve(SkyCoord.from_name({targets[i]!r})), or tell it by `tianyu target add`"
-            )
-    return {i: _moved(found[name], when) for i, name in names.items()}
-
-
 def _moved(row: Any, when: date | None) -> SkyCoord:
     """Where a named star is in a night, by its proper motion since 2000."""
     years = 0.0 if when is None or row.pm_ra_mas is None or row.pm_dec_mas is None else when.year - 2000.0
     dec = row.dec_deg + years * (row.pm_dec_mas or 0.0) / 3.6e6
     ra = row.ra_deg + years * (row.pm_ra_mas or 0.0) / 3.6e6 / max(np.cos(np.radians(dec)), 1e-6)
     return SkyCoord(ra % 360.0, dec, unit="deg")
-
-
-def _of_places(
-    asked: Asked, places: Mapping[int, SkyCoord], targets: Sequence[Target], within_arcsec: float
-) -> dict[int, set[int]]:
-    if not places:
-        return {}
-    rows = _all_sources(asked)
-    if not rows:
-        raise NotFoundError("no field is solved: choose stars by their source ids (view source_place has their pixels)")
-    numbers, ra, dec = (np.array(values) for values in zip(*rows, strict=True))
-    catalogue = SkyCoord(ra, dec, unit="deg")
-    wanted = SkyCoord([place.ra for place in places.values()], [place.dec for place in places.values()])
-    nearest, distance, _ = wanted.match_to_catalog_sky(catalogue)
-    for i, place, away, index in zip(places, wanted, distance.arcsec, nearest, strict=True):
-        if away > within_arcsec:
-            raise NotFoundError(
-                f"no source lies within {within_arcsec:g} arcsec of {targets[i]!r} ({place.to_string('decimal')}): the "
-                f"nearest, source {numbers[index]}, is {away:.1f} arcsec away"
-            )
-    return {i: {int(numbers[index])} for i, index in zip(places, nearest, strict=True)}
 
 
 def _all_sources(asked: Asked) -> Rows:
@@ -188,22 +227,6 @@ def _all_sources(asked: Asked) -> Rows:
         found += rows
         if len(rows) < SOURCES_A_QUESTION:
             return found
-
-
-def _whole_stars(asked: Asked, found: list[set[int]], targets: Sequence[Target]) -> list[list[int]]:
-    """All ids of each star: it may have been measured by two before its coordinates were known."""
-    own: dict[int, int] = {}
-    for part in chunks(sorted(set().union(*found))):
-        own |= {row.source_id: row.same_as or row.source_id for row in asked.rows("stars", ids=part)[1]}
-    for part in chunks(sorted(set(own.values()))):
-        own |= {row.source_id: row.same_as or row.source_id for row in asked.rows("stars", ids=part)[1]}
-    stars: dict[int, list[int]] = {}
-    for source_id, star in sorted(own.items()):
-        stars.setdefault(star, []).append(source_id)
-    for target, ids in zip(targets, found, strict=True):
-        if missing := ids - own.keys():
-            raise NotFoundError(f"there is no source {missing.pop()} ({target!r}): view source_catalog lists all")
-    return [sorted({one for source_id in ids for one in stars[own[source_id]]}) for ids in found]
 
 
 def chunks(values: Sequence[Any], size: int = IDS_A_QUERY) -> list[list[Any]]:

@@ -90,6 +90,28 @@ def test_many_stars_come_in_the_order_of_the_list(opened: Opened) -> None:
     assert len(results.light_curves(wanted, filter="no such band")) == 0
 
 
+def test_a_list_says_of_each_star_without_points_why(opened: Opened) -> None:
+    made, results = opened
+    first, second = (int(star) for star in made.source_ids[[5, 2]])
+    wanted = ["nobody", first, 999_999, (10.0, 20.0), "Gaia DR3 123456", second, None]
+    with pytest.raises(tianyu.NotFoundError, match=r"the name 'nobody'.* \(4 more stars of the list are not known"):
+        results.light_curves(wanted)  # type: ignore[arg-type]
+    found = results.light_curves(wanted, missing="skip")  # type: ignore[arg-type]
+    assert set(found["target"]) == {1, 5}
+    said = found.meta["missing"]
+    assert list(said) == [0, 2, 3, 4, 6]
+    assert "does not know the name 'nobody'" in said[0]
+    assert "there is no source 999999" in said[2]
+    assert "no source lies within" in said[3]
+    assert "no source is matched" in said[4]
+    assert "names no star" in said[6]
+    assert results.light_curves([second, first]).meta["missing"] == {}
+    elsewhere = results.light_curves([first], filter="no such band")
+    assert elsewhere.meta["missing"] == {0: "no usable points in these observations"}
+    with pytest.raises(tianyu.NotFoundError, match="expected 'raise' or 'skip'"):
+        results.light_curves([first], missing="drop")  # type: ignore[arg-type]
+
+
 def test_frames_images_and_observations_are_tables(opened: Opened) -> None:
     made, results = opened
     assert list(results.observations()["observation_id"]) == [made.observation_id]
@@ -112,6 +134,7 @@ def test_what_is_not_there_is_told(opened: Opened) -> None:
     for target, says in (
         (999_999, "no source 999999"), ("nobody", "does not know the name"), ((10.0, 20.0), "no source lies within"),
         ("Gaia DR3 123456", "no source is matched"), ("900px,900px", "has no source"), (None, "names no star"),
+        ("1.2.3,4", "names no star"), ("12:00:00 99:00:00", "names no star"),
     ):  # fmt: skip
         with pytest.raises(tianyu.NotFoundError, match=says):
             results.light_curve(target)  # type: ignore[arg-type]
