@@ -26,6 +26,9 @@ PARAMETERS = {  # unit, UCD and system of facts that have them
 }
 TYPES: dict[type, dict[str, Any]] = {int: {"datatype": "long"}, float: {"datatype": "double"}}
 TEXT = {"datatype": "unicodeChar", "arraysize": "*"}
+# Not TABLEDATA: Astropy 8.0's compiled writer of it puts a byte behind its buffer when a row fills this, and what lay
+# there is destroyed.
+SERIALIZATION = "binary2"
 NO_XML = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 65534, 65535, *range(55296, 57344)), "�")
 
 
@@ -58,7 +61,7 @@ def write_votable(table: Table, path: Path) -> None:
         meaning = meaning_of(field.name)
         if meaning is not None:
             field.ucd, field.ref = meaning.ucd or None, meaning.system or None
-    document.to_xml(str(path))
+    document.to_xml(str(path), tabledata_format=SERIALIZATION)
 
 
 def _plain(table: Table) -> Table:

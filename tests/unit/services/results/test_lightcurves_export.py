@@ -105,6 +105,14 @@ def test_facts_of_votable(table: Table, tmp_path: Path) -> None:
     assert (parameters["target"], parameters["observation"], parameters["y"]) == ("Proxima \\xe9\\n", 3, 8.5)
 
 
+def test_rows_of_votable_are_binary(table: Table, tmp_path: Path) -> None:
+    """As text they go through a writer of Astropy's that destroys memory behind rows of some lengths."""
+    write_file(table, tmp_path / "lc.vot", "votable")
+    content = (tmp_path / "lc.vot").read_bytes()
+    assert b"<BINARY2>" in content
+    assert b"<TABLEDATA>" not in content
+
+
 def test_facts_and_units_of_parquet(table: Table, tmp_path: Path) -> None:
     write_file(table, tmp_path / "curve", "parquet")
     schema = parquet.read_schema(tmp_path / "curve")
