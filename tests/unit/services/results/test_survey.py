@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import duckdb
-import lsdb
 import numpy as np
 import polars
 import pytest
-from hats.io.validation import is_valid_catalog
 from pyarrow import dataset
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
@@ -129,6 +127,9 @@ def test_duckdb_and_polars_take_folders_for_columns(made: tuple[Session, MadeUp]
 
 
 def test_lsdb_opens_the_catalogue(made: tuple[Session, MadeUp], tmp_path: Path) -> None:
+    import lsdb  # 3 s and 300 MB: for the tests that need it
+    from hats.io.validation import is_valid_catalog
+
     session, truth = made
     folder = tmp_path / "sky"
     stars, points, without = write_catalog(session, [facts_of(session, truth)], folder)
@@ -178,6 +179,9 @@ def test_pixels_are_as_coarse_as_points_allow(monkeypatch: pytest.MonkeyPatch) -
 def test_many_pixels_are_one_catalogue(
     made: tuple[Session, MadeUp], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import lsdb  # 3 s and 300 MB: for the tests that need it
+    from hats.io.validation import is_valid_catalog
+
     session, truth = made
     monkeypatch.setattr(hats_catalog, "pixels_of", lambda index, weight: pixels_of(index, weight, 5 * FRAMES))
     write_catalog(session, [facts_of(session, truth)], tmp_path / "sky")
