@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from services.cli.console import ForceOption, friendly, print_paths, start
-from services.cli.star_options import takes_star
+from services.cli.star_options import aperture_choice, takes_star
 from services.errors import ConfigurationError
 from services.results.positions import Star
 
@@ -73,16 +73,9 @@ def export(
     if star is not None:
         raise ConfigurationError(f"format {kind} has all stars: `tianyu lightcurve` writes one")
     if kind == "parquet":
-        print_paths(export_nights(settings, numbers, _aperture(aperture), output, force))
+        chosen = aperture_choice(aperture)
+        print_paths(export_nights(settings, numbers, None if chosen == "best" else int(chosen), output, force))
     else:
         if aperture != "best":
             raise ConfigurationError("a HATS catalogue has the best aperture of each star and night")
         print_paths(export_catalog(settings, numbers, output, force))
-
-
-def _aperture(text: str) -> int | None:
-    if text == "best":
-        return None
-    if text.isdigit():
-        return int(text)
-    raise ConfigurationError(f"--aperture {text!r} is neither best nor an index such as 0")

@@ -18,6 +18,7 @@ from services.results.lightcurves.observation_facts import (
     ObservationFacts,
     observation_facts,
     with_light_curves,
+    without_copies,
 )
 from services.results.lightcurves.selection import find_source
 from services.results.plots.roles import read_targets
@@ -164,7 +165,7 @@ def _targets(settings: Settings, number: int, star: Star | None) -> list[int]:
 
 def _nights(session: Session, numbers: Sequence[int], *, is_best: bool) -> list[ObservationFacts]:
     """The observations that are named, or all that can be exported; of what is left out it is said why."""
-    from services.results.survey.survey_points import require_analysed, without_copies
+    from services.results.survey.survey_points import require_analysed
 
     if numbers:
         named = [observation_facts(session, number) for number in numbers]
@@ -172,7 +173,7 @@ def _nights(session: Session, numbers: Sequence[int], *, is_best: bool) -> list[
             if is_best:
                 require_analysed(one)
         return named
-    kept, copies = without_copies(with_light_curves(session))
+    kept, copies = without_copies(session, with_light_curves(session))
     for one in copies:
         note(f"observation {one.observation_id} of site {one.site} has the same frames as another: left out")
     if is_best:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from services.cli.console import ForceOption, JsonOption, friendly, note, out, say, start
-from services.cli.star_options import required, takes_stars
+from services.cli.star_options import aperture_choice, required, takes_stars
 from services.errors import ConfigurationError
 from services.results.positions import Star
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from sqlalchemy.orm import Session
 
-    from schema.light_curve_rows import ApertureChoice
     from services.results.lightcurves.aavso import Submission
     from services.results.lightcurves.reading import LightCurve
     from services.results.lightcurves.star_nights import Nights
@@ -90,13 +89,13 @@ def lightcurve(
             raise ConfigurationError("--plot draws one star: give one, and one --observation or none")
         required(wanted[0].star if wanted else None)
         listed = ListOutput(output, folder, format_of(output, format_name), as_json, force)
-        show_list(open_database(settings), settings, wanted, chosen, _aperture(aperture), listed)
+        show_list(open_database(settings), settings, wanted, chosen, aperture_choice(aperture, all_too=True), listed)
         return
     star = required(wanted[0].star if wanted else None)
     written = [path for path in (output, plot) if path is not None]
     if len(set(written)) < len(written):
         raise ConfigurationError(f"--output and --plot are both {str(output)!r}: choose two files")
-    choice = _aperture(aperture)
+    choice = aperture_choice(aperture, all_too=True)
     engine = open_database(settings)
     place = located(engine, settings, star)
     with database.reading_factory(engine)() as session:
@@ -139,16 +138,6 @@ def _name_in(table: Path, columns: list[str], session: Session, curve: LightCurv
         )
     note(f"source {star.source_id} is {found.words} in {table}")
     return found.name
-
-
-def _aperture(text: str) -> ApertureChoice:
-    if text == "best":
-        return "best"
-    if text == "all":
-        return "all"
-    if text.isdigit():
-        return int(text)
-    raise ConfigurationError(f"--aperture {text!r} is neither best, all nor an index such as 0")
 
 
 def _tell(nights: Nights) -> None:

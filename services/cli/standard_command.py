@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from services.cli.console import ForceOption, JsonOption, friendly, note, out, start, table_of
-from services.cli.star_options import required, takes_star
+from services.cli.star_options import aperture_choice, required, takes_star
 from services.errors import ConfigurationError
 from services.results.positions import Star
 
 if TYPE_CHECKING:
-    from schema.light_curve_rows import ApertureChoice
     from services.results.lightcurves.standard import StandardCurve
 
 Format = Literal["csv", "ecsv", "fits", "votable", "parquet"]
@@ -60,8 +59,7 @@ def standard(
 
     star = required(star)
     settings = start()
-    if aperture != "best" and not (aperture.isascii() and aperture.isdigit()):
-        raise ConfigurationError(f"--aperture {aperture!r} is neither best nor an index such as 0")
+    chosen = aperture_choice(aperture)
     if colour_from == "filters" and second is None:
         raise ConfigurationError("--colour filters needs a second filter: --with OBSERVATION")
     written = [path for path in (output, plot) if path is not None]
@@ -74,7 +72,6 @@ def standard(
         require_replaceable(session, settings, written, force=force)
         for number in (observation,) if second is None else (observation, second):
             facts = find_observation(session, number)
-            chosen: ApertureChoice = "best" if aperture == "best" else int(aperture)
             seen = read_light_curve(session, facts, find_star(session, facts, place), chosen)
             curves.append(found.required_curve(session, seen))
     both = None if second is None else found.colours(curves[0], curves[1], colour_from, gap / MINUTES_PER_DAY)

@@ -4,6 +4,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from schema import database
+from schema.skies import NamedObject
 from services.cli.console import note
 from services.errors import ConfigurationError, TianyuError
 from services.results.lightcurves.observation_facts import (
@@ -34,9 +35,14 @@ def located(engine: Engine, settings: Settings, star: Star) -> Place:
     if not isinstance(star, Named):
         return star
     found = resolve(engine, settings, star.name)
+    note(f"{found.shown_name} is at {found.ra_deg:.5f}, {found.dec_deg:+.5f} ({found.origin})")
+    return position_of(found)
+
+
+def position_of(found: NamedObject) -> Position:
+    """Where a named object is, with its proper motion where that is known."""
     moves = found.pm_ra_mas is not None and found.pm_dec_mas is not None
     motion = (found.pm_ra_mas or 0.0, found.pm_dec_mas or 0.0) if moves else None
-    note(f"{found.shown_name} is at {found.ra_deg:.5f}, {found.dec_deg:+.5f} ({found.origin})")
     return Position(found.ra_deg, found.dec_deg, "sky", motion)
 
 

@@ -11,15 +11,21 @@ from sqlalchemy import Engine
 from schema import database
 from schema.light_curve_rows import ApertureChoice
 from services.cli.console import counting, note, out, say
+from services.cli.star_choice import position_of
 from services.destinations import require_replaceable
 from services.errors import ConfigurationError, DataError, TianyuError, TransientError
 from services.results.lightcurves.export import FORMATS, SUFFIXES, write_file, write_stream
 from services.results.lightcurves.formats import to_json
-from services.results.lightcurves.observation_facts import ObservationFacts, observation_facts, with_light_curves
+from services.results.lightcurves.observation_facts import (
+    ObservationFacts,
+    observation_facts,
+    with_light_curves,
+    without_copies,
+)
 from services.results.lists.became import AMBIGUOUS, NOT_FOUND, Became, became
 from services.results.lists.list_file import Wanted
-from services.results.lists.many_curves import ManyCurves, read_many, without_copies
-from services.results.positions import Named, Position
+from services.results.lists.many_curves import ManyCurves, read_many
+from services.results.positions import Named
 from services.results.targets import resolve
 from services.settings import Settings
 
@@ -119,9 +125,7 @@ def _placed(engine: Engine, settings: Settings, wanted: Sequence[Wanted]) -> tup
                 except TianyuError as error:
                     unknown[number] = away or str(error)
                 else:
-                    moves = found.pm_ra_mas is not None and found.pm_dec_mas is not None
-                    motion = (found.pm_ra_mas or 0.0, found.pm_dec_mas or 0.0) if moves else None
-                    placed[number] = Wanted(one.label, Position(found.ra_deg, found.dec_deg, "sky", motion))
+                    placed[number] = Wanted(one.label, position_of(found))
             told(number + 1, len(wanted))
     return placed, unknown
 

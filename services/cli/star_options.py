@@ -10,8 +10,10 @@ import typer
 
 from services.errors import ConfigurationError
 from services.results.positions import GaiaId, Position, SourceId, Star, parse_pair, parse_radec, parse_target
+from services.whole_numbers import whole_number
 
 if TYPE_CHECKING:
+    from schema.light_curve_rows import ApertureChoice
     from services.settings import Settings
 
 R = TypeVar("R")
@@ -121,6 +123,23 @@ def _taking(command: Callable[..., R], parameter: str, chosen: Callable[..., Any
     wrapped.__dict__["__signature__"] = inspect.Signature(shown)
     wrapped.__annotations__ = {one.name: one.annotation for one in shown}
     return wrapped
+
+
+def aperture_choice(text: str, *, all_too: bool = False) -> "ApertureChoice":
+    """What `--aperture` says: best, an index, or all where that may be.
+
+    Raises:
+        ConfigurationError: none of these.
+    """
+    if text == "best":
+        return "best"
+    if text == "all" and all_too:
+        return "all"
+    number = whole_number(text)
+    if number is None:
+        words = "neither best, all" if all_too else "neither best"
+        raise ConfigurationError(f"--aperture {text!r} is {words} nor an index such as 0")
+    return number
 
 
 def required(star: Star | None) -> Star:

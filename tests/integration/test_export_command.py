@@ -99,6 +99,7 @@ def test_nights_are_exported_and_what_is_left_out_is_told(made: MadeUp, session:
         (("--format", "hats", "--source", "1", "--output", "sky"), "format hats has all stars"),
         (("--format", "hats", "--aperture", "1", "--output", "sky"), "has the best aperture of each star"),
         (("--format", "parquet", "--aperture", "x", "--output", "sky"), "neither best nor an index"),
+        (("--format", "parquet", "--aperture", "²", "--output", "sky"), "neither best nor an index"),
         (("9", "--format", "parquet", "--output", "sky"), "there is no observation 9"),
         (("--format", "hats", "--output", "root"), "no HATS catalogue of Tianyu"),
         (("--format", "hats", "--output", "."), "choose a folder for the catalogue alone"),

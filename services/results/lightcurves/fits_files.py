@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from services.results.lightcurves.portable import ORIGIN, ascii_text, creator, meaning_of
+from services.results.lightcurves.portable import ORIGIN, TIME_SYSTEMS, ascii_text, creator, meaning_of
 
 # FITS keywords have eight characters; the meaning of each goes with it.
 KEYWORDS = {
@@ -40,7 +40,6 @@ KEYWORDS = {
     "choices": ("CHOICES", "choices that are not its defaults (JSON)"),
     "masters": ("MASTERS", "master frames"),
 }
-TIME_SYSTEMS = {"tdb": ("TDB", "BARYCENTER"), "utc": ("UTC", "TOPOCENTER")}
 FORMATS = {"b": "L", "i1": "B", "i2": "I", "i4": "J", "i8": "K", "f4": "E", "f8": "D"}
 
 

@@ -1,5 +1,6 @@
 """Which observation: by its id, or the only one that has light curves; and what titles say of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from schema.image import CALIBRATED, Image
 from schema.observing import LIGHT, Filter, Instrument, Observation, Target
 from schema.processes import Site
 from services.errors import ConfigurationError, DataError
@@ -95,3 +97,24 @@ def with_light_curves(session: Session) -> list[ObservationFacts]:
     """All observations that have light curves, by id."""
     calibrated = _observations().where(Target.kind == LIGHT, Observation.calibration_pid.is_not(None))
     return [ObservationFacts(*row) for row in session.execute(calibrated.order_by(Observation.observation_id))]
+
+
+def without_copies(
+    session: Session, observations: Sequence[ObservationFacts]
+) -> tuple[list[ObservationFacts], list[ObservationFacts]]:
+    """Observations, a frame counted once; and those left out, of the same frames as an earlier one at another site.
+
+    Frames are the same whose camera, filter and times are; of times that nobody knows it cannot be told.
+    """
+    if len({one.site for one in observations}) < 2:
+        return list(observations), []
+    site: dict[Any, str] = {}
+    kept: list[ObservationFacts] = []
+    copies: list[ObservationFacts] = []
+    for one in observations:
+        query = select(Image.jd_utc).where(Image.graph_pid == one.graph_pid, Image.kind == CALIBRATED)
+        times = frozenset(session.scalars(query))
+        is_told = times and None not in times
+        first = site.setdefault((one.instrument, one.filter, times), one.site) if is_told else one.site
+        (kept if first == one.site else copies).append(one)
+    return kept, copies

@@ -85,9 +85,7 @@ def read_light_curve(
             f"source {source.source_id} at ({source.x:.1f}, {source.y:.1f}) on the first frame of {name} was "
             "measured on no image: does it leave the frames?"
         )
-    result = table_of(rows, methods(session, [observation]))
-    if chosen is None:
-        result = _least_scatter(result)
+    result = table_of(least_scatter(rows) if chosen is None else rows, methods(session, [observation]))
     used = {int(number) for number in np.unique(np.asarray(result["aperture"]))}
     radii = {number: radius for number, radius in radii.items() if number in used}
     result.meta = _meta(observation, source, radii, result) | provenance(session, observation)
@@ -161,12 +159,21 @@ def table_of(rows: Points, methods: Mapping[int, str]) -> Table:
     return result
 
 
-def _least_scatter(rows: Table) -> Table:
-    aperture = np.asarray(rows["aperture"])
-    flux = np.where(np.asarray(rows["usable"]), np.ma.filled(rows["flux_relative"], np.nan), np.nan)
-    scatter = {number: robust_scatter(flux[None, aperture == number])[0] for number in np.unique(aperture)}
-    best: Table = rows[aperture == min(scatter, key=lambda number: np.nan_to_num(scatter[number], nan=np.inf))]
-    return best
+def least_scatter(rows: Points) -> Points:
+    """Of each source on each night the points of the aperture that scatters least."""
+    flux = np.where(rows["usable"], rows["flux_relative"], np.nan)
+    of = np.stack([rows["observation_id"], rows["source_id"], rows["aperture"]])
+    order = np.lexsort(of[::-1])
+    starts = np.flatnonzero((np.diff(of[:, order], axis=1) != 0).any(axis=0)) + 1
+    best: dict[tuple[int, int], tuple[float, NDArray[np.intp]]] = {}
+    for part in np.split(order, starts) if order.size else ():
+        scatter = float(np.nan_to_num(robust_scatter(flux[None, part])[0], nan=np.inf))
+        observation, source, _ = of[:, part[0]].tolist()
+        pair = observation, source
+        if pair not in best or scatter < best[pair][0]:
+            best[pair] = scatter, part
+    kept = np.sort(np.concatenate([part for _, part in best.values()])) if best else order
+    return {name: values[kept] for name, values in rows.items()}
 
 
 def _meta(

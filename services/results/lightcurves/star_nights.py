@@ -16,7 +16,7 @@ from schema.processes import Process
 from schema.skies import PlateSolution, SourcePosition
 from services.errors import ConfigurationError
 from services.masters import masters_used
-from services.results.lightcurves.observation_facts import ObservationFacts, with_light_curves
+from services.results.lightcurves.observation_facts import ObservationFacts, with_light_curves, without_copies
 from services.results.lightcurves.reading import LightCurve, read_light_curve
 from services.results.lightcurves.selection import (
     RADEC_TOLERANCE_ARCSEC,
@@ -121,7 +121,8 @@ def read_nights(session: Session, seen: Sequence[Seen], aperture: ApertureChoice
 
     if not seen:
         raise ConfigurationError("no observation with light curves has this star")
-    curves, copies = _without_copies([read_light_curve(session, *one, aperture) for one in seen])
+    kept, copies = without_copies(session, [facts for facts, _ in seen])
+    curves = tuple(read_light_curve(session, *one, aperture) for one in seen if one[0] in kept)
     parts = []
     for curve in curves:
         curve.table.meta["masters"] = "; ".join(map(str, masters_used(session, curve.observation.graph_pid)))
@@ -136,21 +137,7 @@ def read_nights(session: Session, seen: Sequence[Seen], aperture: ApertureChoice
         name: value if all(curve.table.meta.get(name) == value for curve in curves) else _all(curves, name)
         for name, value in first.items()
     }
-    return Nights(curves, table, copies)
-
-
-def _without_copies(curves: Sequence[LightCurve]) -> tuple[tuple[LightCurve, ...], tuple[ObservationFacts, ...]]:
-    """Those whose frames another site has not too, in an earlier one; and the observations of the others."""
-    kept: list[tuple[LightCurve, tuple[object, ...]]] = []
-    copies = []
-    for curve in curves:
-        facts, times = curve.observation, frozenset(curve.values("jd_utc").tolist())  # a time not known is like none
-        frames = (facts.instrument, facts.filter, times)
-        if any(frames == others and facts.site != one.observation.site for one, others in kept):
-            copies.append(facts)
-        else:
-            kept.append((curve, frames))
-    return tuple(curve for curve, _ in kept), tuple(copies)
+    return Nights(curves, table, tuple(copies))
 
 
 def _all(curves: Sequence[LightCurve], name: str) -> str:

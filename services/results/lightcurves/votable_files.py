@@ -8,9 +8,8 @@ from astropy.io.votable.tree import CooSys, Info, Param, TableElement, TimeSys, 
 from astropy.io.votable.tree import Resource as VOResource
 from astropy.table import Table
 
-from services.results.lightcurves.portable import ascii_text, creator, meaning_of
+from services.results.lightcurves.portable import TIME_SYSTEMS, ascii_text, creator, meaning_of
 
-TIME_SYSTEMS = {"tdb": ("TDB", "BARYCENTER"), "utc": ("UTC", "TOPOCENTER")}
 PARAMETERS = {  # unit, UCD and system of facts that have them
     "x": ("pixel", "pos.cartesian.x;instr.det", ""),
     "y": ("pixel", "pos.cartesian.y;instr.det", ""),

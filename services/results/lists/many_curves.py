@@ -3,21 +3,17 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 from numpy.typing import NDArray
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.statistics import robust_scatter
-from schema.image import CALIBRATED, Image
-from schema.light_curve_rows import NUMBERS, ApertureChoice, Points, points, together
+from schema.light_curve_rows import ApertureChoice, Points, points, together
 from services.masters import masters_used
 from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.provenance import published_by
-from services.results.lightcurves.reading import methods, table_of
+from services.results.lightcurves.reading import least_scatter, methods, table_of
 from services.results.lists.became import NO_POINTS, NOT_FOUND, Became, Pair
 from services.shown import shown
 
@@ -37,22 +33,6 @@ class ManyCurves:
         first, last = np.searchsorted(self.places, [number, number + 1])
         found: Table = self.table[first:last]
         return found
-
-
-def without_copies(
-    session: Session, observations: Sequence[ObservationFacts]
-) -> tuple[list[ObservationFacts], list[ObservationFacts]]:
-    """Observations, a frame counted once; and those left out, of the same frames as an earlier one at another site."""
-    if len({one.site for one in observations}) < 2:
-        return list(observations), []
-    kept: dict[Any, ObservationFacts] = {}
-    copies = []
-    for one in observations:
-        times = session.scalars(select(Image.jd_utc).where(Image.graph_pid == one.graph_pid, Image.kind == CALIBRATED))
-        frames = one.instrument, one.filter, frozenset(times)
-        if kept.setdefault(frames, one).site != one.site:
-            copies.append(one)
-    return [one for one in observations if one not in copies], copies
 
 
 def read_many(
@@ -93,7 +73,7 @@ def _read(
     if aperture == "best":
         there = set(zip(found["observation_id"].tolist(), found["source_id"].tolist(), strict=True))
         if left := [pair for pair in of_pair if pair not in there]:
-            found = together([found, *_least_scatter(_of_pairs(session, left, "all", lambda _done, _of: None))])
+            found = together([found, least_scatter(_of_pairs(session, left, "all", lambda _done, _of: None))])
     pairs = zip(found["observation_id"].tolist(), found["source_id"].tolist(), strict=True)
     numbers = [of_pair[pair] for pair in pairs]
     at = np.repeat(np.arange(len(numbers)), [len(some) for some in numbers])
@@ -115,21 +95,6 @@ def _of_pairs(session: Session, pairs: Sequence[Pair], aperture: ApertureChoice,
         done += len(few)
         told(done, sources.size)
     return together(parts)
-
-
-def _least_scatter(rows: Points) -> list[Points]:
-    """Of each source on each night the points of the aperture that scatters least."""
-    if not rows["flag"].size:
-        return []
-    parts: list[Points] = []
-    flux = np.where(rows["usable"], rows["flux_relative"], np.nan)
-    for observation, source in {*zip(rows["observation_id"].tolist(), rows["source_id"].tolist(), strict=True)}:
-        own = (rows["observation_id"] == observation) & (rows["source_id"] == source)
-        by_aperture = {number: own & (rows["aperture"] == number) for number in np.unique(rows["aperture"][own])}
-        scatter = {number: robust_scatter(flux[None, of])[0] for number, of in by_aperture.items()}
-        best = by_aperture[min(scatter, key=lambda number: np.nan_to_num(scatter[number], nan=np.inf))]
-        parts.append({name: rows[name][best] for name in NUMBERS})
-    return parts
 
 
 def _facts(session: Session, observations: Sequence[ObservationFacts]) -> dict[str, str]:

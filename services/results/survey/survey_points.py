@@ -62,19 +62,6 @@ def require_analysed(observation: ObservationFacts) -> None:
         )
 
 
-def without_copies(
-    observations: Sequence[ObservationFacts],
-) -> tuple[list[ObservationFacts], list[ObservationFacts]]:
-    """Those of the first site that has a target, filter, camera and night; and those of other sites, of the same."""
-    kept: list[ObservationFacts] = []
-    copies: list[ObservationFacts] = []
-    site: dict[tuple[object, ...], str] = {}
-    for one in observations:
-        same = site.setdefault((one.target, one.filter, one.instrument, one.night), one.site) == one.site
-        (kept if same else copies).append(one)
-    return kept, copies
-
-
 def stars_of(session: Session, observation: ObservationFacts) -> list[int]:
     """Ids of the sources that the observation's graph detected, in order."""
     query = (

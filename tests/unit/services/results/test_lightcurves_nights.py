@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 
 from schema.frame import Frame
 from schema.image import Image
+from schema.observing import Observation
+from schema.processes import Site
 from schema.skies import Source
 from services.cli.lightcurve_command import lightcurve as command
 from services.cli.run_command import run as run_command
 from services.cli.star_choice import target_source
 from services.errors import ConfigurationError
-from services.results.lightcurves.observation_facts import find_observation
+from services.results.lightcurves.observation_facts import find_observation, observation_facts, without_copies
 from services.results.lightcurves.selection import find_source
 from services.results.lightcurves.sky_field import gaia_names, in_field, solved_field
 from services.results.lightcurves.star_nights import read_nights, seen_as, seen_at
@@ -51,6 +53,23 @@ def nights(session: Session) -> tuple[MadeUp, MadeUp]:
     made_up.name_in_gaia(session, first.variable, GAIA, 12.5)
     session.commit()
     return first, second
+
+
+def test_frames_of_another_site_are_copies_by_their_times_alone(session: Session) -> None:
+    """Two sites may call target and camera alike on one night, and times that nobody knows tell nothing."""
+    session.add(Site(site_id=2, name="west", root="/elsewhere"))
+    here = make(session, GRAPH_PID, "R", date(2024, 3, 4))
+    there = make(session, OTHER, "R", date(2024, 3, 5), known=here)
+    of_west = Observation.observation_id == there.observation_id
+    session.execute(update(Observation).where(of_west).values(site_id=2, night=date(2024, 3, 4)))
+    first, second = (observation_facts(session, one.observation_id) for one in (here, there))
+    assert (first.target, first.instrument, first.night) == (second.target, second.instrument, second.night)
+    assert without_copies(session, [first, second]) == ([first], [second])
+    assert without_copies(session, [second, first]) == ([second], [first])
+    session.execute(update(Image).where(Image.graph_pid == OTHER).values(jd_utc=Image.jd_utc + 0.01))
+    assert without_copies(session, [first, second]) == ([first, second], [])
+    session.execute(update(Image).values(jd_utc=None))
+    assert without_copies(session, [first, second]) == ([first, second], [])
 
 
 def make(session: Session, first_pid: int, band: str, night: date, known: MadeUp | None = None) -> MadeUp:
