@@ -88,11 +88,6 @@ class Cutout:
         return replace(wcs, crpix=(wcs.crpix[0] - columns.start, wcs.crpix[1] - rows.start))
 
 
-def whole(image: Image) -> Box:
-    """All pixels of an image."""
-    return slice(0, image.ny or 0), slice(0, image.nx or 0)
-
-
 def wcs_of_image(session: Session, image: Image) -> SkyWcs | None:
     """Where the pixels of a template or calibrated image lie on the sky; None where that is not known."""
     wcs = wcs_of(solution_of(session, image))

@@ -17,7 +17,7 @@ from schema.skies import Source
 from services.errors import ConfigurationError, DataError
 from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.selection import sky_tolerance
-from services.sky.catalogue.own_table import read_columns
+from services.sky.catalogue.own_table import numbers_of, read_columns
 
 SETTING = "--known"
 # Columns by Tianyu's names: as VSX is called at VizieR (B/vsx), and in plain words. The first that a table has counts.
@@ -118,7 +118,7 @@ def read_known(path: Path, declared: Sequence[str] = ()) -> KnownTable:
     columns = read_columns(path, SETTING)
     where = f"{SETTING} {str(path)!r}"
     names = _names(columns, declared, where)
-    radec = np.column_stack([_numbers(columns[names[one]], names[one], where) for one in ("ra", "dec")])
+    radec = np.column_stack([numbers_of(columns, names[one], where) for one in ("ra", "dec")])
     with np.errstate(invalid="ignore"):
         nowhere = (radec[:, 0] < 0) | (radec[:, 0] > 360) | (np.abs(radec[:, 1]) > 90)
     if nowhere.any():
@@ -128,7 +128,7 @@ def read_known(path: Path, declared: Sequence[str] = ()) -> KnownTable:
         )
     rows = len(radec)
     kinds = np.ma.filled(np.ma.asarray(columns[names["type"]]), "") if "type" in names else [""] * rows
-    period = _numbers(columns[names["period"]], names["period"], where) if "period" in names else np.full(rows, np.nan)
+    period = numbers_of(columns, names["period"], where) if "period" in names else np.full(rows, np.nan)
     return KnownTable(path, radec, list(columns[names["name"]]), [_text(one) for one in kinds], period)
 
 
@@ -190,14 +190,6 @@ def _names(columns: Mapping[str, Any], declared: Sequence[str], where: str) -> d
             f"found: {shown}"
         )
     return names
-
-
-def _numbers(values: Any, name: str, where: str) -> Floats:
-    try:
-        array: Any = np.ma.asarray(values).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{where}: column {name} holds no numbers: {error}; places are degrees") from error
-    return np.asarray(array.filled(np.nan), dtype=np.float64)
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from services.errors import ConfigurationError
-from services.sky.catalogue.own_table import read_columns
+from services.sky.catalogue.own_table import numbers_of, read_columns
 
 COLUMNS = ("filter", "teff", "logg", "u", "v")
 SETTING = "--limb-table"
@@ -29,11 +29,7 @@ def coefficients_of(path: Path, filter_name: str, teff: float, logg: float) -> t
         raise ConfigurationError(
             f"{where} has no filter {filter_name!r}: it has {', '.join(sorted(set(names.tolist())))}"
         )
-    try:
-        numbers = [np.ma.filled(np.ma.asarray(columns[name]).astype(float), np.nan) for name in COLUMNS[1:]]
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{where}: columns {', '.join(COLUMNS[1:])} must be numbers: {error}") from error
-    values = np.column_stack(numbers)
+    values = np.column_stack([numbers_of(columns, name, where) for name in COLUMNS[1:]])
     models = values[chosen & np.isfinite(values).all(axis=1)]
     at = np.array([[teff / KELVIN, logg / DEX]])
     places = models[:, :2] / (KELVIN, DEX)

@@ -47,7 +47,10 @@ def stars_of(table: Mapping[str, Any], required: Sequence[str] = REQUIRED) -> Ca
         shown = ", ".join(list(table)[:NAMES_SHOWN]) or "none"
         raise TableProblemError(f"column {', '.join(missing)} is missing; columns found: {shown}")
     ids = _ids(columns[SOURCE_ID])
-    numbers = {field: _numbers(columns, name, ids.size) for field, name in NUMBERS.items()}
+    numbers = {
+        field: float_column(columns[name], name) if name in columns else np.full(ids.size, np.nan)
+        for field, name in NUMBERS.items()
+    }
     numbers["ref_epoch"] = np.where(np.isfinite(numbers["ref_epoch"]), numbers["ref_epoch"], REF_EPOCH)
     _check(numbers)
     return CatalogueStars.joined(
@@ -64,11 +67,14 @@ def _ids(values: Any) -> NDArray[np.int64]:
     return np.asarray(array.data, dtype=np.int64)
 
 
-def _numbers(columns: Mapping[str, Any], name: str, size: int) -> NDArray[np.float64]:
-    if name not in columns:
-        return np.full(size, np.nan)
+def float_column(values: Any, name: str) -> NDArray[np.float64]:
+    """Values of a column as float64[n]; NaN where there is none.
+
+    Raises:
+        TableProblemError: they are no numbers.
+    """
     try:
-        array: Any = np.ma.asarray(columns[name]).astype(np.float64)
+        array: Any = np.ma.asarray(values).astype(np.float64)
     except (TypeError, ValueError) as error:
         raise TableProblemError(f"column {name} holds no numbers: {error}") from error
     return np.asarray(array.filled(np.nan), dtype=np.float64)

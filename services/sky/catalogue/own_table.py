@@ -8,9 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from services.errors import ConfigurationError
 from services.sky.catalogue.catalogue_stars import CatalogueStars
-from services.sky.catalogue.gaia_columns import REQUIRED, TableProblemError, stars_of
+from services.sky.catalogue.gaia_columns import REQUIRED, TableProblemError, float_column, stars_of
 from services.sky.catalogue.votables import require_own_data
 
 FORMATS = {  # astropy's names, by the end of the file's name without .gz
@@ -79,6 +82,18 @@ def read_columns(path: Path, setting: str) -> Mapping[str, Any]:
         raise ConfigurationError(f"{setting} {str(path)!r} cannot be read as {suffix[1:]}: {error}") from error
 
 
+def numbers_of(columns: Mapping[str, Any], name: str, where: str) -> NDArray[np.float64]:
+    """A column of a table as float64[n]; NaN where there is none.
+
+    Raises:
+        ConfigurationError: it holds no numbers; the message begins with ``where``.
+    """
+    try:
+        return float_column(columns[name], name)
+    except TableProblemError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+
+
 def _columns(path: Path, kind: str) -> Mapping[str, Any]:
     if kind == "parquet":
         return _parquet(path)
@@ -95,7 +110,6 @@ def _columns(path: Path, kind: str) -> Mapping[str, Any]:
 
 
 def _parquet(path: Path) -> Mapping[str, Any]:
-    import numpy as np
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(path)  # type: ignore[no-untyped-call]
@@ -103,7 +117,8 @@ def _parquet(path: Path) -> Mapping[str, Any]:
     for name in table.column_names:
         column = table.column(name)
         if column.null_count and pyarrow.types.is_integer(column.type):
-            columns[name] = np.ma.masked_all(len(column), np.int64)  # type: ignore[no-untyped-call]
+            whole = column.fill_null(0).to_numpy()
+            columns[name] = np.ma.MaskedArray(whole, mask=column.is_null().to_numpy())
         else:
             columns[name] = column.to_numpy(zero_copy_only=False)
     return columns

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.sky.astrometry.sphere import nearest_on_sky
 from pipeline.zero_points import BANDS
 from services.errors import ConfigurationError
-from services.sky.catalogue.own_table import read_columns
+from services.sky.catalogue.own_table import numbers_of, read_columns
 
 ID, RA, DEC = "source_id", "ra", "dec"
 # Of Gaia's Synthetic Photometry Catalogue (Montegriffo et al. 2023, A&A 674, A33), in Gaia DR3's documentation 20.14.
@@ -89,7 +89,7 @@ def read_standards(path: Path, declared: Sequence[str], band: str, setting: str)
     if name is None:
         return None
     where = f"{setting} {str(path)!r}"
-    magnitude = _numbers(columns[name], name, where)
+    magnitude = numbers_of(columns, name, where)
     wrong = np.isfinite(magnitude) & ((magnitude < MAGNITUDES[0]) | (magnitude > MAGNITUDES[1]))
     if wrong.any():
         raise ConfigurationError(
@@ -98,7 +98,7 @@ def read_standards(path: Path, declared: Sequence[str], band: str, setting: str)
         )
     flag = f"{SYNTHETIC[band]}_flag"
     if name == synthetic and flag in columns:  # 1: within the magnitudes and colours that were validated
-        magnitude = np.where(_numbers(columns[flag], flag, where) == 1, magnitude, np.nan)
+        magnitude = np.where(numbers_of(columns, flag, where) == 1, magnitude, np.nan)
     known = np.isfinite(magnitude)
     origin = "synthetic" if name == synthetic else "table"
     if ID in names:
@@ -112,7 +112,7 @@ def read_standards(path: Path, declared: Sequence[str], band: str, setting: str)
             f"{where} has neither Gaia's source_id nor places: declare its columns in standard_columns, such as "
             f'"ra=RAJ2000", "dec=DEJ2000"; columns found: {", ".join(list(columns)[:NAMES_SHOWN])}'
         )
-    radec = np.column_stack([_numbers(columns[names[one]], names[one], where) for one in (RA, DEC)])
+    radec = np.column_stack([numbers_of(columns, names[one], where) for one in (RA, DEC)])
     known &= (radec[:, 0] >= 0.0) & (radec[:, 0] <= 360.0) & (np.abs(radec[:, 1]) <= 90.0)
     return StandardStars(None, radec[known], magnitude[known], origin)
 
@@ -140,11 +140,3 @@ def _names(columns: Mapping[str, Any], declared: Sequence[str], where: str) -> d
     if {RA, DEC} <= own and ID not in own:  # `source_id` of a table whose places are declared may be anybody's number
         names.pop(ID, None)
     return names
-
-
-def _numbers(values: Any, name: str, where: str) -> Floats:
-    try:
-        array: Any = np.ma.asarray(values).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{where}: column {name} holds no numbers: {error}") from error
-    return np.asarray(array.filled(np.nan), dtype=np.float64)

@@ -4,15 +4,17 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 from astropy.table import Table
+from pyarrow import parquet
 
 from services.choices import Choices
 from services.deployment import Deployment
 from services.errors import ConfigurationError
 from services.sky.catalogue import CatalogueStars, open_catalogue
 from services.sky.catalogue.cached import CachedCatalogue
-from services.sky.catalogue.own_table import FileCatalogue
+from services.sky.catalogue.own_table import FileCatalogue, numbers_of, read_columns
 from tests.unit.catalogue.archive import sky
 
 ALL_SKY = (0.0, 0.0, 180.0, 30.0)
@@ -23,11 +25,8 @@ def write(table: Table, path: Path) -> Path:
     """A file in the format of its name."""
     kind = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".vot": "votable", ".fits": "fits", ".gz": "ascii.csv"}
     if path.suffix == ".parquet":
-        import pyarrow
-        import pyarrow.parquet
-
         columns = {name: pyarrow.array(table[name].tolist()) for name in table.colnames}
-        pyarrow.parquet.write_table(pyarrow.table(columns), path)
+        parquet.write_table(pyarrow.table(columns), path)
     else:
         table.write(path, format=kind[path.suffix], overwrite=True)
     return path
@@ -151,3 +150,12 @@ def test_the_settings_choose_the_catalogue(tmp_path: Path) -> None:
 def test_stars_of_no_lots_are_none() -> None:
     assert len(CatalogueStars.joined([])) == 0
     assert CatalogueStars.none().at_epoch(2460000.5).shape == (0, 2)
+
+
+def test_whole_numbers_of_parquet_stay_where_some_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "stars.parquet"
+    content = pyarrow.table({"period": [3, None, 7], "id": [2**62 + 1, None, 5]})
+    parquet.write_table(content, path)
+    columns = read_columns(path, "table")
+    assert columns["id"].tolist() == [2**62 + 1, None, 5]
+    np.testing.assert_array_equal(numbers_of(columns, "period", "table"), [3.0, np.nan, 7.0])
