@@ -90,6 +90,8 @@ def pipeline(arguments: Sequence[str], folder: Path) -> Callable[[Checkout], Fig
         run = pipeline_bench.tianyu_run(night, folder / "run", checkout.python, checkout.folder)
         steps = {f"all {command}": (seconds, "s") for command, _, seconds in run.processes}
         return {
+            "command to first process": (run.start_s, "s"),
+            "CPU until then": (run.start_cpu, "s"),
             "command to end": (run.seconds, "s"),
             "CPU of all processes": (run.cpu, "s"),
             "all steps": (run.in_steps, "s"),

@@ -33,15 +33,21 @@ from scipy.spatial import KDTree
 from services.trials.simulate import night_spec, simulate
 
 RADII = (3.0, 4.5, 6.0)
+SOON_S, LATER_S, START_S = 0.01, 0.1, 10.0  # between looks at a run: while it starts, and later
 SECONDS: dict[str, float] = defaultdict(float)  # of the pass of the bare calls that is under way
 
 
 @dataclass(frozen=True)
 class Run:
-    """One `tianyu run`: seconds from command to end, CPU seconds of all processes, the consumer's peak memory."""
+    """One `tianyu run`: seconds from command to end, CPU seconds of all programs, the consumer's peak memory.
+
+    ``start_s`` and ``start_cpu``: the same from the command until the first process began.
+    """
 
     seconds: float
     cpu: float
+    start_s: float
+    start_cpu: float
     memory_bytes: int
     processes: list[tuple[str, int, float]]  # command, how many, seconds
     span: float  # seconds from the first start of a process to the last end
@@ -157,30 +163,43 @@ def bare_fluxes(outputs: list[Path], shifts: list[tuple[float, float]], sources:
     connection.close()
 
 
-def consumer_memory(root_pid: int) -> int:
-    """Resident bytes now of the consumers below ``root_pid``, with their workers."""
+@dataclass(frozen=True)
+class Look:
+    """At the programs of a run, at a Unix time: CPU seconds so far, resident bytes of the consumers and workers."""
+
+    at: float
+    cpu: float
+    memory_bytes: int
+
+
+def look(root_pid: int) -> Look:
+    """What a run and the programs below it take."""
     parents: dict[int, int] = {}
+    ticks: dict[int, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            facts = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)], ticks[int(folder.name)] = int(facts[1]), sum(map(int, facts[11:15]))
 
     def below(pid: int) -> list[int]:
-        return [pid, *(grandchild for child, parent in parents.items() if parent == pid for grandchild in below(child))]
+        return [other for child, parent in parents.items() if parent == pid for other in (child, *below(child))]
 
-    total = 0
-    for pid in (pid for child, parent in parents.items() if parent == root_pid for pid in below(child)):
+    consumers = below(root_pid)
+    memory = 0
+    for pid in consumers:
         with suppress(OSError, IndexError):
-            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return total
+            memory += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    cpu = sum(ticks.get(pid, 0) for pid in (root_pid, *consumers)) / os.sysconf("SC_CLK_TCK")
+    return Look(time.time(), cpu, memory)
 
 
 def tianyu_run(folder: Path, work: Path, python: str = sys.executable, checkout: Path | None = None) -> Run:
     """Run the night in a new working folder, by the Tianyu of a checkout and its environment's ``python``."""
     shutil.rmtree(work, ignore_errors=True)
     command = ["run", str(folder), "--workdir", str(work), "--consumers", "1", "--no-plots"]
-    peak = 0
+    looks = []
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    start = time.perf_counter()
+    start = time.time()
     process = subprocess.Popen(
         [python, "-m", "services.cli.app", *command],
         cwd=checkout,
@@ -188,25 +207,30 @@ def tianyu_run(folder: Path, work: Path, python: str = sys.executable, checkout:
         stderr=subprocess.DEVNULL,
     )
     while process.poll() is None:
-        peak = max(peak, consumer_memory(process.pid))
-        time.sleep(0.1)
-    elapsed = time.perf_counter() - start
+        looks.append(look(process.pid))
+        time.sleep(SOON_S if looks[-1].at - start < START_S else LATER_S)
+    elapsed = time.time() - start
     if process.returncode:
         sys.exit(f"tianyu run ended with {process.returncode}")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)  # nothing else was started
     cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
     connection = sqlite3.connect(work / "tianyu.db")
     rows = connection.execute(STEPS).fetchall()
-    [span] = connection.execute(SPAN).fetchone()
+    first, span = connection.execute(SPAN).fetchone()
     connection.close()
-    return Run(elapsed, cpu, peak, rows, span)
+    start_cpu = next(one.cpu for one in looks if one.at >= first)
+    return Run(elapsed, cpu, first - start, start_cpu, max(one.memory_bytes for one in looks), rows, span)
 
 
 STEPS = """
 SELECT command, SUM(count), SUM(seconds) FROM process_summary
 GROUP BY command ORDER BY MIN(observation_id), SUM(seconds) DESC
 """
-SPAN = "SELECT 86400 * (julianday(MAX(finished_at)) - julianday(MIN(started_at))) FROM process_attempt"
+# Unix time of the first start, and seconds from it to the last end.
+SPAN = """
+SELECT 86400 * (first - 2440587.5), 86400 * (last - first)
+FROM (SELECT julianday(MIN(started_at)) AS first, julianday(MAX(finished_at)) AS last FROM process_attempt)
+"""
 
 
 def report(frames: int, bare: dict[str, float], run: Run) -> None:
@@ -223,6 +247,7 @@ def report(frames: int, bare: dict[str, float], run: Run) -> None:
     print(f"  {'all steps':<20}{1000 * steps / frames:8.1f} ms a frame, {steps:.2f} s")
     beside = 1000 * (run.span - steps)
     print(f"  first start to last end {run.span:.2f} s: {beside / processes:.1f} ms a process beside its step")
+    print(f"  command to first process {run.start_s:.2f} s; CPU {run.start_cpu:.2f} s")
     print(f"  command to end {run.seconds:.2f} s; start, headers, graph and summary {run.seconds - run.span:.2f} s")
     print(f"  CPU of all processes {run.cpu:.2f} s")
     print(f"  peak memory of the consumer with its worker {run.memory_bytes / 1e6:.0f} MB")
