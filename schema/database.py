@@ -12,13 +12,10 @@ from contextlib import AbstractContextManager, contextmanager
 from inspect import signature
 from typing import Any, Protocol, TypeVar
 
-from pymysql.connections import Connection as DriverConnection  # type: ignore[import-untyped]
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
-
-from schema.driver import JoiningConnection
 
 SQLITE_BUSY_TIMEOUT_S = 60.0
 SQLITE_POLL_S, SQLITE_POLL_GROWTH, SQLITE_POLL_MOST_S = 0.0005, 1.05, 0.01
@@ -51,8 +48,6 @@ SQLITE_PARAMETERS = frozenset(
         *("mode", "cache", "nolock", "immutable", "vfs"),
     )
 )
-# Of pymysql's connections, and SQLAlchemy's names for what stands in their `ssl`.
-MYSQL_PARAMETERS = frozenset(signature(DriverConnection).parameters) | {"ssl_capath", "ssl_cipher"}
 READ_ONLY = {"tianyu_read_only": True}
 
 Result = TypeVar("Result")
@@ -80,7 +75,10 @@ def connect(url: str) -> Engine:
         _require_known(parsed, SQLITE_PARAMETERS)
         return _sqlite(url)
     if backend in ("mysql", "mariadb") and parsed.get_driver_name() == "pymysql":
-        _require_known(parsed, MYSQL_PARAMETERS)
+        from pymysql.connections import Connection as DriverConnection  # type: ignore[import-untyped]
+
+        # Its parameters, and SQLAlchemy's names for what stands in its `ssl`.
+        _require_known(parsed, frozenset(signature(DriverConnection).parameters) | {"ssl_capath", "ssl_cipher"})
         return _mysql(url)
     raise DatabaseUrlError(
         f"database {parsed.drivername!r} is not supported: expected sqlite:///PATH or mysql+pymysql://…"
@@ -102,6 +100,8 @@ def _require_known(url: URL, known: frozenset[str]) -> None:
 
 
 def _mysql(url: str) -> Engine:
+    from schema.driver import JoiningConnection  # and PyMySQL with it, a twentieth of a second that SQLite needs not
+
     engine = create_engine(
         url,
         isolation_level="READ COMMITTED",
@@ -190,9 +190,8 @@ def changing(engine: Engine, lock_wait_s: int) -> Iterator[Connection]:
     """
     with engine.connect() as connection, _free_of_references(connection), connection.begin():
         if engine.dialect.name != "sqlite":
-            driver = connection.connection.driver_connection
+            driver: Any = connection.connection.driver_connection  # a `JoiningConnection`
             connection.detach()
-            assert isinstance(driver, JoiningConnection)
             driver.be_patient()
             connection.execute(text(f"SET SESSION lock_wait_timeout = {lock_wait_s}"))
         yield connection

@@ -13,9 +13,8 @@ from pymysql.constants import CLIENT  # type: ignore[import-untyped]
 
 from schema.binary_rows import ColumnConnection, ColumnCursor
 from schema.loading import ROWS_LEAST, are_numbers, as_text, load
+from schema.prepared import COMMIT, SEPARATOR
 
-SEPARATOR = "; "
-COMMIT = "COMMIT"
 _AT_THE_END = SEPARATOR + COMMIT
 _INSERT_ROWS = re.compile(r"INSERT INTO (?P<table>\w+) \((?P<names>[\w, ]+)\) VALUES (?P<row>\(%s(?:, %s)*\))")
 STATEMENT_CHARACTERS = 500_000  # of an INSERT of many rows; with four bytes each they fit any server's packet

@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
-from schema.driver import COMMIT, SEPARATOR, JoinedCursor
-
 Answer = TypeVar("Answer")
 Opened = Session | Connection
 
+SEPARATOR = "; "
+COMMIT = "COMMIT"
 PLACE = re.compile(r"%\((\w+)\)s|__\[POSTCOMPILE_(\w+)\]")  # where SQLAlchemy leaves room for a value, or for several
 
 
@@ -90,8 +90,7 @@ def _together(opened: Opened, calls: Sequence[Call], *end: str) -> list[Found]:
     texts = [text for text, _ in written]
     values = tuple(value for _, some in written for value in some)
     with connection.exec_driver_sql(SEPARATOR.join((*texts, *end)), values) as result:
-        cursor = result.context.cursor
-    assert isinstance(cursor, JoinedCursor)
+        cursor: Any = result.context.cursor  # a `schema.driver.JoinedCursor`
     return [Found(*one) for one in cursor.results[: len(calls)]]
 
 

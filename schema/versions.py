@@ -1,22 +1,23 @@
 """The version of the schema: say what an upgrade would do, migrate a database to the newest, refuse one of another.
 
-Apart from `schema.database`, since workers need no Alembic, and its import takes a tenth of a second.
+Alembic, whose import takes a tenth of a second, is loaded where there is something to migrate.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
-from schema import database, partitions, revisions, views
+from schema import database, new_database, partitions, revisions, views
 from schema.database import READ_ONLY
 from schema.queries.services import AliveService, alive_services
 from schema.upgrade_progress import UpgradeProgress
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 # Whoever reads while a change of a table or view waits for an older reader waits as well: the change gives up soon, and
 # well before its connection does, for a server carries out what nobody waits for any more.
@@ -27,6 +28,10 @@ _LOCK = text("SELECT GET_LOCK(CONCAT('tianyu ', SHA2(DATABASE(), 224)), 0)")  # 
 
 class SchemaVersionError(RuntimeError):
     """The database's schema is not the one that this version of Tianyu was written for."""
+
+
+class UnknownRevisionError(RuntimeError):
+    """The database has a revision that is not among the migrations."""
 
 
 class UpgradingError(RuntimeError):
@@ -64,8 +69,10 @@ class Plan:
         return tuple(step for step in self.steps if not step.older_may_run)
 
 
-def alembic_config() -> Config:
+def alembic_config() -> "Config":
     """Configuration that names our migrations; the connection goes into ``attributes``."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config
@@ -75,11 +82,19 @@ def steps(after: str | None = None) -> list[Step]:
     """All migrations behind a revision, in their order; without one all that there are.
 
     Raises:
-        CommandError: there is no such revision.
+        UnknownRevisionError: there is no such revision.
     """
+    if after == revisions.NEWEST:
+        return []
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
     script = ScriptDirectory.from_config(alembic_config())
-    if after is not None:
-        script.get_revision(after)
+    try:
+        if after is not None:
+            script.get_revision(after)
+    except CommandError as error:
+        raise UnknownRevisionError(str(error)) from error
     behind = reversed(list(script.iterate_revisions("heads", after or "base")))
     return [Step(one.revision, one.doc, one.module.older_may_run) for one in behind]
 
@@ -88,7 +103,7 @@ def plan(connection: Connection) -> Plan:
     """What an upgrade of this database would do.
 
     Raises:
-        CommandError: it has a revision that is not known.
+        UnknownRevisionError: it has a revision that is not known.
     """
     there = revisions.found(connection)
     return Plan(there, tuple(steps(there)), revisions.is_cut(connection))
@@ -100,18 +115,22 @@ def migrate(
     *,
     alone: bool = False,
     ended: Collection[str] = (),
+    step_by_step: bool = False,
 ) -> list[str]:
     """Bring the schema to the newest version, and arrange the partitions; returns what was done to these.
 
     ``alone``: the caller knows that no other program runs. ``ended``: names of services of which the caller knows that
-    they have ended, whatever the database heard from them last.
+    they have ended, whatever the database heard from them last. ``step_by_step``: no migration is left out, as
+    `new_database` would where nothing is yet.
 
     Raises:
         InUseError: running programs use what would be changed. Nothing was.
         UpgradingError: somebody else upgrades it.
-        CommandError: the database has a revision that is not known.
+        UnknownRevisionError: the database has a revision that is not known.
     """
     with database.changing(engine, LOCK_WAIT_S) as connection:
+        if not step_by_step:
+            new_database.make(connection)
         wanted = plan(connection)
         if wanted.steps:
             _upgrade(connection, wanted, None if alone else ended)
@@ -123,6 +142,8 @@ def migrate(
 
 
 def _upgrade(connection: Connection, wanted: Plan, ended: Collection[str] | None) -> None:
+    from alembic import command
+
     config = alembic_config()
     config.attributes["connection"] = connection
     newest = max((step.revision for step in steps() if not step.older_may_run), default=revisions.NEWEST)

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-from alembic.util import CommandError
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -15,7 +14,7 @@ from schema import (
 from schema.database import DatabaseUrlError
 from schema.processes import ProcessGroup, Site
 from schema.queries.sessions import open_transactions
-from schema.versions import InUseError, SchemaVersionError, UpgradingError
+from schema.versions import InUseError, SchemaVersionError, UnknownRevisionError, UpgradingError
 from services.errors import ConfigurationError, TianyuError, TransientError
 from services.settings import Settings
 
@@ -82,7 +81,7 @@ def upgrade(settings: Settings, engine: Engine, *, alone: bool = False, ended: C
     """
     try:
         return versions.migrate(engine, settings.rows_per_range, alone=alone, ended=ended)
-    except CommandError as error:
+    except UnknownRevisionError as error:
         raise of_another(engine, error) from error
     except InUseError as error:
         raise _in_use(engine, error) from error
@@ -99,7 +98,7 @@ def upgrade(settings: Settings, engine: Engine, *, alone: bool = False, ended: C
         raise database_failure(engine, error) from error
 
 
-def of_another(engine: Engine, error: CommandError) -> ConfigurationError:
+def of_another(engine: Engine, error: UnknownRevisionError) -> ConfigurationError:
     """The schema's version is not known."""
     return ConfigurationError(
         f"database {engine.url.render_as_string(hide_password=True)} has a schema of another Tianyu: {error}; "

@@ -104,7 +104,6 @@ def _engine() -> Engine:
 
 def _look(engine: Engine) -> tuple[str | None, Plan, list[AliveService]]:
     """Why this Tianyu cannot use the database, if so; what an upgrade would do; who is alive."""
-    from alembic.util import CommandError
     from sqlalchemy import inspect
     from sqlalchemy.exc import DBAPIError
 
@@ -120,7 +119,7 @@ def _look(engine: Engine) -> tuple[str | None, Plan, list[AliveService]]:
             alive = alive_services(connection) if inspect(connection).has_table("service") else []
             try:
                 return refused, versions.plan(connection), alive
-            except CommandError as error:  # a later one
+            except versions.UnknownRevisionError as error:  # a later one
                 if refused is not None:
                     raise ConfigurationError(refused) from error
                 return None, versions.Plan(revisions.found(connection), (), revisions.is_cut(connection)), alive

@@ -148,9 +148,11 @@ def _follow(
     look_after: Callable[[], None] = lambda: None,
 ) -> list[Result]:
     from services.cli.summary_lines import results_of
+    from services.engine.forked import keep_what_is_imported
     from services.engine.stopping import on_stop
     from services.operating.live.watching import Watch
 
+    keep_what_is_imported()
     began = time.monotonic()
     watching = Watch(engine, settings, arrivals, rhythm, note, look_after)
     on_stop(watching.stop)

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
@@ -28,7 +29,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from services import log
-from services.engine.forked import Forked, call_yourself, have_no_threads, is_safe_to_fork
+from services.engine.forked import Forked, call_yourself, have_no_threads, is_safe_to_fork, keep_what_is_imported
 from services.engine.stopping import on_stop
 from services.errors import ConfigurationError, TianyuError
 from services.settings import Settings, child_environment, load
@@ -55,9 +56,11 @@ MOST_RESTARTS, RESTARTS_WITHIN_S = 5, 3600.0
 def start_faster() -> None:
     """Let this program start and end faster; to be called before it imports much.
 
-    It seldom looks for garbage, and not once more when it leaves; and libraries start no threads, so that it can fork.
+    It looks for no garbage until `keep_what_is_imported`, seldom then, and not once more when it leaves; and libraries
+    start no threads, so that it can fork.
     """
     have_no_threads()
+    gc.disable()
     gc.set_threshold(GARBAGE_OBJECTS)
     atexit.register(gc.freeze)
 
@@ -140,9 +143,10 @@ class ConsumerProcess:
         return process
 
     def _fork(self, output: BinaryIO) -> Forked:
-        from services.engine.consumer.child import import_for_all
-
-        import_for_all()  # most of it is needed here, too
+        for needed_by_both in ("services.setup", "services.steps"):
+            import_module(needed_by_both)
+        # What only workers need is imported by the consumer, while this program makes the database and reads headers.
+        keep_what_is_imported()
 
         def main() -> None:
             try:
@@ -265,6 +269,7 @@ def process_tree(settings: Settings, workers: int | None) -> Iterator[ProcessTre
         from services.engine.manager.manager import Manager
         from services.setup import initialise, open_engine
 
+        keep_what_is_imported()
         engine = open_engine(settings)
         initialise(settings, engine, alone=True)  # we hold the folder
         with database.session_factory(engine).begin() as session:

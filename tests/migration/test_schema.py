@@ -1,6 +1,7 @@
 """The migrated schema equals the models, and the views keep their contract, on every engine."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-from schema import database, partitions, revisions, versions
+from schema import database, new_database, partitions, revisions, versions
 from schema.models import metadata
 from schema.versions import SchemaVersionError
+from tests.migration.new_sqlite import in_any_order, statements
+from tests.migration.new_sqlite import migrated as all_migrations
 
 VIEWS = {
     "light_curve": (
@@ -62,6 +65,45 @@ def test_views_have_the_columns_of_the_contract(migrated: Engine, view: str) -> 
         columns = list(connection.execute(text(f"SELECT * FROM {view}")).keys())
     expected = VIEWS[view].split()
     assert columns[: len(expected)] == expected
+
+
+def test_a_new_database_of_sqlite_is_what_the_migrations_make(tmp_path: Path) -> None:
+    """`python -m tests.migration.new_sqlite` writes the file anew."""
+    assert in_any_order(new_database.FILE.read_text()) == in_any_order(all_migrations())
+    engine = database.connect(f"sqlite:///{tmp_path}/new.db")
+    versions.migrate(engine)
+    assert statements(tmp_path / "new.db") == new_database.FILE.read_text()
+    assert differences(engine) == []
+    engine.dispose()
+
+
+def test_newer_migrations_run_behind_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tmp_path / "before.db"
+    engine = database.connect(f"sqlite:///{before}")
+    config = versions.alembic_config()
+    with database.changing(engine, versions.LOCK_WAIT_S) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, versions.steps()[-3].revision)
+    engine.dispose()
+    older = tmp_path / "older.sql"
+    older.write_text(statements(before))
+    monkeypatch.setattr(new_database, "FILE", older)
+    engine = database.connect(f"sqlite:///{tmp_path}/new.db")
+    versions.migrate(engine)
+    versions.check_version(engine)
+    assert differences(engine) == []
+    engine.dispose()
+
+
+def test_what_is_no_empty_database_is_left_to_the_migrations(tmp_path: Path) -> None:
+    engine = database.connect(f"sqlite:///{tmp_path}/used.db")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE of_somebody_else (number INTEGER)"))
+    versions.migrate(engine)
+    with engine.begin() as connection:
+        assert inspect(connection).has_table("of_somebody_else")
+    assert [kind for kind, *_ in differences(engine)] == ["remove_table"]
+    engine.dispose()
 
 
 def test_migrating_twice_changes_nothing(engine: Engine) -> None:

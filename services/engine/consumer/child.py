@@ -1,6 +1,5 @@
 """A consumer's handle on its worker process: start it, give it claims, hear it, and replace it when it is dead."""
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -13,7 +12,7 @@ from multiprocessing.connection import Connection
 from schema.attempts import Claim
 from services.deployment import Deployment
 from services.engine.consumer.messages import ASK_TO_END, Died, Ready, Report, Saving
-from services.engine.forked import have_no_threads, is_safe_to_fork
+from services.engine.forked import have_no_threads, is_safe_to_fork, keep_what_is_imported
 
 START_TIMEOUT_S = 120.0
 # A forked child has what this program has imported, for nothing; but also the locks that other threads hold.
@@ -130,13 +129,15 @@ def serve(connection: Connection, deployment: Deployment, inherited: Sequence[Co
     serve_worker(connection, deployment)
 
 
-def import_for_all() -> None:
+def import_for_all(deployment: Deployment) -> None:
     """Import what workers need before they are forked."""
     from services.steps import preload
 
     import_module("services.engine.consumer.worker")
+    if not deployment.database_url.get_secret_value().startswith("sqlite"):
+        import_module("schema.driver")
     preload()
-    gc.freeze()  # nobody looks through what was imported: its pages stay shared
+    keep_what_is_imported()
 
 
 @contextmanager
@@ -147,7 +148,7 @@ def children(deployment: Deployment, number: int) -> Iterator[list[Child]]:
     """
     have_no_threads()
     if is_safe_to_fork():
-        import_for_all()
+        import_for_all(deployment)
     workers = [Child(deployment) for _ in range(number)]
     try:
         for count, worker in enumerate(workers):

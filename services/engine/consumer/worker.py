@@ -26,7 +26,7 @@ from services.deployment import Deployment
 from services.engine.consumer.cutoff import Cutoff
 from services.engine.consumer.messages import ASK_TO_END, Ready, Report, Saving
 from services.engine.consumer.usage import Meter, RowsInserted, give_back
-from services.engine.forked import call_yourself
+from services.engine.forked import call_yourself, keep_what_is_imported
 from services.engine.presence import VERSION
 from services.errors import OF_SURROUNDINGS, ConfigurationError, SurroundingsError, TianyuError, TransientError
 from services.image_store import open_store
@@ -193,6 +193,7 @@ def serve(pipe: Pipe, deployment: Deployment) -> None:
     consumer = os.getppid()
     worker = Worker(deployment, pipe.send, lambda: bool(asked) or os.getppid() != consumer)
     preload()
+    keep_what_is_imported()
     log.hear_libraries()
     # What was committed stays, and the manager frees the rest, when the consumer is gone.
     with suppress(EOFError, OSError):

@@ -9,17 +9,23 @@ import pytest
 LONG_RUN = """
 import gc, weakref
 from services.engine.embedded import GARBAGE_OBJECTS, start_faster
+from services.engine.forked import keep_what_is_imported
 
 class Cycle:
     def __init__(self):
         self.itself = self
 
 start_faster()
+imported = weakref.ref(Cycle())
+kept = [Cycle() for _ in range(2 * GARBAGE_OBJECTS)]
+assert imported() is not None, "garbage was looked for among imports"
+keep_what_is_imported()
 first = weakref.ref(Cycle())
 kept = [Cycle() for _ in range(GARBAGE_OBJECTS // 10)]
 assert first() is not None, "garbage was looked for too often"
 kept += [Cycle() for _ in range(2 * GARBAGE_OBJECTS)]
 assert first() is None, "garbage is never found"
+assert imported() is not None, "what was imported was looked through"
 """
 
 IMAGES = """
