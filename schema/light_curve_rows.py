@@ -3,12 +3,14 @@
 The client (`client/tianyu`) has this file too: it knows no other of this package but its neighbours.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, Connection, Double, Integer, MetaData, Table, select
+from sqlalchemy import Column, ColumnElement, Connection, Double, Integer, MetaData, Select, Table, bindparam, select
 
 from .bulk_values import bulk_values
 
@@ -25,6 +27,17 @@ VIEW = Table(
     *(Column(name, Integer, nullable=False) for name in (*WHOLE, "usable")),
     *(Column(name, Integer) for name in TRUTHS if name != "usable"),
     *(Column(name, Double) for name in REALS),
+)
+_statistics = Table(
+    "light_curve_statistics",
+    MetaData(),
+    *(Column(name, Integer, nullable=False) for name in ("source_id", "aperture", "best_aperture")),
+)
+_BEST = (
+    select(_statistics.c.source_id, _statistics.c.aperture)
+    .where(_statistics.c.best_aperture == 1, _statistics.c.source_id.in_(bindparam("sources", expanding=True)))
+    .distinct()
+    .order_by(_statistics.c.source_id, _statistics.c.aperture)
 )
 SOURCES_AT_FIRST, SOURCES_MOST = 20, 800  # named in a statement
 OBSERVATIONS_MOST = 100  # named in a statement; of more, rows of others are dropped here
@@ -51,27 +64,55 @@ def points(
         aperture: ``best`` (as `analyze` found it; there are no points where it has not run), ``all``, or an index.
         usable_only: those alone that may be used.
     """
-    conditions = []
-    if aperture != "all":
-        conditions = [VIEW.c.aperture_best == 1 if aperture == "best" else VIEW.c.aperture == int(aperture)]
-    if usable_only:
-        conditions.append(VIEW.c.usable == 1)
     wanted = None if observations is None else np.unique(np.array(observations, dtype=np.int64))
-    if wanted is not None and wanted.size <= OBSERVATIONS_MOST:
-        conditions.append(VIEW.c.observation_id.in_(wanted.tolist()))
-        wanted = None
-    query = select(*(VIEW.c[name] for name in NUMBERS)).where(*conditions)
+    is_named = wanted is not None and wanted.size <= OBSERVATIONS_MOST
+    query = _query(aperture != "all", aperture == "best", usable_only, is_named)
+    named: dict[str, Any] = {"observations": wanted.tolist()} if wanted is not None and is_named else {}
     start, step = 0, SOURCES_AT_FIRST
     while start < len(sources):
         few = [int(one) for one in sources[start : start + step]]
-        found = columns_of(bulk_values(connection, query.where(VIEW.c.source_id.in_(few))))
+        asked: list[dict[str, Any]] | None = None
+        while asked != (now := _apertures(connection, few, aperture)):  # again, if one was analysed meanwhile
+            asked = now
+            parts = [columns_of(bulk_values(connection, query, named | which)) for which in asked]
+        found = parts[0] if len(parts) == 1 else together(parts)
         rows = found["source_id"].size
-        if wanted is not None:
+        if wanted is not None and not is_named:
             kept = np.isin(found["observation_id"], wanted)
             found = {name: values[kept] for name, values in found.items()}
         yield few, found
         start += len(few)
         step = max(1, min(SOURCES_MOST, len(few) * ROWS_AT_A_TIME // max(1, rows)))
+
+
+@cache
+def _query(one_aperture: bool, best: bool, usable_only: bool, is_named: bool) -> Select[Any]:
+    conditions: list[ColumnElement[bool]] = [VIEW.c.source_id.in_(bindparam("sources", expanding=True))]
+    if one_aperture:
+        conditions.append(VIEW.c.aperture == bindparam("aperture"))
+    if best:
+        conditions.append(VIEW.c.aperture_best == 1)
+    if usable_only:
+        conditions.append(VIEW.c.usable == 1)
+    if is_named:
+        conditions.append(VIEW.c.observation_id.in_(bindparam("observations", expanding=True)))
+    return select(*(VIEW.c[name] for name in NUMBERS)).where(*conditions)
+
+
+def _apertures(connection: Connection, sources: list[int], wanted: ApertureChoice) -> list[dict[str, Any]]:
+    """Which sources are asked for in which aperture: a query's parameters.
+
+    A source's best one, of any night, is looked up first: told by the view alone, a database looks at the rows of all
+    apertures for the few that are wanted.
+    """
+    if wanted == "all":
+        return [{"sources": sources}]
+    if wanted != "best":
+        return [{"sources": sources, "aperture": int(wanted)}]
+    best = defaultdict(list)
+    for source, aperture in connection.execute(_BEST, {"sources": sources}):
+        best[aperture].append(source)
+    return [{"sources": some, "aperture": aperture} for aperture, some in best.items()]
 
 
 def together(parts: Sequence[Points]) -> Points:

@@ -1,13 +1,15 @@
 """The light curve read from the view is the one that was written."""
 
+from typing import Any
+
 import numpy as np
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, false, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.flags import SPOILING, Flag, usable
 from pipeline.registration.night_alignment import PROVEN_MATCHES
-from schema import views
+from schema import light_curve_rows, views
 from schema.found import Verdict
 from schema.observing import Observation
 from schema.photometry import Flux, LightCurveStatistics, RelativeFlux
@@ -103,6 +105,42 @@ def test_best_aperture_is_what_analyze_named(session: Session) -> None:
         curve = read(session, source_id)
         assert set(curve.values("aperture")) == {aperture}
         assert curve.radii == {aperture: made_up.RADII[aperture]}
+
+
+def name_best(session: Session, source_id: int, aperture: int | None) -> None:
+    session.execute(
+        update(LightCurveStatistics)
+        .where(LightCurveStatistics.source_id == source_id)
+        .values(best_aperture=false() if aperture is None else LightCurveStatistics.aperture == aperture)
+    )
+
+
+def test_stars_of_different_best_apertures_are_read_together(any_session: Session) -> None:
+    ids = make(any_session).source_ids.tolist()
+    best = {source_id: number % 3 for number, source_id in enumerate(ids)} | {ids[4]: None}
+    for source_id, aperture in best.items():
+        name_best(any_session, source_id, aperture)
+    [(few, found)] = light_curve_rows.points(any_session.connection(), ids, aperture="best")
+    assert few == ids
+    for source_id, aperture in best.items():
+        expected = [] if aperture is None else [aperture] * FRAMES
+        assert found["aperture"][found["source_id"] == source_id].tolist() == expected
+
+
+def test_a_star_that_is_analysed_meanwhile_is_not_lost(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = make(session).source_ids[:2].tolist()
+    for source_id in (first, second):
+        name_best(session, source_id, 0)
+    reading = light_curve_rows.bulk_values
+
+    def analyse_and_read(*query: Any) -> Any:
+        name_best(session, second, 2)
+        return reading(*query)
+
+    monkeypatch.setattr(light_curve_rows, "bulk_values", analyse_and_read)
+    [(_, found)] = light_curve_rows.points(session.connection(), [first, second], aperture="best")
+    assert found["aperture"][found["source_id"] == first].tolist() == [0] * FRAMES
+    assert found["aperture"][found["source_id"] == second].tolist() == [2] * FRAMES
 
 
 def test_before_analyze_the_best_aperture_scatters_least(session: Session) -> None:
