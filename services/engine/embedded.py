@@ -234,6 +234,7 @@ def consume(settings: Settings, orders: int, workers: int, groups: Sequence[str]
             if not os.read(orders, 1):
                 consumer.stop()  # the run has failed before it began
             threading.Thread(target=wait_for_the_end, daemon=True).start()
+            keep_what_is_imported()
             consumer.run()
 
 
