@@ -12,6 +12,9 @@ CELL_RADIUS_DEG = 62.0
 EDGE_STEPS = 16  # points on each edge of a cell
 CELL_WIDTH_DEG = 58.6  # root of the area, of order 0
 CELLS_A_RADIUS = 4.0  # of a cone that is given by ranges: 60 to 100 coarse cells, which join to some 30 ranges
+FEW_RANGES = 4  # of each of many cones
+RADII_A_CELL = 2.0  # of a cone that is given by few ranges: it touches four cells, more or less
+CELLS_AT_A_TIME = 10_000  # whose edges are in memory: 15 MB
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -46,9 +49,6 @@ def cells(radec: ArrayLike, order: int = ORDER) -> Ints:
 def cells_of_cone(ra_deg: float, dec_deg: float, radius_deg: float, order: int = ORDER) -> Ints:
     """All cells that a cone touches, and perhaps a few within a sixteenth of a cell of it.
 
-    They are found from the coarse cells to the fine. astropy_healpix has a search of its own, which missed a cell in
-    one of 360 random cones.
-
     Args:
         ra_deg: of the cone's axis.
         dec_deg: of the cone's axis.
@@ -61,21 +61,49 @@ def cells_of_cone(ra_deg: float, dec_deg: float, radius_deg: float, order: int =
     Raises:
         UnusableDataError: the axis points nowhere on the sky.
     """
+    return cells_of_cones([[ra_deg, dec_deg]], radius_deg, order)[1]
+
+
+def cells_of_cones(radec: ArrayLike, radius_deg: ArrayLike, order: int = ORDER) -> tuple[Ints, Ints]:
+    """All cells that each of some cones touches, and perhaps a few within a sixteenth of a cell of it.
+
+    They are found from the coarse cells to the fine. astropy_healpix has a search of its own, which missed a cell in
+    one of 360 random cones.
+
+    Args:
+        radec: float64[n, 2], of the axes, degrees.
+        radius_deg: float64[n], or one of all; 180 is the whole sphere.
+        order: of the cells.
+
+    Returns:
+        int64[m] and int64[m]: numbers of the cones, from 0, and of their cells, in increasing order.
+
+    Raises:
+        UnusableDataError: an axis points nowhere on the sky.
+    """
     from astropy_healpix.healpy import boundaries, pix2vec
 
-    own = cells([[ra_deg, dec_deg]], order)
-    axis = unit_vectors(np.array([[ra_deg, dec_deg]]))
-    found = np.arange(12)
+    own = cells(radec, order)
+    axes = unit_vectors(np.asarray(radec, dtype=np.float64).reshape(-1, 2))
+    radius = np.broadcast_to(np.asarray(radius_deg, dtype=np.float64), own.shape)
+    cone, found = np.repeat(np.arange(own.size), 12), np.tile(np.arange(12), own.size)
     for level in range(order + 1):
         if level:
-            found = (4 * found[:, None] + np.arange(4)).ravel()
+            cone, found = np.repeat(cone, 4), (4 * found[:, None] + np.arange(4)).ravel()
         centres = np.column_stack(pix2vec(2**level, found, nest=True))
-        found = found[_separations(centres, axis) <= radius_deg + CELL_RADIUS_DEG / 2**level]
-    edges = boundaries(2**order, found, step=EDGE_STEPS, nest=True).reshape(found.size, 3, -1)
-    reach = radius_deg + CELL_RADIUS_DEG / 2**order / EDGE_STEPS
-    touched = (_separations(np.moveaxis(edges, 1, 2), axis) <= reach).any(axis=1)
+        kept = _separations(centres, axes[cone]) <= radius[cone] + CELL_RADIUS_DEG / 2**level
+        cone, found = cone[kept], found[kept]
+    touched = np.zeros(found.size, dtype=bool)
+    for start in range(0, found.size, CELLS_AT_A_TIME):
+        part = slice(start, start + CELLS_AT_A_TIME)
+        edges = boundaries(2**order, found[part], step=EDGE_STEPS, nest=True).reshape(found[part].size, 3, -1)
+        reach = radius[cone[part]] + CELL_RADIUS_DEG / 2**order / EDGE_STEPS
+        near = _separations(np.moveaxis(edges, 1, 2), axes[cone[part], None]) <= reach[:, None]
+        touched[part] = near.any(axis=1)
     # A cone within one cell may touch no edge.
-    return np.union1d(found[touched], own).astype(np.int64)
+    touched |= found == own[cone]
+    at = np.lexsort((found[touched], cone[touched]))
+    return cone[touched][at], found[touched][at]
 
 
 def ranges_of_cone(ra_deg: float, dec_deg: float, radius_deg: float, order: int = ORDER) -> Ints:
@@ -93,6 +121,48 @@ def ranges_of_cone(ra_deg: float, dec_deg: float, radius_deg: float, order: int 
     ends = np.append(starts[1:], coarse.size) - 1
     size = 4 ** (order - level)
     return np.column_stack([coarse[starts] * size, (coarse[ends] + 1) * size - 1])
+
+
+def few_ranges_of_cones(radec: ArrayLike, radius_deg: ArrayLike, order: int = ORDER) -> Ints:
+    """First and last numbers of at most FEW_RANGES ranges for each of many cones, which hold all cells it touches.
+
+    They hold about five times the cone's area; of a wide cone they may hold much of the sphere.
+
+    Args:
+        radec: float64[n, 2], of the axes, degrees.
+        radius_deg: float64[n], or one of all.
+        order: of the cells whose numbers are given.
+
+    Returns:
+        int64[n, FEW_RANGES, 2]; ranges that a cone does not need are from 0 to -1.
+
+    Raises:
+        UnusableDataError: an axis points nowhere on the sky.
+    """
+    axes = np.asarray(radec, dtype=np.float64).reshape(-1, 2)
+    radius = np.broadcast_to(np.asarray(radius_deg, dtype=np.float64), axes.shape[:1])
+    widths = RADII_A_CELL * np.maximum(radius, CELL_WIDTH_DEG / 2 ** (order + 2))
+    levels = np.clip(np.floor(np.log2(CELL_WIDTH_DEG / widths)), 0, order).astype(np.int64)
+    ranges = np.tile(np.array([0, -1], dtype=np.int64), (axes.shape[0], FEW_RANGES, 1))
+    for level in np.unique(levels).tolist():
+        those = np.flatnonzero(levels == level)
+        cone, found = cells_of_cones(axes[those], radius[those], level)
+        starts = _range_starts(cone, found)
+        ends = np.append(starts[1:], cone.size) - 1
+        number = np.arange(starts.size) - np.searchsorted(cone[starts], cone[starts])
+        size = 4 ** (order - level)
+        ranges[those[cone[starts]], number] = np.column_stack([found[starts] * size, (found[ends] + 1) * size - 1])
+    return ranges
+
+
+def _range_starts(cone: Ints, found: Ints) -> Ints:
+    """Where ranges start in the sorted cells of cones: at its first cell, and behind its FEW_RANGES - 1 widest gaps."""
+    is_first = np.diff(cone, prepend=-1) > 0
+    gap = np.where(is_first, np.iinfo(np.int64).max, np.diff(found, prepend=0))
+    widest = np.lexsort((-gap, cone))
+    rank = np.empty(cone.size, dtype=np.int64)
+    rank[widest] = np.arange(cone.size) - np.searchsorted(cone, cone[widest])
+    return np.flatnonzero((rank < FEW_RANGES) & (gap > 1))
 
 
 def separations_from_cells(radec: Floats, of_cells: Ints, order: int) -> Floats:

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any
+from typing import Any, BinaryIO
 
 from sqlalchemy import Engine
 from sqlglot import exp
@@ -45,7 +45,7 @@ class Question:
     maxrec: int | None = None
     response_format: str = ""
     upload: str = ""
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, BinaryIO] = field(default_factory=dict)
     protocol: str = "ivo://ivoa.net/std/TAP"
     own_result: OwnResult = _no_result
     links: str = ""  # address that gives links of a star
@@ -134,7 +134,7 @@ def _facts(question: Question) -> dict[str, str]:
 
 
 def question_of(
-    parameters: Mapping[str, list[str]], files: Mapping[str, bytes], own_result: OwnResult, links: str
+    parameters: Mapping[str, list[str]], files: Mapping[str, BinaryIO], own_result: OwnResult, links: str
 ) -> Question:
     """What the parameters of TAP ask; names are in capitals.
 

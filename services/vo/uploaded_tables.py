@@ -1,26 +1,23 @@
-"""Tables of who asks: VOTables that come with the question, and go to the database as one bound value.
-
-So the service needs no right to make tables, not even temporary ones.
-"""
+"""Tables of who asks: VOTables that come with the question."""
 
 import io
-import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 from xml.parsers import expat
 
 import numpy as np
-from sqlalchemy import CTE, BindParameter, bindparam, column, text
 
 from services.sky.catalogue.votables import ElsewhereError, require_own_data
 from services.vo.fields import Field, Kind
 from services.vo.published.published_table import PublishedTable
 from services.vo.query_limits import QueryLimits
+from services.vo.sent_table import SentTable
 from services.vo.vo_errors import RefusedError
 
 SCHEMA = "TAP_UPLOAD"
 NAME = re.compile(r"[A-Za-z]\w{0,60}", re.ASCII)
+ROW = re.compile(rb"<(?:[\w.-]+:)?TR[\s>/]")
 COLUMNS_MOST = 200
 _KINDS = {
     "boolean": Kind.SHORT,
@@ -33,22 +30,12 @@ _KINDS = {
     "char": Kind.CHAR,
     "unicodeChar": Kind.TEXT,
 }
-_SERVER_TYPES = {
-    Kind.SHORT: "INT",
-    Kind.INT: "INT",
-    Kind.LONG: "BIGINT",
-    Kind.FLOAT: "DOUBLE",
-    Kind.DOUBLE: "DOUBLE",
-    Kind.CHAR: "TEXT",
-    Kind.TEXT: "TEXT",
-}
-
 
 OwnResult = Callable[[str], bytes | None]  # the result of one of this service's own jobs, by its address
 
 
 def read_uploads(
-    wanted: str, files: Mapping[str, bytes], own_result: OwnResult, limits: QueryLimits, *, is_sqlite: bool
+    wanted: str, files: Mapping[str, BinaryIO], own_result: OwnResult, limits: QueryLimits, *, is_sqlite: bool
 ) -> list[PublishedTable]:
     """Tables that a parameter UPLOAD names (``name,param:key;…``).
 
@@ -66,21 +53,28 @@ def read_uploads(
         content = _content(one, address.strip(), files, own_result)
         if any(table.name.lower() == name.strip().lower() for table in tables):
             raise RefusedError(f"UPLOAD names table {name.strip()!r} twice")
+        if len(ROW.findall(content)) > limits.upload_rows:  # which take long to be read, and then are too many
+            raise _too_many(limits)
         fields, data = _read(name, content)
-        rows += len(data)
+        rows += len(data[0])
         if rows > limits.upload_rows:
-            raise RefusedError(f"uploaded tables have more than {limits.upload_rows} rows: send them in parts")
-        clause = _clause(f"u{len(tables) + 1}", fields, data, is_sqlite=is_sqlite)
-        tables.append(PublishedTable(SCHEMA, name.strip(), "uploaded", fields, lambda clause=clause: clause))  # type: ignore[misc]
+            raise _too_many(limits)
+        sent = SentTable(f"u{len(tables) + 1}", fields, data, is_sqlite=is_sqlite)
+        tables.append(PublishedTable(SCHEMA, name.strip(), "uploaded", fields, sent.rows, zones=sent.zones))
     return tables
 
 
-def _content(one: str, address: str, files: Mapping[str, bytes], own_result: OwnResult) -> bytes:
+def _too_many(limits: QueryLimits) -> RefusedError:
+    return RefusedError(f"uploaded tables have more than {limits.upload_rows} rows: send them in parts")
+
+
+def _content(one: str, address: str, files: Mapping[str, BinaryIO], own_result: OwnResult) -> bytes:
     scheme, _, key = address.partition(":")
     if scheme.lower() == "param":
         if key not in files:
             raise RefusedError(f"UPLOAD {one[:60]!r}: no part {key[:40]!r} came with the question")
-        return files[key]
+        files[key].seek(0)
+        return files[key].read()
     found = own_result(address)
     if found is None:
         raise RefusedError(
@@ -91,6 +85,7 @@ def _content(one: str, address: str, files: Mapping[str, bytes], own_result: Own
 
 
 def _read(name: str, content: bytes) -> tuple[tuple[Field, ...], list[list[Any]]]:
+    """Fields, and the values of each."""
     from astropy.io.votable import parse_single_table  # 0.3 s, and few questions bring tables
 
     try:
@@ -114,7 +109,7 @@ def _read(name: str, content: bytes) -> tuple[tuple[Field, ...], list[list[Any]]
         unit, words = str(field.unit or ""), str(field.description or "")
         fields.append(Field(field.name, kind, words, unit, field.ucd or "", field.utype or "", field.xtype or ""))
         columns.append(_values(values, kind))
-    return tuple(fields), [list(row) for row in zip(*columns, strict=True)]
+    return tuple(fields), columns
 
 
 def _values(values: Any, kind: Kind) -> list[Any]:
@@ -127,17 +122,3 @@ def _values(values: Any, kind: Kind) -> list[Any]:
     if kind.is_number:
         return [None if gone else int(value) for value, gone in zip(array.data.tolist(), missing.tolist(), strict=True)]
     return [None if gone else str(value) for value, gone in zip(array.data.tolist(), missing.tolist(), strict=True)]
-
-
-def _clause(name: str, fields: tuple[Field, ...], rows: list[list[Any]], *, is_sqlite: bool) -> CTE:
-    """A table of the query itself; names and types in this text are ours."""
-    if is_sqlite:
-        cells = ", ".join(f"json_extract(value, '$[{n}]') AS k{n}" for n in range(len(fields)))
-        words = f"SELECT {cells} FROM json_each(:{name})"  # noqa: S608
-    else:
-        cells = ", ".join(f"k{n} {_SERVER_TYPES[one.kind]} PATH '$[{n}]'" for n, one in enumerate(fields))
-        words = f"SELECT j.* FROM JSON_TABLE(:{name}, '$[*]' COLUMNS ({cells})) AS j"  # noqa: S608
-    sent: BindParameter[str] = bindparam(name, json.dumps(rows, allow_nan=False))
-    columns = [column(f"k{n}", one.kind.sql_type) for n, one in enumerate(fields)]
-    made = text(words).bindparams(sent).columns(*columns).cte(name)
-    return made.prefix_with("MATERIALIZED", dialect="sqlite")

@@ -1,5 +1,6 @@
 """Questions that are answered while nobody waits (UWS 1.1): kept in memory, their answers in files, for a time."""
 
+import os
 import queue
 import secrets
 import tempfile
@@ -7,7 +8,9 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -49,6 +52,17 @@ class Job:
     stop: Stop | None = field(default=None, repr=False)
 
 
+def _length(file: BinaryIO) -> int:
+    file.seek(0, os.SEEK_END)
+    return file.tell()
+
+
+def _contents(files: Mapping[str, BinaryIO]) -> dict[str, bytes]:
+    for one in files.values():
+        one.seek(0)
+    return {name: one.read() for name, one in files.items()}
+
+
 def _size(files: Mapping[str, bytes]) -> int:
     return sum(map(len, files.values()))
 
@@ -67,7 +81,7 @@ class Jobs:
     def create(
         self,
         parameters: dict[str, list[str]],
-        files: Mapping[str, bytes],
+        files: Mapping[str, BinaryIO],
         own_result: OwnResult,
         links: str,
         owner: str = "",
@@ -83,11 +97,13 @@ class Jobs:
             if len(self._jobs) >= self._limits.jobs:
                 raise BusyServiceError(f"{len(self._jobs)} jobs are kept, which is the most: delete some, or wait")
             held = sum(_size(one.files) for one in self._jobs.values())
-            if held + _size(files) > self._limits.job_upload_bytes:
+            if held + sum(map(_length, files.values())) > self._limits.job_upload_bytes:
                 raise BusyServiceError("uploaded tables of jobs take as much memory as they may: wait until some end")
             kept = timedelta(seconds=self._limits.job_kept_s)
             seconds = self._limits.job_seconds
-            job = Job(secrets.token_hex(12), parameters, files, own_result, links, owner, seconds, now, now + kept)
+            job = Job(
+                secrets.token_hex(12), parameters, _contents(files), own_result, links, owner, seconds, now, now + kept
+            )
             self._jobs[job.job_id] = job
         return job
 
@@ -190,7 +206,8 @@ class Jobs:
             self._end(job, ERROR, UNFORESEEN)
 
     def _answer(self, job: Job, stop: Stop) -> None:
-        question = question_of(job.parameters, job.files, job.own_result, job.links)
+        files = {name: BytesIO(content) for name, content in job.files.items()}
+        question = question_of(job.parameters, files, job.own_result, job.links)
         path = Path(self._folder.name) / job.job_id
         with self._questions.answered(question, stop, is_whole=True) as answer, path.open("wb") as file:
             taken = 0

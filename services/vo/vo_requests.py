@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -24,6 +24,7 @@ CALLER = "tianyu.caller"  # of a request's scope: who asks, as the guard before 
 CUTOUTS_PATH = "/soda/sync"
 FORM_BYTES = 1_000_000  # of all that is no file
 FILES_MOST = 10
+RETRY_S = "5"  # after which who asks may find the service less busy
 FIELDS_MOST = 50
 _END = object()
 Result = TypeVar("Result")
@@ -39,7 +40,7 @@ def told(handler: Handler) -> Handler:
         try:
             return await handler(service, request)
         except BusyServiceError as error:
-            return _failed(503, str(error), {"Retry-After": "5"})
+            return _failed(503, str(error), {"Retry-After": RETRY_S})
         except NotFoundError as error:
             return _failed(404, str(error))
         except TianyuError as error:
@@ -47,7 +48,7 @@ def told(handler: Handler) -> Handler:
         except HTTPException as error:
             return _failed(error.status_code, str(error.detail))
         except SQLAlchemyError:
-            return _failed(503, DATABASE_AWAY)
+            return _failed(503, DATABASE_AWAY, {"Retry-After": RETRY_S})
         except Exception as error:
             log.error("an error of Tianyu", path=request.url.path, exc_info=error)
             return _failed(500, UNFORESEEN)
@@ -59,24 +60,26 @@ def _failed(status: int, words: str, headers: dict[str, str] | None = None) -> R
     return Response(error_document(words), status, headers, MEDIA_TYPE)
 
 
-async def parameters_of(request: Request, most_bytes: int) -> tuple[dict[str, list[str]], dict[str, bytes]]:
+async def parameters_of(request: Request, most_bytes: int) -> tuple[dict[str, list[str]], dict[str, BinaryIO]]:
     """Parameters by their names in capitals, of the address and the form, and files by the names of their parts.
+
+    Files lie on the disk, but for small ones: many that wait for their turn would fill the memory.
 
     Raises:
         HTTPException: they are too large, or no form.
     """
     found: dict[str, list[str]] = {}
-    files: dict[str, bytes] = {}
+    files: dict[str, BinaryIO] = {}
     for name, value in request.query_params.multi_items():
         found.setdefault(name.upper(), []).append(value)
     if request.method == "POST":
         limited = Request(request.scope, _at_most(request.receive, most_bytes))
-        async with limited.form(max_files=FILES_MOST, max_fields=FIELDS_MOST, max_part_size=FORM_BYTES) as form:
-            for name, part in form.multi_items():
-                if isinstance(part, UploadFile):
-                    files[name] = await part.read()
-                else:
-                    found.setdefault(name.upper(), []).append(part)
+        form = await limited.form(max_files=FILES_MOST, max_fields=FIELDS_MOST, max_part_size=FORM_BYTES)
+        for name, part in form.multi_items():
+            if isinstance(part, UploadFile):
+                files[name] = part.file
+            else:
+                found.setdefault(name.upper(), []).append(part)
     return found, files
 
 

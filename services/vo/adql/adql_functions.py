@@ -184,3 +184,17 @@ def aggregate(name: str, value: Typed | None, node: exp.Expr | None, *, is_disti
 
 
 AGGREGATES = ("AVG", "COUNT", "MAX", "MIN", "SUM")
+
+
+def has_aggregates(query: exp.Select) -> bool:
+    """Whether this SELECT, not one in it, aggregates."""
+
+    def has(node: exp.Expr) -> bool:
+        if isinstance(node, exp.Query):
+            return False
+        if isinstance(node, exp.Anonymous) and node.name.upper() in AGGREGATES:
+            return True
+        return any(has(child) for child in node.iter_expressions())
+
+    having, order = query.args.get("having"), query.args.get("order")
+    return any(has(one) for one in (*query.expressions, *(part for part in (having, order) if part is not None)))

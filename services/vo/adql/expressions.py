@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from services.vo.adql.adql_functions import AGGREGATES, FUNCTIONS, Call, aggregate, common_kind
 from services.vo.adql.scopes import Scope
-from services.vo.adql.sky_sql import Sky, distance, within
+from services.vo.adql.sky_sql import Near, Sky, distance, reach
 from services.vo.adql.typed import (
     Compiled,
     Typed,
@@ -233,7 +233,12 @@ class Expressions:
             return None
         limit, size = require_number(self.value(other), other), constant(other)
         points = self._sky.points(list(one.expressions))
-        return within(*points, as_double(limit), None if size is None else float(size), closed=kind is exp.LTE)
+        return self._sky.within(*points, reach(limit, size), closed=kind is exp.LTE)
+
+    def near(self, node: exp.Expr) -> Near | None:
+        """What a condition says of stars near to rows of an uploaded table; None where it is no such condition."""
+        condition = self.condition(node)
+        return next((one for one in self._sky.nears if one.condition is condition), None)
 
     def _between(self, node: exp.Expr) -> Sql:
         value, low, high = self._alike(node.this, node.args["low"], node.args["high"])
@@ -301,6 +306,15 @@ class Expressions:
         exp.ILike: _like,
         **dict.fromkeys(COMPARED, _comparison),
     }
+
+
+def conjuncts(node: exp.Expr | None) -> list[exp.Expr]:
+    """Conditions that must all hold for one to hold."""
+    if isinstance(node, exp.Paren):
+        return conjuncts(node.this)
+    if isinstance(node, exp.And):
+        return [part for one in (node.this, node.expression) for part in conjuncts(one)]
+    return [] if node is None else [node]
 
 
 def _globbed(pattern: str) -> str:

@@ -1,7 +1,8 @@
 """Which column a name means: tables of a query by the names that it gives them, and those of the queries around it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from sqlalchemy import FromClause
 from sqlglot import exp
 
 from services.vo.adql.typed import Typed, said
@@ -25,6 +26,10 @@ class Relation:
     def find(self, identifier: exp.Expr) -> list[Typed]:
         """Columns of this name."""
         return [one for one in self.columns if same_name(one.field.name, identifier)]
+
+    def within(self, rows: FromClause) -> "Relation":
+        """The same of a query that has all of its columns."""
+        return replace(self, columns=tuple(one.within(rows) for one in self.columns))
 
 
 @dataclass

@@ -5,13 +5,13 @@ Names of who asks do not reach SQL: tables and columns of the result have number
 
 from typing import Any
 
-from sqlalchemy import CompoundSelect, FromClause, Select, except_, intersect, literal, select, union, union_all
+from sqlalchemy import CompoundSelect, FromClause, Select, and_, except_, intersect, literal, select, union, union_all
 from sqlalchemy.sql import ColumnElement
 from sqlglot import exp
 
-from services.vo.adql.adql_functions import AGGREGATES, common_kind
+from services.vo.adql.adql_functions import common_kind, has_aggregates
 from services.vo.adql.adql_parser import parse
-from services.vo.adql.expressions import Expressions
+from services.vo.adql.expressions import Expressions, conjuncts
 from services.vo.adql.scopes import Relation, Scope, same_name
 from services.vo.adql.typed import Compiled, Origin, Typed, constant, said
 from services.vo.fields import Field, plain
@@ -39,11 +39,11 @@ PARTS = frozenset(
     )
 )
 SET_PARTS = frozenset(("this", "expression", "distinct", "order", "limit", "offset", "with_", "by_name"))
-JOINS = {
-    ("", ""): (False, False),
-    ("", "INNER"): (False, False),
-    ("LEFT", ""): (True, False),
-    ("LEFT", "OUTER"): (True, False),
+JOINS = {  # whether one is outer
+    ("", ""): False,
+    ("", "INNER"): False,
+    ("LEFT", ""): True,
+    ("LEFT", "OUTER"): True,
 }
 
 
@@ -55,7 +55,11 @@ def translate(adql: str, catalogue: Catalogue, *, is_sqlite: bool) -> Compiled:
     """
     query = parse(adql)
     try:
-        return SelectCompiler(catalogue, is_sqlite=is_sqlite).compile(query)
+        made = SelectCompiler(catalogue, is_sqlite=is_sqlite).compile(query)
+        if any(one.zones is not None for one in catalogue.tables):
+            # Now uploaded tables know of which circles about their rows they must name the cells.
+            made = SelectCompiler(catalogue, is_sqlite=is_sqlite).compile(query)
+        return made
     except RecursionError as error:
         raise RefusedError("the query is nested too deeply") from error
 
@@ -126,7 +130,7 @@ class SelectCompiler:
         if group is not None and ({name for name, one in group.args.items() if one} - {"expressions"}):
             raise RefusedError("GROUP BY has columns and expressions only")
         grouped = list(group.expressions) if group is not None else []
-        grouping = expressions.group_by(grouped) if grouped or _aggregates(query) else []
+        grouping = expressions.group_by(grouped) if grouped or has_aggregates(query) else []
         columns = self._columns(query, scope, expressions)
         made = select(*(one.sql.label(f"c{number}") for number, one in enumerate(columns))).select_from(source)
         made = made.where(*conditions)
@@ -226,9 +230,24 @@ class SelectCompiler:
                 continue
             if side == "RIGHT" or (side, kind) not in JOINS:
                 raise RefusedError(f"{side} {kind} JOIN is not answered: expected JOIN, INNER JOIN or LEFT OUTER JOIN")
-            is_outer, _ = JOINS[side, kind]
-            source = source.join(right, self._on(join, method, before, scope), isouter=is_outer)
+            found = self._near_rows(join, right, scope) if JOINS[side, kind] else None
+            right, condition = found or (right, self._on(join, method, before, scope))
+            source = source.join(right, condition, isouter=JOINS[side, kind])
         return source
+
+    def _near_rows(self, join: exp.Expr, right: FromClause, scope: Scope) -> tuple[FromClause, Sql] | None:
+        """In place of the stars of a LEFT JOIN to an uploaded table: those near to its rows, and by what they join."""
+        nodes = conjuncts(join.args.get("on"))
+        expressions = Expressions(scope, self.compile, is_sqlite=self._is_sqlite)
+        for node in nodes:
+            near = expressions.near(node)
+            if near is None or near.stars is not right:
+                continue
+            rows, condition = near.rows()
+            scope.relations[-1] = scope.relations[-1].within(rows)
+            rest = [expressions.condition(one) for one in nodes if one is not node]
+            return rows, and_(condition, *rest)
+        return None
 
     def _on(self, join: exp.Expr, method: str, before: list[Typed], scope: Scope) -> Sql:
         if join.args.get("on"):
@@ -276,7 +295,7 @@ class SelectCompiler:
             return clause
         found = self._catalogue.find(schema, name)
         clause = found.rows().alias(f"t{self._tables}")
-        pairs = zip(found.fields, clause.c, strict=True)
+        pairs = zip(found.fields, clause.c, strict=False)  # behind its own an uploaded table has columns of cells
         columns = tuple(Typed(sql, field, Origin(clause, found, field.name)) for field, sql in pairs)
         scope.add(Relation(node.alias or found.name, "" if node.alias else found.schema, columns))
         return clause
@@ -311,20 +330,6 @@ def _count(node: exp.Expr | None) -> int | None:
     if not isinstance(value, int) or value < 0 or {name for name, one in node.args.items() if one} - {"expression"}:
         raise RefusedError(f"{said(node)!r}: expected a whole number of rows")
     return value
-
-
-def _aggregates(query: exp.Select) -> bool:
-    """Whether this SELECT, not one in it, aggregates."""
-
-    def has(node: exp.Expr) -> bool:
-        if isinstance(node, exp.Query):
-            return False
-        if isinstance(node, exp.Anonymous) and node.name.upper() in AGGREGATES:
-            return True
-        return any(has(child) for child in node.iter_expressions())
-
-    having, order = query.args.get("having"), query.args.get("order")
-    return any(has(one) for one in (*query.expressions, *(part for part in (having, order) if part is not None)))
 
 
 def _unlike(columns: list[Typed]) -> list[Typed]:

@@ -1,43 +1,77 @@
 """Geometry of ADQL as SQL: ranges of HEALPix cells, which are indexed, and then the exact question."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import radians, sin
 from typing import Any
 
-from sqlalchemy import and_, func, literal, not_, or_
+from sqlalchemy import FromClause, and_, func, literal, or_, select
 from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql.elements import NamedColumn
+from sqlalchemy.sql.visitors import replacement_traverse
 from sqlglot import exp
 
 from pipeline.sky.healpix import ranges_of_cone
 from services.vo.adql.polygons import ROUNDING, Cone, Pieces, box, polygon
-from services.vo.adql.typed import Typed, as_double, constant, require_number, said
+from services.vo.adql.typed import Origin, Typed, as_double, constant, require_number, said
 from services.vo.fields import Kind
+from services.vo.published.published_table import ROW
 from services.vo.vo_errors import RefusedError
 
 Sql = ColumnElement[Any]
 MOST_REGIONS = 50  # of one query
+MOST_PAIRS = 2**62
 WIDEST_CONE = 40.0  # degrees; of a wider one most cells would be named
 COORDINATE_SYSTEMS = ("", "ICRS")
 
 
 @dataclass(frozen=True)
 class Point:
-    """A place: SQL of degrees, numbers where they are constant, and the column of its cell where there is one."""
+    """A place: SQL of degrees, numbers where they are constant, and the column of its cell where there is one.
+
+    ``columns`` are those of right ascension and declination, where it is one row's.
+    """
 
     ra: Sql
     dec: Sql
-    place: tuple[float, float] | None
-    cell: Sql | None
+    place: tuple[float, float] | None = None
+    cell: Sql | None = None
+    columns: tuple[Origin, Origin] | None = None
+
+    def zones(self, radius: "Reach") -> Sequence[tuple[Sql, Sql]]:
+        """Ranges of the cells that lie so near; none where they are not known."""
+        wanted = radius.size if radius.size is not None else radius.column
+        if self.columns is None or wanted is None:
+            return ()
+        ra, dec = self.columns
+        if isinstance(wanted, Origin):
+            return ra.zones(dec.name, wanted.name) if wanted.clause is ra.clause else ()
+        return ra.zones(dec.name, wanted)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A radius: SQL of degrees, the number where it is constant, and the column that it is where it is one."""
+
+    sql: Sql
+    size: float | None = None
+    column: Origin | None = None
+
+    def plus(self, other: "Reach") -> "Reach":
+        """Of both together."""
+        return Reach(self.sql + other.sql, None if self.size is None or other.size is None else self.size + other.size)
+
+    def less(self, other: "Reach") -> "Reach":
+        """What is left of it."""
+        return Reach(self.sql - other.sql, None if self.size is None or other.size is None else self.size - other.size)
 
 
 @dataclass(frozen=True)
 class Circle:
-    """A circle; ``size`` is its radius where that is constant, degrees."""
+    """A circle."""
 
     centre: Point
-    radius: Sql
-    size: float | None
+    radius: Reach
 
 
 Shape = Point | Circle | Pieces
@@ -60,11 +94,12 @@ def distance(one: Point, other: Point) -> Sql:
     return func.degrees(_number(2) * func.atan2(func.sqrt(half), func.sqrt(func.abs(_number(1) - half))))
 
 
-def within(one: Point, other: Point, radius: Sql, size: float | None, *, closed: bool = True) -> Sql:
+def within(one: Point, other: Point, radius: Reach, *, closed: bool = True) -> Sql:
     """Whether two places are at most (or less than) so many degrees apart."""
+    size = radius.size
     if size is None:
         apart = distance(one, other)
-        return apart <= radius if closed else apart < radius
+        return and_(*_in_zones(one, other, radius), apart <= radius.sql if closed else apart < radius.sql)
     if size < 0:
         return _haversine(one, other) < _number(0)
     if size >= 180.0:
@@ -75,7 +110,42 @@ def within(one: Point, other: Point, radius: Sql, size: float | None, *, closed:
         if fixed.place is not None and moving.cell is not None:
             return and_(*_in_cells(moving.cell, Cone(*fixed.place, size)), exact)
     # What lies nearer than that lies within a band of declination, which costs no functions.
-    return and_(one.dec.between(other.dec - _number(size * 1.000001), other.dec + _number(size * 1.000001)), exact)
+    band = one.dec.between(other.dec - _number(size * 1.000001), other.dec + _number(size * 1.000001))
+    return and_(*_in_zones(one, other, radius), band, exact)
+
+
+def _in_zones(one: Point, other: Point, radius: Reach) -> list[Sql]:
+    """Where stars are looked for about rows of an uploaded table, by their index."""
+    for moving, fixed in ((one, other), (other, one)):
+        if moving.cell is not None and (zones := fixed.zones(radius)):
+            return [or_(*(moving.cell.between(first, last) for first, last in zones))]
+    return []
+
+
+@dataclass(frozen=True)
+class Near:
+    """A condition by which stars are near to rows of an uploaded table."""
+
+    condition: Sql
+    stars: FromClause
+    uploaded: Origin
+
+    def rows(self) -> tuple[FromClause, Sql]:
+        """All such pairs, with the columns of the stars, and the condition that one is of the uploaded table's row.
+
+        For LEFT JOIN, beside which SQLite and MariaDB look through all stars for each row. A limit, which nobody
+        reaches, keeps servers from making it that join again.
+        """
+        theirs = self.uploaded.clause
+        own = self.uploaded.table.rows().alias()
+
+        def moved(one: Any, **_: Any) -> Any:
+            return own.c[one.name] if isinstance(one, NamedColumn) and one.table is theirs else None
+
+        condition = replacement_traverse(self.condition, {}, moved)  # type: ignore[call-overload]
+        found = select(own.c[ROW], *self.stars.c).select_from(own.join(self.stars, condition)).limit(MOST_PAIRS)
+        pairs = found.subquery()
+        return pairs, pairs.c[ROW] == theirs.c[ROW]
 
 
 def _in_cells(cell: Sql, cone: Cone) -> list[Sql]:
@@ -103,6 +173,17 @@ class Sky:
     def __init__(self, value: Callable[[exp.Expr], Typed]) -> None:
         self._value = value
         self._regions = 0
+        self.nears: list[Near] = []  # conditions so far
+
+    def within(self, one: Point, other: Point, radius: Reach, *, closed: bool = True) -> Sql:
+        """Whether two places are at most (or less than) so many degrees apart."""
+        condition = within(one, other, radius, closed=closed)
+        for moving, fixed in ((one, other), (other, one)):
+            if moving.cell is not None and fixed.columns is not None and fixed.zones(radius):
+                assert isinstance(moving.cell, NamedColumn)
+                assert moving.cell.table is not None
+                self.nears.append(Near(condition, moving.cell.table, fixed.columns[0]))
+        return condition
 
     def contains(self, arguments: list[exp.Expr]) -> Sql:
         """CONTAINS(inner, outer)."""
@@ -110,8 +191,7 @@ class Sky:
         if isinstance(inner, Point):
             return self._holds(outer, inner)
         if isinstance(inner, Circle) and isinstance(outer, Circle):
-            size = None if inner.size is None or outer.size is None else outer.size - inner.size
-            return within(inner.centre, outer.centre, outer.radius - inner.radius, size)
+            return self.within(inner.centre, outer.centre, outer.radius.less(inner.radius))
         raise RefusedError("CONTAINS is answered for a POINT in a region and for a CIRCLE in a CIRCLE")
 
     def intersects(self, arguments: list[exp.Expr]) -> Sql:
@@ -122,8 +202,7 @@ class Sky:
         if isinstance(other, Point):
             return self._holds(one, other)
         if isinstance(one, Circle) and isinstance(other, Circle):
-            size = None if one.size is None or other.size is None else other.size + one.size
-            return within(one.centre, other.centre, other.radius + one.radius, size)
+            return self.within(one.centre, other.centre, other.radius.plus(one.radius))
         raise RefusedError("INTERSECTS is answered for a POINT and a region, and for two CIRCLEs")
 
     def points(self, arguments: list[exp.Expr]) -> tuple[Point, Point]:
@@ -164,7 +243,7 @@ class Sky:
         if origin is None or names is None:
             raise RefusedError(f"{said(node)} is no geometry: expected a column of regions, such as s_region")
         ra, dec, diameter = (origin.clause.c[name] for name in names)
-        return Circle(Point(ra, dec, None, None), diameter / _number(2), None)
+        return Circle(Point(ra, dec), Reach(diameter / _number(2)))
 
     def _two(self, arguments: list[exp.Expr], name: str) -> tuple[Shape, Shape]:
         if len(arguments) != 2:
@@ -175,7 +254,7 @@ class Sky:
         if isinstance(region, Point):
             raise RefusedError("a POINT holds no other: expected a CIRCLE, POLYGON or BOX; see DISTANCE")
         if isinstance(region, Circle):
-            return within(point, region.centre, region.radius, region.size)
+            return self.within(point, region.centre, region.radius)
         return _inside(point, region)
 
     def _point(self, arguments: list[exp.Expr]) -> Point:
@@ -186,14 +265,17 @@ class Sky:
             place = float(fixed[0]) % 360.0, float(fixed[1])
             if abs(place[1]) > 90.0:
                 raise RefusedError(f"declination {place[1]:g} is beyond a pole: expected -90 to 90 degrees")
-        return Point(as_double(ra), as_double(dec), place, _cell(ra, dec))
+        columns = None
+        if ra.origin is not None and dec.origin is not None and ra.origin.clause is dec.origin.clause:
+            columns = ra.origin, dec.origin
+        return Point(as_double(ra), as_double(dec), place, _cell(ra, dec), columns)
 
     def _circle(self, arguments: list[exp.Expr]) -> Circle:
         centre = self._point(self._spread(arguments[:-1]))
         size, radius = constant(arguments[-1]), require_number(self._value(arguments[-1]), arguments[-1])
         if size is not None and not 0 <= size <= 180:
             raise RefusedError(f"a CIRCLE has a radius of {size:g} degrees: expected 0 to 180")
-        return Circle(centre, as_double(radius), None if size is None else float(size))
+        return Circle(centre, reach(radius, size))
 
     def _spread(self, arguments: list[exp.Expr]) -> list[exp.Expr]:
         """Coordinates, of POINTs or written out."""
@@ -212,9 +294,9 @@ class Sky:
         return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def outside(condition: Sql) -> Sql:
-    """The opposite."""
-    return not_(condition)
+def reach(radius: Typed, size: float | None) -> Reach:
+    """A radius that a query has; ``size`` is the number that it is, where it is one."""
+    return Reach(as_double(radius), None if size is None else float(size), radius.origin)
 
 
 def _cell(ra: Typed, dec: Typed) -> Sql | None:

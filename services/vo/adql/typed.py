@@ -1,10 +1,12 @@
 """Expressions of SQL with what is known of their values."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import CompoundSelect, FromClause, Select, cast, literal
 from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql.elements import NamedColumn
 from sqlglot import exp
 
 from services.vo.fields import Field, Kind, plain
@@ -23,6 +25,13 @@ class Origin:
     table: PublishedTable
     name: str
 
+    def zones(self, dec: str, radius: "float | str") -> Sequence[tuple[ColumnElement[Any], ColumnElement[Any]]]:
+        """Ranges of cells about this right ascension and a declination of the same row; none where none are known."""
+        names = () if self.table.zones is None else self.table.zones(self.name, dec, radius)
+        if not names or names[0][0] not in self.clause.c:  # asked for the first time: see translate
+            return ()
+        return [(self.clause.c[first], self.clause.c[last]) for first, last in names]
+
 
 @dataclass(frozen=True)
 class Typed:
@@ -31,6 +40,12 @@ class Typed:
     sql: ColumnElement[Any]
     field: Field
     origin: Origin | None = None
+
+    def within(self, rows: FromClause) -> "Typed":
+        """The same column of a query that has it under its name."""
+        assert isinstance(self.sql, NamedColumn)
+        origin = None if self.origin is None else replace(self.origin, clause=rows)
+        return Typed(rows.c[self.sql.name], self.field, origin)
 
 
 @dataclass(frozen=True)

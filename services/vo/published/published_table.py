@@ -1,6 +1,6 @@
 """A table as those who ask see it, and where its rows come from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,6 +11,10 @@ from services.vo.fields import Field
 from services.vo.vo_errors import RefusedError
 
 RowsOf = Callable[[], FromClause]
+ROW = "z_row"  # number of a row, beside the columns of zones
+# Of names of the columns of right ascension and declination, and a radius (degrees, or the name of its column): pairs
+# of names of columns with the first and last cells of ranges that hold all that lies so near to a row's place.
+ZonesOf = Callable[[str, str, float | str], Sequence[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class PublishedTable:
         position: names of its columns of right ascension and declination (ICRS), degrees.
         healpix: column with the cell of order 12 in which that lies, indexed.
         circles: columns of regions, which are circles: those of its right ascension, declination and diameter.
+        zones: of an uploaded table; the next ``rows`` have what it names.
     """
 
     schema: str
@@ -32,6 +37,7 @@ class PublishedTable:
     healpix: str | None = None
     utype: str = ""
     circles: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    zones: ZonesOf | None = None
 
     @property
     def full_name(self) -> str:

@@ -5,7 +5,14 @@ import pytest
 
 from pipeline.errors import UnusableDataError
 from pipeline.sky.astrometry.sphere import directions, unit_vectors
-from pipeline.sky.healpix import cells, cells_of_cone, separations_from_cells
+from pipeline.sky.healpix import (
+    FEW_RANGES,
+    cells,
+    cells_of_cone,
+    cells_of_cones,
+    few_ranges_of_cones,
+    separations_from_cells,
+)
 from services.sky.catalogue.gaia_archive import ID_OFFSET_DEG
 
 PROXIMA = (5853498713190525696, 217.392321472009, -62.6760751167667)  # Gaia DR3
@@ -78,6 +85,40 @@ def test_a_cone_gives_few_cells_besides_its_own() -> None:
     area = np.pi * 4.0**2 / (41253.0 / 49152.0)
     rim = 2 * np.pi * 4.0 / np.sqrt(41253.0 / 49152.0)
     assert area < found.size < area + 1.5 * rim
+
+
+def test_many_cones_have_the_cells_of_each() -> None:
+    axes = directions(np.random.default_rng(4).normal(size=(40, 3)))
+    radius = np.geomspace(0.1, 60.0, 40)
+    cone, found = cells_of_cones(axes, radius, 4)
+    for number, ((ra, dec), size) in enumerate(zip(axes.tolist(), radius.tolist(), strict=True)):
+        np.testing.assert_array_equal(found[cone == number], cells_of_cone(ra, dec, size, 4))
+
+
+def test_few_ranges_of_a_cone_miss_nothing_of_it() -> None:
+    """Cones of 1e-4 to 180 degrees at random places, at the poles and where cells begin, against points in each."""
+    rng = np.random.default_rng(5)
+    axes = rng.normal(size=(300, 3))
+    axes[::10] = [0.0, 0.0, 1.0]
+    axes[1::10] = [0.0, 0.0, -1.0]
+    axes[2::10] = [1.0, 0.0, 0.0]
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    radius = np.minimum(10.0 ** rng.uniform(-4.0, 2.4, len(axes)), 180.0)
+    ranges = few_ranges_of_cones(directions(axes), radius)
+    assert ranges.shape == (300, FEW_RANGES, 2)
+    for axis, size, found in zip(axes, radius.tolist(), ranges, strict=True):
+        needed = np.unique(cells(points_in_cone(rng, axis, size, 1000)))
+        assert ((needed[:, None] >= found[:, 0]) & (needed[:, None] <= found[:, 1])).any(axis=1).all(), (axis, size)
+
+
+def test_few_ranges_of_a_small_cone_are_small() -> None:
+    """Two arcseconds lie in a few cells of 52; the median cone of a degree in 25 times its area."""
+    places = directions(np.random.default_rng(6).normal(size=(500, 3)))
+    counted = (np.diff(few_ranges_of_cones(places, 2.0 / 3600.0))[..., 0] + 1).sum(axis=1)
+    assert counted.min() == 1
+    assert counted.max() <= 5
+    sizes = (np.diff(few_ranges_of_cones(places, 1.0))[..., 0] + 1).sum(axis=1) * 41253.0 / (12 * 4**12)
+    assert np.median(sizes) < 25 * np.pi
 
 
 def test_all_cells_belong_to_the_whole_sphere() -> None:

@@ -180,7 +180,7 @@ def _uploaded_stars(it: Asked) -> None:
     )
     content = io.BytesIO()
     sent.write(content, format="votable")
-    files = {"t": content.getvalue()}
+    files = {"t": content}
     uploads = tuple(read_uploads("mine,param:t", files, lambda _: None, QueryLimits(), is_sqlite=it.is_sqlite))
     back = it.rows("SELECT name, ra, dec, big, small, single FROM TAP_UPLOAD.mine ORDER BY small", uploads=uploads)
     assert [row[0] for row in back] == sent["name"].tolist()
