@@ -20,6 +20,7 @@ from services.vo.writing.votable_words import MEDIA_TYPE, error_document
 from services.whole_numbers import whole_number
 
 LONGEST_WAIT_S = 60.0
+WAITING_MOST = 20  # at once, for jobs to change; others are answered as it is, as the standard allows
 LOOK_S = 0.05
 NUMBERS_MOST = 999_999_999  # of seconds, and of jobs
 PATH = "/tap/async"
@@ -31,6 +32,7 @@ class JobService:
 
     def __init__(self, jobs: Jobs, limits: QueryLimits) -> None:
         self._jobs, self._limits = jobs, limits
+        self._waiting = 0
 
     @told
     async def list(self, request: Request) -> Response:
@@ -105,8 +107,14 @@ class JobService:
             raise RefusedError(f"WAIT is {values['WAIT'][:40]!r}: expected a number of seconds") from error
         phase = values.get("PHASE", job.phase)
         until = time.monotonic() + (LONGEST_WAIT_S if seconds < 0 else min(seconds, LONGEST_WAIT_S))
-        while job.phase == phase and job.phase in ACTIVE and time.monotonic() < until:
-            await anyio.sleep(LOOK_S)
+        if self._waiting >= WAITING_MOST:
+            return
+        self._waiting += 1
+        try:
+            while job.phase == phase and job.phase in ACTIVE and time.monotonic() < until:
+                await anyio.sleep(LOOK_S)
+        finally:
+            self._waiting -= 1
 
     @told
     async def phase(self, request: Request) -> Response:

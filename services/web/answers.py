@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from services.errors import TianyuError, TransientError
 from services.log import get_logger
 from services.shown import shown
+from services.vo.vo_requests import RETRY_S
 from services.web.served import served
 from services.whole_numbers import LARGEST, whole_number
 
@@ -129,13 +130,18 @@ class BusyError(TianyuError):
     """The service does as much at a time as it may."""
 
 
-STATUS: dict[type[TianyuError], int] = {WrongQuestionError: 400, RefusedError: 403, BusyError: 429}
+STATUS: dict[type[TianyuError], int] = {WrongQuestionError: 400, RefusedError: 403, BusyError: 503}
 
 
 def _explained(request: Request, status: int, words: str) -> Response:
+    answer: Response
     if request.url.path.endswith(".json") or request.url.path.startswith("/api/"):
-        return Response(json.dumps({"error": shown(words)}), status, media_type="application/json")
-    return page(request, "error.html", status, words=words)
+        answer = Response(json.dumps({"error": shown(words)}), status, media_type="application/json")
+    else:
+        answer = page(request, "error.html", status, words=words)
+    if status == 503:
+        answer.headers["Retry-After"] = RETRY_S
+    return answer
 
 
 def not_made(request: Request, error: Exception) -> Response:

@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from schema.client_questions import QUESTIONS
 from schema.light_curve_rows import NUMBERS, Points, points
@@ -54,12 +55,12 @@ class PointsWanted(BaseModel):
 
 
 async def _body(request: Request) -> bytes:
-    content = b""
+    content = bytearray()
     async for part in request.stream():
         content += part
         if len(content) > BODY_MOST:
             raise WrongQuestionError(f"the question has more than {BODY_MOST} bytes: ask for fewer stars at a time")
-    return content
+    return bytes(content)
 
 
 async def rows(request: Request) -> Response:
@@ -112,7 +113,18 @@ async def light_curve_points(request: Request) -> Response:
         raise WrongQuestionError(f"the question cannot be read: {problems}") from error
     if not _reading.acquire(blocking=False):
         raise BusyError(f"{AT_A_TIME} lists of light curves are being read: try it again in some seconds")
-    return StreamingResponse(_blocks(served(request), wanted), media_type=POINTS_TYPE)
+    return PointsResponse(_blocks(served(request), wanted), media_type=POINTS_TYPE)
+
+
+class PointsResponse(StreamingResponse):
+    """Gives back its turn however it ends: of a browser that left nothing is read, nor the end of what is read."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            _reading.release()
 
 
 def _blocks(here: Served, wanted: PointsWanted) -> Iterator[bytes]:
@@ -136,8 +148,6 @@ def _blocks(here: Served, wanted: PointsWanted) -> Iterator[bytes]:
     except (TianyuError, DBAPIError) as error:
         log.error("light curves could not be read", error=str(getattr(error, "orig", error)))
         end = {"error": "the database does not answer, or took too long; ask for fewer stars, or again"}
-    finally:
-        _reading.release()
     yield _block(b"E", json.dumps(end).encode())
 
 

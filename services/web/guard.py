@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 
 from services.log import get_logger
-from services.vo.vo_requests import CALLER
+from services.vo.vo_requests import CALLER, RETRY_S
 
 log = get_logger("web")
 
@@ -26,6 +27,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 ASKED_PER_S, ASKED_AT_ONCE = 40.0, 400.0  # of one address: a field is some fifty tiles
 REFUSED_PER_S, REFUSED_AT_ONCE = 0.2, 10.0  # wrong tokens of one address
 KEPT_ADDRESSES = 10_000
+SLOWEST_S = 60.0  # for a part of an answer: who takes none for longer holds nothing up any more
+QUESTIONS_AT_ONCE = 100  # of all addresses, answered and waiting; more would wait for longer than anybody does
 READING = ("GET", "HEAD")
 LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]"))
 # Scripts, styles, pictures and data of this service alone; nothing inline, nothing framed, no form to elsewhere.
@@ -91,6 +94,7 @@ class Guard:
         self._app, self._rules, self._clock = app, rules, clock
         self._asked = Buckets(ASKED_PER_S, ASKED_AT_ONCE)
         self._refused = Buckets(REFUSED_PER_S, REFUSED_AT_ONCE)
+        self._now = 0  # questions that are answered or wait
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
@@ -106,15 +110,21 @@ class Guard:
                     headers = MutableHeaders(scope=message)
                     headers.update(HEADERS)
                     headers.setdefault("Cache-Control", "no-store")
-                await send(message)
+                with anyio.fail_after(SLOWEST_S):
+                    await send(message)
 
+            self._now += 1
             scope[CALLER] = shown_user(Headers(scope=scope), is_behind_proxy=self._rules.is_behind_proxy)
             try:
                 await (self._refusal(scope) or self._app)(scope, receive, guarded)
+            except TimeoutError:
+                log.warning("an answer was not taken", path=scope["path"])
             except Exception as error:
                 log.error("an error of Tianyu", path=scope["path"], exc_info=error)
                 if not started:
                     await _refuse(500, "this page could not be made")(scope, receive, guarded)
+            finally:
+                self._now -= 1
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers, now = Headers(scope=scope), self._clock()
@@ -122,12 +132,15 @@ class Guard:
             return _refuse(421, "this service is not asked by that name: see --host of `tianyu serve`")
         address = self._address(scope, headers)
         if not self._asked.take(address, now):
-            return _refuse(429, "too many questions at once: wait some seconds", {"Retry-After": "5"})
+            return _refuse(429, "too many questions at once: wait some seconds", {"Retry-After": RETRY_S})
         if self._rules.token is not None and not self._knows_token(headers, address, now):
             return _refuse(401, "the token is wanted", {"WWW-Authenticate": 'Basic realm="Tianyu", charset="UTF-8"'})
         allowed = (*READING, "POST", "DELETE") if scope["path"].startswith(self._rules.writing) else READING
         if scope["method"] not in allowed:
             return _refuse(405, "pages can only be read", {"Allow": ", ".join(allowed)})
+        if self._now > QUESTIONS_AT_ONCE:
+            words = "as many questions are being answered as may be at a time: try it again in some seconds"
+            return _refuse(503, words, {"Retry-After": RETRY_S})
         return None
 
     def _address(self, scope: Scope, headers: Headers) -> str:

@@ -1,6 +1,7 @@
 """Listen on an address, by rules that are safe without a thought."""
 
 import ipaddress
+import resource
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +16,8 @@ from services.web.served import Served
 
 LEAST_TOKEN = 16  # characters
 KEEP_ALIVE_S = 15
-QUESTIONS_AT_ONCE = 200  # open connections; further ones are told to come back
+CONNECTIONS_MOST = 2_000  # open ones; what they ask is limited by the guard
+FILES_BESIDE = 200  # of the database, of images and uploads
 END_S = 5
 
 
@@ -64,11 +66,12 @@ def listen(served: Served, host: str, port: int, rules: Rules, told: Callable[[s
         ConfigurationError: the address cannot be listened on.
     """
     tables = VoServices.open(served.settings)
+    _allow_files(CONNECTIONS_MOST + FILES_BESIDE)
     config = uvicorn.Config(
         all_services(served, tables, rules),
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=END_S,
-        limit_concurrency=QUESTIONS_AT_ONCE,
+        limit_concurrency=CONNECTIONS_MOST,
         proxy_headers=False,
         server_header=False,
         access_log=False,
@@ -82,6 +85,14 @@ def listen(served: Served, host: str, port: int, rules: Rules, told: Callable[[s
             uvicorn.Server(config).run([listener])
         finally:
             tables.close()
+
+
+def _allow_files(count: int) -> None:
+    """Let this program have so many files open, as far as it may: most systems begin with 1024."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if most == resource.RLIM_INFINITY else min(count, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -1,13 +1,16 @@
 """What `import tianyu` asks by, given what it never asks."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import numpy as np
 import pytest
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
+from starlette.types import Message
 
 from services.settings import Settings
 from services.web import client_routes
@@ -59,7 +62,26 @@ def test_as_many_lists_as_may_are_read_at_a_time(
         for _ in range(client_routes.AT_A_TIME):
             assert client_routes._reading.acquire(blocking=False)
         try:
-            assert client.post("/api/points", content=json.dumps(WANTED)).status_code == 429
+            full = client.post("/api/points", content=json.dumps(WANTED))
+            assert (full.status_code, full.headers["retry-after"]) == (503, "5")
         finally:
             for _ in range(client_routes.AT_A_TIME):
                 client_routes._reading.release()
+
+
+def test_a_list_that_nobody_waits_for_any_more_gives_its_place_back() -> None:
+    """Who has left before the first part: nothing is read, and so what reads comes to no end."""
+
+    async def leave() -> None:
+        async def receive() -> Message:
+            return {"type": "http.disconnect"}
+
+        async def send(_: Message) -> None:
+            await anyio.sleep_forever()
+
+        for _ in range(client_routes.AT_A_TIME + 1):
+            assert client_routes._reading.acquire(blocking=False)
+            nothing: Iterator[bytes] = iter(())
+            await client_routes.PointsResponse(nothing)({"type": "http", "asgi": {}}, receive, send)
+
+    anyio.run(leave)

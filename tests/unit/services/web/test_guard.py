@@ -1,17 +1,28 @@
 """Who may ask, how often, and what browsers are told: before any page is made."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
+import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from services.errors import ConfigurationError
-from services.web.guard import ASKED_AT_ONCE, ASKED_PER_S, HEADERS, REFUSED_AT_ONCE, Guard, Rules
+from services.web.guard import (
+    ASKED_AT_ONCE,
+    ASKED_PER_S,
+    HEADERS,
+    QUESTIONS_AT_ONCE,
+    REFUSED_AT_ONCE,
+    Guard,
+    Message,
+    Rules,
+    Send,
+)
 from services.web.listening import is_loopback, rules_for
 
 TOKEN = "a token of more than sixteen"
@@ -103,6 +114,69 @@ def test_who_asks_too_much_waits(asking: Asking, clock: Clock) -> None:
         *[200] * int(ASKED_PER_S),
         429,
     ]
+
+
+async def asked(guard: Guard, send: Send) -> None:
+    """One question."""
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError("unreachable")
+
+    head = {"method": "GET", "path": "/", "raw_path": b"/", "query_string": b"", "headers": [(b"host", b"localhost")]}
+    await guard({"type": "http", "http_version": "1.1", "scheme": "http", **head}, receive, send)
+
+
+def test_who_comes_when_the_service_is_full_is_told_when_to_come_back() -> None:
+    async def fill_it() -> list[int]:
+        leave, statuses = anyio.Event(), []
+
+        async def page(_: Request) -> PlainTextResponse:
+            await leave.wait()
+            return PlainTextResponse("hello")
+
+        guard = Guard(Starlette(routes=[Route("/", page)]), Rules())
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+                if message["status"] == 503:
+                    assert (b"retry-after", b"5") in message["headers"]
+
+        async with anyio.create_task_group() as group:
+            for _ in range(QUESTIONS_AT_ONCE):
+                group.start_soon(asked, guard, send)
+            await anyio.wait_all_tasks_blocked()
+            for _ in range(50):
+                await asked(guard, send)
+            assert statuses == [503] * 50, "at once, while the others still wait"
+            leave.set()
+        await asked(guard, send)
+        return statuses
+
+    assert anyio.run(fill_it) == [503] * 50 + [200] * (QUESTIONS_AT_ONCE + 1)
+
+
+def test_who_takes_nothing_of_an_answer_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.web.guard.SLOWEST_S", 0.05)
+    closed = []
+
+    async def page(_: Request) -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    yield bytes(1000)
+            finally:
+                closed.append(True)
+
+        return StreamingResponse(parts())
+
+    async def send(message: Message) -> None:
+        if message.get("body"):
+            await anyio.sleep_forever()
+
+    anyio.run(asked, Guard(Starlette(routes=[Route("/", page)]), Rules()), send)
+    assert closed == [True]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
