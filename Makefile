@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo servers servers-down servers-status test lint check bench bench-memory bench-engine bench-live bench-storage bench-photometry bench-peers bench-consumers bench-growth chaos fuzz web-test clean
+.PHONY: help env demo servers servers-down servers-status test lint check bench bench-memory bench-engine bench-live bench-storage bench-web bench-photometry bench-peers bench-consumers bench-growth chaos fuzz web-test clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench-live: env  ## Frames that come at a cadence: what is kept up with, and how
 
 bench-storage: env  ## Rows of fluxes in and out, on private servers; ARGS="--on sqlite mariadb mysql --rows 100000000"
 	$(BIN)/python -m bench.storage $(ARGS)
+
+bench-web: env  ## The web service on 20 million points, and a storm of questions beside a working engine; ARGS="--rows 500000 --on sqlite mariadb mysql"
+	$(BIN)/python -m bench.web $(ARGS)
 
 # An environment of its own: eloy and photutils hold astropy back.
 bench-photometry: env  ## Scatter beside photutils, eloy and SExtractor; ARGS=--matrix: Tianyu alone, many nights

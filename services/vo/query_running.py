@@ -21,7 +21,8 @@ STEPS = 20_000  # of SQLite's machine between two looks at the clock
 TIMED_OUT = (3024, 1969, 1317)  # of MySQL, of MariaDB, and of either when it is told to stop
 TOO_MUCH = (1104, 1226)  # rows that it would look at, or connections of the login
 # What the question itself is at fault for: numbers out of range, and what a server has no plan for.
-OF_THE_QUESTION = (1235, 1242, 1264, 1365, 1390, 1436, 1690, 3020, 3141)
+TOO_LARGE = ("too large", "too many", "at most", "stack overflow")  # of SQLite, for a question that is
+OF_THE_QUESTION = (1116, 1117, 1235, 1242, 1264, 1365, 1390, 1436, 1690, 3020, 3141)
 
 Rows = list[tuple[Any, ...]]
 log = get_logger("vo")
@@ -136,6 +137,10 @@ def _translated(stop: Stop) -> Iterator[None]:
         interrupted = isinstance(error.orig, sqlite3.OperationalError) and "interrupted" in str(error.orig)
         if interrupted or code in TIMED_OUT:
             raise _too_long(stop) from error
+        if isinstance(error.orig, sqlite3.OperationalError) and any(words in str(error.orig) for words in TOO_LARGE):
+            raise RefusedError(
+                "the question has more parts than the database takes: upload a long list as a table, and join it"
+            ) from error
         if code in TOO_MUCH:
             raise RefusedError(
                 "the question looks at more rows than it may: ask for less of the sky, or of time"
