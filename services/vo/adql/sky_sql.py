@@ -20,7 +20,6 @@ from services.vo.vo_errors import RefusedError
 
 Sql = ColumnElement[Any]
 MOST_REGIONS = 50  # of one query
-MOST_PAIRS = 2**62
 WIDEST_CONE = 40.0  # degrees; of a wider one most cells would be named
 COORDINATE_SYSTEMS = ("", "ICRS")
 
@@ -133,8 +132,8 @@ class Near:
     def rows(self) -> tuple[FromClause, Sql]:
         """All such pairs, with the columns of the stars, and the condition that one is of the uploaded table's row.
 
-        For LEFT JOIN, beside which SQLite and MariaDB look through all stars for each row. A limit, which nobody
-        reaches, keeps servers from making it that join again.
+        For LEFT JOIN, beside which SQLite and MariaDB look through all stars for each row. Grouped, though each pair is
+        there once: so servers cannot make it that join again, and SQLite expects few rows and makes an index of them.
         """
         theirs = self.uploaded.clause
         own = self.uploaded.table.rows().alias()
@@ -143,8 +142,8 @@ class Near:
             return own.c[one.name] if isinstance(one, NamedColumn) and one.table is theirs else None
 
         condition = replacement_traverse(self.condition, {}, moved)  # type: ignore[call-overload]
-        found = select(own.c[ROW], *self.stars.c).select_from(own.join(self.stars, condition)).limit(MOST_PAIRS)
-        pairs = found.subquery()
+        columns = [own.c[ROW], *self.stars.c]
+        pairs = select(*columns).select_from(own.join(self.stars, condition)).group_by(*columns).subquery()
         return pairs, pairs.c[ROW] == theirs.c[ROW]
 
 
