@@ -15,7 +15,7 @@ from bench.engine.usage import peak_bytes
 PROXY = "sky.example"  # by whose name all ask, from as many addresses as they like
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 TIMEOUT_S = 120.0
-S_PER_NS = 1e-9
+CPU_CLOCK = 2  # of Linux: scheduled time of a whole process
 
 
 class Service:
@@ -74,5 +74,5 @@ def _takes_connections(port: int) -> bool:
 
 
 def _cpu(pid: int) -> float:
-    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return S_PER_NS * sum(int(thread.read_text().split()[0]) for thread in threads)
+    """Of all its threads, those that have ended too, to the nanosecond: POSIX's CPU clock of another process."""
+    return time.clock_gettime((~pid << 3) | CPU_CLOCK)

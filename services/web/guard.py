@@ -140,7 +140,7 @@ class Guard:
             return _refuse(405, "pages can only be read", {"Allow": ", ".join(allowed)})
         if self._now > QUESTIONS_AT_ONCE:
             words = "as many questions are being answered as may be at a time: try it again in some seconds"
-            return _refuse(503, words, {"Retry-After": RETRY_S})
+            return _refuse(503, words, {"Retry-After": RETRY_S, "Connection": "close"})
         return None
 
     def _address(self, scope: Scope, headers: Headers) -> str:

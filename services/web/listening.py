@@ -16,8 +16,7 @@ from services.web.served import Served
 
 LEAST_TOKEN = 16  # characters
 KEEP_ALIVE_S = 15
-CONNECTIONS_MOST = 2_000  # open ones; what they ask is limited by the guard
-FILES_BESIDE = 200  # of the database, of images and uploads
+FILES_MOST = 20_000  # open, nearly all of them connections; what they ask is limited by the guard
 END_S = 5
 
 
@@ -66,12 +65,11 @@ def listen(served: Served, host: str, port: int, rules: Rules, told: Callable[[s
         ConfigurationError: the address cannot be listened on.
     """
     tables = VoServices.open(served.settings)
-    _allow_files(CONNECTIONS_MOST + FILES_BESIDE)
+    _allow_files(FILES_MOST)
     config = uvicorn.Config(
         all_services(served, tables, rules),
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=END_S,
-        limit_concurrency=CONNECTIONS_MOST,
         proxy_headers=False,
         server_header=False,
         access_log=False,

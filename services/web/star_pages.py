@@ -68,7 +68,8 @@ def star(request: Request) -> Response:
 def _on_newest(request: Request, session: Session, seen: Seen) -> dict[str, Any]:
     """What the newest night says: comparison stars, scatter, and where all lie on the template."""
     facts, place = seen
-    spots, roles = read_spots(session, facts), read_roles(session, facts, place)
+    roles = read_roles(session, facts, place)
+    spots = read_spots(session, facts, {place.source_id, *roles.heaviest(MOST_REFERENCES), *roles.checks})
     positions = {source_id: spot.xy for source_id, spot in spots.items()}
     names = short_names(roles, positions, place.source_id, MOST_REFERENCES, MOST_CHECKS)
     marks = [{"name": name, "star": one, "x": positions[one][0], "y": positions[one][1]} for name, one in names.items()]

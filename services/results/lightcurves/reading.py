@@ -179,7 +179,7 @@ def least_scatter(rows: Points) -> Points:
 def _meta(
     observation: ObservationFacts, source: SourceFacts, radii: dict[int, float], rows: Table
 ) -> dict[str, int | float | str]:
-    methods = sorted({str(method) for method in rows["method"] if method})
+    methods = sorted({str(method) for method in rows["method"].tolist() if method})
     meta: dict[str, int | float | str] = {
         "observation": observation.observation_id,
         "target": observation.target,

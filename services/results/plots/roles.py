@@ -1,10 +1,10 @@
 """Which part the sources of an observation play, and where they lie."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from schema.photometry import ReferenceStar
@@ -48,14 +48,17 @@ class Spot:
     flux: float | None
 
 
-def read_spots(session: Session, observation: ObservationFacts) -> dict[int, Spot]:
-    """The observation's sources on its template, the brightest first."""
+def read_spots(
+    session: Session, observation: ObservationFacts, sources: Collection[int] | None = None
+) -> dict[int, Spot]:
+    """The observation's sources on its template, or those of ``sources``, the brightest first."""
     detect = select(Process.pid).where(Process.graph_pid == observation.graph_pid, Process.command == DETECT.command)
-    rows = session.execute(
-        select(SourcePosition.source_id, SourcePosition.x, SourcePosition.y, SourcePosition.flux)
-        .where(SourcePosition.pid == detect.scalar_subquery())
-        .order_by(SourcePosition.flux.desc(), SourcePosition.source_id)
+    query = select(SourcePosition.source_id, SourcePosition.x, SourcePosition.y, SourcePosition.flux).where(
+        SourcePosition.pid == detect.scalar_subquery()
     )
+    if sources is not None:
+        query = query.where(SourcePosition.source_id.in_(sources))
+    rows = session.execute(query.order_by(SourcePosition.flux.desc(), SourcePosition.source_id))
     return {row.source_id: Spot((row.x, row.y), row.flux) for row in rows}
 
 
@@ -83,7 +86,10 @@ def read_roles(session: Session, observation: ObservationFacts, target: SourceFa
         func.max(ReferenceStar.is_reference).label("is_reference"),
         func.max(ReferenceStar.role).label("role"),
         func.max(ReferenceStar.weight).label("weight"),
-    ).where(ReferenceStar.pid == observation.calibration_pid)
+    ).where(
+        ReferenceStar.pid == observation.calibration_pid,
+        or_(ReferenceStar.is_reference.is_(True), ReferenceStar.role.is_not(None)),  # few of a rich field's stars
+    )
     if aperture is not None:
         query = query.where(ReferenceStar.aperture == aperture)
     rows = session.execute(query.group_by(ReferenceStar.source_id).order_by(ReferenceStar.source_id)).all()

@@ -82,7 +82,8 @@ class TableData:
             return ["" if one is None else "NaN" if one != one else repr(float(one)) for one in values]
         if field.kind.is_whole:
             return ["" if one is None else str(int(one)) for one in values]
-        return ["" if one is None else content(as_text(one)) for one in values]
+        known = {one: "" if one is None else content(as_text(one)) for one in set(values)}  # few: a night, a method
+        return [known[one] for one in values]
 
     def end(self, *, rows: int, is_cut: bool = False, error: str = "") -> bytes:
         """After the last row."""
@@ -120,8 +121,9 @@ class Binary2:
             nothing = pack(0) if field.kind.is_whole else pack(_NAN)
             return [nothing if one is None else pack(convert(one)) for one in values]
         encoding, width = ("utf-16-be", 2) if field.kind is Kind.TEXT else ("ascii", 1)
-        texts = [b"" if one is None else clean(as_text(one)).encode(encoding, "replace") for one in values]
-        return [_COUNT.pack(len(text) // width) + text for text in texts]
+        known = {one: b"" if one is None else clean(as_text(one)).encode(encoding, "replace") for one in set(values)}
+        counted = {one: _COUNT.pack(len(text) // width) + text for one, text in known.items()}
+        return [counted[one] for one in values]
 
     def end(self, *, rows: int, is_cut: bool = False, error: str = "") -> bytes:
         """After the last row."""

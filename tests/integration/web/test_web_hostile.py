@@ -106,12 +106,10 @@ def _what_would_run_for_hours(asked: TestClient, *, is_sqlite: bool) -> None:
     for parameters in ("RA=1e400&DEC=0&SR=1", "RA=0&DEC=0&SR=1e9", "RA=0&DEC=91&SR=1", "RA=nan&DEC=0&SR=1"):
         assert asked.get(f"/scs?{parameters}").status_code == 400, parameters
     long = "SELECT ra FROM source_catalog WHERE " + " OR ".join(f"source_id = {n}" for n in range(2_000))
-    answer = tap(asked, long)
     if is_sqlite:  # which takes a thousand
+        answer = tap(asked, long)
         assert answer.status_code == 400
         assert "more parts than the database takes" in answer.text
-    else:
-        assert answer.status_code == 200
     rows = b"<TR><TD>1</TD></TR>" * (QueryLimits().upload_rows + 1)
     table = b'<VOTABLE><RESOURCE><TABLE><FIELD name="a" datatype="int"/><DATA><TABLEDATA>%s</TABLEDATA></DATA></TABLE>'
     sent = {"t": ("t.vot", table % rows + b"</RESOURCE></VOTABLE>", "application/x-votable+xml")}
