@@ -5,6 +5,7 @@ them no other. Values are never part of the statements: the driver escapes them,
 """
 
 import re
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -94,6 +95,15 @@ def _parts(rows: Iterable[str]) -> Iterator[str]:
         yield ",".join(part)
 
 
+@cache
+def _trusting() -> ssl.SSLContext:
+    """Of a connection whose URL says nothing of TLS: encrypted where the server can, whoever it is, as the driver's."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 class JoiningConnection(ColumnConnection):
     """Takes joined statements; a COMMIT or ROLLBACK when nothing was asked since the last one stays here."""
 
@@ -102,6 +112,11 @@ class JoiningConnection(ColumnConnection):
         self.loads = True  # until the server says that it does not allow it
         more["cursorclass"] = JoinedCursor
         super().__init__(*args, client_flag=client_flag | CLIENT.MULTI_STATEMENTS | CLIENT.LOCAL_FILES, **more)
+
+    def _create_ssl_ctx(self, given: Any) -> ssl.SSLContext:
+        """Reading the machine's authorities takes longer than connecting: not where no certificate is looked at."""
+        context: ssl.SSLContext = super()._create_ssl_ctx(given) if given else _trusting()
+        return context
 
     def query(self, sql: Any, unbuffered: bool = False) -> int:
         """Ask the server."""

@@ -1,5 +1,6 @@
 """Statements that go to a server together do what they would do one by one."""
 
+import ssl
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    create_engine,
     insert,
     select,
     text,
@@ -77,6 +79,23 @@ def commit(opened: Connection | Session, *calls: Call) -> list[Found]:
 def words(engine: Engine) -> dict[int, str]:
     with engine.connect() as connection:
         return dict(connection.execute(select(TABLE.c.pid, TABLE.c.word).order_by(TABLE.c.pid)).all())
+
+
+def test_without_an_authority_none_is_read_and_encrypted_is_what_the_driver_encrypts(
+    each_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the machine take longer than the connection."""
+
+    def cipher(engine: Engine) -> str:
+        with engine.connect() as connection:
+            found = connection.execute(text("SHOW STATUS LIKE 'Ssl_cipher'")).one()[1] if connects else ""
+        engine.dispose()
+        return str(found)
+
+    connects = not each_database_url.startswith("sqlite")
+    by_driver = cipher(create_engine(each_database_url))
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *args: pytest.fail("they are read"))
+    assert cipher(database.connect(each_database_url)) == by_driver
 
 
 def test_each_statement_tells_what_it_did(engine: Engine) -> None:
