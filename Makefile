@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TIANYU := $(VENV)/.tianyu
 INSTALLED := $(VENV)/.installed
 # One more than a small machine has cores: tests wait for servers and programs.
 WORKERS ?= 3
@@ -16,9 +17,13 @@ export PYTHONDONTWRITEBYTECODE :=
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' $(MAKEFILE_LIST)
 
-env: $(INSTALLED)  ## Make .venv with Tianyu and its tools, again when pyproject.toml or a kernel has changed
+env: $(INSTALLED)  ## Make .venv with Tianyu and its developers' tools, again when pyproject.toml or a kernel has changed
 
-$(INSTALLED): pyproject.toml client/pyproject.toml hatch_build.py $(wildcard pipeline/kernels/*.[ch])
+# A demo needs Tianyu alone. Packages are not compiled here: most of their modules are never imported, and Python
+# compiles those that are.
+$(TIANYU): PACKAGES := --editable .
+$(INSTALLED): PACKAGES := --editable '.[dev]' --editable ./client
+$(TIANYU) $(INSTALLED): pyproject.toml client/pyproject.toml hatch_build.py $(wildcard pipeline/kernels/*.[ch])
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "$(PYTHON) is not here: install Python 3.11 or later, or run make PYTHON=/path/to/python" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -27,10 +32,10 @@ $(INSTALLED): pyproject.toml client/pyproject.toml hatch_build.py $(wildcard pip
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "this Python cannot make environments: on Debian and Ubuntu run apt-get install python3-venv" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable ./client
-	@touch $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PACKAGES)
+	@touch $(TIANYU) $@
 
-demo: env  ## Simulate a small night and make its light curves and plots under demo/
+demo: $(TIANYU)  ## Simulate a small night and make its light curves and plots under demo/
 	rm -rf demo
 	$(BIN)/tianyu simulate demo/night --preset demo
 	$(BIN)/tianyu run demo/night --workdir demo/work --catalog demo/night/truth/gaia.csv
