@@ -6,16 +6,17 @@ not be shared (by programs that may outlive their test, by tests of migrations) 
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, select, text
+from sqlalchemy import Connection, Engine, MetaData, select, text
 
 from schema import database, versions
+from schema.driver import SEPARATOR
 from tests.servers.sessions import end_sessions
 
 SQLITE = "sqlite"
@@ -53,7 +54,7 @@ class ReadyDatabase:
     @classmethod
     def look(cls, url: str) -> "ReadyDatabase":
         """One that has been migrated."""
-        engine, tables = create_engine(url, poolclass=NullPool), MetaData()
+        engine, tables = database.connect(url), MetaData()
         tables.reflect(engine)
         with engine.connect() as connection:
             return cls(engine, tables, definitions(connection), all_rows(connection, tables))
@@ -66,8 +67,10 @@ class ReadyDatabase:
             if {name: COUNTER.sub("", made_by) for name, made_by in now.items()} != self.definitions:
                 return False
             connection.execute(text("SET FOREIGN_KEY_CHECKS = 0"))
-            for name, table in self.tables.tables.items():
-                connection.execute(table.delete())
+            filled = " UNION ALL ".join(f"(SELECT '{name}' FROM `{name}` LIMIT 1)" for name in self.tables.tables)
+            for name in connection.exec_driver_sql(filled).scalars().all():
+                connection.execute(self.tables.tables[name].delete())
+            for name in self.tables.tables:
                 if COUNTER.search(now[name]):
                     connection.execute(text(f"ALTER TABLE `{name}` AUTO_INCREMENT = 1"))
             for name, rows in self.rows.items():
@@ -78,7 +81,9 @@ class ReadyDatabase:
 def definitions(connection: Connection) -> dict[str, str]:
     """The statement that would make each table and view."""
     names = connection.execute(text("SHOW TABLES")).scalars().all()
-    return {name: connection.execute(text(f"SHOW CREATE TABLE `{name}`")).one()[1] for name in names}
+    with closing(connection.connection.cursor()) as cursor:
+        cursor.execute(SEPARATOR.join(f"SHOW CREATE TABLE `{name}`" for name in names))
+        return {name: rows[0][1] for name, (_, rows) in zip(names, cursor.results, strict=True)}
 
 
 def all_rows(connection: Connection, tables: MetaData) -> Rows:
