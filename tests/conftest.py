@@ -3,18 +3,21 @@
 Workers of pytest-xdist need no care: every test has a database, a site and queues that no other uses meanwhile.
 """
 
+import fcntl
 import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pika
 import pytest
-from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.pool import NullPool
+from sqlalchemy import URL, Engine, make_url, text
 
+from schema import database
 from tests.ready_databases import SQLITE, ReadyDatabases
 from tests.servers import debian, env, programs
 from tests.servers.errors import CannotStart
@@ -59,6 +62,14 @@ def server_url(variable: str) -> str:
     return url
 
 
+@cache
+def administrator_of(server: URL) -> Engine:
+    """By whom databases are made and dropped; its connection is kept."""
+    return database.connect(server.render_as_string(hide_password=False)).execution_options(
+        isolation_level="AUTOCOMMIT"
+    )
+
+
 @contextmanager
 def fresh_database(engine: str, folder: Path, prefix: str = "tianyu_test_", digits: int = 32) -> Iterator[str]:
     """URL of an empty database on ``engine`` (a key of VARIABLES, or SQLite in ``folder``), dropped afterwards."""
@@ -67,7 +78,7 @@ def fresh_database(engine: str, folder: Path, prefix: str = "tianyu_test_", digi
         return
     server = make_url(server_url(VARIABLES[engine]))
     name = f"{prefix}{uuid4().hex[:digits]}"
-    administrator = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    administrator = administrator_of(server)
     with administrator.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
     try:
@@ -157,6 +168,23 @@ def broker_url(unique_site: str) -> Iterator[str]:
         yield url
 
 
+def run_folder(factory: pytest.TempPathFactory) -> Path:
+    """The folder that all workers of this run share."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+def extracted_once(source: Path, folder: Path) -> Path:
+    """``folder`` with what an archive holds; who comes first extracts it."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            with tarfile.open(source) as archive, TemporaryDirectory(dir=folder.parent) as new:
+                archive.extractall(new, filter="data")
+                Path(new).rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def real_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the 142 frames of HAT-P-32: an archive beside the checkout, or what TIANYU_TEST_DATA names."""
@@ -171,10 +199,7 @@ def real_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.fail(lacking, pytrace=False)
         pytest.skip(lacking)
     if source.is_file():
-        folder = tmp_path_factory.mktemp("real_frames")
-        with tarfile.open(source) as archive:
-            archive.extractall(folder, filter="data")
-        source = folder
+        source = extracted_once(source, run_folder(tmp_path_factory) / "real_frames")
     frames = sorted(path for path in source.rglob("*") if path.suffix.lower() in FITS_SUFFIXES)
     if not frames:
         pytest.fail(

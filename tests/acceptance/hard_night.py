@@ -45,9 +45,11 @@ class HardNight:
             found &= (np.minimum(x, nx - 1 - x) > margin) & (np.minimum(y, ny - 1 - y) > margin)
         return np.flatnonzero(found)
 
-    def floor(self, stars: Stars) -> Floats:
-        """Relative noise of one frame by the CCD equation in each star's best circle, float64[stars]."""
+    @cached_property
+    def floor(self) -> Floats:
+        """Relative noise of one frame by the CCD equation in each star's best circle, float64[stars of the truth]."""
         truth, frames = self.compared.truth, self.good
+        stars = np.arange(truth.stars.id.size)
         rms = [
             np.sqrt(np.mean(np.square(noise_floor(truth, stars, frames, factor * self.width)), axis=1))
             for factor in FLOOR_RADII
@@ -57,7 +59,7 @@ class HardNight:
     def missing(self) -> list[tuple[int, float, float]]:
         """Stars that must be sources and are not: number, magnitude, signal to noise on the template."""
         stars = self.inside(0.75 * self.width)
-        signal = np.sqrt(self.good.size) / self.floor(stars)
+        signal = np.sqrt(self.good.size) / self.floor[stars]
         lost = (signal > SURE_SIGMA) & ~np.isin(stars, self.compared.stars)
         return [
             (int(k), float(self.compared.truth.stars.mag[k]), float(s))
@@ -76,9 +78,9 @@ class HardNight:
         stars = compared.stars[sources]
         constant = np.flatnonzero(compared.truth.stars.kind == "constant")
         references = np.intersect1d(constant, compared.stars[compared.stars >= 0])
-        weight = dict(zip(references.tolist(), self.floor(references) ** -2, strict=True))
+        weight = dict(zip(references.tolist(), self.floor[references] ** -2, strict=True))
         others = np.array([sum(w for k, w in weight.items() if k != star) for star in stars])
-        own = self.floor(stars)
+        own = self.floor[stars]
         return np.asarray(compared.scatter(sources) / np.sqrt(own**2 + 1 / others))
 
     def errors_off(self) -> Floats:

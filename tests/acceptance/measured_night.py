@@ -103,7 +103,7 @@ def read_nights(workdir: Path) -> list[MeasuredNight]:
 
 def _read(connection: Connection, observation: int, graph: int, analysis: int) -> MeasuredNight:
     def rows(query: str, **values: int) -> list[Any]:
-        return list(connection.execute(text(query), values))
+        return list(connection.execute(text(query), values).all())
 
     images, sources = rows(IMAGES, observation=observation), rows(SOURCES, graph=graph)
     radii = np.array([row.radius for row in rows(APERTURES, graph=graph)])
@@ -111,10 +111,10 @@ def _read(connection: Connection, observation: int, graph: int, analysis: int) -
     frame = {row.image_id: index for index, row in enumerate(images)}
     values = np.full((4, len(sources), len(images), radii.size), np.nan)
     flag, usable = np.zeros(values.shape[1:], np.int64), np.zeros(values.shape[1:], np.bool_)
-    for source, image, aperture, *fluxes, bits, good in rows(LIGHT_CURVES, observation=observation):
-        at = place[source], frame[image], aperture
-        values[(slice(None), *at)] = [np.nan if value is None else value for value in fluxes]
-        flag[at], usable[at] = bits, good
+    of_source, of_image, aperture, *fluxes, bits, good = zip(*rows(LIGHT_CURVES, observation=observation), strict=True)
+    at = [place[source] for source in of_source], [frame[image] for image in of_image], list(aperture)
+    values[(slice(None), *at)] = np.array(fluxes, dtype=np.float64)  # None is NaN
+    flag[at], usable[at] = bits, good
     best = np.zeros(len(sources), np.int64)
     for source, aperture in rows(BEST, analysis=analysis):
         best[place[source]] = aperture

@@ -112,7 +112,7 @@ def check_sources(nights: dict[str, HardNight]) -> None:
         compared = night.compared
         names = compared.truth.stars.gaia_source_id[compared.stars]
         ids.append(dict(zip(names.tolist(), compared.night.source.tolist(), strict=True)))
-        signal = np.sqrt(night.good.size) / night.floor(compared.stars)
+        signal = np.sqrt(night.good.size) / night.floor[compared.stars]
         sure |= set(names[signal > SURE_SIGMA].tolist())
     first, second = ids
     both = first.keys() & second.keys()
