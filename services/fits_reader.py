@@ -15,11 +15,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.byte_order import swap_into
 from services.fits_writer import CARD_BYTES, FITS_BLOCK_BYTES, KEYWORD_CHARACTERS, VALUE_START, next_header
 
 IMAGE_NUMBERS = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}  # by BITPIX
 COLUMN_NUMBERS = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}  # by TFORM
 UNSIGNED_ZERO = 32768
+READ_AT_ONCE = 1 << 18  # bytes: they are still in the processor's cache when they are turned
 CHANGED = re.compile(r"(BSCALE|BZERO|BLANK|T(SCAL|ZERO|NULL|DIM)\d+) *")  # values are not as they stand
 
 
@@ -104,11 +106,9 @@ def read_plain(path: Path, plain: PlainImage, rows: slice | None = None) -> NDAr
         ValueError: it ends within the image.
     """
     with path.open("rb", buffering=0) as file:
-        stored = _array(file, plain.hdu, rows)
-    if not plain.is_unsigned:
-        return native(stored)
-    unsigned = native(stored).view(np.uint16)
-    return np.bitwise_xor(unsigned, UNSIGNED_ZERO, out=unsigned)
+        if not plain.is_unsigned:
+            return _array(file, plain.hdu, rows)
+        return _array(file, plain.hdu, rows, turned=UNSIGNED_ZERO).view(np.uint16)
 
 
 def native(data: Any) -> NDArray[Any]:
@@ -126,7 +126,7 @@ def native(data: Any) -> NDArray[Any]:
 
 
 def read_arrays(path: Path, names: Sequence[str], *, rows: slice | None = None) -> list[NDArray[Any]]:
-    """Arrays of these HDUs as they lie, big-endian; ``""`` is the first image, of which ``rows`` may be wanted alone.
+    """Arrays of these HDUs, tables as they lie; ``""`` is the first image, of which ``rows`` may be wanted alone.
 
     Raises:
         OSError: the file cannot be read.
@@ -154,7 +154,7 @@ def first_hdu(path: Path) -> Hdu:
 
 
 def read_rows(path: Path, hdu: Hdu, rows: slice) -> NDArray[Any]:
-    """Some rows of an image that was found before, as they lie; raises what `read_arrays` raises."""
+    """Some rows of an image that was found before; raises what `read_arrays` raises."""
     with path.open("rb", buffering=0) as file:
         return _array(file, hdu, rows)
 
@@ -214,7 +214,8 @@ def _row_type(cards: Mapping[str, str]) -> np.dtype[Any]:
     return np.dtype(columns)
 
 
-def _array(file: BinaryIO | FileIO, hdu: Hdu, rows: slice | None) -> NDArray[Any]:
+def _array(file: BinaryIO | FileIO, hdu: Hdu, rows: slice | None, turned: int = 0) -> NDArray[Any]:
+    """An image in the machine's byte order, ``turned`` as `swap_into` says; a table as it lies."""
     start, shape = hdu.start, hdu.shape
     if rows is not None:
         first, stop, _ = rows.indices(shape[0])
@@ -222,7 +223,24 @@ def _array(file: BinaryIO | FileIO, hdu: Hdu, rows: slice | None) -> NDArray[Any
         shape = (max(stop - first, 0), *shape[1:])
     file.seek(start)
     count = math.prod(shape)
-    array = np.fromfile(file, hdu.dtype, count)
-    if array.size != count:
-        raise ValueError(f"it ends within its data: {array.size} of {count} numbers")
+    if hdu.dtype.names or hdu.dtype.isnative:
+        array = np.empty(count, hdu.dtype)
+        _fill(file, array)
+        return array.reshape(shape)
+    array = np.empty(count, hdu.dtype.newbyteorder("="))
+    stored = np.empty(min(count, READ_AT_ONCE // hdu.dtype.itemsize), hdu.dtype)
+    for place in range(0, count, max(1, stored.size)):
+        part = stored[: count - place]
+        _fill(file, part)
+        swap_into(part, array[place : place + part.size], turned)
     return array.reshape(shape)
+
+
+def _fill(file: BinaryIO | FileIO, array: NDArray[Any]) -> None:
+    """Read as many bytes as the array has."""
+    room = array.view(np.uint8).data
+    while room:
+        number = file.readinto(room)  # type: ignore[union-attr]
+        if not number:
+            raise ValueError(f"it ends within its data: {len(room)} of {array.nbytes} bytes are missing")
+        room = room[number:]

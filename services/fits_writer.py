@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.byte_order import swap_into
 from services.errors import DataError
 
 FITS_BLOCK_BYTES = 2880
@@ -23,7 +24,7 @@ END_CARD = b"END".ljust(CARD_BYTES)
 # degree 4 it is 75, of degree 5 it is 99; times and place are 20; and the marker.
 ROOM_CARDS = 120
 ADDED_CARDS = b"COMMENT Added later: coordinates on the sky.".ljust(CARD_BYTES)  # what follows may be replaced
-WRITTEN_AT_ONCE = 1 << 20  # bytes, at least a row
+WRITTEN_AT_ONCE = 1 << 20  # bytes, at least a row: they are still in the processor's cache when they are written
 FITS_NUMBERS = ("u1", "i2", "i4", "i8", "f4", "f8")  # as numpy writes them, without a zero or a scale beside them
 
 
@@ -76,8 +77,17 @@ def _write_hdu(file: BinaryIO, data: NDArray[Any], cards: Sequence[str], further
         file.write(header.ljust(len(header) + -len(header) % FITS_BLOCK_BYTES))
     rows = max(1, WRITTEN_AT_ONCE // max(1, data[:1].nbytes))
     for start in range(0, len(data), rows):  # a large image is not copied as a whole
-        data[start : start + rows].astype(data.dtype.newbyteorder(">")).tofile(file)
+        file.write(_big_endian(data[start : start + rows]))
     file.write(bytes(-data.nbytes % FITS_BLOCK_BYTES))
+
+
+def _big_endian(data: NDArray[Any]) -> memoryview:
+    """The bytes of native numbers, or of a table's rows, as FITS has them."""
+    if data.dtype.names or data.dtype.itemsize == 1 or not data.dtype.isnative:
+        return memoryview(data.astype(data.dtype.newbyteorder(">")).tobytes())
+    swapped = np.empty(data.size, data.dtype)
+    swap_into(np.ascontiguousarray(data), swapped)
+    return swapped.view(np.uint8).data
 
 
 def first_header(file: BinaryIO, path: str) -> bytes:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.aperture.template_stamps import TUKEY_SIGMA, Stamps, cut_stamps, fit_kernel
 from pipeline.frame.masked_pixels import PixelBit
 from pipeline.kernels.apertures import disc_sums
+from pipeline.kernels.places import marked_places
 from pipeline.nearest import tree_of
 from pipeline.noise import FrameNoise
 from pipeline.registration.alignment import Alignment
@@ -157,7 +158,7 @@ def _usual(ratio: NDArray[np.float64], otherwise: float) -> tuple[float, float]:
 
 def _near_suspects(bits: NDArray[np.uint8], places: NDArray[np.float64], reach: int) -> Mask:
     """Stars with a pixel that looks like a hit in or beside their stamps, bool[n]."""
-    rows, columns = np.divmod(np.flatnonzero((bits & COSMIC) > 0), bits.shape[1])
+    rows, columns = np.divmod(marked_places(bits, PixelBit.COSMIC), bits.shape[1])
     near, finite = np.zeros(len(places), np.bool_), np.isfinite(places).all(axis=1)
     if rows.size:
         tree = tree_of(np.column_stack([columns, rows]))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.statistics import MAD_TO_SIGMA
+from pipeline.statistics import MAD_TO_SIGMA, medians_of_rows
 
 BOX_PX = 32  # side of a box in which both flats count as evenly lit
 SAMPLE_PX = 1 << 20  # of a flat that are looked at: they give the gain to 0.3 % for each pair
@@ -40,9 +40,10 @@ def box_pairs(first: NDArray[Any], second: NDArray[Any]) -> tuple[Floats, Floats
 
 def _usual(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
     """bool like float32[boxes, BOX_PX, BOX_PX]: pixels that do not stand out of their box."""
-    centre = np.median(boxes, axis=(1, 2), keepdims=True)
-    away = np.abs(boxes - centre)
-    return ~np.asarray(away > CLIP_SIGMA * MAD_TO_SIGMA * np.median(away, axis=(1, 2), keepdims=True))
+    flat = boxes.reshape(len(boxes), -1)
+    away = np.abs(flat - medians_of_rows(flat)[:, None])
+    usual = ~np.asarray(away > CLIP_SIGMA * MAD_TO_SIGMA * medians_of_rows(away)[:, None])
+    return usual.reshape(boxes.shape)
 
 
 def checkers(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -76,7 +77,7 @@ def clipped_variance(values: NDArray[np.float32], least_sigma: float = 0.0) -> F
 
 def _median_of_rows(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """As numpy's, where there are NaN without them; those of a row of nothing else stay."""
-    found = np.median(values, axis=1)
+    found = medians_of_rows(values)
     some = np.isnan(found) & ~np.isnan(values).all(axis=1)
     found[some] = np.nanmedian(values[some], axis=1)
     return np.asarray(found)

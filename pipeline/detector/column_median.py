@@ -1,10 +1,11 @@
 """Median of a pile of images, pixel by pixel."""
 
-from collections.abc import Iterator
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.kernels.piles import comparisons
 
 Real = TypeVar("Real", np.float32, np.float64)
 
@@ -17,7 +18,7 @@ def column_median(block: NDArray[Real]) -> NDArray[Real]:
     """
     layers: list[NDArray[Real]] = list(block.copy())
     lower = np.empty_like(layers[0])
-    for i, j in _comparisons(len(layers)):
+    for i, j in comparisons(len(layers)):
         # Both are NaN where one of the two is, so that a NaN reaches every layer in the end.
         np.minimum(layers[i], layers[j], out=lower)
         np.maximum(layers[i], layers[j], out=layers[j])
@@ -26,17 +27,3 @@ def column_median(block: NDArray[Real]) -> NDArray[Real]:
     if len(layers) % 2:
         return layers[middle]
     return np.asarray((layers[middle - 1] + layers[middle]) / layers[middle].dtype.type(2))
-
-
-def _comparisons(n: int) -> Iterator[tuple[int, int]]:
-    """Pairs of places that sort n values: Batcher's merge exchange (Knuth, volume 3, algorithm 5.2.2M)."""
-    top = 1 << max(0, (n - 1).bit_length() - 1)
-    p = top
-    while p > 0:
-        q, r, distance = top, 0, p
-        while distance > 0:
-            for i in range(n - distance):
-                if i & p == r:
-                    yield i, i + distance
-            distance, q, r = q - p, q >> 1, p
-        p >>= 1

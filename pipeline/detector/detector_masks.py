@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.rows import Rows
-from pipeline.statistics import MAD_TO_SIGMA
+from pipeline.statistics import MAD_TO_SIGMA, medians_of_rows
 
 PART_ROWS = 256  # that are looked at together; a multiple of BLOCK
 BLOCK = 32  # px a side of the blocks whose medians are a master's local level
@@ -125,5 +125,5 @@ def _local_level(image: NDArray[Any], whole: tuple[int, ...]) -> NDArray[np.floa
     some = some[::2, ::2]
     rows, columns, half = some.shape[0] * 2 // BLOCK, some.shape[1] * 2 // BLOCK, BLOCK // 2
     blocks = some.reshape(rows, half, columns, half).swapaxes(1, 2).reshape(rows, columns, half * half)
-    level = np.median(blocks, axis=2)
+    level = medians_of_rows(blocks.reshape(rows * columns, -1)).reshape(rows, columns)
     return np.asarray(np.repeat(np.repeat(level, BLOCK, axis=0), BLOCK, axis=1)[:ny, :nx], np.float32)

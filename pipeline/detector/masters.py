@@ -1,6 +1,7 @@
 """Master calibration images: mean of bias or dark frames, read noise, and the master flat."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Literal
@@ -8,10 +9,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detector.column_median import column_median
 from pipeline.detector.readout import RawPixels
 from pipeline.errors import UnusableDataError
-from pipeline.statistics import MAD_TO_SIGMA
+from pipeline.kernels.piles import (
+    mean_and_scatter,
+    pile_clipped,
+    pile_means,
+    pile_means_reference,
+    pile_medians,
+)
+from pipeline.statistics import MAD_TO_SIGMA, median_of
 
 FlatMethod = Literal["mode", "clipped_mean"]
 Frame = NDArray[Any] | RawPixels  # of a RawPixels the signal is made when it is looked at, a few rows at a time
@@ -22,6 +29,7 @@ FLAT_MINIMUM_RESPONSE = 0.1  # of the mean; a pixel below it is vignetted or dea
 FLAT_CLIP_SIGMA = 3.5  # times the scatter of a flat about the median flat
 COMBINE_CLIP_SIGMA = 5.0  # above the others; nothing but a cosmic ray or a flickering pixel gets there
 COMBINE_CLIP_FRAMES = 3  # of two values nobody knows which is the wrong one
+CLIP_VALUES = 1 << 18  # of all frames, that are looked at together: they stay in the processor's cache
 NOISE_SAMPLE_STEP = 4  # each fourth row and column tell the noise of a frame
 NOISE_CLIP_SIGMA = 5.0  # leaves out cosmic rays, moves the rms of Gaussian noise by less than 1e-5
 NOISE_PIXELS = 1 << 20  # of a frame, for its noise
@@ -72,33 +80,21 @@ def combine_clipped(frames: Sequence[Frame]) -> NDArray[np.float32]:
     others, if that is more (hot pixels). Fewer than three frames are averaged as they are. Returns float32[ny, nx].
     Raises UnusableDataError for no frame or unlike shapes.
     """
-    plain = _mean_in_blocks(frames)
     number = len(frames)
-    if number < COMBINE_CLIP_FRAMES:
-        return plain
-    noise = read_noise([frame[::NOISE_SAMPLE_STEP, ::NOISE_SAMPLE_STEP] for frame in frames])
-    for start in range(0, plain.shape[0], FLAT_BLOCK_ROWS):
-        rows = slice(start, start + FLAT_BLOCK_ROWS)
-        block = np.stack([frame[rows] for frame in frames]).astype(np.float32)
-        highest = block.max(axis=0)
-        y, x = np.nonzero(highest - plain[rows] > COMBINE_CLIP_SIGMA * noise * (number - 1) / number)
-        others = np.sort(block[:, y, x], axis=0)[:-1]
-        mean = others.mean(axis=0)
-        sigma = np.maximum(noise, others.std(axis=0, ddof=1))
-        wrong = highest[y, x] - mean > COMBINE_CLIP_SIGMA * sigma
-        plain[rows][y[wrong], x[wrong]] = mean[wrong]
-    return plain
-
-
-def _mean_in_blocks(frames: Sequence[Frame]) -> NDArray[np.float32]:
-    """`combine_mean` of frames that are all in memory, of equal weight, without sums of whole images beside them."""
-    weights = [1.0] * len(frames)
     if not frames or any(frame.shape != frames[0].shape for frame in frames):
-        return combine_mean([frame[...] for frame in frames], weights)  # which says what is wrong
+        return combine_mean([frame[...] for frame in frames], [1.0] * number)  # which says what is wrong
+    noise = math.inf  # nothing stands out of it
+    if number >= COMBINE_CLIP_FRAMES:
+        noise = read_noise([frame[::NOISE_SAMPLE_STEP, ::NOISE_SAMPLE_STEP] for frame in frames])
     mean: NDArray[np.float32] = np.empty(frames[0].shape, np.float32)
-    for start in range(0, len(mean), FLAT_BLOCK_ROWS):
-        rows = slice(start, start + FLAT_BLOCK_ROWS)
-        mean[rows] = combine_mean([frame[rows] for frame in frames], weights)
+    rows = max(1, CLIP_VALUES // max(1, number * mean.shape[1]))
+    for start in range(0, len(mean), rows):
+        block = slice(start, start + rows)
+        parts = [frame[block] for frame in frames]
+        if all(np.can_cast(part.dtype, np.float32) for part in parts):
+            mean[block] = pile_means(np.stack(parts, dtype=np.float32), noise, COMBINE_CLIP_SIGMA)
+        else:  # numbers of more digits than the kernel has
+            mean[block] = pile_means_reference(np.stack(parts, dtype=np.float64), noise, COMBINE_CLIP_SIGMA)
     return mean
 
 
@@ -119,19 +115,21 @@ def _clipped_rms(values: NDArray[np.float32]) -> float:
     kept = values[np.isfinite(values)]
     if kept.size == 0:
         return float("nan")
-    # Sorting float32 takes a tenth of the time in which `numpy.percentile` finds the same.
-    kept = np.sort(kept).astype(np.float64)
+    kept.sort()  # of float32 it takes a tenth of the time in which `numpy.percentile` finds the same
     place = np.array([0.05, 0.5, 0.95]) * (kept.size - 1)
-    below, above = kept[np.floor(place).astype(np.intp)], kept[np.ceil(place).astype(np.intp)]
-    low, centre, high = below + (above - below) * (place % 1)
+    below, above = (kept[edge(place).astype(np.intp)].astype(np.float64) for edge in (np.floor, np.ceil))
+    low, centre, high = (below + (above - below) * (place % 1)).tolist()
+    _, scatter = mean_and_scatter(kept, centre)
     # Quantised noise below 1 ADU may leave both percentiles at the same integer.
-    spread = (high - low) / (2 * GAUSSIAN_90_HALF_WIDTH) or float(kept.std())
+    spread = (high - low) / (2 * GAUSSIAN_90_HALF_WIDTH) or scatter
     for _ in range(NOISE_CLIP_ROUNDS):
-        inside = kept[np.abs(kept - centre) <= NOISE_CLIP_SIGMA * spread]
+        limit = NOISE_CLIP_SIGMA * spread
+        inside = kept[bisect_left(kept, centre - limit) : bisect_right(kept, centre + limit)]
         if inside.size == kept.size or inside.size == 0:
             break
-        kept, centre, spread = inside, float(inside.mean()), float(inside.std())
-    return float(kept.std())
+        kept, (centre, spread) = inside, mean_and_scatter(inside, centre)
+        scatter = spread
+    return scatter
 
 
 def combine_flat(
@@ -166,51 +164,59 @@ def combine_flat(
     blocks = max(1, read_values // (len(means) * block_rows * shape[1]))
     for start in range(0, shape[0], blocks * block_rows):
         rows = slice(start, min(start + blocks * block_rows, shape[0]))
-        flats = np.empty((len(means), rows.stop - rows.start, shape[1]), np.float32)
-        for i, mean in enumerate(means):
-            values = read_rows(i, rows)
-            if values.shape != flats.shape[1:]:
-                raise UnusableDataError(f"flat {i} gave rows of shape {values.shape}, expected {flats.shape[1:]}")
-            np.divide(values, mean, out=flats[i], casting="unsafe")
-        for block_start in range(0, rows.stop - rows.start, block_rows):
-            block = flats[:, block_start : block_start + block_rows]
-            master[start + block_start : start + block_start + block.shape[1]] = combine(block, weights)
+        flats = [read_rows(i, rows) for i in range(len(means))]
+        for i, values in enumerate(flats):
+            if values.shape != (rows.stop - start, shape[1]):
+                expected = (rows.stop - start, shape[1])
+                raise UnusableDataError(f"flat {i} gave rows of shape {values.shape}, expected {expected}")
+        for first in range(0, rows.stop - start, block_rows):
+            block = np.empty((len(means), min(block_rows, rows.stop - start - first), shape[1]), np.float32)
+            for scaled, values, mean in zip(block, flats, means, strict=True):
+                np.divide(values[first : first + block_rows], mean, out=scaled, casting="unsafe")
+            master[start + first : start + first + block.shape[1]] = combine(block, weights)
     return _normalise(master)
 
 
 def _mode(block: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
     # A pixel that is NaN in one flat is NaN in both terms: flats share their dead pixels.
-    result: NDArray[np.float32] = 3 * column_median(block) - 2 * np.tensordot(weights, block, axes=1)
+    result: NDArray[np.float32] = 3 * pile_medians(block) - 2 * np.tensordot(weights, block, axes=1)
     return result
 
 
 def _clipped_mean(block: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    median = column_median(block)
-    total = np.zeros_like(median)
-    weight = np.zeros_like(median)
-    for flat, share in zip(block, weights, strict=True):
-        deviation = flat - median
-        sample = deviation.ravel()[:: max(1, deviation.size // CLIP_SAMPLE)]
+    median = pile_medians(block)
+    step = max(1, median.size // CLIP_SAMPLE)
+    centres, limits = np.empty((2, len(block)), np.float32)
+    for i, flat in enumerate(block):
+        sample = flat.ravel()[::step] - median.ravel()[::step]
         # Of an odd number of flats one is the median itself in each pixel, and tells nothing of the scatter: with these
         # zeros the clip was so narrow that the noise of the master of three flats was 1.23 times that of their mean.
         finite = sample[np.isfinite(sample) & (sample != 0)]
         # Few flats give no useful scatter of one pixel; the block's pixels give that of one flat.
-        centre = float(np.median(finite)) if finite.size else 0.0
-        sigma = MAD_TO_SIGMA * float(np.median(np.abs(finite - centre))) if finite.size else 0.0
-        kept = np.abs(deviation - centre) <= max(FLAT_CLIP_SIGMA * sigma, np.finfo(np.float32).eps)
-        total += np.where(kept, flat * share, 0)
-        weight += kept * share
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(weight > 0, total / weight, median)
+        centre = median_of(finite) if finite.size else 0.0
+        sigma = MAD_TO_SIGMA * median_of(np.abs(finite - centre)) if finite.size else 0.0
+        centres[i], limits[i] = centre, max(FLAT_CLIP_SIGMA * sigma, float(np.finfo(np.float32).eps))
+    return pile_clipped(block, median, weights, centres, limits)
 
 
 def _normalise(master: NDArray[np.float32]) -> NDArray[np.float32]:
-    finite = np.isfinite(master)
-    mean = float(master[finite].mean(dtype=np.float64)) if finite.any() else float("nan")
+    mean = _mean_above(master, -np.inf)
     if not mean > 0:
         raise UnusableDataError(f"the master flat has mean {mean}, expected 1: check the flats and their bias")
-    with np.errstate(invalid="ignore"):
-        usable = finite & (master > FLAT_MINIMUM_RESPONSE * mean)
-    master[~usable] = np.nan
-    master /= np.float32(master[usable].mean(dtype=np.float64))
+    least = np.float32(FLAT_MINIMUM_RESPONSE * mean)
+    usable = np.float32(_mean_above(master, float(least)))
+    for start in range(0, len(master), FLAT_BLOCK_ROWS):
+        rows = master[start : start + FLAT_BLOCK_ROWS]
+        rows[~(np.isfinite(rows) & (rows > least))] = np.nan
+        rows /= usable
     return master
+
+
+def _mean_above(image: NDArray[np.float32], least: float) -> float:
+    """Of the finite pixels above a level; NaN of none."""
+    total, number = 0.0, 0
+    for start in range(0, len(image), FLAT_BLOCK_ROWS):
+        rows = image[start : start + FLAT_BLOCK_ROWS]
+        some = rows[np.isfinite(rows) & (rows > least)]
+        total, number = total + float(some.sum(dtype=np.float64)), number + some.size
+    return total / number if number else float("nan")

@@ -5,6 +5,7 @@ from math import erf
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.places import marked_places
 from pipeline.kernels.sharp_candidates import sharp_candidates
 
 SHARP_THRESHOLD = 5.0  # sky rms by which a pixel must exceed what its neighbours allow a star
@@ -99,7 +100,7 @@ def _follow_tracks(
     """
     ny, nx = shape
     ring = np.array([-nx - 1, -nx, -nx + 1, -1, 1, nx - 1, nx, nx + 1])
-    seeds = np.flatnonzero(found)
+    seeds = marked_places(found)
     for _ in range(TRACK_ROUNDS):
         if seeds.size == 0:
             return

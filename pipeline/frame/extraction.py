@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.errors import UnusableDataError
 from pipeline.frame.masked_pixels import fill_holes_within
 from pipeline.kernels.bright_objects import bright_objects
+from pipeline.kernels.places import marked_places
 
 MINIMUM_AREA = 5  # pixels of a detection
 SMOOTHING = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32)  # applied by sep before detection
@@ -116,7 +117,7 @@ def _filled_in(
     image: NDArray[np.float32], noise: float | NDArray[np.float32], mask: NDArray[np.bool_]
 ) -> Iterator[None]:
     """The image without holes, with the usual noise in them, until it is done; copies would take their memory again."""
-    where = np.flatnonzero(mask)
+    where = marked_places(mask)
     kept = [(array.reshape(-1), array.reshape(-1)[where]) for array in (image, noise) if isinstance(array, np.ndarray)]
     try:
         if isinstance(noise, np.ndarray) and where.size < noise.size:

@@ -12,6 +12,7 @@ from pipeline.frame.border import mask_odd_borders
 from pipeline.frame.masked_pixels import NO_VALUE, PixelBit
 from pipeline.frame.stars import find_stars, frame_fwhm
 from pipeline.frame.trails import find_trails
+from pipeline.kernels.places import marked_places, nan_places
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class FrameMasks:
 
     def count(self, bit: PixelBit) -> int:
         """Pixels that have a bit."""
-        return int(np.count_nonzero(self.bits & np.uint8(bit)))
+        return marked_places(self.bits, bit).size
 
 
 def mask_frame(
@@ -49,18 +50,18 @@ def mask_frame(
     flat = bits.reshape(-1)
     for mask, bit in ((saturated, PixelBit.SATURATED), (nonlinear, PixelBit.NONLINEAR)):
         if mask is not None:
-            flat[np.flatnonzero(mask)] |= np.uint8(bit)
+            flat[marked_places(mask)] |= np.uint8(bit)
     odd = mask_odd_borders(image, rms)
     if odd is not None:
         image[odd] = np.nan
     values[defects.unusable(exposure, rms)] = np.nan
-    sharp = np.flatnonzero(find_sharp_pixels(image, rms))
+    sharp = marked_places(find_sharp_pixels(image, rms))
     explained = np.isin(sharp, defects.hot) | ((flat[sharp] & np.uint8(PixelBit.SATURATED)) > 0)
     rays = sharp[~explained]
     flat[rays] |= np.uint8(PixelBit.COSMIC)
     hit = values[rays]
     values[sharp] = np.nan
-    without = np.flatnonzero(np.isnan(values))
+    without = nan_places(values)
     flat[without[(flat[without] & np.uint8(NO_VALUE)) == 0]] |= np.uint8(PixelBit.BAD)
 
     stars = find_stars(image, rms)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.flags import Flag
+from pipeline.kernels.holes import from_neighbours
+from pipeline.kernels.places import marked_places
 
 HOLE_ROUNDS = 3  # px from its rim that a hole is filled in
 PIXEL_DTYPE = np.dtype([("index", "i4"), ("bits", "u1")])  # flat index (y * nx + x), bits of PixelBit
@@ -48,9 +50,9 @@ def filled_in(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> Iterator
         image: float32[ny, nx], contiguous; a copy would take its memory again.
         masked: bool[ny, nx], True for pixels not to be believed.
     """
-    flat, where = image.reshape(-1), np.flatnonzero(masked)
+    flat, where = image.reshape(-1), marked_places(masked)
     kept = flat[where]
-    flat[where] = _from_neighbours(image, masked, where)
+    flat[where] = from_neighbours(image, masked, where)
     try:
         yield
     finally:
@@ -77,9 +79,9 @@ def fill_holes(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArray
 def fill_holes_within(filled: NDArray[np.float32], masked: NDArray[np.bool_]) -> None:
     """`fill_holes` IN PLACE, of an image that is contiguous."""
     unknown = masked.copy()
-    where = np.flatnonzero(masked)
+    where = marked_places(masked)
     for _ in range(HOLE_ROUNDS):
-        values = _from_neighbours(filled, unknown, where)
+        values = from_neighbours(filled, unknown, where)
         known = np.isfinite(values)
         filled.ravel()[where[known]] = values[known]
         unknown.ravel()[where[known]] = False
@@ -89,26 +91,6 @@ def fill_holes_within(filled: NDArray[np.float32], masked: NDArray[np.bool_]) ->
     filled.ravel()[where] = 0.0
 
 
-def _from_neighbours(
-    image: NDArray[np.float32], masked: NDArray[np.bool_], where: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """What the eight neighbours of the pixels at these flat indices say; NaN where all of them are masked."""
-    ny, nx = image.shape
-    row, column = np.divmod(where, nx)
-    totals = {1: np.zeros(len(row)), 2: np.zeros(len(row))}  # by squared distance: sides, corners
-    good = np.zeros(len(row), dtype=np.int64)
-    for dy, dx in ((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx):
-        y, x = row + dy, column + dx
-        inside = (y >= 0) & (y < ny) & (x >= 0) & (x < nx)
-        y, x = np.where(inside, y, 0), np.where(inside, x, 0)
-        believed = inside & ~masked[y, x]
-        totals[dy * dy + dx * dx] += np.where(believed, image[y, x], 0.0)
-        good += believed
-    quadratic = (2.0 * totals[1] - totals[2]) / 4.0
-    mean = np.divide(totals[1] + totals[2], good, out=np.full(len(row), np.nan), where=good > 0)
-    return np.where(good == 8, quadratic, mean)
-
-
 def flags_of(bits: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Bits of `pipeline.flags.Flag` for bits of pixels, an array of the same shape."""
     return _FLAGS[bits]
@@ -116,7 +98,7 @@ def flags_of(bits: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 def pixel_table(bits: NDArray[np.uint8]) -> NDArray[Any]:
     """Pixels with any bit of uint8[ny, nx] as PIXEL_DTYPE[n]: a few thousand rows instead of a second image."""
-    index = np.flatnonzero(bits != 0)  # numpy finds what is true much faster than what is not zero
+    index = marked_places(bits)
     table = np.empty(index.size, PIXEL_DTYPE)
     table["index"], table["bits"] = index, bits.ravel()[index]
     return table

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.frame.lines import Line, densest_run
+from pipeline.kernels.strips import strip_pixels
 from pipeline.statistics import MAD_TO_SIGMA
 
 BIN = 4  # px a side of the bins in which trails are sought: a trail of one sky rms a pixel has 3 sigma in each
@@ -77,11 +78,7 @@ def places(x: Any, y: Any, angle: Any, t: Floats, s: Floats) -> tuple[NDArray[np
 
 def _strip(image: Image, masked: Bools, line: Line, t: Floats, s: Floats) -> Image:
     """The image along a line: float32[t, s], NaN under stars and outside."""
-    x, y = places(line.x, line.y, line.angle, t[:, None], s)
-    inside = (x >= 0) & (x < image.shape[1]) & (y >= 0) & (y < image.shape[0])
-    x, y = np.where(inside, x, 0), np.where(inside, y, 0)
-    row, column = np.minimum(y // BIN, masked.shape[0] - 1), np.minimum(x // BIN, masked.shape[1] - 1)
-    return np.where(inside & ~masked[row, column], image[y, x], np.float32(np.nan))
+    return strip_pixels(image, masked, BIN, (line.x, line.y, line.angle), t, s)
 
 
 def _medians(values: Image) -> tuple[Floats, NDArray[np.intp]]:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from pipeline.frame.lines import Line, candidate_lines, densest_run, fit_line
 from pipeline.frame.trail_following import BIN, REACH, Trail, follow, places
 from pipeline.kernels.binning import binned_sums
-from pipeline.statistics import MAD_TO_SIGMA
+from pipeline.kernels.places import marked_places
+from pipeline.statistics import MAD_TO_SIGMA, median_of
 
 POINT_SIGMA = 2.5  # noise of a bin, of those that may belong to a trail
 SUPPORT = 4  # bins from a bright bin to those, or their neighbours, that must be bright on two opposite sides
@@ -49,8 +50,8 @@ def find_trails(
     free = bins[~masked][::NOISE_STEP]
     if not free.size:
         return []
-    level = float(np.median(free))
-    noise = max(MAD_TO_SIGMA * float(np.median(np.abs(free - level))), BIN * rms)
+    level = median_of(free)
+    noise = max(MAD_TO_SIGMA * median_of(np.abs(free - level)), BIN * rms)
     x, y = _in_line((bins > level + POINT_SIGMA * noise) & ~masked)
     contrast = np.where(masked, 0, (bins - level) / noise).astype(np.float32)
     bright = stars[stars["peak"] > BRIGHT_STAR * rms]
@@ -71,8 +72,8 @@ def find_trails(
 
 
 def _places_of(mask: Bools) -> Floats:
-    """The pixels of a mask as rows of x, y; numpy's own search takes 10 ms for 2048² pixels, this one 0.3 ms."""
-    y, x = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    """The pixels of a mask as rows of x, y."""
+    y, x = np.divmod(marked_places(mask), mask.shape[1])
     return np.column_stack([x, y]).astype(np.float64)
 
 

@@ -21,6 +21,11 @@ def array(dtype: DTypeLike) -> Any:
     return np.ctypeslib.ndpointer(dtype, flags="C_CONTIGUOUS")
 
 
+def whole(bits: int) -> Any:
+    """The type of an argument that is a whole number without sign: uint8_t, uint16_t of the sources."""
+    return {8: ctypes.c_uint8, 16: ctypes.c_uint16}[bits]
+
+
 def optional_array(dtype: DTypeLike) -> Any:
     """The same, of an argument that may be None: NULL in the source."""
     pointer = array(dtype)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.kernels.clipping import REACH, moved_pixels
 from pipeline.registration.alignment import Alignment
-from pipeline.statistics import MAD_TO_SIGMA
+from pipeline.statistics import MAD_TO_SIGMA, median_of
 
 Image = NDArray[np.float32]
 
@@ -173,4 +173,4 @@ def sky_noise(frame: Image) -> float:
     """Noise of the sky pixels; infinite, so that nothing is clipped, for an empty frame."""
     sample = np.ravel(frame)[:: max(1, frame.size // NOISE_SAMPLE)]
     sample = sample[np.isfinite(sample)]
-    return MAD_TO_SIGMA * float(np.median(np.abs(sample - np.median(sample)))) if sample.size else float("inf")
+    return MAD_TO_SIGMA * median_of(np.abs(sample - median_of(sample))) if sample.size else float("inf")

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.detector.detector_masks import REPEAT_FRAMES, Defects, find_defects, repeated_pixels
 from pipeline.frame.masked_pixels import PIXEL_DTYPE, PixelBit, with_bit
+from pipeline.kernels.places import marked_places
 from pipeline.rows import Rows
 from pipeline.stack.stacking import Stack
 from pipeline.stack.starlight import on_stars
@@ -93,4 +94,4 @@ def mark_hot_pixels(table: NDArray[Any], hot: NDArray[np.int32]) -> NDArray[Any]
 def counts(bits: NDArray[np.uint8]) -> dict[str, int]:
     """Columns of table masked_pixels: they count a frame's masked pixels, of which uint8[ny, nx] has the bits."""
     columns = {"hot_pixels": PixelBit.BAD, "cosmic_rays": PixelBit.COSMIC}
-    return {name: int(np.count_nonzero((bits & np.uint8(bit)) > 0)) for name, bit in columns.items()}
+    return {name: marked_places(bits, bit).size for name, bit in columns.items()}
