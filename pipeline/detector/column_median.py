@@ -5,7 +5,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.piles import comparisons
+from pipeline.kernels.sorting_network import comparisons
 
 Real = TypeVar("Real", np.float32, np.float64)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels.places import marked_places
-from pipeline.kernels.sharp_candidates import sharp_candidates
+from pipeline.kernels.sharp_candidates import follow_tracks, sharp_candidates
 
 SHARP_THRESHOLD = 5.0  # sky rms by which a pixel must exceed what its neighbours allow a star
 # px; nothing that a star this sharp could do is masked. Trailed stars of undersampled cameras reach 1.4 px across the
@@ -59,7 +59,7 @@ def find_sharp_pixels(
     if not rms > 0 or min(image.shape) < 3:
         return bad
     image = np.ascontiguousarray(image)
-    found, flat = bad.reshape(-1), image.reshape(-1)
+    found = bad.reshape(-1)
     noise = threshold * rms
     contrast = CONTRAST_MARGIN * pair_contrast(fwhm)
     pixels = sharp_candidates(image, noise, contrast, _least_excess(contrast, 2, noise))
@@ -69,7 +69,9 @@ def find_sharp_pixels(
     where, peak, ring = pixels.place[summit], pixels.peak[summit], pixels.ring[summit]
     ceiling = _frame_contrast(peak, ring, rms, CONTRAST_MARGIN * ring_contrast(fwhm))
     found[where[_exceeds(peak, ring, ceiling, 8, noise)]] = True
-    _follow_tracks(flat, found, image.shape, contrast, noise)
+    seeds = marked_places(bad)
+    for _ in range(TRACK_ROUNDS):
+        seeds = follow_tracks(image, bad, seeds, noise, contrast, _least_excess(contrast, 2, noise))
     return bad
 
 
@@ -89,30 +91,3 @@ def _frame_contrast(peak: Floats, ring: Floats, rms: float, ceiling: float) -> f
     if np.count_nonzero(star) < BRIGHT_MINIMUM:
         return ceiling
     return min(ceiling, FRAME_MARGIN * float(np.quantile(peak[star] / ring[star], BRIGHT_QUANTILE)))
-
-
-def _follow_tracks(
-    flat: Floats, found: NDArray[np.bool_], shape: tuple[int, ...], contrast: float, noise: float
-) -> None:
-    """Add neighbours of found pixels that are sharp once the found pixels no longer count as their neighbours.
-
-    Both directions must say so here: a star beside a hot pixel keeps the other direction.
-    """
-    ny, nx = shape
-    ring = np.array([-nx - 1, -nx, -nx + 1, -1, 1, nx - 1, nx, nx + 1])
-    seeds = marked_places(found)
-    for _ in range(TRACK_ROUNDS):
-        if seeds.size == 0:
-            return
-        beside = np.unique(seeds[:, None] + ring)
-        y, x = np.divmod(beside, nx)
-        beside = beside[(x > 0) & (x < nx - 1) & (y > 0) & (y < ny - 1)]
-        beside = beside[~found[beside] & (flat[beside] > noise)]
-        greater = np.full(beside.size, np.nan, np.float32)
-        for step in (1, nx):
-            before = np.where(found[beside - step], flat[beside + step], flat[beside - step])
-            after = np.where(found[beside + step], before, flat[beside + step])
-            clear = ~(found[beside - step] & found[beside + step])
-            greater = np.fmax(greater, np.where(clear, 0.5 * (before + after), np.float32(np.nan)))
-        seeds = beside[_exceeds(flat[beside], greater, contrast, 2, noise)]
-        found[seeds] = True

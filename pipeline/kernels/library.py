@@ -12,13 +12,29 @@ from pipeline.kernels import compiling
 SIZE, REAL, DOUBLE = ctypes.c_ssize_t, ctypes.c_float, ctypes.c_double  # ptrdiff_t, float, double of the sources
 
 
+_BUFFER = ctypes.c_char * 0  # the place of an array's memory: asking the array for it takes four times as long
+
+
 class MissingKernelsError(ImportError):
     """The kernels were not compiled, or others than these."""
 
 
-def array(dtype: DTypeLike) -> Any:
-    """The type of an argument that is a contiguous array of this dtype; others are refused when it is called."""
-    return np.ctypeslib.ndpointer(dtype, flags="C_CONTIGUOUS")
+def array(dtype: DTypeLike, *, optional: bool = False) -> Any:
+    """The type of an argument that is a contiguous array of this dtype; others are refused when it is called.
+
+    `numpy.ctypeslib.ndpointer` takes four times as long, which is more than a kernel needs for a few rows.
+    """
+    wanted = np.dtype(dtype)
+
+    def from_param(_: type, argument: Any) -> Any:
+        if argument is None and optional:
+            return None
+        if not isinstance(argument, np.ndarray) or argument.dtype != wanted or not argument.flags.c_contiguous:
+            kind = f"{argument.dtype}{list(argument.shape)}" if isinstance(argument, np.ndarray) else type(argument)
+            raise TypeError(f"expected a contiguous array of {wanted}, not {kind}")
+        return _BUFFER.from_buffer(argument.data) if argument.flags.writeable else ctypes.c_void_p(argument.ctypes.data)
+
+    return type("Array", (), {"from_param": classmethod(from_param)})
 
 
 def whole(bits: int) -> Any:
@@ -28,12 +44,7 @@ def whole(bits: int) -> Any:
 
 def optional_array(dtype: DTypeLike) -> Any:
     """The same, of an argument that may be None: NULL in the source."""
-    pointer = array(dtype)
-
-    def from_param(_: type, argument: Any) -> Any:
-        return None if argument is None else pointer.from_param(argument)
-
-    return type("OptionalArray", (pointer,), {"from_param": classmethod(from_param)})
+    return array(dtype, optional=True)
 
 
 class Kernel:

@@ -1,12 +1,12 @@
 """Piles of images: medians and means of each pixel, without what stands out."""
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels.library import DOUBLE, REAL, SIZE, Kernel, array
+from pipeline.kernels.sorting_network import comparisons
 
 CHUNK = 256  # pixels of a pile that the kernels look at together
 Floats = NDArray[np.float32]
@@ -16,20 +16,6 @@ _PILE_MEDIANS = Kernel("pile_medians", _FLOATS, SIZE, SIZE, array(np.int32), SIZ
 _PILE_CLIPPED = Kernel("pile_clipped", _FLOATS, SIZE, SIZE, *[_FLOATS] * 6)
 _PILE_MEANS = Kernel("pile_means", _FLOATS, SIZE, SIZE, REAL, REAL, REAL, _DOUBLES, _FLOATS, _FLOATS, _FLOATS)
 _SUMS_ABOUT = Kernel("sums_about", _FLOATS, SIZE, DOUBLE, _DOUBLES)
-
-
-def comparisons(n: int) -> Iterator[tuple[int, int]]:
-    """Pairs of places that sort n values: Batcher's merge exchange (Knuth, volume 3, algorithm 5.2.2M)."""
-    top = 1 << max(0, (n - 1).bit_length() - 1)
-    p = top
-    while p > 0:
-        q, r, distance = top, 0, p
-        while distance > 0:
-            for i in range(n - distance):
-                if i & p == r:
-                    yield i, i + distance
-            distance, q, r = q - p, q >> 1, p
-        p >>= 1
 
 
 @cache

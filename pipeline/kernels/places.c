@@ -1,6 +1,6 @@
 #include "kernels.h"
 
-enum { WIDE = 64 };  /* bytes that are looked at together, for most are 0 */
+enum { WIDE = 64, WORDS = 8 };  /* bytes that are looked at together, for most are 0; as words */
 
 /* Flat indices of the bytes that have one of some bits; returns how many there are, `most` of which are kept. */
 KERNEL ptrdiff_t marked_places(const uint8_t *restrict marks, ptrdiff_t number, uint8_t bits, ptrdiff_t most,
@@ -8,12 +8,12 @@ KERNEL ptrdiff_t marked_places(const uint8_t *restrict marks, ptrdiff_t number, 
     ptrdiff_t found = 0;
     for (ptrdiff_t start = 0; start < number; start += WIDE) {
         const ptrdiff_t stop = lesser(start + WIDE, number);
-        uint8_t any = 0;
-        if (stop - start == WIDE)
-            for (int k = 0; k < WIDE; k++) any |= marks[start + k];
-        else
-            for (ptrdiff_t k = start; k < stop; k++) any |= marks[k];
-        if (!(any & bits)) continue;
+        if (stop - start == WIDE) {
+            uint64_t any = 0, words[WORDS];
+            __builtin_memcpy(words, marks + start, WIDE);
+            for (int k = 0; k < WORDS; k++) any |= words[k];
+            if (!any) continue;
+        }
         for (ptrdiff_t k = start; k < stop; k++)
             if (marks[k] & bits) {
                 if (found < most) place[found] = k;

@@ -43,3 +43,33 @@ KERNEL ptrdiff_t sharp_candidates(const float *restrict image, ptrdiff_t ny, ptr
         }
     return found;
 }
+
+/* The mean of two opposite neighbours of a pixel, of which found ones do not count: the other stands for it. */
+static inline float without_found(const float *restrict pixel, const uint8_t *restrict found, ptrdiff_t step) {
+    if (found[-step] == 1 && found[step] == 1) return NAN;
+    const float before = found[-step] == 1 ? pixel[step] : pixel[-step];
+    return 0.5f * (before + (found[step] == 1 ? before : pixel[step]));
+}
+
+/* Pixels beside the seeds (flat indices) that are sharp once the found ones no longer count as their neighbours: they
+   exceed the greater mean of two opposite neighbours by `least` over `contrast` times it. found: uint8[ny][nx], 1 for pixels
+   that were found before; those found now become 1. more: int64[8 seeds]; returns how many they are. */
+KERNEL ptrdiff_t follow_tracks(const float *restrict image, ptrdiff_t ny, ptrdiff_t nx, const int64_t *restrict seeds,
+                               ptrdiff_t number, float noise, float contrast, float least, uint8_t *restrict found,
+                               int64_t *restrict more) {
+    ptrdiff_t added = 0;
+    for (ptrdiff_t i = 0; i < number; i++)
+        for (ptrdiff_t dy = -1; dy <= 1; dy++)
+            for (ptrdiff_t dx = -1; dx <= 1; dx++) {
+                const ptrdiff_t at = seeds[i] + dy * nx + dx;
+                if (at < 0 || at >= ny * nx || found[at] || !(image[at] > noise)) continue;
+                const ptrdiff_t y = at / nx, x = at % nx;
+                if (x < 1 || x >= nx - 1 || y < 1 || y >= ny - 1) continue;
+                const float greater = fmaxf(without_found(image + at, found + at, 1), without_found(image + at, found + at, nx));
+                if (!(image[at] - contrast * (greater < 0.0f ? 0.0f : greater) > least)) continue;
+                found[at] = 2;  /* all are judged by those that were found before */
+                more[added++] = at;
+            }
+    for (ptrdiff_t i = 0; i < added; i++) found[more[i]] = 1;
+    return added;
+}

@@ -18,6 +18,13 @@ _SHARP_CANDIDATES = Kernel(
 )
 
 
+_FOLLOW_TRACKS = Kernel(
+    "follow_tracks",
+    *(FLOATS, SIZE, SIZE, array(np.int64), SIZE, REAL, REAL, REAL, array(np.uint8), array(np.int64)),
+    result=SIZE,
+)
+
+
 @dataclass(frozen=True)
 class SharpCandidates:
     """Pixels in order: flat indices int64[n], values float32[n], and whether each exceeds a run's ceiling, bool[n].
@@ -76,3 +83,48 @@ def _opposite_mean(
     before, after = flat.take(where - step, mode="clip"), flat.take(where + step, mode="clip")
     usable = (place > 0) & (place < shape[axis] - 1) & (before > lowest) & (after > lowest)
     return np.where(usable, (before + after) / 2, np.nan).astype(np.float32)
+
+
+def follow_tracks(
+    image: NDArray[np.float32],
+    found: NDArray[np.bool_],
+    seeds: NDArray[np.int64],
+    noise: float,
+    contrast: float,
+    least: float,
+) -> NDArray[np.int64]:
+    """Neighbours of the seeds that are sharp once the found pixels no longer count as their neighbours: int64[n].
+
+    They are above ``noise`` and exceed ``contrast`` times the greater of two means by ``least``; both directions must
+    say so here: a star beside a hot pixel keeps the other direction. image: float32[ny, nx], contiguous; found:
+    bool[ny, nx], contiguous, gets them IN PLACE; seeds: int64[m], flat indices.
+    """
+    more = np.empty(8 * seeds.size, np.int64)
+    marks = found.view(np.uint8)
+    added = _FOLLOW_TRACKS(image, *image.shape, seeds, seeds.size, noise, contrast, least, marks, more)
+    return more[:added].copy()
+
+
+def follow_tracks_reference(
+    image: NDArray[np.float32],
+    found: NDArray[np.bool_],
+    seeds: NDArray[np.int64],
+    noise: float,
+    contrast: float,
+    least: float,
+) -> NDArray[np.int64]:
+    """`follow_tracks` by NumPy, in the order of their places."""
+    (ny, nx), flat, marks = image.shape, image.reshape(-1), found.reshape(-1)
+    beside = np.unique(seeds[:, None] + np.array([-nx - 1, -nx, -nx + 1, -1, 1, nx - 1, nx, nx + 1]))
+    y, x = np.divmod(beside, nx)
+    beside = beside[(x > 0) & (x < nx - 1) & (y > 0) & (y < ny - 1)]
+    beside = beside[~marks[beside] & (flat[beside] > noise)]
+    greater = np.full(beside.size, np.nan, np.float32)
+    for step in (1, nx):
+        before = np.where(marks[beside - step], flat[beside + step], flat[beside - step])
+        after = np.where(marks[beside + step], before, flat[beside + step])
+        clear = ~(marks[beside - step] & marks[beside + step])
+        greater = np.fmax(greater, np.where(clear, 0.5 * (before + after), np.float32(np.nan)))
+    added = beside[flat[beside] - np.float32(contrast) * np.maximum(greater, 0) > least]
+    marks[added] = True
+    return np.asarray(added, np.int64)

@@ -51,7 +51,7 @@ class AlignedRows:
         self._height = min(ny, max(1, WINDOW_PIXELS // max(nx, 1)))
         self._known = suspects.astype(np.int64)  # flat, in the source
         self._first, self._window = 0, np.empty((0, nx), np.float32)
-        self._shifted, self._kept_shifts = slice(0), np.empty((0, 2), np.int64)
+        self._shifts_about: dict[float, NDArray[np.int64]] = {}
         self.noise, values = self._look_through()
         self._suspects, self._values = self._known, values
         if self._placement.turned:
@@ -103,15 +103,16 @@ class AlignedRows:
 
     def _shifts(self, rows: slice) -> NDArray[np.int64]:
         """Of the tiles, about the middle of these rows."""
-        if rows != self._shifted:
-            self._shifted, middle = rows, (rows.start + rows.stop - 1) / 2
-            self._kept_shifts = self._placement.shifts(self._placement.tiles(), middle)
-        return self._kept_shifts
+        if not self._shifts_about:
+            self._shifts_about = self._placement.shifts_of_blocks()
+        middle = (rows.start + rows.stop - 1) / 2
+        if middle not in self._shifts_about:
+            self._shifts_about[middle] = self._placement.shifts(self._placement.tiles(), middle)
+        return self._shifts_about[middle]
 
     def rows_into(self, result: Image, rows: slice) -> None:
         """Rows of the reference, float32[rows, nx]; each tile moves by its own rounded shift."""
         ny, nx = self.shape
-        result[...] = np.nan
         starts, tile = self._placement.tiles(), self._placement.tile
         shifts = self._shifts(rows)
         lowest = min(max(rows.start + int(shifts[:, 1].min()), 0), ny)
@@ -119,9 +120,14 @@ class AlignedRows:
         for start, (dx, dy) in zip(starts.tolist(), shifts.tolist(), strict=True):
             left, right = max(start, -dx), min(start + tile, nx, nx - dx)
             top, bottom = max(rows.start, -dy), min(rows.stop, ny - dy)
-            if left < right and top < bottom:
-                piece = source[top + dy - lowest : bottom + dy - lowest, left + dx : right + dx]
-                result[top - rows.start : bottom - rows.start, left:right] = piece
+            own = result[:, start : start + tile]
+            if left >= right or top >= bottom:
+                own[...] = np.nan
+                continue
+            own[: top - rows.start] = own[bottom - rows.start :] = np.nan
+            own[:, : left - start] = own[:, right - start :] = np.nan
+            piece = source[top + dy - lowest : bottom + dy - lowest, left + dx : right + dx]
+            result[top - rows.start : bottom - rows.start, left:right] = piece
 
 
 class Placement:
@@ -158,10 +164,19 @@ class Placement:
     def shifts_of(self, xy: NDArray[np.float64]) -> NDArray[np.int64]:
         """Shifts int64[n, 2] of the tiles that hold places of the reference, in a stack of `CLIP_ROWS` rows at once."""
         column, row = np.clip(np.rint(xy), 0, (self._nx - 1, self._ny - 1)).astype(np.intp).T
-        first = row // CLIP_ROWS * CLIP_ROWS
+        return self.shifts(column // self._tile * self._tile, self._middle_rows(row // CLIP_ROWS * CLIP_ROWS))
+
+    def shifts_of_blocks(self) -> dict[float, NDArray[np.int64]]:
+        """Shifts int64[tiles, 2] by the middle row of each block of a stack of `CLIP_ROWS` rows at once."""
+        starts, middles = self.tiles(), self._middle_rows(np.arange(0, self._ny, CLIP_ROWS))
+        shifts = self.shifts(np.tile(starts, middles.size), np.repeat(middles, starts.size))
+        return dict(zip(middles.tolist(), shifts.reshape(middles.size, starts.size, 2), strict=True))
+
+    def _middle_rows(self, first: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Of blocks that begin at these rows, with what they reach to."""
         low = np.maximum(first - REACH, 0)
         high = np.minimum(np.minimum(first + CLIP_ROWS, self._ny) + REACH, self._ny)
-        return self.shifts(column // self._tile * self._tile, (low + high - 1) / 2)
+        return np.asarray((low + high - 1) / 2)
 
     def to_turned_frame(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Places on the frame, turned back if it was, of places on the reference: float64[n, 2]."""
