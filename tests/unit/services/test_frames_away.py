@@ -5,14 +5,14 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from schema.image import Image
-from services import disk
+from services import disk, fits_reader
 from services.errors import DataError, LostFrameError, SurroundingsError
 from services.steps.calibrate import CALIBRATE, CalibrateParameters
 from services.steps.flats import CALIBRATE_FLAT, CalibrateFlatParameters
@@ -132,20 +132,19 @@ def test_a_bad_sector_is_of_one_frame(context: Context, root: Path) -> None:
 def test_an_error_in_the_midst_of_the_pixels_is_the_disks(
     context: Context, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Numpy's `fromfile` gives what came before it, and says nothing."""
+    """Some file systems give what came before it, and then say that the file ends."""
     frames = add_night(context, root)
     path = "raw/night/0.fits"
     pixels = context.images.read(path)
     left = 1
-    whole = np.fromfile
+    whole = fits_reader._fill
 
-    def short(*arguments: Any, **options: Any) -> NDArray[Any]:
+    def short(file: BinaryIO, array: NDArray[Any]) -> None:
         nonlocal left
         left -= 1
-        found = whole(*arguments, **options)
-        return found if left < 0 else found[:-7]
+        whole(file if left < 0 else io.BytesIO(file.read(array.nbytes - 7)), array)
 
-    monkeypatch.setattr(np, "fromfile", short)
+    monkeypatch.setattr(fits_reader, "_fill", short)
     np.testing.assert_array_equal(context.images.read(path), pixels)  # the disk is well again
     left = 2
 
@@ -155,6 +154,13 @@ def test_an_error_in_the_midst_of_the_pixels_is_the_disks(
     monkeypatch.setattr(disk, "read_through", fail)
     monkeypatch.setattr(disk, "others_can_be_read", lambda _: False)
     with pytest.raises(SurroundingsError, match=r"0\.fits' cannot be read now: .*the system says no"):
+        run(context, CALIBRATE, CalibrateParameters(frame=frames[0]))
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EIO, "the disk says no")
+
+    monkeypatch.setattr(fits_reader, "_fill", refuse)
+    with pytest.raises(SurroundingsError, match=r"0\.fits' cannot be read now: .*the disk says no"):
         run(context, CALIBRATE, CalibrateParameters(frame=frames[0]))
 
 
