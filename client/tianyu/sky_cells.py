@@ -1,0 +1,1 @@
+../../schema/sky_cells.py
