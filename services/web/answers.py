@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -130,6 +132,17 @@ class BusyError(TianyuError):
     """The service does as much at a time as it may."""
 
 
+# A path that begins a word, or stands in quotes and may have blanks then; no address of a page has two folders there.
+_QUOTED = re.compile(r"""(?P<mark>['"])/[^'"]*/(?P<name>[^'"/]*)(?P=mark)""")
+_BARE = re.compile(r"(?<![\w/:.'\"])/(?:[^\s/'\"]+/)+(?P<name>[^\s/'\"]*)")
+
+
+def path_free(words: str, root: Path) -> str:
+    """A sentence with files below the image folder as they are called there, and others by their names alone."""
+    below = words.replace(f"{root.absolute()}/", "").replace(f"{root}/", "")
+    return _BARE.sub(r"\g<name>", _QUOTED.sub(r"\g<mark>\g<name>\g<mark>", below))
+
+
 STATUS: dict[type[TianyuError], int] = {WrongQuestionError: 400, RefusedError: 403, BusyError: 503}
 
 
@@ -150,7 +163,7 @@ def not_made(request: Request, error: Exception) -> Response:
         log.warning("not answered", path=request.url.path, error=str(error))
         return _explained(request, 503, "the database or the disk does not answer at the moment; try it again")
     status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 404)
-    return _explained(request, status, str(error))
+    return _explained(request, status, path_free(str(error), served(request).settings.root))
 
 
 def database_away(request: Request, error: Exception) -> Response:

@@ -23,6 +23,8 @@ from starlette.types import Receive, Scope, Send
 
 from schema.client_questions import QUESTIONS
 from schema.light_curve_rows import NUMBERS, Points, points
+from services.choices import canonical
+from services.chosen import without_folders
 from services.errors import TianyuError
 from services.log import get_logger
 from services.web.answers import BusyError, NotThereError, WrongQuestionError, data
@@ -34,6 +36,7 @@ ROWS_MOST = 200_000  # of a named question
 POINTS_MOST = 1_000_000  # of an answer, about
 BODY_MOST = 2_000_000  # bytes of a question
 LIST_MOST = 20_000  # sources, observations, names
+CHOICES = "choices"  # a column that names files of the machine
 AT_A_TIME = 4  # answers of points
 LENGTH = struct.Struct("<Q")
 POINTS_TYPE = "application/x-tianyu-points"
@@ -83,6 +86,10 @@ def _answered(request: Request, name: str, given: dict[str, Any]) -> Response:
     with served(request).reading() as session:
         found = session.connection().execute(QUESTIONS[name].statement(), given)
         names, told = list(found.keys()), [list(map(_plain, row)) for row in found.fetchmany(ROWS_MOST + 1)]
+    if CHOICES in names:
+        place = names.index(CHOICES)
+        for row in told:
+            row[place] = None if row[place] is None else canonical(without_folders(json.loads(row[place])))
     if len(told) > ROWS_MOST:
         raise WrongQuestionError(f"the answer has more than {ROWS_MOST} rows: ask for one observation at a time")
     return data(request, {"names": names, "rows": told})

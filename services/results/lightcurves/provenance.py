@@ -46,5 +46,5 @@ def published_by(session: Session, calibration_pid: int | None) -> dict[str, str
     stored = None if calibration_pid is None else of_process(session, calibration_pid)
     if stored is None:
         return {}
-    chosen = Chosen.of(stored)
+    chosen = Chosen.of(stored).without_folders()
     return {"tianyu_version": chosen.version, "choices": canonical(chosen.choices)}

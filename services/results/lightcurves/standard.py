@@ -33,11 +33,18 @@ ORIGINS = {
     "relation": "Gaia DR3 G, BP and RP by the relations of Gaia DR3 documentation 5.5.1",
     "synthetic": "Gaia DR3 synthetic photometry (GSPC)",
     "table": "a table of standard stars",
+    "table-ps1": "a table of standard stars in the Pan-STARRS system",
 }
 SYSTEMS = {
     **dict.fromkeys(("B", "V", "Rc", "Ic"), "Johnson-Cousins, Vega"),
     **dict.fromkeys(("g", "r", "i", "z"), "SDSS, AB"),
 }
+
+
+def system_of(band: str, origin: str) -> str:
+    """The photometric system in which magnitudes of a band are, by where those of the standard stars come from."""
+    return "Pan-STARRS, AB" if origin == "table-ps1" else SYSTEMS[band]
+
 
 Floats = NDArray[np.float64]
 ColourFrom = Literal["catalogue", "filters"]
@@ -57,8 +64,9 @@ class Facts:
         """One line that says how magnitudes came to be, for exports."""
         by = self.by
         wrong = "unknown" if self.systematic is None else f"{self.systematic:.3f} mag"
+        named = f"{by.band} ({system_of(by.band, self.origin)})"
         return (
-            f"{by.band} ({SYSTEMS[by.band]}) from filter {filter_name or 'unnamed'}: {by.band} = ZP - 2.5 log10(flux) "
+            f"{named} from filter {filter_name or 'unnamed'}: {by.band} = ZP - 2.5 log10(flux) "
             f"{by.colour_term:+.4f} (+-{by.colour_term_error:.4f}) (BP-RP {-by.colour_reference:+.4f}), "
             f"{by.colour_low:.2f} <= BP-RP <= {by.colour_high:.2f}, by {self.stars} stars with {ORIGINS[self.origin]}; "
             f"systematic error of these {wrong}; no second-order extinction"
@@ -100,7 +108,11 @@ class StandardCurve:
         """The light curve with columns of standard magnitudes; their errors and their flag are explained in it."""
         table: Table = self.curve.table.copy()
         for name, values, description in (
-            ("mag_standard", self.standard.magnitude, f"{self.facts.by.band}, {SYSTEMS[self.facts.by.band]}"),
+            (
+                "mag_standard",
+                self.standard.magnitude,
+                f"{self.facts.by.band}, {system_of(self.facts.by.band, self.facts.origin)}",
+            ),
             ("mag_standard_noise", self.standard.noise, "photon noise of mag_standard"),
             (
                 "mag_standard_error",
@@ -135,13 +147,13 @@ class Colours:
     def table(self) -> Table:
         """One row a point of the first filter."""
         result = Table()
-        names = [one.facts.by.band for one in (self.first, self.second)]
+        names = [(one.facts.by.band, one.facts.origin) for one in (self.first, self.second)]
         columns: list[tuple[str, Floats, str | None, str]] = [
             ("bjd_tdb", self.time, "d", "of the first filter's point")
         ]
-        for band, standard in zip(names, (self.curve.first, self.curve.second), strict=True):
+        for (band, origin), standard in zip(names, (self.curve.first, self.curve.second), strict=True):
             columns += [
-                (f"mag_{band}", standard.magnitude, "mag", SYSTEMS[band]),
+                (f"mag_{band}", standard.magnitude, "mag", system_of(band, origin)),
                 (f"mag_{band}_noise", standard.noise, "mag", "photon noise"),
                 (f"mag_{band}_error", standard.error, "mag", "noise, zero point, colour and colour term"),
             ]
@@ -250,7 +262,7 @@ def colours(first: StandardCurve, second: StandardCurve, colour_from: ColourFrom
     """The colour curve at the usable points of the first, the second interpolated in time.
 
     Raises:
-        ConfigurationError: both are in one band.
+        ConfigurationError: both are in one band, or colours of their systems are not told.
         DataError: the filters cannot tell a colour.
     """
     if first.facts.by.band == second.facts.by.band:
@@ -264,6 +276,11 @@ def colours(first: StandardCurve, second: StandardCurve, colour_from: ColourFrom
         colour, error = first.colour, first.colour_error
         curve = colour_curve(points, first.facts.by, other, second.facts.by, colour, error, longest_gap_d)
     else:
+        if any(one.facts.origin == "table-ps1" for one in (first, second)):
+            raise ConfigurationError(
+                "the relations that tell a colour by two filters are of SDSS, and a night's standard stars are in the "
+                "Pan-STARRS system: take the catalogue's colour"
+            )
         try:
             curve = two_filter_curve(points, first.facts.by, other, second.facts.by, longest_gap_d)
         except UnusableDataError as error:

@@ -33,7 +33,8 @@ def night_report(session: Session, images: ImageStore | None, observation: Obser
     axes = figure.add_subplot(grid[1, :])
     try:
         draw_scatter(axes, session, observation, None)
-        axes.legend(frameon=False, fontsize=7, loc="upper left")
+        # Above the panel, where it covers no star.
+        axes.legend(frameon=False, fontsize=7, ncols=5, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     except DataError as error:
         axes.set_axis_off()
         axes.text(0.0, 0.5, shown(str(error)), transform=axes.transAxes, wrap=True, fontsize=8)

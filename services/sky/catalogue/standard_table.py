@@ -24,6 +24,9 @@ SYNTHETIC = {
     **{band: f"{name}_jkc" for band, name in (("B", "b"), ("V", "v"), ("Rc", "r"), ("Ic", "i"))},
     **{band: f"{band}_sdss" for band in ("g", "r", "i", "z")},
 }
+SYSTEM = "system"  # declared as a column is: the photometric system of the table's g, r, i and z
+SDSS, PAN_STARRS = "SDSS", "Pan-STARRS"
+REFCAT2 = frozenset({"rp1", "r1", "r10"})  # columns of ATLAS-REFCAT2 alone (Tonry et al. 2018, ApJ 867, 105)
 MATCH_ARCSEC = 2.0  # between a star and itself in a table without Gaia's numbers
 MAGNITUDES = (-5.0, 40.0)
 NAMES_SHOWN = 12
@@ -38,7 +41,7 @@ class StandardStars:
     source_id: NDArray[np.int64] | None
     radec: Floats | None  # [n, 2], degrees
     magnitude: Floats
-    origin: str  # synthetic, table
+    origin: str  # synthetic, table, table-ps1 (in the Pan-STARRS system)
 
     def of(self, gaia_id: NDArray[np.int64], radec: Floats) -> Floats:
         """Magnitudes of sources: float64[m]; NaN of those that are not in the table.
@@ -100,7 +103,7 @@ def read_standards(path: Path, declared: Sequence[str], band: str, setting: str)
     if name == synthetic and flag in columns:  # 1: within the magnitudes and colours that were validated
         magnitude = np.where(numbers_of(columns, flag, where) == 1, magnitude, np.nan)
     known = np.isfinite(magnitude)
-    origin = "synthetic" if name == synthetic else "table"
+    origin = "synthetic" if name == synthetic else _origin(columns, declared, band)
     if ID in names:
         ids = np.ma.asarray(columns[names[ID]])
         if ids.dtype.kind not in "iu":
@@ -117,6 +120,17 @@ def read_standards(path: Path, declared: Sequence[str], band: str, setting: str)
     return StandardStars(None, radec[known], magnitude[known], origin)
 
 
+def _origin(columns: Mapping[str, Any], declared: Sequence[str], band: str) -> str:
+    """Whose magnitudes a table has: as it is declared, else Pan-STARRS' where it is ATLAS-REFCAT2."""
+    told = next(
+        (what.strip() for name, _, what in (one.partition("=") for one in declared) if name.strip() == SYSTEM), ""
+    )
+    if told not in ("", SDSS, PAN_STARRS):
+        raise ConfigurationError(f"standard_columns has system={told!r}: expected {SDSS} or {PAN_STARRS}")
+    is_pan_starrs = told == PAN_STARRS or (not told and set(columns) >= REFCAT2)
+    return "table-ps1" if is_pan_starrs and band in ("g", "r", "i", "z") else "table"
+
+
 @lru_cache(maxsize=2)
 def _table(path: Path, _mtime_ns: int, _size: int, setting: str) -> Mapping[str, Any]:
     return read_columns(path, setting)
@@ -128,6 +142,8 @@ def _names(columns: Mapping[str, Any], declared: Sequence[str], where: str) -> d
     own = set()
     for one in declared:
         name, _, column = (part.strip() for part in one.partition("="))
+        if name == SYSTEM:
+            continue
         if name not in (*BANDS, ID, RA, DEC):
             raise ConfigurationError(
                 f"standard_columns has {one!r}: expected one of {', '.join((*BANDS, ID, RA, DEC))} before the sign"
