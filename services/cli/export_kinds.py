@@ -85,7 +85,7 @@ def export_cutout(
     settings: Settings, number: int, star: Star | None, size: int, output: Path, force: bool
 ) -> list[Path]:
     """The template around a star, with coordinates where the field is solved."""
-    from services.results.cutouts import Cutout, wcs_of_image
+    from services.results.cutouts import Cutout, box_around, wcs_of_image
 
     engine = open_database(settings)
     source_id = star_to_show(engine, settings, number, star)
@@ -103,17 +103,50 @@ def export_cutout(
                 f"observation {number} has no template here to cut from: `tianyu status {number}` tells why"
             )
         place = find_source(session, facts, source_id=source_id)
-        corner = [round(centre) - size // 2 for centre in (place.template_y, place.template_x)]
-        sides = (template.ny or 0, template.nx or 0)
-        rows, columns = (
-            slice(max(0, start), min(start + size, side)) for start, side in zip(corner, sides, strict=True)
-        )
-        cutout = Cutout(template.image_id, template.path, (rows, columns), wcs_of_image(session, template))
+        box = box_around((place.template_x, place.template_y), size, (template.ny or 0, template.nx or 0))
+        assert box is not None, "a source lies on its template"
+        cutout = Cutout(template.image_id, template.path, box, wcs_of_image(session, template))
         if cutout.wcs is None:
             note("the field is not solved: the cutout has no coordinates on the sky")
         with whole_file(output) as temporary, temporary.open("wb") as file:
             file.writelines(cutout.parts(open_store(settings.root)))
     return [output]
+
+
+def export_frame_cutouts(
+    settings: Settings, number: int, star: Star | None, size: int, output: Path, force: bool, chosen: Sequence[int]
+) -> list[Path]:
+    """Calibrated frames around a star: those that are chosen, else all good ones; a file each, in a folder.
+
+    Of one chosen frame ``output`` is the file.
+    """
+    from services.results.cutouts import frame_cutouts
+
+    engine = open_database(settings)
+    source_id = star_to_show(engine, settings, number, star)
+    if source_id is None:
+        raise DataError(f"observation {number} has no star to cut out: name one (--target, --xy, --source)")
+    store, written = open_store(settings.root), []
+    with database.reading_factory(engine)() as session:
+        facts = observation_facts(session, number)
+        place = find_source(session, facts, source_id=source_id)
+        found, left_out = frame_cutouts(
+            session, facts, settings.site, (place.template_x, place.template_y), size, chosen
+        )
+        is_file = len(chosen) == 1 and output.suffix.lower() == ".fits"
+        files = [output if is_file else output / f"{source_id}-{cutout.image_id}.fits" for cutout in found]
+        require_replaceable(session, settings, files, force=force)
+        for reason in left_out:
+            note(reason)
+        if not is_file:
+            output.mkdir(parents=True, exist_ok=True)
+        with counting("cutouts") as told:
+            for cutout, path in zip(found, files, strict=True):
+                with whole_file(path) as temporary, temporary.open("wb") as file:
+                    file.writelines(cutout.parts(store))
+                written.append(path)
+                told(len(written), len(files))
+    return written
 
 
 def export_nights(

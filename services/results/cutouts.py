@@ -1,18 +1,23 @@
 """Parts of calibrated images and templates as FITS files: their pixels, with the coordinates of the part."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.sky.astrometry.sky_wcs import SkyWcs
 from pipeline.sky.regions import Box
 from schema.frame import Frame
 from schema.image import CALIBRATED, TEMPLATE, Image
+from schema.processes import Site
+from schema.queries import frames
+from services.errors import DataError
 from services.fits_cards import card, sound_cards
 from services.fits_writer import CARD_BYTES, END_CARD, FITS_BLOCK_BYTES
 from services.image_store import ImageStore
+from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.sky_field import solution_of
 from services.steps.shared.frame_alignment import alignment_of
 from services.steps.shared.sky_registration import wcs_of
@@ -95,3 +100,66 @@ def wcs_of_image(session: Session, image: Image) -> SkyWcs | None:
         return wcs
     frame = session.get(Frame, image.image_id)
     return None if frame is None or frame.dx is None else wcs.through(alignment_of(frame))
+
+
+def box_around(xy: tuple[float, float], size: int, shape: tuple[int, int]) -> Box | None:
+    """Rows and columns of ``size`` pixels a side around a place (x, y), as far as an image (ny, nx) has them."""
+    starts = [round(centre) - size // 2 for centre in reversed(xy)]
+    rows, columns = (slice(max(0, at), min(at + size, side)) for at, side in zip(starts, shape, strict=True))
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def frame_cutouts(
+    session: Session,
+    observation: ObservationFacts,
+    site: str,
+    xy: tuple[float, float],
+    size: int,
+    chosen: Sequence[int] = (),
+) -> tuple[list[Cutout], list[str]]:
+    """Parts of calibrated frames around a place of the template, by time, and what is left out and why.
+
+    Args:
+        session: reads only.
+        observation: whose shown graph they are of.
+        site: whose files can be read here.
+        xy: template pixels.
+        size: pixels a side.
+        chosen: ids of calibrated images, good or not; without them all good ones.
+
+    Raises:
+        DataError: none of them shows the place.
+    """
+    rows = frames.of_graph(session, observation.graph_pid or 0)
+    if strange := sorted({*chosen} - {row.image_id for row in rows}):
+        raise DataError(
+            f"observation {observation.observation_id} has no calibrated image {strange[0]}: column image_id of view "
+            "frame has them"
+        )
+    wanted = [row for row in rows if row.image_id in chosen or (not chosen and row.good)]
+    images = {one.image_id: one for one in session.scalars(
+        select(Image).join(Site, Site.site_id == Image.site_id).where(
+            Image.graph_pid == observation.graph_pid, Image.kind == CALIBRATED, Image.deleted_at.is_(None),
+            Site.name == site,
+        )
+    )}  # fmt: skip
+    found, away, outside = [], 0, 0
+    for row in sorted(wanted, key=lambda row: (row.jd_utc or 0.0, row.image_id)):
+        if row.image_id not in images or row.dx is None:
+            away += 1
+            continue
+        [at] = alignment_of(row).to_frame(np.array([xy])).tolist()
+        box = box_around((at[0], at[1]), size, (row.ny or 0, row.nx or 0))
+        if box is None:
+            outside += 1
+            continue
+        image = images[row.image_id]
+        found.append(Cutout(image.image_id, image.path, box, wcs_of_image(session, image)))
+    told = [
+        f"{away} frames are left out: their calibrated images are not here, were deleted, or are not aligned"
+    ] * bool(away)
+    told += [f"{outside} frames are left out: they do not show the star"] * bool(outside)
+    if not found:
+        reason = "; ".join(told) or "no frame is good"
+        raise DataError(f"observation {observation.observation_id} has no frame to cut from: {reason}")
+    return found, told
