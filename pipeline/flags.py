@@ -20,9 +20,11 @@ class Flag(IntFlag):
     NONLINEAR = 256  # a raw pixel above the level up to which the detector is linear lies in the aperture
     BAD_FRAME = 512  # the frame did not pass the selection; set by the view, never in table flux
     MISSING = 1024  # the source lies off the frame or could not be measured there
+    FORCED = 2048  # measured at a place that was asked for, whatever is there: no detection
 
 
-OF_THE_STAR = Flag.CROWDED | Flag.BLENDED  # hold on all frames alike: they say nothing against a single point
+# Hold on all frames alike: they say nothing against a single point.
+OF_THE_STAR = Flag.CROWDED | Flag.BLENDED | Flag.FORCED
 IN_THE_ERROR = Flag.NO_SKY  # costs precision, which the quoted error has
 # What speaks against a point: each bit that is not known to be harmless. View light_curve has the same number.
 SPOILING = sum(Flag) & ~int(OF_THE_STAR | IN_THE_ERROR)

@@ -31,3 +31,11 @@ def tree_of(points: NDArray[Any]) -> "KDTree":
     from scipy.spatial import KDTree  # see pipeline/__init__.py
 
     return KDTree(points)  # type: ignore[no-untyped-call]
+
+
+def nearest_of(
+    points: NDArray[np.float64], places: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Distance of the nearest of the points float64[n, 2] from each place float64[m, 2], and which it is; [m] each."""
+    distance, nearest = tree_of(points).query(places)  # type: ignore[no-untyped-call]
+    return np.asarray(distance), np.asarray(nearest, dtype=np.intp)

@@ -21,6 +21,22 @@ IMAGE = (
     *("image_id", "kind", "observation_id", "pid", "path", "nx", "ny", "exposure_s", "jd_utc", "fwhm"),
     *("background", "background_rms", "weight"),
 )
+FORCED = (
+    *(
+        "observation_id",
+        "target",
+        "ra",
+        "dec",
+        "nearest_source_id",
+        "nearest_arcsec",
+        "is_source",
+        "image_id",
+        "jd_utc",
+    ),
+    *("bjd_tdb", "bjd_tdb_source", "aperture", "aperture_best", "flux_raw", "flux_raw_error", "flux_forced"),
+    *("flux_forced_error", "significance", "flux_limit", "mag", "mag_error", "mag_limit", "flag", "image_good"),
+    "usable",
+)
 _FRAMES = f"SELECT {', '.join(f'`{name}`' for name in FRAME)} FROM frame"  # noqa: S608 - own words
 _IMAGES = (
     f"SELECT {', '.join(f'i.{name}' for name in IMAGE)}, s.root AS file FROM image i "  # noqa: S608 - own words
@@ -85,10 +101,26 @@ ORDER BY o.night, o.observation_id
     "names": Question(
         "SELECT name, ra_deg, dec_deg, pm_ra_mas, pm_dec_mas FROM named_object WHERE name IN :names", {"names": "texts"}
     ),
-    "sources": Question(  # some at a time: a survey has millions
-        "SELECT source_id, ra_deg, dec_deg FROM source WHERE ra_deg IS NOT NULL AND source_id > :after "
-        "ORDER BY source_id LIMIT :most",
-        {"after": "number", "most": "number"},
+    "sources_in_cells": Question(  # of `sky_cells`: a survey has millions of sources
+        "SELECT source_id, ra_deg, dec_deg FROM source WHERE healpix IN :cells AND ra_deg IS NOT NULL",
+        {"cells": "numbers"},
+    ),
+    "is_solved": Question("SELECT source_id FROM source WHERE healpix IS NOT NULL LIMIT 1", {}),
+    "forced_places": Question(
+        """
+SELECT p.observation_id, p.name, p.ra_deg, p.dec_deg, p.inside, p.is_source, p.nearest_source_id, p.nearest_arcsec
+FROM forced_place p
+JOIN observation o ON o.observation_id = p.observation_id AND o.graph_pid = p.graph_pid
+WHERE NOT EXISTS (SELECT 1 FROM forced_place n
+                  WHERE n.graph_pid = p.graph_pid AND n.name = p.name AND n.pid > p.pid)
+ORDER BY p.observation_id, p.pid, p.place
+""",
+        {},
+    ),
+    "forced_points": Question(
+        f"SELECT {', '.join(f'`{name}`' for name in FORCED)} FROM forced_light_curve "  # noqa: S608 - own words
+        "WHERE observation_id = :observation AND target IN :targets ORDER BY target, jd_utc, image_id, aperture",
+        {"observation": "number", "targets": "texts"},
     ),
     "places": Question(
         "SELECT source_id, x, y FROM source_place WHERE observation_id = :observation AND x IS NOT NULL",

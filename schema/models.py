@@ -2,6 +2,7 @@
 
 from schema import (
     alerts,
+    forced,
     found,
     image,
     observing,
@@ -20,6 +21,7 @@ metadata = Base.metadata
 
 __all__ = [
     "alerts",
+    "forced",
     "found",
     "image",
     "metadata",

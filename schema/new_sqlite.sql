@@ -551,12 +551,12 @@ CREATE TABLE "observation" (
 	reduced VARCHAR(3) NOT NULL,
 	geometry VARCHAR(64) NOT NULL, position_angle_deg DOUBLE, mirrored BOOLEAN,
 	CONSTRAINT pk_observation PRIMARY KEY (observation_id),
-	CONSTRAINT fk_observation_site_id_site FOREIGN KEY(site_id) REFERENCES site (site_id),
-	CONSTRAINT fk_observation_target_id_target FOREIGN KEY(target_id) REFERENCES target (target_id),
-	CONSTRAINT fk_observation_obs_site_id_obs_site FOREIGN KEY(obs_site_id) REFERENCES obs_site (obs_site_id),
 	CONSTRAINT fk_observation_instrument_id_instrument FOREIGN KEY(instrument_id) REFERENCES instrument (instrument_id),
-	CONSTRAINT fk_observation_filter_id_filter FOREIGN KEY(filter_id) REFERENCES filter (filter_id),
 	CONSTRAINT fk_observation_sky_id_sky FOREIGN KEY(sky_id) REFERENCES sky (sky_id),
+	CONSTRAINT fk_observation_target_id_target FOREIGN KEY(target_id) REFERENCES target (target_id),
+	CONSTRAINT fk_observation_site_id_site FOREIGN KEY(site_id) REFERENCES site (site_id),
+	CONSTRAINT fk_observation_obs_site_id_obs_site FOREIGN KEY(obs_site_id) REFERENCES obs_site (obs_site_id),
+	CONSTRAINT fk_observation_filter_id_filter FOREIGN KEY(filter_id) REFERENCES filter (filter_id),
 	CONSTRAINT uq_observation_same UNIQUE (target_id, filter_id, instrument_id, exposure_s, binning, night, site_id, setting, reduced, geometry)
 );
 CREATE TABLE alert (
@@ -672,6 +672,49 @@ CREATE TABLE standard_zero_point (
 	CONSTRAINT pk_standard_zero_point PRIMARY KEY (pid, image_id, aperture)
 )
  WITHOUT ROWID;
-INSERT INTO "alembic_version" VALUES ('0030');
+CREATE TABLE forced_place (
+	pid BIGINT NOT NULL,
+	place SMALLINT NOT NULL,
+	observation_id INTEGER NOT NULL,
+	graph_pid BIGINT NOT NULL,
+	name VARCHAR(128) NOT NULL,
+	ra_deg DOUBLE NOT NULL,
+	dec_deg DOUBLE NOT NULL,
+	x DOUBLE,
+	y DOUBLE,
+	u DOUBLE,
+	v DOUBLE,
+	inside BOOLEAN NOT NULL,
+	nearest_source_id INTEGER,
+	nearest_arcsec DOUBLE,
+	is_source BOOLEAN NOT NULL,
+	CONSTRAINT pk_forced_place PRIMARY KEY (pid, place)
+);
+CREATE INDEX ix_forced_place_observation_id ON forced_place (observation_id);
+CREATE TABLE forced_flux (
+	placed_pid BIGINT NOT NULL,
+	place SMALLINT NOT NULL,
+	image_id INTEGER NOT NULL,
+	aperture SMALLINT NOT NULL,
+	pid BIGINT NOT NULL,
+	flux DOUBLE,
+	flux_error DOUBLE,
+	flag SMALLINT NOT NULL,
+	CONSTRAINT pk_forced_flux PRIMARY KEY (placed_pid, place, image_id, aperture, pid)
+)
+ WITHOUT ROWID;
+CREATE TABLE forced_term (
+	placed_pid BIGINT NOT NULL,
+	place SMALLINT NOT NULL,
+	image_id INTEGER NOT NULL,
+	aperture SMALLINT NOT NULL,
+	pid BIGINT NOT NULL,
+	term DOUBLE NOT NULL,
+	term_error DOUBLE NOT NULL,
+	error_factor DOUBLE NOT NULL,
+	CONSTRAINT pk_forced_term PRIMARY KEY (placed_pid, place, image_id, aperture, pid)
+)
+ WITHOUT ROWID;
+INSERT INTO "alembic_version" VALUES ('0031');
 INSERT INTO "sky_registry" VALUES (1, 0);
 INSERT INTO "upkeep" VALUES (1, '0020', NULL, NULL, NULL)

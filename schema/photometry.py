@@ -176,7 +176,7 @@ class StandardTransformation(Base):
     aperture: Mapped[Small] = mapped_column(primary_key=True, autoincrement=False)
     observation_id: Mapped[int]
     band: Mapped[str] = mapped_column(String(8))  # B, V, Rc, Ic, g, r, i, z
-    origin: Mapped[str] = mapped_column(String(16))  # of the stars' magnitudes: relation, synthetic, table
+    origin: Mapped[str] = mapped_column(String(16))  # of the stars' magnitudes: relation, synthetic, table, table-ps1
     colour_term: Mapped[Real]
     colour_term_error: Mapped[Real]
     colour_reference: Mapped[Real]  # BP - RP

@@ -97,7 +97,7 @@ class PublishedChoices(Base):
     choices_id: Mapped[int] = mapped_column(primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)  # of what follows
     version: Mapped[str] = mapped_column(String(32))
-    choices: Mapped[str] = mapped_column(Text)  # all of them: canonical JSON
+    choices: Mapped[str] = mapped_column(LongText)  # all of them: canonical JSON
 
 
 class Process(Base):

@@ -67,6 +67,7 @@ _RESULTS = (
     *("aperture", "aperture_correction", "flux", "relative_flux", "reference_star", "relative_calibration"),
     *("zero_point", "zero_point_star", "light_curve_statistics", "variability", "later_frame"),
     *("standard_transformation", "standard_zero_point"),
+    *("forced_place", "forced_flux", "forced_term"),
     *("sky", "plate_solution", "sky_image", "source", "source_position", "source_crossmatch"),
     *("package", "wcs_claim"),
 )
@@ -149,6 +150,7 @@ OPERATOR = Role(
         *("process", "process_attempt", "process_dependence", "read_key"),
         *("flux", "relative_flux", "reference_star", "relative_calibration", "zero_point", "zero_point_star"),
         *("light_curve_statistics", "variability", "later_frame", "standard_transformation", "standard_zero_point"),
+        *("forced_place", "forced_flux", "forced_term"),
     ),
 )
 READER = Role("reader")

@@ -11,28 +11,8 @@ from sqlalchemy import Connection, String, delete, insert, inspect, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from schema.base import Base, table_of
-
-# Numbers of `pipeline`, which `schema` does not know; a test compares them.
-BAD_FRAME = 512  # of a rejected frame, in the view only
-SPOILING = 2012  # what speaks against a single point: `usable` is `pipeline.flags.usable`, in SQL
-PROVEN_MATCHES = 8  # stars of an alignment that is believed even on a rejected frame
-
-
-def _newest(table: str, of: str, alias: str) -> str:
-    """Joins what the newest process found of an image, as `schema.frame` does: ``of`` is the image's alias.
-
-    The last by the key is one look, however many there are: a live night has had hundreds of processes. That none is
-    newer takes a look for each of them, and for MAX MariaDB reads them all.
-    """
-    newest = f"SELECT o.pid FROM {table} o WHERE o.image_id = {of}.image_id ORDER BY o.pid DESC LIMIT 1"  # noqa: S608
-    return f"LEFT JOIN {table} {alias} ON {alias}.image_id = {of}.image_id AND {alias}.pid = ({newest})"
-
-
-def _seen(name: str) -> str:
-    """A column of table frame_sight, or what the headers' pointing gave where the field is not solved."""
-    known = "h.altitude_deg" if name in ("airmass", "altitude_deg", "azimuth_deg") else "h.pid"
-    return f"CASE WHEN {known} IS NOT NULL THEN h.{name} ELSE i.{name} END"
-
+from schema.forced_view import FORCED_LIGHT_CURVE
+from schema.view_parts import BAD_FRAME, PROVEN_MATCHES, SPOILING, newest, seen
 
 LIGHT_CURVE = f"""
 CREATE VIEW light_curve AS
@@ -40,7 +20,7 @@ SELECT i.observation_id AS observation_id,
        f.source_id AS source_id,
        f.image_id AS image_id,
        i.jd_utc AS jd_utc,
-       {_seen("bjd_tdb")} AS bjd_tdb,
+       {seen("bjd_tdb")} AS bjd_tdb,
        f.aperture AS aperture,
        f.flux AS flux_raw,
        f.flux_error AS flux_raw_error,
@@ -61,16 +41,16 @@ SELECT i.observation_id AS observation_id,
        CASE WHEN f.flux > 0 THEN
             SQRT(POWER(1.0857362 * f.flux_error / f.flux, 2) + POWER(z.zero_point_error, 2)
                  + POWER(z.colour_term * c.colour_error, 2)) END AS mag_error,
-       {_seen("jd_tdb")}
-       + {_seen("observer_x")} * COS(RADIANS(q.dec_deg)) * COS(RADIANS(q.ra_deg))
-       + {_seen("observer_y")} * COS(RADIANS(q.dec_deg)) * SIN(RADIANS(q.ra_deg))
-       + {_seen("observer_z")} * SIN(RADIANS(q.dec_deg)) AS bjd_tdb_source,
+       {seen("jd_tdb")}
+       + {seen("observer_x")} * COS(RADIANS(q.dec_deg)) * COS(RADIANS(q.ra_deg))
+       + {seen("observer_y")} * COS(RADIANS(q.dec_deg)) * SIN(RADIANS(q.ra_deg))
+       + {seen("observer_z")} * SIN(RADIANS(q.dec_deg)) AS bjd_tdb_source,
        CASE WHEN f.flux IS NOT NULL AND v.good = 1 AND (f.flag & {SPOILING}) = 0 THEN 1 ELSE 0 END AS usable
 FROM flux f
 JOIN image i ON i.image_id = f.image_id
 JOIN observation o ON o.observation_id = i.observation_id AND o.graph_pid = i.graph_pid
-{_newest("verdict", "i", "v")}
-{_newest("frame_sight", "i", "h")}
+{newest("verdict", "i", "v")}
+{newest("frame_sight", "i", "h")}
 LEFT JOIN relative_flux r
        ON r.source_id = f.source_id AND r.image_id = f.image_id AND r.aperture = f.aperture
       AND r.pid = o.calibration_pid
@@ -132,14 +112,14 @@ SELECT o.observation_id AS observation_id,
        f.image_id AS first_image_id
 FROM (SELECT b.observation_id AS observation_id, b.graph_pid AS graph_pid,
              (SELECT i.image_id FROM image i
-              {_newest("alignment", "i", "l")}
-              {_newest("verdict", "i", "v")}
+              {newest("alignment", "i", "l")}
+              {newest("verdict", "i", "v")}
               WHERE i.graph_pid = b.graph_pid AND i.kind = 'calibrated' AND l.dx IS NOT NULL
                 AND (v.good IS NULL OR v.good = 1 OR l.matches >= {PROVEN_MATCHES})
               ORDER BY i.start_jd_utc, i.pid LIMIT 1) AS first_image_id
       FROM observation b) o
 JOIN image f ON f.image_id = o.first_image_id
-{_newest("alignment", "f", "a")}
+{newest("alignment", "f", "a")}
 JOIN process d ON d.graph_pid = o.graph_pid AND d.command = 'detect'
 JOIN source_position p ON p.pid = d.pid
 """  # noqa: S608 - a number of our own
@@ -157,10 +137,10 @@ SELECT r.observation_id AS observation_id,
        o.night AS night,
        r.exposure_s AS exposure_s,
        r.jd_utc AS jd_utc,
-       COALESCE({_seen("bjd_tdb")}, r.bjd_tdb) AS bjd_tdb,
-       COALESCE({_seen("airmass")}, r.airmass) AS airmass,
-       COALESCE({_seen("altitude_deg")}, r.altitude_deg) AS altitude_deg,
-       COALESCE({_seen("azimuth_deg")}, r.azimuth_deg) AS azimuth_deg,
+       COALESCE({seen("bjd_tdb")}, r.bjd_tdb) AS bjd_tdb,
+       COALESCE({seen("airmass")}, r.airmass) AS airmass,
+       COALESCE({seen("altitude_deg")}, r.altitude_deg) AS altitude_deg,
+       COALESCE({seen("azimuth_deg")}, r.azimuth_deg) AS azimuth_deg,
        i.star_count AS star_count,
        i.fwhm AS fwhm,
        i.ellipticity AS ellipticity,
@@ -192,10 +172,10 @@ LEFT JOIN (image_parent p JOIN image i ON i.image_id = p.image_id AND i.kind = '
 LEFT JOIN rejection n
        ON n.rejection_id = (SELECT MAX(other.rejection_id) FROM rejection other WHERE other.image_id = r.image_id)
 LEFT JOIN reference_frame c ON c.image_id = i.image_id
-{_newest("alignment", "i", "a")}
-{_newest("verdict", "i", "v")}
-{_newest("frame_sight", "i", "h")}
-{_newest("masked_pixels", "i", "m")}
+{newest("alignment", "i", "a")}
+{newest("verdict", "i", "v")}
+{newest("frame_sight", "i", "h")}
+{newest("masked_pixels", "i", "m")}
 WHERE r.pid IS NULL
 """  # noqa: S608
 
@@ -221,6 +201,7 @@ VIEWS = {
     "source_catalog": SOURCE_CATALOG,
     "source_place": SOURCE_PLACE,
     "process_summary": PROCESS_SUMMARY,
+    "forced_light_curve": FORCED_LIGHT_CURVE,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from services.errors import ConfigurationError
-from services.star_names import SkyPlace, StarName
+from services.star_names import PLACES_MOST, ForcedName, NamedPlace, SkyPlace, StarName
 
 Given = Annotated[str, Field(min_length=1, max_length=4096)]
 Magnitudes = Annotated[float, Field(gt=0, le=100)]
@@ -86,6 +86,9 @@ class Choices(BaseModel):
     # From the field's middle, of half its width and height.
     pick_target_radius: Annotated[float, Field(gt=0, le=10)] = 0.5
 
+    # Where flux is measured whatever is there: NAME=31.043d,46.688d, with a proper motion behind if any.
+    forced_places: Annotated[tuple[ForcedName, ...], Field(max_length=PLACES_MOST)] = ()
+
     @field_validator("aperture_radii")
     @classmethod
     def _radii(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
@@ -114,6 +117,13 @@ class Choices(BaseModel):
                 raise ValueError(f"{one!r}: expected NAME=OTHER, such as R=r or V=Vmag")
         if len({one.partition("=")[0].strip() for one in value}) < len(value):
             raise ValueError("name each once")
+        return value
+
+    @field_validator("forced_places")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len({NamedPlace.of(one).name for one in value}) < len(value):
+            raise ValueError("give each name once")
         return value
 
     @field_validator("relative_methods")
@@ -184,6 +194,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [f"{name}: {said(before)} -> {said(after)}" for name, before, after in pairs if before != after]
 
 
+SAID_MOST = 5  # values of a list
+
+
 def said(value: Any) -> str:
-    """A choice's value in words."""
+    """A choice's value in words; of a long list its first values."""
+    if isinstance(value, list) and len(value) > SAID_MOST:
+        return f"{json.dumps(value[:SAID_MOST])} and {len(value) - SAID_MOST} more"
     return "not set" if value is None else str(value) if isinstance(value, str) else json.dumps(value)

@@ -1,6 +1,7 @@
 """How settings name a star or a place on the sky: pixels of the first frame, coordinates, or a source id."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -44,5 +45,53 @@ def place_on_sky(text: str) -> tuple[float, float]:
     return ra * HOUR_DEG % 360.0, -dec if found[2].startswith("-") else dec
 
 
+PLACES_MOST = 1000  # of one list of forced places
+_FORCED = re.compile(
+    rf"(?P<name>.{{1,128}})=(?P<ra>{_NUMBER})d,(?P<dec>{_NUMBER})d(?:,(?P<pm_ra>{_NUMBER}),(?P<pm_dec>{_NUMBER}))?",
+    re.ASCII | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class NamedPlace:
+    """A place on the sky with a name: ``SN 2026abc=31.043d,46.688d``, a proper motion (mas a year) behind if any.
+
+    Attributes:
+        name: what it is called.
+        radec: degrees, ICRS, in the year 2000.
+        motion: mas a year, in right ascension times cos(declination) and in declination.
+    """
+
+    name: str
+    radec: tuple[float, float]
+    motion: tuple[float, float] = (0.0, 0.0)
+
+    @classmethod
+    def of(cls, text: str) -> "NamedPlace":
+        """What a text says.
+
+        Raises:
+            ValueError: it is no such place.
+        """
+        found = _FORCED.fullmatch(text)
+        if found is None or not found["name"].strip() or not abs(float(found["dec"])) <= 90.0:
+            raise ValueError(
+                f"{text!r} is no place with a name: expected NAME=31.043d,46.688d, with proper motion (mas a year, "
+                "right ascension times cos(declination) first) NAME=31.043d,46.688d,12.5,-3.0"
+            )
+        motion = float(found["pm_ra"] or 0.0), float(found["pm_dec"] or 0.0)
+        return cls(found["name"], (float(found["ra"]) % 360.0, float(found["dec"])), motion)
+
+    def __str__(self) -> str:
+        moves = f",{self.motion[0]:.4f},{self.motion[1]:.4f}" if any(self.motion) else ""
+        return f"{self.name}={self.radec[0]:.8f}d,{self.radec[1]:.8f}d{moves}"
+
+
+def _forced(text: str) -> str:
+    NamedPlace.of(text)
+    return text
+
+
+ForcedName = Annotated[str, AfterValidator(_forced)]
 StarName = Annotated[str, AfterValidator(_star)]
 SkyPlace = Annotated[str, AfterValidator(_place)]

@@ -9,6 +9,8 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 UNITS = {
+    "flux_forced": "adu", "flux_forced_error": "adu", "flux_limit": "adu", "mag_limit": "mag",
+    "nearest_arcsec": "arcsec",
     "flux_raw": "adu", "flux_raw_error": "adu", "mag": "mag", "mag_error": "mag", "exposure_s": "s",
     "altitude_deg": "deg", "azimuth_deg": "deg", "rotation_deg": "deg", "fwhm": "pix", "sky": "adu", "sky_rms": "adu",
     "dx": "pix", "dy": "pix", "alignment_rms": "pix", "gain": "electron/adu", "ra": "deg", "dec": "deg", "x": "pix",
@@ -17,10 +19,10 @@ UNITS = {
 }  # fmt: skip
 TIMES = {"jd_utc": "utc", "start_jd_utc": "utc", "bjd_tdb": "tdb", "bjd_tdb_source": "tdb", "hjd_utc": "utc"}
 WHOLE_BUT_UNKNOWN = {"reference_group"}
-TRUTHS = {"is_reference", "image_good", "aperture_best", "usable", "good"}
+TRUTHS = {"is_reference", "image_good", "aperture_best", "usable", "good", "is_source"}
 DESCRIPTIONS = {
     "flag": "1 crowded, 2 blended, 4 saturated, 8 edge, 16 bad pixel, 32 no sky, 64 cosmic ray, 128 trail, "
-    "256 not linear, 512 bad frame, 1024 missing; 0: nothing is known against the measurement",
+    "256 not linear, 512 bad frame, 1024 missing, 2048 forced; 0: nothing is known against the measurement",
     "usable": "measured on a good frame, with no flag that speaks against a single point",
     "jd_utc": "mid-exposure, UTC",
     "bjd_tdb": "mid-exposure, barycentric, TDB, of the field's centre",
@@ -28,6 +30,8 @@ DESCRIPTIONS = {
     "flux_raw": "aperture flux, sky subtracted",
     "flux_relative": "flux relative to the reference stars, median 1 in each observation",
     "flux_detrended": "flux_relative without the trends of the night",
+    "flux_forced": "flux_raw on the night's median good frame, by the reference stars; no detection",
+    "flux_limit": "3 standard deviations above flux_forced, or above 0; where flux_raw is below 3 errors",
     "mag": "Gaia's G by the zero point of the frame",
     "aperture": "index of the aperture",
 }  # fmt: skip

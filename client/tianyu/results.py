@@ -12,6 +12,7 @@ from sqlalchemy import text
 from tianyu.asking import Asked, Database
 from tianyu.columns import table_of, table_of_points
 from tianyu.errors import NotFoundError
+from tianyu.forced_fluxes import SAME_PLACE_ARCSEC, forced
 from tianyu.light_curve_rows import NUMBERS, ApertureChoice, Points
 from tianyu.targets import TOLERANCE_ARCSEC, Target, sources_of
 
@@ -135,6 +136,34 @@ class Results:
         without = f"no {'usable ' * usable_only}points in these observations"
         table.meta["missing"] = {i: lost.get(i, without) for i in range(len(ids)) if i not in there}
         return table
+
+    def forced(
+        self,
+        targets: Sequence[Target] | None = None,
+        *,
+        observation: int | Sequence[int] | None = None,
+        filter: str | None = None,
+        aperture: int | str = "best",
+        usable_only: bool = True,
+        within_arcsec: float = SAME_PLACE_ARCSEC,
+    ) -> Table:
+        """Flux at places where `tianyu publish --forced` measured it, whatever is there, and upper limits.
+
+        Args:
+            targets: names as they were asked for, or places; None: all.
+            observation, filter: as in `light_curves`.
+            aperture: ``best`` is the smallest circle; ``all``, or an index.
+            usable_only: without points that were not measured well (`flag` tells why).
+            within_arcsec: how far from a place that is given the one may lie that was asked for.
+
+        Returns:
+            A table; ``place`` is the place in the list, ``forced`` is true in each row. ``flux_forced`` may be
+            negative; ``flux_limit`` and ``mag_limit`` are masked where it is more than three times its error.
+            ``meta["places"]`` says where each place lies and what is next to it, ``meta["missing"]`` what has no
+            points, and why.
+        """
+        chosen = self._chosen(observation, filter)
+        return forced(self._asked, targets, chosen, _aperture(aperture), within_arcsec, usable_only=usable_only)
 
     def frames(self, observation: int | None = None) -> Table:
         """Frames of the camera with what was made of them; of one observation or of all."""

@@ -11,8 +11,9 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from tianyu.asking import Asked, Rows
+from tianyu.asking import Asked
 from tianyu.errors import NotFoundError
+from tianyu.sky_cells import cells_of_circles
 
 Observations = Mapping[int, Mapping[str, Any]]
 Target = int | str | tuple[float, float] | SkyCoord
@@ -24,7 +25,7 @@ DEGREES = re.compile(r"\s*([\d.]+)d?\s*,\s*([+-]?[\d.]+)d?\s*", re.ASCII)
 
 PIXELS = re.compile(r"\s*([\d.]+)px\s*,\s*([\d.]+)px\s*", re.ASCII)
 TOLERANCE_PX = 5.0
-SOURCES_A_QUESTION = 50_000
+PLACES_AT_ONCE = 2000
 
 
 def sources_of(
@@ -54,9 +55,9 @@ def sources_of(
             elif isinstance(target, str) and (xy := PIXELS.fullmatch(target)):
                 first = next(iter(observations), 0)
                 search.found[i] = {_at_pixels(asked, first, float(xy[1]), float(xy[2]), TOLERANCE_PX, target)}
-            elif (place := _place(target)) is not None:
+            elif (place := place_of(target)) is not None:
                 places[i] = place
-            elif (chosen := _chosen_target(asked, name := _bare(str(target)), observations)) is not None:
+            elif (chosen := _chosen_target(asked, name := bare_name(str(target)), observations)) is not None:
                 search.found[i] = {chosen}
             else:
                 names[i] = name
@@ -112,23 +113,33 @@ class _Search:
         """Stars by their places on the sky."""
         if not places:
             return
-        rows = _all_sources(self._asked)
-        if not rows:
+        if not self._asked.rows("is_solved")[1]:
             why = "no field is solved: choose stars by their source ids (view source_place has their pixels)"
             self.lost |= dict.fromkeys(places, why)
             return
-        numbers, ra, dec = (np.array(values) for values in zip(*rows, strict=True))
-        catalogue = SkyCoord(ra, dec, unit="deg")
+        for part in chunks(list(places), PLACES_AT_ONCE):
+            self._places({i: places[i] for i in part}, within_arcsec)
+
+    def _places(self, places: Mapping[int, SkyCoord], within_arcsec: float) -> None:
         wanted = SkyCoord([place.ra for place in places.values()], [place.dec for place in places.values()])
-        nearest, distance, _ = wanted.match_to_catalog_sky(catalogue)
+        cells = cells_of_circles(wanted.ra.deg, wanted.dec.deg, within_arcsec).tolist()
+        rows = [row for part in chunks(cells) for row in self._asked.rows("sources_in_cells", cells=part)[1]]
+        if not rows:
+            self.lost |= {i: self._nothing_near(i, place, within_arcsec) for i, place in places.items()}
+            return
+        numbers, ra, dec = (np.array(values) for values in zip(*rows, strict=True))
+        nearest, distance, _ = wanted.match_to_catalog_sky(SkyCoord(ra, dec, unit="deg"))
         for i, place, away, index in zip(places, wanted, distance.arcsec, nearest, strict=True):
             if away <= within_arcsec:
                 self.found[i] = {int(numbers[index])}
             else:
-                self.lost[i] = (
-                    f"no source lies within {within_arcsec:g} arcsec of {self._targets[i]!r} "
-                    f"({place.to_string('decimal')}): the nearest, source {numbers[index]}, is {away:.1f} arcsec away"
-                )
+                self.lost[i] = self._nothing_near(i, place, within_arcsec)
+
+    def _nothing_near(self, i: int, place: SkyCoord, within_arcsec: float) -> str:
+        return (
+            f"no source lies within {within_arcsec:g} arcsec of {self._targets[i]!r} ({place.to_string('decimal')}): "
+            "flux there is measured where `tianyu publish --forced` asks for it (`forced` reads it)"
+        )
 
     def whole_stars(self) -> list[list[int]]:
         """All ids of each star: it may have been measured by two before its coordinates were known."""
@@ -152,7 +163,7 @@ class _Search:
         ]
 
 
-def _bare(name: str) -> str:
+def bare_name(name: str) -> str:
     return " ".join(name.split()).lower()
 
 
@@ -166,7 +177,7 @@ def _chosen_target(asked: Asked, name: str, observations: Observations) -> int |
     for number, row in observations.items():
         choices = json.loads(row["choices"]) if row["choices"] else {}
         pixels = re.fullmatch(r"([\d.]+),([\d.]+)", next(iter(choices.get("manual_targets", ())), ""))
-        if pixels and _bare(row["target"]) == name:
+        if pixels and bare_name(row["target"]) == name:
             tolerance = choices.get("manual_match_px", TOLERANCE_PX)
             return _at_pixels(asked, number, float(pixels[1]), float(pixels[2]), tolerance, row["target"])
     return None
@@ -188,7 +199,7 @@ def _at_pixels(asked: Asked, observation: int, x: float, y: float, tolerance: fl
     return int(numbers[nearest])
 
 
-def _place(target: Any) -> Any:
+def place_of(target: Any) -> Any:
     """A place on the sky; None for a text that is none."""
     try:
         if isinstance(target, SkyCoord):
@@ -216,17 +227,6 @@ def _moved(row: Any, when: date | None) -> SkyCoord:
     dec = row.dec_deg + years * (row.pm_dec_mas or 0.0) / 3.6e6
     ra = row.ra_deg + years * (row.pm_ra_mas or 0.0) / 3.6e6 / max(np.cos(np.radians(dec)), 1e-6)
     return SkyCoord(ra % 360.0, dec, unit="deg")
-
-
-def _all_sources(asked: Asked) -> Rows:
-    """Each source that has a place on the sky."""
-    found: Rows = []
-    while True:
-        after = int(found[-1].source_id) if found else 0
-        _, rows = asked.rows("sources", after=after, most=SOURCES_A_QUESTION)
-        found += rows
-        if len(rows) < SOURCES_A_QUESTION:
-            return found
 
 
 def chunks(values: Sequence[Any], size: int = IDS_A_QUERY) -> list[list[Any]]:

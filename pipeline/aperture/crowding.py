@@ -29,20 +29,37 @@ def contamination(xy: Floats, flux: Floats, radius: float, fwhm: float) -> Float
         float64[n]; infinite for a source without positive flux that has a neighbour.
     """
     light = np.where(np.isfinite(flux) & (flux > 0), flux, 0.0)
-    brought = np.zeros(len(xy))
+    brought = light_brought(xy, xy, flux, radius, fwhm, np.arange(len(xy)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(brought > 0, brought / (light * _shares(np.zeros(1), radius, fwhm)), 0.0)
+
+
+def light_brought(
+    places: Floats, xy: Floats, flux: Floats, radius: float, fwhm: float, without: NDArray[np.intp]
+) -> Floats:
+    """Light that sources bring into circles around places, float64[m], of the unit of ``flux``.
+
+    Args:
+        places: float64[m, 2], finite, px.
+        xy, flux, radius, fwhm: of the sources, as of `contamination`.
+        without: int[m], for each place the source that does not count there, for it is what is measured; -1: none.
+    """
+    light = np.where(np.isfinite(flux) & (flux > 0), flux, 0.0)
+    brought = np.zeros(len(places))
+    if not (len(places) and len(xy)):
+        return brought
     reach = radius + REACH_FWHM * fwhm
     distances = np.linspace(0.0, reach, TABLE_POINTS)
     shares = _shares(distances, radius, fwhm)
     tree = tree_of(xy)
-    step = max(1, PAIRS_AT_ONCE // max(1, len(xy)))
-    for start in range(0, len(xy), step):
-        rows = tree_of(xy[start : start + step])
+    step = max(1, PAIRS_AT_ONCE // len(xy))
+    for start in range(0, len(places), step):
+        rows = tree_of(places[start : start + step])
         pairs = rows.sparse_distance_matrix(tree, reach, output_type="ndarray")  # type: ignore[no-untyped-call]
-        pairs = pairs[pairs["i"] + start != pairs["j"]]
+        pairs = pairs[without[pairs["i"] + start] != pairs["j"]]
         share = np.interp(pairs["v"], distances, shares)
         np.add.at(brought, pairs["i"] + start, light[pairs["j"]] * share)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(brought > 0, brought / (light * shares[0]), 0.0)
+    return brought
 
 
 def seeing_response(xy: Floats, flux: Floats, radius: float, fwhm: float) -> Floats:

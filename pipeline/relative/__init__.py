@@ -2,6 +2,7 @@
 
 from pipeline.relative.achieved import achieved_factors
 from pipeline.relative.ensemble import calibrate_ensemble
+from pipeline.relative.frame_terms import faint_error_factor, frame_terms
 from pipeline.relative.grouped import calibrate_grouped
 from pipeline.relative.later_frames import Fixed, calibrate_later
 from pipeline.relative.lone_spikes import hits_may_hide, spikes
@@ -25,6 +26,8 @@ __all__ = [
     "calibrate_later",
     "calibrate_manual",
     "ensemble_candidates",
+    "faint_error_factor",
+    "frame_terms",
     "hits_may_hide",
     "pick_roles",
     "reference_candidates",

@@ -1,6 +1,6 @@
 """Frames that came after a calibration: divided by its reference stars, with the weights and levels that it found."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,11 @@ class Fixed:
         scatter = robust_scatter(np.where(curves.usable, curves.flux, np.nan)[:, curves.good])
         found = curves.group, curves.is_reference, curves.weight, curves.level, curves.mean_level
         return cls(*found, scatter, error_factor, by_weights)
+
+    def stars(self, rows: NDArray[np.intp]) -> "Fixed":
+        """What was found of some of the stars."""
+        arrays = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "by_weights"}
+        return replace(self, **arrays)
 
 
 def calibrate_later(curves: LightCurves, fixed: Fixed, shared: SharedLight) -> LightCurves:

@@ -12,6 +12,7 @@ from sqlalchemy import CursorResult, Delete, Table, delete, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from schema.base import Base, table_of, utc_now
+from schema.forced import ForcedFlux, ForcedPlace, ForcedTerm
 from schema.image import CALIBRATED, Image
 from schema.observing import Observation
 from schema.photometry import (
@@ -137,12 +138,13 @@ def batches(session: Session, left: Left) -> Iterator[Delete]:
         bulk: tuple[type[Base], ...] = (Flux, RelativeFlux)
     else:
         bulk = () if of_graph else (RelativeFlux,)
-    return _batches(left.pid, bulk, sources, images, _apertures(session, left.graph_pid))
+    return _batches(left, bulk, sources, images, _apertures(session, left.graph_pid))
 
 
 def _batches(
-    pid: int, bulk: Sequence[type[Base]], sources: Sequence[int], images: Sequence[int], apertures: int
+    left: Left, bulk: Sequence[type[Base]], sources: Sequence[int], images: Sequence[int], apertures: int
 ) -> Iterator[Delete]:
+    pid = left.pid
     for few_sources, few_images in _blocks(sources, images, apertures) if bulk else ():
         for table in map(table_of, bulk):
             yield _delete(table, pid, table.c.source_id.in_(few_sources), table.c.image_id.in_(few_images))
@@ -154,6 +156,12 @@ def _batches(
         yield from (_delete(table_of(model), pid) for model in (RelativeCalibration, StandardTransformation))
         later = table_of(LaterFrame)
         yield delete(later).where(later.c.calibration_pid == pid)
+        term, flux, place = map(table_of, (ForcedTerm, ForcedFlux, ForcedPlace))
+        lists = select(place.c.pid).where(place.c.graph_pid == left.graph_pid)
+        yield _delete(term, pid, term.c.placed_pid.in_(lists))  # of one process
+        yield delete(term).where(term.c.placed_pid == pid)  # of a list of places
+        yield delete(flux).where(flux.c.placed_pid == pid)
+        yield _delete(place, pid)
 
 
 def _delete(table: Table, pid: int, *where: Any) -> Delete:

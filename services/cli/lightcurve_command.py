@@ -35,6 +35,10 @@ def lightcurve(
     targets: Annotated[
         Path | None, typer.Option(metavar="FILE", help="List of stars: names, places, Gaia's numbers, source ids.")
     ] = None,
+    forced: Annotated[
+        bool,
+        typer.Option("--forced", help="Fluxes and limits at places that were asked for, whatever is there."),
+    ] = False,
     aperture: Annotated[str, typer.Option(help="best, all, or the index of one.")] = "best",
     format_name: Annotated[
         Format | None, typer.Option("--format", help="Of the output; by default as the file's name ends, else CSV.")
@@ -64,12 +68,14 @@ def lightcurve(
 
     Each night's `flux_relative` has median 1 by itself; `mag` is on one scale over all nights. Of several stars all are
     in one table (or a file each), and a second one says what became of each: found, ambiguous or not found, and why.
+    With `--forced` it is the flux at places that `tianyu publish 4 --forced LIST` measures, with upper limits.
 
     Examples: `tianyu lightcurve --target HAT-P-32`, `tianyu lightcurve --source 17 --plot lc.png --output lc.csv`,
     `tianyu lightcurve --observation 4 --radec 31.0428,46.6878 --format fits --output lc.fits`,
     `tianyu lightcurve --observation 4 --target "RR Lyr" --format aavso --observer ABC --output rrlyr.txt`,
     `tianyu lightcurve --source 17 --json`, `tianyu lightcurve --targets list.csv --output all.fits`,
-    `tianyu lightcurve --source 17 --source 23 --observation 4 --folder curves`
+    `tianyu lightcurve --source 17 --source 23 --observation 4 --folder curves`,
+    `tianyu lightcurve --forced --targets list.csv --output limits.fits`
     """
     from schema import database
     from services.cli.star_choice import located, star_on_nights
@@ -84,6 +90,14 @@ def lightcurve(
     settings = start()
     wanted = [Wanted(*one) for one in stars] + ([] if targets is None else read_list(targets))
     chosen = observation or []
+    if forced:
+        from services.cli.forced_places import show_forced
+
+        if plot is not None or folder is not None:
+            raise ConfigurationError("--forced gives one table of all places: leave out --plot and --folder")
+        listed = ListOutput(output, None, format_of(output, format_name), as_json, force)
+        show_forced(open_database(settings), settings, wanted, chosen, aperture_choice(aperture, all_too=True), listed)
+        return
     if targets is not None or folder is not None or len(wanted) > 1 or len(chosen) > 1:
         if plot is not None:
             raise ConfigurationError("--plot draws one star: give one, and one --observation or none")

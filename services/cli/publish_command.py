@@ -17,7 +17,14 @@ from services.cli.master_options import (
     Without,
     with_masters,
 )
-from services.cli.star_options import PointingOption, ReferenceOption, TargetsOption, with_reference, with_targets
+from services.cli.star_options import (
+    ForcedOption,
+    PointingOption,
+    ReferenceOption,
+    TargetsOption,
+    with_reference,
+    with_targets,
+)
 from services.cli.step_options import AtOption, OnlyOption, UntilOption, with_places, with_steps
 from services.errors import ConfigurationError
 from services.results.positions import pointing
@@ -56,6 +63,7 @@ def publish(
     radec: PointingOption = None,
     reference_frame: ReferenceOption = None,
     targets: TargetsOption = None,
+    forced: ForcedOption = None,
     until: UntilOption = None,
     only: OnlyOption = None,
     at: AtOption = None,
@@ -81,12 +89,14 @@ def publish(
     With `--at SITE=STEP,STEP` these steps run at another site, and images travel there; setting `placement` says it for
     all observations.
 
+    With `--forced` flux is measured at the places of a list too, whatever is there (`tianyu lightcurve --forced`).
+
     With `--template known` nothing is stacked or detected: each frame is measured as soon as it is calibrated.
 
     Examples: `tianyu publish 3`, `tianyu publish --all --priority 10`, `tianyu publish 3 --again`,
     `tianyu publish 3 --new-template`, `tianyu publish 4 --template known`, `tianyu publish 3 --without flat`,
     `tianyu publish 3 --use-flat R=flat_R.fits --alt-bias 2`, `tianyu publish 3 --reference-frame 10`,
-    `tianyu publish 3 --at base=solve,detect,crossmatch`
+    `tianyu publish 3 --at base=solve,detect,crossmatch`, `tianyu publish 3 --forced list.csv`
     """
     if only is not None and again:
         raise ConfigurationError(
@@ -125,6 +135,10 @@ def publish(
 
     engine = open_database(settings)
     require_site(settings, engine)
+    if forced:
+        from services.cli.forced_places import with_forced
+
+        settings = with_forced(engine, settings, forced)
     sessions = database.session_factory(engine)
     for line in database.transact(sessions, lambda session: register_files(session, settings)):
         note(line)

@@ -32,6 +32,7 @@ from services.cli.star_options import (
     TARGET_FORM,
     TARGET_HELP,
     CatalogOption,
+    ForcedOption,
     PointingOption,
     ReferenceOption,
     TargetsOption,
@@ -61,6 +62,7 @@ def run(
     ] = False,
     reference_frame: ReferenceOption = None,
     targets: TargetsOption = None,
+    forced: ForcedOption = None,
     existing: Annotated[
         Literal["append", "skip", "overwrite", "error"],
         typer.Option(
@@ -107,7 +109,7 @@ def run(
     Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target HAT-P-32`,
     `tianyu run ~/night --radec 31.0428,46.6878 --catalog gaia.csv`,
     `tianyu run ~/night --existing skip --missing error --without dark`,
-    `tianyu run ~/night --until detect`, `tianyu run ~/night --json`
+    `tianyu run ~/night --until detect`, `tianyu run ~/night --forced list.csv`, `tianyu run ~/night --json`
     """
     star = None if target is None else parse_target(target)  # what is no target is told before anything is made
     sky = pointing(radec, catalog)
@@ -151,6 +153,10 @@ def run(
         folder, left_out = only_named(folder, only_object or (), only_filter or ())
         if left_out:
             note(f"{left_out} light frames of other targets or filters are left out")
+        if forced:
+            from services.cli.forced_places import with_forced
+
+            settings = with_forced(tree.engine, settings, forced)
         modes = Modes(existing, missing, new_template, only=only is not None)
         refused: list[str] = []
 

@@ -39,6 +39,13 @@ TargetsOption = Annotated[
     typer.Option("--targets", metavar="FILE", help="Places of fields, target, reference and check stars, by target."),
 ]
 
+ForcedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--forced", metavar="FILE|STAR", help="Where flux is measured whatever is there: a list, a name or a place."
+    ),
+]
+
 
 def with_reference(settings: "Settings", given: str | None) -> "Settings":
     """Settings with this reference frame, if one is given.

@@ -75,6 +75,46 @@ LIGHT_CURVE = (
     Column("usable", "bool", None, USABLE_DESCRIPTION, "meta.code.qual"),
 )
 
+_AT_PLACE = "at the place, whatever is there"
+FORCED_LIGHT_CURVE = (
+    OBSERVATION_ID,
+    Column("target", "str", None, "place that was asked for, as the list names it", "meta.id;src"),
+    Column("ra", "f8", "deg", "right ascension of the place in that night", "pos.eq.ra", "icrs"),
+    Column("dec", "f8", "deg", "declination of the place in that night", "pos.eq.dec", "icrs"),
+    Column("nearest_source_id", "i8", None, "the source that is next to the place", "meta.id.assoc"),
+    Column("nearest_arcsec", "f8", "arcsec", "distance of that source", "pos.angDistance"),
+    Column("is_source", "bool", None, "that source is what stands at the place", "meta.code"),
+    IMAGE_ID,
+    JD_UTC,
+    BJD_TDB,
+    Column("bjd_tdb_source", "f8", "d", "bjd_tdb of the place itself", "time.epoch", "tdb"),
+    Column("aperture", "i4", None, "index of the aperture", "meta.id;instr.setup"),
+    Column("aperture_best", "bool", None, "the smallest circle, in which faint light has least noise", "meta.code"),
+    Column("flux_raw", "f8", "adu", f"aperture flux {_AT_PLACE}, sky subtracted; may be negative", "phot.count"),
+    Column(
+        *("flux_raw_error", "f8", "adu", "standard deviation of flux_raw by the CCD equation"), "stat.error;phot.count"
+    ),
+    Column(
+        *("flux_forced", "f8", "adu", "flux_raw on the night's median good frame, by the reference stars"),
+        "phot.count",
+    ),
+    Column(
+        *("flux_forced_error", "f8", "adu", "standard deviation of flux_forced, the reference stars' included"),
+        "stat.error;phot.count",
+    ),
+    Column("significance", "f8", None, "flux_raw over its error", "stat.snr"),
+    Column(
+        *("flux_limit", "f8", "adu", "3 standard deviations above flux_forced, or above 0; where significance < 3"),
+        "phot.count;stat.max",
+    ),
+    Column("mag", "f8", "mag", "Gaia's G without a colour term, where significance >= 3", "phot.mag;em.opt"),
+    Column("mag_error", "f8", "mag", "standard deviation of mag", "stat.error;phot.mag;em.opt"),
+    Column("mag_limit", "f8", "mag", "Gaia's G of flux_limit", "phot.mag;em.opt;stat.min"),
+    Column("flag", "i4", None, FLAG_DESCRIPTION, "meta.code.qual"),
+    Column("image_good", "bool", None, "the image was not rejected", "meta.code.qual"),
+    Column("usable", "bool", None, USABLE_DESCRIPTION, "meta.code.qual"),
+)
+
 SOURCE_CATALOG = (
     Column("source_id", "i8", None, "source", "meta.id;meta.main"),
     Column("sky_id", "i8", None, "the sky that first showed the source", "meta.id"),

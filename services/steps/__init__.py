@@ -18,6 +18,9 @@ from services.steps.detect import DETECT
 from services.steps.detrend import DETREND
 from services.steps.extract import EXTRACT
 from services.steps.flats import CALIBRATE_FLAT, COMBINE_FLAT
+from services.steps.force_fluxes import FORCE_FLUXES
+from services.steps.force_places import FORCE_PLACES
+from services.steps.force_terms import FORCE_TERMS
 from services.steps.pack import PACK
 from services.steps.place_frames import PLACE_FRAMES
 from services.steps.select import SELECT
@@ -54,6 +57,9 @@ ORDER: tuple[AnyStep, ...] = (
     DETREND,
     ANALYZE,
     ZERO_POINT,
+    FORCE_PLACES,
+    FORCE_FLUXES,
+    FORCE_TERMS,
     CHECK,
 )
 STEPS: dict[str, AnyStep] = {step.command: step for step in ORDER}

@@ -3,7 +3,6 @@
 The rows stand under the calibration's PID, and table `later_frame` says that this process made them.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,20 +11,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.light_curves import LightCurves
-from pipeline.relative import Fixed, SharedLight, calibrate_later, hits_may_hide, spikes
+from pipeline.relative import SharedLight, calibrate_later, hits_may_hide, spikes
 from pipeline.relative.lone_spikes import BESIDE
-from schema.photometry import LaterFrame, ReferenceStar, RelativeFlux
+from schema.photometry import LaterFrame, RelativeFlux
 from schema.processes import SUCCEEDED, Process
 from schema.queries.measurements import RelativeFluxes, flux_matrices, insert_relative_fluxes, insert_rows
-from services.errors import DataError
 from services.log import get_logger
 from services.steps.extract import EXTRACT
+from services.steps.shared.fixed_calibration import fixed_of
 from services.steps.shared.graph_fluxes import GraphAxes, apertures_of, graph_axes, light_reach, usual_fwhm
 from services.steps.shared.needs import KNOWN, Each, optional, required, some_of
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 log = get_logger("append_relative")
-FOUND = ("reference_group", "is_reference", "weight", "level", "mean_level", "scatter", "error_factor")
 
 
 class AppendRelativeParameters(Parameters):
@@ -44,7 +42,7 @@ def run(context: Context, parameters: AppendRelativeParameters) -> Outputs | Non
         if not later.any():
             log.info("no frame to append", calibration=parameters.calibration)
             return None
-        fixed = _fixed(session, context.pid, axes, parameters)
+        fixed = fixed_of(session, context.pid, axes, parameters.calibration)
         fwhm = usual_fwhm([frame for frame in axes.frames if frame.pid < parameters.calibration])
         reach = light_reach(apertures_of(session, context.graph_pid), float(np.nan_to_num(fwhm)))
         seen = later | _beside(later, axes.good)
@@ -87,38 +85,6 @@ def _beside(later: NDArray[np.bool_], good: NDArray[np.bool_]) -> NDArray[np.boo
     beside = np.zeros_like(later)
     beside[places[near]] = True
     return beside
-
-
-def _fixed(session: Session, pid: int, axes: GraphAxes, parameters: AppendRelativeParameters) -> dict[int, Fixed]:
-    """What the calibration found, by aperture.
-
-    Raises:
-        DataError: it is not of these stars, or of a Tianyu that did not write down all that is needed.
-    """
-    found: dict[int, Fixed] = {}
-    by_weights = parameters.method == "ensemble"
-    for aperture in axes.apertures:
-        rows = session.execute(
-            select(ReferenceStar.source_id, *(getattr(ReferenceStar, name) for name in FOUND))
-            .where(ReferenceStar.pid == parameters.calibration, ReferenceStar.aperture == aperture)
-            .order_by(ReferenceStar.source_id)
-        ).all()
-        values = _columns(rows)
-        if not np.array_equal(values[:, 0], axes.source_ids) or np.isnan(values[:, -1]).any():
-            raise DataError(
-                f"process {pid}: calibration {parameters.calibration} tells levels of {len(rows)} stars in aperture "
-                f"{aperture}, not of the {axes.source_ids.size} stars of the template; publish the observation again"
-            )
-        group, is_reference, weight, level, mean_level, scatter, factor = values.T[1:]
-        found[aperture] = Fixed(
-            group.astype(np.int64), is_reference > 0, weight, level, mean_level, scatter, factor, by_weights
-        )
-    return found
-
-
-def _columns(rows: Sequence[object]) -> NDArray[np.float64]:
-    """float64[n, 1 + FOUND]; NULL is NaN, and ids are exact up to 2^53."""
-    return np.array(rows, dtype=np.float64).reshape(-1, 1 + len(FOUND))
 
 
 APPEND_RELATIVE = Step(

@@ -4,37 +4,22 @@ import numpy as np
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from pipeline.aperture.aperture_flux import measure
 from pipeline.aperture.growth import Growth
-from pipeline.aperture.own_light import judge_pixels
 from pipeline.flags import Flag
-from pipeline.frame.masked_pixels import pixel_bits
 from schema.base import table_of
 from schema.found import FrameSight, MaskedPixels
 from schema.image import CALIBRATED, TEMPLATE
 from schema.photometry import ApertureCorrection, Flux
 from schema.prepared import Prepared
 from schema.prepared import run as run_together
-from schema.queries import frames
 from schema.queries.measurements import insert_fluxes, insert_rows
-from services.errors import DataError
-from services.steps.shared.apertures import APERTURE_CHOICES, on_frame, seeing_change
-from services.steps.shared.detector_pixels import (
-    FEWEST_FRAMES,
-    counts,
-    hot_pixels,
-    mark_hot_pixels,
-    template_path,
-    template_pixels,
-)
-from services.steps.shared.frame_alignment import alignment_of
-from services.steps.shared.frame_noise import noise_of
+from services.steps.shared.apertures import APERTURE_CHOICES
+from services.steps.shared.detector_pixels import counts
+from services.steps.shared.frame_fluxes import FrameToMeasure
 from services.steps.shared.graph_field import field_of
-from services.steps.shared.image_files import PIXELS, path_of
+from services.steps.shared.image_files import path_of
 from services.steps.shared.needs import Each, named, required
-from services.steps.shared.noise_facts import gain_of_night
 from services.steps.shared.step import Context, Outputs, Parameters, Step
-from services.steps.shared.template_sources import template_sources
 
 _MASKED, _SEEN = (Prepared(insert(table_of(table))) for table in (MaskedPixels, FrameSight))
 
@@ -48,43 +33,12 @@ class ExtractParameters(Parameters):
 
 
 def run(context: Context, parameters: ExtractParameters) -> Outputs:
-    """Carry the sources to the frame by its alignment, and measure; the image is never resampled.
-
-    What looks like a cosmic ray is judged by the template first: light of the stars is measured, hits on them are not.
-    """
+    """Carry the sources to the frame by its alignment, and measure; the image is never resampled."""
     with context.reading() as session:
-        image = frames.by_pid(session, parameters.calibrated, context.pid)
-        if image is None:
-            raise DataError(f"process {context.pid}: its image is gone; publish the observation again")
-        sources = template_sources(context, session, parameters.detected)
-        hot = hot_pixels(context, session)
-        template = template_path(context, session, FEWEST_FRAMES)
+        frame = FrameToMeasure.of(context, session, parameters.calibrated, parameters.detected)
         field = field_of(context, session, parameters.solved)
-        gain = image.gain
-        if gain is None:
-            gain = gain_of_night(session, context.graph_pid, parameters.detected)
-    if image.dx is None and image.reject_reason:  # `select` has said why
-        raise DataError(f"image {image.image_id} ({image.path}): {image.reject_reason}")
-    stored = context.images.read_all(path_of(image), (PIXELS,))
-    alignment = alignment_of(image)
-    ellipses = sources.ellipses
-    if ellipses is not None:
-        ellipses = ellipses.on_frame(alignment.rotation, alignment.scale)
-    apertures = on_frame(sources.apertures, image.fwhm, ellipses)
-    bits = pixel_bits(mark_hot_pixels(stored.extras[PIXELS], hot), stored.image.shape)
-    noise = noise_of(image, gain)
-    if (shown := template_pixels(context, template)) is not None:
-        bits = judge_pixels(stored.image, bits, shown, alignment, sources.xy, max(apertures.radii), noise)
-    measured = measure(
-        stored.image,
-        alignment.to_frame(sources.xy),
-        apertures,
-        noise,
-        bits=bits,
-        isolated=sources.isolated,
-        neighbours=sources.seeing_response * seeing_change(sources.apertures, image.fwhm),
-        fwhm=image.fwhm,
-    )
+    image, sources, alignment = frame.image, frame.sources, frame.alignment
+    measured, bits = frame.measure(context)
     flag = measured.flag | sources.flag
     flag[~np.isfinite(measured.flux)] |= int(Flag.MISSING)
     image_id = image.image_id

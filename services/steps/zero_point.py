@@ -21,12 +21,9 @@ from pipeline.zero_points import (
     measured_well,
     with_colours,
 )
-from schema.image import TEMPLATE
 from schema.observing import Observation
 from schema.photometry import Aperture, StandardTransformation, StandardZeroPoint, ZeroPoint, ZeroPointStar
-from schema.queries import images
 from schema.queries.measurements import insert_rows, none_for_nan
-from services.errors import DataError
 from services.log import get_logger
 from services.steps.shared.apertures import CIRCLE
 from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, raw_fluxes
@@ -34,6 +31,7 @@ from services.steps.shared.needs import KNOWN, optional, required, some_of
 from services.steps.shared.shown_results import show
 from services.steps.shared.standard_stars import StandardStar, standard_stars, wanted_band
 from services.steps.shared.step import Context, Outputs, Parameters, Step
+from services.steps.shared.template_shape import across, template_shape
 
 log = get_logger("zero_point")
 FIELD_COLUMNS = ("field_u", "field_v", "field_uu", "field_uv", "field_vv")
@@ -105,7 +103,7 @@ def run(context: Context, _: ZeroPointParameters) -> Outputs | None:
 
 def _stars(session: Session, graph_pid: int, axes: GraphAxes) -> _Stars:
     gaia = axes.gaia
-    u, v = _places(session, graph_pid, axes.xy)
+    u, v = across(template_shape(session, graph_pid), axes.xy)
     colour, colour_error = with_colours(gaia.colour, gaia.g_mag)
     radius = session.scalar(
         select(func.max(Aperture.radius)).where(Aperture.graph_pid == graph_pid, Aperture.kind == CIRCLE)
@@ -117,15 +115,6 @@ def _stars(session: Session, graph_pid: int, axes: GraphAxes) -> _Stars:
     candidates = np.flatnonzero(allowed)
     candidates = candidates[np.argsort(gaia.g_mag[candidates], kind="stable")]
     return _Stars(axes, Places(u, v, colour), colour_error, candidates, relaxed)
-
-
-def _places(session: Session, graph_pid: int, xy: Floats) -> tuple[Floats, Floats]:
-    """Template pixels float64[n, 2] as u and v, -1 to 1 across the template's longer side."""
-    template = next(iter(images.of_graph(session, graph_pid, TEMPLATE)), None)
-    if template is None or not template.nx or not template.ny:
-        raise DataError(f"graph {graph_pid} has no template of a known size, of which sources were measured")
-    half = 0.5 * max(template.nx, template.ny)
-    return (xy[:, 0] - 0.5 * (template.nx - 1)) / half, (xy[:, 1] - 0.5 * (template.ny - 1)) / half
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from services.operating.status import overview, status
 from services.results.lightcurves.observation_facts import observation_facts
 from services.results.variability.candidates import count_candidates
 from services.web.answers import data, id_of, number_of, page
+from services.web.forced_pages import PLACES_SHOWN, forced_csv, forced_rows
 from services.web.served import served
 
 FRAMES_A_PAGE = 200
@@ -74,6 +75,7 @@ def observation(request: Request) -> Response:
         frames, total = _frames(session, number, first)
         reasons = _reasons(session, number)
         candidates = count_candidates(session, facts.analysis_pid)
+        forced = forced_rows(session, facts)
     return page(
         request,
         "observation.html",
@@ -86,6 +88,8 @@ def observation(request: Request) -> Response:
         a_page=FRAMES_A_PAGE,
         reasons=reasons,
         candidates=candidates,
+        forced=forced,
+        forced_shown=PLACES_SHOWN,
         moves=not one.finished,
         states=STATES,
     )
@@ -125,4 +129,5 @@ ROUTES = (
     Route("/", nights, name="nights"),
     Route("/observation/{observation:int}", observation, name="observation"),
     Route("/observation/{observation:int}/frames.json", frames_json),
+    Route("/observation/{observation:int}/forced.csv", forced_csv),
 )

@@ -39,6 +39,7 @@ FLAG_WORDS = {
     Flag.NONLINEAR: "detector not linear",
     Flag.BAD_FRAME: "frame rejected",
     Flag.MISSING: "not measured",
+    Flag.FORCED: "at a place that was asked for",
 }
 
 

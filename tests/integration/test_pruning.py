@@ -23,6 +23,7 @@ ALL = Policy(keep=0, days=0.0)
 LIGHT = [step.command for step in steps_of("light")]
 UNCHOSEN = {"solve_archive", "detrend", "crossmatch", "zero_point"}  # without a catalogue and detrending
 UNCHOSEN |= {"append_relative"}  # which joins live nights only
+UNCHOSEN |= {"force_places", "force_fluxes", "force_terms"}  # of places that somebody asks for
 ROWS_OF = "SELECT COUNT(*) FROM {table} f JOIN image i ON i.image_id = f.image_id WHERE i.graph_pid = :graph"
 LOST_ORIGINS = "SELECT COUNT(*) FROM process p WHERE p.origin_pid NOT IN (SELECT pid FROM process)"
 OF_PROCESSES = ("relative_flux", "reference_star", "relative_calibration", "light_curve_statistics", "variability")

@@ -19,11 +19,13 @@ from services.steps import STEPS, steps_of
 from tests.acceptance.programs import Programs
 from tests.integration.small_night import FRAMES, Night
 
-# By default there is no detrending; without a catalogue no names and no zero points; live nights alone are appended to.
+# By default there is no detrending, and nobody asks for places; without a catalogue no names and no zero points; live
+# nights alone are appended to.
 LIGHT_COMMANDS = tuple(
     step.command
     for step in steps_of("light")
     if step.command not in ("solve_archive", "detrend", "crossmatch", "zero_point", "append_relative")
+    and not step.command.startswith("force_")
 )
 FOUND = ("dx", "dy", "rotation_deg", "scale", "alignment_rms", "transparency", "good", "weight", "gain")
 UNUSABLE = "SELECT path, reason FROM frame WHERE kind = 'light' AND image_id IS NULL AND good = 0"

@@ -24,6 +24,7 @@ from tests.integration.small_night import FRAMES, Night
 LIGHT = [step.command for step in steps_of("light")]
 UNCHOSEN = {"solve_archive", "detrend", "crossmatch", "zero_point"}  # without a catalogue and detrending
 UNCHOSEN |= {"append_relative"}  # which joins live nights only
+UNCHOSEN |= {"force_places", "force_fluxes", "force_terms"}  # of places that somebody asks for
 APERTURES = {"aperture_radii": (2.5, 6.0)}
 # Choices, and the first step that is computed again by them: with all that follow it.
 CHANGES: dict[str, tuple[dict[str, Any], str]] = {

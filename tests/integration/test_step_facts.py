@@ -48,7 +48,8 @@ class Seen(NamedTuple):
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     folder = tmp_path_factory.mktemp("facts")
     raw = simulate(night_spec("demo", **NIGHT), folder / "raw")
-    night = Night.open(folder / "work", catalog_file=raw / "truth" / "gaia.csv", detrend_method="sysrem", fan_out=3)
+    asked: dict[str, Any] = {"detrend_method": "sysrem", "fan_out": 3, "forced_places": ("the middle=5.0d,35.0d",)}
+    night = Night.open(folder / "work", catalog_file=raw / "truth" / "gaia.csv", **asked)
     night.publish(raw)
     written: set[str] = set()
     opened: set[str] = set()
@@ -131,6 +132,6 @@ def test_files_without_which_a_step_cannot_be_are_opened_by_it(seen: Seen) -> No
 def test_a_step_that_may_be_anywhere_opens_what_it_says_and_nothing_else(seen: Seen) -> None:
     """What it opens besides would not travel to where it runs."""
     anywhere = [step for step in ORDER if step.anywhere and step.command in seen.opened]
-    assert len(anywhere) == 9
+    assert len(anywhere) == 12
     for step in anywhere:
         assert seen.opened[step.command] <= {*step.opens, *step.uses}, step.command

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from schema import database
+from schema.forced import ForcedFlux
 from schema.observing import Observation
 from schema.photometry import Flux, RelativeFlux
 from schema.processes import FINISHED, SUCCEEDED, Process
@@ -26,6 +27,9 @@ from services.engine.publisher.old_graph import Place, parameters_of, places
 from services.own_site import no_observation
 from services.steps import ORDER, STEPS
 from services.steps.append_relative import APPEND_RELATIVE
+from services.steps.force_fluxes import FORCE_FLUXES
+from services.steps.force_places import FORCE_PLACES
+from services.steps.force_terms import FORCE_TERMS
 
 What = Literal["graph", "calibrations"]
 
@@ -66,6 +70,7 @@ def _measuring() -> frozenset[str]:
 
 
 MEASURING = _measuring()
+FORCING = {FORCE_PLACES.command, FORCE_FLUXES.command}
 
 
 def prune(
@@ -193,7 +198,8 @@ def _told(session: Session, observation_id: int, graph_pid: int, chosen: Sequenc
     fluxes = sum(Flux in STEPS[process.command].tables for process in made)
     rows = (fluxes + relative * images) * sources * apertures
     left = [Left(graph_pid, OF_GRAPH)] if whole else []
-    left += [Left(graph_pid, process.pid) for process in made if Flux not in STEPS[process.command].tables]
+    # Fluxes at places go with their list, and need no look for each frame.
+    left += [Left(graph_pid, one.pid) for one in made if not {Flux, ForcedFlux} & {*STEPS[one.command].tables}]
     what: What = "graph" if whole else "calibrations"
     told = Pruned(observation_id, graph_pid, what, len(chosen), rows)
     return _Replaced(told, [process.pid for process in chosen], left)
@@ -201,13 +207,17 @@ def _told(session: Session, observation_id: int, graph_pid: int, chosen: Sequenc
 
 def _older_calibrations(session: Session, observation: Observation, graph: Sequence[Process], keep: int) -> set[int]:
     """What joined a graph and is older than the newest that succeeded of its kind, and the ``keep`` before it."""
-    by_place: dict[Place, list[Process]] = defaultdict(list)
+    by_place: dict[tuple[Place, int | None], list[Process]] = defaultdict(list)
     appended: dict[int, int] = {}  # what stays, and goes, with the calibration by whose reference stars it went
     for place, process in places(graph):
         if process.command == APPEND_RELATIVE.command:
             appended[process.pid] = parameters_of(process).calibration
-        elif process.command in MEASURING and Flux not in STEPS[process.command].tables:
-            by_place[place].append(process)
+        elif (
+            process.command == FORCE_TERMS.command
+        ):  # of each list of places its newest: none is an older one's version
+            by_place[place, parameters_of(process).placed].append(process)
+        elif process.command in MEASURING - FORCING and Flux not in STEPS[process.command].tables:
+            by_place[place, None].append(process)
     joined = {process.pid for of_place in by_place.values() for process in of_place} | appended.keys()
     shown = {
         observation.calibration_pid, observation.analysis_pid, observation.detrend_pid, observation.zero_point_pid

@@ -3,13 +3,13 @@
 import importlib.metadata
 from typing import Any
 
-from services.results.view_columns import LIGHT_CURVE, Column
+from services.results.view_columns import FORCED_LIGHT_CURVE, LIGHT_CURVE, Column
 
 ORIGIN = "Tianyu"
 # Clock, and where it is counted, of columns of a system of time (FITS: Rots et al. 2015; VOTable 1.4, TIMESYS).
 TIME_SYSTEMS = {"tdb": ("TDB", "BARYCENTER"), "utc": ("UTC", "TOPOCENTER")}
 FILTER = Column("filter", "str", None, "filter of the observation", "meta.id;instr.filter")
-_MEANINGS = {column.name: column for column in (*LIGHT_CURVE, FILTER)}
+_MEANINGS = {column.name: column for column in (*FORCED_LIGHT_CURVE, *LIGHT_CURVE, FILTER)}
 
 
 def creator() -> str:

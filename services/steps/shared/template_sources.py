@@ -28,6 +28,7 @@ class TemplateSources:
     Attributes:
         source_ids: int64[n].
         xy: float64[n, 2], template pixels.
+        light: float64[n], flux on the template, ADU; NaN where it was not measured.
         flag: int32[n, k], BLENDED and CROWDED.
         seeing_response: float64[n, k], change of the neighbours' light with ln FWHM, parts of the source's own flux.
         isolated: bool[n], fit for a curve of growth.
@@ -37,6 +38,7 @@ class TemplateSources:
 
     source_ids: NDArray[np.int64]
     xy: NDArray[np.float64]
+    light: NDArray[np.float64]
     flag: NDArray[np.int32]
     seeing_response: NDArray[np.float64]
     isolated: NDArray[np.bool_]
@@ -83,6 +85,7 @@ def _read(session: Session, detected: int, graph_pid: int) -> TemplateSources:
     return TemplateSources(
         source_ids=table["source_id"].astype(np.int64),
         xy=xy,
+        light=flux,
         flag=bits[:, None] | np.where(np.column_stack(crowding), np.int32(Flag.CROWDED), np.int32(0)),
         seeing_response=np.column_stack(response),
         isolated=alone & (table["flag"] == 0),

@@ -121,6 +121,10 @@ SCIENCE_TABLES = (
         position=("ra", "dec"),
     ),
     PublishedTable(SCHEMA, "frame", "Frames of the camera, and what was found of each", *_frames()),
+    _of_view(
+        *("forced_light_curve", view_columns.FORCED_LIGHT_CURVE),
+        "Fluxes and upper limits at places that were asked for, whatever is there: no detections",
+    ),
     _of_view("source_place", view_columns.SOURCE_PLACE, "Where each source lies on an observation's frames"),
     PublishedTable(
         *(SCHEMA, "variability", "Stars by how variable they are, night by night; candidate = 1 for candidates"),
