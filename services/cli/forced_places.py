@@ -55,13 +55,13 @@ def show_forced(
         chosen = [observation_facts(session, one) for one in dict.fromkeys(numbers)] or with_light_curves(session)
         found = read_forced(session, wanted, chosen, aperture)
     _tell(found)
-    if output.as_json:
-        targets, points = (to_json(table)["points"] for table in (found.targets, found.table))
-        out.print_json(data={"targets": targets, "forced_points": points, "files": list(map(str, files))})
-    if not len(found.table):
+    if not len(found.table) and not output.as_json:
         raise DataError(
             "flux was measured at none of the places: `tianyu publish OBSERVATION --forced LIST` asks for it"
         )
+    if output.as_json:
+        targets, points = (to_json(table)["points"] for table in (found.targets, found.table))
+        out.print_json(data={"targets": targets, "forced_points": points, "files": list(map(str, files))})
     if output.file is not None:
         write_file(found.table, output.file, output.format_name)
         note(f"written to {output.file}")

@@ -23,6 +23,7 @@ from services.trials.simulate import night_spec, read_truth, simulate
 from tests.acceptance import own_process
 from tests.acceptance.shared_sky import SKY
 from tests.integration.command_line import tianyu
+from tests.integration.json_keys import check
 from tests.integration.small_night import Night
 from tests.integration.web.asking import asking
 from tests.integration.web.conftest import listening
@@ -295,6 +296,7 @@ def test_commands_tell_forced_fluxes_from_detections(
     answer = tianyu("lightcurve", "--forced", "--json")
     found = json.loads(answer.stdout)
     assert {one["forced"] for one in found["forced_points"]} == {True}
+    check("tianyu lightcurve --forced", found)
 
 
 @pytest.mark.parametrize("over_http", [False, True], ids=["folder", "http"])

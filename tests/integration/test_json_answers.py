@@ -89,7 +89,7 @@ TELESCOPE = {
 # Those that compute for long or need the frames of a camera: other tests look at their keys.
 ELSEWHERE = {
     *("tianyu run", "tianyu watch", "tianyu inject", "tianyu instrument measure", "tianyu gc --policy"),
-    "tianyu standard",
+    *("tianyu standard", "tianyu lightcurve --forced"),
 }
 
 
