@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ CARD_CHARACTERS, KEYWORD_CHARACTERS, NUMBER_CHARACTERS = 80, 8, 20
 TEXT_CHARACTERS = 68  # of a text in one card
 LINE_CHARACTERS = 72  # of a line of HISTORY or COMMENT
 COMMENTARY = ("COMMENT", "HISTORY")
+CONTINUE = "CONTINUE"
 MOST_CONTINUED = 20  # cards of one long text
 
 Value = str | int | float | bool | None
@@ -25,6 +27,8 @@ Value = str | int | float | bool | None
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[ED][+-]?(?:\d{1,2}|[12]\d\d))?"
 _TEXT = r"'(?:[^']|'')*'"
 _VALUED = re.compile(rf"[A-Z0-9_-]{{1,8}} *= +(?:{_TEXT}|[TF]|{_NUMBER}) *(?:/.*)?")
+# No quote in the comment: programs differ in where a text ends then.
+_PLAIN = re.compile(rf"([A-Z0-9_-]{{1,8}}) *= +(?:({_TEXT})|([TF])|({_NUMBER})) *(?:/[^']*)?")
 _GOES_ON = re.compile(r"(?:.{8}=|CONTINUE ) *'(?:[^']|'')*&' *(?:/.*)?")
 _CONTINUED = re.compile(rf"CONTINUE  +{_TEXT} *(?:/.*)?")
 _PRINTABLE = re.compile(r"[ -~]{80}")
@@ -66,6 +70,55 @@ def sound_cards(header: str) -> Iterator[tuple[str, str]]:
         keyword = text[:KEYWORD_CHARACTERS].rstrip()
         if _PRINTABLE.fullmatch(text) and (keyword in COMMENTARY or _VALUED.fullmatch(text)):
             yield keyword, text + "".join(_continuations(text, cards[number + 1 : number + 1 + MOST_CONTINUED]))
+
+
+def plain_lines(header: str) -> str | None:
+    """The cards of a header, one a line, where all keep to the standard; astropy would look whether to mend each."""
+    cards = _before_end(header)
+    return "\n".join(cards) if all(_PRINTABLE.fullmatch(text) and _is_plain(text) for text in cards) else None
+
+
+def _is_plain(text: str) -> bool:
+    keyword = text[:KEYWORD_CHARACTERS].rstrip()
+    return keyword in COMMENTARY or (keyword != CONTINUE and _PLAIN.fullmatch(text) is not None)
+
+
+def plain_values(header: str) -> dict[str, Value]:
+    """Values by keyword as astropy tells them, of cards that keep to the standard and stand alone.
+
+    Keywords that come twice, and texts that go on in a further card or tell of several fields, are left to astropy.
+    """
+    found: dict[str, Value] = {}
+    left = {*COMMENTARY, CONTINUE, "HIERARCH", ""}
+    cards = _before_end(header)
+    for text, following in zip_longest(cards, cards[1:], fillvalue=""):
+        keyword = text[:KEYWORD_CHARACTERS].rstrip()
+        if keyword in left:
+            continue
+        alone = text[KEYWORD_CHARACTERS : KEYWORD_CHARACTERS + 2] == "= " and not following.startswith(CONTINUE)
+        card_text = _PLAIN.fullmatch(text) if alone and _PRINTABLE.fullmatch(text) else None
+        value = None if card_text is None else _plain_value(*card_text.groups()[1:])
+        if keyword in found or value is None:
+            left.add(keyword)
+            found.pop(keyword, None)
+        else:
+            found[keyword] = value
+    return found
+
+
+def _before_end(header: str) -> list[str]:
+    cards = [header[start : start + CARD_CHARACTERS] for start in range(0, len(header), CARD_CHARACTERS)]
+    return cards[: next((number for number, text in enumerate(cards) if text.rstrip() == "END"), len(cards))]
+
+
+def _plain_value(text: str | None, logical: str | None, number: str | None) -> Value:
+    if text is not None:
+        value = text[1:-1].rstrip().replace("''", "'")
+        return None if value.endswith("&") or ":" in value.partition(" ")[0][-1:] else value
+    if number is not None:
+        digits = number.replace("D", "E")
+        return int(digits) if digits.lstrip("+-").isdigit() else float(digits)
+    return logical == "T"
 
 
 def card_values(image: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from astropy.io import fits
@@ -36,6 +36,20 @@ class FrameHeader(fits.Header):
         """Values that were asked for, by keyword."""
         return {}
 
+    @cached_property
+    def comments_told(self) -> dict[str, str]:
+        """Comments that were asked for, by keyword."""
+        return {}
+
+    def lacks(self, key: str) -> bool:
+        """Whether it cannot have a keyword, which is told sooner than by asking for it."""
+        return key not in self.known and _is_plain(key)
+
+
+@lru_cache(maxsize=4096)
+def _is_plain(key: str) -> bool:
+    return _PLAIN.fullmatch(key) is not None
+
 
 def raw(header: fits.Header, key: str) -> Any:
     """Value of a card, None where it is missing or undefined; a card that breaks the standard gives its text."""
@@ -43,8 +57,7 @@ def raw(header: fits.Header, key: str) -> Any:
         return _value(header, key)
     told = header.values_told
     if key not in told:
-        is_missing = _PLAIN.fullmatch(key) and key not in header.known
-        told[key] = None if is_missing else _value(header, key)
+        told[key] = None if header.lacks(key) else _value(header, key)
     return told[key]
 
 
@@ -98,6 +111,15 @@ def number(
 
 def comment(header: fits.Header, key: str) -> str:
     """Comment of a card in lower case, empty if there is none."""
+    if not isinstance(header, FrameHeader):
+        return _comment(header, key)
+    told = header.comments_told
+    if key not in told:
+        told[key] = "" if header.lacks(key) else _comment(header, key)
+    return told[key]
+
+
+def _comment(header: fits.Header, key: str) -> str:
     try:
         return str(header.comments[key]).lower()
     except (KeyError, fits.VerifyError):

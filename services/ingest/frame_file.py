@@ -14,6 +14,7 @@ from typing import Any
 from astropy.io import fits
 
 from services.errors import DataError, TransientError
+from services.fits_cards import plain_lines, plain_values
 from services.fits_reader import primary_image
 from services.frame_bounds import FrameBounds, require_bounded
 from services.ingest.amplifiers import MOST_AMPLIFIERS, FurtherImage, is_part
@@ -81,7 +82,7 @@ def open_frame(path: Path, bounds: FrameBounds | None = None) -> OpenedFrame:
             notes = () if further or _is_gzip(path) else _further_images(hdus, index)
             bad_pixels = None if further or _is_gzip(path) else _bad_pixels(hdus, index, shape)
             primary = hdus[0].header.copy() if index > 0 else None
-            text = header.tostring(sep="\n", endcard=False, padding=False)
+            text = _text_of(header)
     except DAMAGE_ALL as error:
         raise _explained(error, path) from error
     facts = (status.st_size, status.st_mtime, notes)
@@ -96,10 +97,17 @@ def _plain_frame(path: Path, status: os.stat_result, bounds: FrameBounds) -> Ope
     if not plain.end <= status.st_size <= _padded(plain.end):
         return None
     with warnings.catch_warnings(action="ignore"):
-        header: fits.Header = FrameHeader.fromstring(plain.header)  # type: ignore[no-untyped-call]
-        text = header.tostring(sep="\n", endcard=False, padding=False)
+        header: FrameHeader = FrameHeader.fromstring(plain.header)  # type: ignore[no-untyped-call]
+        header.values_told.update(plain_values(plain.header))
+        text = plain_lines(plain.header) or _text_of(header)
     ny, nx = plain.hdu.shape
     return OpenedFrame(path, header, text, (ny, nx), status.st_size, status.st_mtime, (), None)
+
+
+def _text_of(header: fits.Header) -> str:
+    """Its cards, one a line, mended where they do not keep to the standard."""
+    text: str = header.tostring(sep="\n", endcard=False, padding=False)
+    return text
 
 
 def _header_of(hdus: fits.HDUList, index: int) -> fits.Header:

@@ -1,13 +1,14 @@
 """Cards of our own read back as they were meant; of a camera's header only sound ones are taken, whatever is in it."""
 
 import math
+import warnings
 
 import pytest
 from astropy.io import fits
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.fits_cards import card, lines, sound_cards
+from services.fits_cards import card, lines, plain_lines, plain_values, sound_cards
 
 TEXTS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Z", "C")), max_size=100)
 NUMBERS = st.one_of(st.integers(-(10**18), 10**18), st.floats(allow_nan=False, allow_infinity=False), st.booleans())
@@ -63,3 +64,62 @@ def test_a_long_text_keeps_its_continuations() -> None:
     [(first, long), (second, _)] = [found for found in sound_cards(header) if found[0] != "CONTINUE"]
     assert (first, second) == ("LONG", "NEXT")
     assert fits.Card.fromstring(long).value == ("words " * 40).rstrip()
+
+
+VALUES = st.one_of(
+    st.sampled_from(
+        ["T", "F", "  12", "007", "+5", "-3.50", "1.", ".5", "1D5", "1.5E-3", "1e5", "12345678901234567890", "", "NaN"]
+    ),
+    st.sampled_from(
+        [
+            "''",
+            "' '",
+            "'it''s'",
+            "'M 67   '",
+            "' x'",
+            "'x&'",
+            "'FILE: 3.5'",
+            "'a: 1'",
+            "'12:30:00'",
+            "'NGC 1: V'",
+            "'open",
+        ]
+    ),
+    st.text(st.characters(codec="ascii", categories=("L", "N", "P", "S", "Zs")), max_size=30).map(
+        lambda one: f"'{one}'"
+    ),
+    st.integers(-(10**12), 10**12).map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(lambda one: repr(one).upper()),
+)
+CARDS = st.builds(
+    lambda key, sign, value, comment: f"{key:<8}{sign}{value}{comment}"[:80].ljust(80),
+    st.sampled_from(
+        ["OBJECT", "EXPTIME", "A-B_9", "DATE-OBS", "gain", "HIERARCH A B", "DP1", "COMMENT", "CONTINUE", ""]
+    ),
+    st.sampled_from(["= ", "=", "  ", "=   "]),
+    VALUES,
+    st.sampled_from(["", " / of it", "/s", " / 'quoted'", " / \x07"]),
+)
+
+
+@settings(max_examples=500)
+@given(st.lists(CARDS, max_size=6))
+def test_values_that_are_read_without_astropy_are_those_that_it_reads(cards: list[str]) -> None:
+    text = "".join(cards)
+    values = plain_values(text)
+    with warnings.catch_warnings(action="ignore"):
+        header = fits.Header.fromstring(text)
+        told = {keyword: header[keyword] for keyword in values}
+        assert {keyword: (value, type(value)) for keyword, value in values.items()} == {
+            keyword: (value, type(value)) for keyword, value in told.items()
+        }
+        lines_of_it = plain_lines(text)
+        assert lines_of_it is None or lines_of_it == header.tostring(sep="\n", endcard=False, padding=False)
+
+
+def test_plain_cards_are_read_and_others_left() -> None:
+    text = card("OBJECT", "it's M 67", "the target") + card("EXPTIME", 60) + card("GAIN", 1.5) + card("LIVE", True)
+    assert plain_values(text) == {"OBJECT": "it's M 67", "EXPTIME": 60, "GAIN": 1.5, "LIVE": True}
+    assert plain_lines(text + "END".ljust(80)) is not None
+    assert plain_lines(text + "GAIN    = 1,5".ljust(80)) is None
+    assert plain_values(text + card("GAIN", 2.0)).keys() == {"OBJECT", "EXPTIME", "LIVE"}
