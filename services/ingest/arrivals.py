@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.errors import DataError, TransientError
+from services.ingest.beside import Registered
 from services.ingest.file_names import find_frames, quoted
 from services.ingest.frame_file import require_written
 from services.ingest.headers import FrameFacts
@@ -39,7 +40,9 @@ class Arrivals:
         self._settled_s = settled_s
         self._pending: dict[Path, _Seen] = {}
         self._taken: dict[Path, State] = {}
-        self._frames: dict[Path, FrameFacts] = {}
+        self._names: set[str] = set()  # of these, but of those that were changed since
+        self._frames: dict[Path, FrameFacts] = {}  # that were taken and are to be registered
+        self._registered = Registered()
         self._unreadable: dict[Path, str] = {}
         self._by_header: dict[tuple[str, int], Path] = {}
         self._rescan_at: float | None = None
@@ -57,14 +60,13 @@ class Arrivals:
             ConfigurationError: the folder cannot be read.
         """
         self.notes = []
-        paths, problems = find_frames(self._folder, tell=False)
         rescan = self._rescan_at is None or now >= self._rescan_at
         if rescan:
             self._rescan_at = now + RESCAN_S
+        paths, problems = find_frames(self._folder, tell=False, known=() if rescan else self._names)
         self._forget_vanished(paths)
         for path in paths:
-            if rescan or path not in self._taken:
-                self._look_at(path, now)
+            self._look_at(path, now)
         told = self._reader.told(list(self._pending), self._taken) if self._pending else {}
         taken = sum(self._take(path, seen, now, told.get(path)) for path, seen in list(self._pending.items()))
         for path, reason in problems:
@@ -73,8 +75,14 @@ class Arrivals:
         return taken
 
     def folder(self) -> Folder:
-        """All that was taken, with what only all of it tells."""
-        return self._reader.together(list(self._frames.values()), list(self._unreadable.items()))
+        """What was taken and is not registered, beside what tells how it is to be understood."""
+        new = list(self._frames.values())
+        return self._reader.together([*self._registered.beside(new), *new], list(self._unreadable.items()))
+
+    def is_registered(self) -> None:
+        """All that was taken by now need not be registered any more."""
+        self._registered.add(self._frames.values())
+        self._frames = {}
 
     def _forget_vanished(self, paths: list[Path]) -> None:
         """What was taken stays a frame wherever its file went."""
@@ -91,6 +99,7 @@ class Arrivals:
         seen = self._pending.get(path)
         if self._taken.get(path) != state and (seen is None or seen.state != state):
             self._pending[path] = _Seen(state, now)
+            self._names.discard(str(path))
 
     def _take(self, path: Path, seen: _Seen, now: float, told: Told | None) -> bool:
         """Take a file that has been unchanged for long enough, if it is whole; looks at it grow rarer."""
@@ -119,14 +128,19 @@ class Arrivals:
             return False  # it was written to meanwhile: the next look begins anew
         del self._pending[path]
         self._taken[path] = seen.state
+        self._names.add(str(path))
         self._unreadable.pop(path, None)
         if frame is None:
             self._unreadable[path] = reason
             return True
         before = self._by_header.get((frame.header, frame.size))
-        if before is not None and before != path and path not in self._frames and not before.exists():
+        is_known = path in self._frames or path in self._registered
+        if before is not None and before != path and not is_known and not before.exists():
             self.notes.append(f"{quoted(path)} was taken before under the name {quoted(before)}: not taken again")
             return False
         self._by_header[frame.header, frame.size] = path
+        if path in self._registered:  # its header was corrected, which may tell of all
+            self._frames = {one.path: one for one in self._registered} | self._frames
+            self._registered = Registered()
         self._frames[path] = frame
         return True

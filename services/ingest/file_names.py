@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 from services.errors import ConfigurationError
@@ -17,21 +18,24 @@ def quoted(path: Path) -> str:
     return repr(str(path))
 
 
-def find_frames(folder: Path, *, tell: bool = True) -> tuple[list[Path], list[tuple[Path, str]]]:
+def find_frames(
+    folder: Path, *, tell: bool = True, known: Collection[str] = ()
+) -> tuple[list[Path], list[tuple[Path, str]]]:
     """FITS files under ``folder`` by name, sorted, and what could not be looked at with the reason.
 
     Symbolic links are followed, each folder is searched once. Files that are no frames by name, hidden files and
-    folders, and folders met twice are left out and, to ``tell`` of them, counted in the log.
+    folders, and folders met twice are left out and, to ``tell`` of them, counted in the log; paths of files that are
+    ``known`` are left out too.
 
     Raises:
         ConfigurationError: ``folder`` is missing, not a folder or not readable.
     """
-    return _Search(tell).run(folder)
+    return _Search(tell, known).run(folder)
 
 
 class _Search:
-    def __init__(self, tell: bool) -> None:
-        self._tell = tell
+    def __init__(self, tell: bool, known: Collection[str]) -> None:
+        self._tell, self._known = tell, known
         self._frames: list[Path] = []
         self._problems: list[tuple[Path, str]] = []
         self._left_out: Counter[str] = Counter()
@@ -68,7 +72,8 @@ class _Search:
             self._left_out["folder met twice"] += 1
             return
         with os.scandir(folder) as entries:
-            listed = sorted(entries, key=lambda entry: os.fsencode(entry.name), reverse=True)
+            new = (entry for entry in entries if entry.path not in self._known)
+            listed = sorted(new, key=lambda entry: os.fsencode(entry.name), reverse=True)
         self._visited.add(identity)
         for entry in listed:
             self._look_at(Path(entry.path), entry)

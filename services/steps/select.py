@@ -36,6 +36,11 @@ from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 log = get_logger("select")
 NOISE_FRAMES = 3  # whose pixels are looked at
+# Of frames: by what they are judged, and what tells the gain.
+ALIGNED = ("dx", "dy", "rotation_deg", "scale", "alignment_rms", "alignment_matches", "light")
+JUDGED = ("image_id", "pid", "path", "deleted_at", "nx", "ny", "jd_utc", "star_count", "fwhm", "ellipticity", *ALIGNED)
+NOISE = ("background", "background_rms")
+GAIN = ("gain", "gain_source")
 NOT_ALIGNED = "could not be aligned: `tianyu status` has the reason"  # no fault of the frame
 
 
@@ -58,8 +63,9 @@ class _Aligned:
 def run(context: Context, parameters: SelectParameters) -> Outputs:
     """Judge the images, and carry the reasons of frames that could not even be calibrated to their rows."""
     with context.reading() as session:
-        rows = frames.of_graph(session, context.graph_pid, context.pid)
         reference = frames.reference_of(session, context.graph_pid) if parameters.detected is None else None
+        columns = (*JUDGED, *NOISE) if reference is None else (*JUDGED, *NOISE, *GAIN)
+        rows = frames.of_graph(session, context.graph_pid, context.pid, columns)
         stacked = _stacked(session, context, parameters)
         unusable = failures(session, context.graph_pid, CALIBRATE)
         not_aligned = {align.calibrated: error for align, error in failures(session, context.graph_pid, ALIGN)}

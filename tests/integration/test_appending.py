@@ -14,8 +14,8 @@ from pipeline.flags import SPOILING
 from schema.photometry import RelativeCalibration
 from schema.processes import FAILED, SUCCEEDED
 from services.engine.publisher.appending import BEHIND, Calibration
+from services.engine.publisher.live import LivePublisher
 from services.engine.publisher.publication import Publication
-from services.engine.publisher.publish import Publisher
 from services.ingest.raw_folder import read_folder
 from services.ingest.register import register
 from services.operating.housekeeping.prune import Policy, prune
@@ -73,7 +73,7 @@ def come(night: Night, folder: Path, how: Calibration) -> Publication:
 def publish(night: Night, how: Calibration) -> Publication:
     number = night.observation()
     with night.sessions.begin() as session:
-        return Publisher(session, night.settings, later=how).publish(number)
+        return LivePublisher(session, night.settings, how).publish(number)
 
 
 def curves(night: Night) -> dict[tuple[Any, ...], tuple[Any, ...]]:

@@ -122,6 +122,7 @@ def _appending(
     graph.add(APPEND_RELATIVE, inputs)
     process = graph.processes.pop()._replace(graph_pid=settled.graph_pid)
     laid = {one.pid: one.result_key for one in graph.processes}
-    known = {pid: laid[was] for pid, was in {**extracts, **selects, **placed}.items()}
+    # Of a graph that was laid out from what came since alone not all keys are known: then it has none either.
+    known = {pid: laid.get(was) for pid, was in {**extracts, **selects, **placed}.items()}
     known |= publishing.result_keys(session, [base])
     return process._replace(result_key=keys_of([process], graph.choices, {}, known).get(process.pid))

@@ -118,15 +118,30 @@ class Graph:
         if not later:
             self.lay_out(steps, frames, methods, roots)
             return
-        measuring, following = [step for step in steps if not step.joins], [step for step in steps if step.joins]
         if made_of:
-            self.lay_out(measuring, made_of, roots=roots)
+            self.lay_out([step for step in steps if not step.joins], made_of, roots=roots)
+        self.lay_out_later(steps, later, frames, methods, has_own=bool(made_of))
+
+    def lay_out_later(
+        self,
+        steps: Sequence[AnyStep],
+        later: Sequence[int],
+        frames: Sequence[int],
+        methods: Sequence[Method],
+        *,
+        has_own: bool,
+    ) -> None:
+        """Add what measures later frames on a template that is there, and what joins such a graph.
+
+        ``has_own``: the template is made of frames of this observation.
+        """
+        following = [step for step in steps if step.joins]
         before = len(self.processes)
         self.template = KNOWN
-        self.lay_out(measuring, later)
+        self.lay_out([step for step in steps if not step.joins], later)
         items = {pid: item for (_, item), pid in self.own.items()}
         self.later = {process.pid: items.get(process.pid) for process in self.processes[before:]}
-        if made_of:
+        if has_own:
             self.template = OWN
             self.lay_out([step for step in following if step.template == OWN], frames)
             self.template = KNOWN

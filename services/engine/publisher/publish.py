@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -12,7 +13,6 @@ from schema.observing import LIGHT, Observation, Target
 from schema.queries import adopting, capturing, choices, publishing
 from schema.queries.frames import ids_of_camera
 from services.engine.presence import VERSION
-from services.engine.publisher.appending import Calibration, append
 from services.engine.publisher.changed_choices import changes
 from services.engine.publisher.cycles import no_search_for_cycles
 from services.engine.publisher.former import Former, LaidOut, formers
@@ -46,13 +46,19 @@ from services.steps.shared.step import AnyStep
 from services.steps.shared.told import digest
 
 
+class Asked(NamedTuple):
+    """What is asked of a publication; see `Publisher.publish`."""
+
+    again: bool = False
+    known: bool = False
+    new_template: bool = False
+
+
 class Publisher:
     """Builds the graphs of one call; the caller owns the transaction and decides whether it is committed."""
 
-    def __init__(
-        self, session: Session, settings: Settings, priority: int = 0, later: Calibration = Calibration.WHOLE
-    ) -> None:
-        self._session, self._settings, self._priority, self._later = session, settings, priority, later
+    def __init__(self, session: Session, settings: Settings, priority: int = 0) -> None:
+        self._session, self._settings, self._priority = session, settings, priority
         self._last_pid = 0
         self._settled: dict[int, tuple[Graph, Settled]] = {}  # by observation
         self._adopted: dict[int, str] = {}  # keys of what stands for another night's processes
@@ -83,10 +89,10 @@ class Publisher:
         if known:
             require_known(self._session, observation, kind, again)
         if not asked_for(steps_of(kind), publication.choices):
-            self._frames(observation, kind)
+            self.frames(observation, kind)
             self.masters(observation, kind, publication)
         else:
-            graph, settled = self._settle(observation, publication, again=again, known=known, new_template=new_template)
+            graph, settled = self._settle(observation, publication, Asked(again, known, new_template))
             publication.graph_pid, publication.says = settled.graph_pid, settled.says
             if settled.processes:
                 self.say_changes(publication, former)
@@ -98,7 +104,7 @@ class Publisher:
         self.insert(publication)
         return publication
 
-    def _frames(self, observation: Observation, kind: str, *, former: bool = False) -> list[int]:
+    def frames(self, observation: Observation, kind: str, *, former: bool = False) -> list[int]:
         """Numbers of frames that can be used or are to come; with ``former`` of those that processes refused too."""
         number = observation.observation_id
         frames = ids_of_camera(self._session, number, kind, refused=former)
@@ -159,47 +165,12 @@ class Publisher:
         """What its frames are: bias, dark, flat or light."""
         return self._session.get_one(Target, observation.target_id).kind
 
-    def _settle(
-        self,
-        observation: Observation,
-        publication: Publication,
-        *,
-        again: bool = False,
-        known: bool = False,
-        new_template: bool = False,
-    ) -> tuple[Graph, Settled]:
-        """Add what is missing of one observation's graph, after its masters'; with ``again`` all is missing."""
-        number = observation.observation_id
+    def _settle(self, observation: Observation, publication: Publication, asked: Asked) -> tuple[Graph, Settled]:
+        """Add what is missing of one observation's graph, after its masters'."""
+        number, kind = observation.observation_id, self.kind(observation)
         if number in self._settled:
             return self._settled[number]
-        kind = self.kind(observation)
-        frames = self._frames(observation, kind, former=not again)
-        masters = self.masters(observation, kind, publication)
-        anew = steps_of(kind) if again else ()
-
-        def lay_out(template: Template | None = None) -> tuple[Graph, dict[int, int]]:
-            graph = self.graph(observation, publication, masters, anew=anew)
-            return graph, self._lay_out(graph, kind, frames, template)
-
-        earlier = [] if again else adopting.keyed(self._session, number)
-        keeps = kind == LIGHT and earlier and not new_template
-        kept = self._on_former_template(observation, publication, frames, earlier, lay_out, known) if keeps else None
-        if kept is not None:
-            graph, settled = kept[0], append(self._session, observation, *kept, self._later)
-        elif known:
-            template = of_another_night(self._session, observation)
-            self.say_changes(publication, template.graph_pid)
-            said = warning(observation, self._session.get_one(Observation, template.observation_id))
-            publication.notes += [said] if said else []
-            graph, adopted = lay_out(template)
-            former = Former(template.graph_pid, {})
-            settled = Settled(graph.graph_pid, graph.processes, {}, adopted, former, template=template)
-        else:
-            graph, _ = lay_out()
-            laid = LaidOut(graph.processes)
-            found = settle(self._session, observation, graph, laid, kind, formers(self._session, earlier, laid))
-            assert found is not None  # no frame is later than its template
-            settled = found
+        graph, settled = self.lay_out(observation, publication, asked)
         self._settled[number] = graph, settled
         if number == publication.observation_id:
             stands = {*settled.stands, *settled.taken_over.values()}
@@ -211,6 +182,36 @@ class Publisher:
         elif kind != LIGHT:
             observation.graph_pid = settled.graph_pid
         return self._settled[number]
+
+    def lay_out(self, observation: Observation, publication: Publication, asked: Asked) -> tuple[Graph, Settled]:
+        """A graph of all frames, and what is to be published of it."""
+        number, kind = observation.observation_id, self.kind(observation)
+        frames = self.frames(observation, kind, former=not asked.again)
+        masters = self.masters(observation, kind, publication)
+        anew = steps_of(kind) if asked.again else ()
+
+        def lay_out(template: Template | None = None) -> tuple[Graph, dict[int, int]]:
+            graph = self.graph(observation, publication, masters, anew=anew)
+            return graph, self._lay_out(graph, kind, frames, template)
+
+        earlier = [] if asked.again else adopting.keyed(self._session, number)
+        keeps, known = kind == LIGHT and earlier and not asked.new_template, asked.known
+        kept = self._on_former_template(observation, publication, frames, earlier, lay_out, known) if keeps else None
+        if kept is not None:
+            return kept
+        if known:
+            template = of_another_night(self._session, observation)
+            self.say_changes(publication, template.graph_pid)
+            said = warning(observation, self._session.get_one(Observation, template.observation_id))
+            publication.notes += [said] if said else []
+            graph, adopted = lay_out(template)
+            former = Former(template.graph_pid, {})
+            return graph, Settled(graph.graph_pid, graph.processes, {}, adopted, former, template=template)
+        graph, _ = lay_out()
+        laid = LaidOut(graph.processes)
+        found = settle(self._session, observation, graph, laid, kind, formers(self._session, earlier, laid))
+        assert found is not None  # no frame is later than its template
+        return graph, found
 
     def _on_former_template(
         self,
@@ -257,7 +258,8 @@ class Publisher:
     def give_keys(self, graph: Graph, instead: Mapping[int, str | None] | None = None) -> None:
         """Write into the processes of a graph the keys that are known; ``instead``: of some, which others gave them."""
         own = {process.pid for process in graph.processes}
-        outside = {pid for process in graph.processes for pid in needed(process)} - own
+        wanted = own - instead.keys() if instead else own
+        outside = {pid for process in graph.processes if process.pid in wanted for pid in needed(process)} - own
         # Masters that are published by the same call are no rows yet.
         new = {p.pid: p.result_key for one, _ in self._settled.values() for p in one.processes if p.result_key}
         known: dict[int, str | None] = {**publishing.result_keys(self._session, outside), **new}
@@ -325,7 +327,7 @@ class Publisher:
         said = len(publication.notes)
         if is_first:  # two publishers who need the same masters come one after the other
             self._session.refresh(source, with_for_update=True)
-        graph, settled = self._settle(source, publication)
+        graph, settled = self._settle(source, publication, Asked())
         if not settled.processes:
             del publication.notes[said:]  # of what is not made
         elif is_first and published is not None:

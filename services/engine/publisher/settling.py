@@ -64,7 +64,7 @@ def settle(
     for former in earlier:
         stands = _joined(session, graph, laid, former)
         if stands is not None:
-            return _joining(graph, former, stands)
+            return joining(graph, former, stands)
     settled = _anew(session, graph, laid, earlier)
     keeps_template = set(graph.made[DETECT.command]) <= set(settled.taken_over.values())
     return settled if keeps_template or not graph.later else None
@@ -110,7 +110,7 @@ def _there(observation: Observation, graph: Graph, former: Former, kind: str) ->
         renewed = {step.command for step in ORDER[ORDER.index(CALIBRATE_RELATIVE) :]}
         stands = former.joined_by(LaidOut([one for one in graph.processes if one.command not in renewed]))
         if stands is not None:
-            return _joining(graph, former, stands)
+            return joining(graph, former, stands)
     return Settled(
         former.graph_pid,
         [],
@@ -152,7 +152,7 @@ def _state(observation_id: int, former: Former, found: Collection[Keyed]) -> str
     return f"{name} has the results of these frames and choices; --again makes everything anew on purpose"
 
 
-def _joining(graph: Graph, former: Former, stands: dict[int, int]) -> Settled:
+def joining(graph: Graph, former: Former, stands: dict[int, int]) -> Settled:
     """Add what is missing to a graph that there is."""
 
     def pid_of(pid: int) -> int:

@@ -15,8 +15,9 @@ from schema import database
 from schema.observing import LIGHT, Observation
 from schema.queries.frames import ids_of_camera
 from services.engine.publisher.appending import BEHIND, Calibration
+from services.engine.publisher.growing import Standing
+from services.engine.publisher.live import LivePublisher
 from services.engine.publisher.publication import Publication
-from services.engine.publisher.publish import Publisher
 from services.engine.publisher.templates import has_known_template, templates
 from services.errors import ConfigurationError
 from services.operating.live.freeing import Freeing
@@ -74,11 +75,15 @@ class Portions:
         self._calibrating_since: dict[int, float] = {}  # all frames of these anew, behind later frames
         self._next_whole: dict[int, float] = {}
         self._replaced: set[int] = set()  # of these a calibration of all frames was made since they were last at rest
+        self._standing: dict[int, Standing] = {}  # of these nothing is known to have changed but frames that came
         self._told: set[str] = set()
 
-    def add(self, observations: Collection[int]) -> None:
-        """Frames came, or there is another reason to look at these."""
+    def add(self, observations: Collection[int], *, changed: bool = False) -> None:
+        """Frames came, or there is another reason to look at these; ``changed``: at all that there is of them."""
         self._waiting |= set(observations)
+        if changed:
+            for observation_id in observations:
+                self._standing.pop(observation_id, None)
 
     @property
     def at_work(self) -> bool:
@@ -143,23 +148,29 @@ class Portions:
     def _publish(self, observation_id: int, calibration: Calibration, whole: bool) -> Publication | None:
         """What there is to wait for."""
 
-        def work(session: Session) -> tuple[Portion | None, Publication | None]:
+        def work(session: Session) -> tuple[Portion, Publication, Standing | None] | None:
             own = self._settings.reference_frame is not None
             how = portion(session, observation_id, self._rhythm, whole=whole, own=own)
             if how is None:
-                return None, None
-            publisher = Publisher(session, self._settings, later=calibration)
-            return how, publisher.publish(observation_id, known=how.known, new_template=how.new_template)
+                return None
+            publisher = LivePublisher(session, self._settings, calibration, self._standing.get(observation_id))
+            publication = publisher.publish(observation_id, known=how.known, new_template=how.new_template)
+            return how, publication, publisher.standing
 
         try:
-            how, publication = database.transact(self._sessions, work)
+            published = database.transact(self._sessions, work)
         except ConfigurationError as error:
             self.tell(str(error))
             return None
-        if how is None or publication is None:
+        if published is None:
             name, first = f"observation {observation_id}", shown_frames(self._rhythm.first)
             self.tell(f"{name}: a new sky, it waits for {first} to make a template of")
             return None
+        how, publication, standing = published
+        if standing is None:
+            self._standing.pop(observation_id, None)
+        else:
+            self._standing[observation_id] = standing
         if publication.processes:
             self._say(observation_id, publication, how)
         return publication

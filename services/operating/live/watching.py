@@ -171,6 +171,7 @@ class Watch:
         began = time.monotonic()
         folder, site, root = self._arrivals.folder(), self._settings.site, self._settings.root
         found = database.transact(self._sessions, lambda session: register(session, folder, site=site, root=root))
+        self._arrivals.is_registered()
         self._unregistered = False
         ended = time.monotonic()
         self._take_at = ended + REGISTER_SHARE * (ended - began)
@@ -180,6 +181,7 @@ class Watch:
         self._own |= first_seen
         grown = {one.observation_id for one in lights if one.new + one.corrected > one.rejected}
         self._portions.add(grown | first_seen)
+        self._portions.add({one.observation_id for one in lights if one.corrected}, changed=True)
         if any(one.new + one.corrected for one in found.observations if one.key.kind != LIGHT):
             self._masters_at = now
         return bool(taken)
@@ -197,4 +199,4 @@ class Watch:
         """Calibration frames came and no more come: what was calibrated before without them is calibrated again."""
         if self._masters_at is not None and now - self._masters_at >= self._rhythm.masters_quiet_s:
             self._masters_at = None
-            self._portions.add(self._own)
+            self._portions.add(self._own, changed=True)
