@@ -1,6 +1,6 @@
 """The SQL view of fluxes at places that were asked for, whatever is there."""
 
-from schema.view_parts import BAD_FRAME, SPOILING, newest, seen
+from schema.view_parts import BAD_FRAME, SPOILING, at_barycentre, newest, seen
 
 FORCED_SIGMA = 3  # errors below which a flux at a place that was asked for is no detection
 # G of a star of the colour at which the colour term is nothing, for 1 ADU at a place.
@@ -22,10 +22,7 @@ SELECT p.observation_id AS observation_id,
        f.image_id AS image_id,
        i.jd_utc AS jd_utc,
        {seen("bjd_tdb")} AS bjd_tdb,
-       {seen("jd_tdb")}
-       + {seen("observer_x")} * COS(RADIANS(p.dec_deg)) * COS(RADIANS(p.ra_deg))
-       + {seen("observer_y")} * COS(RADIANS(p.dec_deg)) * SIN(RADIANS(p.ra_deg))
-       + {seen("observer_z")} * SIN(RADIANS(p.dec_deg)) AS bjd_tdb_source,
+       {at_barycentre("p")} AS bjd_tdb_source,
        f.aperture AS aperture,
        CASE WHEN f.aperture = (SELECT b.aperture FROM aperture b WHERE b.graph_pid = p.graph_pid AND b.kind = 'circle'
                                ORDER BY b.radius, b.aperture LIMIT 1) THEN 1 ELSE 0 END AS aperture_best,

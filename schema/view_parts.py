@@ -16,6 +16,14 @@ def newest(table: str, of: str, alias: str) -> str:
     return f"LEFT JOIN {table} {alias} ON {alias}.image_id = {of}.image_id AND {alias}.pid = ({newest})"
 
 
+def at_barycentre(of: str) -> str:
+    """BJD (TDB) of light from a place, whose ``of`` is the alias: a line each, as they stand below `SELECT`."""
+    return f"""{seen("jd_tdb")}
+       + {seen("observer_x")} * COS(RADIANS({of}.dec_deg)) * COS(RADIANS({of}.ra_deg))
+       + {seen("observer_y")} * COS(RADIANS({of}.dec_deg)) * SIN(RADIANS({of}.ra_deg))
+       + {seen("observer_z")} * SIN(RADIANS({of}.dec_deg))"""
+
+
 def seen(name: str) -> str:
     """A column of table frame_sight, or what the headers' pointing gave where the field is not solved."""
     known = "h.altitude_deg" if name in ("airmass", "altitude_deg", "azimuth_deg") else "h.pid"

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from schema.base import Base, table_of
 from schema.forced_view import FORCED_LIGHT_CURVE
-from schema.view_parts import BAD_FRAME, PROVEN_MATCHES, SPOILING, newest, seen
+from schema.view_parts import BAD_FRAME, PROVEN_MATCHES, SPOILING, at_barycentre, newest, seen
 
 LIGHT_CURVE = f"""
 CREATE VIEW light_curve AS
@@ -41,10 +41,7 @@ SELECT i.observation_id AS observation_id,
        CASE WHEN f.flux > 0 THEN
             SQRT(POWER(1.0857362 * f.flux_error / f.flux, 2) + POWER(z.zero_point_error, 2)
                  + POWER(z.colour_term * c.colour_error, 2)) END AS mag_error,
-       {seen("jd_tdb")}
-       + {seen("observer_x")} * COS(RADIANS(q.dec_deg)) * COS(RADIANS(q.ra_deg))
-       + {seen("observer_y")} * COS(RADIANS(q.dec_deg)) * SIN(RADIANS(q.ra_deg))
-       + {seen("observer_z")} * SIN(RADIANS(q.dec_deg)) AS bjd_tdb_source,
+       {at_barycentre("q")} AS bjd_tdb_source,
        CASE WHEN f.flux IS NOT NULL AND v.good = 1 AND (f.flag & {SPOILING}) = 0 THEN 1 ELSE 0 END AS usable
 FROM flux f
 JOIN image i ON i.image_id = f.image_id

@@ -65,7 +65,7 @@ def sound_cards(header: str) -> Iterator[tuple[str, str]]:
 
     Cards with characters that FITS has not, without a value, or with one that not all programs can read are left out.
     """
-    cards = [header[start : start + CARD_CHARACTERS] for start in range(0, len(header), CARD_CHARACTERS)]
+    cards = _cards_of(header)
     for number, text in enumerate(cards):
         keyword = text[:KEYWORD_CHARACTERS].rstrip()
         if _PRINTABLE.fullmatch(text) and (keyword in COMMENTARY or _VALUED.fullmatch(text)):
@@ -106,8 +106,12 @@ def plain_values(header: str) -> dict[str, Value]:
     return found
 
 
+def _cards_of(header: str) -> list[str]:
+    return [header[start : start + CARD_CHARACTERS] for start in range(0, len(header), CARD_CHARACTERS)]
+
+
 def _before_end(header: str) -> list[str]:
-    cards = [header[start : start + CARD_CHARACTERS] for start in range(0, len(header), CARD_CHARACTERS)]
+    cards = _cards_of(header)
     return cards[: next((number for number, text in enumerate(cards) if text.rstrip() == "END"), len(cards))]
 
 

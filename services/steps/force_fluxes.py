@@ -2,23 +2,20 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.aperture.crowding import light_brought
 from pipeline.flags import Flag
 from pipeline.nearest import nearest_of
-from schema.forced import ForcedFlux, ForcedPlace
+from schema.forced import ForcedFlux
 from schema.image import CALIBRATED, TEMPLATE
 from schema.queries.measurements import insert_rows, none_for_nan
-from services.log import get_logger
-from services.steps.force_places import NOT_ASKED, wants_places
+from services.steps.force_places import NOT_ASKED, places_in_field, wants_places
 from services.steps.shared.apertures import APERTURE_CHOICES
 from services.steps.shared.frame_fluxes import FrameToMeasure
 from services.steps.shared.needs import Each, required
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
-log = get_logger("force_fluxes")
 COLUMNS = ("placed_pid", "place", "image_id", "aperture", "pid", "flux", "flux_error", "flag")
 
 Floats = NDArray[np.float64]
@@ -35,12 +32,8 @@ class ForceFluxesParameters(Parameters):
 def run(context: Context, parameters: ForceFluxesParameters) -> Outputs | None:
     """Measure the places beside the sources, by the same call; places outside of the template are left out."""
     with context.reading() as session:
-        query = select(ForcedPlace.place, ForcedPlace.x, ForcedPlace.y, ForcedPlace.is_source)
-        rows = session.execute(
-            query.where(ForcedPlace.pid == parameters.placed, ForcedPlace.inside.is_(True)).order_by(ForcedPlace.place)
-        ).all()
+        rows = places_in_field(session, parameters.placed)
         if not rows:
-            log.info("no place lies in the field")
             return None
         frame = FrameToMeasure.of(context, session, parameters.calibrated, parameters.detected)
     numbers = [row.place for row in rows]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from pipeline.frame.one_star import AGREE_FWHM
 from pipeline.nearest import nearest_of
@@ -113,6 +114,15 @@ def rows_of(
             row.x, row.y, row.u, row.v = (float(value[number]) for value in (*xy.T, u, v))
         rows.append(row)
     return rows
+
+
+def places_in_field(session: Session, placed: int) -> list[ForcedPlace]:
+    """Those that process ``placed`` found in the field, in the order of the list."""
+    query = select(ForcedPlace).where(ForcedPlace.pid == placed, ForcedPlace.inside.is_(True))
+    found = list(session.scalars(query.order_by(ForcedPlace.place)))
+    if not found:
+        log.info("no place lies in the field")
+    return found
 
 
 def wants_places(choices: Choices) -> bool:

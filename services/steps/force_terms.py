@@ -1,21 +1,18 @@
 """`force_terms`: by what fluxes at places are divided on each image, as the light curves that the views show are."""
 
 import numpy as np
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.light_curves import LightCurves
 from pipeline.relative import faint_error_factor, frame_terms
-from schema.forced import ForcedPlace, ForcedTerm
+from schema.forced import ForcedTerm
 from schema.queries.measurements import flux_matrices, insert_rows
-from services.log import get_logger
-from services.steps.force_places import NOT_ASKED, wants_places
+from services.steps.force_places import NOT_ASKED, places_in_field, wants_places
 from services.steps.shared.fixed_calibration import fixed_of
 from services.steps.shared.graph_fluxes import graph_axes
 from services.steps.shared.needs import Each, required
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
-log = get_logger("force_terms")
 COLUMNS = ("placed_pid", "place", "image_id", "aperture", "pid", "term", "term_error", "error_factor")
 
 
@@ -29,12 +26,8 @@ class ForceTermsParameters(Parameters):
 def run(context: Context, parameters: ForceTermsParameters) -> Outputs | None:
     """Divide a constant star at each place by the reference stars of the calibration, each aperture by itself."""
     with context.reading() as session:
-        query = select(ForcedPlace.place, ForcedPlace.x, ForcedPlace.y)
-        places = session.execute(
-            query.where(ForcedPlace.pid == parameters.placed, ForcedPlace.inside.is_(True)).order_by(ForcedPlace.place)
-        ).all()
+        places = places_in_field(session, parameters.placed)
         if not places:
-            log.info("no place lies in the field")
             return None
         axes = graph_axes(session, context.graph_pid, context.pid)
         fixed = fixed_of(session, context.pid, axes, parameters.calibration)

@@ -212,9 +212,8 @@ def _older_calibrations(session: Session, observation: Observation, graph: Seque
     for place, process in places(graph):
         if process.command == APPEND_RELATIVE.command:
             appended[process.pid] = parameters_of(process).calibration
-        elif (
-            process.command == FORCE_TERMS.command
-        ):  # of each list of places its newest: none is an older one's version
+        elif process.command == FORCE_TERMS.command:
+            # Of each list of places its newest: none is an older one's version.
             by_place[place, parameters_of(process).placed].append(process)
         elif process.command in MEASURING - FORCING and Flux not in STEPS[process.command].tables:
             by_place[place, None].append(process)
