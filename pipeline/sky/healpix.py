@@ -172,6 +172,14 @@ def separations_from_cells(radec: Floats, of_cells: Ints, order: int) -> Floats:
     return _separations(unit_vectors(radec), np.column_stack(pix2vec(2**order, of_cells, nest=True)))
 
 
+def middle_of_cell(cell: int, order: int = ORDER) -> tuple[float, float]:
+    """(ra, dec) of a cell's centre, degrees."""
+    from astropy_healpix.healpy import pix2ang
+
+    ra, dec = pix2ang(2**order, cell, nest=True, lonlat=True)
+    return float(ra), float(dec)
+
+
 def _separations(vectors: Floats, others: Floats) -> Floats:
     """Degrees between unit vectors ``[..., 3]``."""
     chord = np.sqrt(np.square(vectors - others).sum(axis=-1))

@@ -6,7 +6,7 @@ import numpy as np
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from pipeline.sky.healpix import ORDER
+from pipeline.sky.healpix import ORDER, middle_of_cell
 from pipeline.sky.proper_motion import J2000_JD
 from schema import database
 from schema.skies import Source
@@ -16,12 +16,11 @@ from services.results.positions import GaiaId, Named, Position, SourceId, on_sph
 from services.results.targets import resolve
 from services.settings import Settings
 from services.sky.catalogue import faintest_mag, open_catalogue
+from services.sky.catalogue.gaia_archive import IDS_PER_CELL, reach_of_cell_deg
 from services.sky.catalogue.own_table import FileCatalogue
 from services.star_names import PLACES_MOST, NamedPlace
 
 NAME_MOST = 128  # characters
-GAIA_CELL_SHIFT = 35  # a number of Gaia's, so many bits to the right, is the cell of order 12 where the star is
-CELL_REACH_DEG = 0.02  # from the middle of such a cell, past its corners and what a star moves
 
 
 def asked_places(engine: Engine, settings: Settings, wanted: Sequence[Wanted]) -> tuple[str, ...]:
@@ -76,8 +75,8 @@ def _of_gaia(settings: Settings, name: str, number: int) -> NamedPlace:
     if isinstance(catalogue, FileCatalogue):
         stars = catalogue.all()
     else:
-        middle = _middle_of_cell(number >> GAIA_CELL_SHIFT)
-        stars = catalogue.cone(*middle, CELL_REACH_DEG, faintest_mag(settings.choices))
+        middle = middle_of_cell(number // IDS_PER_CELL)
+        stars = catalogue.cone(*middle, reach_of_cell_deg(ORDER), faintest_mag(settings.choices))
     stars = stars.take(stars.source_id == number)
     if not len(stars):
         raise ConfigurationError(
@@ -87,10 +86,3 @@ def _of_gaia(settings: Settings, name: str, number: int) -> NamedPlace:
     [(ra, dec)] = stars.at_epoch(J2000_JD)
     motion = np.nan_to_num([stars.pm_ra_mas[0], stars.pm_dec_mas[0]])
     return NamedPlace(name, (float(ra), float(dec)), (float(motion[0]), float(motion[1])))
-
-
-def _middle_of_cell(cell: int) -> tuple[float, float]:
-    from astropy_healpix import HEALPix
-
-    lon, lat = HEALPix(2**ORDER, order="nested").healpix_to_lonlat(cell)
-    return float(lon.deg), float(lat.deg)

@@ -91,8 +91,12 @@ def _is_outside(stars: CatalogueStars, own: NDArray[np.int64], order: int) -> ND
     """Whether stars lie beyond the circle around the cell that their ids name."""
     if not len(stars):
         return np.zeros(0, dtype=np.bool_)
-    reach = healpix.CELL_RADIUS_DEG / 2**order + ID_OFFSET_DEG
-    return np.asarray(healpix.separations_from_cells(stars.radec, own, order) > reach)
+    return np.asarray(healpix.separations_from_cells(stars.radec, own, order) > reach_of_cell_deg(order))
+
+
+def reach_of_cell_deg(order: int) -> float:
+    """Degrees from a cell's centre within which all stars are whose ids name it."""
+    return healpix.CELL_RADIUS_DEG / float(2**order) + ID_OFFSET_DEG
 
 
 def _query(few: Sequence[int], order: int, mag_limit: float) -> str:

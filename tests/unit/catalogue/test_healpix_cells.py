@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UnusableDataError
-from pipeline.sky.astrometry.sphere import directions, unit_vectors
+from pipeline.sky.astrometry.sphere import directions, separation_arcsec, unit_vectors
 from pipeline.sky.healpix import (
     FEW_RANGES,
     cells,
     cells_of_cone,
     cells_of_cones,
     few_ranges_of_cones,
+    middle_of_cell,
     separations_from_cells,
 )
-from services.sky.catalogue.gaia_archive import ID_OFFSET_DEG
+from services.sky.catalogue.gaia_archive import ID_OFFSET_DEG, IDS_PER_CELL, reach_of_cell_deg
 
 PROXIMA = (5853498713190525696, 217.392321472009, -62.6760751167667)  # Gaia DR3
 BARNARD = (4472832130942575872, 269.44850252543836, 4.739420051112412)
@@ -28,6 +29,14 @@ def test_an_id_may_name_a_cell_beside_the_stars() -> None:
     assert cells([BARNARD[1:]]).tolist() != [BARNARD[0] >> 35]
     (separation,) = separations_from_cells(np.array([BARNARD[1:]]), np.array([BARNARD[0] >> 35]), 12).tolist()
     assert separation * 60.0 < ID_OFFSET_DEG * 60.0
+
+
+@pytest.mark.parametrize("star", [PROXIMA, BARNARD])
+def test_a_star_is_within_reach_of_the_cell_that_its_id_names(star: tuple[int, float, float]) -> None:
+    middle = middle_of_cell(star[0] // IDS_PER_CELL)
+    assert cells([middle]).tolist() == [star[0] // IDS_PER_CELL]
+    away = separation_arcsec(np.array([middle]), np.array([star[1:]])).item() / 3600.0
+    assert away < reach_of_cell_deg(12)
 
 
 def test_a_coarser_cell_is_a_quarter_of_the_number() -> None:
