@@ -37,8 +37,10 @@ class Forced:
 def forced_rows(session: Session, observation: ObservationFacts) -> list[Forced]:
     """The first places of a night, in the order in which they were asked for."""
     found = []
-    for place in placed(session, [observation])[:PLACES_SHOWN]:
-        good = [one for one in points_at(session, place) if one.usable]
+    places = placed(session, [observation])[:PLACES_SHOWN]
+    points = points_at(session, places)
+    for place in places:
+        good = [one for one in points[place.observation_id, place.name] if one.usable]
         mean, error = weighted_mean(good)
         limits = [one.mag_limit for one in good if one.mag_limit is not None]
         state = "outside of the field" if not place.inside else "not measured" if not good else "measured"

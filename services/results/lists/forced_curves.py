@@ -25,6 +25,9 @@ SAME_PLACE_ARCSEC = 1.0  # of a place that is asked for by coordinates
 VIEW = table("forced_light_curve", *(column(one.name) for one in FORCED_LIGHT_CURVE))
 TYPES = {"i4": np.int32, "i8": np.int64, "f8": np.float64, "bool": np.bool_, "str": np.str_}
 
+PLACES_A_QUERY = 200
+
+Points = dict[tuple[int, str], list[Any]]  # rows by observation and name of the place
 Status = str
 MEASURED, OUTSIDE, NOT_MEASURED, NOT_ASKED = "measured", "outside", "not measured", "not asked"
 
@@ -73,11 +76,12 @@ def read_forced(
     nights = {one.observation_id: one for one in observations}
     rows: list[tuple[Any, ...]] = []
     states: list[tuple[Any, ...]] = []
+    points = points_at(session, [place for places in meant for place in places], aperture)
     for name, places in zip(names, meant, strict=True):
         if not places:
             states.append((name, NOT_ASKED, 0, 0, 0, None, None, _why_not_asked(observations)))
         for place in places:
-            found = points_at(session, place, aperture)
+            found = points[place.observation_id, place.name]
             rows += [(name, nights[place.observation_id].filter, *row) for row in found]
             states.append((name, *_state(place, found)))
     curves = _table(rows)
@@ -97,12 +101,22 @@ def _meant(wanted: Wanted, there: Sequence[ForcedPlace]) -> list[ForcedPlace]:
     return [one for one, distance in zip(there, away, strict=True) if distance <= SAME_PLACE_ARCSEC]
 
 
-def points_at(session: Session, place: ForcedPlace, aperture: ApertureChoice = "best") -> list[Any]:
-    """Rows of the view, by time."""
-    query = select(VIEW).where(VIEW.c.observation_id == place.observation_id, VIEW.c.target == place.name)
+def points_at(session: Session, places: Sequence[ForcedPlace], aperture: ApertureChoice = "best") -> Points:
+    """Rows of the view of each place, by time; a few statements for all of a night."""
+    query = select(VIEW)
     if aperture != "all":
         query = query.where(VIEW.c.aperture_best == 1 if aperture == "best" else VIEW.c.aperture == int(aperture))
-    return list(session.execute(query.order_by(VIEW.c.jd_utc, VIEW.c.image_id, VIEW.c.aperture)))
+    query = query.order_by(VIEW.c.jd_utc, VIEW.c.image_id, VIEW.c.aperture)
+    found: Points = {(place.observation_id, place.name): [] for place in places}
+    names: dict[int, list[str]] = {}
+    for number, name in found:
+        names.setdefault(number, []).append(name)
+    for number, of_night in names.items():
+        for start in range(0, len(of_night), PLACES_A_QUERY):
+            few = of_night[start : start + PLACES_A_QUERY]
+            for row in session.execute(query.where(VIEW.c.observation_id == number, VIEW.c.target.in_(few))):
+                found[number, row.target].append(row)
+    return found
 
 
 def _state(place: ForcedPlace, points: Sequence[Any]) -> tuple[Any, ...]:
