@@ -38,8 +38,14 @@ class Defects:
     dark: NDArray[np.float32]
 
     def unusable(self, exposure: float, rms: float) -> Indices:
-        """Pixels to be given up on a frame of this exposure (s) and sky rms (ADU): dead, or too hot."""
-        return np.union1d(self.dead, self.hot[self.dark * exposure > HOT_RMS * rms])
+        """Pixels to be given up on a frame of this exposure (s) and sky rms (ADU): the dead, and the too hot ones."""
+        return np.concatenate([self.dead, self.hot[self.dark * exposure > HOT_RMS * rms]])
+
+    def is_hot(self, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these stand out in a master: bool[n] for flat indices int64[n]."""
+        if not self.hot.size:
+            return np.zeros(pixels.size, np.bool_)
+        return np.asarray(self.hot[np.minimum(np.searchsorted(self.hot, pixels), self.hot.size - 1)] == pixels)
 
 
 def find_defects(bias: Rows | None = None, dark: Rows | None = None, flat: Rows | None = None) -> Defects:

@@ -5,7 +5,7 @@ from math import erf
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.places import marked_places
+from pipeline.kernels.places import NOWHERE, Places
 from pipeline.kernels.sharp_candidates import follow_tracks, sharp_candidates
 
 SHARP_THRESHOLD = 5.0  # sky rms by which a pixel must exceed what its neighbours allow a star
@@ -40,10 +40,17 @@ def _pixel_shares(fwhm: float) -> tuple[float, float]:
     return erf(half), (erf(3 * half) - erf(half)) / 2
 
 
-def find_sharp_pixels(
+def find_sharp_pixels(image: Floats, rms: float) -> NDArray[np.bool_]:
+    """Mask bool[ny, nx] of the `sharp_places`."""
+    bad = np.zeros(image.shape, np.bool_)
+    bad.reshape(-1)[sharp_places(image, rms)] = True
+    return bad
+
+
+def sharp_places(
     image: Floats, rms: float, *, threshold: float = SHARP_THRESHOLD, fwhm: float = SHARPEST_FWHM
-) -> NDArray[np.bool_]:
-    """Mask of hot pixels and cosmic rays, which stars of at least ``fwhm`` pixels never enter.
+) -> Places:
+    """Flat indices, ascending, of hot pixels and cosmic rays, which stars of at least ``fwhm`` pixels never enter.
 
     image: float32[ny, nx], sky subtracted, masked pixels NaN; rms: noise of a sky pixel; threshold: in rms.
     Two tests, each of a ratio that has a ceiling for stars, wherever these lie on the grid:
@@ -53,26 +60,25 @@ def find_sharp_pixels(
     - lone pixels: a local maximum over the mean of its eight neighbours; the ceiling is that of the frame's own
       bright stars where these are wider than ``fwhm``. Reaches fainter pixels.
 
-    The narrow trails that bleed from saturated stars are masked as well. Returns bool[ny, nx].
+    The narrow trails that bleed from saturated stars are found as well.
     """
-    bad = np.zeros(image.shape, np.bool_)
     if not rms > 0 or min(image.shape) < 3:
-        return bad
+        return NOWHERE
     image = np.ascontiguousarray(image)
-    found = bad.reshape(-1)
     noise = threshold * rms
     contrast = CONTRAST_MARGIN * pair_contrast(fwhm)
     pixels = sharp_candidates(image, noise, contrast, _least_excess(contrast, 2, noise))
-    found[pixels.place[pixels.is_run]] = True
-
     summit = ~pixels.is_run
     where, peak, ring = pixels.place[summit], pixels.peak[summit], pixels.ring[summit]
     ceiling = _frame_contrast(peak, ring, rms, CONTRAST_MARGIN * ring_contrast(fwhm))
-    found[where[_exceeds(peak, ring, ceiling, 8, noise)]] = True
-    seeds = marked_places(bad)
+    seeds = np.sort(np.concatenate([pixels.place[pixels.is_run], where[_exceeds(peak, ring, ceiling, 8, noise)]]))
+    bad = np.zeros(image.shape, np.bool_)
+    bad.reshape(-1)[seeds] = True
+    found = [seeds]
     for _ in range(TRACK_ROUNDS):
         seeds = follow_tracks(image, bad, seeds, noise, contrast, _least_excess(contrast, 2, noise))
-    return bad
+        found.append(seeds)
+    return np.sort(np.concatenate(found))
 
 
 def _exceeds(peak: Floats, neighbours: Floats, contrast: float, number: int, noise: float) -> NDArray[np.bool_]:

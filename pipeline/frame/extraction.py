@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.errors import UnusableDataError
 from pipeline.frame.masked_pixels import fill_holes_within
 from pipeline.kernels.bright_objects import bright_objects
-from pipeline.kernels.places import marked_places
+from pipeline.kernels.places import Places, marked_places
 
 MINIMUM_AREA = 5  # pixels of a detection
 SMOOTHING = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32)  # applied by sep before detection
@@ -71,13 +71,13 @@ def extract(
     options = {"minarea": MINIMUM_AREA, "filter_kernel": kernel, "filter_type": "conv", **options}
     if mask is None:
         return _outgrowing(image, threshold, err=noise, **options)
-    with _filled_in(image, noise, mask):
+    with _filled_in(image, noise, mask, marked_places(mask)):
         objects = _outgrowing(image, threshold, err=noise, **options)
     return objects[_has_core(objects, mask)]
 
 
 def find_objects(
-    image: NDArray[np.float32], threshold: float, *, noise: float, mask: NDArray[np.bool_] | None, min_area: int
+    image: NDArray[np.float32], threshold: float, *, noise: float, masked: Places, min_area: int
 ) -> NDArray[Any]:
     """What `extract` finds with `SMOOTHING` and one noise, in half of the time; blends are told apart at any level.
 
@@ -88,7 +88,7 @@ def find_objects(
         image: float32[ny, nx], contiguous, native, sky subtracted; another one meanwhile.
         threshold: of each smoothed pixel, in units of the noise of a pixel.
         noise: of a pixel.
-        mask: bool[ny, nx], as for `extract`.
+        masked: int64[n], flat indices of the pixels that count as unknown, as for `extract`.
         min_area: pixels of a detection.
 
     Returns:
@@ -105,24 +105,28 @@ def find_objects(
         except OverflowError as error:
             raise UnusableDataError(INSEPARABLE.format(error)) from error
 
-    if mask is None:
+    if not masked.size:
         return objects()
-    with _filled_in(image, noise, mask):
+    mask = np.zeros(image.shape, np.bool_)
+    mask.reshape(-1)[masked] = True
+    with _filled_in(image, noise, mask, masked):
         found = objects()
     return found[_has_core(found, mask)]
 
 
 @contextmanager
 def _filled_in(
-    image: NDArray[np.float32], noise: float | NDArray[np.float32], mask: NDArray[np.bool_]
+    image: NDArray[np.float32],
+    noise: float | NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    where: Places,
 ) -> Iterator[None]:
     """The image without holes, with the usual noise in them, until it is done; copies would take their memory again."""
-    where = marked_places(mask)
     kept = [(array.reshape(-1), array.reshape(-1)[where]) for array in (image, noise) if isinstance(array, np.ndarray)]
     try:
         if isinstance(noise, np.ndarray) and where.size < noise.size:
             noise.reshape(-1)[where] = np.median(noise[~mask], overwrite_input=True)
-        fill_holes_within(image, mask)
+        fill_holes_within(image, mask, where)
         yield
     finally:
         for flat, values in kept:

@@ -72,23 +72,26 @@ def fill_holes(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArray
         float32[ny, nx], a copy.
     """
     filled = image.copy()
-    fill_holes_within(filled, masked)
+    fill_holes_within(filled, masked.copy(), marked_places(masked))
     return filled
 
 
-def fill_holes_within(filled: NDArray[np.float32], masked: NDArray[np.bool_]) -> None:
-    """`fill_holes` IN PLACE, of an image that is contiguous."""
-    unknown = masked.copy()
-    where = marked_places(masked)
+def fill_holes_within(filled: NDArray[np.float32], masked: NDArray[np.bool_], where: NDArray[np.int64]) -> None:
+    """`fill_holes` IN PLACE, of an image and a mask that are contiguous; the mask is another one meanwhile.
+
+    where: int64[n], flat indices of the masked pixels.
+    """
+    values, unknown, left = filled.reshape(-1), masked.reshape(-1), where
     for _ in range(HOLE_ROUNDS):
-        values = from_neighbours(filled, unknown, where)
-        known = np.isfinite(values)
-        filled.ravel()[where[known]] = values[known]
-        unknown.ravel()[where[known]] = False
-        where = where[~known]
-        if not where.size:
+        found = from_neighbours(filled, masked, left)
+        known = np.isfinite(found)
+        values[left[known]] = found[known]
+        unknown[left[known]] = False
+        left = left[~known]
+        if not left.size:
             break
-    filled.ravel()[where] = 0.0
+    values[left] = 0.0
+    unknown[where] = True
 
 
 def flags_of(bits: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -9,6 +9,7 @@ from pipeline.frame.defocus import LEAST_FWHM, centre_wide, extract_wide, half_f
 from pipeline.frame.extraction import MINIMUM_AREA, find_objects
 from pipeline.frame.one_star import first_of_star
 from pipeline.frame.shapes import NARROWEST_WINDOW, PIXEL_VARIANCE, SIGMA_TO_FWHM, measure_shapes
+from pipeline.kernels.places import Places, nan_places
 from pipeline.kernels.star_windows import windowed_centres
 
 STAR_DTYPE = np.dtype([("x", "f8"), ("y", "f8"), ("flux", "f4"), ("peak", "f4"), ("fwhm", "f4"), ("ellipticity", "f4")])
@@ -53,10 +54,12 @@ def find_stars(
     *,
     threshold: float = DETECTION_SIGMA,
     min_area: int = MINIMUM_AREA,
+    masked: Places | None = None,
 ) -> NDArray[Any]:
     """Stars of an image without sky, brightest first; single sharp pixels and streaks are left out.
 
-    image: float32[ny, nx], masked pixels NaN; rms: noise of a sky pixel; threshold: in rms; min_area: pixels.
+    image: float32[ny, nx], masked pixels NaN; rms: noise of a sky pixel; threshold: in rms; min_area: pixels; masked:
+    int64[n], flat indices of the masked pixels, where they are known.
     Returns STAR_DTYPE[n]: x, y in pixels, flux and peak in the image's units, FWHM of the moments in pixels,
     ellipticity 1 − b/a; empty when there are no stars. The brightest 300 have windowed centroids, which scatter less
     than isophotal ones, and weighted widths: isophotal ones shrink towards the threshold, so that a frame's median
@@ -65,14 +68,14 @@ def find_stars(
     if not rms > 0:
         return np.empty(0, STAR_DTYPE)
     work = np.ascontiguousarray(image, dtype=np.float32)
-    masked = np.isnan(work)
-    mask = masked if masked.any() else None
-    objects = find_objects(work, threshold, noise=rms, mask=mask, min_area=min_area)
+    masked = nan_places(work) if masked is None else masked
+    objects = find_objects(work, threshold, noise=rms, masked=masked, min_area=min_area)
     stars = _listed(objects, *_axes(objects))
     piece = frame_fwhm(stars)
     _refine_centroids(work, stars[:CENTROID_STARS])
     _refine_widths(work, stars[:CENTROID_STARS])
     if frame_fwhm(stars) >= LEAST_FWHM:
+        mask = np.isnan(work) if masked.size else None
         width = width_out_of_focus(work, *brightest(stars), piece, mask)
         if width is not None:
             options = {"noise": rms, "minarea": min_area, "deblend_nthresh": DEBLEND_LEVELS, "clean": False}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.frame.lines import Line, candidate_lines, densest_run, fit_line
 from pipeline.frame.trail_following import BIN, REACH, Trail, follow, places
 from pipeline.kernels.binning import binned_sums
-from pipeline.kernels.places import marked_places
+from pipeline.kernels.places import NOWHERE, Places
 from pipeline.statistics import MAD_TO_SIGMA, median_of
 
 POINT_SIGMA = 2.5  # noise of a bin, of those that may belong to a trail
@@ -30,21 +30,19 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def find_trails(
-    image: Image, rms: float, stars: NDArray[Any], fwhm: float, saturated: Bools | None = None
-) -> list[Trail]:
+def find_trails(image: Image, rms: float, stars: NDArray[Any], fwhm: float, saturated: Places = NOWHERE) -> list[Trail]:
     """The trails on a frame, brightest evidence first; nothing on nearly all frames, after about 10 ms for 2048².
 
     image: float32[ny, nx], sky subtracted, masked pixels NaN; rms: noise of a sky pixel; stars: STAR_DTYPE[n]; fwhm:
-    of the frame's stars, px; saturated: bool[ny, nx]. Lines are sought among bins of 4x4 pixels without stars, then
-    followed on the image itself: what is long, narrow and evenly bright is a trail; diffraction spikes, bleeding
-    columns, columns of the detector and galaxies are not. Trails shorter than 200 px, or fainter than half a sky rms a
-    pixel, are not found.
+    of the frame's stars, px; saturated: int64[m], flat indices of such pixels. Lines are sought among bins of 4x4
+    pixels without stars, then followed on the image itself: what is long, narrow and evenly bright is a trail;
+    diffraction spikes, bleeding columns, columns of the detector and galaxies are not. Trails shorter than 200 px, or
+    fainter than half a sky rms a pixel, are not found.
     """
     if not rms > 0 or not fwhm > 0 or min(image.shape) < 2 * REACH:
         return []
     bins = binned_sums(image, BIN)
-    full = np.empty((0, 2)) if saturated is None else _places_of(saturated)
+    full = np.column_stack(np.divmod(saturated, image.shape[1])[::-1]).astype(np.float64)
     masked = _star_bins(_light_sources(image, stars, full, rms, fwhm), rms, fwhm, bins.shape)
     masked |= np.isnan(bins)
     free = bins[~masked][::NOISE_STEP]
@@ -69,12 +67,6 @@ def find_trails(
         else:
             break
     return trails
-
-
-def _places_of(mask: Bools) -> Floats:
-    """The pixels of a mask as rows of x, y."""
-    y, x = np.divmod(marked_places(mask), mask.shape[1])
-    return np.column_stack([x, y]).astype(np.float64)
 
 
 def _in_line(bright: Bools) -> tuple[Floats, Floats]:
@@ -138,7 +130,7 @@ def _star_bins(sources: Floats, rms: float, fwhm: float, shape: tuple[int, ...])
     # In half bins: a bin counts when most of it may be reached.
     size = np.ceil(2 * np.minimum(radius / BIN + 0.25, min(shape) / 4)).astype(np.intp)
     column, row = np.rint((sources[:, :2] - (BIN - 1) / 2) / BIN).astype(np.intp).T
-    for twice in np.unique(size).tolist():
+    for twice in np.flatnonzero(np.bincount(size)).tolist():
         chosen, r = size == twice, twice // 2
         dy, dx = np.nonzero(np.hypot(*np.ogrid[-r : r + 1, -r : r + 1]) <= twice / 2)
         y, x = row[chosen, None] + (dy - r), column[chosen, None] + (dx - r)

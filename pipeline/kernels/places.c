@@ -42,3 +42,28 @@ KERNEL ptrdiff_t nan_places(const float *restrict image, ptrdiff_t number, ptrdi
     }
     return found;
 }
+
+/* Flat indices of the values at and above a level; as `marked_places`. */
+#define REACHING(NAME, TYPE)                                                                                   \
+    KERNEL ptrdiff_t NAME(const TYPE *restrict values, ptrdiff_t number, TYPE level, ptrdiff_t most,           \
+                          int64_t *restrict place) {                                                           \
+        ptrdiff_t found = 0;                                                                                   \
+        for (ptrdiff_t start = 0; start < number; start += WIDE) {                                             \
+            const ptrdiff_t stop = lesser(start + WIDE, number);                                               \
+            int any = 0;                                                                                       \
+            if (stop - start == WIDE)                                                                          \
+                for (int k = 0; k < WIDE; k++) any |= values[start + k] >= level;                              \
+            else                                                                                               \
+                for (ptrdiff_t k = start; k < stop; k++) any |= values[k] >= level;                            \
+            if (!any) continue;                                                                                \
+            for (ptrdiff_t k = start; k < stop; k++)                                                           \
+                if (values[k] >= level) {                                                                      \
+                    if (found < most) place[found] = k;                                                        \
+                    found++;                                                                                   \
+                }                                                                                              \
+        }                                                                                                      \
+        return found;                                                                                          \
+    }
+
+REACHING(reaching_uint16, uint16_t)
+REACHING(reaching_float32, float)

@@ -6,8 +6,9 @@ from sqlalchemy.orm import Session
 from pipeline.detector import calibration
 from pipeline.frame.background import FRAME_BIN, subtract_background
 from pipeline.frame.frame_masks import mask_frame
-from pipeline.frame.masked_pixels import PixelBit, pixel_table
+from pipeline.frame.masked_pixels import PixelBit
 from pipeline.frame.stars import frame_ellipticity, frame_fwhm
+from pipeline.kernels.places import NOWHERE, places_reaching
 from pipeline.sky.as_seen import COLUMNS as AS_SEEN
 from schema.found import Rejection
 from schema.image import CALIBRATED
@@ -69,7 +70,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
         )
         if raw.bad is not None:
             image[raw.bad] = np.nan
-        nonlinear = None if linearity is None else raw.counts > linearity
+        nonlinear = NOWHERE if linearity is None else places_reaching(raw.counts, np.nextafter(linearity, np.inf))
         del raw
         image, background = subtract_background(image, bin_size=FRAME_BIN)
         masks = mask_frame(
@@ -77,7 +78,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
             background.rms,
             exposure=frame.exposure_s or 0.0,
             defects=defects,
-            saturated=saturated,
+            saturated=NOWHERE if saturated is None else saturated,
             nonlinear=nonlinear,
         )
     stars = masks.stars
@@ -95,7 +96,7 @@ def run(context: Context, parameters: CalibrateParameters) -> Outputs:
         image,
         parents=[frame],
         masters=list(masters.values()),
-        extras={STARS: stars, PIXELS: pixel_table(masks.bits)},
+        extras={STARS: stars, PIXELS: masks.pixels},
         cards=calibrated_cards(
             context,
             told,
@@ -141,7 +142,7 @@ CALIBRATE = Step(
     "calibrate",
     CalibrateParameters,
     run,
-    version=4,
+    version=5,
     gives="calibrated image without sky, star list, sky noise, FWHM",
     each=Each.FRAME,
     needs=(

@@ -36,7 +36,8 @@ def _found(expected: Image, rng: np.random.Generator, saturated: NDArray[np.bool
     noise = rng.standard_normal(expected.shape, dtype=np.float32) * np.sqrt(expected + sky)
     image = (expected + noise).astype(np.float32)
     stars = find_stars(image, RMS)
-    return find_trails(image, RMS, stars, frame_fwhm(stars), saturated)
+    full = np.flatnonzero(np.zeros(0) if saturated is None else saturated)
+    return find_trails(image, RMS, stars, frame_fwhm(stars), full)
 
 
 def _mask(trails: list[Trail]) -> NDArray[np.bool_]:

@@ -73,7 +73,7 @@ def test_more_bright_pixels_than_were_expected_are_kept() -> None:
 def test_an_image_that_is_bright_all_over_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bright_objects_module, "MOST_BRIGHT", 1000)
     with pytest.raises(UnusableDataError, match=r"1,600 pixels are above .* check the background"):
-        find_objects(np.full((40, 40), 100, np.float32), 5.0, noise=1.0, mask=None, min_area=5)
+        find_objects(np.full((40, 40), 100, np.float32), 5.0, noise=1.0, masked=np.empty(0, np.int64), min_area=5)
 
 
 def test_nothing_bright_is_no_object() -> None:
