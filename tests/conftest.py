@@ -106,7 +106,7 @@ def each_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
 @pytest.fixture(scope="session")
 def ready_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadyDatabases]:
     """Migrated databases for tests to borrow."""
-    databases = ReadyDatabases(fresh_database, tmp_path_factory.mktemp("ready"))
+    databases = ReadyDatabases(fresh_database, tmp_path_factory.mktemp("ready"), run_folder(tmp_path_factory))
     yield databases
     databases.close()
 

@@ -1,9 +1,12 @@
 """Databases with Tianyu's tables and the rows of a new one: migrated once an engine, made as new between tests.
 
-Migrating takes a server seconds, most of them its disk's; deleting the few rows of a test takes hundredths. What must
-not be shared (by programs that may outlive their test, by tests of migrations) has a fresh database instead.
+Migrating takes a server seconds, of MySQL's processor as well; making what was migrated before takes tenths, deleting
+the few rows of a test hundredths. What must not be shared (by programs that may outlive their test, by tests of
+migrations) has a fresh database instead.
 """
 
+import fcntl
+import pickle
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -13,16 +16,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, select, text
+from pymysql.constants import ER  # type: ignore[import-untyped]
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from schema import database, versions
 from schema.driver import SEPARATOR
 from tests.servers.sessions import end_sessions
 
 SQLITE = "sqlite"
+SAID_TWICE = " CHARACTER SET utf8mb4 COLLATE utf8mb4"  # by MySQL, of columns that were made with a collation
 COUNTER = re.compile(r" AUTO_INCREMENT=\d+")
+NO_FOREIGN_KEYS = text("SET FOREIGN_KEY_CHECKS = 0")
 
-Rows = dict[str, list[dict[str, Any]]]
 FreshDatabase = Callable[[str, Path], AbstractContextManager[str]]
 
 
@@ -43,38 +49,67 @@ def ready_file() -> bytes:
 
 
 @dataclass(frozen=True)
+class Content:
+    """The statements that would make a server's tables and views, and the rows of the tables that have any."""
+
+    definitions: dict[str, str]
+    rows: dict[str, list[tuple[Any, ...]]]
+
+    @classmethod
+    def of(cls, url: str) -> "Content":
+        """What a database holds."""
+        engine = database.connect(url)
+        with engine.connect() as connection:
+            made_by = definitions(connection)
+            found = {name: all_rows(connection, name) for name in tables(made_by)}
+        engine.dispose()
+        return cls(made_by, {name: rows for name, rows in found.items() if rows})
+
+    def put_into(self, url: str) -> None:
+        """Make the same in an empty database."""
+        engine = database.connect(url)
+        with engine.begin() as connection:
+            connection.execute(NO_FOREIGN_KEYS)
+            waiting = list(self.definitions.values())
+            while waiting:
+                waiting = [one for one in waiting if not _is_made(connection, one)]
+            self.fill(connection)
+        engine.dispose()
+
+    def fill(self, connection: Connection) -> None:
+        """Insert the rows."""
+        for name, rows in self.rows.items():
+            places = ", ".join(["%s"] * len(rows[0]))
+            connection.exec_driver_sql(f"INSERT INTO `{name}` VALUES ({places})", rows)
+
+
+@dataclass(frozen=True)
 class ReadyDatabase:
-    """A database on a server, the statements that would make its tables and views, and the rows of a new one."""
+    """A database on a server, and what it holds when it is new."""
 
     engine: Engine
-    tables: MetaData
-    definitions: dict[str, str]
-    rows: Rows
+    content: Content
 
     @classmethod
     def look(cls, url: str) -> "ReadyDatabase":
-        """One that has been migrated."""
-        engine, tables = database.connect(url), MetaData()
-        tables.reflect(engine)
-        with engine.connect() as connection:
-            return cls(engine, tables, definitions(connection), all_rows(connection, tables))
+        """One that is as new."""
+        return cls(database.connect(url), Content.of(url))
 
     def renew(self) -> bool:
         """Make it as new; False where a test has changed more than rows."""
         with self.engine.begin() as connection:
             end_sessions(connection, str(self.engine.url.database))
             now = definitions(connection)
-            if {name: COUNTER.sub("", made_by) for name, made_by in now.items()} != self.definitions:
+            if {name: COUNTER.sub("", made_by) for name, made_by in now.items()} != self.content.definitions:
                 return False
-            connection.execute(text("SET FOREIGN_KEY_CHECKS = 0"))
-            filled = " UNION ALL ".join(f"(SELECT '{name}' FROM `{name}` LIMIT 1)" for name in self.tables.tables)
+            connection.execute(NO_FOREIGN_KEYS)
+            filled = " UNION ALL ".join(f"(SELECT '{name}' FROM `{name}` LIMIT 1)" for name in tables(now))
             for name in connection.exec_driver_sql(filled).scalars().all():
-                connection.execute(self.tables.tables[name].delete())
-            for name in self.tables.tables:
+                connection.exec_driver_sql(f"DELETE FROM `{name}`")
+            for name in tables(now):
                 if COUNTER.search(now[name]):
                     connection.execute(text(f"ALTER TABLE `{name}` AUTO_INCREMENT = 1"))
-            for name, rows in self.rows.items():
-                connection.execute(self.tables.tables[name].insert(), rows)
+            self.content.fill(connection)
         return True
 
 
@@ -83,23 +118,37 @@ def definitions(connection: Connection) -> dict[str, str]:
     names = connection.execute(text("SHOW TABLES")).scalars().all()
     with closing(connection.connection.cursor()) as cursor:
         cursor.execute(SEPARATOR.join(f"SHOW CREATE TABLE `{name}`" for name in names))
-        return {name: rows[0][1] for name, (_, rows) in zip(names, cursor.results, strict=True)}
+        made_by = (rows[0][1].replace(SAID_TWICE, " COLLATE utf8mb4") for _, rows in cursor.results)
+        return dict(zip(names, made_by, strict=True))
 
 
-def all_rows(connection: Connection, tables: MetaData) -> Rows:
-    """Rows of each table that has any."""
-    found = {
-        name: [dict(row) for row in connection.execute(select(table)).mappings()]
-        for name, table in tables.tables.items()
-    }
-    return {name: rows for name, rows in found.items() if rows}
+def tables(made_by: dict[str, str]) -> list[str]:
+    """Those that are no views."""
+    return [name for name, statement in made_by.items() if statement.startswith("CREATE TABLE")]
+
+
+def all_rows(connection: Connection, name: str) -> list[tuple[Any, ...]]:
+    """Rows of a table."""
+    return [tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM `{name}`")]
+
+
+def _is_made(connection: Connection, statement: str) -> bool:
+    """Whether a table or view could be made; a view may be of one that is not there yet."""
+    try:
+        connection.exec_driver_sql(statement.replace("%", "%%"))
+    except DBAPIError as error:
+        if error.orig is None or error.orig.args[0] != ER.NO_SUCH_TABLE:
+            raise
+        return False
+    return True
 
 
 class ReadyDatabases:
     """Lends databases that are as new; those of servers come back, those of SQLite are copies of a file."""
 
-    def __init__(self, fresh: FreshDatabase, folder: Path) -> None:
-        self._fresh, self._folder = fresh, folder
+    def __init__(self, fresh: FreshDatabase, folder: Path, kept: Path) -> None:
+        """In folder ``kept`` stands what a migrated database holds, of each engine, for other programs too."""
+        self._fresh, self._folder, self._kept = fresh, folder, kept
         self._free: dict[str, tuple[ReadyDatabase, ExitStack]] = {}
 
     @contextmanager
@@ -115,16 +164,40 @@ class ReadyDatabases:
         else:
             end.close()
 
+    @contextmanager
+    def own(self, engine: str, folder: Path) -> Iterator[str]:
+        """URL of one that nobody has afterwards, for programs that may outlive their test."""
+        if engine == SQLITE:
+            yield self.copy_sqlite(folder / "test.db")
+            return
+        with self._fresh(engine, folder) as url:
+            self._fill(engine, url)
+            yield url
+
     def copy_sqlite(self, path: Path) -> str:
         """Copy a migrated file; returns the URL."""
         path.write_bytes(ready_file())
         return f"sqlite:///{path}"
 
+    def _fill(self, engine: str, url: str) -> Content:
+        """Make the tables in an empty database on a server: who comes first migrates, others do as that one's says."""
+        kept = self._kept / f"{engine}.pickle"
+        with kept.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not kept.exists():
+                migrate(url)
+                content = Content.of(url)
+                kept.write_bytes(pickle.dumps(content))
+                return content
+        found: Content = pickle.loads(kept.read_bytes())
+        found.put_into(url)
+        return found
+
     def _make(self, engine: str) -> tuple[ReadyDatabase, ExitStack]:
         with ExitStack() as stack:
             url = stack.enter_context(self._fresh(engine, self._folder))
-            migrate(url)
-            return ReadyDatabase.look(url), stack.pop_all()
+            content = self._fill(engine, url)
+            return ReadyDatabase(database.connect(url), content), stack.pop_all()
 
     def close(self) -> None:
         """Drop those that nobody has."""

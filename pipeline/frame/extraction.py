@@ -31,6 +31,8 @@ BUFFER_GROWTH = 8
 BUFFER_ATTEMPTS = 3
 INSEPARABLE = "detections cannot be separated ({}), expected stars on a flat sky: check the background of the image"
 
+Floats = NDArray[np.float64]  # two columns of a table without it took mypy 10 s: it tries all pairs of types
+
 
 def extract(
     image: NDArray[np.float32],
@@ -141,7 +143,9 @@ def start_at_peaks(objects: NDArray[Any], fwhm: float) -> None:
     others the centroid is better: the brightest pixel of a faint star may be on the flank of a bright one.
     """
     halo = (objects["b"] > HALO_FWHM * fwhm) & (objects["cpeak"] * objects["npix"] > HALO_PEAK * objects["flux"])
-    halo &= np.hypot(objects["x"] - objects["xcpeak"], objects["y"] - objects["ycpeak"]) > fwhm
+    off_x: Floats = objects["x"] - objects["xcpeak"]
+    off_y: Floats = objects["y"] - objects["ycpeak"]
+    halo &= np.hypot(off_x, off_y) > fwhm
     for name in "xy":
         objects[name][halo] = objects[name + "cpeak"][halo]
 
@@ -164,7 +168,9 @@ def start_at_stars(objects: NDArray[Any], image: NDArray[np.float32], fwhm: floa
     if not len(objects):
         return np.zeros(0, np.bool_)
     column, row = objects["xpeak"].astype(np.int64), objects["ypeak"].astype(np.int64)
-    off = np.column_stack([column - objects["x"], row - objects["y"]])
+    off_x: Floats = column - objects["x"]
+    off_y: Floats = row - objects["y"]
+    off = np.column_stack([off_x, off_y])
     bright = np.argsort(-objects["peak"])[: max(len(objects) // BRIGHT_PART, FEWEST_BRIGHT)]
     off -= np.median(off[bright], axis=0)
     around = pixels_around(image, column, row)

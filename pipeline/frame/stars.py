@@ -41,7 +41,9 @@ def _axes(objects: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float6
 
     Objects are measured on the smoothed image: uncorrected, a star of FWHM 1.7 px has 2.4 px.
     """
-    half, bent = (objects["x2"] + objects["y2"]) / 2, np.hypot((objects["x2"] - objects["y2"]) / 2, objects["xy"])
+    half: NDArray[np.float64] = (objects["x2"] + objects["y2"]) / 2
+    apart: NDArray[np.float64] = (objects["x2"] - objects["y2"]) / 2
+    bent = np.hypot(apart, objects["xy"])
     major, minor = (
         np.sqrt(np.maximum(axis - SMOOTHING_VARIANCE, PIXEL_VARIANCE)) for axis in (half + bent, half - bent)
     )
@@ -146,7 +148,9 @@ def _refine_centroids(image: NDArray[np.float32], stars: NDArray[Any]) -> None:
 
 def _take_near(stars: NDArray[Any], x: NDArray[np.float64], y: NDArray[np.float64], fwhm: float) -> None:
     # The window may walk to a brighter neighbour: keep the isophotal centroid there.
-    near = np.hypot(x - stars["x"], y - stars["y"]) < 0.5 * fwhm
+    off_x: NDArray[np.float64] = x - stars["x"]
+    off_y: NDArray[np.float64] = y - stars["y"]
+    near = np.hypot(off_x, off_y) < 0.5 * fwhm
     stars["x"][near], stars["y"][near] = x[near], y[near]
 
 

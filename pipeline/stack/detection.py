@@ -200,7 +200,9 @@ def _centres(
         window = max(fwhm, NARROWEST_WINDOW) / SIGMA_TO_FWHM
         x, y, _ = sep.winpos(sky.image, objects["x"], objects["y"], window, mask=sky.mask, subpix=0)
     # The window may walk to a brighter neighbour: keep the detection's own centroid there.
-    walked = ~(np.hypot(x - objects["x"], y - objects["y"]) <= MAXIMUM_WALK * fwhm)
+    off_x: NDArray[np.float64] = x - objects["x"]
+    off_y: NDArray[np.float64] = y - objects["y"]
+    walked = ~(np.hypot(off_x, off_y) <= MAXIMUM_WALK * fwhm)
     return np.where(walked, objects["x"], x), np.where(walked, objects["y"], y)
 
 

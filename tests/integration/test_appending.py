@@ -143,11 +143,11 @@ def test_a_portion_is_appended_to_a_night_of_few_frames(few_curves: dict[Any, An
     assert len({point[1] for point in few_curves}) == 5
 
 
-@pytest.mark.parametrize("database_url", ["mariadb", "mysql"], indirect=True)
+@pytest.mark.parametrize("each_ready_url", ["mariadb", "mysql"], indirect=True)
 def test_servers_append_what_sqlite_appends(
-    few_curves: dict[Any, Any], database_url: str, raw: Path, tmp_path: Path
+    few_curves: dict[Any, Any], each_ready_url: str, raw: Path, tmp_path: Path
 ) -> None:
-    night = few(raw, tmp_path / "work", database_url=SecretStr(database_url))
+    night = few(raw, tmp_path / "work", database_url=SecretStr(each_ready_url))
     found = curves(night)
     night.sessions.kw["bind"].dispose()
     assert found.keys() == few_curves.keys()

@@ -22,8 +22,9 @@ from schema.queries.publishing import NewProcess, new_pids
 from services.engine.consumer.worker import NAME
 from services.settings import Settings, load
 from services.setup import initialise, open_engine
-from tests.conftest import MAIN, broker_of, fresh_database, new_site
+from tests.conftest import MAIN, broker_of, new_site
 from tests.forked import Program
+from tests.ready_databases import ReadyDatabases
 from tests.unit.services import made_up
 
 PATIENCE_S = 120.0
@@ -88,15 +89,15 @@ KINDS = ["embedded", pytest.param("servers", marks=pytest.mark.server)]
 
 
 @contextmanager
-def opened(kind: str, folder: Path) -> Iterator[Engine]:
+def opened(kind: str, folder: Path, databases: ReadyDatabases) -> Iterator[Engine]:
     """A database that is set up and a broker; what was started on them is killed at the end."""
     site = new_site()
     with ExitStack() as stack:
         if kind == "embedded":
-            urls = {"TIANYU_DATABASE_URL": f"sqlite:///{folder / 'tianyu.db'}", "TIANYU_BROKER_URL": "local://"}
+            urls = {"TIANYU_DATABASE_URL": databases.copy_sqlite(folder / "tianyu.db"), "TIANYU_BROKER_URL": "local://"}
         else:
             urls = {
-                "TIANYU_DATABASE_URL": stack.enter_context(fresh_database(MAIN, folder)),
+                "TIANYU_DATABASE_URL": stack.enter_context(databases.own(MAIN, folder)),
                 "TIANYU_BROKER_URL": stack.enter_context(broker_of(site)),
             }
         variables = urls | {
@@ -121,15 +122,17 @@ def opened(kind: str, folder: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture(params=KINDS)
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    with opened(request.param, tmp_path) as engine:
+def engine(request: pytest.FixtureRequest, tmp_path: Path, ready_databases: ReadyDatabases) -> Iterator[Engine]:
+    with opened(request.param, tmp_path, ready_databases) as engine:
         yield engine
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, ready_databases: ReadyDatabases
+) -> Iterator[Running]:
     """A manager and a consumer of two slots, for tests that leave them whole."""
-    with opened(request.param, tmp_path_factory.mktemp("running")) as engine:
+    with opened(request.param, tmp_path_factory.mktemp("running"), ready_databases) as engine:
         engine.start("manager")
         yield Running(engine, engine.start("consumer", "--concurrency", "2"))
 

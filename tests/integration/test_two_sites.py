@@ -27,8 +27,8 @@ from services.results.lightcurves.star_nights import read_nights, seen_as
 from services.results.plots.template_picture import read_template
 from services.setup import initialise, open_engine
 from services.trials.injection import read_night
-from tests.conftest import fresh_database
 from tests.integration.small_night import LIGHT_CURVES, Night
+from tests.ready_databases import ReadyDatabases
 
 EAST, WEST = "east", "west"
 CURVES = LIGHT_CURVES.replace("ORDER BY", "WHERE l.observation_id = :o ORDER BY")
@@ -62,9 +62,14 @@ class Sites:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mariadb", "mysql"])
-def sites(request: pytest.FixtureRequest, raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+def sites(
+    request: pytest.FixtureRequest,
+    raw: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    ready_databases: ReadyDatabases,
+) -> Iterator[Sites]:
     folder = tmp_path_factory.mktemp(request.param)
-    with fresh_database(request.param, folder) as url:
+    with ready_databases.own(request.param, folder) as url:
         east, west = (open_site(name, url, raw, folder / name) for name in (EAST, WEST))
         for night in (east, west):
             night.publish(night.settings.root / "night")

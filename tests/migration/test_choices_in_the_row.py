@@ -54,9 +54,22 @@ def engine(each_database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def test_a_graph_in_work_is_kept_without_choices(engine: Engine) -> None:
+def test_a_graph_in_work_is_kept_without_choices_refused_and_taken_back(engine: Engine, tmp_path: Path) -> None:
+    """One test, for migrating takes a while."""
     versions.migrate(engine)
     versions.check_version(engine)
+    assert_is_kept_without_choices(engine)
+    assert_is_refused_with_the_command_that_helps(engine, tmp_path)
+    config = versions.alembic_config()
+    with database.changing(engine, versions.LOCK_WAIT_S) as connection:
+        views.drop(connection)
+        config.attributes["connection"] = connection
+        command.downgrade(config, BEFORE)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT COUNT(*) FROM process")).scalar_one() == 3
+
+
+def assert_is_kept_without_choices(engine: Engine) -> None:
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT pid, parameters, choices_id FROM process ORDER BY pid")).all()
         assert [tuple(row) for row in rows] == [
@@ -72,8 +85,7 @@ def test_a_graph_in_work_is_kept_without_choices(engine: Engine) -> None:
             connection.execute(text(f"SELECT * FROM {view}")).all()
 
 
-def test_its_processes_are_refused_with_the_command_that_helps(engine: Engine, tmp_path: Path) -> None:
-    versions.migrate(engine)
+def assert_is_refused_with_the_command_that_helps(engine: Engine, tmp_path: Path) -> None:
     with database.session_factory(engine).begin() as session:
         address = life.address(session, EXTRACT)
         assert address is not None
@@ -90,14 +102,3 @@ def test_its_processes_are_refused_with_the_command_that_helps(engine: Engine, t
         "process 12 (extract) was published by a Tianyu that did not store the choices with it: `tianyu publish 7 "
         "--again` publishes its observation again"
     )
-
-
-def test_downgrading_drops_the_choices(engine: Engine) -> None:
-    versions.migrate(engine)
-    config = versions.alembic_config()
-    with database.changing(engine, versions.LOCK_WAIT_S) as connection:
-        views.drop(connection)
-        config.attributes["connection"] = connection
-        command.downgrade(config, BEFORE)
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT COUNT(*) FROM process")).scalar_one() == 3

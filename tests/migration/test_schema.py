@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-from schema import database, new_database, partitions, revisions, versions
+from schema import database, new_database, partitions, revisions, versions, views
 from schema.models import metadata
 from schema.versions import SchemaVersionError
 from tests.migration.new_sqlite import in_any_order, statements
@@ -48,9 +48,26 @@ def differences(engine: Engine) -> list[Any]:
         return list(compare_metadata(context, metadata))
 
 
-def test_migrated_schema_equals_the_models(engine: Engine) -> None:
+def test_migrations_make_what_the_models_say_and_take_it_back(engine: Engine) -> None:
+    """One test, for migrating takes a while."""
     assert differences(engine)  # an empty database differs: the comparison is able to fail
+    with pytest.raises(SchemaVersionError, match="run `tianyu init`"):
+        versions.check_version(engine)
     versions.migrate(engine)
+    assert_equals_the_models(engine)
+    versions.migrate(engine)  # again, which changes nothing
+    versions.check_version(engine)
+    assert_equals_the_models(engine)
+    config = versions.alembic_config()
+    with database.changing(engine, versions.LOCK_WAIT_S) as connection:
+        views.drop(connection)
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    with engine.connect() as connection:
+        assert set(inspect(connection).get_table_names()) == {"alembic_version"}
+
+
+def assert_equals_the_models(engine: Engine) -> None:
     assert differences(engine) == []
     with engine.connect() as connection:
         inspector = inspect(connection)
@@ -106,31 +123,6 @@ def test_what_is_no_empty_database_is_left_to_the_migrations(tmp_path: Path) -> 
     engine.dispose()
 
 
-def test_migrating_twice_changes_nothing(engine: Engine) -> None:
-    versions.migrate(engine)
-    versions.migrate(engine)
-    versions.check_version(engine)
-    assert differences(engine) == []
-
-
-def test_downgrade_leaves_nothing_behind(engine: Engine) -> None:
-    versions.migrate(engine)
-    config = versions.alembic_config()
-    with database.changing(engine, versions.LOCK_WAIT_S) as connection:
-        from schema import views
-
-        views.drop(connection)
-        config.attributes["connection"] = connection
-        command.downgrade(config, "base")
-    with engine.connect() as connection:
-        assert set(inspect(connection).get_table_names()) == {"alembic_version"}
-
-
-def test_a_missing_schema_says_what_to_do(engine: Engine) -> None:
-    with pytest.raises(SchemaVersionError, match="run `tianyu init`"):
-        versions.check_version(engine)
-
-
 def test_a_schema_of_another_version_is_refused(migrated: Engine) -> None:
     with migrated.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -139,8 +131,8 @@ def test_a_schema_of_another_version_is_refused(migrated: Engine) -> None:
         versions.check_version(migrated)
 
 
-def test_measurements_are_partitioned_ahead_of_the_images(engine: Engine) -> None:
-    versions.migrate(engine)
+def test_measurements_are_partitioned_ahead_of_the_images(migrated: Engine) -> None:
+    engine = migrated
     newest = 3 * partitions.IMAGES_AT_FIRST + 5
     with engine.begin() as connection:
         found = partitions.look(connection)

@@ -9,7 +9,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.conftest import MARIADB, MYSQL, fresh_database
-from tests.ready_databases import ReadyDatabase, ReadyDatabases, migrate
+from tests.ready_databases import Content, ReadyDatabase, ReadyDatabases, migrate
 
 SERVERS = pytest.mark.parametrize("engine", [MARIADB, MYSQL])
 CHANGES = ("CREATE TABLE t (x INTEGER)", "DROP VIEW light_curve", "ALTER TABLE site ADD x INTEGER")
@@ -18,24 +18,19 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture(scope="module")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadyDatabases]:
-    databases = ReadyDatabases(fresh_database, tmp_path_factory.mktemp("ready"))
+    folder = tmp_path_factory.mktemp("ready")
+    databases = ReadyDatabases(fresh_database, folder, folder)
     yield databases
     databases.close()
-
-
-def facts(url: str) -> tuple[dict[str, str], object]:
-    """Statements and rows of a database that is not changed by looking."""
-    found = ReadyDatabase.look(url)
-    return found.definitions, found.rows
 
 
 @SERVERS
 def test_a_database_that_comes_back_is_as_new(databases: ReadyDatabases, engine: str, tmp_path: Path) -> None:
     with fresh_database(engine, tmp_path) as new:
         migrate(new)
-        expected = facts(new)
+        expected = Content.of(new)
     with databases.lend(engine, tmp_path) as first:
-        assert facts(first) == expected
+        assert Content.of(first) == expected
         user = create_engine(first)
         with user.begin() as connection:
             connection.execute(text("INSERT INTO site (name, root) VALUES ('s', '/')"))
@@ -45,7 +40,7 @@ def test_a_database_that_comes_back_is_as_new(databases: ReadyDatabases, engine:
         holder.execute(text("UPDATE site SET root = '/b'"))  # holds the row's lock
     with databases.lend(engine, tmp_path) as second:
         assert second == first
-        assert facts(second) == expected
+        assert Content.of(second) == expected
     with pytest.raises(DBAPIError):
         holder.execute(text("SELECT 1"))
     holder.invalidate()
@@ -55,6 +50,7 @@ def test_a_database_that_comes_back_is_as_new(databases: ReadyDatabases, engine:
 @SERVERS
 def test_a_database_with_other_tables_is_not_lent_again(databases: ReadyDatabases, engine: str, tmp_path: Path) -> None:
     with databases.lend(engine, tmp_path) as first:
+        kept = Content.of(first)
         user = create_engine(first, poolclass=NullPool)  # its sessions are ended with each renewal
         lent = ReadyDatabase.look(first)
         for change in CHANGES:
@@ -66,6 +62,7 @@ def test_a_database_with_other_tables_is_not_lent_again(databases: ReadyDatabase
         user.dispose()
     with databases.lend(engine, tmp_path) as second:
         assert make_url(second).database != make_url(first).database
+        assert Content.of(second) == kept
     with pytest.raises(DBAPIError, match="Unknown database"):
         user.connect()
 
