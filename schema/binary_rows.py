@@ -1,9 +1,10 @@
-"""Rows of numbers from a server in their binary form, straight into arrays: a twentieth of what rows of text cost.
+"""Rows from a server in their binary form, straight into columns: a twentieth of what rows of text cost.
 
-A prepared statement's rows have the width of their types, and all that a driver does with each of them one view of the
-bytes does for all. The format is that of MySQL's protocol 4.1 ("Binary Protocol Resultset"), which both servers speak.
+A prepared statement's numbers have the width of their types, and all that a driver does with each of them one view of
+the bytes does for all. The format is that of MySQL's protocol 4.1 ("Binary Protocol Resultset"), which both servers
+speak.
 
-The client (`client/tianyu`) has this file too: it knows no other of this package.
+The client (`client/tianyu`) has this file too: it knows no other of this package but its neighbour.
 """
 
 import struct
@@ -14,55 +15,60 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pymysql.connections import Connection  # type: ignore[import-untyped]
-from pymysql.constants import COMMAND, CR, FIELD_TYPE, FLAG  # type: ignore[import-untyped]
+from pymysql.constants import COMMAND, CR  # type: ignore[import-untyped]
 from pymysql.cursors import Cursor  # type: ignore[import-untyped]
 from pymysql.err import NotSupportedError, OperationalError  # type: ignore[import-untyped]
 from pymysql.protocol import FieldDescriptorPacket, MysqlPacket  # type: ignore[import-untyped]
 
+from .binary_parts import HEADER, Column, Decoder, end_of_packet, whole_rows
+
 READ_BYTES = 1 << 20
-HEADER = 4  # bytes before each packet: its length, and a number
-TYPES = {
-    FIELD_TYPE.TINY: "i1",
-    FIELD_TYPE.SHORT: "<i2",
-    FIELD_TYPE.INT24: "<i4",
-    FIELD_TYPE.LONG: "<i4",
-    FIELD_TYPE.LONGLONG: "<i8",
-    FIELD_TYPE.FLOAT: "<f4",
-    FIELD_TYPE.DOUBLE: "<f8",
-}
+PART_BYTES = 1 << 19  # of rows that become columns together: of few rows each is dear
 
 
 class ColumnCursor(Cursor):  # type: ignore[misc]
-    """Gives ``columns`` instead of rows where its connection is told to."""
+    """Gives ``columns`` instead of rows where its connection is told to, or ``parts`` of them as they come."""
 
     columns: list[NDArray[Any]]
+    parts: Iterator[list[Column]]
 
     def execute(self, query: str | bytearray, args: Any = None) -> int:
         """Run one statement."""
         if not self.connection.gives_columns:
             count: int = super().execute(query, args)
             return count
-        self.columns = columns(self.connection, self.mogrify(query, args))
-        self.description = tuple((str(number), *[None] * 6) for number in range(len(self.columns)))
-        self.rowcount = len(self.columns[0])
-        return self.rowcount
+        statement = self.mogrify(query, args)
+        if self.connection.gives_parts:
+            width, self.parts = parts(self.connection, statement)
+        else:
+            self.columns = columns(self.connection, statement)
+            width, self.rowcount = len(self.columns), len(self.columns[0])
+        self.description = tuple((str(number), *[None] * 6) for number in range(width))
+        return int(self.rowcount)
+
+    def close(self) -> None:
+        """End it; what is left of an answer is nobody's, and the server makes no more of it."""
+        if self.connection is not None and self.connection.is_answering:
+            self.connection._force_close()
+        super().close()
 
 
 class ColumnConnection(Connection):  # type: ignore[misc]
     """A connection whose queries can be told to give columns."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
-        self.gives_columns = False
+        self.gives_columns = self.gives_parts = False
+        self.is_answering = False  # the rest of an answer is still to be read
         super().__init__(*args, **{"cursorclass": ColumnCursor} | more)
 
     @contextmanager
-    def giving_columns(self) -> Iterator[None]:
-        """Statements meanwhile are queries, and cursors have ``columns`` instead of rows: see `columns`."""
-        self.gives_columns = True
+    def giving_columns(self, *, in_parts: bool = False) -> Iterator[None]:
+        """Statements meanwhile are queries, and cursors have `columns` instead of rows, or `parts`."""
+        self.gives_columns, self.gives_parts = True, in_parts
         try:
             yield
         finally:
-            self.gives_columns = False
+            self.gives_columns = self.gives_parts = False
 
 
 def columns(connection: Connection, statement: str) -> list[NDArray[Any]]:
@@ -71,21 +77,43 @@ def columns(connection: Connection, statement: str) -> list[NDArray[Any]]:
     Raises:
         NotSupportedError: a column holds something else, or a row a NULL.
     """
+    width, found = parts(connection, statement)
+    numbers: list[list[NDArray[Any]]] = [[] for _ in range(width)]
+    for part in found:
+        for number, (values, missing) in enumerate(part):
+            if isinstance(values, list) or missing is not None:
+                connection._force_close()
+                raise NotSupportedError(f"column {number + 1} has a NULL or no numbers, and cannot be an array")
+            numbers[number].append(values)
+    return [np.concatenate(one) for one in numbers]
+
+
+def parts(connection: Connection, statement: str) -> tuple[int, Iterator[list[Column]]]:
+    """How many columns a query has, and its rows as they come, in columns: one part at least, of no rows too.
+
+    Raises:
+        NotSupportedError: a column is of a type that is not known here.
+    """
     connection._execute_command(COMMAND.COM_STMT_PREPARE, statement)
-    statement_id, fields = struct.unpack_from("<xIH", connection._read_packet().get_all_data())
+    statement_id, width = struct.unpack_from("<xIH", connection._read_packet().get_all_data())
     try:
-        _descriptions(connection, fields)
+        _descriptions(connection, width)
         connection._execute_command(COMMAND.COM_STMT_EXECUTE, struct.pack("<IBI", statement_id, 0, 1))
-        row = _layout(_descriptions(connection, connection._read_packet().read_length_encoded_integer()))
-        runs = list(_runs(connection, row))
+        decoder = Decoder(_descriptions(connection, connection._read_packet().read_length_encoded_integer()))
     except NotSupportedError:
-        connection._force_close()  # what is left of the answer is nobody's
+        connection._force_close()
         raise
-    finally:
-        if connection.open:
-            connection._execute_command(COMMAND.COM_STMT_CLOSE, struct.pack("<I", statement_id))  # gets no answer
-    rows = np.concatenate(runs)
-    return [rows[str(number)] for number in range(fields)]
+    except BaseException:
+        _forget(connection, statement_id)
+        raise
+    connection.is_answering = True
+    return width, _parts(connection, statement_id, decoder)
+
+
+def _forget(connection: Connection, statement_id: int) -> None:
+    connection.is_answering = False
+    if connection.open:
+        connection._execute_command(COMMAND.COM_STMT_CLOSE, struct.pack("<I", statement_id))  # gets no answer
 
 
 def _descriptions(connection: Connection, number: int) -> list[FieldDescriptorPacket]:
@@ -94,41 +122,23 @@ def _descriptions(connection: Connection, number: int) -> list[FieldDescriptorPa
     return found
 
 
-def _layout(fields: list[FieldDescriptorPacket]) -> np.dtype[Any]:
-    """A row's packet: length, number, 0, a bit for each NULL (two bits later), and the values."""
-    if strange := [field.name for field in fields if field.type_code not in TYPES]:
-        raise NotSupportedError(f"columns {', '.join(strange)} hold no numbers of a fixed width")
-    nulls = (len(fields) + 2 + 7) // 8
-    values = [
-        (
-            str(number),
-            TYPES[field.type_code].replace("i", "u") if field.flags & FLAG.UNSIGNED else TYPES[field.type_code],
-        )
-        for number, field in enumerate(fields)
-    ]
-    return np.dtype([("length", "<u2"), ("length_high", "u1"), ("number", "u1"), ("nulls", "u1", 1 + nulls), *values])
-
-
-def _runs(connection: Connection, row: np.dtype[Any]) -> Iterator[NDArray[Any]]:
-    """All rows, some at a time."""
-    rest = b""
+def _parts(connection: Connection, statement_id: int, decoder: Decoder) -> Iterator[list[Column]]:
+    data, starts, at = bytearray(), [np.empty(0, dtype=np.int64)], 0
     while True:
-        data = rest + _some_bytes(connection)
-        rows = np.frombuffer(data, dtype=row, count=len(data) // row.itemsize)
-        length = rows["length"] + (rows["length_high"].astype(np.int64) << 16)
-        strange = (length != row.itemsize - HEADER) | rows["nulls"].any(axis=1)
-        whole = int(np.argmax(strange)) if strange.any() else rows.size
-        yield rows[:whole]
-        rest = data[whole * row.itemsize :]
-        if len(rest) > HEADER and (whole < rows.size or rest[HEADER] != 0):
-            ending = int.from_bytes(rest[: HEADER - 1], "little") + HEADER
-            while len(rest) < ending:
-                rest += _some_bytes(connection)
-            packet = MysqlPacket(rest[HEADER:ending], connection.encoding)
-            packet.check_error()
-            if packet.is_eof_packet():
-                return
-            raise NotSupportedError("a row has a NULL, for which the binary rows that are asked for have no room")
+        found, at = whole_rows(data, at)
+        starts.append(found)
+        end = end_of_packet(data, at)
+        is_last = end <= len(data)  # and is no row
+        if is_last:
+            _forget(connection, statement_id)
+        if is_last or at >= PART_BYTES:
+            yield decoder.columns(bytes(data), np.concatenate(starts))
+        if is_last:
+            MysqlPacket(bytes(data[at + HEADER : end]), connection.encoding).check_error()
+            return
+        if at >= PART_BYTES:
+            data, starts, at = data[at:], [], 0
+        data += _some_bytes(connection)
 
 
 def _some_bytes(connection: Connection) -> bytes:

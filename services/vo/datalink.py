@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from services.vo.answer_columns import Chunk
 from services.vo.fields import LINKS_TYPE, Field, Kind
 from services.vo.identifiers import CURVE, IMAGE, STAR, Named, did, named
 from services.vo.site_images import SiteImage, SiteImages, StarImages
@@ -124,7 +125,10 @@ class Links:
         facts = {"standardID": LINKS, "service_protocol": LINKS}
         most = len(rows) - 1 if is_cut else len(rows)  # the last one is left out, and so it is told that there are more
         parts: Iterator[bytes] = written(
-            TableData(FIELDS, around(FIELDS, facts, services=services)), iter([rows]), most, len(rows) * 10**6
+            TableData(FIELDS, around(FIELDS, facts, services=services)),
+            iter([Chunk.of_rows(FIELDS, rows)]),
+            most,
+            len(rows) * 10**6,
         )
         return PartsResponse(parts, LINKS_TYPE, ExitStack(), turns, "links.vot")
 

@@ -3,17 +3,20 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import CompoundSelect, Connection, Engine, Select, text
 from sqlalchemy.exc import DBAPIError
 
 from schema import database
 from schema.driver import JoiningConnection
 from services.log import get_logger
 from services.vo.adql.typed import Compiled
+from services.vo.answer_columns import Chunk
+from services.vo.fields import Field
 from services.vo.vo_errors import RefusedError, TooLongError
 
 CHUNK = 1000  # rows
@@ -24,7 +27,7 @@ TOO_MUCH = (1104, 1226)  # rows that it would look at, or connections of the log
 TOO_LARGE = ("too large", "too many", "at most", "stack overflow")  # of SQLite, for a question that is
 OF_THE_QUESTION = (1116, 1117, 1235, 1242, 1264, 1365, 1390, 1436, 1690, 3020, 3141)
 
-Rows = list[tuple[Any, ...]]
+Query = Select[Any] | CompoundSelect[Any]
 log = get_logger("vo")
 
 
@@ -68,36 +71,55 @@ class Stop:
 
 
 @contextmanager
-def asked(engine: Engine, query: Compiled, most: int, stop: Stop) -> Iterator[Iterator[Rows]]:
+def asked(engine: Engine, query: Compiled, most: int, stop: Stop) -> Iterator[Iterator[Chunk]]:
     """Rows of a query in chunks, ``most`` of them, and one more where there are more.
 
     Raises:
-        RefusedError: the database finds that it cannot be answered.
+        RefusedError: the database finds that it cannot be answered, or a number has no room in its column.
         TooLongError: it takes too long.
     """
     reading = engine.execution_options(**database.READ_ONLY)
-    with _translated(stop), reading.connect() as connection, _limited(connection, stop):
-        result = connection.execution_options(stream_results=True, max_row_buffer=CHUNK).execute(
-            query.limited(most + 1)
-        )
-        try:
-            yield _chunks(result, most + 1, stop)
-        finally:
-            result.close()
-            connection.rollback()
+    ask = _rows_of_file if engine.dialect.name == "sqlite" else _columns_of_server
+    with _translated(engine, stop), reading.connect() as connection, _limited(connection, stop):
+        with ask(connection, query.limited(most + 1), query.fields) as chunks:
+            yield _watched(engine, chunks, stop)
+        connection.rollback()
 
 
-def _chunks(result: Any, most: int, stop: Stop) -> Iterator[Rows]:
-    left = most
-    while left > 0:
-        with _translated(stop):
-            rows = [tuple(row) for row in result.fetchmany(min(CHUNK, left))]
-        if not rows:
+def _watched(engine: Engine, chunks: Iterator[Chunk], stop: Stop) -> Iterator[Chunk]:
+    while True:
+        with _translated(engine, stop):
+            chunk = next(chunks, None)
+        if chunk is None:
             return
         if stop.is_due:
             raise _too_long(stop)
-        left -= len(rows)
-        yield rows
+        yield chunk
+
+
+@contextmanager
+def _rows_of_file(connection: Connection, query: Query, fields: Sequence[Field]) -> Iterator[Iterator[Chunk]]:
+    result = connection.execute(query)
+    cursor: Any = result.cursor  # whose rows SQLAlchemy would make of tuples anew
+    try:
+        yield (Chunk.of_rows(fields, rows) for rows in iter(partial(cursor.fetchmany, CHUNK), []))
+    finally:
+        result.close()
+
+
+@contextmanager
+def _columns_of_server(connection: Connection, query: Query, fields: Sequence[Field]) -> Iterator[Iterator[Chunk]]:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, JoiningConnection)
+    with driver.giving_columns(in_parts=True):
+        result = connection.execute(query)
+    cursor: Any = result.cursor
+    try:
+        yield (Chunk.of_columns(fields, columns) for columns in cursor.parts)
+    finally:
+        result.close()
+        if not driver.open:  # who asked has left, or had enough
+            connection.invalidate()
 
 
 @contextmanager
@@ -128,11 +150,13 @@ def _end_on_server(engine: Engine, number: int) -> None:
 
 
 @contextmanager
-def _translated(stop: Stop) -> Iterator[None]:
+def _translated(engine: Engine, stop: Stop) -> Iterator[None]:
     """Errors of the database in words for who asks, without names of servers and statements."""
+    of_driver = engine.dialect.loaded_dbapi.Error
     try:
         yield
-    except DBAPIError as error:
+    except (DBAPIError, of_driver) as found:
+        error = found if isinstance(found, DBAPIError) else DBAPIError("", None, found)
         code = database.code_of(error)
         interrupted = isinstance(error.orig, sqlite3.OperationalError) and "interrupted" in str(error.orig)
         if interrupted or code in TIMED_OUT:
@@ -150,7 +174,7 @@ def _translated(stop: Stop) -> Iterator[None]:
                 "the database cannot compute that: a number is out of range, or a subquery gives rows"
             ) from error
         log.error("a question failed", error=str(error.orig))
-        raise
+        raise error from error.orig
 
 
 def _too_long(stop: Stop) -> TooLongError:

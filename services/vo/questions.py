@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from services.vo.adql.adql_parser import parse
 from services.vo.adql.select_compiler import translate
+from services.vo.answer_columns import Chunk
 from services.vo.answer_formats import writer_for
 from services.vo.fields import Field
 from services.vo.published import obscore
@@ -24,7 +25,7 @@ from services.vo.query_limits import QueryLimits
 from services.vo.query_running import Stop, asked
 from services.vo.uploaded_tables import OwnResult, read_uploads
 from services.vo.vo_errors import RefusedError
-from services.vo.writing.row_writers import Writer, written
+from services.vo.writing.row_writers import written
 from services.vo.writing.votable_words import around, may_be_id
 from services.whole_numbers import whole_number
 
@@ -88,12 +89,14 @@ class Questions:
                 SCHEMA_TABLES if own else (*SCIENCE_TABLES, obscore_of(question.links, self.site))
             )
             query = translate(question.adql, Catalogue((*tables, *uploads)), is_sqlite=is_sqlite)
-            fields = _said(query.fields, question)
-            words = around(fields, _facts(question), question.links)
-            writer = writer_for(question.response_format, fields, words)
+            query = replace(query, fields=_said(query.fields, question))
+            words = around(query.fields, _facts(question), question.links)
+            writer = writer_for(question.response_format, query.fields, words)
             most = self.limits.wanted(question.maxrec)
             chunks = stack.enter_context(asked(engine, query, most, stop))
-            yield self._answer(writer, chunks, most, is_whole=is_whole)
+            first = next(chunks, Chunk.of_rows(query.fields, []))
+            parts = written(writer, chain([first], chunks), most, self.limits.bytes_most, is_whole=is_whole)
+            yield Answer(writer.media_type, writer.suffix, parts)
 
     def _uploads(self, question: Question, *, is_sqlite: bool) -> list[PublishedTable]:
         return read_uploads(question.upload, question.files, question.own_result, self.limits, is_sqlite=is_sqlite)
@@ -105,23 +108,18 @@ class Questions:
         stack.callback(engine.dispose)
         return engine
 
-    def _answer(self, writer: Writer, chunks: Iterator[Any], most: int, *, is_whole: bool) -> Answer:
-        first: list[Any] = next(chunks, [])
-        parts = written(writer, chain([first], chunks), most, self.limits.bytes_most, is_whole=is_whole)
-        return Answer(writer.media_type, writer.suffix, parts)
-
 
 def _asks_schema(adql: str) -> bool:
     """Whether it is about the tables themselves."""
     return any(one.db.upper() == TAP_SCHEMA for one in parse(adql).find_all(exp.Table))
 
 
-def _said(fields: Sequence[Field], question: Question) -> list[Field]:
+def _said(fields: Sequence[Field], question: Question) -> tuple[Field, ...]:
     """As the protocol calls them; of several columns of stars the first one has links."""
     stars = [one for one in fields if one.is_star and may_be_id(one.name)]
     # Some programs cannot ask by numbers: they do not find their stars in the answer, which names them by texts.
     star = next((one.name for one in sorted(stars, key=lambda one: one.kind.is_number)), None)
-    return [replace(one, is_star=one.name == star, **question.said.get(one.name, {})) for one in fields]
+    return tuple(replace(one, is_star=one.name == star, **question.said.get(one.name, {})) for one in fields)
 
 
 def _facts(question: Question) -> dict[str, str]:

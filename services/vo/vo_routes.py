@@ -56,6 +56,7 @@ class VoServices:
         limits = QueryLimits()
         engine = open_database(settings)
         database.forbid_writing(engine, int(limits.job_seconds))
+        database.allow_cross_joins(engine)
         store = open_store(settings.root, settings.frame_bounds)
         return cls(engine, vo_routes(engine, limits, store, settings.site))
 

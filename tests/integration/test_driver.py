@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -238,7 +238,7 @@ def test_columns_are_what_rows_are(engine: Engine, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("each_database_url", ["mariadb", "mysql"], indirect=True)
 @pytest.mark.parametrize(
-    ("query", "says"), [("SELECT word FROM joined", "hold no numbers"), ("SELECT pid, number FROM joined", "NULL")]
+    ("query", "says"), [("SELECT word FROM joined", "no numbers"), ("SELECT pid, number FROM joined", "NULL")]
 )
 def test_columns_of_what_is_no_number_are_refused(engine: Engine, query: str, says: str) -> None:
     with engine.begin() as connection:
@@ -248,6 +248,77 @@ def test_columns_of_what_is_no_number_are_refused(engine: Engine, query: str, sa
         with pytest.raises(DBAPIError, match=says), opened.giving_columns():
             connection.execute(text(query))
     assert words(engine) == dict.fromkeys(range(3), "a"), "the next connection is another"
+
+
+@pytest.mark.parametrize("each_database_url", ["mariadb", "mysql"], indirect=True)
+@pytest.mark.parametrize("read_bytes", [1, 1000, binary_rows.READ_BYTES])
+def test_parts_of_all_kinds_are_what_rows_are(engine: Engine, monkeypatch: pytest.MonkeyPatch, read_bytes: int) -> None:
+    """With NULLs, texts of all lengths, dates, and sums that the server gives as text."""
+    monkeypatch.setattr(binary_rows, "READ_BYTES", read_bytes)
+    monkeypatch.setattr(binary_rows, "PART_BYTES", 20_000)
+    moments = [None, datetime(2026, 2, 3), datetime(2026, 2, 3, 4, 5, 6), datetime(2026, 2, 3, 4, 5, 6, 7)]
+    long = ["ü" * 20, "x" * 250, "x" * 251, "x" * 70_000, ""]
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE joined MODIFY word MEDIUMTEXT, ADD day DATE, ADD small TINYINT UNSIGNED"))
+        rows = [
+            {
+                "pid": pid,
+                "word": None if pid % 5 == 1 else long[pid % 7] if pid % 7 < len(long) else str(pid),
+                "number": None if pid % 3 == 0 else pid / 7,
+                "moment": moments[pid % len(moments)],
+                "day": None if pid % 2 else date(2026, 2, 3),
+                "small": None if pid % 11 == 0 else pid % 256,
+            }
+            for pid in range(300)
+        ]  # fmt: skip
+        names = ", ".join(rows[0])
+        marks = ", ".join(f":{name}" for name in rows[0])
+        connection.execute(text(f"INSERT INTO joined ({names}) VALUES ({marks})"), rows)
+    queries = (
+        "SELECT pid, word, number, moment, day, small, NULL, pid * -1 FROM joined WHERE pid >= 0 ORDER BY pid",
+        "SELECT word, number FROM joined WHERE pid < 0",
+        "SELECT SUM(pid), AVG(pid), SUM(pid) * 1000000000000000, COUNT(*), MAX(word), MIN(day) FROM joined",
+        "SELECT number FROM joined WHERE number IS NULL",
+    )
+    with engine.connect() as connection:
+        for query in queries:
+            expected = [tuple(row) for row in connection.execute(text(query))]
+            assert _in_parts(connection, query) == expected
+        with pytest.raises(DBAPIError, match="no type that is read"):
+            _in_parts(connection, "SELECT CAST('10:11:12' AS TIME) AS clock")
+
+
+def _in_parts(connection: Connection, query: str) -> list[tuple[Any, ...]]:
+    opened: Any = connection.connection.driver_connection
+    with opened.giving_columns(in_parts=True):
+        cursor: Any = connection.execute(text(query)).cursor
+    found = []
+    for part in cursor.parts:
+        columns = []
+        for values, missing in part:
+            listed = values if isinstance(values, list) else values.tolist()
+            gone = [False] * len(listed) if missing is None else missing.tolist()
+            columns.append([None if is_gone else one for one, is_gone in zip(listed, gone, strict=True)])
+        found += zip(*columns, strict=True)
+    return found
+
+
+@pytest.mark.parametrize("each_database_url", ["mariadb", "mysql"], indirect=True)
+def test_who_leaves_amid_parts_takes_the_connection_along(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binary_rows, "READ_BYTES", 1000)
+    monkeypatch.setattr(binary_rows, "PART_BYTES", 1000)
+    with Session(engine) as session, session.begin():
+        insert_rows(session, TABLE, ("pid", "word", "number"), [(pid, "", pid / 7) for pid in range(MANY)])
+    with engine.connect() as connection:
+        opened: Any = connection.connection.driver_connection
+        with opened.giving_columns(in_parts=True):
+            result = connection.execute(text("SELECT pid FROM joined ORDER BY pid"))
+        cursor: Any = result.cursor
+        [column] = next(cursor.parts)
+        assert 0 < len(column.values) < MANY
+        result.close()
+        assert not opened.open
+    assert len(words(engine)) == MANY, "the next connection is another"
 
 
 def test_awkward_texts_stay_texts_among_joined_statements(engine: Engine) -> None:

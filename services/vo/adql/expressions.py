@@ -108,6 +108,7 @@ class Expressions:
         if isinstance(node, exp.Div):
             return Typed(as_double(left) / as_double(right), plain(Kind.DOUBLE))
         kind = common_kind([left.field.kind, right.field.kind], said(node))
+        kind = Kind.LONG if kind.is_whole else kind  # which sums and products of smaller ones may need
         if isinstance(node, exp.Mul):
             return Typed(left.sql * right.sql, plain(kind))
         unit = left.field.unit if left.field.unit == right.field.unit else ""

@@ -55,4 +55,5 @@ def reading_engine(url: str) -> Engine:
     """Connections that cannot write."""
     engine = database.connect(url)
     database.forbid_writing(engine, 60)
+    database.allow_cross_joins(engine)
     return engine

@@ -19,6 +19,7 @@ from services.vo.query_limits import QueryLimits
 from services.vo.query_running import Stop, asked
 from services.vo.uploaded_tables import read_uploads
 from services.vo.vo_errors import RefusedError, TooLongError
+from tests.unit.services.vo.chunk_rows import rows_of
 from tests.unit.services.vo.solved_night import CENTRE, FRAMES, STARS, reading_engine, solved_night
 
 RA, DEC = CENTRE
@@ -47,7 +48,7 @@ class Asked:
     ) -> list[tuple[Any, ...]]:
         query = translate(adql, Catalogue((*SCIENCE_TABLES, *uploads)), is_sqlite=self.is_sqlite)
         with asked(self.engine, query, 10_000, stop or Stop(30.0)) as chunks:
-            return [row for chunk in chunks for row in chunk]
+            return [row for chunk in chunks for row in rows_of(chunk)]
 
     def ids(self, condition: str) -> list[int]:
         return [
@@ -192,6 +193,12 @@ def _uploaded_stars(it: Asked) -> None:
     assert match == [(1, it.source_ids[0]), (2, it.source_ids[5]), (3, None)]
     named = "SELECT o.observation_id FROM observation AS o JOIN TAP_UPLOAD.mine AS u ON u.name = o.target"
     assert len(it.rows(named, uploads=uploads)) == 1
+
+
+@pytest.mark.filterwarnings("error::sqlalchemy.exc.SAWarning")
+def test_all_pairs_of_three_tables_are_no_mistake(any_session: Session) -> None:
+    it = Asked(any_session)
+    assert it.rows("SELECT COUNT(*) FROM source_catalog AS a, observation AS b, source_catalog AS c") == [(STARS**2,)]
 
 
 def _limits(it: Asked) -> None:

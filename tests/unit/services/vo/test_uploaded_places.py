@@ -23,6 +23,7 @@ from services.vo.query_running import Stop, asked
 from services.vo.uploaded_tables import read_uploads
 from services.vo.vo_errors import RefusedError
 from tests.unit.services import made_up
+from tests.unit.services.vo.chunk_rows import rows_of
 from tests.unit.services.vo.solved_night import reading_engine
 
 Floats = NDArray[np.float64]
@@ -83,7 +84,7 @@ class Field:
 
     def pairs(self, adql: str) -> Pairs:
         with asked(self.engine, self.compiled(adql, self.table), 1_000_000, Stop(60.0)) as chunks:
-            rows = [tuple(row) for chunk in chunks for row in chunk]
+            rows = [row for chunk in chunks for row in rows_of(chunk)]
         assert len(set(rows)) == len(rows)
         return set(rows)
 

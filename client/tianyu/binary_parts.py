@@ -1,0 +1,1 @@
+../../schema/binary_parts.py
