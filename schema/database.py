@@ -12,11 +12,10 @@ from contextlib import AbstractContextManager, contextmanager
 from inspect import signature
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import QueuePool
-from sqlalchemy.sql.compiler import NO_LINTING
 
 SQLITE_BUSY_TIMEOUT_S = 60.0
 SQLITE_POLL_S, SQLITE_POLL_GROWTH, SQLITE_POLL_MOST_S = 0.0005, 1.05, 0.01
@@ -220,40 +219,6 @@ def session_factory(engine: Engine) -> sessionmaker[Session]:
 def reading_factory(engine: Engine) -> sessionmaker[Session]:
     """Sessions that only read: on SQLite they never wait for a writer."""
     return sessionmaker(engine.execution_options(**READ_ONLY), expire_on_commit=False)
-
-
-def forbid_writing(engine: Engine, statement_s: int) -> None:
-    """Have the engine's connections refuse to write, whoever logs in, and on a server end statements of longer."""
-
-    @event.listens_for(engine, "connect")
-    def _forbid(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        for line in _forbidding(engine, statement_s):
-            cursor.execute(line)
-        cursor.close()
-
-    engine.dispose()  # of connections that were made before
-
-
-def allow_cross_joins(engine: Engine) -> None:
-    """Do not warn of tables that nothing joins: who asks by ADQL may want all pairs.
-
-    SQLAlchemy's compiler for servers also takes a third table that a comma joins for one that nobody named.
-    """
-    engine.dialect.compiler_linting = NO_LINTING  # as create_engine sets it
-
-
-def _forbidding(engine: Engine, statement_s: int) -> list[str]:
-    if engine.dialect.name == "sqlite":
-        return ["PRAGMA query_only=ON"]
-    return ["SET SESSION TRANSACTION READ ONLY", statement_limit(engine.dialect, statement_s)]
-
-
-def statement_limit(dialect: Dialect, seconds: float) -> str:
-    """What has a server end statements of a session that take longer."""
-    if getattr(dialect, "is_mariadb", False):
-        return f"SET SESSION max_statement_time = {seconds:f}"
-    return f"SET SESSION max_execution_time = {1000 * seconds:.0f}"
 
 
 class Transactions(Protocol[Opened_co]):

@@ -15,13 +15,13 @@ from sqlalchemy.exc import DBAPIError
 from schema.base import Base, table_of
 from schema.database import code_of
 from schema.observing import Observation
+from schema.read_only import READER_ROWS
 
 NAME_MOST = 32  # characters of a user or role on MySQL
 HOST = "%"
 UNKNOWN_CODES = (1141, 1147)  # no such grant
 READER_CONNECTIONS = 20  # at a time, of a login that only reads
 READER_STATEMENT_S = 300  # of a statement
-READER_ROWS = 500_000_000  # that the server thinks it must look at; SELECTs of more are refused, not cut off
 
 Columns = tuple[str, ...]
 ANY: Columns = ()  # all columns of a table, those of later versions too

@@ -17,6 +17,8 @@ ENDLESS = (
     "SELECT COUNT(*) FROM tianyu.light_curve AS a, tianyu.light_curve AS b, tianyu.light_curve AS c "
     "WHERE a.flag + b.flag + c.flag > 1e9"
 )
+# Within what a server thinks that it may look at, and all of its time.
+LONG = "SELECT COUNT(*), AVG(flux_raw) FROM tianyu.light_curve WHERE SIN(jd_utc) + COS(flux_raw) < 3 AND image_good = 1"
 BUSY, ASIDE = 503, 10  # a status; niceness: strangers have machines of their own
 EVERY_S = 3.0
 PATIENCE_S = 180.0  # after the last
@@ -43,6 +45,7 @@ def questions() -> list[str]:
         tap("DELETE FROM tianyu.light_curve"),
         tap("SELECT * FROM mysql.user"),
         tap(ENDLESS),
+        tap(LONG),
     ]
 
 

@@ -1,5 +1,6 @@
 """How much an answer may take."""
 
+import os
 from dataclasses import dataclass
 
 
@@ -20,6 +21,17 @@ class QueryLimits:
     job_upload_bytes: int = 200_000_000  # of uploaded tables of all jobs that have not ended, in memory
     job_result_bytes: int = 5_000_000_000  # of all results, on the disk
     job_kept_s: float = 86_400.0
+
+    @classmethod
+    def of_server(cls, host: str | None) -> "QueryLimits":
+        """Of a database's server, whose time questions take from the engine's statements.
+
+        One on this machine has as many at a time as half of the cores: a question can keep one busy all of its time.
+        """
+        is_here = host in (None, "localhost", "127.0.0.1", "::1")
+        return cls(
+            at_a_time=max(1, min(cls.at_a_time, len(os.sched_getaffinity(0)) // 2)) if is_here else 2, jobs_at_a_time=1
+        )
 
     def wanted(self, maxrec: int | None) -> int:
         """Rows of an answer."""

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from schema import database
 from schema.driver import JoiningConnection
+from schema.read_only import statement_limit
 from services.log import get_logger
 from services.vo.adql.typed import Compiled
 from services.vo.answer_columns import Chunk
@@ -132,7 +133,7 @@ def _limited(connection: Connection, stop: Stop) -> Iterator[None]:
         finally:
             driver.set_progress_handler(None, 0)
         return
-    connection.exec_driver_sql(database.statement_limit(connection.dialect, stop.seconds))
+    connection.exec_driver_sql(statement_limit(connection.dialect, stop.seconds))
     driver = connection.connection.driver_connection
     assert isinstance(driver, JoiningConnection)
     number = int(driver.thread_id())

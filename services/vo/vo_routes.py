@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from starlette.routing import BaseRoute
 
-from schema import database
+from schema.read_only import allow_cross_joins, forbid_writing
 from services.image_store import ImageStore, open_store
 from services.settings import Settings
 from services.setup import open_database
@@ -38,6 +38,11 @@ def vo_routes(engine: Engine, limits: QueryLimits, store: ImageStore, site: str)
     ]
 
 
+def limits_of(engine: Engine) -> QueryLimits:
+    """How much an answer of a database may take."""
+    return QueryLimits() if engine.dialect.name == "sqlite" else QueryLimits.of_server(engine.url.host)
+
+
 @dataclass(frozen=True)
 class VoServices:
     """The services of one database, by connections of their own: pages do not wait for questions."""
@@ -53,10 +58,10 @@ class VoServices:
             ConfigurationError: the URL is wrong, or the schema is missing or of another version.
             TransientError: the database does not answer.
         """
-        limits = QueryLimits()
         engine = open_database(settings)
-        database.forbid_writing(engine, int(limits.job_seconds))
-        database.allow_cross_joins(engine)
+        limits = limits_of(engine)
+        forbid_writing(engine, int(limits.job_seconds))
+        allow_cross_joins(engine)
         store = open_store(settings.root, settings.frame_bounds)
         return cls(engine, vo_routes(engine, limits, store, settings.site))
 

@@ -1,6 +1,7 @@
 """Listen on an address, by rules that are safe without a thought."""
 
 import ipaddress
+import os
 import resource
 import socket
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from services.web.served import Served
 
 LEAST_TOKEN = 16  # characters
 KEEP_ALIVE_S = 15
+NICENESS = 10  # a machine that is shared with the engine works for the engine first
 FILES_MOST = 20_000  # open, nearly all of them connections; what they ask is limited by the guard
 END_S = 5
 
@@ -64,6 +66,7 @@ def listen(served: Served, host: str, port: int, rules: Rules, told: Callable[[s
     Raises:
         ConfigurationError: the address cannot be listened on.
     """
+    os.nice(NICENESS)
     tables = VoServices.open(served.settings)
     _allow_files(FILES_MOST)
     config = uvicorn.Config(

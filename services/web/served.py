@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.requests import Request
 
 from schema import database
+from schema.read_only import forbid_writing
 from services.image_store import open_store
 from services.settings import Settings
 from services.setup import open_database
@@ -41,7 +42,7 @@ class Served:
             TransientError: the database does not answer.
         """
         engine = open_database(settings)
-        database.forbid_writing(engine, STATEMENT_S)
+        forbid_writing(engine, STATEMENT_S)
         store = open_store(settings.root, settings.frame_bounds)
         reading, key = database.reading_factory(engine), secrets.token_urlsafe(32)
         return cls(settings, engine, reading, Pictures(store), _reviewing(settings), key)

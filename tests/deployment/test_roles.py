@@ -17,11 +17,11 @@ from schema.database import is_denied
 from schema.models import metadata
 from schema.photometry import Flux, RelativeCalibration, RelativeFlux, ZeroPoint
 from schema.queries import pruning
+from schema.read_only import READER_ROWS
 from schema.roles import (
     CONSUMER,
     OPERATOR,
     READER_CONNECTIONS,
-    READER_ROWS,
     READER_STATEMENT_S,
     ROLES,
     Rights,

@@ -63,7 +63,7 @@ def asked(
     made_up.add_light_curves(any_session, made_up.add_observation(any_session), np.random.default_rng(1))
     any_session.commit()
     settings = Settings(database_url=SecretStr(each_ready_url), root=tmp_path)
-    monkeypatch.setattr("services.vo.vo_routes.QueryLimits", lambda: QueryLimits(seconds=SECONDS))
+    monkeypatch.setattr("services.vo.vo_routes.limits_of", lambda _: QueryLimits(seconds=SECONDS))
     served, tables = Served.open(settings), VoServices.open(settings)
     try:
         with TestClient(application(served, Rules(writing=WRITING), tables.routes), base_url=HERE) as client:
@@ -102,7 +102,10 @@ def test_each_gets_a_sentence_and_nothing_changes(asked: TestClient, any_session
 def _what_would_run_for_hours(asked: TestClient, *, is_sqlite: bool) -> None:
     answer = tap(asked, ENDLESS)
     assert answer.status_code == 400
-    assert f"takes longer than {SECONDS:g} s" in answer.text
+    words = [f"takes longer than {SECONDS:g} s"]
+    if not is_sqlite:  # a server refuses at once what it thinks is too much; of few rows it does not
+        words.append("looks at more rows than it may")
+    assert any(one in answer.text for one in words)
     for parameters in ("RA=1e400&DEC=0&SR=1", "RA=0&DEC=0&SR=1e9", "RA=0&DEC=91&SR=1", "RA=nan&DEC=0&SR=1"):
         assert asked.get(f"/scs?{parameters}").status_code == 400, parameters
     long = "SELECT ra FROM source_catalog WHERE " + " OR ".join(f"source_id = {n}" for n in range(2_000))

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 
 from schema import database
 from schema.image import Image
+from schema.read_only import allow_cross_joins, forbid_writing
 from services.image_store import ImageStore, open_store
 from services.vo.query_limits import QueryLimits
 from services.vo.vo_routes import vo_routes
@@ -54,6 +55,6 @@ def routes_of(engine: Engine, limits: QueryLimits, root: Path = Path("/nowhere")
 def reading_engine(url: str) -> Engine:
     """Connections that cannot write."""
     engine = database.connect(url)
-    database.forbid_writing(engine, 60)
-    database.allow_cross_joins(engine)
+    forbid_writing(engine, 60)
+    allow_cross_joins(engine)
     return engine
