@@ -1,20 +1,28 @@
 """Aperture fluxes at sub-pixel positions on frames that were never resampled."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.aperture.growth import MIN_SNR, MOST_STARS, Growth, measure_growth
+from pipeline.aperture.known_pixels import KnownPixels, known_pixels
 from pipeline.aperture.kron import Ellipses, sum_ellipses, touched_ellipses
-from pipeline.aperture.local_sky import LocalSky, draw_to_frame, local_sky, neighbour_mask, with_frame_levels
+from pipeline.aperture.local_sky import (
+    NEIGHBOUR_SIGMA,
+    LocalSky,
+    draw_to_frame,
+    local_sky,
+    neighbour_mask,
+    with_frame_levels,
+)
 from pipeline.aperture.pixel_phase import FIRST_QUIET_PX, phase_error, quiet_radius
 from pipeline.errors import UnusableDataError
 from pipeline.flags import Flag
-from pipeline.frame.masked_pixels import NO_VALUE, PixelBit, filled_in, flags_of
+from pipeline.frame.masked_pixels import NO_VALUE, filled_in, flags_of
+from pipeline.kernels.annulus import bright_runs
 from pipeline.kernels.apertures import circle_sums, touched_bits
-from pipeline.kernels.places import marked_places, nan_places
+from pipeline.kernels.places import Places
 from pipeline.noise import FrameNoise, ccd_variance, flat_variance, least_sky_variance
 
 # Radii in FWHM as frames measure it, up to 1.16 times the true one; each √2 times the one before. By the CCD equation
@@ -128,6 +136,7 @@ def measure(
     *,
     bad: NDArray[np.bool_] | None = None,
     bits: NDArray[np.uint8] | None = None,
+    marked: Places | None = None,
     isolated: NDArray[np.bool_] | None = None,
     neighbours: NDArray[np.float64] | None = None,
     fwhm: float | None = None,
@@ -152,6 +161,7 @@ def measure(
         bad: bool[ny, nx], pixels not to be believed.
         bits: uint8[ny, nx], what is known against each pixel (`pipeline.frame.masked_pixels.PixelBit`); a bad pixel
             without any counts as BAD. Pixels with any are left out of the sky; values under trails stay as they are.
+        marked: int64[m], flat indices of the pixels with any bits; found where not given.
         isolated: bool[n], sources fit for a curve of growth; None makes none.
         neighbours: float64[n, k], change of the neighbours' light in each aperture against the typical frame's, as the
             seeing foretells it, parts of the source's flux: an uncertainty, for wings are known in part only.
@@ -165,9 +175,10 @@ def measure(
     """
     _check(image, xy, bad, bits)
     image = np.require(image, np.float32, ("C", "W"))
-    filled, known = _masks(image, bad, bits)
-    with filled_in(image, filled) if filled is not None else nullcontext():
-        return _measured(image, xy, apertures, noise, known, isolated, neighbours, fwhm)
+    runs, without = bright_runs(image, NEIGHBOUR_SIGMA * noise.background_rms)
+    known = known_pixels(without, image.shape, bad, bits, marked)
+    with filled_in(image, known.bits, NO_VALUE, known.filled):
+        return _measured(image, xy, apertures, noise, known, runs, isolated, neighbours, fwhm)
 
 
 def _measured(
@@ -175,7 +186,8 @@ def _measured(
     xy: NDArray[np.float64],
     apertures: Apertures,
     noise: FrameNoise,
-    known: NDArray[np.uint8] | None,
+    known: KnownPixels,
+    runs: NDArray[np.int64],
     isolated: NDArray[np.bool_] | None,
     neighbours: NDArray[np.float64] | None,
     fwhm: float | None,
@@ -190,7 +202,7 @@ def _measured(
 
     sky_area = np.full(len(xy), np.inf)
     if apertures.local:
-        sky = draw_to_frame(_sky(image, xy[placed], apertures, known, noise))
+        sky = draw_to_frame(_sky(image, xy[placed], apertures, known, runs, noise))
         result.flag[np.flatnonzero(placed)[sky.pixels == 0]] |= Flag.NO_SKY
         sky = with_frame_levels(sky, noise.background_rms)
         result.sky[placed], result.sky_rms[placed] = sky.level, sky.rms
@@ -203,10 +215,10 @@ def _measured(
         result.flux[:, -1] = sum_ellipses(image, xy, apertures.ellipses)
         result.flag[np.isnan(result.flux[:, -1]), -1] |= Flag.EDGE
     result.flux[...] -= result.sky[:, None] * area
-    if known is not None:
-        result.flag[placed, circles] |= flags_of(touched_bits(known, xy[placed], apertures.radii))
+    if known.marked.size:
+        result.flag[placed, circles] |= flags_of(touched_bits(known.bits, xy[placed], apertures.radii))
         if apertures.ellipses is not None:
-            result.flag[:, -1] |= flags_of(touched_ellipses(known, xy, apertures.ellipses))
+            result.flag[:, -1] |= flags_of(touched_ellipses(known.bits, xy, apertures.ellipses))
 
     edge = apertures.edges(len(xy))
     variance = ccd_variance(
@@ -226,42 +238,28 @@ def _measured(
     return replace(result, growth=growth)
 
 
-def _masks(
-    image: NDArray[np.float32], bad: NDArray[np.bool_] | None, bits: NDArray[np.uint8] | None
-) -> tuple[NDArray[np.bool_] | None, NDArray[np.uint8] | None]:
-    """Pixels to be filled in, and the bits of all pixels: bool and uint8[ny, nx], or None when there are none."""
-    index = nan_places(image)  # few pixels are masked: their indices take a tenth of the time of whole images
-    if bad is None and bits is None and not index.size:
-        return None, None
-    filled = np.zeros(image.shape, dtype=np.bool_) if bad is None else bad.copy()
-    filled.ravel()[index] = True
-    if bad is not None:
-        index = marked_places(filled)
-    known = np.zeros(image.shape, dtype=np.uint8) if bits is None else bits
-    nameless = index[(known.ravel()[index] & NO_VALUE) == 0]
-    if nameless.size:
-        known = known.copy()
-        known.ravel()[nameless] |= np.uint8(PixelBit.BAD)
-    filled.ravel()[marked_places(known, NO_VALUE)] = True
-    return filled, known
-
-
 def _sky(
     image: NDArray[np.float32],
     xy: NDArray[np.float64],
     apertures: Apertures,
-    known: NDArray[np.uint8] | None,
+    known: KnownPixels,
+    runs: NDArray[np.int64],
     noise: FrameNoise,
 ) -> LocalSky:
     rms = noise.background_rms
+    # What was filled in may be bright now where it was not; what was bright may be so no more.
+    y, x = np.divmod(known.filled, image.shape[1])
+    filled = np.column_stack([x, y])[image.reshape(-1)[known.filled] > np.float32(NEIGHBOUR_SIGMA * rms)]
+    half_width = max(LEAST_NEIGHBOUR_PX, round(min(apertures.radii)))
     return local_sky(
         image,
         xy,
         apertures.annulus,
-        unusable=known,
-        neighbours=neighbour_mask(image, xy, rms, max(LEAST_NEIGHBOUR_PX, round(min(apertures.radii)))),
+        unusable=known.bits,
+        neighbours=neighbour_mask(image, np.vstack([xy, filled]), rms, half_width, runs),
         background_rms=rms,
         third_moment=noise.third_moment,
+        marked=known.marked,
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.aperture.template_stamps import TUKEY_SIGMA, Stamps, cut_stamps, fit_kernel
 from pipeline.frame.masked_pixels import PixelBit
 from pipeline.kernels.apertures import disc_sums
-from pipeline.kernels.places import marked_places
+from pipeline.kernels.places import Places, marked_places
 from pipeline.nearest import tree_of
 from pipeline.noise import FrameNoise
 from pipeline.registration.alignment import Alignment
@@ -63,29 +63,31 @@ def judge_pixels(
     xy: NDArray[np.float64],
     radius: float,
     noise: FrameNoise,
-) -> NDArray[np.uint8]:
-    """Bits of a frame's pixels with COSMIC taken from its stars' own light, and given to hits on bright stars.
+    suspects: Places | None = None,
+) -> Places:
+    """Take COSMIC from the bits of a frame's stars' own light, and give it to hits on bright stars, IN PLACE.
 
     Args:
         image: float32[ny, nx], sky subtracted, bad pixels NaN, those that look like cosmic rays with their values.
-        bits: uint8[ny, nx], of `PixelBit`.
+        bits: uint8[ny, nx], of `PixelBit`, contiguous.
         template: float32[ny, nx], sky subtracted, NaN where nothing was seen.
         alignment: template to frame.
         xy: float64[n, 2], places of the sources on the template, px.
         radius: of the largest aperture, px.
         noise: of the frame; where no gain is known, the stars tell their noise.
+        suspects: int64[n], flat indices of the pixels with COSMIC; found where not given.
 
     Returns:
-        uint8[ny, nx], a copy.
+        int64[m], flat indices of the pixels that had no bits and are hit, ascending.
     """
-    judged = bits.copy()
+    suspects = marked_places(bits, PixelBit.COSMIC) if suspects is None else suspects
     reach = int(np.ceil(radius))
     places = alignment.to_frame(xy)
     light, brightened = _sums(image, template, places, xy, radius, noise)
-    worth = _brightest(light) | brightened | _near_suspects(bits, places, reach)
+    worth = _brightest(light) | brightened | _near_suspects(suspects, bits.shape[1], places, reach)
     stamps = cut_stamps(image, template, alignment, xy[worth], reach + BESIDE_PX)
     if not len(stamps.values):
-        return judged
+        return np.empty(0, np.int64)
     known = bits.reshape(-1)[stamps.flat]
     suspect, plain = (known & COSMIC) > 0, stamps.seen & ((known & ~COSMIC) == 0)
     excess = _compare(stamps, plain, noise.background_rms, noise.gain)
@@ -94,10 +96,11 @@ def judge_pixels(
     doubtful = (plain & suspect) | (standing_out & ~_spoiled(known, standing_out & inside))
     nearest = _nearest(stamps, doubtful, bits.size)
     hit = _hits(excess, stamps, nearest, inside, suspect)
-    flat = judged.reshape(-1)
+    flat, hits = bits.reshape(-1), stamps.flat[hit]
+    new = hits[flat[hits] == 0]
     flat[stamps.flat[nearest & ~hit]] &= ~COSMIC
-    flat[stamps.flat[hit]] |= COSMIC
-    return judged
+    flat[hits] |= COSMIC
+    return np.unique(new)
 
 
 def _spoiled(known: NDArray[np.uint8], standing_out: Mask) -> Mask:
@@ -156,9 +159,9 @@ def _usual(ratio: NDArray[np.float64], otherwise: float) -> tuple[float, float]:
     return usual, MAD_TO_SIGMA * float(np.median(np.abs(ratio / usual - 1)))
 
 
-def _near_suspects(bits: NDArray[np.uint8], places: NDArray[np.float64], reach: int) -> Mask:
+def _near_suspects(suspects: Places, nx: int, places: NDArray[np.float64], reach: int) -> Mask:
     """Stars with a pixel that looks like a hit in or beside their stamps, bool[n]."""
-    rows, columns = np.divmod(marked_places(bits, PixelBit.COSMIC), bits.shape[1])
+    rows, columns = np.divmod(suspects, nx)
     near, finite = np.zeros(len(places), np.bool_), np.isfinite(places).all(axis=1)
     if rows.size:
         tree = tree_of(np.column_stack([columns, rows]))

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.grams import group_grams
+from pipeline.kernels.taps import tap_grams, with_taps
 from pipeline.registration.alignment import Alignment
 from pipeline.statistics import MAD_TO_SIGMA
 
@@ -23,6 +23,7 @@ COEFFICIENT_PRIOR = 0.3  # size that coefficients of the kernel may have
 FIRST_MISFIT, LAST_MISFIT = 0.1, 0.03  # of the local range of light, by which the model may err while it is fitted
 TUKEY_SIGMA = 6.0  # residuals beyond have no weight: cosmic rays
 ROUNDS = 3  # of fits and weights; after the first with the last misfit
+WORKED_OUT = ("interpolated", "contrast", "span")  # of stamps, when first asked for
 
 Stamp = NDArray[np.float32]
 
@@ -48,8 +49,10 @@ class Stamps:
     shift: NDArray[np.float64]
 
     def take(self, rows: NDArray[np.intp]) -> "Stamps":
-        """Some of the stars."""
-        return Stamps(*(getattr(self, each.name)[rows] for each in fields(self)))
+        """Some of the stars, with what was worked out for all."""
+        some = Stamps(*(getattr(self, each.name)[rows] for each in fields(self)))
+        some.__dict__.update({name: self.__dict__[name][rows] for name in WORKED_OUT if name in self.__dict__})
+        return some
 
     def distance(self, axis: int) -> NDArray[np.float64]:
         """float64[n, h, w], px along x (0) or y (1) from the star."""
@@ -63,23 +66,13 @@ class Stamps:
         y, x = KERNEL_REACH + dy, KERNEL_REACH + dx
         return self.template[:, y : y + high, x : x + wide]
 
-    def taps(self, reach: int, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """The template within ``reach`` px of chosen pixels, row by row: float32[pixels, (2 reach + 1)²]."""
-        star, y, x = np.nonzero(chosen)
-        high, wide = self.template.shape[1:]
-        first = (star * high + y + KERNEL_REACH - reach) * wide + x + KERNEL_REACH - reach
-        side = np.arange(2 * reach + 1)
-        return np.asarray(self.template.reshape(-1)[first[:, None] + (side[:, None] * wide + side).reshape(-1)])
-
     @cached_property
     def interpolated(self) -> Stamp:
         """The template at the frame's pixels, by parabolas in x and in y."""
-        weights = [np.stack([d * (d - 1) / 2, 1 - d * d, d * (d + 1) / 2]).astype(np.float32) for d in self.shift.T]
-        total = np.zeros_like(self.values)
-        for dy in (-1, 0, 1):
-            for dx in (-1, 0, 1):
-                total += (weights[1][dy + 1] * weights[0][dx + 1])[:, None, None] * self.tap(dy, dx)
-        return total
+        x, y = (
+            np.stack([d * (d - 1) / 2, 1 - d * d, d * (d + 1) / 2], axis=1).astype(np.float32) for d in self.shift.T
+        )
+        return with_taps(np.zeros_like(self.values), self.template, y[:, :, None] * x[:, None, :])
 
     @cached_property
     def contrast(self) -> NDArray[np.float32]:
@@ -152,13 +145,8 @@ class Kernel:
 
     def applied(self, stamps: Stamps) -> Stamp:
         """The frame by the template."""
-        reach = self.coefficients.shape[1] // 2
         weights = np.tensordot(_terms(stamps, len(self.coefficients)), self.coefficients, axes=1)
-        total = stamps.interpolated.copy()
-        for dy in range(-reach, reach + 1):
-            for dx in range(-reach, reach + 1):
-                total += weights[:, dy + reach, dx + reach, None, None] * stamps.tap(dy, dx)
-        return total
+        return with_taps(stamps.interpolated, stamps.template, weights)
 
 
 def fit_kernel(
@@ -181,39 +169,33 @@ def fit_kernel(
     # Where nothing changes from pixel to pixel no kernel is told: two thirds of the pixels.
     usable = usable & (scale[:, None, None] * stamps.span > rms)
     terms = _terms(stamps, _number_of_terms(stamps))
-    star = np.nonzero(usable)[0]
-    starts = np.searchsorted(star, np.arange(number + 1))
-    taps = stamps.taps(reach, usable)
-    value, simple, span = stamps.values[usable], stamps.interpolated[usable], stamps.span[usable]
+    value, simple, span = np.where(usable, stamps.values, 0), stamps.interpolated, stamps.span
     coefficients = np.zeros((terms.shape[1], side * side), np.float32)
     prior = np.eye(coefficients.size) / COEFFICIENT_PRIOR**2
     for turn in range(ROUNDS):
-        model = simple + np.einsum("ij,ij->i", taps, (terms @ coefficients)[star])
+        model = with_taps(simple, stamps.template, (terms @ coefficients).reshape(number, side, side))
         misfit = LAST_MISFIT if turn else FIRST_MISFIT
-        light = scale[star] * model
-        variance = rms**2 + photons * np.maximum(light, 0) + np.square(misfit * scale[star] * span)
+        light = scale[:, None, None] * model
+        variance = np.float32(rms**2) + photons * np.maximum(light, 0) + np.square(misfit * scale[:, None, None] * span)
         residual = (value - light) / np.sqrt(variance)
-        limit = TUKEY_SIGMA * max(MAD_TO_SIGMA * float(np.median(np.abs(residual))), 1.0)
-        weight = np.square(np.clip(1 - np.square(residual / limit), 0, 1)) / variance
-        norm = np.bincount(star, weight * model * model, number)
-        fitted = np.bincount(star, weight * model * value, number) / np.where(norm > 0, norm, 1)
+        limit = TUKEY_SIGMA * max(MAD_TO_SIGMA * float(np.median(np.abs(residual[usable]))), 1.0)
+        weight = np.where(usable, np.square(np.clip(1 - np.square(residual / limit), 0, 1)) / variance, 0)
+        norm = np.einsum("nij,nij,nij->n", weight, model, model)
+        fitted = np.einsum("nij,nij,nij->n", weight, model, value) / np.where(norm > 0, norm, 1)
         scale = np.where(fitted > 0, fitted, scale).astype(np.float32)
-        right = (value / scale[star] - simple).astype(np.float32)
-        matrix, vector = _normal(taps, starts, (weight * np.square(scale[star])).astype(np.float32), right, terms)
+        right = np.asarray(value / scale[:, None, None] - simple, np.float32)
+        weight *= np.square(scale[:, None, None])
+        matrix, vector = _normal(stamps.template, weight, right, reach, terms)
         coefficients = np.linalg.solve(matrix + prior, vector).reshape(coefficients.shape).astype(np.float32)
     return Kernel(coefficients.reshape(-1, side, side))
 
 
 def _normal(
-    taps: NDArray[np.float32],
-    starts: NDArray[np.int64],
-    weight: NDArray[np.float32],
-    right: NDArray[np.float32],
-    terms: NDArray[np.float32],
+    template: Stamp, weight: Stamp, right: Stamp, reach: int, terms: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Normal equations for the coefficients of all terms by taps: terms are alike in all pixels of a star."""
-    grams, sums = group_grams(taps, starts, weight, right)
-    number, side = terms.shape[1], taps.shape[1]
+    grams, sums = tap_grams(template, weight, right, reach)
+    number, side = terms.shape[1], sums.shape[1]
     both = np.einsum("na,nb->nab", terms, terms, dtype=np.float64).reshape(len(terms), -1)
     matrix = (both.T @ grams.reshape(len(grams), -1)).reshape(number, number, side, side)
     return matrix.transpose(0, 2, 1, 3).reshape(number * side, -1), (terms.astype(np.float64).T @ sums).reshape(-1)

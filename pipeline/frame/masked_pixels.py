@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.flags import Flag
-from pipeline.kernels.holes import from_neighbours
-from pipeline.kernels.places import marked_places
+from pipeline.kernels.holes import Mask, from_neighbours
+from pipeline.kernels.places import ANY_BIT, Places, marked_places
 
 HOLE_ROUNDS = 3  # px from its rim that a hole is filled in
 PIXEL_DTYPE = np.dtype([("index", "i4"), ("bits", "u1")])  # flat index (y * nx + x), bits of PixelBit
@@ -38,7 +38,9 @@ _FLAGS = np.array([sum(int(f) for b, f in _FLAG_OF.items() if bits & b) for bits
 
 
 @contextmanager
-def filled_in(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> Iterator[None]:
+def filled_in(
+    image: NDArray[np.float32], masked: Mask, bits: int = ANY_BIT, where: Places | None = None
+) -> Iterator[None]:
     """Masked pixels are IN PLACE what their eight neighbours say until it is done, and as before then.
 
     A pixel alone among good ones takes the value of the surface through its neighbours that is quadratic in x and in
@@ -48,11 +50,12 @@ def filled_in(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> Iterator
 
     Args:
         image: float32[ny, nx], contiguous; a copy would take its memory again.
-        masked: bool[ny, nx], True for pixels not to be believed.
+        masked: bool or uint8[ny, nx]; pixels with one of ``bits`` are not to be believed.
+        where: int64[n], their flat indices; found where not given.
     """
-    flat, where = image.reshape(-1), marked_places(masked)
+    flat, where = image.reshape(-1), marked_places(masked, bits) if where is None else where
     kept = flat[where]
-    flat[where] = from_neighbours(image, masked, where)
+    flat[where] = from_neighbours(image, masked, where, bits)
     try:
         yield
     finally:
@@ -107,6 +110,12 @@ def pixel_table(bits: NDArray[np.uint8]) -> NDArray[Any]:
     return table
 
 
+def within(table: NDArray[Any], pixels: int) -> NDArray[Any]:
+    """Rows of PIXEL_DTYPE[n] that are of an image of so many pixels."""
+    inside = (table["index"] >= 0) & (table["index"] < pixels)
+    return table if inside.all() else table[inside]
+
+
 def with_bit(table: NDArray[Any], bit: PixelBit) -> NDArray[np.int32]:
     """Flat indices of the pixels of PIXEL_DTYPE[n] that have a bit."""
     return np.asarray(table["index"][(table["bits"] & np.uint8(bit)) > 0])
@@ -115,6 +124,6 @@ def with_bit(table: NDArray[Any], bit: PixelBit) -> NDArray[np.int32]:
 def pixel_bits(table: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.uint8]:
     """The inverse of `pixel_table`: uint8[ny, nx]; rows beyond the image are left out."""
     bits = np.zeros(shape, np.uint8)
-    inside = (table["index"] >= 0) & (table["index"] < bits.size)
-    bits.ravel()[table["index"][inside]] = table["bits"][inside]
+    table = within(table, bits.size)
+    bits.ravel()[table["index"]] = table["bits"]
     return bits

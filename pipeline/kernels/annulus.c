@@ -1,7 +1,6 @@
 #include "kernels.h"
 
-#define LANES 8
-#define BLOCK 32
+#define LANES REGISTER
 
 /* Mark the pixels within `half` px, in x and in y, of those from `first` to `last` of row y. */
 static inline void mark_around(uint8_t *restrict mask, ptrdiff_t ny, ptrdiff_t nx, ptrdiff_t y, ptrdiff_t first,
@@ -11,30 +10,52 @@ static inline void mark_around(uint8_t *restrict mask, ptrdiff_t ny, ptrdiff_t n
         for (ptrdiff_t x = left; x < right; x++) mask[row * nx + x] = 1;
 }
 
-/* mask[y][x] = 1 within `half` px, in x and in y, of a pixel above `limit` or of a place (row, column) in the image. */
-KERNEL void star_pixels(const float *restrict image, ptrdiff_t ny, ptrdiff_t nx, float limit,
-                        const int64_t *restrict places, ptrdiff_t number, ptrdiff_t half, uint8_t *restrict mask) {
-    for (ptrdiff_t i = 0; i < number; i++)
-        mark_around(mask, ny, nx, places[2 * i], places[2 * i + 1], places[2 * i + 1], half);
+/* Runs of pixels in a row that are not at or below `limit`, as flat index and length; and the pixels without a value, which
+   are among them. found: how many there are of each, of which `most_runs` and `most_missing` are kept. */
+KERNEL void bright_runs(const float *restrict image, ptrdiff_t ny, ptrdiff_t nx, float limit, ptrdiff_t most_runs,
+                        int64_t *restrict runs, ptrdiff_t most_missing, int64_t *restrict missing, int64_t *restrict found) {
+    found[0] = found[1] = 0;
     for (ptrdiff_t y = 0; y < ny; y++) {
         const float *row = image + y * nx;
-        for (ptrdiff_t x = 0; x < nx; x++) {
-            if (x + BLOCK <= nx) {  /* most blocks have none */
-                int any = 0;
-                for (ptrdiff_t k = 0; k < BLOCK; k++) any |= row[x + k] > limit;
-                if (!any) {
-                    x += BLOCK - 1;
-                    continue;
-                }
-            }
+        for (ptrdiff_t x = 0; x < nx;) {
             const ptrdiff_t end = lesser(nx, x + BLOCK);
-            for (; x < end; x++) {
-                if (!(row[x] > limit)) continue;
+            int any = end < x + BLOCK;
+            if (!any)  /* most blocks have none */
+                for (ptrdiff_t k = 0; k < BLOCK; k++) any |= !(row[x + k] <= limit);
+            for (; any && x < end; x++) {
+                if (row[x] <= limit) continue;
                 const ptrdiff_t first = x;
-                while (x + 1 < nx && row[x + 1] > limit) x++;
-                mark_around(mask, ny, nx, y, first, x, half);
+                for (; x < nx && !(row[x] <= limit); x++) {
+                    if (row[x] == row[x]) continue;
+                    if (found[1] < most_missing) missing[found[1]] = y * nx + x;
+                    found[1]++;
+                }
+                if (found[0] < most_runs) {
+                    runs[2 * found[0]] = y * nx + first;
+                    runs[2 * found[0] + 1] = x - first;
+                }
+                found[0]++;
             }
-            x--;
+            x = greater(x, end);
+        }
+    }
+}
+
+/* mask[y][x] = 1 within `half` px, in x and in y, of a pixel of the runs (flat index, length) that is above `limit`, or of a
+   place (row, column) in the image. */
+KERNEL void star_pixels(const float *restrict image, ptrdiff_t ny, ptrdiff_t nx, float limit, const int64_t *restrict runs,
+                        ptrdiff_t run_number, const int64_t *restrict places, ptrdiff_t number, ptrdiff_t half,
+                        uint8_t *restrict mask) {
+    for (ptrdiff_t i = 0; i < number; i++)
+        mark_around(mask, ny, nx, places[2 * i], places[2 * i + 1], places[2 * i + 1], half);
+    for (ptrdiff_t run = 0; run < run_number; run++) {
+        const ptrdiff_t y = runs[2 * run] / nx, start = runs[2 * run] % nx, end = start + runs[2 * run + 1];
+        const float *row = image + y * nx;
+        for (ptrdiff_t x = start; x < end; x++) {
+            if (!(row[x] > limit)) continue;
+            const ptrdiff_t first = x;
+            while (x + 1 < end && row[x + 1] > limit) x++;
+            mark_around(mask, ny, nx, y, first, x, half);
         }
     }
 }
@@ -44,41 +65,47 @@ KERNEL void star_pixels(const float *restrict image, ptrdiff_t ny, ptrdiff_t nx,
 static inline void quartiles(float *restrict values, ptrdiff_t number, float *restrict found) {
     for (ptrdiff_t k = 0; k < LANES; k++) values[number + k] = INFINITY;
     for (ptrdiff_t start = 0; start < number; start += LANES) {
-        int32_t below[LANES] = {0}, up_to[LANES] = {0};
-        for (ptrdiff_t i = 0; i < number; i++)
-            for (ptrdiff_t k = 0; k < LANES; k++) {
-                below[k] += values[i] < values[start + k];
-                up_to[k] += values[i] <= values[start + k];
-            }
+        Register own;
+        Counts below = {0}, up_to = {0};
+        LOAD(own, values + start);
+        for (ptrdiff_t i = 0; i < number; i++) {
+            below -= values[i] < own;
+            up_to -= values[i] <= own;
+        }
         for (ptrdiff_t part = 1; part <= 3; part++) {
             const int32_t place = (int32_t)(number * part / 4);
-            for (ptrdiff_t k = 0; k < LANES; k++)
-                if (below[k] <= place && place < up_to[k]) found[part - 1] = values[start + k];
+            const Counts here = (below <= place) & (place < up_to);
+            for (ptrdiff_t k = 0; k < LANES; k++) found[part - 1] = here[k] ? own[k] : found[part - 1];
         }
     }
 }
 
 /* Moments of the values within `limit` of `centre`, about it: how many, their sum, the sum of their squares. */
 static inline void moments(const float *restrict values, ptrdiff_t number, float centre, float limit, double *restrict kept) {
-    float count[LANES] = {0}, sum[LANES] = {0}, square[LANES] = {0};
-    for (ptrdiff_t i = 0; i < number; i += LANES)
-        for (ptrdiff_t k = 0; k < LANES; k++) {
-            const float away = values[i + k] - centre, size = fabsf(away);
-            const float inside = size <= limit ? 1.0f : 0.0f, part = size <= limit ? away : 0.0f;
-            count[k] += inside;
-            sum[k] += part;
-            square[k] += part * part;
+    Counts count[2] = {{0}, {0}};
+    Register sum[2] = {{0}, {0}}, square[2] = {{0}, {0}};
+    for (ptrdiff_t i = 0; i < number; i += 2 * LANES)
+        for (int half = 0; half < 2; half++) {
+            Register value;
+            LOAD(value, values + i + half * LANES);
+            const Register away = value - centre;
+            const Counts inside = (away <= limit) & (away >= -limit);  /* not NaN */
+            const Register part = (Register)((Counts)away & inside);
+            count[half] -= inside;
+            sum[half] += part;
+            square[half] += part * part;
         }
     kept[0] = kept[1] = kept[2] = 0.0;
-    for (ptrdiff_t k = 0; k < LANES; k++) {
-        kept[0] += (double)count[k];
-        kept[1] += (double)sum[k];
-        kept[2] += (double)square[k];
-    }
+    for (int half = 0; half < 2; half++)
+        for (ptrdiff_t k = 0; k < LANES; k++) {
+            kept[0] += (double)count[half][k];
+            kept[1] += (double)sum[half][k];
+            kept[2] += (double)square[half][k];
+        }
 }
 
 /* Values of the runs of pixels (dy, dx, length) about a place, NaN for those that are left out or outside; how many. A run
-   is copied in whole registers: what is too much is overwritten by the next. LANES places are free behind the values. */
+   is copied in whole registers: what is too much is overwritten by the next. 2 LANES places are free behind the values. */
 static inline ptrdiff_t gather(const float *restrict image, const uint8_t *restrict left_out, ptrdiff_t ny, ptrdiff_t nx,
                                ptrdiff_t row, ptrdiff_t column, ptrdiff_t reach, const int64_t *restrict runs,
                                ptrdiff_t number, float *restrict values) {
@@ -89,11 +116,15 @@ static inline ptrdiff_t gather(const float *restrict image, const uint8_t *restr
         if (whole) {
             const float *here = image + y * nx + x;
             const uint8_t *out = left_out + y * nx + x;
-            for (ptrdiff_t i = 0; i < length; i += LANES)
-                for (ptrdiff_t k = 0; k < LANES; k++) {
-                    const float value = here[i + k];  /* always: gcc 12 loses some where the mask decides whether to read */
-                    values[used + i + k] = out[i + k] ? NAN : value;
-                }
+            for (ptrdiff_t i = 0; i < length; i += LANES) {
+                Register value;
+                Marks mark;
+                LOAD(value, here + i);
+                LOAD(mark, out + i);
+                const Counts gone = __builtin_convertvector(mark, Counts) != 0;
+                value = (Register)((Counts)value | gone);  /* all bits set: NaN */
+                STORE(value, values + used + i);
+            }
         } else {
             for (ptrdiff_t i = 0; i < length; i++) {
                 const int inside = y >= 0 && y < ny && x + i >= 0 && x + i < nx;
@@ -102,14 +133,14 @@ static inline ptrdiff_t gather(const float *restrict image, const uint8_t *restr
         }
         used += length;
     }
-    for (ptrdiff_t k = 0; k < LANES; k++) values[used + k] = NAN;
+    for (ptrdiff_t k = 0; k < 2 * LANES; k++) values[used + k] = NAN;
     return used;
 }
 
 /* Clipped means of the pixels in runs (dy, dx, length) about each source's nearest pixel (row, column).
 
    left_out: uint8[ny][nx]; reach: the largest dy or dx. Every `stride`th pixel gives the first centre and sigma. values:
-   float[pixels + LANES] and sample: float[pixels / stride + 1 + LANES], to work in. */
+   float[pixels + 2 LANES] and sample: float[pixels / stride + 1 + LANES], to work in. */
 KERNEL void annulus_means(const float *restrict image, ptrdiff_t ny, ptrdiff_t nx, const uint8_t *restrict left_out,
                           const int64_t *restrict places, ptrdiff_t number, const int64_t *restrict runs,
                           ptrdiff_t run_number, ptrdiff_t reach, ptrdiff_t stride, float least_sigma, float clip,

@@ -14,34 +14,65 @@ KEPT = 1.0 - 2.7e-3  # of a Gaussian within 3 sigma
 CLIPPED_VARIANCE = 1.0 - 2.0 * CLIP_SIGMA * DENSITY / KEPT  # of a unit Gaussian cut at the clip
 
 LANES = 8  # values that the kernel looks at in one go
+EXPECTED_RUNS = 1 << 15  # of bright pixels, for which there is room at first
 _BYTES, _FLOATS, _DOUBLES, _WHOLE = (array(dtype) for dtype in (np.uint8, np.float32, np.float64, np.int64))
-_STAR_PIXELS = Kernel("star_pixels", _FLOATS, SIZE, SIZE, REAL, _WHOLE, SIZE, SIZE, _BYTES)
+_BRIGHT_RUNS = Kernel("bright_runs", _FLOATS, SIZE, SIZE, REAL, SIZE, _WHOLE, SIZE, _WHOLE, _WHOLE)
+_STAR_PIXELS = Kernel("star_pixels", _FLOATS, SIZE, SIZE, REAL, _WHOLE, SIZE, _WHOLE, SIZE, SIZE, _BYTES)
 _ANNULUS_MEANS = Kernel(
     "annulus_means",
     *(_FLOATS, SIZE, SIZE, _BYTES, _WHOLE, SIZE, _WHOLE, SIZE, SIZE, SIZE, REAL, REAL, DOUBLE, SIZE),
     *(_FLOATS, _FLOATS, _DOUBLES, _DOUBLES, _WHOLE),
 )
 
+Whole = NDArray[np.int64]
 Means = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
 
 
-def star_pixels(
-    image: NDArray[np.float32], places: NDArray[np.int64], limit: float, half_width: int
-) -> NDArray[np.bool_]:
-    """Pixels within half a width, in x and in y, of those above a limit or of places: bool[ny, nx].
+def bright_runs(image: NDArray[np.float32], limit: float) -> tuple[Whole, Whole]:
+    """Pixels beside one another in a row that are not at or below a limit, and those without a value among them.
 
-    image: float32[ny, nx], contiguous; places: int64[n, 2], (row, column), in the image; half_width: px.
+    image: float32[ny, nx], contiguous. Returns int64[runs, 2], the first one's flat index and how many they are, and
+    int64[m], flat indices; both ascending. One pass through the image finds what many would.
+    """
+    room = np.array([EXPECTED_RUNS, EXPECTED_RUNS])
+    while True:
+        runs, missing, found = np.empty((room[0], 2), np.int64), np.empty(room[1], np.int64), np.empty(2, np.int64)
+        _BRIGHT_RUNS(image, *image.shape, limit, room[0], runs, room[1], missing, found)
+        if (found <= room).all():
+            return runs[: found[0]].copy(), missing[: found[1]].copy()
+        room = found
+
+
+def bright_runs_reference(image: NDArray[np.float32], limit: float) -> tuple[Whole, Whole]:
+    """`bright_runs` by NumPy."""
+    bright = np.pad(~(image <= np.float32(limit)), ((0, 0), (1, 1))).astype(np.int8)
+    row, first = np.nonzero(np.diff(bright, axis=1) > 0)
+    _, end = np.nonzero(np.diff(bright, axis=1) < 0)
+    return np.column_stack([row * image.shape[1] + first, end - first]), np.flatnonzero(np.isnan(image))
+
+
+def star_pixels(
+    image: NDArray[np.float32], runs: Whole, places: Whole, limit: float, half_width: int
+) -> NDArray[np.bool_]:
+    """Pixels within half a width, in x and in y, of those of runs above a limit or of places: bool[ny, nx].
+
+    image: float32[ny, nx], contiguous; runs: int64[n, 2], of `bright_runs`; places: int64[m, 2], (row, column), in the
+    image; half_width: px.
     """
     mask = np.zeros(image.shape, np.bool_)
-    _STAR_PIXELS(image, *image.shape, limit, np.ascontiguousarray(places), len(places), half_width, mask.view(np.uint8))
+    where = np.ascontiguousarray(runs), len(runs), np.ascontiguousarray(places), len(places)
+    _STAR_PIXELS(image, *image.shape, limit, *where, half_width, mask.view(np.uint8))
     return mask
 
 
 def star_pixels_reference(
-    image: NDArray[np.float32], places: NDArray[np.int64], limit: float, half_width: int
+    image: NDArray[np.float32], runs: Whole, places: Whole, limit: float, half_width: int
 ) -> NDArray[np.bool_]:
     """`star_pixels` by NumPy."""
-    mask = image > np.float32(limit)
+    within = np.zeros(image.size + 1, np.int64)
+    within[runs[:, 0]] += 1
+    within[runs.sum(axis=1)] -= 1
+    mask = (np.cumsum(within[:-1]) > 0).reshape(image.shape) & (image > np.float32(limit))
     mask[tuple(places.T)] = True
     size = 2 * half_width + 1
     wide = np.pad(mask, half_width)
@@ -69,7 +100,7 @@ def annulus_means(
     """
     number, pixels, stride = len(places), len(offsets), _stride(offsets)
     level, rms, counts = np.empty(number), np.empty(number), np.empty(number, np.int64)
-    work = np.empty(pixels + LANES, np.float32), np.empty(pixels // stride + 1 + LANES, np.float32)
+    work = np.empty(pixels + 2 * LANES, np.float32), np.empty(pixels // stride + 1 + LANES, np.float32)
     clip = CLIP_SIGMA, CLIPPED_VARIANCE, CLIP_PASSES
     order = np.argsort(places[:, 0], kind="stable")  # what is near in memory comes together: a fifth of the time less
     runs, reach = _runs(offsets), int(np.abs(offsets).max())

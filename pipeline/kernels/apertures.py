@@ -1,5 +1,7 @@
 """What lies in circles around sources: sums, and what is known against their pixels."""
 
+from typing import Any, TypeVar
+
 import numpy as np
 import sep
 from numpy.typing import NDArray
@@ -18,6 +20,19 @@ _DISC_SUMS = Kernel(
 )
 
 Floats = NDArray[np.float64]
+Some = TypeVar("Some", bound=np.generic)
+
+
+def _by_row(rows: NDArray[Any]) -> NDArray[np.intp]:
+    """The order of places by their rows: what is near in memory comes together, and is in the processor's cache."""
+    return np.argsort(rows, kind="stable")
+
+
+def _back(values: NDArray[Some], order: NDArray[np.intp]) -> NDArray[Some]:
+    """What was found in another order."""
+    result = np.empty_like(values)
+    result[order] = values
+    return result
 
 
 def circle_sums(image: NDArray[np.float32], xy: Floats, radii: tuple[float, ...], inside: NDArray[np.bool_]) -> Floats:
@@ -26,11 +41,10 @@ def circle_sums(image: NDArray[np.float32], xy: Floats, radii: tuple[float, ...]
     image: float32[ny, nx], contiguous; xy: float64[n, 2], px; radii: k, px; inside: bool[n, k], which are asked for:
     they lie inside the image. A pixel without a value makes a sum NaN if a part of it lies in the circle.
     """
-    sums, size = np.full(inside.shape, np.nan), 2 * int(np.ceil(max(radii))) + 3
-    asked = np.ascontiguousarray(inside).view(np.uint8)
-    circles = np.ascontiguousarray(xy), len(xy), np.asarray(radii, np.float64), len(radii), asked
+    sums, size, order = np.full(inside.shape, np.nan), 2 * int(np.ceil(max(radii))) + 3, _by_row(xy[:, 1])
+    circles = xy[order], len(xy), np.asarray(radii, np.float64), len(radii), inside[order].view(np.uint8)
     _CIRCLE_SUMS(image, *image.shape, *circles, size, np.empty((5, size + 1)), sums)
-    return sums
+    return _back(sums, order)
 
 
 def circle_sums_reference(
@@ -48,10 +62,10 @@ def touched_bits(bits: NDArray[np.uint8], xy: Floats, radii: tuple[float, ...]) 
 
     bits: uint8[ny, nx], contiguous; xy: float64[n, 2], finite, px; radii: k, px.
     """
-    touched = np.zeros((len(xy), len(radii)), np.uint8)
-    circles = np.ascontiguousarray(xy), len(xy), np.asarray(radii, np.float64), len(radii), max(radii)
+    touched, order = np.zeros((len(xy), len(radii)), np.uint8), _by_row(xy[:, 1])
+    circles = xy[order], len(xy), np.asarray(radii, np.float64), len(radii), max(radii)
     _TOUCHED_BITS(bits, *bits.shape, *circles, touched)
-    return touched
+    return _back(touched, order)
 
 
 def touched_bits_reference(bits: NDArray[np.uint8], xy: Floats, radii: tuple[float, ...]) -> NDArray[np.uint8]:
@@ -75,9 +89,10 @@ def disc_sums(
     first, second = images
     number = len(places[0])
     found, shown, seen = np.empty(number), np.empty(number), np.empty(number, np.int64)
-    where = (*map(np.ascontiguousarray, places), number, np.ascontiguousarray(offsets), len(offsets))
+    order = _by_row(places[0][:, 0])
+    where = *(each[order] for each in places), number, np.ascontiguousarray(offsets), len(offsets)
     _DISC_SUMS(first, *first.shape, second, *second.shape, *where, int(np.abs(offsets).max()), found, shown, seen)
-    return found, shown, seen
+    return _back(found, order), _back(shown, order), _back(seen, order)
 
 
 def disc_sums_reference(

@@ -17,6 +17,14 @@
 
 enum { BLOCK = 32 };  /* pixels that are looked at together, for most are dark */
 
+enum { REGISTER = 8 };  /* floats of a wide register */
+/* Where a compiler does not find by itself that values can be looked at together. Comparing gives -1 for true. */
+typedef float Register __attribute__((vector_size(4 * REGISTER)));
+typedef int32_t Counts __attribute__((vector_size(4 * REGISTER)));
+typedef uint8_t Marks __attribute__((vector_size(REGISTER)));
+#define LOAD(register, from) __builtin_memcpy(&(register), (from), sizeof(register))
+#define STORE(register, to) __builtin_memcpy((to), &(register), sizeof(register))
+
 static inline int any_above(const float *values, ptrdiff_t number, float threshold) {
     int any = 0;
     if (number == BLOCK)  /* which the compiler does at once */

@@ -81,7 +81,7 @@ EXTRACT = Step(
     ExtractParameters,
     run,
     gives="fluxes, errors and flags of all sources; the frame's WCS and times",
-    version=2,
+    version=3,
     each=Each.FRAME,
     needs=(
         required("calibrate", "calibrated"),

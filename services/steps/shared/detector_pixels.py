@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from pipeline.detector.detector_masks import REPEAT_FRAMES, Defects, find_defects, repeated_pixels
 from pipeline.frame.masked_pixels import PIXEL_DTYPE, PixelBit, with_bit
-from pipeline.kernels.places import marked_places
 from pipeline.rows import Rows
 from pipeline.stack.stacking import Stack
 from pipeline.stack.starlight import on_stars
@@ -85,13 +84,13 @@ def template_pixels(context: Context, path: str | None) -> NDArray[np.float32] |
 
 def mark_hot_pixels(table: NDArray[Any], hot: NDArray[np.int32]) -> NDArray[Any]:
     """A frame's PIXELS with those cosmic rays called bad that lie on ``hot`` pixels: a copy."""
-    told = table.copy()
-    wrong = ((table["bits"] & PixelBit.COSMIC) > 0) & np.isin(table["index"], hot)
+    told, cosmic = table.copy(), np.flatnonzero(table["bits"] & PixelBit.COSMIC)
+    wrong = cosmic[np.isin(table["index"][cosmic], hot)]
     told["bits"][wrong] ^= np.uint8(PixelBit.COSMIC | PixelBit.BAD)
     return told
 
 
 def counts(bits: NDArray[np.uint8]) -> dict[str, int]:
-    """Columns of table masked_pixels: they count a frame's masked pixels, of which uint8[ny, nx] has the bits."""
+    """Columns of table masked_pixels: they count a frame's masked pixels, of which uint8[n] has the bits."""
     columns = {"hot_pixels": PixelBit.BAD, "cosmic_rays": PixelBit.COSMIC}
-    return {name: marked_places(bits, bit).size for name, bit in columns.items()}
+    return {name: int(np.count_nonzero(bits & np.uint8(bit))) for name, bit in columns.items()}

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.aperture.aperture_flux import Apertures, Measurement, measure
 from pipeline.aperture.own_light import judge_pixels
-from pipeline.frame.masked_pixels import pixel_bits
+from pipeline.frame.masked_pixels import PixelBit, pixel_bits, with_bit, within
 from pipeline.registration.alignment import Alignment
 from schema.frame import Frame
 from schema.queries import frames
@@ -74,7 +74,7 @@ class FrameToMeasure:
         return on_frame(self.sources.apertures, self.image.fwhm, ellipses)
 
     def measure(self, context: Context, places: NDArray[np.float64] = NOWHERE) -> tuple[Measurement, NDArray[np.uint8]]:
-        """Measure the sources, and behind them ``places``, float64[m, 2], template pixels; and the image's bits.
+        """Measure the sources, and behind them ``places``, float64[m, 2], template pixels; and the masked pixels' bits.
 
         What looks like a cosmic ray is judged by the template first: light of the stars is measured, hits on them are
         not. The sky beside a place is drawn to that beside all others, so that sources are measured where only places
@@ -84,10 +84,13 @@ class FrameToMeasure:
         stored = context.images.read_all(path_of(image), (PIXELS,))
         apertures = self.apertures(with_ellipses=not len(places))
         xy = np.vstack([sources.xy, places])
-        bits = pixel_bits(mark_hot_pixels(stored.extras[PIXELS], self.hot), stored.image.shape)
+        table = mark_hot_pixels(within(stored.extras[PIXELS], stored.image.size), self.hot)
+        bits, marked = pixel_bits(table, stored.image.shape), table["index"].astype(np.int64)
         noise = noise_of(image, self.gain)
         if (shown := template_pixels(context, self.template)) is not None:
-            bits = judge_pixels(stored.image, bits, shown, alignment, xy, max(apertures.radii), noise)
+            judging = alignment, xy, max(apertures.radii), noise, with_bit(table, PixelBit.COSMIC).astype(np.int64)
+            marked = np.concatenate([marked, judge_pixels(stored.image, bits, shown, *judging)])
+        marked = marked[bits.reshape(-1)[marked] > 0]
         response = sources.seeing_response[:, : apertures.number] * seeing_change(sources.apertures, image.fwhm)
         measured = measure(
             stored.image,
@@ -95,8 +98,9 @@ class FrameToMeasure:
             apertures,
             noise,
             bits=bits,
+            marked=marked,
             isolated=np.concatenate([sources.isolated, np.zeros(len(places), dtype=np.bool_)]),
             neighbours=np.vstack([response, np.zeros((len(places), apertures.number))]),
             fwhm=image.fwhm,
         )
-        return measured, bits
+        return measured, bits.reshape(-1)[marked]

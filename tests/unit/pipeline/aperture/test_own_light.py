@@ -41,11 +41,13 @@ class Night:
 
     def judged(self, frame: int = 0, gain: float | None = 1.0) -> NDArray[np.uint8]:
         """As `extract` does it."""
-        radius = max(default_apertures(2.6).radii)
-        return judge_pixels(
-            self.frames[frame], self.bits[frame], self.template, self.alignments[frame], self.xy, radius,
+        radius, judged = max(default_apertures(2.6).radii), self.bits[frame].copy()
+        new = judge_pixels(
+            self.frames[frame], judged, self.template, self.alignments[frame], self.xy, radius,
             FrameNoise(RMS, gain=gain),
         )  # fmt: skip
+        np.testing.assert_array_equal(new, np.flatnonzero((judged > 0) & (self.bits[frame] == 0)))
+        return judged
 
     def measured(self, bits: NDArray[np.uint8], frame: int = 0) -> Measurement:
         place = self.alignments[frame].to_frame(self.xy)
@@ -159,5 +161,6 @@ def test_a_star_without_template_is_left_as_it_is(rng: np.random.Generator) -> N
     night = make_night(rng, "sharp among wide")
     blank = np.full(SHAPE, np.nan, np.float32)
     identity = night.alignments[0]
-    judged = judge_pixels(night.frames[0], night.bits[0], blank, identity, night.xy, 4.5, FrameNoise(RMS, gain=1.0))
+    judged = night.bits[0].copy()
+    judge_pixels(night.frames[0], judged, blank, identity, night.xy, 4.5, FrameNoise(RMS, gain=1.0))
     np.testing.assert_array_equal(judged, night.bits[0])

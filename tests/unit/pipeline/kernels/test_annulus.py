@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.kernels.annulus import annulus_means, annulus_means_reference, star_pixels, star_pixels_reference
+from pipeline.kernels import annulus
+from pipeline.kernels.annulus import (
+    annulus_means,
+    annulus_means_reference,
+    bright_runs,
+    bright_runs_reference,
+    star_pixels,
+    star_pixels_reference,
+)
 from pipeline.stamps import ring_offsets
 
 SHAPE = (90, 131)
@@ -25,8 +33,29 @@ def test_pixels_of_stars_are_those_of_numpy(
 ) -> None:
     places = rng.integers(0, SHAPE, (3, 2))
     image[-1, -1], image[0, 60:100] = 2000, 2000
-    args = image[:, : 131 - half_width // 4].copy(), np.minimum(places, 80), 1500.0, half_width
+    image = image[:, : 131 - half_width // 4].copy()
+    runs, _ = bright_runs(image, 1000.0)
+    args = image, runs[1:], np.minimum(places, 80), 1500.0, half_width
     np.testing.assert_array_equal(star_pixels(*args), star_pixels_reference(*args))
+
+
+@pytest.mark.parametrize("room", [1, 1 << 15])
+@pytest.mark.parametrize("limit", [-np.inf, 110.0, 1000.0, np.inf])
+@pytest.mark.parametrize("width", [1, 31, 64, 131])
+def test_runs_are_those_of_numpy(
+    image: NDArray[np.float32],
+    limit: float,
+    width: int,
+    room: int,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(annulus, "EXPECTED_RUNS", room)
+    image[rng.random(SHAPE) < 0.03] = np.nan
+    image[5, :70] = np.nan
+    image = image[:, :width].copy()
+    for found, expected in zip(bright_runs(image, limit), bright_runs_reference(image, limit), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(("inner", "outer"), [(0.0, 1.0), (3.0, 4.5), (8.0, 16.0)])

@@ -16,6 +16,9 @@ def test_values_are_those_of_numpy_to_the_last_bit(
     where = np.arange(image.size)  # good pixels too, as those that a hole's rim is told by
     found = from_neighbours(image, masked, where)
     np.testing.assert_array_equal(found, from_neighbours_reference(image, masked, where))
+    bits = np.where(masked, rng.integers(1, 8, shape), 0).astype(np.uint8)
+    some = image, bits, where, 0x05
+    np.testing.assert_array_equal(from_neighbours(*some), from_neighbours_reference(*some))
 
 
 def test_a_lone_hole_in_a_paraboloid_is_filled_with_its_value() -> None:
