@@ -25,7 +25,7 @@ from services import disk
 from services.errors import DataError, SurroundingsError, TransientError
 from services.file_errors import unreadable
 from services.fits_cards import card_values, header_text
-from services.fits_reader import first_hdu, native, primary_image, read_arrays, read_plain, read_rows
+from services.fits_reader import first_hdu, native, primary_image, read_arrays, read_pixels, read_plain, read_rows
 from services.fits_writer import first_header, with_cards, write_fits
 from services.frame_bounds import FrameBounds, require_bounded
 
@@ -83,19 +83,19 @@ class ImageStore(Protocol):
     def read_extra(self, path: str, name: str) -> NDArray[Any]:
         """One named extension, without reading the image."""
 
+    def read_pixels(self, path: str, index: NDArray[np.integer]) -> NDArray[Any]:
+        """A few pixels of a derived image by their flat indices, without reading the others."""
+
     def read_cards(self, path: str) -> Mapping[str, Any]:
         """Keywords and values of the header of a frame's image; text of several cards of one name is the first one's.
 
-        Raises:
-            DataError: the file is not the FITS image that it should be.
-            SurroundingsError: the disk failed, or is away.
-            LostFrameError, TransientError: the file alone gives errors; a frame's may also be gone.
+        Raises what ``read`` raises.
         """
 
     def read_header(self, path: str) -> str:
         """All cards of the header of a frame's image, 80 characters each, and those of the primary header behind them.
 
-        Raises what ``read_cards`` raises.
+        Raises what ``read`` raises.
         """
 
     def write(
@@ -202,6 +202,10 @@ class LocalImageStore:
         """Read one extension."""
         [own] = self._own(path, [name])
         return own
+
+    def read_pixels(self, path: str, index: NDArray[np.integer]) -> NDArray[Any]:
+        """Read one after the other."""
+        return self._reading(path, lambda: read_pixels(self._root / path, index))
 
     def read_cards(self, path: str) -> Mapping[str, Any]:
         """Read the header alone; a card that cannot be read is left out."""

@@ -1,6 +1,6 @@
 """Gain of a camera and noise of its master flat, measured from flats in pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,9 +15,21 @@ MODE_VARIANCE = 9.0 * np.pi / 2.0 - 8.0  # of 3 median − 2 mean over that of t
 MODE_FRAMES = 3  # the median of two is their mean
 
 Floats = NDArray[np.float64]
+Pairs = Sequence[tuple[Floats, Floats, Floats]]  # as of `box_pairs`
 
 
-def measure_gain(flats: Sequence[NDArray[Any]], read_noise_adu: float) -> float | None:
+def flat_pairs(flats: Iterable[NDArray[Any]]) -> Pairs:
+    """Levels and noise in boxes of consecutive flats, two of which are in memory at once.
+
+    flats: real[ny, nx] each, debiased, ADU, not divided by a flat; boxes with NaN pixels are left out.
+
+    Raises:
+        UnusableDataError: flats of unlike shapes.
+    """
+    return [box_pairs(*pair) for pair in pairwise(flats)]
+
+
+def measure_gain(pairs: Pairs, read_noise_adu: float) -> float | None:
     """Gain in electrons per ADU by the photon-transfer method (Janesick 2001): variance of differences against mean.
 
     In each box the second flat is scaled to the first's level; their difference then holds no fixed pattern. For levels
@@ -25,38 +37,32 @@ def measure_gain(flats: Sequence[NDArray[Any]], read_noise_adu: float) -> float 
     light by a gradient; what stands out in the difference is clipped.
 
     Args:
-        flats: real[ny, nx] each, debiased, ADU, not divided by a flat; boxes with NaN pixels are left out.
+        pairs: of `flat_pairs`.
         read_noise_adu: read noise, ADU rms, digitisation included as in differences of bias frames.
 
     Returns:
-        Median over the consecutive pairs; None when there is no pair, or no photon noise in it.
-
-    Raises:
-        UnusableDataError: flats of unlike shapes.
+        Median over the pairs; None when there is none, or no photon noise in it.
     """
-    found = [_pair_gain(*box_pairs(*pair), read_noise_adu) for pair in pairwise(flats)]
+    found = [_pair_gain(*pair, read_noise_adu) for pair in pairs]
     gains = [gain for gain in found if gain is not None]
     return float(np.median(gains)) if gains else None
 
 
-def flat_noise(flats: Sequence[NDArray[Any]], levels: Sequence[float], *, mode: bool = False) -> float | None:
+def flat_noise(pairs: Pairs, levels: Sequence[float], *, mode: bool = False) -> float | None:
     """Relative noise of a pixel of the master made of flats with these levels.
 
     The noise is measured in the differences of consecutive flats; it is taken to fall with the square root of the
     light, as photon noise does, so that a few pairs tell of all flats.
 
     Args:
-        flats: real[ny, nx] each, debiased, ADU: at least two of those in the master, their levels the first ones.
+        pairs: of `flat_pairs`, of some of the flats in the master, whose levels are the first ones.
         levels: mean of every flat in the master, ADU; the master's weights are proportional to them.
         mode: the master is 3 · median − 2 · mean.
 
     Returns:
         Relative standard deviation, None without a pair.
-
-    Raises:
-        UnusableDataError: flats of unlike shapes.
     """
-    found = [_variance_per_light(*box_pairs(*pair)) for pair in pairwise(flats)]
+    found = [_variance_per_light(*pair) for pair in pairs]
     per_light = [variance for variance in found if np.isfinite(variance)]
     if not per_light:
         return None

@@ -24,7 +24,7 @@ FlatMethod = Literal["mode", "clipped_mean"]
 Frame = NDArray[Any] | RawPixels  # of a RawPixels the signal is made when it is looked at, a few rows at a time
 
 FLAT_BLOCK_ROWS = 64  # rows; 100 flats of 2048 columns take 52 MB a block
-FLAT_READ_VALUES = 100 * FLAT_BLOCK_ROWS * 2048  # of all flats, in memory at once
+FLAT_READ_VALUES = 50 * FLAT_BLOCK_ROWS * 2048  # of all flats, in memory at once
 FLAT_MINIMUM_RESPONSE = 0.1  # of the mean; a pixel below it is vignetted or dead
 FLAT_CLIP_SIGMA = 3.5  # times the scatter of a flat about the median flat
 COMBINE_CLIP_SIGMA = 5.0  # above the others; nothing but a cosmic ray or a flickering pixel gets there

@@ -1,9 +1,11 @@
 """Sums of a few aligned images without what stands far above the others."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.library import REAL, SIZE, Kernel, array
+from pipeline.kernels.library import FLAG, REAL, SIZE, Kernel, array
 
 CLIP_SIGMA = 5.0  # noise above the others at which a pixel is left out
 CLIP_BOTH = 4  # values from which two may be left out of the mean of the others
@@ -18,7 +20,9 @@ _CLIPPED_SUMS = Kernel(
     *(_FLOATS, _FLOATS, _FLOATS, _FLOATS),
 )
 _TAKE_IN = Kernel("take_in", _FLOATS, _FLOATS, SIZE, SIZE, _WHOLE, _FLOATS, SIZE, REAL, REAL, SIZE, _BYTES)
-_MOVED_PIXELS = Kernel("moved_pixels", _WHOLE, SIZE, SIZE, SIZE, _WHOLE, SIZE, SIZE, SIZE, _WHOLE, _WHOLE, result=SIZE)
+_MOVED_PIXELS = Kernel("moved_pixels", _WHOLE, *[SIZE] * 4, _WHOLE, *[SIZE] * 5, _WHOLE, _WHOLE, _WHOLE, result=SIZE)
+_MOVED_ROWS = Kernel("moved_rows", _FLOATS, SIZE, SIZE, FLAG, *[SIZE] * 3, _WHOLE, SIZE, SIZE, SIZE, _FLOATS)
+_ADD_WEIGHTED = Kernel("add_weighted", _FLOATS, _FLOATS, _FLOATS, _FLOATS, SIZE)
 
 Image = NDArray[np.float32]
 
@@ -32,7 +36,7 @@ def clipped_sums(values: Image, limits: Image) -> tuple[Image, Image]:
     """
     number, ny, nx = values.shape
     total, count = np.empty((ny, nx), np.float32), np.empty((ny, nx), np.float32)
-    work = np.empty((2 * ny + 3, nx), np.float32), np.empty(number, np.float32)
+    work = np.empty((2 * ny, nx), np.float32), np.empty(number, np.float32)
     chosen = limits, limits.min(), _margin(limits), CLIP_BOTH, STAR_CONTRAST, REACH
     _CLIPPED_SUMS(values, number, ny, nx, *chosen, *work, total, count)
     return total, count
@@ -47,18 +51,64 @@ def take_in(total: Image, count: Image, where: NDArray[np.int64], values: Image,
     _TAKE_IN(total, count, *total.shape, where, values, where.size, *chosen, np.empty(where.size, np.uint8))
 
 
-def moved_pixels(
-    known: NDArray[np.int64], nx: int, tile: int, shifts: NDArray[np.int64], rows: slice
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which pixels of a frame fall on some rows of the reference, and where: int64[m] each.
+@dataclass(frozen=True)
+class Blocks:
+    """How an image comes to lie on the reference: by blocks of rows and tiles of columns, each moved by whole pixels.
 
-    known: int64[n], flat indices in the frame; tile: columns of the reference that are moved alike; shifts:
-    int64[tiles, 2] (x, y), reference to frame. Where they fall is counted from the first of the rows.
+    Attributes:
+        shape: (ny, nx) of image and reference.
+        tile: columns of the reference that are moved alike.
+        shifts: int64[blocks, tiles, 2] (x, y), px, reference to image.
+        rows: of a block, which reaches ``REACH`` rows beyond.
     """
-    which, where = np.empty(known.size, np.int64), np.empty(known.size, np.int64)
-    tiles = np.ascontiguousarray(shifts), len(shifts)
-    found = _MOVED_PIXELS(known, known.size, nx, tile, *tiles, rows.start, rows.stop, which, where)
-    return which[:found], where[:found]
+
+    shape: tuple[int, int]
+    tile: int
+    shifts: NDArray[np.int64]
+    rows: int
+
+    def reach(self, block: int) -> slice:
+        """Rows of the reference that a block reaches to."""
+        return slice(max(0, block * self.rows - REACH), min(self.shape[0], (block + 1) * self.rows + REACH))
+
+
+def moved_pixels(
+    known: NDArray[np.int64], blocks: Blocks
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Which pixels of an image fall on each block, and where.
+
+    known: int64[n], flat indices in the image, ascending. Returns int64[blocks + 1], where the pixels of each block
+    begin; int64[m], which; int64[m], flat indices, counted from the first row that the block reaches to.
+    """
+    number, tiles, _ = blocks.shifts.shape
+    starts, most = np.empty(number + 1, np.int64), 2 * known.size
+    while True:
+        which, where = np.empty(most, np.int64), np.empty(most, np.int64)
+        how = *blocks.shape, blocks.tile, blocks.shifts, tiles, number, blocks.rows, REACH
+        found = _MOVED_PIXELS(known, known.size, *how, most, starts, which, where)
+        if found <= most:
+            return starts, which[:found], where[:found]
+        most = found
+
+
+def moved_rows(part: Image, start: int, turned: bool, blocks: Blocks, block: int, result: Image) -> None:
+    """Put the rows of the reference that a block reaches to into ``result``, NaN where the image has nothing.
+
+    part: float32[rows, nx], contiguous, rows of the image from ``start`` on that hold what is needed; of an image that
+    is turned by half a turn as they are before, so that the last pixel is the first one of row ``start``. result:
+    float32[rows, nx], contiguous.
+    """
+    rows, shifts = blocks.reach(block), blocks.shifts[block]
+    if result.shape != (rows.stop - rows.start, blocks.shape[1]):
+        raise ValueError(f"room for {result.shape}, expected {rows.stop - rows.start} rows of {blocks.shape[1]}")
+    _MOVED_ROWS(
+        part, start, len(part), turned, *blocks.shape, blocks.tile, shifts, len(shifts), rows.start, rows.stop, result
+    )
+
+
+def add_weighted(total: Image, weight: Image, image: Image, weights: Image) -> None:
+    """Add, IN PLACE, an image times its weights where these are not 0, and the weights: all float32, contiguous."""
+    _ADD_WEIGHTED(total, weight, image, weights, total.size)
 
 
 def _margin(limits: Image) -> np.float32:
@@ -101,14 +151,39 @@ def take_in_reference(total: Image, count: Image, where: NDArray[np.int64], valu
 
 
 def moved_pixels_reference(
-    known: NDArray[np.int64], nx: int, tile: int, shifts: NDArray[np.int64], rows: slice
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    known: NDArray[np.int64], blocks: Blocks
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """`moved_pixels` by NumPy."""
-    y, x = np.divmod(known, nx)
-    own = np.clip(x - shifts[np.minimum(x // tile, len(shifts) - 1), 0], 0, nx - 1) // tile
-    x, y = x - shifts[own, 0], y - shifts[own, 1]
-    which = np.flatnonzero((x >= 0) & (x < nx) & (y >= rows.start) & (y < rows.stop))
-    return which, (y[which] - rows.start) * nx + x[which]
+    (_, nx), starts, which, where = blocks.shape, [0], [], []
+    for block, shifts in enumerate(blocks.shifts):
+        rows = blocks.reach(block)
+        y, x = np.divmod(known, nx)
+        own = np.clip(x - shifts[np.minimum(x // blocks.tile, len(shifts) - 1), 0], 0, nx - 1) // blocks.tile
+        x, y = x - shifts[own, 0], y - shifts[own, 1]
+        inside = np.flatnonzero((x >= 0) & (x < nx) & (y >= rows.start) & (y < rows.stop))
+        which.append(inside)
+        where.append((y[inside] - rows.start) * nx + x[inside])
+        starts.append(starts[-1] + inside.size)
+    return np.array(starts), np.concatenate(which), np.concatenate(where)
+
+
+def moved_rows_reference(part: Image, start: int, turned: bool, blocks: Blocks, block: int, result: Image) -> None:
+    """`moved_rows` by NumPy."""
+    rows, (ny, nx) = blocks.reach(block), blocks.shape
+    image = np.full(blocks.shape, np.nan, np.float32)
+    image[start : start + len(part)] = part[::-1, ::-1] if turned else part
+    y, x = np.mgrid[rows, :nx]
+    dx, dy = np.moveaxis(blocks.shifts[block][x // blocks.tile], -1, 0)
+    inside = (y + dy >= 0) & (y + dy < ny) & (x + dx >= 0) & (x + dx < nx)
+    result[...] = np.where(inside, image[np.where(inside, y + dy, 0), np.where(inside, x + dx, 0)], np.float32(np.nan))
+
+
+def add_weighted_reference(total: Image, weight: Image, image: Image, weights: Image) -> None:
+    """`add_weighted` by NumPy."""
+    product = image * weights
+    product[weights == 0] = 0  # NaN × 0
+    total += product
+    weight += weights
 
 
 def _brightest(image: Image) -> Image:

@@ -15,6 +15,8 @@
 #define KERNEL
 #endif
 
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 enum { BLOCK = 32 };  /* pixels that are looked at together, for most are dark */
 
 enum { REGISTER = 8 };  /* floats of a wide register */

@@ -9,7 +9,8 @@ from numpy.typing import DTypeLike
 
 from pipeline.kernels import compiling
 
-SIZE, REAL, DOUBLE = ctypes.c_ssize_t, ctypes.c_float, ctypes.c_double  # ptrdiff_t, float, double of the sources
+# ptrdiff_t, float, double and int of the sources
+SIZE, REAL, DOUBLE, FLAG = ctypes.c_ssize_t, ctypes.c_float, ctypes.c_double, ctypes.c_int
 
 
 _BUFFER = ctypes.c_char * 0  # the place of an array's memory: asking the array for it takes four times as long

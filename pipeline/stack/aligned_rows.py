@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels.clipping import REACH, moved_pixels
+from pipeline.kernels.clipping import REACH, Blocks, moved_pixels, moved_rows
 from pipeline.registration.alignment import Alignment
 from pipeline.statistics import MAD_TO_SIGMA, median_of
 
@@ -38,7 +38,7 @@ class _ArrayRows:
         return self._image.shape
 
     def rows(self, start: int, stop: int) -> Image:
-        return self._image[start:stop].copy()
+        return np.array(self._image[start:stop], np.float32, order="C")
 
 
 class AlignedRows:
@@ -51,11 +51,13 @@ class AlignedRows:
         self._height = min(ny, max(1, WINDOW_PIXELS // max(nx, 1)))
         self._known = suspects.astype(np.int64)  # flat, in the source
         self._first, self._window = 0, np.empty((0, nx), np.float32)
-        self._shifts_about: dict[float, NDArray[np.int64]] = {}
+        self.blocks = self._placement.blocks()
         self.noise, values = self._look_through()
-        self._suspects, self._values = self._known, values
+        seen = self._known
         if self._placement.turned:
-            self._suspects, self._values = ny * nx - 1 - self._known[::-1], values[::-1]
+            seen, values = ny * nx - 1 - self._known[::-1], values[::-1]
+        self._starts, which, self._where = moved_pixels(seen, self.blocks)
+        self._values = values[which]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -78,56 +80,32 @@ class AlignedRows:
             first = (size - 1 - start * nx) % step if turned else -start * nx % step
             sample.append(part.reshape(-1)[first::step].copy())
             if len(part) == ny:
-                self._window = part[::-1, ::-1] if turned else part
+                self._window = part
         return sky_noise(np.concatenate(sample)) if sample else float("inf"), np.concatenate(values)
 
-    def _rows(self, start: int, stop: int) -> Image:
-        """Rows of the turned image, NaN where it has suspects."""
-        if not self._first <= start <= stop <= self._first + len(self._window):
-            ny, nx = self.shape
-            end = min(ny, max(stop, start + self._height))
-            first, last = (ny - end, ny - start) if self._placement.turned else (start, end)
-            window = self._source.rows(first, last)
-            inside = self._known[slice(*np.searchsorted(self._known, (first * nx, last * nx)))] - first * nx
-            window.reshape(-1)[inside] = np.nan
-            self._first, self._window = start, window[::-1, ::-1] if self._placement.turned else window
-        return self._window[start - self._first : stop - self._first]
-
-    def suspects(self, rows: slice) -> tuple[NDArray[np.int64], Image]:
-        """Where in `rows` the suspects fall, as flat indices, and their values."""
-        nx, shifts = self.shape[1], self._shifts(rows)
-        low, high = shifts[:, 1].min() + rows.start, shifts[:, 1].max() + rows.stop
-        some = slice(*np.searchsorted(self._suspects, (low * nx, high * nx)))
-        which, where = moved_pixels(self._suspects[some], nx, self._placement.tile, shifts, rows)
-        return where, self._values[some][which]
-
-    def _shifts(self, rows: slice) -> NDArray[np.int64]:
-        """Of the tiles, about the middle of these rows."""
-        if not self._shifts_about:
-            self._shifts_about = self._placement.shifts_of_blocks()
-        middle = (rows.start + rows.stop - 1) / 2
-        if middle not in self._shifts_about:
-            self._shifts_about[middle] = self._placement.shifts(self._placement.tiles(), middle)
-        return self._shifts_about[middle]
-
-    def rows_into(self, result: Image, rows: slice) -> None:
-        """Rows of the reference, float32[rows, nx]; each tile moves by its own rounded shift."""
+    def _hold(self, start: int, stop: int) -> None:
+        """Have rows of the turned image in the window, as the file has them but for the suspects, which are NaN."""
+        if self._first <= start <= stop <= self._first + len(self._window):
+            return
         ny, nx = self.shape
-        starts, tile = self._placement.tiles(), self._placement.tile
-        shifts = self._shifts(rows)
-        lowest = min(max(rows.start + int(shifts[:, 1].min()), 0), ny)
-        source = self._rows(lowest, max(lowest, min(rows.stop + int(shifts[:, 1].max()), ny)))
-        for start, (dx, dy) in zip(starts.tolist(), shifts.tolist(), strict=True):
-            left, right = max(start, -dx), min(start + tile, nx, nx - dx)
-            top, bottom = max(rows.start, -dy), min(rows.stop, ny - dy)
-            own = result[:, start : start + tile]
-            if left >= right or top >= bottom:
-                own[...] = np.nan
-                continue
-            own[: top - rows.start] = own[bottom - rows.start :] = np.nan
-            own[:, : left - start] = own[:, right - start :] = np.nan
-            piece = source[top + dy - lowest : bottom + dy - lowest, left + dx : right + dx]
-            result[top - rows.start : bottom - rows.start, left:right] = piece
+        end = min(ny, max(stop, start + self._height))
+        first, last = (ny - end, ny - start) if self._placement.turned else (start, end)
+        self._window = self._source.rows(first, last)
+        inside = self._known[slice(*np.searchsorted(self._known, (first * nx, last * nx)))] - first * nx
+        self._window.reshape(-1)[inside] = np.nan
+        self._first = start
+
+    def suspects(self, block: int) -> tuple[NDArray[np.int64], Image]:
+        """Where in the rows of a block the suspects fall, as flat indices, and their values."""
+        own = slice(self._starts[block], self._starts[block + 1])
+        return self._where[own], self._values[own]
+
+    def rows_into(self, result: Image, block: int) -> None:
+        """Rows of the reference that a block reaches to, float32[rows, nx]; each tile by its own rounded shift."""
+        ny, rows, moved = self.shape[0], self.blocks.reach(block), self.blocks.shifts[block, :, 1]
+        lowest = min(max(rows.start + int(moved.min()), 0), ny)
+        self._hold(lowest, max(lowest, min(rows.stop + int(moved.max()), ny)))
+        moved_rows(self._window, self._first, self._placement.turned, self.blocks, block, result)
 
 
 class Placement:
@@ -166,11 +144,11 @@ class Placement:
         column, row = np.clip(np.rint(xy), 0, (self._nx - 1, self._ny - 1)).astype(np.intp).T
         return self.shifts(column // self._tile * self._tile, self._middle_rows(row // CLIP_ROWS * CLIP_ROWS))
 
-    def shifts_of_blocks(self) -> dict[float, NDArray[np.int64]]:
-        """Shifts int64[tiles, 2] by the middle row of each block of a stack of `CLIP_ROWS` rows at once."""
+    def blocks(self) -> Blocks:
+        """Of a stack of `CLIP_ROWS` rows at once: a block's tiles are moved as about its middle row."""
         starts, middles = self.tiles(), self._middle_rows(np.arange(0, self._ny, CLIP_ROWS))
         shifts = self.shifts(np.tile(starts, middles.size), np.repeat(middles, starts.size))
-        return dict(zip(middles.tolist(), shifts.reshape(middles.size, starts.size, 2), strict=True))
+        return Blocks((self._ny, self._nx), self._tile, shifts.reshape(middles.size, starts.size, 2), CLIP_ROWS)
 
     def _middle_rows(self, first: NDArray[np.intp]) -> NDArray[np.float64]:
         """Of blocks that begin at these rows, with what they reach to."""

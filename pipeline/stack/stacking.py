@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
-from pipeline.kernels.clipping import CLIP_SIGMA, REACH, clipped_sums, take_in
+from pipeline.kernels.clipping import CLIP_SIGMA, REACH, add_weighted, clipped_sums, take_in
 from pipeline.registration.alignment import Alignment
 from pipeline.stack.aligned_rows import CLIP_ROWS, NONE, AlignedRows, Image, Placement, RowSource
 
@@ -29,6 +29,11 @@ class Stack:
         """The stack of one aligned frame float32[ny, nx]; weight 0 makes an empty stack of a rejected frame."""
         valid = np.isfinite(image) & (weight > 0)
         return cls(np.where(valid, image, np.float32(np.nan)), valid * np.float32(weight), int(weight > 0))
+
+
+def weight_dtype(frames: int) -> type[np.integer[Any]]:
+    """Of the weight map of so many frames: the least that holds their number and that FITS has."""
+    return np.uint8 if frames < 1 << 8 else np.int16 if frames < 1 << 15 else np.int32
 
 
 def stack_frames(
@@ -90,18 +95,15 @@ def weighted_mean(stacks: Iterable[Stack]) -> Stack:
     frames = 0
     for stack in stacks:
         if total is None or weight is None:
-            total, weight = np.zeros_like(stack.image), np.zeros(stack.image.shape, np.float32)
+            total, weight = np.zeros((2, *stack.image.shape), np.float32)
         if stack.image.shape != total.shape:
             raise UnusableDataError(
                 f"a stack has shape {stack.image.shape}, the ones before it {total.shape}: stack one binning only"
             )
         for start in range(0, total.shape[0], CLIP_ROWS):
             rows = slice(start, start + CLIP_ROWS)
-            weights = stack.weight[rows].astype(np.float32, copy=False)
-            product = stack.image[rows] * weights
-            product[weights == 0] = 0  # NaN × 0
-            total[rows] += product
-            weight[rows] += weights
+            weights = np.ascontiguousarray(stack.weight[rows], np.float32)
+            add_weighted(total[rows], weight[rows], np.ascontiguousarray(stack.image[rows], np.float32), weights)
         frames += stack.frames
         del stack  # before the next one comes
     if total is None or weight is None:
@@ -130,17 +132,17 @@ def _clipped_mean(frames: Sequence[AlignedRows]) -> Stack:
         if frame.shape != shape:
             raise UnusableDataError(f"frame {i} has shape {frame.shape}, the first {shape}: stack one binning only")
     limits = np.array([CLIP_SIGMA * frame.noise for frame in frames], np.float32)
-    image, weight = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    values = np.empty(len(frames) * (CLIP_ROWS + 2 * REACH) * shape[1], np.float32)  # of one block
-    for start in range(0, shape[0], CLIP_ROWS):
-        rows = slice(start, min(start + CLIP_ROWS, shape[0]))
-        reach = slice(max(0, rows.start - REACH), min(rows.stop + REACH, shape[0]))
+    image, weight = np.empty(shape, np.float32), np.empty(shape, weight_dtype(len(frames)))
+    blocks = frames[0].blocks
+    values = np.empty(len(frames) * (blocks.rows + 2 * REACH) * shape[1], np.float32)  # of one block
+    for number, start in enumerate(range(0, shape[0], blocks.rows)):
+        rows, reach = slice(start, min(start + blocks.rows, shape[0])), blocks.reach(number)
         inner = slice(rows.start - reach.start, rows.stop - reach.start)
         block = values[: len(frames) * (reach.stop - reach.start) * shape[1]].reshape(len(frames), -1, shape[1])
         for part, frame in zip(block, frames, strict=True):
-            frame.rows_into(part, reach)
+            frame.rows_into(part, number)
         total, count = clipped_sums(block, limits)
-        where, suspects = map(np.concatenate, zip(*(frame.suspects(reach) for frame in frames), strict=True))
+        where, suspects = map(np.concatenate, zip(*(frame.suspects(number) for frame in frames), strict=True))
         take_in(total, count, where, suspects, limits)
         with np.errstate(invalid="ignore"):
             np.divide(total[inner], count[inner], out=image[rows])

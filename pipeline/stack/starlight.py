@@ -22,7 +22,11 @@ def brightest_near(image: NDArray[np.float32], where: NDArray[np.integer]) -> ND
 
 
 def on_stars(
-    image: NDArray[np.float32], where: NDArray[np.integer], template: NDArray[np.float32], alignment: Alignment
+    values: NDArray[np.float32],
+    where: NDArray[np.integer],
+    width: int,
+    template: NDArray[np.float32],
+    alignment: Alignment,
 ) -> NDArray[np.bool_]:
     """Whether pixels of a frame are no brighter than stars of the template may be there.
 
@@ -30,9 +34,9 @@ def on_stars(
     nothing was seen; alignment: template to frame. Returns bool[n]; False beyond the template.
     """
     ny, nx = template.shape
-    row, column = np.divmod(where, image.shape[1])
+    row, column = np.divmod(where, width)
     x, y = np.rint(alignment.to_reference(np.column_stack([column, row]).astype(np.float64))).astype(np.intp).T
     inside = (x >= 0) & (x < nx) & (y >= 0) & (y < ny)
     brightest = brightest_near(template, np.where(inside, y * nx + x, 0))
     with np.errstate(invalid="ignore"):
-        return np.asarray(inside & (image.ravel()[where] <= STAR_CONTRAST * brightest))
+        return np.asarray(inside & (values <= STAR_CONTRAST * brightest))

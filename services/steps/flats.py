@@ -7,11 +7,12 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from pipeline.detector.calibration import calibrate
-from pipeline.detector.detector_noise import flat_noise, measure_gain
+from pipeline.detector.detector_noise import flat_noise, flat_pairs, measure_gain
 from pipeline.detector.flat_levels import flat_limits, full_scale
 from pipeline.detector.masters import combine_flat
 from pipeline.errors import SaturatedFrameError
 from pipeline.rows import Rows
+from pipeline.statistics import mean_of_values
 from schema.found import Rejection
 from schema.image import DEBIASED_FLAT, MASTER_FLAT, Image
 from schema.observing import FLAT
@@ -65,7 +66,7 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
     pixels = {name: master_rows(context, one) for name, one in (("bias", bias), ("dark", dark)) if one is not None}
     with errors_name(frame.path):
         top = full_scale(raw.counts, frame.saturation or context.choices.saturation)
-        if top is None and np.nanmean(raw.counts) < _pedestal(pixels, seconds):
+        if top is None and mean_of_values(raw.counts) < _pedestal(pixels, seconds):
             bias, dark, pixels = None, None, {}
         try:
             image, _ = calibrate(
@@ -79,7 +80,7 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
         except SaturatedFrameError as error:  # it is too bright, like those above the limits
             saturated = {frame.image_id: f"flat {frame.path!r}: {error}"}
             return lambda session: frames.reject(session, saturated, context.pid)
-    mean = float(np.nanmean(image))
+    mean = mean_of_values(image)
     if not mean > 0:
         raise DataError(
             f"flat {frame.path!r} has mean {mean:.4g} ADU above the bias, expected more than 0: was the lamp on, the "
@@ -118,7 +119,7 @@ def run_calibrate_flat(context: Context, parameters: CalibrateFlatParameters) ->
 
 def _pedestal(masters: Mapping[str, Rows], seconds: float) -> float:
     """Mean level of the masters of a frame of so many seconds of dark, ADU."""
-    return sum(float(np.nanmean(one[:])) * (seconds if name == "dark" else 1) for name, one in masters.items())
+    return sum(mean_of_values(one[:]) * (seconds if name == "dark" else 1) for name, one in masters.items())
 
 
 class CombineFlatParameters(Parameters):
@@ -199,7 +200,7 @@ def _noise(context: Context, flats: Sequence[Image]) -> dict[str, Any]:
     """Columns of the master: the gain that pairs of flats show, and the noise of a pixel of the master."""
     levels = [flat.background or 0.0 for flat in flats]
     alike = [flat for flat, level in zip(flats, levels, strict=True) if level > LEAST_OF_HIGHEST * max(levels)]
-    few = [context.images.read(path_of(flat)) for flat in alike[:PAIRED_FLATS]]
+    few = flat_pairs(context.images.read(path_of(flat)) for flat in alike[:PAIRED_FLATS])
     read_noise = alike[0].background_rms
     # Without a bias the levels mean nothing, and without read noise the gain would hold it.
     gain = None if read_noise is None else measure_gain(few, read_noise)

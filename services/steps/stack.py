@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from pipeline.frame.masked_pixels import PixelBit, with_bit
-from pipeline.stack.stacking import Stack, stack_frames, weighted_mean
+from pipeline.stack.stacking import Stack, stack_frames, weight_dtype, weighted_mean
 from schema.frame import Frame
 from schema.image import CALIBRATED, STACKED, TEMPLATE, Image
 from schema.queries import frames, images
@@ -86,7 +86,7 @@ def run(context: Context, parameters: StackParameters) -> Outputs | None:
     if not inputs:
         return None  # a branch without good frames makes no image
     total = _leaf(context, good) if parameters.leaf else _node(context, stacks)
-    extras: dict[str, NDArray[Any]] = {WEIGHT: total.weight.astype(np.int16 if total.frames < 2**15 else np.int32)}
+    extras: dict[str, NDArray[Any]] = {WEIGHT: total.weight.astype(weight_dtype(total.frames), copy=False)}
     if parameters.root:
         extras[PIXELS] = find_hot_pixels(context, total)
     fwhm, kind = _mean(column(inputs, "fwhm")), TEMPLATE if parameters.root else STACKED

@@ -69,7 +69,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
         return ask(connection, calls)
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("read", "read_all", "read_extra", "read_master", "master_rows"):
+        for name in ("read", "read_all", "read_extra", "read_pixels", "read_master", "master_rows"):
             patch.setattr(LocalImageStore, name, _noting(getattr(LocalImageStore, name), opened))
         patch.setattr(worker, "read_choices", lambda text: Noting(**read_choices(text).values()))
         patch.setattr(prepared, "_on_sqlite", prepared_ones)

@@ -47,9 +47,10 @@ def find_hot_pixels(context: Context, stack: Stack) -> NDArray[Any]:
 
 def _off_stars(context: Context, frame: Frame, stack: Stack) -> NDArray[np.int32]:
     """Pixels of a frame that look like cosmic rays and are too bright to be light of the stack's stars."""
-    stored = context.images.read_all(path_of(frame), (PIXELS,))
-    index = with_bit(stored.extras[PIXELS], PixelBit.COSMIC)
-    return index[~on_stars(stored.image, index, stack.image, alignment_of(frame))]
+    path, nx = path_of(frame), frame.nx or 0
+    index = with_bit(context.images.read_extra(path, PIXELS), PixelBit.COSMIC)
+    values = context.images.read_pixels(path, index)
+    return index[~on_stars(values, index, nx, stack.image, alignment_of(frame))]
 
 
 def hot_pixels(context: Context, session: Session) -> NDArray[np.int32]:

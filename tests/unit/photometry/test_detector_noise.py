@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.detector.detector_noise import flat_noise, measure_gain
+from pipeline.detector.detector_noise import flat_noise, flat_pairs, measure_gain
 from pipeline.detector.masters import combine_flat, read_noise
 from pipeline.errors import UnusableDataError
 
@@ -44,7 +44,7 @@ def test_gain_from_flats(gain: float, noise: float, levels: tuple[float, ...], s
     flats = make_flats(np.random.default_rng(3), gain, noise, levels, stars=stars)
     digitised = np.sqrt((noise / gain) ** 2 + 1 / 12)
     # Two flats of 768² give 0.4 %.
-    assert measure_gain(flats, digitised) == pytest.approx(gain, rel=0.02)
+    assert measure_gain(flat_pairs(flats), digitised) == pytest.approx(gain, rel=0.02)
 
 
 @pytest.mark.parametrize("frames", [2, 5])
@@ -65,7 +65,7 @@ def test_flat_noise_is_that_of_the_master(number: int, method: str) -> None:
     truth = 1 + 0.01 * rng.standard_normal(SHAPE)
     flats = [(rng.poisson(level * 1.5 * truth) / 1.5).astype(np.float32) for level in levels]
     master = combine_flat(lambda i, rows: flats[i][rows], levels, SHAPE, method)  # type: ignore[arg-type]
-    quoted = flat_noise(flats[:3], levels, mode=method == "mode")
+    quoted = flat_noise(flat_pairs(flats[:3]), levels, mode=method == "mode")
     # The factor of `mode` is that of many flats: too much for seven by a tenth, for three by a fifth. The clip of a few
     # flats takes 1 % of their light's information with it.
     allowed = 0.03 if method == "clipped_mean" or number == 2 else 0.25
@@ -75,22 +75,22 @@ def test_flat_noise_is_that_of_the_master(number: int, method: str) -> None:
 def test_dark_flats_tell_no_gain() -> None:
     rng = np.random.default_rng(6)
     flats = [rng.normal(1.0, 5.0, SHAPE).astype(np.float32) for _ in range(2)]
-    assert measure_gain(flats, 5.0) is None
+    assert measure_gain(flat_pairs(flats), 5.0) is None
 
 
 def test_one_flat_tells_nothing() -> None:
     flats = make_flats(np.random.default_rng(7), 1.5, 8.0, (20_000.0,))
-    assert measure_gain(flats, 5.3) is None
-    assert flat_noise(flats, [20_000.0]) is None
+    assert measure_gain(flat_pairs(flats), 5.3) is None
+    assert flat_noise(flat_pairs(flats), [20_000.0]) is None
 
 
 def test_dead_pixels_do_not_matter() -> None:
     flats = make_flats(np.random.default_rng(8), 2.0, 8.0, (20_000.0, 25_000.0))
     for flat in flats:
         flat[100:110, 200] = np.nan
-    assert measure_gain(flats, 4.0) == pytest.approx(2.0, rel=0.02)
+    assert measure_gain(flat_pairs(flats), 4.0) == pytest.approx(2.0, rel=0.02)
 
 
 def test_unlike_flats_are_refused() -> None:
     with pytest.raises(UnusableDataError, match="shape"):
-        measure_gain([np.ones((64, 64)), np.ones((64, 32))], 1.0)
+        flat_pairs([np.ones((64, 64)), np.ones((64, 32))])

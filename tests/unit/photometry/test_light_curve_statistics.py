@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UnusableDataError
-from pipeline.statistics import FEWEST_POINTS, expected_scatter, light_curve_statistics, row_median
+from pipeline.statistics import FEWEST_POINTS, expected_scatter, light_curve_statistics, mean_of_values, row_median
 
 
 def test_medians_of_rows_with_gaps() -> None:
@@ -12,6 +12,15 @@ def test_medians_of_rows_with_gaps() -> None:
     np.testing.assert_allclose(row_median(values), np.nanmedian(values, axis=1))
     assert np.isnan(row_median(np.full((1, 4), np.nan))).all()
     assert np.isnan(row_median(np.empty((2, 0)))).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_mean_is_that_of_numpy_to_the_last_bit(dtype: type, gaps: bool) -> None:
+    values = np.random.default_rng(0).normal(20000, 300, (300, 517)).astype(dtype)
+    if gaps and dtype is not np.uint16:
+        values[3:5] = np.nan
+    assert mean_of_values(values) == float(np.nanmean(values))
 
 
 def test_white_noise() -> None:

@@ -36,6 +36,11 @@ def test_arrays_are_those_that_astropy_reads(tmp_path: Path, dtype: str) -> None
             np.testing.assert_array_equal(ours, np.asarray(theirs))
     np.testing.assert_array_equal(store.read_extra(PATH, "STARS"), STARS)
     np.testing.assert_array_equal(store.read(PATH, rows=slice(7, 90)), image(dtype)[7:])
+    some = np.array([0, 33, 32, 1649], np.int32)
+    np.testing.assert_array_equal(store.read_pixels(PATH, some), image(dtype).ravel()[some])
+    assert store.read_pixels(PATH, some[:0]).dtype == image(dtype).dtype
+    with pytest.raises(DataError, match="1650 pixels, and is asked for number 1650"):
+        store.read_pixels(PATH, np.array([3, 1650]))
 
 
 @pytest.mark.parametrize("kept", [0, 2000, 2880, 12_000, -2880])

@@ -206,7 +206,7 @@ class TestClippedMean:
         x, y = np.rint(xy).astype(int).T
         frames[1][y + 3, x] += 2000  # where a neighbour's brightness decides
         expected = clipped_mean(frames)
-        monkeypatch.setattr("pipeline.stack.stacking.CLIP_ROWS", rows)
+        monkeypatch.setattr("pipeline.stack.aligned_rows.CLIP_ROWS", rows)
         found = clipped_mean(frames)
         np.testing.assert_array_equal(found.weight, expected.weight)
         np.testing.assert_array_equal(found.image, expected.image)

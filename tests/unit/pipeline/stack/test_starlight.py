@@ -27,4 +27,6 @@ def test_cores_of_stars_are_told_from_hot_pixels_beside_them() -> None:
     frame[40, 40] = frame[2, 79] = 500
     columns, rows = np.rint(alignment.to_frame(xy)).astype(int).T
     where = np.ravel_multi_index(([*rows, 40, 2], [*columns, 40, 79]), SHAPE)
-    np.testing.assert_array_equal(on_stars(frame, where, template, alignment), [True, True, False, False])
+    np.testing.assert_array_equal(
+        on_stars(frame.ravel()[where], where, SHAPE[1], template, alignment), [True, True, False, False]
+    )
