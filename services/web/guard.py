@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from services.log import get_logger
 from services.vo.vo_requests import CALLER, RETRY_S
@@ -35,6 +35,13 @@ LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]"))
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
+)
+FULL_PAGE = (
+    '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Tianyu is busy</title>'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<meta name="color-scheme" content="light dark">'
+    '<meta http-equiv="refresh" content="{retry}"></head><body><h1>Tianyu is busy</h1><p>{words}. '
+    "This page asks again by itself.</p></body></html>\n"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -140,7 +147,8 @@ class Guard:
             return _refuse(405, "pages can only be read", {"Allow": ", ".join(allowed)})
         if self._now > QUESTIONS_AT_ONCE:
             words = "as many questions are being answered as may be at a time: try it again in some seconds"
-            return _refuse(503, words, {"Retry-After": RETRY_S, "Connection": "close"})
+            later = {"Retry-After": RETRY_S, "Connection": "close"}
+            return _full(words, later) if "text/html" in headers.get("accept", "") else _refuse(503, words, later)
         return None
 
     def _address(self, scope: Scope, headers: Headers) -> str:
@@ -193,6 +201,11 @@ def _basic(header: str) -> tuple[str, str] | None:
     except (binascii.Error, UnicodeDecodeError):
         return "", ""
     return user, password
+
+
+def _full(words: str, headers: dict[str, str]) -> Response:
+    """For a browser: legible on a phone and in the dark without a style, which is refused too; it asks again."""
+    return HTMLResponse(FULL_PAGE.format(retry=RETRY_S, words=words.capitalize()), 503, headers)
 
 
 def _refuse(status: int, words: str, headers: dict[str, str] | None = None) -> Response:

@@ -80,10 +80,17 @@ class Comparison:
 class StandardMagnitudes:
     """Magnitudes of the star's points on a standard scale, and how they were transformed to it."""
 
-    code: str  # of AAVSO's filters
+    code: str  # of AAVSO's filters, in which the magnitudes are
     magnitude: NDArray[np.float64]  # [n], NaN where there is none
     error: NDArray[np.float64]  # [n]
     statement: str
+    camera_code: str = ""  # of the filter that they were taken in, where that is another
+
+    def belong_to(self, code: str, told: str | None) -> bool:
+        """Whether they are what is sent for a camera's filter, or for the code that the observer ``told``."""
+        if told is not None:
+            return told == self.code != OTHER  # which asks for Gaia's G
+        return code == (self.camera_code or self.code)
 
 
 @dataclass(frozen=True)
@@ -185,11 +192,11 @@ def _scale(table: Table, points: NDArray[np.bool_], submission: Submission) -> _
     if submission.check is not None:
         notes += "; KMAG is -2.5 log10(ADU)"
     standard = submission.standard
-    if standard is not None and standard.code == code:
+    if standard is not None and standard.belong_to(code, submission.band):
         chosen = points & np.isfinite(standard.magnitude) & np.isfinite(standard.error)
         if chosen.any():
             values = standard.magnitude[chosen], standard.error[chosen]
-            return _Scale(chosen, *values, code, STANDARD, True, f"{plain_text(standard.statement)}; {notes}")
+            return _Scale(chosen, *values, standard.code, STANDARD, True, f"{plain_text(standard.statement)}; {notes}")
     has_no_scale = code in (OTHER, UNFILTERED) and submission.band in (None, OTHER)
     calibrated = points & np.isfinite(column_of(table, "mag")) & np.isfinite(column_of(table, "mag_error"))
     if has_no_scale and calibrated.any():

@@ -28,12 +28,13 @@ from services.results.lightcurves.reading import LightCurve
 from services.results.lightcurves.zero_points import zero_point_pid
 
 FIELD = ("field_u", "field_v", "field_uu", "field_uv", "field_vv")
+PAN_STARRS_ORIGIN = "table-ps1"
 # In the words of exports: where the magnitudes of the stars come from that the transformation rests on.
 ORIGINS = {
     "relation": "Gaia DR3 G, BP and RP by the relations of Gaia DR3 documentation 5.5.1",
     "synthetic": "Gaia DR3 synthetic photometry (GSPC)",
     "table": "a table of standard stars",
-    "table-ps1": "a table of standard stars in the Pan-STARRS system",
+    PAN_STARRS_ORIGIN: "a table of standard stars in the Pan-STARRS system",
 }
 SYSTEMS = {
     **dict.fromkeys(("B", "V", "Rc", "Ic"), "Johnson-Cousins, Vega"),
@@ -43,7 +44,7 @@ SYSTEMS = {
 
 def system_of(band: str, origin: str) -> str:
     """The photometric system in which magnitudes of a band are, by where those of the standard stars come from."""
-    return "Pan-STARRS, AB" if origin == "table-ps1" else SYSTEMS[band]
+    return "Pan-STARRS, AB" if origin == PAN_STARRS_ORIGIN else SYSTEMS[band]
 
 
 Floats = NDArray[np.float64]
@@ -276,7 +277,7 @@ def colours(first: StandardCurve, second: StandardCurve, colour_from: ColourFrom
         colour, error = first.colour, first.colour_error
         curve = colour_curve(points, first.facts.by, other, second.facts.by, colour, error, longest_gap_d)
     else:
-        if any(one.facts.origin == "table-ps1" for one in (first, second)):
+        if any(one.facts.origin == PAN_STARRS_ORIGIN for one in (first, second)):
             raise ConfigurationError(
                 "the relations that tell a colour by two filters are of SDSS, and a night's standard stars are in the "
                 "Pan-STARRS system: take the catalogue's colour"

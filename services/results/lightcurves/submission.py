@@ -16,14 +16,16 @@ from schema.queries.measurements import flux_matrix
 from schema.skies import NamedObject
 from services.errors import ConfigurationError
 from services.frame_geometry import plane_of
-from services.results.lightcurves.aavso import LABEL_LENGTH, NOTHING, Comparison, StandardMagnitudes, Submission
+from services.results.lightcurves.aavso import LABEL_LENGTH, NOTHING, OTHER, Comparison, StandardMagnitudes, Submission
 from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.reading import LightCurve
 from services.results.lightcurves.selection import SourceFacts, find_source, sky_tolerance
-from services.results.lightcurves.standard import standard_curve
+from services.results.lightcurves.standard import PAN_STARRS_ORIGIN, standard_curve
 
 JD_OF_DAY_0 = 1721424.5  # of the proleptic Gregorian calendar's day 0, as Python counts
 CODES_OF_BANDS = {"B": "B", "V": "V", "Rc": "R", "Ic": "I", "g": "SG", "r": "SR", "i": "SI", "z": "SZ"}
+# AAVSO's SG, SR, SI and SZ are Sloan's; of Pan-STARRS' bands it has codes for z ("Z-short") and y, the others are O.
+PAN_STARRS_CODES = {"g": OTHER, "r": OTHER, "i": OTHER, "z": "ZS"}
 EPOCH_OF_NAMES = 2000.0
 
 
@@ -62,10 +64,11 @@ def read_submission(
 def _standard(session: Session, curve: LightCurve) -> StandardMagnitudes | None:
     """The star in its filter's standard band, where the night has a transformation to it."""
     found = standard_curve(session, curve)
-    code = None if found is None else CODES_OF_BANDS.get(found.facts.by.band)
-    if found is None or code is None:
+    if found is None or (camera := CODES_OF_BANDS.get(found.facts.by.band)) is None:
         return None
-    return StandardMagnitudes(code, found.standard.magnitude, found.standard.error, found.statement)
+    is_pan_starrs = found.facts.origin == PAN_STARRS_ORIGIN
+    code = PAN_STARRS_CODES[found.facts.by.band] if is_pan_starrs else camera
+    return StandardMagnitudes(code, found.standard.magnitude, found.standard.error, found.statement, camera)
 
 
 def known_name(session: Session, observation: ObservationFacts, star: SourceFacts) -> str:

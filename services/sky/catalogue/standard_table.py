@@ -27,6 +27,8 @@ SYNTHETIC = {
 SYSTEM = "system"  # declared as a column is: the photometric system of the table's g, r, i and z
 SDSS, PAN_STARRS = "SDSS", "Pan-STARRS"
 REFCAT2 = frozenset({"rp1", "r1", "r10"})  # columns of ATLAS-REFCAT2 alone (Tonry et al. 2018, ApJ 867, 105)
+CATALOGUE = "catalog_file"  # a setting: its columns are Gaia's, and any other may be called V
+NONE = "none"  # declared of what is no band
 MATCH_ARCSEC = 2.0  # between a star and itself in a table without Gaia's numbers
 MAGNITUDES = (-5.0, 40.0)
 NAMES_SHOWN = 12
@@ -77,7 +79,8 @@ def read_standards(path: Path, declared: Sequence[str], band: str, setting: str)
 
     Raises:
         ConfigurationError: the table cannot be read, lacks a column that is declared, has neither numbers nor places,
-            or what is declared to be a magnitude is none.
+            or what is declared to be a magnitude is none, or a column of `catalog_file` has a band's name and nobody
+            declared whether it is that.
     """
     try:
         status = path.stat()
@@ -87,6 +90,11 @@ def read_standards(path: Path, declared: Sequence[str], band: str, setting: str)
         ) from error
     columns = _table(path, status.st_mtime_ns, status.st_size, setting)
     names = _names(columns, declared, f"{setting} {str(path)!r}")
+    if setting == CATALOGUE and names.get(band) == band and not _declares(declared, band):
+        raise ConfigurationError(
+            f"{setting} {str(path)!r} has a column {band!r}, and nobody said whether it is magnitudes of that band: "
+            f'declare it in standard_columns, "{band}={band}" if they are and "{band}={NONE}" if not'
+        )
     synthetic = f"{SYNTHETIC[band]}_mag"
     name = names.get(band) or (synthetic if synthetic in columns else None)
     if name is None:
@@ -131,6 +139,10 @@ def _origin(columns: Mapping[str, Any], declared: Sequence[str], band: str) -> s
     return "table-ps1" if is_pan_starrs and band in ("g", "r", "i", "z") else "table"
 
 
+def _declares(declared: Sequence[str], band: str) -> bool:
+    return any(one.partition("=")[0].strip() == band for one in declared)
+
+
 @lru_cache(maxsize=2)
 def _table(path: Path, _mtime_ns: int, _size: int, setting: str) -> Mapping[str, Any]:
     return read_columns(path, setting)
@@ -148,6 +160,9 @@ def _names(columns: Mapping[str, Any], declared: Sequence[str], where: str) -> d
             raise ConfigurationError(
                 f"standard_columns has {one!r}: expected one of {', '.join((*BANDS, ID, RA, DEC))} before the sign"
             )
+        if column == NONE and column not in columns:
+            names.pop(name, None)
+            continue
         if column not in columns:
             shown = ", ".join(list(columns)[:NAMES_SHOWN])
             raise ConfigurationError(f"{where} has no column {column!r}, which standard_columns names; found: {shown}")

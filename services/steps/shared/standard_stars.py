@@ -14,7 +14,7 @@ from services.choices import Choices
 from services.errors import ConfigurationError
 from services.frame_geometry import plane_of
 from services.log import get_logger
-from services.sky.catalogue.standard_table import StandardStars, read_standards
+from services.sky.catalogue.standard_table import CATALOGUE, StandardStars, read_standards
 from services.steps.shared.graph_fluxes import GraphAxes
 
 log = get_logger("standard")
@@ -81,7 +81,7 @@ def _of_table(band: str, choices: Choices) -> StandardStars | None:
             log.info("the table of standard stars has no such band", band=band, file=str(choices.standard_file))
         return stars
     if choices.catalog_file is not None:
-        stars = read_standards(choices.catalog_file, choices.standard_columns, band, "catalog_file")
+        stars = read_standards(choices.catalog_file, choices.standard_columns, band, CATALOGUE)
         if stars is not None:
             return stars
     return None

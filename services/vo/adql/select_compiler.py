@@ -236,14 +236,14 @@ class SelectCompiler:
         return source
 
     def _near_rows(self, join: exp.Expr, right: FromClause, scope: Scope) -> tuple[FromClause, Sql] | None:
-        """In place of the stars of a LEFT JOIN to an uploaded table: those near to its rows, and by what they join."""
+        """In place of what LEFT JOIN adds to stars or an uploaded table: what is near, and by what it joins."""
         nodes = conjuncts(join.args.get("on"))
         expressions = Expressions(scope, self.compile, is_sqlite=self._is_sqlite)
         for node in nodes:
             near = expressions.near(node)
-            if near is None or near.stars is not right:
+            if near is None or right not in (near.stars, near.uploaded.clause):
                 continue
-            rows, condition = near.rows()
+            rows, condition = near.rows() if right is near.stars else near.rows_of_upload()
             scope.relations[-1] = scope.relations[-1].within(rows)
             rest = [expressions.condition(one) for one in nodes if one is not node]
             return rows, and_(condition, *rest)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import FromClause, and_, func, literal, or_, select
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.elements import NamedColumn
+from sqlalchemy.sql.selectable import AliasedReturnsRows
 from sqlalchemy.sql.visitors import replacement_traverse
 from sqlglot import exp
 
@@ -21,6 +22,7 @@ from services.vo.vo_errors import RefusedError
 Sql = ColumnElement[Any]
 MOST_REGIONS = 50  # of one query
 WIDEST_CONE = 40.0  # degrees; of a wider one most cells would be named
+STAR, KEY = "source_id", "z_key"  # a star's own column, and that of pairs
 COORDINATE_SYSTEMS = ("", "ICRS")
 
 
@@ -132,19 +134,31 @@ class Near:
     def rows(self) -> tuple[FromClause, Sql]:
         """All such pairs, with the columns of the stars, and the condition that one is of the uploaded table's row.
 
-        For LEFT JOIN, beside which SQLite and MariaDB look through all stars for each row. Grouped, though each pair is
-        there once: so servers cannot make it that join again, and SQLite expects few rows and makes an index of them.
+        For LEFT JOIN, beside which SQLite and MariaDB look through all stars for each row.
         """
-        theirs = self.uploaded.clause
-        own = self.uploaded.table.rows().alias()
+        return self._pairs(self.uploaded.clause, self.uploaded.table.rows().alias(), ROW, self.stars)
+
+    def rows_of_upload(self) -> tuple[FromClause, Sql]:
+        """The same the other way round: all pairs with the columns of the uploaded table, and that one is of a star."""
+        assert isinstance(self.stars, AliasedReturnsRows)
+        rows = self.stars.element
+        assert isinstance(rows, FromClause)
+        return self._pairs(self.stars, rows.alias(), STAR, self.uploaded.clause)
+
+    def _pairs(self, left: FromClause, own: FromClause, key: str, right: FromClause) -> tuple[FromClause, Sql]:
+        """Pairs of the left table, once more under an own name, with the right one, which have the left one's key.
+
+        Grouped, though each pair is there once: so servers cannot make it that join again, and SQLite expects few rows
+        and makes an index of them.
+        """
 
         def moved(one: Any, **_: Any) -> Any:
-            return own.c[one.name] if isinstance(one, NamedColumn) and one.table is theirs else None
+            return own.c[one.name] if isinstance(one, NamedColumn) and one.table is left else None
 
         condition = replacement_traverse(self.condition, {}, moved)  # type: ignore[call-overload]
-        columns = [own.c[ROW], *self.stars.c]
-        pairs = select(*columns).select_from(own.join(self.stars, condition)).group_by(*columns).subquery()
-        return pairs, pairs.c[ROW] == theirs.c[ROW]
+        columns = [own.c[key].label(KEY), *right.c]
+        pairs = select(*columns).select_from(own.join(right, condition)).group_by(*columns).subquery()
+        return pairs, pairs.c[KEY] == left.c[key]
 
 
 def _in_cells(cell: Sql, cone: Cone) -> list[Sql]:

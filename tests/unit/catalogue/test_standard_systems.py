@@ -42,6 +42,20 @@ def test_refcat2_is_pan_starrs(
     assert _origin(tmp_path, band, declared, *more) == origin
 
 
+def test_a_column_of_the_catalogue_is_no_band_before_somebody_says_so(tmp_path: Path) -> None:
+    """Its other columns are Gaia's, and V may be anything."""
+    path = tmp_path / "gaia.csv"
+    Table({"source_id": [1, 2], "V": [14.1, 15.1]}).write(path, format="ascii.csv")
+    with pytest.raises(ConfigurationError, match=r"gaia.csv' has a column 'V', .* \"V=V\" if they are and \"V=none\""):
+        read_standards(path, (), "V", "catalog_file")
+    declared = read_standards(path, ("V=V",), "V", "catalog_file")
+    assert declared is not None
+    assert declared.magnitude.tolist() == [14.1, 15.1]
+    assert read_standards(path, ("V=none",), "V", "catalog_file") is None
+    assert read_standards(path, (), "B", "catalog_file") is None
+    assert read_standards(path, (), "V", "standard_file") is not None, "which is of standard stars alone"
+
+
 def test_a_system_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="expected SDSS or Pan-STARRS"):
         _origin(tmp_path, "g", ("system=Sloan",))

@@ -97,6 +97,17 @@ def test_aavso_takes_standard_magnitudes_of_the_filter_alone(table: Table) -> No
     assert [row[4:7] for row in aavso(table, standard=standard)] == [["V", "NO", "DIF"]] * 2
 
 
+@pytest.mark.parametrize(("name", "camera", "code"), [("g", "SG", "O"), ("z", "SZ", "ZS")])
+def test_magnitudes_of_pan_starrs_are_not_sent_as_sloans(table: Table, name: str, camera: str, code: str) -> None:
+    """AAVSO has codes for Pan-STARRS' z alone, of these; the others are told in the notes."""
+    table.meta["filter"] = name
+    standard = StandardMagnitudes(code, np.full(6, 11.5), np.full(6, 0.01), f"{name} (Pan-STARRS, AB)", camera)
+    rows = aavso(table, standard=standard)
+    assert {tuple(row[2:7]) for row in rows} == {("11.5000", "0.0100", code, "YES", "STD")}
+    assert all(row[14].startswith(f"{name} (Pan-STARRS") for row in rows)
+    assert {tuple(row[4:7]) for row in aavso(table, standard=standard, band=camera)} == {(camera, "NO", "DIF")}
+
+
 def test_aavso_names_a_single_comparison_star(table: Table) -> None:
     rows = aavso(table, comparison=Comparison("000-BBC-2, x" + "y" * 30, {1: -10.0}))
     assert [row[7:9] for row in rows] == [["000-BBC-2 xyyyyyyyyy", "-10.0000"], ["000-BBC-2 xyyyyyyyyy", "na"]]

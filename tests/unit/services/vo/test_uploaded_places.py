@@ -140,6 +140,7 @@ def test_pairs_are_those_of_the_sphere(field: Field) -> None:
     wanted = field.near(np.nan_to_num(field.radius, nan=-1.0))
     assert field.pairs(JOINED.format(uploaded="TAP_UPLOAD.mine", kind="", condition=of_rows)) == wanted
     _left_joins(field)
+    _stars_with_and_without(field)
     _tables_in_tables(field)
     field.engine.dispose()
 
@@ -165,6 +166,17 @@ def _left_joins(field: Field) -> None:
     assert field.pairs(JOINED.format(uploaded="TAP_UPLOAD.mine", kind="LEFT", condition=condition)) == either
 
 
+def _stars_with_and_without(field: Field) -> None:
+    """LEFT JOIN of an uploaded table behind the stars: each star at least once, one without a place too."""
+    for radius in (0.0005, 1.3):
+        near = field.near(radius)
+        alone = {*field.ids.tolist(), len(field.ids) + 1} - {star for _, star in near}
+        for condition in ALIKE:
+            joined = f"source_catalog AS s LEFT JOIN TAP_UPLOAD.mine AS u ON {condition.format(radius=radius)}"
+            found = field.pairs(f"SELECT u.n, s.source_id FROM {joined}")
+            assert found == near | {(None, star) for star in alone}, (radius, condition)
+
+
 def _tables_in_tables(field: Field) -> None:
     """Two circles in one query, an uploaded table twice, and one within a query, whose rows' cells nobody knows."""
     inner = "(SELECT n, ra, dec FROM TAP_UPLOAD.mine)"
@@ -186,17 +198,25 @@ def _tables_in_tables(field: Field) -> None:
 def test_stars_are_looked_for_by_their_index(ready_sqlite_url: str) -> None:
     """On SQLite, whose plans do not hang on how many rows there are."""
     field = Field(reading_engine(ready_sqlite_url), np.zeros(0), np.zeros((0, 2)), np.zeros((2, 2)), np.ones(2))
-    for kind in ("", "LEFT"):
-        for condition in ALIKE:
-            for radius in ("2 / 3600.0", "u.r"):
-                adql = JOINED.format(uploaded="TAP_UPLOAD.mine", kind=kind, condition=condition.format(radius=radius))
-                made = field.compiled(adql, field.table).select.compile(field.engine)
-                values = [made.params[name] for name in made.positiontup or ()]
-                with field.engine.execution_options(**READ_ONLY).connect() as connection:
-                    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {made}", tuple(values)).all()
-                words = "\n".join(row[3] for row in plan)
+
+    def plan(joined: str, condition: str) -> str:
+        adql = f"SELECT u.n, s.source_id FROM {joined} ON {condition}"
+        made = field.compiled(adql, field.table).select.compile(field.engine)
+        values = [made.params[name] for name in made.positiontup or ()]
+        with field.engine.execution_options(**READ_ONLY).connect() as connection:
+            found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {made}", tuple(values)).all()
+        return "\n".join(row[3] for row in found)
+
+    uploaded, stars = "TAP_UPLOAD.mine AS u", "source_catalog AS s"
+    for condition in ALIKE:
+        for radius in ("2 / 3600.0", "u.r"):
+            near = condition.format(radius=radius)
+            for words in (plan(f"{uploaded} JOIN {stars}", near), plan(f"{uploaded} LEFT JOIN {stars}", near)):
                 assert "SEARCH s USING INDEX ix_source_healpix" in words, words
                 assert "SCAN s" not in words
+            words = plan(f"{stars} LEFT JOIN {uploaded}", near)
+            assert "SEARCH s USING INDEX ix_source_healpix" in words, words
+            assert words.count("SCAN s") == 1, "each star once, and none for each row"
     field.engine.dispose()
 
 

@@ -116,20 +116,21 @@ def test_who_asks_too_much_waits(asking: Asking, clock: Clock) -> None:
     ]
 
 
-async def asked(guard: Guard, send: Send) -> None:
+async def asked(guard: Guard, send: Send, *headers: tuple[bytes, bytes]) -> None:
     """One question."""
 
     async def receive() -> Message:
         await anyio.sleep_forever()
         raise AssertionError("unreachable")
 
-    head = {"method": "GET", "path": "/", "raw_path": b"/", "query_string": b"", "headers": [(b"host", b"localhost")]}
+    named = [(b"host", b"localhost"), *headers]
+    head = {"method": "GET", "path": "/", "raw_path": b"/", "query_string": b"", "headers": named}
     await guard({"type": "http", "http_version": "1.1", "scheme": "http", **head}, receive, send)
 
 
 def test_who_comes_when_the_service_is_full_is_told_when_to_come_back() -> None:
     async def fill_it() -> list[int]:
-        leave, statuses = anyio.Event(), []
+        leave, statuses, bodies = anyio.Event(), [], []
 
         async def page(_: Request) -> PlainTextResponse:
             await leave.wait()
@@ -142,6 +143,8 @@ def test_who_comes_when_the_service_is_full_is_told_when_to_come_back() -> None:
                 statuses.append(message["status"])
                 if message["status"] == 503:
                     assert (b"retry-after", b"5") in message["headers"]
+            else:
+                bodies.append(message["body"])
 
         async with anyio.create_task_group() as group:
             for _ in range(QUESTIONS_AT_ONCE):
@@ -150,6 +153,12 @@ def test_who_comes_when_the_service_is_full_is_told_when_to_come_back() -> None:
             for _ in range(50):
                 await asked(guard, send)
             assert statuses == [503] * 50, "at once, while the others still wait"
+            assert b"<" not in bodies.pop()
+            await asked(guard, send, (b"accept", b"text/html,*/*"))
+            assert statuses.pop() == 503
+            page_of_browser = bodies.pop().decode()
+            assert '<meta http-equiv="refresh" content="5">' in page_of_browser
+            assert "As many questions are being answered as may be" in page_of_browser
             leave.set()
         await asked(guard, send)
         return statuses
