@@ -1,8 +1,9 @@
 """Seconds of each tool for the light curves of the same stars in the same circles, in turns; the median counts.
 
 `make bench-peers`, or `python -m bench.peers [--frames 60] [--size 2048] [--stars 1300] [--rounds 3]
-[--peers PYTHON] [--folder DIR]`. Each tool masters, calibrates, aligns, measures and divides, in one process at a
-time; Tianyu with one worker, and once more as it comes, with one for each core.
+[--peers PYTHON] [--folder DIR]`. Each tool masters, calibrates, aligns, measures and divides by one method, in one
+process at a time. Tianyu with one worker; as it comes, with one for each core; and told the stars, as the others are:
+by the template of 12 frames of the night before.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -30,11 +32,14 @@ from services.trials.simulate import night_spec, simulate
 RADII, ANNULUS = [3.0, 4.5, 6.0], [12.0, 18.0]  # px
 REFERENCES = 50
 MARGIN_PX = 40.0  # from the border, on all frames: QLCP leaves out two of its diameters
-TIANYU, ALL_CORES = "Tianyu, one worker", "Tianyu, a worker a core"
+TIANYU, ALL_CORES, TOLD = "Tianyu, one worker", "Tianyu, a worker a core", "Tianyu, told the stars"
+ONE_METHOD = ["ensemble"]
+BEFORE_FRAMES = 12  # of the night before
 PEERS = {"QLCP": "qlcp_way", "eloy": "eloy_way", "SExtractor in a script": "source_extractor_way"}
-TOOLS = (TIANYU, *PEERS, ALL_CORES)
+TOOLS = (TIANYU, *PEERS, ALL_CORES, TOLD)
 STEPS_OF_TIANYU = """
 SELECT p.command, SUM(a.cpu_seconds) FROM process_attempt a JOIN process p ON p.pid = a.pid
+JOIN observation o ON o.observation_id = p.observation_id WHERE o.night = (SELECT MAX(night) FROM observation)
 GROUP BY p.command ORDER BY SUM(a.cpu_seconds) DESC
 """
 
@@ -50,12 +55,26 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_night(asked: argparse.Namespace, folder: Path) -> Night:
+def make_night(asked: argparse.Namespace, folder: Path, frames: int, nights_before: int = 0) -> Night:
     """All of its frames are good: what tools do with bad ones is not compared."""
     if not (folder / "truth").is_dir():
-        changes = {"n_frames": asked.frames, "shape": (asked.size, asked.size), "n_stars": asked.stars, "seed": 1}
-        simulate(night_spec("night", cloudy_fraction=0.0, n_smeared=0, **changes), folder)
+        changes = {"n_frames": frames, "shape": (asked.size, asked.size), "n_stars": asked.stars, "seed": 1}
+        spec = night_spec("night", cloudy_fraction=0.0, n_smeared=0, **changes)
+        simulate(replace(spec, start_jd=spec.start_jd - nights_before), folder)
     return read(folder)
+
+
+def tianyu(folder: Path, work: Path, *options: str) -> list[str]:
+    run = ["run", str(folder), "--workdir", str(work), "--no-plots", "--until", "calibrate_relative"]
+    return [sys.executable, "-m", "services.cli.app", *run, *options]
+
+
+def measure_before(asked: argparse.Namespace, folder: Path) -> Path:
+    """The working folder of the night before."""
+    night = make_night(asked, folder / "night before", BEFORE_FRAMES, 1)
+    work = folder / "before"
+    timing.run(tianyu(night.folder, work), folder / "log")
+    return work
 
 
 def stars_of(night: Night) -> np.ndarray:
@@ -91,9 +110,8 @@ def _sexagesimal(value: float) -> str:
 def command_of(tool: str, asked: argparse.Namespace, night: Night, work: Path) -> list[str]:
     if tool in PEERS:
         return [asked.peers, "-m", f"bench.peers.{PEERS[tool]}", str(work.parent / "scope.json"), str(work)]
-    workers = ["--consumers", "1"] if tool == TIANYU else []
-    run = ["run", str(night.folder), "--workdir", str(work), "--no-plots", "--until", "calibrate_relative"]
-    return [sys.executable, "-m", "services.cli.app", *run, *workers]
+    options = {TIANYU: ["--consumers", "1"], TOLD: ["--template", "known"]}
+    return tianyu(night.folder, work, *options.get(tool, []))
 
 
 def seconds_of(tool: str, work: Path) -> dict[str, float]:
@@ -123,7 +141,7 @@ def quality(relative: Floats, magnitudes: Floats) -> tuple[float, float, float]:
 
 
 def rounds(
-    asked: argparse.Namespace, night: Night, folder: Path, after: Callable[[str, Path], None]
+    asked: argparse.Namespace, night: Night, before: Path, folder: Path, after: Callable[[str, Path], None]
 ) -> dict[str, list[timing.Used]]:
     """What each tool used, in turns, each in a new folder; ``after`` sees what it left, in the last round."""
     used: dict[str, list[timing.Used]] = defaultdict(list)
@@ -131,7 +149,7 @@ def rounds(
         for tool in TOOLS:
             work = folder / "work"
             shutil.rmtree(work, ignore_errors=True)
-            work.mkdir()
+            shutil.copytree(before, work) if tool == TOLD else work.mkdir()
             used[tool].append(timing.run(command_of(tool, asked, night, work), folder / "log"))
             said = f"{used[tool][-1].wall:.1f} s, CPU {used[tool][-1].cpu:.1f} s"
             print(f"… round {number + 1}, {tool}: {said}", file=sys.stderr, flush=True)
@@ -143,9 +161,11 @@ def rounds(
 def main() -> None:
     asked = options()
     os.environ |= {"OMP_NUM_THREADS": "1", "TIANYU_CATALOG": "none", "TIANYU_APERTURE_RADII": json.dumps(RADII)}
+    os.environ["TIANYU_RELATIVE_METHODS"] = json.dumps(ONE_METHOD)
     with tempfile.TemporaryDirectory(prefix="tianyu-peers-") as temporary:
         folder = Path(temporary)
-        night = make_night(asked, (asked.folder or folder / "night").resolve())
+        night = make_night(asked, (asked.folder or folder / "night").resolve(), asked.frames)
+        before = measure_before(asked, folder)
         stars = stars_of(night)
         scope_of(night, stars).write(folder / "scope.json")
         left: dict[str, tuple[dict[str, float], tuple[float, float, float]]] = {}
@@ -154,7 +174,7 @@ def main() -> None:
             good = quality(relative_of(tool, night, stars, work), night.truth.stars.mag[stars])
             left[tool] = seconds_of(tool, work), good
 
-        used = rounds(asked, night, folder, look)
+        used = rounds(asked, night, before, folder, look)
     report(asked, len(night.epochs), len(stars), used, left)
 
 

@@ -6,9 +6,7 @@ import numpy as np
 
 from bench.photometry.light_curves import LightCurves, RawFluxes
 from bench.photometry.night import Night
-from pipeline.trials.simulation.conditions import to_reference
-from tests.acceptance.measured_night import MeasuredNight, read_night
-from tests.acceptance.noise_limit import nearest_stars
+from tests.acceptance.measured_night import MeasuredNight, read_nights
 from tests.acceptance.programs import Programs
 
 
@@ -16,12 +14,13 @@ def run(night: Night, work: Path) -> tuple[LightCurves, RawFluxes, MeasuredNight
     """Run it (once for a working folder); its light curves and raw fluxes by stars of the truth."""
     if not (work / "tianyu.db").exists():
         Programs({}, work.parent).run("run", str(night.folder), "--workdir", str(work), "--consumers", "2")
-    measured = read_night(work)
+    *_, measured = read_nights(work)  # one before it may have lent its template
     jd = night.truth.frames.jd_mid
     frame = np.array([int(np.argmin(np.abs(measured.jd - jd[i]))) for i in night.epochs])
-    reference = int(np.argmin(np.abs(jd - measured.jd[measured.reference])))
-    x, y = to_reference(*measured.xy.T, night.truth.frames, reference, night.truth.spec.shape)
-    star = nearest_stars(np.column_stack([night.truth.stars.x, night.truth.stars.y]), np.column_stack([x, y]))
+    epoch, alignment = next(
+        (epoch, measured.alignments[i]) for epoch, i in enumerate(frame) if measured.alignments[i] is not None
+    )
+    star = night.stars_of(epoch, alignment.to_frame(measured.xy))
     seen = star >= 0
     shape = (night.truth.stars.id.size, night.epochs.size, measured.radii.size)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.console import JsonOption, friendly, note, out, start
-from services.cli.publish_command import Priority, Template, listed
+from services.cli.publish_command import Priority, listed
+from services.cli.template_options import TemplateOption
 from services.errors import ConfigurationError
 from services.shown import processes
 
@@ -33,9 +34,7 @@ def capture(
         int | None, typer.Option(min=1, max=64, help="With --workdir: processes at a time, besides the telescope's.")
     ] = None,
     priority: Priority = 0,
-    template: Annotated[
-        Template, typer.Option(help="known: measure each frame at once, on the template of another night.")
-    ] = "own",
+    template: TemplateOption = "own",
     again: Annotated[
         bool, typer.Option("--again", help="Take all exposures once more, though the plan was published before.")
     ] = False,

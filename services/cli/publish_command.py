@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,7 @@ from services.cli.star_options import (
     with_targets,
 )
 from services.cli.step_options import AtOption, OnlyOption, UntilOption, with_places, with_steps
+from services.cli.template_options import NewTemplateOption, TemplateOption, require_one_template
 from services.errors import ConfigurationError
 from services.results.positions import pointing
 from services.shown import processes
@@ -40,7 +41,6 @@ PRIORITIES = 1000  # on either side of 0
 Priority = Annotated[
     int, typer.Option(min=-PRIORITIES, max=PRIORITIES, help="Smaller runs first, as with nice; 10 for a backfill.")
 ]
-Template = Literal["own", "known"]
 
 
 @friendly
@@ -54,12 +54,8 @@ def publish(
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Make everything anew, whatever was made before.")] = False,
     priority: Priority = 0,
-    template: Annotated[
-        Template, typer.Option(help="known: measure each frame at once, on the template of another night.")
-    ] = "own",
-    new_template: Annotated[
-        bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
-    ] = False,
+    template: TemplateOption = "own",
+    new_template: NewTemplateOption = False,
     radec: PointingOption = None,
     reference_frame: ReferenceOption = None,
     targets: TargetsOption = None,
@@ -103,8 +99,6 @@ def publish(
             f"--again makes everything anew, --only one step: `tianyu rerun {observation_id or 3} --from {only} "
             f"--until {only}` makes that step anew"
         )
-    if new_template and template == "known":
-        raise ConfigurationError("--template known takes another night's template, --new-template makes one: give one")
     from schema import database
     from services.engine.publisher.publish import Publisher
     from services.engine.publisher.published import unpublished
@@ -127,11 +121,7 @@ def publish(
     )
     settings = with_steps(with_targets(with_reference(settings, reference_frame), targets), until, only)
     settings = with_places(settings, at)
-    if settings.reference_frame is not None and template == "known":
-        raise ConfigurationError(
-            "--template known takes another night's template, on its reference: leave out the reference frame "
-            f"{settings.reference_frame!r} (reference_frame), or --template known"
-        )
+    require_one_template(settings, template, new_template=new_template)
 
     engine = open_database(settings)
     require_site(settings, engine)

@@ -40,6 +40,7 @@ from services.cli.star_options import (
     with_targets,
 )
 from services.cli.step_options import OnlyOption, UntilOption, with_steps
+from services.cli.template_options import NewTemplateOption, TemplateOption, require_one_template
 from services.errors import ConfigurationError
 from services.results.positions import parse_target, pointing
 
@@ -57,9 +58,8 @@ def run(
     ] = None,
     radec: PointingOption = None,
     catalog: CatalogOption = None,
-    new_template: Annotated[
-        bool, typer.Option("--new-template", help="Choose the reference and make the template anew, of all frames.")
-    ] = False,
+    template: TemplateOption = "own",
+    new_template: NewTemplateOption = False,
     reference_frame: ReferenceOption = None,
     targets: TargetsOption = None,
     forced: ForcedOption = None,
@@ -103,13 +103,17 @@ def run(
     but those with less than a tenth of the frames of their night's longest (`--strict`: of all).
     A master that failed stops its nights: mend it and `tianyu retry`, or go on `--without` it.
 
+    With `--template known` what is new is measured on the template of another night of the field in the same
+    working folder: nothing is stacked or detected.
+
     With `--until STEP` a night is taken up to that step, and the same command without it goes on from there; with
     `--only STEP` that step alone is made, for instance by other settings.
 
     Examples: `tianyu run ~/night`, `tianyu run ~/night --workdir ~/reduced --target HAT-P-32`,
     `tianyu run ~/night --radec 31.0428,46.6878 --catalog gaia.csv`,
     `tianyu run ~/night --existing skip --missing error --without dark`,
-    `tianyu run ~/night --until detect`, `tianyu run ~/night --forced list.csv`, `tianyu run ~/night --json`
+    `tianyu run ~/tonight --template known`, `tianyu run ~/night --until detect`,
+    `tianyu run ~/night --forced list.csv`, `tianyu run ~/night --json`
     """
     star = None if target is None else parse_target(target)  # what is no target is told before anything is made
     sky = pointing(radec, catalog)
@@ -134,6 +138,7 @@ def run(
         alt_flat=alt_flat,
     )
     settings = with_steps(with_targets(with_reference(settings, reference_frame), targets), until, only)
+    require_one_template(settings, template, new_template=new_template)
     log.configure(settings.log_format, "WARNING")
     reading = how_to_read(settings.reading, pattern)
     began = time.monotonic()
@@ -157,7 +162,7 @@ def run(
             from services.cli.forced_places import with_forced
 
             settings = with_forced(tree.engine, settings, forced)
-        modes = Modes(existing, missing, new_template, only=only is not None)
+        modes = Modes(existing, missing, new_template, known=template == "known", only=only is not None)
         refused: list[str] = []
 
         def refuse(line: str) -> None:

@@ -26,12 +26,14 @@ Missing = Literal["skip", "error"]
 class Modes:
     """``missing`` None: it goes on without. ``new_template``: for all of the folder one is made of all frames.
 
-    ``only``: nothing but the last step that is asked for is made.
+    ``known``: what has no template of its own is measured on another night's. ``only``: nothing but the last step that
+    is asked for is made.
     """
 
     existing: Existing = "append"
     missing: Missing | None = None
     new_template: bool = False
+    known: bool = False
     only: bool = False
 
 

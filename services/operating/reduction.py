@@ -14,7 +14,7 @@ from services.engine.publisher.publish import Publisher
 from services.engine.publisher.published import unpublished
 from services.engine.publisher.stopped import stopped_before
 from services.engine.publisher.target_choices import unknown_targets
-from services.engine.publisher.templates import outgrown
+from services.engine.publisher.templates import has_own_template, outgrown
 from services.errors import ConfigurationError
 from services.ingest.raw_folder import Folder
 from services.ingest.register import Ingest, register
@@ -104,6 +104,7 @@ def publish(
                 publication = Publisher(session, settings).publish(
                     observation,
                     again=observation in anew,
+                    known=modes.known and _may_have_known(session, observation),
                     new_template=modes.new_template,
                     only=modes.only,
                 )
@@ -113,6 +114,13 @@ def publish(
         notes += publication.notes
     for line in notes_together(notes):
         note(line)
+
+
+def _may_have_known(session: Session, number: int) -> bool:
+    """Whether an observation is of the sky, and goes on without a template of its own frames."""
+    observation = session.get_one(Observation, number)
+    is_light = session.get_one(Target, observation.target_id).kind == LIGHT
+    return is_light and not has_own_template(session, observation)
 
 
 def _wanted(

@@ -65,7 +65,7 @@ class MeasuredNight:
     cosmic_rays: NDArray[np.int64]  # [t], pixels
     transparency: Floats  # [t], NaN where unknown
     alignments: list[Alignment | None]  # template to frame
-    reference: int  # frame whose pixels are the template's
+    reference: int | None  # frame whose pixels are the template's; None: it is another night's
     raw: Floats  # [n, t, k], ADU
     raw_error: Floats
     relative: Floats  # [n, t, k]
@@ -135,7 +135,7 @@ def _read(connection: Connection, observation: int, graph: int, analysis: int) -
         cosmic_rays=np.array([row.cosmic_rays for row in images]),
         transparency=np.array([row.transparency for row in images], dtype=np.float64),
         alignments=[_alignment(row) for row in images],
-        reference=next(index for index, row in enumerate(images) if row.is_reference),
+        reference=next((index for index, row in enumerate(images) if row.is_reference), None),
         raw=values[0],
         raw_error=values[1],
         relative=values[2],

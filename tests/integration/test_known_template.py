@@ -21,6 +21,8 @@ from services.engine.publisher.templates import how_well
 from services.errors import ConfigurationError
 from services.ingest.raw_folder import read_folder
 from services.ingest.register import register
+from services.operating import reduction
+from services.operating.modes import Modes
 from services.trials.simulate import night_spec, simulate
 from tests.integration.small_night import FRAMES, SPEC, Night, simulate_night
 
@@ -281,3 +283,30 @@ def test_the_template_of_a_graph_without_keys_is_known_too(night: Night, raw: Pa
     grown = publish(night, second)
     assert grown.graph_pid == graph
     assert grown.runs()["extract"] == 1
+
+
+def test_a_run_measures_what_is_new_on_the_known_template_and_leaves_others_on_their_own(
+    night: Night, raw: Path
+) -> None:
+    notes: list[str] = []
+    refused: list[str] = []
+    engine, folder = night.sessions.kw["bind"], read_folder(raw)  # both nights: the first has its own template
+    reduction.publish(engine, night.settings, folder, notes.append, refused.append, Modes(known=True))
+    first, second = light_observations(night)
+    assert refused == []
+    assert f"observation {second}: measured on the template of observation {first}" in notes
+    [(graph,)] = night.rows("SELECT graph_pid FROM observation WHERE observation_id = :o", o=second)
+    left = {command for command, state in night.states(graph) if state != SUCCEEDED}
+    assert "extract" in left
+    assert left.isdisjoint({"stack", "detect", "solve", "choose_reference"})
+
+
+def test_a_run_refuses_a_field_that_no_other_night_knows(raw: Path, tmp_path: Path) -> None:
+    night = Night.open(tmp_path / "new")
+    notes: list[str] = []
+    refused: list[str] = []
+    engine, folder = night.sessions.kw["bind"], read_folder(raw / "first")
+    reduction.publish(engine, night.settings, folder, notes.append, refused.append, Modes(known=True))
+    [line] = refused
+    assert "has no known template" in line
+    assert "without --template known" in line

@@ -168,12 +168,18 @@ def require_known(session: Session, observation: Observation, kind: str, again: 
         raise ConfigurationError(
             f"observation {number} has {kind} frames, which need no template: publish it without --template known"
         )
-    own = all(template.frames for template in templates(session, number))
-    if observation.graph_pid is not None and own and not again:
+    if has_own_template(session, observation) and not again:
         raise ConfigurationError(
             f"observation {number} was published before on its own template, as graph {observation.graph_pid}: "
             "`tianyu publish --again --template known` makes a new graph on purpose"
         )
+
+
+def has_own_template(session: Session, observation: Observation) -> bool:
+    """Whether an observation was published, and always on a template of its own frames."""
+    return observation.graph_pid is not None and all(
+        template.frames for template in templates(session, observation.observation_id)
+    )
 
 
 def has_known_template(session: Session, observation: Observation) -> bool:
