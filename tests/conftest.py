@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import URL, Engine, make_url, text
 
 from schema import database
+from tests import compiled_once
 from tests.ready_databases import SQLITE, ReadyDatabases
 from tests.servers import debian, env, programs
 from tests.servers.errors import CannotStart
@@ -46,6 +47,7 @@ UNREACHABLE_AFTER = (50_000, 20, 20)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    compiled_once.install()
     config.addinivalue_line("markers", "server: needs a database server or a broker (set by itself from the fixtures)")
 
 

@@ -1,6 +1,6 @@
 """The real frames of HAT-P-32 are found on the sky by index files alone, without any network.
 
-A tenth of the night: the field wanders by 270 px and the telescope's header is a quarter of a degree off.
+A twentieth of the night: the field wanders by 270 px and the telescope's header is a quarter of a degree off.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ HOST = np.array([[31.0428, 46.6878]])  # HAT-P-32, ICRS
 HOST_XY = (424.0, 286.0)  # 0-based pixels of the first frame
 SCALE_ARCSEC, SCALE_TOLERANCE = 5.165, 0.01
 HOST_ARCSEC = 2.0  # 0.4 px: it shares its pixels with a fainter neighbour
-EVERY = 10
+EVERY = 20
 TIME_LIMIT_S = Choices().solve_time_s  # of the processor, for all tries of a frame; one takes half a second
 
 
@@ -55,7 +55,7 @@ def solvers(index_folder: Path) -> Solvers:
 
 @pytest.fixture(scope="module")
 def night(real_frames: Path, solvers: Solvers) -> list[Solved]:
-    """Every tenth frame: the first by its header, each other by the scale of the one before it."""
+    """Every twentieth frame: the first by its header, each other by the scale of the one before it."""
     night = []
     for path in sorted(real_frames.glob("*.FITS"))[::EVERY]:
         facts, field = read_frame(path), field_of(path)
@@ -76,7 +76,7 @@ def host_offset(field: Field, found: Solution) -> tuple[float, np.ndarray]:
 
 
 def test_every_frame_has_the_cameras_scale(night: list[Solved]) -> None:
-    assert len(night) == 15
+    assert len(night) == 8
     for one in night:
         assert one.found.solver == "index"
         assert one.found.fit.wcs.pixel_scale(one.field.shape) == pytest.approx(SCALE_ARCSEC, abs=SCALE_TOLERANCE)
