@@ -8,7 +8,13 @@ from tests.servers.errors import CannotStart
 
 INITIALISE_TIMEOUT_S = 300.0
 PACKAGES = ("mariadb-server-core", "mariadb-client-core")  # the server without a system service
-FLUSH_EACH_COMMIT, FLUSH_EACH_SECOND = 1, 2  # most tests need no power cut survived
+# Most tests need no power cut survived.
+DURABLE = ("--innodb-flush-log-at-trx-commit=1",)
+SURVIVES_ITS_OWN_DEATH = (
+    "--innodb-flush-log-at-trx-commit=2",
+    "--innodb-flush-method=nosync",
+    "--innodb-doublewrite=OFF",
+)
 
 
 def start(folder: Path, *, durable: bool = False) -> str:
@@ -44,7 +50,7 @@ def start(folder: Path, *, durable: bool = False) -> str:
         f"--port={port}",
         "--local-infile=1",
         "--character-set-server=utf8mb4",
-        f"--innodb-flush-log-at-trx-commit={FLUSH_EACH_COMMIT if durable else FLUSH_EACH_SECOND}",
+        *(DURABLE if durable else SURVIVES_ITS_OWN_DEATH),
     ]
     return daemon.launch(folder, command, f"mysql+pymysql://root@127.0.0.1:{port}/", probe.mariadb)
 
