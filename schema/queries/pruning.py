@@ -6,6 +6,7 @@ over (`disown`): from then on no publisher, rerun or retry can take them for res
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import CursorResult, Delete, Table, delete, func, insert, select
@@ -138,7 +139,23 @@ def batches(session: Session, left: Left) -> Iterator[Delete]:
         bulk: tuple[type[Base], ...] = (Flux, RelativeFlux)
     else:
         bulk = () if of_graph else (RelativeFlux,)
-    return _batches(left, bulk, sources, images, _apertures(session, left.graph_pid))
+    places = select(ForcedPlace.place).where(ForcedPlace.graph_pid == left.graph_pid).distinct()
+    forced = _forced(left, session.scalars(places).all(), len(images) * _apertures(session, left.graph_pid))
+    return chain(_batches(left, bulk, sources, images, _apertures(session, left.graph_pid)), forced)
+
+
+def _forced(left: Left, places: Sequence[int], points: int) -> Iterator[Delete]:
+    """Of a list of places, or of one process's terms; ``points``: of a place."""
+    if left.pid == OF_GRAPH:
+        return
+    term, flux, place = map(table_of, (ForcedTerm, ForcedFlux, ForcedPlace))
+    lists = select(place.c.pid).where(place.c.graph_pid == left.graph_pid)
+    at_once = max(1, ROWS_PER_DELETE // max(1, points))
+    for start in range(0, len(places), at_once):
+        few = places[start : start + at_once]
+        yield _delete(term, left.pid, term.c.placed_pid.in_(lists), term.c.place.in_(few))
+        yield from (delete(one).where(one.c.placed_pid == left.pid, one.c.place.in_(few)) for one in (term, flux))
+    yield _delete(place, left.pid)
 
 
 def _batches(
@@ -156,12 +173,6 @@ def _batches(
         yield from (_delete(table_of(model), pid) for model in (RelativeCalibration, StandardTransformation))
         later = table_of(LaterFrame)
         yield delete(later).where(later.c.calibration_pid == pid)
-        term, flux, place = map(table_of, (ForcedTerm, ForcedFlux, ForcedPlace))
-        lists = select(place.c.pid).where(place.c.graph_pid == left.graph_pid)
-        yield _delete(term, pid, term.c.placed_pid.in_(lists))  # of one process
-        yield delete(term).where(term.c.placed_pid == pid)  # of a list of places
-        yield delete(flux).where(flux.c.placed_pid == pid)
-        yield _delete(place, pid)
 
 
 def _delete(table: Table, pid: int, *where: Any) -> Delete:

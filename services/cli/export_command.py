@@ -12,7 +12,7 @@ from services.cli.star_options import aperture_choice, takes_star
 from services.errors import ConfigurationError
 from services.results.positions import Star
 
-Format = Literal["qlcp", "regions", "report", "cutout", "cutouts", "parquet", "hats"]
+Format = Literal["qlcp", "regions", "report", "cutout", "cutouts", "parquet", "forced", "hats"]
 SUFFIXES = {".reg": "regions", ".pdf": "report", ".fits": "cutout"}
 OF_ONE = ("qlcp", "regions", "report", "cutout", "cutouts")  # which take one observation, and a star
 
@@ -21,7 +21,7 @@ OF_ONE = ("qlcp", "regions", "report", "cutout", "cutouts")  # which take one ob
 @takes_star
 def export(
     observations: Annotated[
-        list[int] | None, typer.Argument(help="Observations; `parquet` and `hats` take all without.")
+        list[int] | None, typer.Argument(help="Observations; `parquet`, `forced` and `hats` take all without.")
     ] = None,
     output: Annotated[Path, typer.Option(metavar="PATH", help="File or folder.")] = ...,  # type: ignore[assignment]
     star: Star | None = None,
@@ -33,7 +33,7 @@ def export(
     frame: Annotated[
         list[int] | None, typer.Option(metavar="IMAGE_ID", help="Of cutouts: this calibrated frame, repeatable.")
     ] = None,
-    aperture: Annotated[str, typer.Option(help="Of `parquet`: best, or the index of one.")] = "best",
+    aperture: Annotated[str, typer.Option(help="Of `parquet` and `forced`: best, or the index of one.")] = "best",
     force: ForceOption = False,
 ) -> None:
     """Write observations as files of other programs.
@@ -45,18 +45,20 @@ def export(
     or a calibrated frame (`--frame`). `cutouts`: all good frames around the star, a file each in a folder.
 
     `parquet`: all light curves, one file a night in folders night=…/filter=…; a later export replaces its own nights'
-    files. `hats`: all stars with a place on the sky and their light curves, a catalogue that LSDB opens.
+    files. `forced`: fluxes and limits at places that were asked for, files of nights in a folder of their own.
+    `hats`: all stars with a place on the sky and their light curves, a catalogue that LSDB opens.
 
     Examples: `tianyu export 4 --output ~/red`, `tianyu export 4 --target HAT-P-32 --output ~/red`,
     `tianyu export 4 --output field.reg`, `tianyu export 4 --output night.pdf`,
     `tianyu export 4 --source 17 --output cutout.fits`, `tianyu export 4 --source 17 --frame 116 --output frame.fits`,
     `tianyu export 4 --source 17 --format cutouts --size 64 --output stamps`,
-    `tianyu export --format parquet --output ~/nights`,
+    `tianyu export --format parquet --output ~/nights`, `tianyu export --format forced --output ~/forced`,
     `tianyu export --format hats --output ~/sky`
     """
     from services.cli.export_kinds import (
         export_catalog,
         export_cutout,
+        export_forced,
         export_frame_cutouts,
         export_layout,
         export_nights,
@@ -86,6 +88,8 @@ def export(
     if kind == "parquet":
         chosen = aperture_choice(aperture)
         print_paths(export_nights(settings, numbers, None if chosen == "best" else int(chosen), output, force))
+    elif kind == "forced":
+        print_paths(export_forced(settings, numbers, aperture_choice(aperture), output, force))
     else:
         if aperture != "best":
             raise ConfigurationError("a HATS catalogue has the best aperture of each star and night")

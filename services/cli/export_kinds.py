@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from schema import database
 from schema.image import TEMPLATE, Image
+from schema.light_curve_rows import ApertureChoice
 from services.cli.console import counting, note
 from services.cli.star_choice import star_to_show
 from services.destinations import require_replaceable
@@ -165,6 +166,25 @@ def export_nights(
             lost = f"; {without} stars have none: too few were usable to choose an aperture by" if without else ""
             note(f"observation {one.observation_id} ({one.title}): {points} points{lost}")
             written.append(path)
+    return written
+
+
+def export_forced(
+    settings: Settings, numbers: Sequence[int], aperture: ApertureChoice, output: Path, force: bool
+) -> list[Path]:
+    """Fluxes at places that were asked for, as Parquet."""
+    from services.results.survey.forced_files import forced_file, write_forced
+
+    written = []
+    with database.reading_factory(open_database(settings))() as session:
+        nights = _nights(session, numbers, is_best=False)
+        require_replaceable(session, settings, [forced_file(output, one) for one in nights], force=force)
+        for one in nights:
+            path, points = write_forced(session, one, output, aperture)
+            note(f"observation {one.observation_id} ({one.title}): {points} points")
+            written += [] if path is None else [path]
+    if not written:
+        raise DataError("nobody asked for flux at places of these nights: `tianyu publish OBSERVATION --forced` does")
     return written
 
 

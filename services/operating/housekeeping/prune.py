@@ -66,11 +66,11 @@ def _measuring() -> frozenset[str]:
     for step in ORDER:  # behind what it needs
         if step.joins and any(found.intersection(need.commands) for need in step.needs):
             found.add(step.command)
-    return frozenset(found)
+    return frozenset(found | FORCING)
 
 
+FORCING = {FORCE_PLACES.command, FORCE_FLUXES.command}  # which join too, behind what finds the sources
 MEASURING = _measuring()
-FORCING = {FORCE_PLACES.command, FORCE_FLUXES.command}
 
 
 def prune(

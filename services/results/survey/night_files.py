@@ -90,7 +90,7 @@ def write_night(
                 writer.write_table(pyarrow.concat_tables(waiting), row_group_size=ROWS_OF_A_GROUP)
         if not points:
             raise DataError(f"observation {observation.observation_id} ({observation.title}) has no points to write")
-    _forget_elsewhere(folder, path, observation.observation_id)
+    forget_elsewhere(folder, path)
     return path, points, len(source_ids) - measured
 
 
@@ -102,8 +102,8 @@ def _columns(stars: pyarrow.Table, name: str) -> tuple[list[int], list[object]]:
     return stars["source_id"].to_pylist(), stars[name].to_pylist()
 
 
-def _forget_elsewhere(folder: Path, path: Path, observation_id: int) -> None:
+def forget_elsewhere(folder: Path, path: Path) -> None:
     """Remove the observation's file of another night or filter: its headers were corrected since."""
-    for other in folder.glob(f"night=*/filter=*/{_name(observation_id)}"):
+    for other in folder.glob(f"night=*/filter=*/{path.name}"):
         if other != path:
             other.unlink(missing_ok=True)
