@@ -105,7 +105,7 @@ def next_header(file: BinaryIO, most_bytes: float = math.inf) -> bytes | None:
         if not (blocks or block.startswith(b"SIMPLE  =" if is_first else b"XTENSION=")):
             return None
         blocks += block
-        if any(block[start : start + CARD_BYTES] == END_CARD for start in range(0, FITS_BLOCK_BYTES, CARD_BYTES)):
+        if END_CARD in block and END_CARD in (block[at : at + CARD_BYTES] for at in range(0, len(block), CARD_BYTES)):
             return blocks
     return None
 

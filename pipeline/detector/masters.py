@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pipeline.detector.readout import RawPixels
 from pipeline.errors import UnusableDataError
 from pipeline.kernels.piles import (
+    add_scaled,
+    add_scaled_reference,
     mean_and_scatter,
     pile_clipped,
     pile_means,
@@ -61,14 +63,18 @@ def combine_mean(images: Iterable[NDArray[Any]], weights: Sequence[float]) -> ND
             )
         for row in range(0, total.shape[0], FLAT_BLOCK_ROWS):  # a product of the whole image would be one copy more
             block = slice(row, row + FLAT_BLOCK_ROWS)
-            total[block] += np.multiply(image[block], weight, dtype=np.float64)
+            add = add_scaled if image.dtype == np.float32 else add_scaled_reference
+            add(total[block], np.ascontiguousarray(image[block]), weight)
         count += 1
     if total is None:
         raise UnusableDataError("no image to combine, expected at least one: check which frames were registered")
     if count != len(weights):
         raise UnusableDataError(f"{count} images for {len(weights)} weights: give one weight an image")
-    total /= float(np.sum(weights))
-    return total.astype(np.float32)
+    mean, divisor = np.empty(total.shape, np.float32), float(np.sum(weights))
+    for row in range(0, total.shape[0], FLAT_BLOCK_ROWS):
+        block = slice(row, row + FLAT_BLOCK_ROWS)
+        np.divide(total[block], divisor, out=mean[block], dtype=np.float64, casting="same_kind")
+    return mean
 
 
 def combine_clipped(frames: Sequence[Frame]) -> NDArray[np.float32]:

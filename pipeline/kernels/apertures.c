@@ -15,27 +15,30 @@ static inline double small_asin(double x) {
 
 /* Half of r² asin(a / r) + a b, for a point (a, b) of a circle about 0 with 0 <= a, b: the area between it and the b axis. */
 static inline double sector(double a, double b, double radius) {
-    const double angle = a < b ? small_asin(a / radius) : HALF_PI - small_asin(b / radius);
+    const double lesser = small_asin((a < b ? a : b) / radius), angle = a < b ? lesser : HALF_PI - lesser;
     return 0.5 * (radius * radius * angle + a * b);
 }
 
-/* Of a grid line at distance `line` from the middle: where it is within the circle, and the area up to it. */
-static inline void cut(double line, double radius, double *at, double *area) {
-    const double size = fabs(line), inside = size < radius ? size : radius;
-    *at = line < 0.0 ? -inside : inside;
-    *area = sector(inside, sqrt(radius * radius - inside * inside), radius);
+/* Of grid lines at distances from `first` on from the middle: where each is within the circle, and the area up to it. */
+static inline void cut_all(double first, ptrdiff_t number, double radius, double *restrict at, double *restrict area) {
+    for (ptrdiff_t i = 0; i < number; i++) {
+        const double line = first + (double)(int32_t)i, size = fabs(line), inside = size < radius ? size : radius;
+        at[i] = line < 0.0 ? -inside : inside;
+        area[i] = sector(inside, sqrt(radius * radius - inside * inside), radius);
+    }
 }
 
 /* Sums over circles, each pixel by its exact part: sums[source][aperture].
 
    Between the axes and a corner (x, y) of the pixel grid lies, of a quarter of the circle, the area x y where the corner is
    inside it, else sector(x) + sector(y) - quarter; with the signs of x and y a pixel is the difference of its four corners.
-   Only pixels of which a part lies inside are looked at. inside: whether to sum. lines: double[5][size + 1], to work in,
+   Only pixels of which a part lies inside are looked at. inside: whether to sum. lines: double[6][size + 1], to work in,
    where size is 2 ceil(largest radius) + 3. */
 KERNEL void circle_sums(const float *restrict image, ptrdiff_t ny, ptrdiff_t nx, const double *restrict xy, ptrdiff_t number,
                         const double *restrict radii, ptrdiff_t apertures, const uint8_t *restrict inside, ptrdiff_t size,
                         double *restrict lines, double *restrict sums) {
-    double *x = lines, *x_area = lines + size + 1, *before = lines + 2 * (size + 1), *corners = lines + 3 * (size + 1);
+    double *x = lines, *x_area = lines + size + 1, *y = lines + 2 * (size + 1), *y_area = lines + 3 * (size + 1);
+    double *before = lines + 4 * (size + 1), *corners = lines + 5 * (size + 1);
     for (ptrdiff_t source = 0; source < number; source++)
         for (ptrdiff_t aperture = 0; aperture < apertures; aperture++) {
             if (!inside[source * apertures + aperture]) continue;
@@ -45,15 +48,15 @@ KERNEL void circle_sums(const float *restrict image, ptrdiff_t ny, ptrdiff_t nx,
             const ptrdiff_t right = lesser(nx, (ptrdiff_t)floor(mx + radius + 0.5) + 1), wide = right - left;
             const ptrdiff_t low = greater(0, (ptrdiff_t)floor(my - radius + 0.5));
             const ptrdiff_t high = lesser(ny, (ptrdiff_t)floor(my + radius + 0.5) + 1);
-            for (ptrdiff_t i = 0; i <= wide; i++) cut((double)(left + i) - 0.5 - mx, radius, x + i, x_area + i);
+            cut_all((double)left - 0.5 - mx, wide + 1, radius, x, x_area);
+            cut_all((double)low - 0.5 - my, high - low + 1, radius, y, y_area);
             double total = 0.0;
             for (ptrdiff_t row = low; row <= high; row++) {
-                double y, y_area;
-                cut((double)row - 0.5 - my, radius, &y, &y_area);
-                const double rest = y_area - quarter, sign = y < 0.0 ? -1.0 : 1.0, room = radius * radius - y * y;
+                const double up = y[row - low], rest = y_area[row - low] - quarter, sign = up < 0.0 ? -1.0 : 1.0;
+                const double room = radius * radius - up * up;
                 for (ptrdiff_t i = 0; i <= wide; i++) {
-                    const double cutting = sign * (x[i] < 0.0 ? -1.0 : 1.0) * (x_area[i] + rest);
-                    corners[i] = x[i] * x[i] < room ? x[i] * y : cutting;
+                    const double cutting = (x[i] < 0.0 ? -sign : sign) * (x_area[i] + rest);
+                    corners[i] = x[i] * x[i] < room ? x[i] * up : cutting;
                 }
                 if (row > low) {
                     const float *pixels = image + (row - 1) * nx + left;

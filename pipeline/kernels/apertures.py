@@ -43,7 +43,7 @@ def circle_sums(image: NDArray[np.float32], xy: Floats, radii: tuple[float, ...]
     """
     sums, size, order = np.full(inside.shape, np.nan), 2 * int(np.ceil(max(radii))) + 3, _by_row(xy[:, 1])
     circles = xy[order], len(xy), np.asarray(radii, np.float64), len(radii), inside[order].view(np.uint8)
-    _CIRCLE_SUMS(image, *image.shape, *circles, size, np.empty((5, size + 1)), sums)
+    _CIRCLE_SUMS(image, *image.shape, *circles, size, np.empty((6, size + 1)), sums)
     return _back(sums, order)
 
 

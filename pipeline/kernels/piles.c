@@ -126,3 +126,8 @@ KERNEL void sums_about(const float *restrict values, ptrdiff_t number, double mi
         sums[1] += square[k];
     }
 }
+
+/* total += weight * image. */
+KERNEL void add_scaled(double *restrict total, const float *restrict image, ptrdiff_t number, double weight) {
+    for (ptrdiff_t i = 0; i < number; i++) total[i] += (double)image[i] * weight;
+}

@@ -15,6 +15,7 @@ _FLOATS, _DOUBLES = array(np.float32), array(np.float64)
 _PILE_MEDIANS = Kernel("pile_medians", _FLOATS, SIZE, SIZE, array(np.int32), SIZE, _FLOATS, _FLOATS)
 _PILE_CLIPPED = Kernel("pile_clipped", _FLOATS, SIZE, SIZE, *[_FLOATS] * 6)
 _PILE_MEANS = Kernel("pile_means", _FLOATS, SIZE, SIZE, REAL, REAL, REAL, _DOUBLES, _FLOATS, _FLOATS, _FLOATS)
+_ADD_SCALED = Kernel("add_scaled", _DOUBLES, _FLOATS, SIZE, DOUBLE)
 _SUMS_ABOUT = Kernel("sums_about", _FLOATS, SIZE, DOUBLE, _DOUBLES)
 
 
@@ -87,6 +88,16 @@ def pile_means_reference(pile: NDArray[np.floating], noise: float, clip: float) 
     sigma = np.maximum(np.float32(noise), others.std(axis=0, ddof=1))
     mean[where] = np.where(highest[where] - without > clip * sigma, without, mean[where])
     return mean
+
+
+def add_scaled(total: NDArray[np.float64], image: Floats, weight: float) -> None:
+    """Add, IN PLACE, an image times its weight: float64 and float32[ny, nx], contiguous."""
+    _ADD_SCALED(total, image, total.size, weight)
+
+
+def add_scaled_reference(total: NDArray[np.float64], image: NDArray[np.floating], weight: float) -> None:
+    """`add_scaled` by NumPy, of numbers of any precision."""
+    total += np.multiply(image, weight, dtype=np.float64)
 
 
 def mean_and_scatter(values: Floats, middle: float) -> tuple[float, float]:

@@ -70,9 +70,12 @@ def _stored_hot_pixels(context: Context, path: str) -> NDArray[np.int32]:
 
 def template_path(context: Context, session: Session, fewest: int = 0) -> str | None:
     """Where the template of this graph lies; None where there is none of at least so many frames."""
-    of_graph = select(Image.path).where(Image.graph_pid == context.graph_pid, Image.kind == TEMPLATE)
-    query = of_graph.where(Image.weight >= fewest) if fewest else of_graph
-    return context.once("template", (context.graph_pid, fewest), lambda: session.scalar(query), 2 * GRAPHS_KEPT)
+
+    def look() -> str | None:
+        query = select(Image.path).where(Image.graph_pid == context.graph_pid, Image.kind == TEMPLATE)
+        return session.scalar(query.where(Image.weight >= fewest) if fewest else query)
+
+    return context.once("template", (context.graph_pid, fewest), look, 2 * GRAPHS_KEPT)
 
 
 def template_pixels(context: Context, path: str | None) -> NDArray[np.float32] | None:

@@ -5,6 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.kernels.piles import (
+    add_scaled,
+    add_scaled_reference,
     mean_and_scatter,
     mean_and_scatter_reference,
     pile_clipped,
@@ -68,3 +70,11 @@ def test_mean_and_scatter_are_those_of_numpy(size: int, rng: np.random.Generator
     values = rng.normal(1e4, 3.0, size).astype(np.float32)
     found, expected = mean_and_scatter(values, 1e4 + 1.0), mean_and_scatter_reference(values, 1e4)
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-7)
+
+
+def test_scaled_images_add_up_as_by_numpy(rng: np.random.Generator) -> None:
+    image, found = rng.normal(100, 10, (7, 33)).astype(np.float32), rng.normal(size=(7, 33))
+    image[2, 3], expected = np.nan, found.copy()
+    add_scaled(found, image, 3.7)
+    add_scaled_reference(expected, image, 3.7)
+    np.testing.assert_array_equal(found, expected)
