@@ -7,6 +7,7 @@ them no other. Values are never part of the statements: the driver escapes them,
 import re
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -107,6 +108,8 @@ def _trusting() -> ssl.SSLContext:
 class JoiningConnection(ColumnConnection):
     """Takes joined statements; a COMMIT or ROLLBACK when nothing was asked since the last one stays here."""
 
+    _read_timeout: float | None
+
     def __init__(self, *args: Any, client_flag: int = 0, **more: Any) -> None:
         self.idle = False
         self.loads = True  # until the server says that it does not allow it
@@ -135,6 +138,17 @@ class JoiningConnection(ColumnConnection):
         if not self.idle and self.open:
             super().rollback()
             self.idle = True
+
+    @contextmanager
+    def waiting(self, seconds: float) -> Iterator[None]:
+        """Within the block wait so long for each answer, where that is longer than usual."""
+        usual = self._read_timeout
+        if usual is not None:
+            self._read_timeout = max(usual, seconds)
+        try:
+            yield
+        finally:
+            self._read_timeout = usual
 
     def be_patient(self) -> None:
         """Wait for each answer however long it takes."""

@@ -22,6 +22,7 @@ from services.vo.vo_errors import RefusedError, TooLongError
 
 CHUNK = 1000  # rows
 STEPS = 20_000  # of SQLite's machine between two looks at the clock
+SPARE_S = 30.0  # after which a server that does not end a question in time is taken for lost
 TIMED_OUT = (3024, 1969, 1317)  # of MySQL, of MariaDB, and of either when it is told to stop
 TOO_MUCH = (1104, 1226)  # rows that it would look at, or connections of the login
 # What the question itself is at fault for: numbers out of range, and what a server has no plan for.
@@ -137,7 +138,8 @@ def _limited(connection: Connection, stop: Stop) -> Iterator[None]:
     driver = connection.connection.driver_connection
     assert isinstance(driver, JoiningConnection)
     number = int(driver.thread_id())
-    with stop.ended_by(lambda: _end_on_server(connection.engine, number)):
+    patience = driver.waiting(stop.seconds + SPARE_S)
+    with patience, stop.ended_by(lambda: _end_on_server(connection.engine, number)):
         yield
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from schema import database
 from schema.skies import Source
 from services.vo.adql.select_compiler import translate
 from services.vo.published.published_table import Catalogue, PublishedTable
@@ -198,6 +199,17 @@ def _uploaded_stars(it: Asked) -> None:
 def test_all_pairs_of_three_tables_are_no_mistake(any_session: Session) -> None:
     it = Asked(any_session)
     assert it.rows("SELECT COUNT(*) FROM source_catalog AS a, observation AS b, source_catalog AS c") == [(STARS**2,)]
+
+
+@pytest.mark.parametrize("each_ready_url", ["mariadb", "mysql"], indirect=True)
+def test_a_question_may_take_its_time_without_a_row(any_session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than a program waits for the server otherwise: jobs have ten minutes."""
+    monkeypatch.setattr(database, "READ_TIMEOUT_S", 1)
+    it = Asked(any_session)
+    many = " + ".join(f"SIN(a.jd_utc + b.flux_raw + {number})" for number in range(50))
+    with pytest.raises(TooLongError, match=r"longer than 1\.5 s"):
+        it.rows(f"SELECT COUNT(*) FROM light_curve AS a, light_curve AS b WHERE {many} > 100", Stop(1.5))
+    assert it.rows("SELECT COUNT(*) FROM observation") == [(1,)]
 
 
 def _limits(it: Asked) -> None:
