@@ -19,10 +19,11 @@ static inline double sector(double a, double b, double radius) {
     return 0.5 * (radius * radius * angle + a * b);
 }
 
-/* Of grid lines at distances from `first` on from the middle: where each is within the circle, and the area up to it. */
-static inline void cut_all(double first, ptrdiff_t number, double radius, double *restrict at, double *restrict area) {
+/* Of the grid lines before pixels `first` and on: where each is within the circle, and the area up to it. */
+static inline void cut_all(ptrdiff_t first, ptrdiff_t number, double middle, double radius, double *restrict at,
+                           double *restrict area) {
     for (ptrdiff_t i = 0; i < number; i++) {
-        const double line = first + (double)(int32_t)i, size = fabs(line), inside = size < radius ? size : radius;
+        const double line = (double)(int32_t)(first + i) - 0.5 - middle, size = fabs(line), inside = size < radius ? size : radius;
         at[i] = line < 0.0 ? -inside : inside;
         area[i] = sector(inside, sqrt(radius * radius - inside * inside), radius);
     }
@@ -48,8 +49,8 @@ KERNEL void circle_sums(const float *restrict image, ptrdiff_t ny, ptrdiff_t nx,
             const ptrdiff_t right = lesser(nx, (ptrdiff_t)floor(mx + radius + 0.5) + 1), wide = right - left;
             const ptrdiff_t low = greater(0, (ptrdiff_t)floor(my - radius + 0.5));
             const ptrdiff_t high = lesser(ny, (ptrdiff_t)floor(my + radius + 0.5) + 1);
-            cut_all((double)left - 0.5 - mx, wide + 1, radius, x, x_area);
-            cut_all((double)low - 0.5 - my, high - low + 1, radius, y, y_area);
+            cut_all(left, wide + 1, mx, radius, x, x_area);
+            cut_all(low, high - low + 1, my, radius, y, y_area);
             double total = 0.0;
             for (ptrdiff_t row = low; row <= high; row++) {
                 const double up = y[row - low], rest = y_area[row - low] - quarter, sign = up < 0.0 ? -1.0 : 1.0;
