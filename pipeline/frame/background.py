@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import sep
 from numpy.typing import NDArray
 
 from pipeline.errors import UnusableDataError
 from pipeline.kernels.binning import binned_sums
-from pipeline.kernels.sky_mesh import sky_boxes, subtract_spline
+from pipeline.kernels.sky_mesh import box_levels, subtract_spline
 from pipeline.statistics import row_median
 
 BOX_PIXELS = 64  # side of a background box: many stars wide, narrower than gradients of sky and flat
@@ -58,7 +59,7 @@ def _smooth_levels(image: NDArray[np.float32], box: tuple[int, int]) -> NDArray[
 
     Boxes of which most is masked have those of the nearest others.
     """
-    levels = sky_boxes(image, box)[0].astype(np.float64)
+    levels = box_levels(image, box).astype(np.float64)
     known = np.isfinite(levels)
     if not known.any():
         raise UnusableDataError(NO_SKY)
@@ -70,14 +71,18 @@ def _smooth_levels(image: NDArray[np.float32], box: tuple[int, int]) -> NDArray[
 
 
 def _noise(image: NDArray[np.float32], box: int) -> float:
-    """Of a pixel: the median of boxes of some rows."""
+    """Of a pixel, by sep: median over boxes of some rows."""
     step = min(NOISE_STEP, max(1, image.size // NOISE_PIXELS))
     some = np.ascontiguousarray(image[::step])
-    _, scatters = sky_boxes(some, (_box(some.shape[0], max(1, box // step)), _box(some.shape[1], box)))
-    known = scatters[np.isfinite(scatters)]
-    if not known.size:
-        raise UnusableDataError(NO_SKY)
-    return float(np.median(known))
+    height, width = _box(some.shape[0], max(1, box // step)), _box(some.shape[1], box)
+    mask = ~np.isfinite(some)
+    try:
+        noise = sep.Background(some, mask=mask if mask.any() else None, bw=width, bh=height)
+    except Exception as error:  # sep raises bare Exception
+        raise UnusableDataError(
+            f"the noise of an image of shape {image.shape} cannot be estimated ({error}): leave it out"
+        ) from error
+    return float(noise.globalrms)
 
 
 def _median_around(mesh: NDArray[np.float64]) -> NDArray[np.float64]:

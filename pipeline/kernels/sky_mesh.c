@@ -66,8 +66,8 @@ static inline double median_place(const int32_t *cumulated, int low, int high) {
     return (double)first - 0.5 + (half - (double)cumulated[first]) / inside;
 }
 
-/* Mode of a box's histogram, clipped about its median until its scatter settles, and that scatter, in levels. */
-static inline double clipped_mode(const int32_t *restrict histogram, double *restrict settled) {
+/* Mode of a box's histogram, clipped about its median until its scatter settles, in levels. */
+static inline double clipped_mode(const int32_t *restrict histogram) {
     int32_t cumulated[LEVELS + 1];
     int64_t first[LEVELS + 1], second[LEVELS + 1];
     cumulated[0] = 0;
@@ -92,7 +92,6 @@ static inline double clipped_mode(const int32_t *restrict histogram, double *res
         low = least > 0.0 ? (int)(least + 0.5) : 0;
         high = most < LEVELS - 1 ? (int)(most + 0.5) : LEVELS - 1;
     }
-    *settled = scatter;
     return fabs(mean - median) < SKEWED * scatter ? 2.5 * median - 1.5 * mean : median;
 }
 
@@ -112,30 +111,27 @@ static inline void fill_histogram(const float *restrict box, ptrdiff_t rows, ptr
         }
 }
 
-/* levels, scatters: float[rows of boxes][columns of boxes], NaN where most of a box is not finite; each box `height` rows by
-   `width` pixels. */
-KERNEL void sky_boxes(const float *restrict image, ptrdiff_t ny, ptrdiff_t nx, ptrdiff_t height, ptrdiff_t width,
-                      float *restrict levels, float *restrict scatters) {
+/* levels: float[rows of boxes][columns of boxes], NaN where most of a box is not finite; each box `height` rows by `width`
+   pixels. */
+KERNEL void box_levels(const float *restrict image, ptrdiff_t ny, ptrdiff_t nx, ptrdiff_t height, ptrdiff_t width,
+                       float *restrict levels) {
     ptrdiff_t place = 0;
     int32_t histogram[LEVELS + 1];
     for (ptrdiff_t y = 0; y < ny; y += height)
         for (ptrdiff_t x = 0; x < nx; x += width, place++) {
             const float *box = image + y * nx + x;
             const ptrdiff_t rows = lesser(height, ny - y), columns = lesser(width, nx - x);
-            levels[place] = scatters[place] = NAN;
+            levels[place] = NAN;
             const Moments all = moments(box, rows, columns, nx, -FLT_MAX, FLT_MAX, 0.0);
             if (all.number == 0.0 || all.number < GOOD_SHARE * (double)(rows * columns)) continue;
             const float low = (float)(all.mean - FIRST_CLIP * all.sigma), high = (float)(all.mean + FIRST_CLIP * all.sigma);
             const Moments most = moments(box, rows, columns, nx, low, high, all.mean);
             levels[place] = (float)most.mean;
-            scatters[place] = (float)most.sigma;
             if (!(most.sigma > 0.0)) continue;
             const float zero = (float)(most.mean - REACH * most.sigma);
             const float per_level = (float)(LEVELS / (2.0 * REACH * most.sigma));
             fill_histogram(box, rows, columns, nx, zero, per_level, histogram);
-            double scatter;
-            levels[place] = (float)((double)zero + clipped_mode(histogram, &scatter) / (double)per_level);
-            scatters[place] = (float)(scatter / (double)per_level);
+            levels[place] = (float)((double)zero + clipped_mode(histogram) / (double)per_level);
         }
 }
 

@@ -13,7 +13,7 @@ SETTLED = 1e-4  # of sigma, between rounds of clipping
 GOOD_SHARE = 0.5  # of a box's pixels that must be finite
 
 FLOATS, DOUBLES = array(np.float32), array(np.float64)
-_SKY_BOXES = Kernel("sky_boxes", FLOATS, SIZE, SIZE, SIZE, SIZE, FLOATS, FLOATS)
+_BOX_LEVELS = Kernel("box_levels", FLOATS, SIZE, SIZE, SIZE, SIZE, FLOATS)
 _SUBTRACT_SPLINE = Kernel(
     "subtract_spline", FLOATS, SIZE, SIZE, DOUBLES, DOUBLES, SIZE, SIZE, SIZE, SIZE, DOUBLES, DOUBLES
 )
@@ -21,15 +21,15 @@ _SUBTRACT_SPLINE = Kernel(
 Floats = NDArray[np.float32]
 
 
-def sky_boxes(image: Floats, box: tuple[int, int]) -> tuple[Floats, Floats]:
-    """Mode of the sky in boxes, 2.5 medians − 1.5 means of what is left after clipping, and the scatter of that.
+def box_levels(image: Floats, box: tuple[int, int]) -> Floats:
+    """Mode of the sky in boxes: 2.5 medians − 1.5 means of what is left after clipping.
 
     image: float32[ny, nx], contiguous, what is not finite does not count; box: rows and columns of one, the last may be
-    narrower. Returns both as float32[rows of boxes, columns of boxes], NaN where less than half of a box counts.
+    narrower. Returns float32[rows of boxes, columns of boxes], NaN where less than half of a box counts.
     """
-    levels, scatters = np.empty((2, *_boxes(image, box)), np.float32)
-    _SKY_BOXES(image, *image.shape, *box, levels, scatters)
-    return levels, scatters
+    levels = np.empty(_boxes(image, box), np.float32)
+    _BOX_LEVELS(image, *image.shape, *box, levels)
+    return levels
 
 
 def subtract_spline(image: Floats, mesh: NDArray[np.float64], box: tuple[int, int]) -> None:
@@ -47,23 +47,23 @@ def subtract_spline(image: Floats, mesh: NDArray[np.float64], box: tuple[int, in
     _SUBTRACT_SPLINE(image, *image.shape, mesh, curvature, rows, columns, *box, ratio, np.empty((2, columns)))
 
 
-def sky_boxes_reference(image: Floats, box: tuple[int, int]) -> tuple[Floats, Floats]:
-    """`sky_boxes` by NumPy."""
-    levels, scatters = np.empty((2, *_boxes(image, box)), np.float32)
+def box_levels_reference(image: Floats, box: tuple[int, int]) -> Floats:
+    """`box_levels` by NumPy."""
+    levels = np.empty(_boxes(image, box), np.float32)
     for y, x in np.ndindex(levels.shape):
         pixels = image[y * box[0] : (y + 1) * box[0], x * box[1] : (x + 1) * box[1]]
-        levels[y, x], scatters[y, x] = _sky_of(pixels.ravel())
-    return levels, scatters
+        levels[y, x] = _level_of(pixels.ravel())
+    return levels
 
 
-def _sky_of(pixels: Floats) -> tuple[float, float]:
+def _level_of(pixels: Floats) -> float:
     values = pixels[np.isfinite(pixels)].astype(np.float64)
     if not values.size or values.size < GOOD_SHARE * pixels.size:
-        return np.nan, np.nan
+        return np.nan
     near = values[np.abs(values - values.mean()) <= FIRST_CLIP * values.std()]
     mean, sigma = near.mean(), near.std()
     if not sigma > 0:
-        return float(mean), float(sigma)
+        return float(mean)
     zero, per_level = np.float32(mean - REACH * sigma), np.float32(LEVELS / (2 * REACH * sigma))
     place = (values.astype(np.float32) - zero) * per_level + np.float32(0.5)
     level = place[(place >= 0) & (place < LEVELS)].astype(np.int64)
@@ -77,7 +77,7 @@ def _sky_of(pixels: Floats) -> tuple[float, float]:
         high = int(min(median + CLIP * scatter, LEVELS - 1) + 0.5)
     mean = float(kept.mean())
     mode = 2.5 * median - 1.5 * mean if abs(mean - median) < SKEWED * scatter else median
-    return float(zero + mode / per_level), float(scatter / per_level)
+    return float(zero + mode / per_level)
 
 
 def subtract_spline_reference(image: Floats, mesh: NDArray[np.float64], box: tuple[int, int]) -> None:

@@ -142,7 +142,7 @@ CALIBRATE = Step(
     "calibrate",
     CalibrateParameters,
     run,
-    version=5,
+    version=4,
     gives="calibrated image without sky, star list, sky noise, FWHM",
     each=Each.FRAME,
     needs=(
