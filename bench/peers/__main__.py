@@ -149,7 +149,7 @@ def rounds(
         for tool in TOOLS:
             # Folders stay until the end: a virtual machine gives the memory of files that are deleted back to its host,
             # and having it again costs whoever writes next ten times what writing costs.
-            work = folder / f"{number + 1} {tool}"
+            work = folder / f"work-{number + 1}-{TOOLS.index(tool)}"  # no spaces: QLCP hands names to a shell
             shutil.copytree(before, work) if tool == TOLD else work.mkdir()
             used[tool].append(timing.run(command_of(tool, asked, night, work), folder / "log"))
             said = f"{used[tool][-1].wall:.1f} s, CPU {used[tool][-1].cpu:.1f} s"

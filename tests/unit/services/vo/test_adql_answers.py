@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from schema import database
+from schema.base import Base
 from schema.skies import Source
 from services.vo.adql.select_compiler import translate
 from services.vo.published.published_table import Catalogue, PublishedTable
@@ -36,6 +37,10 @@ class Asked:
         self.night = solved_night(session)
         rows = session.execute(select(Source.source_id, Source.ra_deg, Source.dec_deg).order_by(Source.source_id)).all()
         self.source_ids, self.ra, self.dec = (np.array(one) for one in zip(*rows, strict=True))
+        session.commit()
+        if session.get_bind().dialect.name != "sqlite":
+            # A server refuses by its estimate of rows, and that of a lent database is of what was in it before.
+            session.execute(text(f"ANALYZE TABLE {', '.join(Base.metadata.tables)}")).all()
         self.engine = reading_engine(session.get_bind().engine.url.render_as_string(hide_password=False))
         session.close()
 
