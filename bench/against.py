@@ -87,7 +87,7 @@ def pipeline(arguments: Sequence[str], folder: Path) -> Callable[[Checkout], Fig
     night = pipeline_bench.simulated(pipeline_bench.parser().parse_args(arguments), folder)
 
     def measure(checkout: Checkout) -> Figures:
-        run = pipeline_bench.tianyu_run(night, folder / "run", checkout.python, checkout.folder)
+        run = pipeline_bench.tianyu_run(night, Path(tempfile.mkdtemp(dir=folder)), checkout.python, checkout.folder)
         steps = {f"all {command}": (seconds, "s") for command, _, seconds in run.processes}
         return {
             "command to first process": (run.start_s, "s"),

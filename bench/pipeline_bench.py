@@ -12,7 +12,6 @@ is shown.
 import argparse
 import os
 import resource
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -94,7 +93,6 @@ def bare_calibrate(path: Path, masters: tuple[np.ndarray, ...], output: Path) ->
 def bare_night(folder: Path, work: Path) -> dict[str, float]:
     """The calls for all frames, in order, in this process; seconds by step."""
     SECONDS.clear()
-    shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     masters = bare_masters(folder)
     lights = sorted(folder.glob("Simulated_R_*"))
@@ -195,7 +193,6 @@ def look(root_pid: int) -> Look:
 
 def tianyu_run(folder: Path, work: Path, python: str = sys.executable, checkout: Path | None = None) -> Run:
     """Run the night in a new working folder, by the Tianyu of a checkout and its environment's ``python``."""
-    shutil.rmtree(work, ignore_errors=True)
     command = ["run", str(folder), "--workdir", str(work), "--consumers", "1", "--no-plots"]
     looks = []
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

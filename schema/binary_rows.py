@@ -83,7 +83,8 @@ def columns(connection: Connection, statement: str) -> list[NDArray[Any]]:
         for number, (values, missing) in enumerate(part):
             if isinstance(values, list) or missing is not None:
                 connection._force_close()
-                raise NotSupportedError(f"column {number + 1} has a NULL or no numbers, and cannot be an array")
+                kind = "hold no numbers of a fixed width" if isinstance(values, list) else "have a NULL"
+                raise NotSupportedError(f"columns cannot be arrays that {kind}: number {number + 1}")
             numbers[number].append(values)
     return [np.concatenate(one) for one in numbers]
 

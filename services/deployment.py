@@ -26,6 +26,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 LOOPBACK = "127.0.0.1"
+OWN_MACHINE = (LOOPBACK, "localhost", "::1")
 WEB = ("http", "https")
 PORT_MOST = 65_535
 

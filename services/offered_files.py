@@ -16,11 +16,10 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from services import secret_files
-from services.deployment import LOOPBACK, WEB, OtherSite
+from services.deployment import OWN_MACHINE, WEB, OtherSite
 from services.errors import ConfigurationError, SurroundingsError, TransientError
 
 CHUNK_BYTES = 1 << 18
-OWN_MACHINE = (LOOPBACK, "localhost", "::1")
 DENIED = (401, 403, 407)
 MISSING = (404, 410)
 LATER = (408, 425, 429)  # besides all from 500 on

@@ -79,7 +79,7 @@ def fill_holes(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArray
     return filled
 
 
-def fill_holes_within(filled: NDArray[np.float32], masked: NDArray[np.bool_], where: NDArray[np.int64]) -> None:
+def fill_holes_within(filled: NDArray[np.float32], masked: NDArray[np.bool_], where: Places) -> None:
     """`fill_holes` IN PLACE, of an image and a mask that are contiguous; the mask is another one meanwhile.
 
     where: int64[n], flat indices of the masked pixels.

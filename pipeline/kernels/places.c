@@ -23,47 +23,27 @@ KERNEL ptrdiff_t marked_places(const uint8_t *restrict marks, ptrdiff_t number, 
     return found;
 }
 
-/* Flat indices of the pixels that have no value; as `marked_places`. */
-KERNEL ptrdiff_t nan_places(const float *restrict image, ptrdiff_t number, ptrdiff_t most, int64_t *restrict place) {
-    ptrdiff_t found = 0;
-    for (ptrdiff_t start = 0; start < number; start += WIDE) {
-        const ptrdiff_t stop = lesser(start + WIDE, number);
-        int any = 0;
-        if (stop - start == WIDE)
-            for (int k = 0; k < WIDE; k++) any |= image[start + k] != image[start + k];
-        else
-            for (ptrdiff_t k = start; k < stop; k++) any |= image[k] != image[k];
-        if (!any) continue;
-        for (ptrdiff_t k = start; k < stop; k++)
-            if (image[k] != image[k]) {
-                if (found < most) place[found] = k;
-                found++;
-            }
-    }
-    return found;
-}
-
-/* Flat indices of the values at and above a level; as `marked_places`. */
-#define REACHING(NAME, TYPE)                                                                                   \
-    KERNEL ptrdiff_t NAME(const TYPE *restrict values, ptrdiff_t number, TYPE level, ptrdiff_t most,           \
-                          int64_t *restrict place) {                                                           \
-        ptrdiff_t found = 0;                                                                                   \
-        for (ptrdiff_t start = 0; start < number; start += WIDE) {                                             \
-            const ptrdiff_t stop = lesser(start + WIDE, number);                                               \
-            int any = 0;                                                                                       \
-            if (stop - start == WIDE)                                                                          \
-                for (int k = 0; k < WIDE; k++) any |= values[start + k] >= level;                              \
-            else                                                                                               \
-                for (ptrdiff_t k = start; k < stop; k++) any |= values[k] >= level;                            \
-            if (!any) continue;                                                                                \
-            for (ptrdiff_t k = start; k < stop; k++)                                                           \
-                if (values[k] >= level) {                                                                      \
-                    if (found < most) place[found] = k;                                                        \
-                    found++;                                                                                   \
-                }                                                                                              \
-        }                                                                                                      \
-        return found;                                                                                          \
+/* Flat indices of the values for which a test is true; as `marked_places`. */
+#define PLACES(NAME, TEST, ...)                                                                                   \
+    KERNEL ptrdiff_t NAME(__VA_ARGS__, ptrdiff_t number, ptrdiff_t most, int64_t *restrict place) {               \
+        ptrdiff_t found = 0;                                                                                      \
+        for (ptrdiff_t start = 0; start < number; start += WIDE) {                                                \
+            const ptrdiff_t stop = lesser(start + WIDE, number);                                                  \
+            int any = 0;                                                                                          \
+            if (stop - start == WIDE) /* which the compiler does at once */                                       \
+                for (ptrdiff_t k = start; k < start + WIDE; k++) any |= TEST;                                     \
+            else                                                                                                  \
+                for (ptrdiff_t k = start; k < stop; k++) any |= TEST;                                             \
+            if (!any) continue;                                                                                   \
+            for (ptrdiff_t k = start; k < stop; k++)                                                              \
+                if (TEST) {                                                                                       \
+                    if (found < most) place[found] = k;                                                           \
+                    found++;                                                                                      \
+                }                                                                                                 \
+        }                                                                                                         \
+        return found;                                                                                             \
     }
 
-REACHING(reaching_uint16, uint16_t)
-REACHING(reaching_float32, float)
+PLACES(nan_places, image[k] != image[k], const float *restrict image)
+PLACES(reaching_uint16, values[k] >= level, const uint16_t *restrict values, uint16_t level)
+PLACES(reaching_float32, values[k] >= level, const float *restrict values, float level)

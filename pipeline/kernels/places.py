@@ -15,8 +15,8 @@ Places = NDArray[np.int64]
 NOWHERE: Places = np.empty(0, np.int64)
 _WHOLE = array(np.int64)
 _MARKED = Kernel("marked_places", array(np.uint8), SIZE, whole(8), SIZE, _WHOLE, result=SIZE)
-_REACHING_UINT16 = Kernel("reaching_uint16", array(np.uint16), SIZE, whole(16), SIZE, _WHOLE, result=SIZE)
-_REACHING_FLOAT32 = Kernel("reaching_float32", array(np.float32), SIZE, REAL, SIZE, _WHOLE, result=SIZE)
+_REACHING_UINT16 = Kernel("reaching_uint16", array(np.uint16), whole(16), SIZE, SIZE, _WHOLE, result=SIZE)
+_REACHING_FLOAT32 = Kernel("reaching_float32", array(np.float32), REAL, SIZE, SIZE, _WHOLE, result=SIZE)
 _WITHOUT_VALUE = Kernel("nan_places", array(np.float32), SIZE, SIZE, _WHOLE, result=SIZE)
 
 
@@ -48,13 +48,13 @@ def places_reaching(values: NDArray[Any], level: float) -> Places:
     if flat.dtype == np.uint16 and np.isfinite(level):
         least = ceil(level)
         if least > np.iinfo(np.uint16).max:
-            return np.empty(0, np.int64)
-        return _outgrowing(lambda most, place: _REACHING_UINT16(flat, flat.size, max(least, 0), most, place))
+            return NOWHERE
+        return _outgrowing(lambda most, place: _REACHING_UINT16(flat, max(least, 0), flat.size, most, place))
     if flat.dtype == np.float32:
         # The least float32 at or above the level: pixels compare with it as they do with the level itself.
         nearest = np.float32(level)
         lowest = nearest if float(nearest) >= level else np.nextafter(nearest, np.float32(np.inf))
-        return _outgrowing(lambda most, place: _REACHING_FLOAT32(flat, flat.size, lowest, most, place))
+        return _outgrowing(lambda most, place: _REACHING_FLOAT32(flat, lowest, flat.size, most, place))
     return places_reaching_reference(values, level)
 
 

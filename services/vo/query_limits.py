@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass
 
+from services.deployment import OWN_MACHINE
+
 
 @dataclass(frozen=True)
 class QueryLimits:
@@ -28,7 +30,7 @@ class QueryLimits:
 
         One on this machine has as many at a time as half of the cores: a question can keep one busy all of its time.
         """
-        is_here = host in (None, "localhost", "127.0.0.1", "::1")
+        is_here = host is None or host in OWN_MACHINE
         return cls(
             at_a_time=max(1, min(cls.at_a_time, len(os.sched_getaffinity(0)) // 2)) if is_here else 2, jobs_at_a_time=1
         )

@@ -238,7 +238,7 @@ def test_columns_are_what_rows_are(engine: Engine, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("each_database_url", ["mariadb", "mysql"], indirect=True)
 @pytest.mark.parametrize(
-    ("query", "says"), [("SELECT word FROM joined", "no numbers"), ("SELECT pid, number FROM joined", "NULL")]
+    ("query", "says"), [("SELECT word FROM joined", "hold no numbers"), ("SELECT pid, number FROM joined", "NULL")]
 )
 def test_columns_of_what_is_no_number_are_refused(engine: Engine, query: str, says: str) -> None:
     with engine.begin() as connection:

@@ -13,7 +13,7 @@ from typing import Any
 from alembic import command
 from sqlalchemy import Engine, MetaData, delete, text
 
-from schema import versions
+from schema import database, versions, views
 
 DATA = Path(__file__).parent / "data"
 MADE_BY_MIGRATIONS = "alembic_version"
@@ -23,6 +23,15 @@ def read(revision: str) -> dict[str, Any]:
     """``tables`` and ``views``, each by name with ``columns`` and ``rows``."""
     content: dict[str, Any] = json.loads(lzma.decompress((DATA / f"schema_{revision}.json.xz").read_bytes()))
     return content
+
+
+def take_back(engine: Engine, revision: str) -> None:
+    """Undo the migrations behind this revision."""
+    config = versions.alembic_config()
+    with database.changing(engine, versions.LOCK_WAIT_S) as connection:
+        views.drop(connection)
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
 
 
 def load(engine: Engine, revision: str) -> None:

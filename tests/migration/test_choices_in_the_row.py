@@ -11,6 +11,7 @@ from schema import database, partitions, versions, views
 from schema.queries import life
 from services.deployment import Deployment
 from services.engine.consumer.worker import Worker
+from tests.migration.made_before import take_back
 
 BEFORE = "0005"
 SOLVE, EXTRACT, INDEX = 11, 12, 13  # PIDs
@@ -60,11 +61,7 @@ def test_a_graph_in_work_is_kept_without_choices_refused_and_taken_back(engine: 
     versions.check_version(engine)
     assert_is_kept_without_choices(engine)
     assert_is_refused_with_the_command_that_helps(engine, tmp_path)
-    config = versions.alembic_config()
-    with database.changing(engine, versions.LOCK_WAIT_S) as connection:
-        views.drop(connection)
-        config.attributes["connection"] = connection
-        command.downgrade(config, BEFORE)
+    take_back(engine, BEFORE)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT COUNT(*) FROM process")).scalar_one() == 3
 

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from alembic import command
 from sqlalchemy import Engine, inspect, text
 
-from schema import database, versions, views
-from tests.migration.made_before import load, read
+from schema import database, versions
+from tests.migration.made_before import load, read, take_back
 
 KEYS = {
     "light_curve": "source_id, image_id, aperture",
@@ -88,11 +87,7 @@ def test_a_database_of_earlier_versions(engine: Engine) -> None:
     assert_views_show_what_they_showed(engine)
     assert_each_fact_has_the_pid_of_its_finder(engine)
     assert_frames_keep_their_reasons(engine)
-    config = versions.alembic_config()
-    with database.changing(engine, versions.LOCK_WAIT_S) as connection:
-        views.drop(connection)
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0005")
+    take_back(engine, "0005")
     before = read("0005")["tables"]["image"]
     assert {column["name"] for column in inspect(engine).get_columns("image")} == set(before["columns"])
     after = rows(engine, f"SELECT {', '.join(before['columns'])} FROM image ORDER BY image_id")

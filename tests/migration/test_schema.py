@@ -10,9 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-from schema import database, new_database, partitions, revisions, versions, views
+from schema import database, new_database, partitions, revisions, versions
 from schema.models import metadata
 from schema.versions import SchemaVersionError
+from tests.migration.made_before import take_back
 from tests.migration.new_sqlite import in_any_order, statements
 from tests.migration.new_sqlite import migrated as all_migrations
 
@@ -58,11 +59,7 @@ def test_migrations_make_what_the_models_say_and_take_it_back(engine: Engine) ->
     versions.migrate(engine)  # again, which changes nothing
     versions.check_version(engine)
     assert_equals_the_models(engine)
-    config = versions.alembic_config()
-    with database.changing(engine, versions.LOCK_WAIT_S) as connection:
-        views.drop(connection)
-        config.attributes["connection"] = connection
-        command.downgrade(config, "base")
+    take_back(engine, "base")
     with engine.connect() as connection:
         assert set(inspect(connection).get_table_names()) == {"alembic_version"}
 

@@ -90,7 +90,7 @@ def read_standards(path: Path, declared: Sequence[str], band: str, setting: str)
         ) from error
     columns = _table(path, status.st_mtime_ns, status.st_size, setting)
     names = _names(columns, declared, f"{setting} {str(path)!r}")
-    if setting == CATALOGUE and names.get(band) == band and not _declares(declared, band):
+    if setting == CATALOGUE and names.get(band) == band and band not in dict(_pairs(declared)):
         raise ConfigurationError(
             f"{setting} {str(path)!r} has a column {band!r}, and nobody said whether it is magnitudes of that band: "
             f'declare it in standard_columns, "{band}={band}" if they are and "{band}={NONE}" if not'
@@ -130,17 +130,16 @@ def read_standards(path: Path, declared: Sequence[str], band: str, setting: str)
 
 def _origin(columns: Mapping[str, Any], declared: Sequence[str], band: str) -> str:
     """Whose magnitudes a table has: as it is declared, else Pan-STARRS' where it is ATLAS-REFCAT2."""
-    told = next(
-        (what.strip() for name, _, what in (one.partition("=") for one in declared) if name.strip() == SYSTEM), ""
-    )
+    told = next((what for name, what in _pairs(declared) if name == SYSTEM), "")
     if told not in ("", SDSS, PAN_STARRS):
         raise ConfigurationError(f"standard_columns has system={told!r}: expected {SDSS} or {PAN_STARRS}")
     is_pan_starrs = told == PAN_STARRS or (not told and set(columns) >= REFCAT2)
     return "table-ps1" if is_pan_starrs and band in ("g", "r", "i", "z") else "table"
 
 
-def _declares(declared: Sequence[str], band: str) -> bool:
-    return any(one.partition("=")[0].strip() == band for one in declared)
+def _pairs(declared: Sequence[str]) -> list[tuple[str, str]]:
+    """Names and what is declared of them."""
+    return [(name.strip(), what.strip()) for name, _, what in (one.partition("=") for one in declared)]
 
 
 @lru_cache(maxsize=2)
@@ -152,8 +151,7 @@ def _names(columns: Mapping[str, Any], declared: Sequence[str], where: str) -> d
     """The table's columns by Tianyu's names: those declared, and of the rest those that are called so."""
     names = {name: name for name in (*BANDS, ID, RA, DEC) if name in columns}
     own = set()
-    for one in declared:
-        name, _, column = (part.strip() for part in one.partition("="))
+    for one, (name, column) in zip(declared, _pairs(declared), strict=True):
         if name == SYSTEM:
             continue
         if name not in (*BANDS, ID, RA, DEC):

@@ -42,7 +42,8 @@ def number_words(column: AnswerColumn) -> list[str]:
     assert isinstance(numbers, np.ndarray)
     if column.missing is not None and column.missing.all():
         return [""] * numbers.size
-    if numbers.size and (numbers == numbers[0]).all():
+    bits = numbers.view(np.int64)  # which tell -0 from 0
+    if numbers.size and (bits == bits[0]).all():
         words = [repr(numbers[0].item())] * numbers.size
     else:
         words = list(map(repr, numbers.tolist()))

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from numpy.typing import NDArray
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from schema import database
-from schema.base import Base
 from schema.skies import Source
 from services.vo.adql.select_compiler import translate
 from services.vo.published.published_table import Catalogue, PublishedTable
@@ -21,6 +20,7 @@ from services.vo.query_limits import QueryLimits
 from services.vo.query_running import Stop, asked
 from services.vo.uploaded_tables import read_uploads
 from services.vo.vo_errors import RefusedError, TooLongError
+from tests.ready_databases import count_rows_anew
 from tests.unit.services.vo.chunk_rows import rows_of
 from tests.unit.services.vo.solved_night import CENTRE, FRAMES, STARS, reading_engine, solved_night
 
@@ -37,10 +37,7 @@ class Asked:
         self.night = solved_night(session)
         rows = session.execute(select(Source.source_id, Source.ra_deg, Source.dec_deg).order_by(Source.source_id)).all()
         self.source_ids, self.ra, self.dec = (np.array(one) for one in zip(*rows, strict=True))
-        session.commit()
-        if session.get_bind().dialect.name != "sqlite":
-            # A server refuses by its estimate of rows, and that of a lent database is of what was in it before.
-            session.execute(text(f"ANALYZE TABLE {', '.join(Base.metadata.tables)}")).all()
+        count_rows_anew(session)
         self.engine = reading_engine(session.get_bind().engine.url.render_as_string(hide_password=False))
         session.close()
 
