@@ -22,6 +22,9 @@ SQLITE_POLL_S, SQLITE_POLL_GROWTH, SQLITE_POLL_MOST_S = 0.0005, 1.05, 0.01
 WAL_PAGES = 16_000  # of 4 kB
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 300  # a statement on a dead connection ends, however the network died
+# Of a program of the engine, which only ever speaks in short transactions: a server that hears nothing for so long ends
+# the session and undoes its transaction. One that was frozen or cut off would keep its locks for hours.
+SILENCE_S = 30
 LOCK_WAIT_CODE = 1205
 DEADLOCK_CODES = (LOCK_WAIT_CODE, 1213)  # or a deadlock: the whole transaction is tried again
 # Access to a database or the server, from this host, to a table, column, routine or an administrator's command; an
@@ -58,8 +61,10 @@ class DatabaseUrlError(ValueError):
     """The URL names no database that Tianyu can use."""
 
 
-def connect(url: str) -> Engine:
+def connect(url: str, silence_s: int | None = None) -> Engine:
     """Engine for ``sqlite:///…`` or ``mysql+pymysql://…``.
+
+    ``silence_s``: how long a server waits for the next word of a session; None is its own time, of hours.
 
     Raises:
         DatabaseUrlError: the URL cannot be read or names another kind of database.
@@ -79,7 +84,7 @@ def connect(url: str) -> Engine:
 
         # Its parameters, and SQLAlchemy's names for what stands in its `ssl`.
         _require_known(parsed, frozenset(signature(DriverConnection).parameters) | {"ssl_capath", "ssl_cipher"})
-        return _mysql(url)
+        return _mysql(url, silence_s)
     raise DatabaseUrlError(
         f"database {parsed.drivername!r} is not supported: expected sqlite:///PATH or mysql+pymysql://…"
     )
@@ -99,15 +104,14 @@ def _require_known(url: URL, known: frozenset[str]) -> None:
         raise DatabaseUrlError(f"what follows the ? of the database URL cannot be read: {error}") from error
 
 
-def _mysql(url: str) -> Engine:
+def _mysql(url: str, silence_s: int | None) -> Engine:
     from schema.driver import JoiningConnection  # and PyMySQL with it, a twentieth of a second that SQLite needs not
 
+    options = {"connect_timeout": CONNECT_TIMEOUT_S, "read_timeout": READ_TIMEOUT_S, "charset": "utf8mb4"}
+    if silence_s is not None:
+        options["init_command"] = f"SET SESSION wait_timeout = {silence_s:d}"
     engine = create_engine(
-        url,
-        isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
-        pool_recycle=1800,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "read_timeout": READ_TIMEOUT_S, "charset": "utf8mb4"},
+        url, isolation_level="READ COMMITTED", pool_pre_ping=True, pool_recycle=1800, connect_args=options
     )
 
     @event.listens_for(engine, "do_connect")

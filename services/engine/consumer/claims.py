@@ -30,7 +30,8 @@ class Claims:
     """One connection, used by one thread. A database that is away is waited for until ``leaving`` is set."""
 
     def __init__(self, worker: str, deployment: Deployment, leaving: threading.Event) -> None:
-        self._sessions = database.KeptConnection(database.connect(deployment.database_url.get_secret_value()))
+        url = deployment.database_url.get_secret_value()
+        self._sessions = database.KeptConnection(database.connect(url, database.SILENCE_S))
         self._worker = worker
         self._deployment = deployment
         self._leaving = leaving

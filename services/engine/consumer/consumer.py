@@ -51,7 +51,7 @@ class Consumer:
         self._broker: Broker
         self._heard = 0.0  # when something came last
         self._announcer = Announcer(
-            database.session_factory(database.connect(settings.database_url.get_secret_value())),
+            database.session_factory(database.connect(settings.database_url.get_secret_value(), database.SILENCE_S)),
             introduce(services.CONSUMER, site=settings.site, groups=tuple(groups), slots=len(workers)),
             services.ACTIVE,
             settings.lease_s,

@@ -56,9 +56,11 @@ class Worker:
         asked_to_end: Callable[[], bool] = bool,
     ) -> None:
         """``tell`` hears ``Saving`` when a step is done and its outputs are about to be committed."""
-        engine = database.connect(deployment.database_url.get_secret_value())
-        self._writing = database.KeptConnection(engine)
-        self._inserted = RowsInserted(engine)
+        url = deployment.database_url.get_secret_value()
+        engine = database.connect(url)  # a step may compute for long between its questions, and locks nothing by them
+        committing = database.connect(url, database.SILENCE_S)
+        self._writing = database.KeptConnection(committing)
+        self._inserted = RowsInserted(committing)
         self._reading = database.reading_factory(engine)
         self._cutoff = Cutoff(database.KeptConnection(engine.execution_options(**database.READ_ONLY)), self._writing)
         self._images = open_store(deployment.root, deployment.frame_bounds)

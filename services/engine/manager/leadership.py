@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
 from schema import database
@@ -20,8 +20,6 @@ from schema.database import Sessions
 from schema.queries import leading
 from services.engine.presence import HOST
 from services.errors import TransientError
-
-SILENCE_S = 30  # a manager that the network cut off loses its lock after that; an active one speaks every few seconds
 
 WRITTEN_BY_OWNER, WRITTEN_BY_ALL = 0o200, 0o222  # modes of files
 
@@ -43,7 +41,11 @@ class Leadership(Protocol):
 
 
 class DatabaseLeadership:
-    """A lock on a connection of its own, and a row that names both: the server frees it when the connection dies."""
+    """A lock on a connection of its own, and a row that names both: the server frees it when the connection dies.
+
+    A manager that the network cut off loses it as the engine's connections end in silence; an active one speaks every
+    few seconds.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -56,7 +58,6 @@ class DatabaseLeadership:
         if self._connection is None:
             self._connection = self._engine.connect()
             with self._connection.begin():
-                self._connection.execute(text(f"SET SESSION wait_timeout = {SILENCE_S}"))
                 self._lock_name = leading.take_lock(self._connection)
         connection = self._held_connection()
         with connection.begin():

@@ -43,7 +43,7 @@ class Manager:
 
     def __init__(self, settings: Settings, stop: threading.Event | None = None) -> None:
         self._settings = settings
-        engine = database.connect(settings.database_url.get_secret_value())
+        engine = database.connect(settings.database_url.get_secret_value(), database.SILENCE_S)
         self._engine = engine
         self._leadership = leadership(engine)
         self._ranges: RangeKeeper | None = None
