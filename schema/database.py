@@ -20,6 +20,8 @@ from sqlalchemy.pool import QueuePool
 SQLITE_BUSY_TIMEOUT_S = 60.0
 SQLITE_POLL_S, SQLITE_POLL_GROWTH, SQLITE_POLL_MOST_S = 0.0005, 1.05, 0.01
 WAL_PAGES = 16_000  # of 4 kB
+# Of pages, by each connection. What another program commits makes all of them void; and the system keeps the file.
+CACHE_KB = 16_384
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 300  # a statement on a dead connection ends, however the network died
 # Of a program of the engine, which only ever speaks in short transactions: a server that hears nothing for so long ends
@@ -136,7 +138,7 @@ def _sqlite(url: str) -> Engine:
         # which then run again.
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA cache_size=-65536")
+        cursor.execute(f"PRAGMA cache_size=-{CACHE_KB}")
         # Each frame's fluxes touch a page a source; written back ten frames at a time they cost half as much.
         cursor.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
         cursor.close()

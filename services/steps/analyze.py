@@ -19,12 +19,12 @@ from schema.frame import Frame
 from schema.observing import Observation
 from schema.photometry import Aperture, LightCurveStatistics, Variability
 from schema.processes import Process
-from schema.queries.measurements import insert_rows, none_for_nan, relative_matrices
+from schema.queries.measurements import insert_rows, none_for_nan
 from services.choices import Choices
 from services.steps.detect import DETECT
 from services.steps.shared.apertures import KRON
 from services.steps.shared.frame_noise import frame_noise
-from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, raw_fluxes
+from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, raw_fluxes, relative_fluxes
 from services.steps.shared.needs import Each, required
 from services.steps.shared.step import Context, Method, Outputs, Parameters, Step
 from services.steps.shared.template_sources import template_sources
@@ -140,9 +140,9 @@ def _analyse(
     step = max(1, -(-axes.source_ids.size // max(1, -(-axes.source_ids.size // most))))
     for start in range(0, axes.source_ids.size, step):
         rows = slice(start, start + step)
-        relative_fluxes = relative_matrices(session, calibration, axes.apertures, axes.source_ids[rows], axes.image_ids)
         block: list[tuple[_Analysed, LightCurves]] = []
-        both = zip(raw_fluxes(context, session, axes, rows), relative_fluxes, strict=True)
+        relative_curves = relative_fluxes(context, session, axes, calibration, rows)
+        both = zip(raw_fluxes(context, session, axes, rows), relative_curves, strict=True)
         for (aperture, (flux, error, flag)), (_, relative) in both:
             fit = usable(flux, flag)
             raw, found = (

@@ -38,7 +38,7 @@ from schema.queries.measurements import (
 from services.choices import Choices
 from services.errors import DataError
 from services.log import get_logger
-from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, raw_fluxes
+from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, keep_relative_fluxes, raw_fluxes
 from services.steps.shared.named_stars import NamedStars, named_roles, stars_of
 from services.steps.shared.needs import KNOWN, Each, optional, required, some_of
 from services.steps.shared.shown_results import show
@@ -116,11 +116,13 @@ def run(context: Context, parameters: CalibrateRelativeParameters) -> Outputs:
             f"{parameters.method}: at least two stars must be measured on the same good frames"
         )
 
+    curves = {
+        aperture: RelativeFluxes(calibrated.curves.flux, calibrated.curves.error)
+        for aperture, calibrated in found.items()
+    }
+    keep_relative_fluxes(context, axes, curves)
+
     def write(session: Session) -> None:
-        curves = {
-            aperture: RelativeFluxes(calibrated.curves.flux, calibrated.curves.error)
-            for aperture, calibrated in found.items()
-        }
         insert_relative_fluxes(session, context.pid, axes.source_ids, axes.image_ids, curves)
         for aperture, calibrated in found.items():
             _write_stars(session, context.pid, parameters.method, aperture, axes, calibrated)

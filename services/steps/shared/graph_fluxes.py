@@ -13,7 +13,7 @@ from schema.frame import ANY_PID, Frame
 from schema.photometry import Aperture
 from schema.processes import SUCCEEDED, Process
 from schema.queries import frames
-from schema.queries.measurements import RawFluxes, flux_matrices
+from schema.queries.measurements import RawFluxes, RelativeFluxes, flux_matrices, relative_matrices
 from schema.skies import Source, SourcePosition
 from services.steps.shared.apertures import CIRCLE
 from services.steps.shared.first_frame import to_first_frame
@@ -26,6 +26,9 @@ Floats = NDArray[np.float64]
 
 RAW_BYTES = 20  # of a flux, its error and its flag
 RAW_KEPT_BYTES = 48_000_000  # of one graph, by each worker: 2,500 sources on 300 frames in three apertures
+RELATIVE_BYTES = 16  # of a relative flux and its error
+RELATIVE_KEPT_BYTES = 16_000_000  # of one calibration
+CALIBRATIONS_KEPT = 2  # by each worker: the methods that a graph has by default
 
 
 @dataclass(frozen=True)
@@ -165,3 +168,50 @@ def _read_only(session: Session, axes: GraphAxes) -> Mapping[int, RawFluxes]:
         for values in fluxes:
             values.flags.writeable = False
     return found
+
+
+def keep_relative_fluxes(context: Context, axes: GraphAxes, curves: Mapping[int, RelativeFluxes]) -> None:
+    """Keep what this attempt found, by aperture, as its rows will have it: who analyses it asks next."""
+    if _relative_are_few(axes):
+        found = {aperture: _as_rows_have_it(fluxes) for aperture, fluxes in curves.items()}
+        context.once(*_relative_key(axes, context.pid, context.attempt), lambda: found, most=CALIBRATIONS_KEPT)
+
+
+def relative_fluxes(
+    context: Context, session: Session, axes: GraphAxes, calibration: int, rows: slice = slice(None)
+) -> Iterator[tuple[int, RelativeFluxes]]:
+    """Relative fluxes of some sources of a graph by one calibration, one aperture after the other; not to be changed.
+
+    A worker that made them itself has them, unless they are many: to read them takes as long as to analyse them.
+    """
+    if not _relative_are_few(axes):
+        yield from relative_matrices(session, calibration, axes.apertures, axes.source_ids[rows], axes.image_ids)
+        return
+    succeeded = select(Process.attempt).where(Process.pid == calibration, Process.status == SUCCEEDED)
+    everything = context.once(
+        *_relative_key(axes, calibration, session.scalar(succeeded)),
+        lambda: dict(relative_matrices(session, calibration, axes.apertures, axes.source_ids, axes.image_ids)),
+        most=CALIBRATIONS_KEPT,
+    )
+    for aperture in axes.apertures:
+        flux, error = everything[aperture]
+        yield aperture, RelativeFluxes(flux[rows], error[rows])
+
+
+def _relative_are_few(axes: GraphAxes) -> bool:
+    values = axes.source_ids.size * axes.image_ids.size * len(axes.apertures)
+    return values * RELATIVE_BYTES <= RELATIVE_KEPT_BYTES
+
+
+def _relative_key(axes: GraphAxes, pid: int, attempt: int | None) -> tuple[str, tuple[object, ...]]:
+    ids = axes.source_ids.tobytes(), axes.image_ids.tobytes()
+    return "relative fluxes", (*ids, tuple(axes.apertures), pid, attempt)
+
+
+def _as_rows_have_it(fluxes: RelativeFluxes) -> RelativeFluxes:
+    """NaN where there is no row, and where it knows no error."""
+    flux = np.where(np.isfinite(fluxes.flux), fluxes.flux, np.nan)
+    error = np.where(np.isfinite(flux) & np.isfinite(fluxes.error), fluxes.error, np.nan)
+    for values in (flux, error):
+        values.flags.writeable = False
+    return RelativeFluxes(flux, error)
