@@ -422,7 +422,7 @@ CREATE TABLE alignment (
 	scale DOUBLE,
 	rms DOUBLE,
 	matches INTEGER,
-	light DOUBLE,
+	light DOUBLE, is_newest BOOLEAN DEFAULT 1,
 	CONSTRAINT pk_alignment PRIMARY KEY (image_id, pid)
 )
  WITHOUT ROWID;
@@ -434,7 +434,7 @@ CREATE TABLE verdict (
 	reason TEXT,
 	transparency DOUBLE,
 	gain DOUBLE,
-	gain_error DOUBLE,
+	gain_error DOUBLE, is_newest BOOLEAN DEFAULT 1,
 	CONSTRAINT pk_verdict PRIMARY KEY (image_id, pid)
 )
  WITHOUT ROWID;
@@ -449,7 +449,7 @@ CREATE TABLE frame_sight (
 	observer_z DOUBLE,
 	airmass DOUBLE,
 	altitude_deg DOUBLE,
-	azimuth_deg DOUBLE,
+	azimuth_deg DOUBLE, is_newest BOOLEAN DEFAULT 1,
 	CONSTRAINT pk_frame_sight PRIMARY KEY (image_id, pid)
 )
  WITHOUT ROWID;
@@ -457,7 +457,7 @@ CREATE TABLE masked_pixels (
 	image_id INTEGER NOT NULL,
 	pid BIGINT NOT NULL,
 	hot_pixels INTEGER NOT NULL,
-	cosmic_rays INTEGER NOT NULL,
+	cosmic_rays INTEGER NOT NULL, is_newest BOOLEAN DEFAULT 1,
 	CONSTRAINT pk_masked_pixels PRIMARY KEY (image_id, pid)
 )
  WITHOUT ROWID;
@@ -551,11 +551,11 @@ CREATE TABLE "observation" (
 	reduced VARCHAR(3) NOT NULL,
 	geometry VARCHAR(64) NOT NULL, position_angle_deg DOUBLE, mirrored BOOLEAN,
 	CONSTRAINT pk_observation PRIMARY KEY (observation_id),
-	CONSTRAINT fk_observation_instrument_id_instrument FOREIGN KEY(instrument_id) REFERENCES instrument (instrument_id),
 	CONSTRAINT fk_observation_sky_id_sky FOREIGN KEY(sky_id) REFERENCES sky (sky_id),
-	CONSTRAINT fk_observation_target_id_target FOREIGN KEY(target_id) REFERENCES target (target_id),
 	CONSTRAINT fk_observation_site_id_site FOREIGN KEY(site_id) REFERENCES site (site_id),
 	CONSTRAINT fk_observation_obs_site_id_obs_site FOREIGN KEY(obs_site_id) REFERENCES obs_site (obs_site_id),
+	CONSTRAINT fk_observation_target_id_target FOREIGN KEY(target_id) REFERENCES target (target_id),
+	CONSTRAINT fk_observation_instrument_id_instrument FOREIGN KEY(instrument_id) REFERENCES instrument (instrument_id),
 	CONSTRAINT fk_observation_filter_id_filter FOREIGN KEY(filter_id) REFERENCES filter (filter_id),
 	CONSTRAINT uq_observation_same UNIQUE (target_id, filter_id, instrument_id, exposure_s, binning, night, site_id, setting, reduced, geometry)
 );
@@ -715,6 +715,10 @@ CREATE TABLE forced_term (
 	CONSTRAINT pk_forced_term PRIMARY KEY (placed_pid, place, image_id, aperture, pid)
 )
  WITHOUT ROWID;
-INSERT INTO "alembic_version" VALUES ('0031');
+CREATE UNIQUE INDEX ix_alignment_is_newest_image_id ON alignment (is_newest, image_id);
+CREATE UNIQUE INDEX ix_verdict_is_newest_image_id ON verdict (is_newest, image_id);
+CREATE UNIQUE INDEX ix_frame_sight_is_newest_image_id ON frame_sight (is_newest, image_id);
+CREATE UNIQUE INDEX ix_masked_pixels_is_newest_image_id ON masked_pixels (is_newest, image_id);
+INSERT INTO "alembic_version" VALUES ('0032');
 INSERT INTO "sky_registry" VALUES (1, 0);
-INSERT INTO "upkeep" VALUES (1, '0020', NULL, NULL, NULL)
+INSERT INTO "upkeep" VALUES (1, '0032', NULL, NULL, NULL)

@@ -85,6 +85,8 @@ _FRAMES = (
 
 # Of an older graph it copies what the new one goes on with.
 _COPIED = ("image_parent", "alignment", "reference_frame", "verdict", "plate_solution", "sky_image", "source_position")
+# Of what the newest process found of an image the mark goes from the row that had it.
+_MARKED = dict.fromkeys(("alignment", "verdict", "frame_sight", "masked_pixels"), ("is_newest",))
 _LOCKED: Columns = ("priority",)  # to lock a row one must have the right to change something of it
 
 PUBLISHER = Role(
@@ -130,6 +132,7 @@ CONSUMER = Role(
         "sky": ANY,
         "sky_registry": ANY,
         "source": ANY,
+        **_MARKED,
     },
     deletes=("lease", "service", "source_crossmatch"),
 )

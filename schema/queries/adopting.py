@@ -3,7 +3,7 @@
 An image is taken over by a row of its own that names the same file; files are never moved or copied.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -26,9 +26,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from schema.base import table_of
+from schema.found import MARK
 from schema.image import Image, ImageParent
 from schema.observing import Observation
 from schema.processes import Process
+from schema.queries.finding import insert_found
 from schema.queries.measurements import insert_rows
 from schema.queries.publishing import ROWS_PER_INSERT
 from schema.queries.scheduling import chunks
@@ -36,6 +38,7 @@ from schema.queries.spans import spans, within
 from schema.skies import PlateSolution, SkyImage, SourcePosition
 
 _process, _image, _edge = table_of(Process), table_of(Image), table_of(ImageParent)
+_OF_A_ROW = ("pid", "image_id", MARK)  # which is told anew where a row is taken over
 _OWN = ("image_id", "pid", "graph_pid", "path_digest")  # which an image does not share with that it is taken from
 _POSITION = tuple(column.name for column in table_of(SourcePosition).c if column.name != "pid")
 _SOLUTION = tuple(column.name for column in table_of(PlateSolution).c if column.name not in ("pid", "image_id"))
@@ -156,26 +159,35 @@ def _take_over_lineage(session: Session, graph_pid: int, pids: Mapping[int, int]
 
 def _take_over_all_found(session: Session, found: Table, graph_pid: int, pids: Mapping[int, int]) -> None:
     """Give a graph's processes (``old: new``) what old ones found of the images that it took over."""
-    names = tuple(name for name in found.c.keys() if name not in ("pid", "image_id"))  # noqa: SIM118 - names of columns
     rows = session.execute(
         _straight(
-            select(found.c.pid, _new.c.image_id, *(_stored(found.c[name]) for name in names))
+            select(found.c.pid, _new.c.image_id, *_said(found))
             .select_from(_of_both.join(found, found.c.image_id == _old.c.image_id))
             .where(_is_taken(graph_pid))
         )
     )
-    taken = ((pids[pid], *values) for pid, *values in rows if pid in pids)
-    insert_rows(session, found, ("pid", "image_id", *names), taken)
+    _insert_taken(session, found, rows, pids)
 
 
 def take_over_found(session: Session, found: Table, pids: Mapping[int, int], new_ids: Mapping[int, int]) -> None:
     """Give new processes what old ones found (``old: new``) of images (old ids: new ones)."""
-    names = tuple(name for name in found.c.keys() if name not in ("pid", "image_id"))  # noqa: SIM118 - names of columns
-    columns = [_stored(found.c[name]) for name in names]
     for part in chunks(sorted(new_ids)):
-        rows = session.execute(select(found.c.pid, found.c.image_id, *columns).where(found.c.image_id.in_(part)))
-        taken = [(pids[pid], new_ids[image_id], *values) for pid, image_id, *values in rows if pid in pids]
-        insert_rows(session, found, ("pid", "image_id", *names), taken)
+        rows = session.execute(select(found.c.pid, found.c.image_id, *_said(found)).where(found.c.image_id.in_(part)))
+        _insert_taken(session, found, ((pid, new_ids[old], *values) for pid, old, *values in rows), pids)
+
+
+def _said(found: Table) -> list[ColumnElement[Any]]:
+    return [_stored(column) for column in found.c if column.name not in _OF_A_ROW]
+
+
+def _insert_taken(session: Session, found: Table, rows: Iterable[Sequence[Any]], pids: Mapping[int, int]) -> None:
+    """Rows of old PIDs and new images, of which those are taken whose process is."""
+    names = ["pid", "image_id", *(name for name in found.c.keys() if name not in _OF_A_ROW)]  # noqa: SIM118
+    taken = [(pids[pid], *values) for pid, *values in rows if pid in pids]
+    if MARK in found.c:
+        insert_found(session, found, [dict(zip(names, row, strict=True)) for row in taken])
+    else:
+        insert_rows(session, found, names, taken)
 
 
 def take_over_detection(session: Session, old_pid: int, pids: Mapping[int, int]) -> None:

@@ -4,17 +4,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from pipeline.errors import UnusableDataError
 from pipeline.frame.stars import star_list
 from pipeline.registration.alignment import Alignment, align
 from pipeline.registration.transparency import common_light
-from schema.base import table_of
 from schema.found import FoundAlignment, ReferenceFrame
 from schema.image import CALIBRATED, Image
+from schema.prepared import run as run_together
 from schema.queries import frames, images
+from schema.queries.finding import Finding
 from schema.queries.reading import choice
 from schema.skies import SourcePosition
 from services.errors import DataError
@@ -26,6 +27,7 @@ from services.steps.shared.raw_frames import frame_path
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
 log = get_logger("align")
+_FOUND = Finding(FoundAlignment)
 # The `calibrate` whose image was chosen.
 _REFERENCE = choice(
     select(Image.pid)
@@ -112,7 +114,7 @@ def run(context: Context, parameters: AlignParameters) -> Outputs:
     row = alignment_row(image.image_id, context.pid, found, light)
 
     def write(session: Session) -> None:
-        session.execute(insert(table_of(FoundAlignment)), row)
+        run_together(session, *_FOUND(**row))
 
     return write
 

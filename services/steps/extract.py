@@ -1,17 +1,15 @@
 """`extract`: aperture fluxes of the template's sources on one calibrated image, at sub-pixel positions."""
 
 import numpy as np
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from pipeline.aperture.growth import Growth
 from pipeline.flags import Flag
-from schema.base import table_of
 from schema.found import FrameSight, MaskedPixels
 from schema.image import CALIBRATED, TEMPLATE
 from schema.photometry import ApertureCorrection, Flux
-from schema.prepared import Prepared
 from schema.prepared import run as run_together
+from schema.queries.finding import Finding
 from schema.queries.measurements import insert_fluxes, insert_rows
 from services.steps.shared.apertures import APERTURE_CHOICES
 from services.steps.shared.detector_pixels import counts
@@ -21,7 +19,7 @@ from services.steps.shared.image_files import path_of
 from services.steps.shared.needs import Each, named, required
 from services.steps.shared.step import Context, Outputs, Parameters, Step
 
-_MASKED, _SEEN = (Prepared(insert(table_of(table))) for table in (MaskedPixels, FrameSight))
+_MASKED, _SEEN = Finding(MaskedPixels), Finding(FrameSight)
 
 
 class ExtractParameters(Parameters):
@@ -43,12 +41,12 @@ def run(context: Context, parameters: ExtractParameters) -> Outputs:
     flag[~np.isfinite(measured.flux)] |= int(Flag.MISSING)
     image_id = image.image_id
     key = {"image_id": image_id, "pid": context.pid}
-    found = [_MASKED(**key, **counts(bits))]
+    found = [*_MASKED(**key, **counts(bits))]
     if field is not None:
         seen = field.seen_in(image)
         context.images.add_cards(path_of(image), field.cards_of(image, alignment, seen))
         if seen is not None:
-            found.append(_SEEN(**key, **seen))
+            found += _SEEN(**key, **seen)
 
     def write(session: Session) -> None:
         insert_fluxes(session, image_id, sources.source_ids, measured.flux, measured.error, flag)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from schema.base import table_of
 from schema.found import FrameSight
 from schema.queries import frames
+from schema.queries.finding import insert_found
 from services.steps.shared.frame_alignment import alignment_of
 from services.steps.shared.graph_field import field_of
 from services.steps.shared.image_files import path_of
@@ -46,8 +46,7 @@ def run(context: Context, parameters: PlaceFramesParameters) -> Outputs | None:
             sights.append({"image_id": frame.image_id, "pid": context.pid, **seen})
 
     def write(session: Session) -> None:
-        if sights:
-            session.execute(insert(table_of(FrameSight)), sights)
+        insert_found(session, table_of(FrameSight), sights)
 
     return write
 

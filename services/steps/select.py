@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from pipeline.detector.sky_gain import MOST_CORRELATION, gain_of_sky, neighbour_correlation
@@ -22,6 +21,7 @@ from schema.found import FoundAlignment, Rejection, Verdict
 from schema.frame import Frame
 from schema.image import CALIBRATED, Image
 from schema.queries import frames
+from schema.queries.finding import insert_found
 from schema.queries.measurements import none_for_nan
 from services.log import get_logger
 from services.steps.align import ALIGN
@@ -103,9 +103,8 @@ def run(context: Context, parameters: SelectParameters) -> Outputs:
         )
 
     def write(session: Session) -> None:
-        for table, found in ((Verdict, verdicts), (FoundAlignment, night.renewed)):
-            if found:
-                session.execute(insert(table_of(table)), found)
+        insert_found(session, table_of(Verdict), verdicts)
+        insert_found(session, table_of(FoundAlignment), night.renewed)
         frames.reject(session, {calibrate.frame: error for calibrate, error in unusable}, context.pid)
 
     return write

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from services.operating.live.watching import Watch
 from services.settings import load
 from tests.migration.test_schema import differences
 
-CHANGED_BY = "0020"  # a migration that changes what programs use
 BEFORE = "0019"
+CHANGED_BY = ("0020", "0032")  # migrations behind it that change what programs use
 ADDS = re.compile(
     r"CREATE TABLE (?P<table>\w+)|CREATE INDEX |ALTER TABLE \w+ ADD COLUMN (((?!NOT NULL).)*$|.*DEFAULT)"
     r"|(INSERT INTO|UPDATE) (?P<filled>\w+)"
@@ -75,7 +76,7 @@ def test_revisions_are_in_the_order_of_their_names() -> None:
     assert known == sorted(known)
     assert known[-1] == revisions.NEWEST
     assert {step.older_may_run for step in versions.steps()} == {True, False}
-    assert versions.steps(BEFORE)[0].revision == CHANGED_BY
+    assert versions.steps(BEFORE)[0].revision == CHANGED_BY[0]
 
 
 def test_migrations_beside_which_older_programs_may_run_only_add(ready_sqlite_url: str, tmp_path: Any) -> None:
@@ -181,7 +182,7 @@ def test_an_upgrade_of_a_server_is_refused_while_it_is_in_use_and_goes_on_wherev
     versions.check_version(engine)
     with engine.connect() as connection:
         assert not revisions.is_cut(connection)
-        assert revisions.oldest(connection) == CHANGED_BY
+        assert revisions.oldest(connection) == CHANGED_BY[-1]
         assert connection.execute(text("SELECT observation_id, geometry FROM observation")).all() == [(7, "")]
 
 
@@ -191,7 +192,7 @@ def test_what_running_programs_use_is_not_changed_beside_them(engine: Engine) ->
     name = say_alive(engine)
     with pytest.raises(versions.InUseError) as refused:
         versions.migrate(engine)
-    assert [step.revision for step in refused.value.steps] == [CHANGED_BY]
+    assert tuple(step.revision for step in refused.value.steps) == CHANGED_BY
     assert [(one.name, one.version, one.revision) for one in refused.value.services] == [(name, "0.1.0", None)]
     assert revision_of(engine) == BEFORE
     versions.migrate(engine, ended=[name])
@@ -199,9 +200,13 @@ def test_what_running_programs_use_is_not_changed_beside_them(engine: Engine) ->
 
 
 @pytest.mark.parametrize("each_database_url", ["sqlite"], indirect=True)
-def test_what_is_only_added_is_added_beside_them(engine: Engine) -> None:
-    upgrade_to(engine, CHANGED_BY)
+def test_what_is_only_added_is_added_beside_them(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    upgrade_to(engine, CHANGED_BY[0])
     say_alive(engine)
+    with pytest.raises(versions.InUseError):
+        versions.migrate(engine)
+    adding = [replace(step, older_may_run=True) for step in versions.steps(CHANGED_BY[0])]
+    monkeypatch.setattr(versions, "steps", lambda *_: adding)
     versions.migrate(engine)
     assert revision_of(engine) == revisions.NEWEST
 
@@ -267,13 +272,13 @@ def test_the_commands_say_what_they_would_do(
     code, said = tianyu("db", "status")
     assert code == 1
     assert f"schema     {BEFORE}; this Tianyu needs {revisions.NEWEST}" in said
-    assert re.search(rf"{CHANGED_BY} changes, stop programs first: Frames", said)
+    assert re.search(rf"{CHANGED_BY[0]} changes, stop programs first: Frames", said)
     assert re.search("0021 adds, running programs go on: ", said)
     assert f"alive: consumer {name} (Tianyu 0.1.0, schema older than 0025" in said
     assert tianyu("db", "upgrade", "--plan")[0] == 0
     code, said = tianyu("db", "upgrade")
     assert code == 1
-    assert f"({CHANGED_BY}, frames are read" in said
+    assert f"({CHANGED_BY[0]}, frames are read" in said
     assert name in said
     assert revision_of(engine) == BEFORE
     assert tianyu("db", "upgrade", "--ended", name)[0] == 0

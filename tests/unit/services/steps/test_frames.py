@@ -5,10 +5,12 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
+from schema.base import table_of
 from schema.found import FoundAlignment, FrameSight, MaskedPixels, Verdict
 from schema.frame import Frame
 from schema.image import Image, ImageParent
 from schema.queries import frames
+from schema.queries.finding import insert_found
 from tests.unit.services import made_up
 from tests.unit.services.made_up import GRAPH_PID, MadeUp
 
@@ -37,11 +39,15 @@ def made(any_session: Session) -> MadeUp:
     pairs = zip(made.image_ids.tolist(), raw, strict=True)
     any_session.add_all(ImageParent(image_id=image, parent_id=frame) for image, frame in pairs)
     second = {"image_id": int(made.image_ids[1]), "pid": LATER}
-    any_session.add(FoundAlignment(**second, dx=7.0, dy=8.0, matches=30, light=0.5))
-    any_session.add(Verdict(**second, good=False, reason="clouds", weight=0.0, transparency=0.2))
-    any_session.add(FrameSight(**second, bjd_tdb=1.5, airmass=1.2, altitude_deg=60.0))
-    any_session.add(MaskedPixels(**second, hot_pixels=3, cosmic_rays=4))
     any_session.flush()
+    for model, found in {
+        FoundAlignment: {"dx": 7.0, "dy": 8.0, "matches": 30, "light": 0.5},
+        Verdict: {"good": False, "reason": "clouds", "weight": 0.0, "transparency": 0.2},
+        FrameSight: {"bjd_tdb": 1.5, "airmass": 1.2, "altitude_deg": 60.0},
+        MaskedPixels: {"hot_pixels": 3, "cosmic_rays": 4},
+    }.items():
+        table = table_of(model)
+        insert_found(any_session, table, [dict.fromkeys(table.c.keys()) | second | found])
     return made
 
 
