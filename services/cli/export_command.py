@@ -12,7 +12,7 @@ from services.cli.star_options import aperture_choice, takes_star
 from services.errors import ConfigurationError
 from services.results.positions import Star
 
-Format = Literal["qlcp", "regions", "report", "cutout", "cutouts", "parquet", "forced", "hats"]
+Format = Literal["qlcp", "regions", "report", "cutout", "cutouts", "parquet", "forced", "hats", "forced-hats"]
 SUFFIXES = {".reg": "regions", ".pdf": "report", ".fits": "cutout"}
 OF_ONE = ("qlcp", "regions", "report", "cutout", "cutouts")  # which take one observation, and a star
 
@@ -21,7 +21,7 @@ OF_ONE = ("qlcp", "regions", "report", "cutout", "cutouts")  # which take one ob
 @takes_star
 def export(
     observations: Annotated[
-        list[int] | None, typer.Argument(help="Observations; `parquet`, `forced` and `hats` take all without.")
+        list[int] | None, typer.Argument(help="Observations; `parquet`, `forced` and both of HATS take all without.")
     ] = None,
     output: Annotated[Path, typer.Option(metavar="PATH", help="File or folder.")] = ...,  # type: ignore[assignment]
     star: Star | None = None,
@@ -46,7 +46,8 @@ def export(
 
     `parquet`: all light curves, one file a night in folders night=…/filter=…; a later export replaces its own nights'
     files. `forced`: fluxes and limits at places that were asked for, files of nights in a folder of their own.
-    `hats`: all stars with a place on the sky and their light curves, a catalogue that LSDB opens.
+    `hats`: all stars with a place on the sky and their light curves, a catalogue that LSDB opens. `forced-hats`: the
+    same of places that were asked for, with fluxes and limits, in a folder of its own.
 
     Examples: `tianyu export 4 --output ~/red`, `tianyu export 4 --target HAT-P-32 --output ~/red`,
     `tianyu export 4 --output field.reg`, `tianyu export 4 --output night.pdf`,
@@ -62,6 +63,7 @@ def export(
         export_frame_cutouts,
         export_layout,
         export_nights,
+        export_places,
         export_regions,
         export_report,
     )
@@ -92,5 +94,6 @@ def export(
         print_paths(export_forced(settings, numbers, aperture_choice(aperture), output, force))
     else:
         if aperture != "best":
-            raise ConfigurationError("a HATS catalogue has the best aperture of each star and night")
-        print_paths(export_catalog(settings, numbers, output, force))
+            raise ConfigurationError("a HATS catalogue has the best aperture of each star or place and night")
+        write_all = export_places if kind == "forced-hats" else export_catalog
+        print_paths(write_all(settings, numbers, output, force))

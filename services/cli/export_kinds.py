@@ -190,7 +190,8 @@ def export_forced(
 
 def export_catalog(settings: Settings, numbers: Sequence[int], output: Path, force: bool) -> list[Path]:
     """A HATS catalogue."""
-    from services.results.survey.hats_catalog import PROPERTIES, require_own, write_catalog
+    from services.results.survey.hats_catalog import write_catalog
+    from services.results.survey.hats_layout import PROPERTIES, require_own
 
     with database.reading_factory(open_database(settings))() as session:
         require_replaceable(session, settings, [output / PROPERTIES], force=force)
@@ -201,6 +202,21 @@ def export_catalog(settings: Settings, numbers: Sequence[int], output: Path, for
     note(f"{stars} stars with {points} points of {len(nights)} observations")
     if without:
         note(f"{without} stars are left out: their fields have no coordinates (`tianyu status` tells why)")
+    return [output]
+
+
+def export_places(settings: Settings, numbers: Sequence[int], output: Path, force: bool) -> list[Path]:
+    """A HATS catalogue of places that were asked for."""
+    from services.results.survey.hats_layout import PROPERTIES, require_own
+    from services.results.survey.hats_places import write_places
+
+    with database.reading_factory(open_database(settings))() as session:
+        require_replaceable(session, settings, [output / PROPERTIES], force=force)
+        require_own(output)
+        nights = _nights(session, numbers, is_best=False)
+        with counting("places") as told:
+            places, points = write_places(session, nights, output, told)
+    note(f"{places} places with {points} points of {len(nights)} observations")
     return [output]
 
 

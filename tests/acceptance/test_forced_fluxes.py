@@ -13,12 +13,17 @@ import tianyu as tianyu_client
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline.flags import Flag
 from pipeline.sky.astrometry.sphere import separation_arcsec
 from pipeline.trials.simulation.truth import Truth
 from services.engine.publisher.publish import Publisher
+from services.results.lightcurves.observation_facts import observation_facts
+from services.results.plots import forced_plot, make_plots
+from services.results.plots.forced_plot import draw_forced
+from services.results.plots.style import save
 from services.trials.simulate import night_spec, read_truth, simulate
 from tests.acceptance import own_process
 from tests.acceptance.shared_sky import SKY
@@ -297,6 +302,62 @@ def test_commands_tell_forced_fluxes_from_detections(
     found = json.loads(answer.stdout)
     assert {one["forced"] for one in found["forced_points"]} == {True}
     check("tianyu lightcurve --forced", found)
+
+
+def test_a_plot_shows_flux_and_limits(forced: Forced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(forced_plot, "save", lambda figure, path: figures.append(figure) or save(figure, path))
+    with forced.night.sessions() as session:
+        facts = observation_facts(session, forced.night.observation())
+        draw_forced(session, facts, tmp_path / "forced.png")
+        written = make_plots(session, None, facts.observation_id, tmp_path / "plots")
+    assert (tmp_path / "plots" / "forced.png") in written
+    panels = figures[0].axes
+    names = [one.get_title(loc="left") for one in panels[::2]]
+    assert len(names) == forced_plot.PLACES_MOST
+    for name, left, right in zip(names, panels[::2], panels[1::2], strict=True):
+        points = [one for one in forced.of(name) if one["usable"]]
+        drawn = {line.get_label(): line for line in right.get_lines()}
+        limits = [one["mag_limit"] for one in points if one["mag_limit"] is not None]
+        assert ("upper limit" in drawn) == bool(limits)
+        if limits:
+            assert drawn["upper limit"].get_marker() == "v"
+            assert list(drawn["upper limit"].get_ydata()) == limits
+            assert right.yaxis_inverted()
+        fluxes = [list(one.lines[0].get_ydata()) for one in left.containers]
+        assert fluxes == [[one["flux_forced"] for one in points]]
+
+
+def test_lsdb_opens_the_catalogue_of_places(forced: Forced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lsdb  # 3 s and 300 MB: for the tests that need it
+    from hats.io.validation import is_valid_catalog
+
+    work = forced.night.settings.root
+    monkeypatch.setenv("TIANYU_DATABASE_URL", f"sqlite:///{work}/tianyu.db")
+    monkeypatch.setenv("TIANYU_ROOT", str(work))
+    monkeypatch.chdir(tmp_path)
+    done = tianyu("export", "--format", "forced-hats", "--output", "places")
+    assert done.exit_code == 0, done.stderr
+    names = {one["target"] for one in forced.points}
+    assert f"{len(names)} places with {len(names) * SPEC['n_frames']} points of 1 observations" in done.stderr
+    assert is_valid_catalog(tmp_path / "places", strict=True)
+    catalog = lsdb.open_catalog(tmp_path / "places")
+    rows = catalog.compute()
+    assert len(rows) == len(names)  # none of the place outside of the field
+    for target, points, curve in zip(rows["target"], rows["points"], rows["forced_light_curve"], strict=True):
+        expected = [one for one in forced.points if one["target"] == target and one["aperture_best"]]
+        assert points == len(expected) == len(curve) == SPEC["n_frames"]
+        for name in ("image_id", "jd_utc", "flux_raw", "flux_forced", "significance", "usable"):
+            assert list(curve[name]) == [one[name] for one in expected], name
+        limits = [np.nan if one["flux_limit"] is None else one["flux_limit"] for one in expected]
+        np.testing.assert_array_equal(curve["flux_limit"].astype(float), limits)
+    ra, dec = forced.truth.stars.ra[forced.bright], forced.truth.stars.dec[forced.bright]
+    near = catalog.cone_search(ra, dec, radius_arcsec=2.0).compute()
+    assert set(near["target"]) == {BRIGHT, MOVING}
+    limited = near["forced_light_curve.flux_limit"].isna()
+    assert limited.all()
+    again = tianyu("export", "--format", "forced-hats", "--output", ".")
+    assert "choose a folder for the catalogue alone" in " ".join(again.stderr.split())
 
 
 @pytest.mark.parametrize("over_http", [False, True], ids=["folder", "http"])

@@ -12,8 +12,10 @@ from services.results.lightcurves.observation_facts import observation_facts
 from services.results.lightcurves.reading import LightCurve, read_light_curve
 from services.results.lightcurves.selection import SourceFacts, find_source
 from services.results.lightcurves.zero_points import zero_point_pid
+from services.results.lists.forced_curves import placed
 from services.results.plots.comparison_plot import draw_comparison
 from services.results.plots.finding_chart import finding_chart
+from services.results.plots.forced_plot import draw_forced
 from services.results.plots.light_curve_plot import draw_light_curve
 from services.results.plots.offsets_plot import frame_offsets
 from services.results.plots.precision_plot import precision
@@ -70,6 +72,8 @@ def make_plots(
     }
     if zero_point_pid(session, observation) is not None:
         plots["zero_points.png"] = lambda path: draw_zero_points(session, observation, path)
+    if placed(session, [observation]):
+        plots["forced.png"] = lambda path: draw_forced(session, observation, path)
     if allow is not None:
         allow([folder / name for name in plots])
     make_folder(folder)

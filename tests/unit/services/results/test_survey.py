@@ -16,8 +16,9 @@ from schema.photometry import LightCurveStatistics
 from schema.skies import Source
 from services.errors import ConfigurationError, DataError
 from services.results.lightcurves.observation_facts import ObservationFacts, observation_facts
-from services.results.survey import hats_catalog, night_files
-from services.results.survey.hats_catalog import pixels_of, write_catalog
+from services.results.survey import hats_layout, night_files
+from services.results.survey.hats_catalog import write_catalog
+from services.results.survey.hats_layout import pixels_of
 from services.results.survey.night_files import write_night
 from tests.unit.services.made_up import MadeUp, base_rows
 from tests.unit.services.vo.solved_night import FRAMES, STARS, solved_night
@@ -183,7 +184,7 @@ def test_many_pixels_are_one_catalogue(
     from hats.io.validation import is_valid_catalog
 
     session, truth = made
-    monkeypatch.setattr(hats_catalog, "pixels_of", lambda index, weight: pixels_of(index, weight, 5 * FRAMES))
+    monkeypatch.setattr(hats_layout, "pixels_of", lambda index, weight: pixels_of(index, weight, 5 * FRAMES))
     write_catalog(session, [facts_of(session, truth)], tmp_path / "sky")
     assert is_valid_catalog(tmp_path / "sky", strict=True)
     catalog = lsdb.open_catalog(tmp_path / "sky")
