@@ -48,6 +48,7 @@ class Run:
     start_s: float
     start_cpu: float
     memory_bytes: int
+    own_bytes: int  # the same, of pages that several programs have each its share
     processes: list[tuple[str, int, float]]  # command, how many, seconds
     span: float  # seconds from the first start of a process to the last end
 
@@ -163,11 +164,15 @@ def bare_fluxes(outputs: list[Path], shifts: list[tuple[float, float]], sources:
 
 @dataclass(frozen=True)
 class Look:
-    """At the programs of a run, at a Unix time: CPU seconds so far, resident bytes of the consumers and workers."""
+    """At the programs of a run, at a Unix time: CPU seconds so far, resident bytes of the consumers and workers.
+
+    ``own_bytes``: pages that several programs have are counted in shares.
+    """
 
     at: float
     cpu: float
     memory_bytes: int
+    own_bytes: int
 
 
 def look(root_pid: int) -> Look:
@@ -183,12 +188,14 @@ def look(root_pid: int) -> Look:
         return [other for child, parent in parents.items() if parent == pid for other in (child, *below(child))]
 
     consumers = below(root_pid)
-    memory = 0
+    memory = own = 0
     for pid in consumers:
-        with suppress(OSError, IndexError):
+        with suppress(OSError, IndexError, StopIteration):
             memory += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            own += 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     cpu = sum(ticks.get(pid, 0) for pid in (root_pid, *consumers)) / os.sysconf("SC_CLK_TCK")
-    return Look(time.time(), cpu, memory)
+    return Look(time.time(), cpu, memory, own)
 
 
 def tianyu_run(folder: Path, work: Path, python: str = sys.executable, checkout: Path | None = None) -> Run:
@@ -216,7 +223,8 @@ def tianyu_run(folder: Path, work: Path, python: str = sys.executable, checkout:
     first, span = connection.execute(SPAN).fetchone()
     connection.close()
     start_cpu = next(one.cpu for one in looks if one.at >= first)
-    return Run(elapsed, cpu, first - start, start_cpu, max(one.memory_bytes for one in looks), rows, span)
+    memory, own = max(one.memory_bytes for one in looks), max(one.own_bytes for one in looks)
+    return Run(elapsed, cpu, first - start, start_cpu, memory, own, rows, span)
 
 
 STEPS = """
@@ -247,7 +255,8 @@ def report(frames: int, bare: dict[str, float], run: Run) -> None:
     print(f"  command to first process {run.start_s:.2f} s; CPU {run.start_cpu:.2f} s")
     print(f"  command to end {run.seconds:.2f} s; start, headers, graph and summary {run.seconds - run.span:.2f} s")
     print(f"  CPU of all processes {run.cpu:.2f} s")
-    print(f"  peak memory of the consumer with its worker {run.memory_bytes / 1e6:.0f} MB")
+    memory, own = run.memory_bytes / 1e6, run.own_bytes / 1e6
+    print(f"  peak memory of the consumer with its worker {memory:.0f} MB; shared pages counted once {own:.0f} MB")
 
 
 def parser() -> argparse.ArgumentParser:

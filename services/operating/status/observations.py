@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, literal, select, true, tuple_
+from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, literal, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from schema.frame import Frame
 from schema.image import Image
 from schema.observing import LIGHT, Filter, Instrument, Observation, Target
+from schema.prepared import Prepared, run
 from schema.processes import (
     FAILED,
     SKIPPED,
@@ -41,6 +42,11 @@ from services.own_site import no_observation
 from services.steps import COMMANDS, STEPS
 from services.steps.calibrate_relative import CALIBRATE_RELATIVE
 
+LAST_PRIORITY = 2**31 - 1  # no process has a greater number
+# Asked ten times a second.
+_UNFINISHED = Prepared(
+    select(Process.pid).where(Process.status.in_(UNFINISHED), Process.priority <= bindparam("most")).limit(1)
+)
 MAX_FAILURES = 1000  # listed of one observation; the counts tell of the rest
 MOST_READ = 10_000  # failures read, over all observations: their texts cost more than all else
 
@@ -95,12 +101,13 @@ def finished(session: Session, observation_id: int | None = None, priority: int 
     For one observation, the processes of other observations that its own depend on (its masters) count too.
     ``priority``: what has a greater number does not count.
     """
-    counts = true() if priority is None else Process.priority <= priority
-    unfinished = and_(Process.status.in_(UNFINISHED), counts)
-    if not session.scalar(select(exists().where(unfinished))):
+    most = LAST_PRIORITY if priority is None else priority
+    [left] = run(session, _UNFINISHED(most=most))
+    if not left.rows:
         return True
     if observation_id is None:
         return False
+    unfinished = and_(Process.status.in_(UNFINISHED), Process.priority <= most)
     if session.scalar(select(exists().where(Process.observation_id == observation_id, unfinished))):
         return False
     child = aliased(Process)

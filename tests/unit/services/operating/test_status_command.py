@@ -194,14 +194,14 @@ def test_waiting_ends_when_the_time_is_over(session: Session) -> None:
 
 def away(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that does not answer the first questions of a session that reads."""
-    begin, left = Session.scalar, iter(range(times))
+    begin, left = Session.connection, iter(range(times))
 
-    def scalar(self: Session, *words: Any, **more: Any) -> Any:
+    def connection(self: Session, *words: Any, **more: Any) -> Any:
         if next(left, None) is not None:
             raise OperationalError("SELECT", {}, Exception(2003, "Can't connect to the server"))
         return begin(self, *words, **more)
 
-    monkeypatch.setattr(Session, "scalar", scalar)
+    monkeypatch.setattr(Session, "connection", connection)
 
 
 def test_a_database_that_is_away_for_a_moment_is_waited_for(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
