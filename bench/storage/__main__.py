@@ -16,7 +16,7 @@ from bench.storage.table import markdown
 from tests.servers import daemon, mariadb, mysql
 
 SQLITE = "sqlite"
-SERVERS = {"mariadb": partial(mariadb.start, durable=True), "mysql": mysql.start}
+SERVERS = {"mariadb": partial(mariadb.start, durable=True), "mysql": partial(mysql.start, durable=True)}
 QUICK, LONG = 20_000_000, 100_000_000
 BYTES_A_ROW = 260  # flux and relative_flux, what a server writes beside them, and room
 STARS = 5_000
@@ -46,6 +46,8 @@ def main() -> None:
     parser.add_argument("--rows-per-range", type=int, default=None, help="of a partition; without: as Tianyu has it")
     parser.add_argument("--folder", type=Path, help=f"for {BYTES_A_ROW} bytes a row, gone at the end")
     arguments = parser.parse_args()
+    if arguments.folder:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
     for kind in arguments.on:
         with TemporaryDirectory(dir=arguments.folder) as folder, database_of(kind, Path(folder)) as (url, server):
             measures = Measures(url, server, arguments.rows, arguments.stars, arguments.rows_per_range)

@@ -29,7 +29,7 @@ from services.setup import initialise
 from tests.servers import daemon, mariadb, mysql
 
 SQLITE = "sqlite"
-SERVERS = {"mariadb": partial(mariadb.start, durable=True), "mysql": mysql.start}
+SERVERS = {"mariadb": partial(mariadb.start, durable=True), "mysql": partial(mysql.start, durable=True)}
 ROWS, BYTES_A_ROW = 20_000_000, 260
 QUIET, STORM_S = 50, 30.0
 NAME = "tianyu_bench_web"

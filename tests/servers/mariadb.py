@@ -3,18 +3,11 @@
 import shutil
 from pathlib import Path
 
-from tests.servers import daemon, debian, probe, programs
+from tests.servers import daemon, debian, durability, probe, programs
 from tests.servers.errors import CannotStart
 
 INITIALISE_TIMEOUT_S = 300.0
 PACKAGES = ("mariadb-server-core", "mariadb-client-core")  # the server without a system service
-# Most tests need no power cut survived.
-DURABLE = ("--innodb-flush-log-at-trx-commit=1",)
-SURVIVES_ITS_OWN_DEATH = (
-    "--innodb-flush-log-at-trx-commit=2",
-    "--innodb-flush-method=nosync",
-    "--innodb-doublewrite=OFF",
-)
 
 
 def start(folder: Path, *, durable: bool = False) -> str:
@@ -50,7 +43,7 @@ def start(folder: Path, *, durable: bool = False) -> str:
         f"--port={port}",
         "--local-infile=1",
         "--character-set-server=utf8mb4",
-        *(DURABLE if durable else SURVIVES_ITS_OWN_DEATH),
+        *durability.options(durable=durable),
     ]
     return daemon.launch(folder, command, f"mysql+pymysql://root@127.0.0.1:{port}/", probe.mariadb)
 

@@ -7,7 +7,7 @@ so that nothing of this system is changed or needed. Where a mysqld is installed
 import shutil
 from pathlib import Path
 
-from tests.servers import daemon, probe, programs, unpacked
+from tests.servers import daemon, durability, probe, programs, unpacked
 from tests.servers.errors import CannotStart
 
 INITIALISE_TIMEOUT_S = 300.0
@@ -17,7 +17,7 @@ PACKAGE, SUITE = "mysql-server-core", "sid"
 Command = list[str | Path]
 
 
-def start(folder: Path) -> str:
+def start(folder: Path, *, durable: bool = False) -> str:
     """Start in ``folder``; returns the URL.
 
     Raises:
@@ -44,10 +44,7 @@ def start(folder: Path) -> str:
         "--disable-log-bin",
         "--secure-file-priv=NULL",  # the packaged folder does not exist; the server never reads or writes files for us
         "--performance-schema=OFF",  # saves 200 MB
-        # Tests need no power cut survived; a third of the time of a migration was the disk's.
-        "--innodb-flush-log-at-trx-commit=2",
-        "--innodb-flush-method=nosync",
-        "--innodb-doublewrite=OFF",
+        *durability.options(durable=durable),
     ]
     return daemon.launch(folder, command, f"mysql+pymysql://root@127.0.0.1:{port}/", probe.mysql)
 
