@@ -66,7 +66,7 @@ def points(
     """
     wanted = None if observations is None else np.unique(np.array(observations, dtype=np.int64))
     is_named = wanted is not None and wanted.size <= OBSERVATIONS_MOST
-    query = _query(aperture != "all", aperture == "best", usable_only, is_named)
+    query = _query(aperture != "all", usable_only, is_named)
     named: dict[str, Any] = {"observations": wanted.tolist()} if wanted is not None and is_named else {}
     start, step = 0, SOURCES_AT_FIRST
     while start < len(sources):
@@ -78,20 +78,19 @@ def points(
         found = parts[0] if len(parts) == 1 else together(parts)
         rows = found["source_id"].size
         if wanted is not None and not is_named:
-            kept = np.isin(found["observation_id"], wanted)
-            found = {name: values[kept] for name, values in found.items()}
+            found = _only(found, np.isin(found["observation_id"], wanted))
+        if aperture == "best":
+            found = _only(found, found["aperture_best"])
         yield few, found
         start += len(few)
         step = max(1, min(SOURCES_MOST, len(few) * ROWS_AT_A_TIME // max(1, rows)))
 
 
 @cache
-def _query(one_aperture: bool, best: bool, usable_only: bool, is_named: bool) -> Select[Any]:
+def _query(one_aperture: bool, usable_only: bool, is_named: bool) -> Select[Any]:
     conditions: list[ColumnElement[bool]] = [VIEW.c.source_id.in_(bindparam("sources", expanding=True))]
     if one_aperture:
         conditions.append(VIEW.c.aperture == bindparam("aperture"))
-    if best:
-        conditions.append(VIEW.c.aperture_best == 1)
     if usable_only:
         conditions.append(VIEW.c.usable == 1)
     if is_named:
@@ -103,7 +102,8 @@ def _apertures(connection: Connection, sources: list[int], wanted: ApertureChoic
     """Which sources are asked for in which aperture: a query's parameters.
 
     A source's best one, of any night, is looked up first: told by the view alone, a database looks at the rows of all
-    apertures for the few that are wanted.
+    apertures for the few that are wanted. Where another aperture is best in some nights, points of those come too, to
+    be dropped: asked for `aperture_best`, MySQL looks at the fluxes of all stars that have a best aperture.
     """
     if wanted == "all":
         return [{"sources": sources}]
@@ -113,6 +113,10 @@ def _apertures(connection: Connection, sources: list[int], wanted: ApertureChoic
     for source, aperture in connection.execute(_BEST, {"sources": sources}):
         best[aperture].append(source)
     return [{"sources": some, "aperture": aperture} for aperture, some in best.items()]
+
+
+def _only(points: Points, kept: NDArray[np.bool_]) -> Points:
+    return points if kept.all() else {name: values[kept] for name, values in points.items()}
 
 
 def together(parts: Sequence[Points]) -> Points:

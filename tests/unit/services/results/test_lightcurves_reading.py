@@ -1,16 +1,18 @@
 """The light curve read from the view is the one that was written."""
 
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, false, select, update
+from sqlalchemy import delete, false, select, text, update
 from sqlalchemy.orm import Session
 
 from pipeline.flags import SPOILING, Flag, usable
 from pipeline.registration.night_alignment import PROVEN_MATCHES
 from schema import light_curve_rows, view_parts
 from schema.found import Verdict
+from schema.image import Image
 from schema.observing import Observation
 from schema.photometry import Flux, LightCurveStatistics, RelativeFlux
 from services.errors import ConfigurationError, DataError
@@ -18,6 +20,7 @@ from services.results.lightcurves.observation_facts import find_observation
 from services.results.lightcurves.reading import LightCurve, read_light_curve
 from services.results.lightcurves.selection import find_source
 from services.results.view_columns import LIGHT_CURVE
+from tests.conftest import MARIADB, MYSQL
 from tests.unit.services import made_up
 from tests.unit.services.made_up import MadeUp
 
@@ -125,6 +128,46 @@ def test_stars_of_different_best_apertures_are_read_together(any_session: Sessio
     for source_id, aperture in best.items():
         expected = [] if aperture is None else [aperture] * FRAMES
         assert found["aperture"][found["source_id"] == source_id].tolist() == expected
+
+
+def test_of_each_night_come_the_points_of_its_best_aperture(any_session: Session) -> None:
+    made = make(any_session)
+    later = made_up.add_light_curves(
+        any_session,
+        made_up.add_observation(any_session, night=date(2024, 11, 8)),
+        np.random.default_rng(2),
+        n_stars=8,
+        n_frames=FRAMES,
+        first_pid=made_up.GRAPH_PID + 1000,
+        known=made,
+    )
+    star = int(made.source_ids[5])
+    for night, aperture in ((made, 2), (later, 0)):
+        best = update(LightCurveStatistics).where(LightCurveStatistics.observation_id == night.observation_id)
+        any_session.execute(best.values(best_aperture=LightCurveStatistics.aperture == aperture))
+    [(_, found)] = light_curve_rows.points(any_session.connection(), [star], aperture="best")
+    nights = list(zip(found["observation_id"].tolist(), found["aperture"].tolist(), strict=True))
+    assert sorted(nights) == [(made.observation_id, 2)] * FRAMES + [(later.observation_id, 0)] * FRAMES
+
+
+@pytest.mark.parametrize("each_ready_url", [MARIADB, MYSQL], indirect=True)
+def test_a_server_looks_at_the_fluxes_of_no_other_stars(any_session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for a quarter of the stars, servers looked at the fluxes of all: twice as many rows a point as needed."""
+    monkeypatch.setattr(light_curve_rows, "SOURCES_AT_FIRST", 75)
+    made = made_up.add_light_curves(
+        any_session, made_up.add_observation(any_session), np.random.default_rng(1), n_stars=300, n_frames=FRAMES
+    )
+    connection = any_session.connection()
+    for table in (Flux, LightCurveStatistics, Image):
+        connection.execute(text(f"ANALYZE TABLE {table.__tablename__}")).all()
+
+    def rows_read() -> int:
+        return sum(int(rows) for _, rows in connection.execute(text("SHOW SESSION STATUS LIKE 'Handler_read%'")))
+
+    before = rows_read()
+    [(_, found)] = light_curve_rows.points(connection, made.source_ids[:75].tolist(), aperture="best")
+    assert found["flag"].size == 75 * FRAMES
+    assert rows_read() - before < 10 * found["flag"].size
 
 
 def test_a_star_that_is_analysed_meanwhile_is_not_lost(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
