@@ -257,7 +257,7 @@ def test_parts_of_all_kinds_are_what_rows_are(engine: Engine, monkeypatch: pytes
     monkeypatch.setattr(binary_rows, "READ_BYTES", read_bytes)
     monkeypatch.setattr(binary_rows, "PART_BYTES", 20_000)
     moments = [None, datetime(2026, 2, 3), datetime(2026, 2, 3, 4, 5, 6), datetime(2026, 2, 3, 4, 5, 6, 7)]
-    long = ["ü" * 20, "x" * 250, "x" * 251, "x" * 70_000, ""]
+    long = ["ü" * 20, "x" * 250, "x" * 251, "x" * 300, ""]
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE joined MODIFY word MEDIUMTEXT, ADD day DATE, ADD small TINYINT UNSIGNED"))
         rows = [
@@ -271,6 +271,7 @@ def test_parts_of_all_kinds_are_what_rows_are(engine: Engine, monkeypatch: pytes
             }
             for pid in range(300)
         ]  # fmt: skip
+        rows[150]["word"] = "x" * 70_000  # once: it may be read byte by byte
         names = ", ".join(rows[0])
         marks = ", ".join(f":{name}" for name in rows[0])
         connection.execute(text(f"INSERT INTO joined ({names}) VALUES ({marks})"), rows)
