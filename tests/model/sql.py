@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from schema import database
 from schema.attempts import Claim, Failure, Usage
 from schema.base import table_of, utc_now
+from schema.prepared import Prepared, run
 from schema.processes import (
     FAILED,
     FINISHED,
@@ -44,6 +45,24 @@ OUTPUT = Table(
 )
 _process, _lease, _attempt = table_of(Process), table_of(Lease), table_of(ProcessAttempt)
 _paused, _edge = table_of(PausedGroup), table_of(ProcessDependence)
+_p, _l, _a = _process.c, _lease.c, _attempt.c
+# They are asked after each step.
+FACTS = tuple(
+    map(
+        Prepared,
+        (
+            select(
+                *(_p.pid, _p.status, _p.attempt, _p.max_attempts, _p.pending, _p.propagated, _p.sent_at),
+                *(_p.slow_attempt, _p.finished_at, _p.not_before > utc_now()),
+            ).order_by(_p.pid),
+            select(_l.pid, _l.attempt, _l.worker, _l.lease_until < utc_now()).order_by(_l.pid, _l.attempt),
+            select(_a.pid, _a.attempt, _a.outcome, _a.finished_at).order_by(_a.pid, _a.attempt),
+            select(OUTPUT.c.pid, OUTPUT.c.attempt),
+            select(_p.pid, _p.origin_pid).where(_p.origin_pid.is_not(None)).order_by(_p.pid),
+            select(_paused.c.site_id, _paused.c.group_id),
+        ),
+    )
+)
 
 Result = TypeVar("Result")
 
@@ -324,24 +343,9 @@ class Sql:
 
     def facts(self) -> Facts:
         """Everything that the tables hold; finished_at must agree with the state."""
-        p = _process.c
-        columns = (p.pid, p.status, p.attempt, p.max_attempts, p.pending, p.propagated, p.sent_at, p.slow_attempt)
-        with self.sessions.begin() as connection:
-            rows = connection.execute(select(*columns, p.finished_at, p.not_before > utc_now()).order_by(p.pid)).all()
-            leases = connection.execute(
-                select(_lease.c.pid, _lease.c.attempt, _lease.c.worker, _lease.c.lease_until < utc_now()).order_by(
-                    _lease.c.pid, _lease.c.attempt
-                )
-            ).all()
-            attempts = connection.execute(
-                select(_attempt.c.pid, _attempt.c.attempt, _attempt.c.outcome, _attempt.c.finished_at).order_by(
-                    _attempt.c.pid, _attempt.c.attempt
-                )
-            ).all()
-            outputs = connection.execute(select(OUTPUT.c.pid, OUTPUT.c.attempt)).all()
-            taken_over = select(p.pid, p.origin_pid).where(p.origin_pid.is_not(None)).order_by(p.pid)
-            origins = {row.pid: row.origin_pid for row in connection.execute(taken_over)}
-            paused = connection.execute(select(_paused.c.site_id, _paused.c.group_id)).all()
+        with self.sessions.begin() as session:
+            found = run(session, *(query() for query in FACTS))
+        rows, leases, attempts, outputs, taken_over, paused = (one.rows for one in found)
         for pid, status, *_, finished_at, _delayed in rows:
             assert (finished_at is not None) == (status in FINISHED), f"process {pid}: {status}, ended {finished_at}"
         for pid, attempt, outcome, finished_at in attempts:
@@ -352,7 +356,7 @@ class Sql:
                 attempt,
                 most,
                 pending=pending,
-                propagated=propagated,
+                propagated=bool(propagated),
                 sent=sent_at is not None,
                 delayed=bool(delayed),
                 slow=slow,
@@ -365,6 +369,6 @@ class Sql:
             {(pid, attempt): (worker, bool(expired)) for pid, attempt, worker, expired in leases},
             {(pid, attempt): outcome for pid, attempt, outcome, _ in attempts},
             sorted((pid, attempt) for pid, attempt in outputs),
-            origins,
+            dict(taken_over),
             {names[site_id, group_id] for site_id, group_id in paused},
         )
