@@ -11,8 +11,8 @@ from services.sky.solving.index_files import find_index_files
 from tests.servers import unpacked
 from tests.servers.errors import CannotStart
 
+PACKAGE, SUITE = "astrometry-data-tycho2", "stable"
 SCALES = ("07", "08", "09", "10-19")  # patterns of 22 arcmin to 33 degrees
-SUITE = "stable"
 NEEDED = len(range(7, 20))
 
 
@@ -28,10 +28,10 @@ def find_index_folder(folder: Path) -> Path:
     unpacked.cache().mkdir(parents=True, exist_ok=True)
     with (unpacked.cache() / "index-files.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several workers would each download them
-        for scales in SCALES:
-            root = unpacked.unpack(f"astrometry-data-tycho2-{scales}-{sys.byteorder}endian", SUITE, alone=True)
-            for file in (root / "usr" / "share" / "astrometry").glob("*.fits"):
-                (folder / file.name).symlink_to(file)
+        parts = [f"{PACKAGE}-{scales}-{sys.byteorder}endian" for scales in SCALES]
+        root = unpacked.unpack(PACKAGE, SUITE, parts=parts)
+        for file in (root / "usr" / "share" / "astrometry").glob("*.fits"):
+            (folder / file.name).symlink_to(file)
     return folder
 
 

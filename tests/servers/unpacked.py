@@ -5,6 +5,7 @@ import platform
 import re
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.servers import programs
@@ -31,10 +32,10 @@ def mirror(sources: str) -> str:
     return found.group(1) if found else DEFAULT_MIRROR
 
 
-def unpack(package: str, suite: str, *, alone: bool = False) -> Path:
+def unpack(package: str, suite: str, *, parts: Sequence[str] = ()) -> Path:
     """Root folder with ``package`` of ``suite`` and its libraries, downloaded once; needs no root.
 
-    alone: without what it depends on, as for data.
+    parts: packages of data, and nothing that they depend on, instead of it.
 
     Raises:
         CannotStart: Debian's tools or keys are not here, or the download failed.
@@ -47,7 +48,7 @@ def unpack(package: str, suite: str, *, alone: bool = False) -> Path:
     try:
         cache().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="new-", dir=cache()) as work:
-            archives = _download(Path(work), package, suite, alone=alone)
+            archives = _download(Path(work), package, suite, parts)
             new = _extract(Path(work), archives)
             # Complete or not there; another checkout may have been quicker.
             if not root.is_dir():
@@ -57,8 +58,8 @@ def unpack(package: str, suite: str, *, alone: bool = False) -> Path:
     return root
 
 
-def _download(work: Path, package: str, suite: str, *, alone: bool) -> list[Path]:
-    """Fetch and verify ``package`` and, unless alone, what it depends on, as if nothing were installed."""
+def _download(work: Path, package: str, suite: str, parts: Sequence[str]) -> list[Path]:
+    """Fetch and verify ``parts``, or ``package`` and what it depends on as if nothing were installed."""
     etc, lists, archives = work / "etc", work / "lists", work / "archives"
     for folder in (etc / "apt.conf.d", etc / "preferences.d", lists / "partial", archives / "partial"):
         folder.mkdir(parents=True)
@@ -80,8 +81,8 @@ def _download(work: Path, package: str, suite: str, *, alone: bool) -> list[Path
     }
     apt = ["apt-get", "-q", *(part for key, value in settings.items() for part in ("-o", f"{key}={value}"))]
     programs.run([*apt, "update"], TIMEOUT_S)
-    wanted = [package]
-    if not alone:
+    wanted = list(parts)
+    if not parts:
         plan = programs.run([*apt, "-s", "install", "--no-install-recommends", package], TIMEOUT_S)
         names = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
         wanted = [name for name in names if not NOT_UNPACKED.match(name)]
