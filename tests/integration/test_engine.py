@@ -284,13 +284,13 @@ def test_a_night_does_not_wait_for_a_worker_that_is_frozen(engine: Engine) -> No
     ("setting", "parameters", "reason"),
     [
         ("TIME_LIMIT_S", {"seconds": 600.0}, "within its time limit of 1 s"),
-        ("MEMORY_LIMIT_BYTES", {"seconds": 600.0, "memory_bytes": 1_000_000_000}, "more than its memory limit"),
+        ("MEMORY_LIMIT_BYTES", {"seconds": 600.0, "memory_bytes": 500_000_000}, "more than its memory limit"),
     ],
 )
 def test_work_over_its_limit_is_ended_and_put_aside(
     engine: Engine, setting: str, parameters: dict[str, float], reason: str
 ) -> None:
-    limit = 1 if setting == "TIME_LIMIT_S" else 700_000_000
+    limit = 1 if setting == "TIME_LIMIT_S" else 400_000_000
     engine.environment[f"TIANYU_{setting}"] = f'{{"check": {limit}}}'
     engine.start("manager")
     consumer = engine.start("consumer")
