@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 TIANYU := $(VENV)/.tianyu
 INSTALLED := $(VENV)/.installed
-# One more than a small machine has cores: tests wait for servers and programs.
-WORKERS ?= 3
+# Twice the cores of a small machine: tests wait for servers and programs.
+WORKERS ?= 4
 # Workers share the cores: a library's own threads only get in their way.
 export OMP_NUM_THREADS ?= 1
 # Tests start hundreds of programs. Where an image forbids to keep compiled modules, each would compile all of them.

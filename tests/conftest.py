@@ -47,8 +47,20 @@ UNREACHABLE_AFTER = (50_000, 20, 20)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # what is imported stays
     compiled_once.install()
     config.addinivalue_line("markers", "server: needs a database server or a broker (set by itself from the fixtures)")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Who comes first imports all tests while the others wait: in a new checkout each would compile all of them."""
+    with Path(__file__).open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,6 +76,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*UNREACHABLE_AFTER)
+    gc.enable()
 
 
 def server_url(variable: str) -> str:
