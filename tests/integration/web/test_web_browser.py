@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from schema.frame import Frame
+from schema.processes import ProcessAttempt
 from tests.integration.small_night import Night
 from tests.integration.web.conftest import listening
 from tests.servers.browser import browser
@@ -139,8 +140,21 @@ def test_comparison_stars_are_chosen_and_saved(page: Page, processed: Night) -> 
     assert saved.value.path().read_text().count("manual_references") == 1
 
 
+@pytest.fixture
+def long_named(processed: Night) -> Iterator[int]:
+    """A process whose worker's machine has a name without a place to break it."""
+    with processed.sessions() as session:
+        pid, host = session.execute(select(ProcessAttempt.pid, ProcessAttempt.host).limit(1)).one()
+    change = update(ProcessAttempt).where(ProcessAttempt.pid == pid)
+    with processed.sessions.begin() as session:
+        session.execute(change.values(host="a" * 120))
+    yield pid
+    with processed.sessions.begin() as session:
+        session.execute(change.values(host=host))
+
+
 @pytest.mark.parametrize("look", ["dark", "phone"])
-def test_pages_fit_their_window(chromium: Browser, address: str, processed: Night, look: str) -> None:
+def test_pages_fit_their_window(chromium: Browser, address: str, processed: Night, long_named: int, look: str) -> None:
     number = processed.observation()
     with processed.sessions() as session:
         frame = session.scalars(select(Frame.image_id).order_by(Frame.jd_utc)).first()
@@ -149,7 +163,8 @@ def test_pages_fit_their_window(chromium: Browser, address: str, processed: Nigh
     page, complaints = context.new_page(), []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    for path in (f"/observation/{number}", f"/frame/{frame}?star=1", "/star/1"):
+    comparison = f"/observation/{number}/star/1/comparison"
+    for path in (f"/observation/{number}", f"/frame/{frame}?star=1", "/star/1", comparison, f"/process/{long_named}"):
         page.goto(path)
         page.wait_for_load_state("networkidle")
         width, window_width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
