@@ -56,7 +56,9 @@ def card(keyword: str, value: Value, comment: str = "") -> str:
 
 def lines(keyword: str, text: str) -> str:
     """Cards of HISTORY or COMMENT, as many as the text needs; words stay whole where they fit."""
-    parts = textwrap.wrap(_ascii(text), LINE_CHARACTERS, break_on_hyphens=False)
+    text = _ascii(text)
+    is_one = 0 < len(text) <= LINE_CHARACTERS
+    parts = [text] if is_one else textwrap.wrap(text, LINE_CHARACTERS, break_on_hyphens=False)
     return "".join(f"{keyword:<{KEYWORD_CHARACTERS}}{part}".ljust(CARD_CHARACTERS) for part in parts)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.kernels.byte_order import swap_into
 from services.errors import DataError
+from services.fits_cards import card
 
 FITS_BLOCK_BYTES = 2880
 CARD_BYTES = 80
@@ -38,7 +39,7 @@ def write_fits(
     """
     from astropy.io import fits
 
-    further = "".join(fits.Card(key, value).image for key, value in header.items()) + cards
+    further = "".join(card(key, value) for key, value in header.items()) + cards
     hdus = [(image, _cards(fits.PrimaryHDU, image.dtype), further)]
     for name, data in extras.items():
         kind = fits.BinTableHDU if data.dtype.names else fits.ImageHDU

@@ -318,8 +318,14 @@ def _hits(excess: _Excess, stamps: Stamps, nearest: Mask, inside: Mask, suspect:
 
 def _touching(mask: Mask) -> Mask:
     """Pixels with one of the mask among the nine around and on them."""
-    rows = np.flatnonzero(mask.any(axis=(1, 2)))
-    wide = np.pad(mask[rows], ((0, 0), (1, 1), (1, 1)))
+    stamps = np.flatnonzero(mask.any(axis=(1, 2)))
+    middle = mask[stamps]
+    column = middle.copy()
+    column[:, 1:] |= middle[:, :-1]
+    column[:, :-1] |= middle[:, 1:]
+    nine = column.copy()
+    nine[:, :, 1:] |= column[:, :, :-1]
+    nine[:, :, :-1] |= column[:, :, 1:]
     result = np.zeros_like(mask)
-    result[rows] = np.lib.stride_tricks.sliding_window_view(wide, (3, 3), axis=(1, 2)).any(axis=(3, 4))
+    result[stamps] = nine
     return result
