@@ -56,8 +56,8 @@ def measure(folder: Path, arguments: argparse.Namespace) -> None:
         else:
             time.sleep(QUIET_S)  # the program starts, and takes the calibration frames
         before = cpu_seconds(watching.pid)
-        camera.start()
-        observer.follow(lambda: not camera.is_alive())
+        camera.thread.start()
+        observer.follow(lambda: not camera.thread.is_alive())
         measured, shown = observer.count("extract", "succeeded"), len(observer.shown)
         observer.follow(Last(observer).is_quiet)
         cpu = {program: used - before.get(program, 0.0) for program, used in cpu_seconds(watching.pid).items()}

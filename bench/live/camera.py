@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-class Camera(threading.Thread):
+class Camera:
     """Writes frames into a folder; ``closed`` is the Unix time at which each had its name, by name."""
 
     def __init__(self, frames: Sequence[Path], folder: Path, rate: float) -> None:
-        super().__init__(daemon=True)
+        self.thread = threading.Thread(target=self._work, daemon=True)
         self._frames, self._folder, self._period_s = frames, folder, 1.0 / rate
         self.closed: dict[str, float] = {}
 
-    def run(self) -> None:
-        """Until all are written."""
+    def _work(self) -> None:
         began = time.monotonic()
         for number, frame in enumerate(self._frames):
             time.sleep(max(began + number * self._period_s - time.monotonic(), 0.0))

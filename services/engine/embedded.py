@@ -29,6 +29,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from services import log
+from services.background_thread import BackgroundThread
 from services.engine.forked import Forked, call_yourself, have_no_threads, is_safe_to_fork, keep_what_is_imported
 from services.engine.stopping import on_stop
 from services.errors import ConfigurationError, TianyuError
@@ -280,11 +281,17 @@ def process_tree(settings: Settings, workers: int | None) -> Iterator[ProcessTre
             logger.info("going on after an interruption", processes=interrupted)
         each(ConsumerProcess.release)()
         manager = Manager(settings)
-        thread = threading.Thread(target=manager.run, name="manager", daemon=True)
+        thread = BackgroundThread("manager", manager.run)
         thread.start()
         stack.callback(thread.join, STOP_TIMEOUT_S)
         stack.callback(manager.stop)
-        yield ProcessTree(engine, each(ConsumerProcess.watch), each(ConsumerProcess.dismiss))
+        watch = each(ConsumerProcess.watch)
+
+        def look_after() -> None:
+            thread.raise_failure()
+            watch()
+
+        yield ProcessTree(engine, look_after, each(ConsumerProcess.dismiss))
 
 
 if __name__ == "__main__":

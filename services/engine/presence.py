@@ -14,6 +14,7 @@ from schema import database, revisions
 from schema.database import Sessions
 from schema.queries import services
 from schema.queries.services import Presence
+from services.background_thread import BackgroundThread
 from services.engine.troubles import Troubles
 from services.errors import ConfigurationError
 from services.log import get_logger
@@ -32,7 +33,7 @@ def introduce(kind: str, **facts: object) -> Presence:
     return Presence(name=name, kind=kind, host=HOST, version=VERSION, **facts)  # type: ignore[arg-type]
 
 
-class Announcer(threading.Thread):
+class Announcer:
     """Says again and again that a service is alive, and what hinders it; asks again where the database is away.
 
     It looks besides whether the database is, or becomes by an upgrade, one that this program cannot use: then
@@ -47,7 +48,7 @@ class Announcer(threading.Thread):
         lease_s: float,
         on_refusal: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(name=f"{presence.kind}-presence", daemon=True)
+        self.thread = BackgroundThread(f"{presence.kind}-presence", self._work)
         self._sessions = sessions
         self._presence = presence
         self._state = state
@@ -73,9 +74,9 @@ class Announcer(threading.Thread):
         """Take leave, and end."""
         self._stopping = True
         self._changed.set()
-        self.join(timeout=5.0)
+        self.thread.join(timeout=5.0)
 
-    def run(self) -> None:
+    def _work(self) -> None:
         """Announce at once, then again in good time."""
         while not self._stopping:
             self._changed.clear()

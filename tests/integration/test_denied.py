@@ -58,13 +58,13 @@ def test_a_manager_that_may_not_write_ends_and_says_why(settings: Settings) -> N
 def test_a_slot_that_may_not_write_ends_and_says_why(settings: Settings) -> None:
     broker: Broker = Remembering()  # type: ignore[assignment]
     slot = Slot("w", settings, lambda: broker, Worker())  # type: ignore[arg-type]
-    slot.start()
+    slot.thread.start()
     slot.give(Delivery("tianyu.here.cpu", Message(1, 1)))
-    slot.join(PATIENCE_S)
-    ended = not slot.is_alive()
+    slot.thread.join(PATIENCE_S)
+    ended = not slot.thread.is_alive()
     slot.leave()
     assert ended
-    assert "1142" in str(slot.failure)
+    assert "1142" in str(slot.thread.failure)
 
 
 def test_a_wrong_password_is_an_error_of_the_configuration(settings: Settings) -> None:

@@ -161,7 +161,7 @@ def test_a_service_is_announced_changed_and_withdrawn(engine: Engine) -> None:
         with sessions() as session:
             return list(session.scalars(select(Service)))
 
-    announcer.start()
+    announcer.thread.start()
     while not rows():
         time.sleep(0.01)
     announcer.set_state(services.ACTIVE)
@@ -191,7 +191,7 @@ def test_a_database_that_was_away_is_told_of_when_it_is_back(engine: Engine, mon
     monkeypatch.setattr("services.engine.presence.AWAY_RETRY_S", 0.001)
     sessions = database.session_factory(engine)
     announcer = Announcer(Cut(sessions, 3), introduce(services.CONSUMER), services.ACTIVE, lease_s=60.0)
-    announcer.start()
+    announcer.thread.start()
 
     def found() -> list[Service]:
         with sessions() as session:

@@ -235,19 +235,19 @@ def test_who_has_no_right_says_so_once_and_the_right_that_is_advised_is_enough(
     limited = database.connect(engine.url.set(username=name, password="secret").render_as_string(hide_password=False))
     keeper = RangeKeeper(limited, ROWS, troubles)
     try:
-        keeper.start()
+        keeper.thread.start()
         while troubles.newest() is None:
-            assert keeper.is_alive()
+            assert keeper.thread.is_alive()
         with engine.begin() as administrator:
             for table in partitions.TABLES:
                 administrator.execute(text(f"GRANT ALTER ON `{schema}`.{table} TO {name}"))
-        while keeper.is_alive() and look(engine).end <= 300:
+        while keeper.thread.is_alive() and look(engine).end <= 300:
             pass
         assert look(engine).end > 300
         assert [range_keeper.RIGHT in one for one in said] == [True]
     finally:
         keeper.stop()
-        keeper.join()
+        keeper.thread.join()
         trouble = troubles.newest()
         assert trouble is not None
         assert trouble.until_s is not None

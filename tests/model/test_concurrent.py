@@ -43,17 +43,17 @@ def graph(rng: random.Random) -> list[Node]:
     return nodes
 
 
-class Actor(threading.Thread):
+class Actor:
     """Does one thing after the other at random: it is manager, worker and operator in turn."""
 
     def __init__(self, number: int, sql: Sql, broker: list[Message]) -> None:
-        super().__init__()
+        self.thread = threading.Thread(target=self._act)
         self._name_of_worker = f"w{number}"
         self._rng = random.Random(SEED + number)
         self._sql, self._broker = sql, broker
         self.error: BaseException | None = None
 
-    def run(self) -> None:
+    def _act(self) -> None:
         acts: list[tuple[Callable[[], object], int]] = [
             (self._work, 12),
             (self._manage, 5),
@@ -155,9 +155,9 @@ def test_what_many_do_at_once_is_sound_and_ends(sql: Sql) -> None:
     world.publish(nodes)
     actors = [Actor(number, sql, broker) for number in range(THREADS)]
     for actor in actors:
-        actor.start()
+        actor.thread.start()
     for actor in actors:
-        actor.join()
+        actor.thread.join()
     assert [actor.error for actor in actors if actor.error] == []
     facts = sql.facts()
     check(facts, dependences)

@@ -36,6 +36,14 @@ def test_no_module_is_long(package: str) -> None:
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
 
 
+@pytest.mark.parametrize("package", [*PACKAGES, "client", "bench", "tests"])
+def test_threads_are_had_and_not_inherited(package: str) -> None:
+    """Of `threading.Thread` a class would inherit the names of all versions of Python, those to come too."""
+    heir = re.compile(r"^class .*\((?:threading\.)?Thread\b", re.MULTILINE)
+    heirs = [str(path.relative_to(CHECKOUT)) for path in modules(package) if heir.search(path.read_text())]
+    assert heirs == []
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name not in TOLD_OTHERWISE], ids=name_of)
 def test_modules_that_a_page_names_exist(page: Path) -> None:
     named = NAMED.findall(page.read_text())

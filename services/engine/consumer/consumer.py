@@ -14,7 +14,7 @@ from services.engine.consumer.root_watch import RootWatch
 from services.engine.consumer.slot import Slot
 from services.engine.presence import HOST, Announcer, introduce
 from services.engine.troubles import BROKER
-from services.errors import ConfigurationError, TransientError
+from services.errors import TianyuError, TransientError
 from services.log import get_logger
 from services.settings import Settings
 
@@ -102,8 +102,8 @@ class Consumer:
                 upgraded for later programs.
             RefusedError: the broker is there at the start, and does not let this user in.
         """
-        self._announcer.start()
-        self._root.start()
+        self._announcer.thread.start()
+        self._root.thread.start()
         try:
             self._reach_broker(at_start=True)
             if not self._stop.is_set():
@@ -117,7 +117,7 @@ class Consumer:
 
     def _serve(self) -> None:
         for slot in self._slots:
-            slot.start()
+            slot.thread.start()
         log.info("consumer ready", queues=self._queues, slots=len(self._slots))
         while not self._stop.is_set() and self._failure is None:
             if self._gave_back or self._root.hindrance:
@@ -140,9 +140,10 @@ class Consumer:
             raise failure
 
     @property
-    def _failure(self) -> ConfigurationError | None:
-        """Why a slot has ended without being told to."""
-        return next((slot.failure for slot in self._slots if slot.failure is not None), None)
+    def _failure(self) -> TianyuError | None:
+        """Why a thread has ended without being told to."""
+        threads = [self._announcer.thread, self._root.thread, *(slot.thread for slot in self._slots)]
+        return next((thread.failure for thread in threads if thread.failure is not None), None)
 
     def _hold(self) -> None:
         """Take no work while the root cannot take what is made; what is not begun goes back to the queue."""
@@ -189,7 +190,7 @@ class Consumer:
         log.info("finishing running work")
         for slot in self._slots:
             slot.leave()
-        while any(slot.is_alive() for slot in self._slots):
+        while any(slot.thread.is_alive() for slot in self._slots):
             # What is received now is not begun: it goes back with the connection.
             try:
                 self._broker.serve(0.05)

@@ -5,33 +5,33 @@ import time
 from pathlib import Path
 
 from services import disk
+from services.background_thread import BackgroundThread
 
 LOOK_S = 1.0
 SILENT_S = 30.0  # after which a disk that does not answer counts as away
 
 
-class RootWatch(threading.Thread):
+class RootWatch:
     """Looks at the root once a second."""
 
     def __init__(self, root: Path, min_free_bytes: int) -> None:
-        super().__init__(name="root-watch", daemon=True)
+        self.thread = BackgroundThread("root-watch", self._work)
         self._root = root
         self._min_free_bytes = min_free_bytes
-        self._stop = threading.Event()
+        self._stopped = threading.Event()
         self._look()
 
     def _look(self) -> None:
         self._found = disk.hindrance(self._root, self._min_free_bytes)
         self._looked = time.monotonic()
 
-    def run(self) -> None:
-        """Look until told to stop."""
-        while not self._stop.wait(LOOK_S):
+    def _work(self) -> None:
+        while not self._stopped.wait(LOOK_S):
             self._look()
 
     def stop(self) -> None:
         """Look no more; a look that does not end is left alone."""
-        self._stop.set()
+        self._stopped.set()
 
     @property
     def hindrance(self) -> str:

@@ -13,6 +13,7 @@ from typing import assert_never
 
 from schema.attempts import Claim, NoteEnd
 from schema.processes import LOST, SUCCEEDED
+from services.background_thread import BackgroundThread
 from services.engine.broker import Broker, Delivery, event_queue
 from services.engine.consumer.child import Child
 from services.engine.consumer.claims import Claims
@@ -37,7 +38,7 @@ from services.engine.consumer.slot_actions import (
 )
 from services.engine.consumer.slot_events import Event, Given, LeaseLost, Leave, Looked, Recalled, Refused, Silent
 from services.engine.consumer.slot_state import SlotState
-from services.errors import ConfigurationError, TransientError
+from services.errors import TransientError
 from services.log import facts_of, get_logger
 from services.settings import Settings
 
@@ -46,13 +47,13 @@ RENEWALS_A_LEASE = 3
 LAST_WORD_S = 0.5  # for the worker of a lost lease
 
 
-class Slot(threading.Thread):
+class Slot:
     """Works on deliveries, one after the other."""
 
     def __init__(
         self, name: str, settings: Settings, broker: Callable[[], Broker], child: Child, note_end: NoteEnd | None = None
     ) -> None:
-        super().__init__(name=name, daemon=True)
+        self.thread = BackgroundThread(name, self._work)
         self._inbox: deque[Given | Recalled] = deque()
         self._given = self._settled = 0  # deliveries; each is counted by one thread
         self._events = event_queue(settings.site)
@@ -64,8 +65,6 @@ class Slot(threading.Thread):
         self._state = SlotState(partial(Limits.of, settings), settings.lease_s / RENEWALS_A_LEASE)
         self._called, self._call = os.pipe()
         os.set_blocking(self._call, False)
-        self.failure: ConfigurationError | None = None
-        """Why it ended without being told to."""
 
     @property
     def load(self) -> int:
@@ -93,14 +92,11 @@ class Slot(threading.Thread):
         with suppress(BlockingIOError):  # full: it is awake
             os.write(self._call, b".")
 
-    def run(self) -> None:
-        """Work until told to leave; what has not begun then goes back to the queue with the connection."""
-        try:
-            self._work()
-        except ConfigurationError as error:  # its lease runs out, and the manager sends what it held again
-            self.failure = error
-
     def _work(self) -> None:
+        """Until told to leave; what has not begun then goes back to the queue with the connection.
+
+        After an error the lease of what it held runs out, and the manager sends that again.
+        """
         while self._state.held or not self._leaving.is_set():
             while self._inbox:
                 self._handle(self._inbox.popleft())

@@ -78,9 +78,10 @@ class Manager:
             ConfigurationError: the database does not let this user do what it must, or was upgraded for later programs.
             RefusedError: the broker is there at the start, and does not let this user in.
         """
-        self._announcer.start()
+        self._announcer.thread.start()
         try:
             while not self._stop.is_set():
+                self._announcer.thread.raise_failure()
                 self._lead_or_stand_by()
         finally:
             self._disconnect()
@@ -140,9 +141,11 @@ class Manager:
         log.info("manager active")
         self._announcer.set_state(services.ACTIVE)
         self._ranges = RangeKeeper(self._engine, self._settings.rows_per_range, self._announcer.troubles)
-        self._ranges.start()
+        self._ranges.thread.start()
         next_sweep = 0.0
         while not self._stop.is_set():
+            self._announcer.thread.raise_failure()
+            self._ranges.thread.raise_failure()
             sweeps = time.monotonic() >= next_sweep
             if sweeps:
                 if not self._leadership.held():

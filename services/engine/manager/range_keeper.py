@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from schema import database, partitions
+from services.background_thread import BackgroundThread
 from services.engine.troubles import Troubles
 from services.log import get_logger
 
@@ -23,11 +24,11 @@ SUBJECT = "partitions"  # of its troubles
 RIGHT = "the right ALTER on tables flux and relative_flux"
 
 
-class RangeKeeper(threading.Thread):
+class RangeKeeper:
     """Adds ranges ahead of the newest image, and merges small ones, until told to stop."""
 
     def __init__(self, engine: Engine, rows_per_range: int, troubles: Troubles) -> None:
-        super().__init__(name="ranges", daemon=True)
+        self.thread = BackgroundThread("ranges", self._work)
         self._engine, self._rows_per_range, self._troubles = engine, rows_per_range, troubles
         self._stopped = threading.Event()
         self._needed_at = 0  # the image from which on ranges are to be added
@@ -39,7 +40,7 @@ class RangeKeeper(threading.Thread):
         """End when the change at hand is made."""
         self._stopped.set()
 
-    def run(self) -> None:
+    def _work(self) -> None:
         """Look after the ranges; a server without partitions needs nobody."""
         if self._engine.dialect.name == "sqlite":
             return

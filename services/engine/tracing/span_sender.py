@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from sqlalchemy.exc import DBAPIError
 
+from services.background_thread import BackgroundThread
 from services.log import get_logger
 
 log = get_logger("traces")
@@ -21,11 +22,11 @@ LAST_S = 2.0  # for what is left when the program ends
 Item = TypeVar("Item")
 
 
-class SpanSender(threading.Thread, Generic[Item]):
+class SpanSender(Generic[Item]):
     """Makes spans of what it is given, and sends them about once a second."""
 
     def __init__(self, exporter: SpanExporter, span_of: Callable[[Item], ReadableSpan]) -> None:
-        super().__init__(name="traces", daemon=True)
+        self.thread = BackgroundThread("traces", self._work)
         for library in ("opentelemetry", "urllib3"):  # which say so at each try; we say it once
             logging.getLogger(library).setLevel(logging.CRITICAL)
         self._exporter = exporter
@@ -40,7 +41,7 @@ class SpanSender(threading.Thread, Generic[Item]):
         self._left_out += len(self._waiting) == MOST_WAITING
         self._waiting.append(item)
 
-    def run(self) -> None:
+    def _work(self) -> None:
         """Until told to stop; what is left then is tried once."""
         while not self._stopping.wait(SEND_EVERY_S):
             self._send_waiting()
@@ -49,7 +50,7 @@ class SpanSender(threading.Thread, Generic[Item]):
     def stop(self) -> None:
         """Send what is left, but not for long."""
         self._stopping.set()
-        self.join(LAST_S)
+        self.thread.join(LAST_S)
         self._exporter.shutdown()
 
     def _send_waiting(self) -> None:

@@ -41,7 +41,7 @@ def attempts_traced(settings: Settings, note_end: NoteEnd | None = None) -> Iter
     sessions = database.reading_factory(database.connect(settings.database_url.get_secret_value()))
     spans = Spans()
     sender: SpanSender[EndedAttempt] = SpanSender(exporter, lambda ended: spans.of_attempt(ended, sessions))
-    sender.start()
+    sender.thread.start()
 
     def note(claim: Claim, usage: Usage | None, outcome: str) -> None:
         if note_end is not None:
@@ -86,7 +86,7 @@ def of_publications() -> "SpanSender[PublishedGraph]":
     from services.engine.tracing.spans import Spans
 
     sender = SpanSender(exporter, Spans().of_graph)
-    sender.start()
+    sender.thread.start()
     atexit.register(sender.stop)
     return sender
 

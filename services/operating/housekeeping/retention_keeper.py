@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from schema import database
 from schema.queries import old_attempts
+from services.background_thread import BackgroundThread
 from services.errors import ConfigurationError
 from services.log import get_logger
 from services.operating.housekeeping.collect import site_at_root
@@ -30,11 +31,11 @@ class _StoppedError(Exception):
     """The manager is to end; what is left is for the next call."""
 
 
-class RetentionKeeper(threading.Thread):
+class RetentionKeeper:
     """Carries the policy out whenever it is time and the manager is active, until told to stop."""
 
     def __init__(self, engine: Engine, settings: Settings, is_active: Callable[[], bool]) -> None:
-        super().__init__(name="retention", daemon=True)
+        self.thread = BackgroundThread("retention", self._work)
         self._engine, self._settings, self._is_active = engine, settings, is_active
         self._every_s = require_retention(settings).every_h * HOUR_S
         self._stopped = threading.Event()
@@ -44,7 +45,7 @@ class RetentionKeeper(threading.Thread):
         """End after what is at hand."""
         self._stopped.set()
 
-    def run(self) -> None:
+    def _work(self) -> None:
         """Look every minute."""
         while not self._stopped.wait(LOOK_S):
             if self._is_active():
@@ -98,10 +99,10 @@ def keeping(settings: Settings, is_active: Callable[[], bool]) -> Iterator[None]
         return
     engine = database.connect(settings.database_url.get_secret_value())
     keeper = RetentionKeeper(engine, settings, is_active)
-    keeper.start()
+    keeper.thread.start()
     try:
         yield
     finally:
         keeper.stop()
-        keeper.join(timeout=5.0)
+        keeper.thread.join(timeout=5.0)
         engine.dispose()

@@ -135,15 +135,15 @@ def broker() -> Broker:
 @pytest.fixture
 def slot(settings: Settings, sessions: sessionmaker[Session], broker: Broker) -> Iterator[Slot]:
     one = Slot("w", settings, lambda: broker, Worker())  # type: ignore[arg-type, return-value]  # both stand-ins
-    one.start()
+    one.thread.start()
     yield one
     one.leave()
     worker = worker_of(one)
     while worker.claims:  # what is left ends badly, so that the thread can leave
         worker.say(Report(USAGE, Failure("data", "the test is over")))
         time.sleep(0.01)
-    one.join(PATIENCE_S)
-    assert not one.is_alive()
+    one.thread.join(PATIENCE_S)
+    assert not one.thread.is_alive()
 
 
 def worker_of(slot: Slot) -> Worker:

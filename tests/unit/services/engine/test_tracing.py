@@ -83,7 +83,7 @@ def test_who_gives_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(span_sender, "SEND_EVERY_S", 0.01)
     collector = Hanging()
     sender = sender_to(collector)
-    sender.start()
+    sender.thread.start()
     sender.give(-1)
     assert asked.wait(timeout=60)
     most = span_sender.MOST_WAITING
@@ -91,7 +91,7 @@ def test_who_gives_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         sender.give(item)  # the exporter hangs meanwhile
     answer.set()
     sender.stop()
-    sender.join(timeout=60)
+    sender.thread.join(timeout=60)
     assert collector.taken == [-1, *range(5, most + 5)]
 
 
