@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import event, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from schema.photometry import Flux, RelativeFlux
@@ -121,7 +122,7 @@ def test_relative_fluxes_go_in_in_the_order_of_the_key(session: Session, monkeyp
     keys: list[tuple[int, ...]] = []
 
     def remember(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        if statement.startswith("INSERT INTO relative_flux"):
+        if " INTO relative_flux" in statement:
             keys.extend(tuple(row[at : at + 4]) for row in parameters for at in range(0, len(row), 6))
 
     event.listen(session.get_bind(), "before_cursor_execute", remember)
@@ -142,3 +143,15 @@ def test_rows_go_in_whole_however_many_share_a_statement(any_session: Session, m
         assert insert_rows(any_session, RelativeFlux.__table__, columns, iter(rows)) == number
         query = select(*(getattr(RelativeFlux, name) for name in columns)).where(RelativeFlux.image_id == image)
         assert [tuple(row) for row in any_session.execute(query.order_by(RelativeFlux.source_id))] == rows
+
+
+def test_a_row_that_is_there_already_undoes_all_rows_of_the_transaction(any_session: Session) -> None:
+    """The last of many, so that others of its statement are there when it fails."""
+    columns = ("source_id", "image_id", "aperture", "flux", "flux_error", "flag")
+    rows = [(source, 1, 0, 2.0, 0.5, 0) for source in range(1, SQLITE_VARIABLES)]
+    insert_rows(any_session, Flux.__table__, columns, rows[-1:])
+    any_session.commit()
+    with pytest.raises(IntegrityError):
+        insert_rows(any_session, Flux.__table__, columns, rows)
+    any_session.rollback()
+    assert any_session.scalars(select(Flux.source_id)).all() == [rows[-1][0]]
