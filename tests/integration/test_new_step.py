@@ -21,7 +21,7 @@ NAMED = re.compile(r"bright stars .*attempt=1 command=count_stars .*observation_
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another copy of the program, with the page's step."""
     folder = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(CHECKOUT / "services", folder / "services", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(CHECKOUT / "services", folder / "services")
     for package in ("schema", "pipeline"):
         (folder / package).symlink_to(CHECKOUT / package)
     step, order = (block for block in blocks(PAGE, "python") if "COUNT_STARS" in block)
