@@ -173,6 +173,7 @@ def export_forced(
     settings: Settings, numbers: Sequence[int], aperture: ApertureChoice, output: Path, force: bool
 ) -> list[Path]:
     """Fluxes at places that were asked for, as Parquet."""
+    from services.results.lists.forced_curves import NOBODY_ASKED
     from services.results.survey.forced_files import forced_file, write_forced
 
     written = []
@@ -184,7 +185,7 @@ def export_forced(
             note(f"observation {one.observation_id} ({one.title}): {points} points")
             written += [] if path is None else [path]
     if not written:
-        raise DataError("nobody asked for flux at places of these nights: `tianyu publish OBSERVATION --forced` does")
+        raise DataError(NOBODY_ASKED)
     return written
 
 

@@ -26,6 +26,7 @@ VIEW = table("forced_light_curve", *(column(one.name) for one in FORCED_LIGHT_CU
 TYPES = {"i4": np.int32, "i8": np.int64, "f8": np.float64, "bool": np.bool_, "str": np.str_}
 
 PLACES_A_QUERY = 200
+NOBODY_ASKED = "nobody asked for flux at places of these nights: `tianyu publish OBSERVATION --forced` does"
 
 Points = dict[tuple[int, str], list[Any]]  # rows by observation and name of the place
 Status = str

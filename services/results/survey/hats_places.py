@@ -16,7 +16,7 @@ from pipeline.sky.healpix import cells
 from schema.forced import ForcedFlux, ForcedPlace
 from services.errors import DataError
 from services.results.lightcurves.observation_facts import ObservationFacts
-from services.results.lists.forced_curves import placed, points_at
+from services.results.lists.forced_curves import NOBODY_ASKED, placed, points_at
 from services.results.survey.hats_catalog import NIGHT_COLUMNS
 from services.results.survey.hats_layout import (
     SPATIAL_ORDER,
@@ -57,7 +57,7 @@ def write_places(
     weights = {name: sum(counted.get((one.pid, one.place), 0) for one in there[name]) for name in there}
     names = [name for name in there if weights[name]]
     if not names:
-        raise DataError("nobody asked for flux at places of these nights: `tianyu publish OBSERVATION --forced` does")
+        raise DataError(NOBODY_ASKED)
     last = [max(there[name], key=lambda one: one.observation_id) for name in names]
     index = cells(np.array([(one.ra_deg, one.dec_deg) for one in last]), SPATIAL_ORDER)
     order = in_order(index)

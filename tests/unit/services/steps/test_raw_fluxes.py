@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, delete, event, insert
+from sqlalchemy import Engine, delete, insert
 from sqlalchemy.orm import Session
 
 from schema import database
@@ -19,6 +19,7 @@ from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, raw_fluxes
 from services.steps.shared.step import Context
 from tests.unit.services import made_up
 from tests.unit.services.made_up import GRAPH_PID, MadeUp
+from tests.unit.services.statements import statements_with
 
 EXTRACT_PID = GRAPH_PID + 900
 
@@ -48,22 +49,10 @@ def assert_as_in_the_table(context: Context, session: Session, axes: GraphAxes) 
             np.testing.assert_array_equal(one, other)
 
 
-def reads(session: Session) -> list[str]:
-    """A list that grows with each statement that reads fluxes."""
-    found: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        if "FROM flux" in statement:
-            found.append(statement)
-
-    event.listen(session.get_bind(), "before_cursor_execute", note)
-    return found
-
-
 def test_they_are_read_once(context: Context, session: Session) -> None:
     axes = graph_axes(session, GRAPH_PID)
     assert_as_in_the_table(context, session, axes)
-    read = reads(session)
+    read = statements_with("FROM flux", session)
     rows = np.array([7, 3])
     [(aperture, some)] = raw_fluxes(context, session, axes, rows, axes.apertures[1:2])
     [(_, all_of_it)] = raw_fluxes(context, session, axes, apertures=axes.apertures[1:2])
@@ -90,7 +79,7 @@ def test_what_an_extract_adds_later_is_there(context: Context, session: Session,
     assert (flux[:, axes.image_ids.tolist().index(late)] == 5.0).all()
     session.get_one(Process, EXTRACT_PID).attempt = 2
     session.commit()
-    read = reads(session)
+    read = statements_with("FROM flux", session)
     list(raw_fluxes(context, session, axes))
     assert read, "another attempt may have written others"
 
@@ -101,6 +90,6 @@ def test_a_large_graph_is_read_as_it_is_needed(
     monkeypatch.setattr(graph_fluxes, "RAW_KEPT_BYTES", 1000)
     axes = graph_axes(session, GRAPH_PID)
     assert_as_in_the_table(context, session, axes)
-    read = reads(session)
+    read = statements_with("FROM flux", session)
     assert_as_in_the_table(context, session, axes)
     assert read

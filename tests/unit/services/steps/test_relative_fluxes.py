@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from schema import database
@@ -19,6 +19,7 @@ from services.steps.shared.graph_fluxes import GraphAxes, graph_axes, keep_relat
 from services.steps.shared.step import Context
 from tests.unit.services import made_up
 from tests.unit.services.made_up import GRAPH_PID
+from tests.unit.services.statements import statements_with
 
 CALIBRATION_PID = GRAPH_PID + 900
 
@@ -61,23 +62,11 @@ def assert_as_in_the_table(context: Context, session: Session, axes: GraphAxes) 
             np.testing.assert_array_equal(one, other)
 
 
-def reads(session: Session) -> list[str]:
-    """A list that grows with each statement that reads relative fluxes."""
-    found: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        if "FROM relative_flux" in statement:
-            found.append(statement)
-
-    event.listen(session.get_bind(), "before_cursor_execute", note)
-    return found
-
-
 def test_who_made_them_does_not_read_them(context: Context, session: Session) -> None:
     axes = graph_axes(session, GRAPH_PID)
     calibrated(context, session, axes)
     assert_as_in_the_table(context, session, axes)
-    read = reads(session)
+    read = statements_with("FROM relative_flux", session)
     some = dict(relative_fluxes(context, session, axes, CALIBRATION_PID, slice(2, 5)))
     assert read == []
     everything = dict(relative_fluxes(context, session, axes, CALIBRATION_PID))
@@ -91,7 +80,7 @@ def test_who_made_them_does_not_read_them(context: Context, session: Session) ->
 def test_another_worker_reads_them(context: Context, session: Session) -> None:
     axes = graph_axes(session, GRAPH_PID)
     calibrated(context, session, axes)
-    read = reads(session)
+    read = statements_with("FROM relative_flux", session)
     other = Context(
         context.pid + 1, GRAPH_PID, context.observation_id, context.reading, context.images, Deployment(), Choices()
     )
@@ -110,7 +99,7 @@ def test_other_frames_are_read(context: Context, session: Session) -> None:
     axes = graph_axes(session, GRAPH_PID)
     calibrated(context, session, axes)
     fewer = replace(axes, image_ids=axes.image_ids[:-1])
-    read = reads(session)
+    read = statements_with("FROM relative_flux", session)
     for _, fluxes in relative_fluxes(context, session, fewer, CALIBRATION_PID):
         assert fluxes.flux.shape == (axes.source_ids.size, axes.image_ids.size - 1)
     assert read
@@ -120,6 +109,6 @@ def test_many_are_read_as_they_are_needed(context: Context, session: Session, mo
     monkeypatch.setattr(graph_fluxes, "RELATIVE_KEPT_BYTES", 1000)
     axes = graph_axes(session, GRAPH_PID)
     calibrated(context, session, axes)
-    read = reads(session)
+    read = statements_with("FROM relative_flux", session)
     assert_as_in_the_table(context, session, axes)
     assert read
