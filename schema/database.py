@@ -8,8 +8,9 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from inspect import signature
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
@@ -215,6 +216,12 @@ def _free_of_references(connection: Connection) -> Iterator[None]:
         yield
     finally:
         driver.execute("PRAGMA foreign_keys=ON")
+
+
+def write_log_back(file: Path) -> None:
+    """Leave a SQLite database whole in its file; a log that others still read stays for them to write back."""
+    with closing(sqlite3.connect(file, SQLITE_BUSY_TIMEOUT_S)) as connection, suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def session_factory(engine: Engine) -> sessionmaker[Session]:

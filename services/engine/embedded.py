@@ -248,11 +248,20 @@ class ProcessTree:
     dismiss: Callable[[], None]  # nothing is left to do: lets the consumer leave while the caller goes on
 
 
+def _complete(file: Path) -> None:
+    """Write into a database's file what is in the log beside it, which who copies the file would leave behind."""
+    from schema import database
+
+    if file.exists():
+        database.write_log_back(file)
+
+
 @contextmanager
 def process_tree(settings: Settings, workers: int | None) -> Iterator[ProcessTree]:
     """Database, manager and consumer in ``settings.root``; without a number one worker a core, but not too many."""
     with ExitStack() as stack:
         stack.enter_context(exclusive(settings.root))
+        stack.callback(_complete, settings.root / DATABASE_FILE)  # when all who write have left
         consumers = [ConsumerProcess(settings, workers or min(os.cpu_count() or 1, MOST_WORKERS))]
         if settings.telescope is not None:
             consumers.append(ConsumerProcess(settings, 1, [settings.telescope_group], TELESCOPE_LOG_FILE))

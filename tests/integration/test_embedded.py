@@ -1,15 +1,18 @@
 """The consumer of `tianyu run`: it waits for the database, and never outlives the run."""
 
 import os
+import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
-from services.engine.embedded import RELEASE, embedded_settings, process_tree
+from services.engine.embedded import DATABASE_FILE, RELEASE, embedded_settings, process_tree
 from services.settings import as_environment
 
 TIMEOUT_S = 120.0  # of a program that leaves by itself; the imports of a busy machine take a while
@@ -42,6 +45,19 @@ def test_a_run_that_ends_without_a_word_takes_its_consumer_with_it(tmp_path: Pat
         another.listen()
         taken = another.getsockname()[1]
         _assert_works_and_leaves(_consumer(workdir, "cpu", "gpu", TIANYU_METRICS_LISTEN=str(taken)))
+
+
+def test_the_file_of_the_database_is_whole_when_a_run_has_ended(tmp_path: Path) -> None:
+    workdir, copy = tmp_path / "work", tmp_path / "copy.db"
+    with process_tree(embedded_settings(workdir), 1) as tree:
+        log = workdir / f"{DATABASE_FILE}-wal"
+        with tree.engine.begin() as connection:
+            connection.execute(text("INSERT INTO site (name, root) VALUES ('another', '/nowhere')"))
+        assert log.stat().st_size > 0
+    shutil.copyfile(workdir / DATABASE_FILE, copy)  # alone
+    with closing(sqlite3.connect(copy)) as connection:
+        assert ("another",) in connection.execute("SELECT name FROM site").fetchall()
+    assert not log.exists() or log.stat().st_size == 0
 
 
 def _assert_works_and_leaves(consumer: "subprocess.Popen[bytes]") -> None:
