@@ -21,6 +21,7 @@ from sqlalchemy.pool import QueuePool
 SQLITE_BUSY_TIMEOUT_S = 60.0
 SQLITE_POLL_S, SQLITE_POLL_GROWTH, SQLITE_POLL_MOST_S = 0.0005, 1.05, 0.01
 WAL_PAGES = 16_000  # of 4 kB
+LOG_PATIENCE_S = 2.0
 # Of pages, by each connection. What another program commits makes all of them void; and the system keeps the file.
 CACHE_KB = 16_384
 CONNECT_TIMEOUT_S = 10
@@ -219,9 +220,13 @@ def _free_of_references(connection: Connection) -> Iterator[None]:
 
 
 def write_log_back(file: Path) -> None:
-    """Leave a SQLite database whole in its file; a log that others still read stays for them to write back."""
-    with closing(sqlite3.connect(file, SQLITE_BUSY_TIMEOUT_S)) as connection, suppress(sqlite3.Error):
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    """Leave a SQLite database, if there is one, whole in its file; a log that others read stays until they have.
+
+    They are not waited for long: it is written back whenever all have left.
+    """
+    if file.exists():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(file, LOG_PATIENCE_S)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def session_factory(engine: Engine) -> sessionmaker[Session]:

@@ -47,6 +47,7 @@ class BackgroundThread:
         try:
             self._work()
         except TianyuError as error:
+            log.error("a thread of this program ended", thread=self._name, reason=str(error))
             self.failure = error
         except Exception as error:  # the boundary of a thread: whatever it was, its program is told
             log.exception("a thread of this program ended", thread=self._name)

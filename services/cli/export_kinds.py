@@ -1,6 +1,7 @@
 """What `tianyu export` does for each of its formats; each gives the files or folders that were written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import select
@@ -189,17 +190,27 @@ def export_forced(
     return written
 
 
-def export_catalog(settings: Settings, numbers: Sequence[int], output: Path, force: bool) -> list[Path]:
-    """A HATS catalogue."""
-    from services.results.survey.hats_catalog import write_catalog
+@contextmanager
+def _for_catalog(
+    settings: Settings, numbers: Sequence[int], output: Path, force: bool, *, is_best: bool, rows: str
+) -> Iterator[tuple[Session, list[ObservationFacts], Callable[[int, int], None]]]:
+    """What writes a HATS catalogue: a session, its nights, and whom to tell of ``rows``, where it may be written."""
     from services.results.survey.hats_layout import PROPERTIES, require_own
 
     with database.reading_factory(open_database(settings))() as session:
         require_replaceable(session, settings, [output / PROPERTIES], force=force)
         require_own(output)
-        nights = _nights(session, numbers, is_best=True)
-        with counting("stars") as told:
-            stars, points, without = write_catalog(session, nights, output, told)
+        nights = _nights(session, numbers, is_best=is_best)
+        with counting(rows) as told:
+            yield session, nights, told
+
+
+def export_catalog(settings: Settings, numbers: Sequence[int], output: Path, force: bool) -> list[Path]:
+    """A HATS catalogue."""
+    from services.results.survey.hats_catalog import write_catalog
+
+    with _for_catalog(settings, numbers, output, force, is_best=True, rows="stars") as (session, nights, told):
+        stars, points, without = write_catalog(session, nights, output, told)
     note(f"{stars} stars with {points} points of {len(nights)} observations")
     if without:
         note(f"{without} stars are left out: their fields have no coordinates (`tianyu status` tells why)")
@@ -208,15 +219,10 @@ def export_catalog(settings: Settings, numbers: Sequence[int], output: Path, for
 
 def export_places(settings: Settings, numbers: Sequence[int], output: Path, force: bool) -> list[Path]:
     """A HATS catalogue of places that were asked for."""
-    from services.results.survey.hats_layout import PROPERTIES, require_own
     from services.results.survey.hats_places import write_places
 
-    with database.reading_factory(open_database(settings))() as session:
-        require_replaceable(session, settings, [output / PROPERTIES], force=force)
-        require_own(output)
-        nights = _nights(session, numbers, is_best=False)
-        with counting("places") as told:
-            places, points = write_places(session, nights, output, told)
+    with _for_catalog(settings, numbers, output, force, is_best=False, rows="places") as (session, nights, told):
+        places, points = write_places(session, nights, output, told)
     note(f"{places} places with {points} points of {len(nights)} observations")
     return [output]
 

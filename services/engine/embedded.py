@@ -249,11 +249,10 @@ class ProcessTree:
 
 
 def _complete(file: Path) -> None:
-    """Write into a database's file what is in the log beside it, which who copies the file would leave behind."""
+    """Who copies the database's file would leave behind what is in the log beside it."""
     from schema import database
 
-    if file.exists():
-        database.write_log_back(file)
+    database.write_log_back(file)
 
 
 @contextmanager

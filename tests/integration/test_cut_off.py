@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
-from sqlalchemy import Connection, Engine, select, text, update
+from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from schema import database
 from schema.attempts import Failure, Usage
 from schema.base import table_of
 from schema.prepared import Batch
-from schema.processes import QUEUED, RUNNING, Lease, Process, ProcessAttempt, ProcessGroup, Site
-from schema.queries import life, publishing
-from schema.queries.publishing import NewProcess
+from schema.processes import QUEUED, RUNNING, Lease, Process, ProcessAttempt
+from schema.queries import life
 from tests.chaos.proxy import Network, Route
 from tests.conftest import MARIADB, MYSQL
+from tests.integration.one_process import PID, queue_one
 
-PID, WORKER = 1, "host:1/0"
+WORKER = "host:1/0"
 TIMEOUT_S, POLL_S = 20.0, 0.15  # asked more often than ten times a second, InnoDB tells of transactions what it told
 FAILURE = Failure("transient", "disk away")
 CLAIM = life.claim(PID, 1, site="here", group="cpu", worker=WORKER, host="h", version="v", lease_s=60.0)
@@ -48,11 +48,7 @@ def network() -> Iterator[Network]:
 @pytest.fixture
 def engine(each_ready_url: str) -> Iterator[Engine]:
     engine = database.connect(each_ready_url)
-    with database.session_factory(engine).begin() as session:
-        session.add_all([Site(name="here", root="/nowhere"), ProcessGroup(name="cpu")])
-        new = NewProcess(pid=PID, graph_pid=PID, command="check", parameters="{}", group="cpu", observation_id=None)
-        publishing.publish(session, [new], site="here", choices_id=None)
-        session.execute(update(Process).values(status=QUEUED))
+    queue_one(engine)
     yield engine
     engine.dispose()
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from schema import database
-from schema.processes import QUEUED, Process, ProcessGroup, Site
-from schema.queries import publishing
-from schema.queries.publishing import NewProcess
+from services.background_thread import BackgroundThread
 from services.engine.consumer.claims import Claims
 from services.engine.consumer.consumer import Consumer
 from services.engine.consumer.root_watch import RootWatch
@@ -21,9 +20,9 @@ from services.engine.manager.range_keeper import RangeKeeper
 from services.engine.presence import Announcer
 from services.errors import ConfigurationError, TianyuError
 from services.settings import Settings, load
+from tests.integration.one_process import GROUP, SITE, queue_one
 
 PATIENCE_S = 30.0
-GROUP = "cpu"
 FAULT = "ended by a fault of Tianyu's: ValueError: a fault"
 
 
@@ -37,14 +36,9 @@ class Child:
 @pytest.fixture
 def settings(ready_sqlite_url: str, tmp_path: Path) -> Settings:
     engine = database.connect(ready_sqlite_url)
-    with database.session_factory(engine).begin() as session:
-        session.add_all([Site(name="here", root=str(tmp_path)), ProcessGroup(name=GROUP)])
-        new = NewProcess(pid=1, graph_pid=1, command="check", parameters="{}", group=GROUP, observation_id=None)
-        publishing.publish(session, [new], site="here", choices_id=None)
-        session.flush()
-        session.get_one(Process, 1).status = QUEUED
+    queue_one(engine)
     engine.dispose()
-    return load(database_url=SecretStr(ready_sqlite_url), broker_url=SecretStr("local://"), site="here", root=tmp_path)
+    return load(database_url=SecretStr(ready_sqlite_url), broker_url=SecretStr("local://"), site=SITE, root=tmp_path)
 
 
 def _fail(*_arguments: Any) -> None:
@@ -73,6 +67,19 @@ def test_a_consumer_ends_with_its_thread(
     with pytest.raises(TianyuError, match=FAULT):
         consumer.run()
     timer.cancel()
+
+
+def test_a_thread_that_ends_by_an_error_says_so_whoever_looks() -> None:
+    def end() -> None:
+        raise ConfigurationError("denied")
+
+    thread = BackgroundThread("retention", end)
+    with capture_logs() as logged:
+        thread.start()
+        thread.join(PATIENCE_S)
+    assert [(one["log_level"], one["thread"], one["reason"]) for one in logged] == [("error", "retention", "denied")]
+    with pytest.raises(ConfigurationError, match=r"^denied$"):
+        thread.raise_failure()
 
 
 @pytest.mark.parametrize(("owner", "method"), [(Announcer, "_announce"), (RangeKeeper, "_work")])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, text
 
+from schema import database
 from services.engine.embedded import DATABASE_FILE, RELEASE, embedded_settings, process_tree
 from services.settings import as_environment
 
@@ -58,6 +59,25 @@ def test_the_file_of_the_database_is_whole_when_a_run_has_ended(tmp_path: Path) 
     with closing(sqlite3.connect(copy)) as connection:
         assert ("another",) in connection.execute("SELECT name FROM site").fetchall()
     assert not log.exists() or log.stat().st_size == 0
+
+
+def test_a_log_that_others_read_stays_until_they_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "LOG_PATIENCE_S", 0.1)
+    file, log = tmp_path / "some.db", tmp_path / "some.db-wal"
+    database.write_log_back(file)
+    assert not file.exists()
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer, closing(sqlite3.connect(file)) as reader:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("CREATE TABLE seen (number INTEGER)")
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT COUNT(*) FROM seen").fetchone() == (0,)
+        writer.execute("INSERT INTO seen VALUES (1)")
+        database.write_log_back(file)
+        assert log.stat().st_size > 0
+        assert reader.execute("SELECT COUNT(*) FROM seen").fetchone() == (0,)
+        reader.execute("COMMIT")
+        database.write_log_back(file)
+        assert log.stat().st_size == 0
 
 
 def _assert_works_and_leaves(consumer: "subprocess.Popen[bytes]") -> None:

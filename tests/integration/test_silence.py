@@ -7,22 +7,21 @@ from typing import ClassVar
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from schema import database
 from schema.base import table_of
-from schema.processes import QUEUED, RUNNING, Process, ProcessGroup, Site
-from schema.queries import life, publishing
-from schema.queries.publishing import NewProcess
+from schema.processes import RUNNING, Process
+from schema.queries import life
 from services.choices import Choices
 from services.deployment import Deployment
 from services.engine.consumer import worker
 from services.engine.consumer.worker import Report, Worker
 from services.errors import SurroundingsError
 from tests.conftest import MARIADB, MYSQL
+from tests.integration.one_process import GROUP, PID, SITE, queue_one
 
-PID = 1
 PATIENCE_S = 20
 _process = table_of(Process)
 
@@ -51,15 +50,10 @@ def test_a_frozen_worker_loses_its_locks_and_commits_nothing(
     monkeypatch.setitem(worker.STEPS, "freeze", step)  # type: ignore[arg-type]  # no more of a step than is called
     monkeypatch.setattr(database, "SILENCE_S", 1)
     engine = database.connect(each_ready_url)
-    with database.session_factory(engine).begin() as session:
-        session.add_all([Site(name="here", root=str(tmp_path)), ProcessGroup(name="cpu")])
-        new = NewProcess(pid=PID, graph_pid=PID, command="freeze", parameters="{}", group="cpu", observation_id=None)
-        publishing.publish(session, [new], site="here", choices_id=None)
-        session.execute(update(Process).values(status=QUEUED))
+    queue_one(engine, "freeze")
+    taking = life.claim(PID, 1, site=SITE, group=GROUP, worker="w", host="h", version="v", lease_s=60.0)
     with engine.begin() as connection:
-        claim = life.claim(PID, 1, site="here", group="cpu", worker="w", host="h", version="v", lease_s=60.0).run(
-            connection
-        )
+        claim = taking.run(connection)
     assert claim is not None
     one = Worker(Deployment(database_url=SecretStr(each_ready_url), root=tmp_path))
     one._choices_of = lambda _claim: Choices()  # type: ignore[method-assign]

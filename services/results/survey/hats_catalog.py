@@ -23,6 +23,8 @@ from services.results.survey.hats_layout import (
     in_order,
     index_field,
     nested_column,
+    nested_field,
+    night_values,
     points_field,
     require_own,
     write_layout,
@@ -44,7 +46,6 @@ CURVE_COLUMNS = (
     *("flux_relative", "flux_relative_error", "flux_detrended", "flux_detrended_error", "mag", "mag_error"),
     *("flag", "usable"),
 )
-NIGHT_COLUMNS = {"filter": pyarrow.string(), "night": pyarrow.date32()}
 
 
 def write_catalog(
@@ -92,13 +93,8 @@ def _points_by_star(session: Session, observations: Sequence[ObservationFacts]) 
 
 
 def _schema() -> pyarrow.Schema:
-    curve = pyarrow.struct(
-        [
-            *(pyarrow.field(name, pyarrow.list_(POINTS.field(name).type)) for name in CURVE_COLUMNS),
-            *(pyarrow.field(name, pyarrow.list_(kind)) for name, kind in NIGHT_COLUMNS.items()),
-        ]
-    )
-    return pyarrow.schema([index_field(), *STARS, points_field(), pyarrow.field(CURVE, curve)])
+    curve = nested_field(CURVE, {name: POINTS.field(name).type for name in CURVE_COLUMNS})
+    return pyarrow.schema([index_field(), *STARS, points_field(), curve])
 
 
 def _rows_of(
@@ -113,10 +109,8 @@ def _rows_of(
     order = np.lexsort((points["jd_utc"].to_numpy(), row))
     points, row = points.take(order), row[order]
     offsets = np.searchsorted(row, np.arange(len(ids) + 1))
-    observed = points["observation_id"].to_pylist()
     values = {name: points[name].combine_chunks() for name in CURVE_COLUMNS}
-    values["filter"] = pyarrow.array([nights[one].filter for one in observed], type=NIGHT_COLUMNS["filter"])
-    values["night"] = pyarrow.array([nights[one].night for one in observed], type=NIGHT_COLUMNS["night"])
+    values |= night_values([nights[one] for one in points["observation_id"].to_pylist()])
     stars = read_stars(session, sorted(ids.tolist()))
     stars = stars.take(np.searchsorted(stars["source_id"].to_numpy(), ids))
     count = pyarrow.array(np.diff(offsets), type=pyarrow.int64())

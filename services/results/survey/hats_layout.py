@@ -4,7 +4,7 @@ HATS is the layout of the LINCC Frameworks (Caplar et al. 2025, arXiv:2501.02103
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from services.errors import ConfigurationError
+from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lightcurves.portable import creator
 from services.whole_files import TEMPORARY_SUFFIX, make_folder
 
@@ -24,6 +25,7 @@ FINEST_ORDER = 12  # of pixels, 52 arcsec: stars that lie closer share a file, h
 PIXELS_OF_A_FOLDER = 10_000
 PROPERTIES = "hats.properties"
 OWN_BUILDER = "Tianyu "  # by which a catalogue is known that may be replaced
+NIGHT_COLUMNS = {"filter": pyarrow.string(), "night": pyarrow.date32()}  # of each point
 Pixel = tuple[int, int]  # order, number
 Ints = NDArray[np.int64]
 
@@ -131,6 +133,19 @@ def nested_column(
     return pyarrow.StructArray.from_arrays(
         [pyarrow.ListArray.from_arrays(starts, values[one.name]) for one in fields], fields=fields
     )
+
+
+def nested_field(name: str, kinds: Mapping[str, pyarrow.DataType]) -> pyarrow.Field:
+    """The column that `nested_column` fills: of each point what is named, and its night."""
+    lists = [pyarrow.field(one, pyarrow.list_(kind)) for one, kind in {**kinds, **NIGHT_COLUMNS}.items()]
+    return pyarrow.field(name, pyarrow.struct(lists))
+
+
+def night_values(nights: Sequence[ObservationFacts]) -> dict[str, pyarrow.Array]:
+    """`NIGHT_COLUMNS` of points, by the observation of each."""
+    return {
+        name: pyarrow.array([getattr(one, name) for one in nights], type=kind) for name, kind in NIGHT_COLUMNS.items()
+    }
 
 
 def index_field() -> pyarrow.Field:

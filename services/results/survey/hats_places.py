@@ -3,7 +3,7 @@
 It stands apart from the catalogue of stars, as surveys keep theirs of forced photometry: a place is no source.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from schema.forced import ForcedFlux, ForcedPlace
 from services.errors import DataError
 from services.results.lightcurves.observation_facts import ObservationFacts
 from services.results.lists.forced_curves import NOBODY_ASKED, placed, points_at
-from services.results.survey.hats_catalog import NIGHT_COLUMNS
 from services.results.survey.hats_layout import (
     SPATIAL_ORDER,
     Ints,
@@ -25,6 +24,8 @@ from services.results.survey.hats_layout import (
     in_order,
     index_field,
     nested_column,
+    nested_field,
+    night_values,
     points_field,
     require_own,
     write_layout,
@@ -53,7 +54,8 @@ def write_places(
         ConfigurationError: something else is in the folder, or it cannot be written.
     """
     require_own(folder)
-    there, counted = _by_name(placed(session, observations)), _points_by_place(session)
+    places = placed(session, observations)
+    there, counted = _by_name(places), _points_by_place(session, {one.pid for one in places})
     weights = {name: sum(counted.get((one.pid, one.place), 0) for one in there[name]) for name in there}
     names = [name for name in there if weights[name]]
     if not names:
@@ -79,22 +81,17 @@ def _by_name(places: Sequence[ForcedPlace]) -> dict[str, list[ForcedPlace]]:
     return found
 
 
-def _points_by_place(session: Session) -> dict[tuple[int, int], int]:
-    """Frames on which each place was measured, by the process and number that the place has."""
+def _points_by_place(session: Session, pids: Collection[int]) -> dict[tuple[int, int], int]:
+    """Frames on which each place of some processes was measured, by the process and number that the place has."""
     key = (ForcedFlux.placed_pid, ForcedFlux.place)
-    rows = session.execute(select(*key, func.count(distinct(ForcedFlux.image_id))).group_by(*key))
-    return {(pid, place): number for pid, place, number in rows}
+    query = select(*key, func.count(distinct(ForcedFlux.image_id))).where(ForcedFlux.placed_pid.in_(pids))
+    return {(pid, place): number for pid, place, number in session.execute(query.group_by(*key))}
 
 
 def _schema() -> pyarrow.Schema:
     fields = {one.name: arrow_field(one) for one in FORCED_LIGHT_CURVE}
-    curve = pyarrow.struct(
-        [
-            *(pyarrow.field(one.name, pyarrow.list_(fields[one.name].type)) for one in NESTED),
-            *(pyarrow.field(name, pyarrow.list_(kind)) for name, kind in NIGHT_COLUMNS.items()),
-        ]
-    )
-    return pyarrow.schema([index_field(), *(fields[name] for name in OF_PLACE), points_field(), (CURVE, curve)])
+    curve = nested_field(CURVE, {one.name: fields[one.name].type for one in NESTED})
+    return pyarrow.schema([index_field(), *(fields[name] for name in OF_PLACE), points_field(), curve])
 
 
 def _rows_of(
@@ -112,9 +109,7 @@ def _rows_of(
     offsets = np.cumsum([0, *map(len, curves)])
     kinds = schema.field(CURVE).type
     values = {one.name: _array(points, one.name, kinds.field(one.name).type.value_type) for one in NESTED}
-    observed = [nights[row.observation_id] for row in points]
-    values["filter"] = pyarrow.array([one.filter for one in observed], type=NIGHT_COLUMNS["filter"])
-    values["night"] = pyarrow.array([one.night for one in observed], type=NIGHT_COLUMNS["night"])
+    values |= night_values([nights[row.observation_id] for row in points])
     of_place = ([*places], [one.ra_deg for one in last], [one.dec_deg for one in last])
     count = pyarrow.array(np.diff(offsets), type=pyarrow.int64())
     return pyarrow.Table.from_arrays(
