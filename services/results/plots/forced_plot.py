@@ -45,7 +45,8 @@ def draw_forced(session: Session, observation: ObservationFacts, path: Path) -> 
     marks = {name: mark for axes in panels.flat for mark, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(marks.values(), marks.keys(), **LEGEND, ncols=4, loc="outside lower left")
     more = f", the first {len(few)} of {len(measured)} places" if len(few) < len(measured) else ""
-    head(figure, f"{observation.title}: light at places that were asked for{more}\nNo detections of sources")
+    caution = "Measured whatever is there: a point is no detection"
+    head(figure, f"{observation.title}: light at places that were asked for{more}\n{caution}")
     return save(figure, path)
 
 
@@ -65,7 +66,8 @@ def _draw_flux(axes: Axes, hours: Values, rows: Sequence[Any]) -> None:
     mean, mean_error = weighted_mean(rows)
     if mean is not None and mean_error is not None:
         axes.axhline(mean, color=ORANGE, linewidth=1.2, label="mean of the night")
-        note(axes, f"mean {mean:.1f} ± {mean_error:.1f}".replace("-", "−"))
+        words = f"mean {mean:.1f} ± {mean_error:.1f}".replace("-", "−")
+        axes.set_title(words, fontsize=9.5, loc="right")  # above the panel, where it hides no point
     low, high = view_limits(flux[known], error[known])
     axes.set_ylim(min(low, 0.0), max(high, 0.0))
     axes.yaxis.set_major_locator(MaxNLocator(4))
