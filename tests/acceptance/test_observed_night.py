@@ -118,5 +118,5 @@ def test_consumers_that_die_in_an_exposure_cost_that_exposure_alone(sky: Sky, sy
 
 
 def exposing(telescope: Observatory, number: int) -> bool:
-    """Whether the camera is at its so-many-th exposure."""
-    return len(telescope.exposures) == number and telescope._exposed_at is not None
+    """Whether the camera is at its so-many-th exposure, which then lasts until it is aborted."""
+    return len(telescope.exposures) == number and telescope.prolong(PATIENCE_S)

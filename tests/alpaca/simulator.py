@@ -145,6 +145,13 @@ class Observatory:
         self._began = datetime.fromtimestamp(now, UTC).replace(tzinfo=None)
         self._exposed_at, self._ready = time.monotonic() + seconds / self.speed, False
 
+    def prolong(self, seconds: float) -> bool:
+        """Let the exposure that is being taken last longer; False where none is."""
+        with self.lock:
+            if self._exposed_at is not None:
+                self._exposed_at += seconds
+            return self._exposed_at is not None
+
     def _pass_time(self) -> None:
         if self._exposed_at is not None and time.monotonic() >= self._exposed_at:
             self._exposed_at, self._ready = None, True
